@@ -1,0 +1,51 @@
+"""rdpcodec: a learned image codec with three dials (quality, realism, effort) and one bitstream.
+
+    import rdpcodec
+    data = rdpcodec.compress("photo.png", quality=40)
+    image = rdpcodec.decompress(data)  # a Pillow image
+
+Importing this package does not import torch; the first picture does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rdpcodec.errors import FormatError, OutputError, PictureError, RdpError, UsageError, WeightsError
+
+if TYPE_CHECKING:
+    from rdpcodec.codec import Codec, compress, decompress
+    from rdpcodec.operating_point import OperatingPoint
+    from rdpcodec.picture import PictureWarning
+
+__version__ = "0.1.0"
+__all__ = [
+    "Codec",
+    "FormatError",
+    "OperatingPoint",
+    "OutputError",
+    "PictureError",
+    "PictureWarning",
+    "RdpError",
+    "UsageError",
+    "WeightsError",
+    "compress",
+    "decompress",
+]
+
+_LAZY = {
+    "Codec": "rdpcodec.codec",
+    "compress": "rdpcodec.codec",
+    "decompress": "rdpcodec.codec",
+    "OperatingPoint": "rdpcodec.operating_point",
+    "PictureWarning": "rdpcodec.picture",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs torch when it is first asked for (PEP 562)."""
+    if name not in _LAZY:
+        raise AttributeError(f"module 'rdpcodec' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LAZY[name]), name)

@@ -1,0 +1,36 @@
+"""The command `rdpcodec`: one file per group of commands. Nothing here imports torch before a picture is coded."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from rdpcodec import __version__
+from rdpcodec.cli.coding import compress, decompress
+from rdpcodec.cli.describing import info, models
+from rdpcodec.errors import RdpError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="rdpcodec")
+def rdpcodec() -> None:
+    """Compress pictures with a learned codec.
+
+    \b
+    rdpcodec compress photo.png            # → photo.rdpc
+    rdpcodec decompress photo.rdpc         # → photo.png
+    """
+
+
+for _command in (compress, decompress, info, models):
+    rdpcodec.add_command(_command)
+
+
+def main() -> None:
+    """Run the command line; one line and exit status 1 for a user's mistake."""
+    try:
+        rdpcodec.main(standalone_mode=True)
+    except RdpError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,204 @@
+"""`rdpcodec compress` and `rdpcodec decompress`."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rdpcodec.cli.output import STANDARD, check_output, named_warnings, progress, read_input, write_output
+from rdpcodec.container import EXTENSION
+from rdpcodec.errors import RdpError, UsageError
+from rdpcodec.weights import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+# A decoded picture should lose nothing more where the format allows, and next to nothing where it does not.
+_SAVE_OPTIONS: dict[str, dict[str, Any]] = {
+    "JPEG": {"quality": 95, "subsampling": 0},
+    "WEBP": {"lossless": True},
+    "AVIF": {"quality": 95, "subsampling": "4:4:4"},
+}
+
+_PATHS = click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IN... [OUT]")
+_FOLDER = click.option(
+    "-o", "--output-dir", type=click.Path(path_type=Path, file_okay=False), help="Folder for the outputs of several inputs."
+)
+_FORCE = click.option("-f", "--force", is_flag=True, help="Overwrite outputs that exist.")
+_DEVICE = click.option("--device", default="cpu", show_default=True, help="Where the networks run: cpu, cuda, …")
+
+
+@click.command()
+@_PATHS
+@click.option("-q", "--quality", type=float, default=50, show_default=True, help="Rate: 0 (smallest) to 100 (best).")
+@click.option("--realism", type=float, default=0, show_default=True, help="Default realism of decoding, 0 to 1.")
+@click.option("--effort", type=int, default=0, show_default=True, help="How long to search for a better file, 0 to 9.")
+@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="See `rdpcodec models`.")
+@click.option("--keep-metadata", is_flag=True, help="Keep EXIF, and the ICC profile unapplied.")
+@_FOLDER
+@_FORCE
+@_DEVICE
+def compress(
+    paths: tuple[Path, ...],
+    quality: float,
+    realism: float,
+    effort: int,
+    model: str,
+    keep_metadata: bool,
+    output_dir: Path | None,
+    force: bool,
+    device: str,
+) -> None:
+    """Compress pictures to .rdpc files.
+
+    \b
+    rdpcodec compress photo.png                     # → photo.rdpc
+    rdpcodec compress photo.jpg small.rdpc -q 20
+    rdpcodec compress *.png -o compressed/
+    cat photo.png | rdpcodec compress - - > photo.rdpc
+
+    IN is a picture in any format that Pillow reads, or - for standard input.
+    """
+    from rdpcodec.operating_point import OperatingPoint
+    from rdpcodec.weights import find_model
+
+    point = OperatingPoint(quality, realism, effort)
+    point.check_dials(model, tuple(find_model(model).record["dials"]))
+    jobs = _jobs(paths, output_dir, EXTENSION, lambda path: path.suffix.lower() == EXTENSION)
+
+    def run(source: Path, target: Path) -> str:
+        codec = _codec(model, device)
+        given: Any = io.BytesIO(read_input(source)) if source == STANDARD else source
+        with named_warnings(source):
+            data = codec.compress_batch([given], point, keep_metadata=keep_metadata)[0]
+        write_output(target, data, force)
+        from rdpcodec.container import read_header
+
+        header, _ = read_header(data)
+        bpp = len(data) * 8 / (header.width * header.height)
+        return f"{target}: {len(data)} bytes, {bpp:.3f} bits per pixel, {header.width}×{header.height}"
+
+    _run_all(jobs, run, "compressing", force)
+
+
+@click.command()
+@_PATHS
+@click.option("--realism", type=float, help="Realism of decoding, 0 to 1, instead of the file's own.")
+@click.option("--format", "extension", default="png", show_default=True, help="Format where the output's name gives none.")
+@_FOLDER
+@_FORCE
+@_DEVICE
+def decompress(
+    paths: tuple[Path, ...],
+    realism: float | None,
+    extension: str,
+    output_dir: Path | None,
+    force: bool,
+    device: str,
+) -> None:
+    """Decompress .rdpc files to pictures.
+
+    \b
+    rdpcodec decompress photo.rdpc                  # → photo.png
+    rdpcodec decompress photo.rdpc photo.webp
+    rdpcodec decompress *.rdpc -o pictures/ --format jpg
+    rdpcodec decompress - - < photo.rdpc > photo.png
+
+    The output's extension sets its format: PNG and WebP are written lossless, JPEG and AVIF at quality 95.
+    """
+    suffix = "." + extension.lstrip(".").lower()
+    _pillow_format(suffix)
+    jobs = _jobs(paths, output_dir, suffix, lambda path: path.suffix.lower() != EXTENSION)
+    formats = {target: _pillow_format(target.suffix.lower() if target != STANDARD else suffix) for _, target in jobs}
+
+    def run(source: Path, target: Path) -> str:
+        from rdpcodec import container
+        from rdpcodec.weights import model_for_file
+
+        data = read_input(source)
+        try:
+            header = container.read(data).header
+            codec = _codec(model_for_file(header.model, header.fingerprint).name, device)
+            image = codec.decompress(data, realism=realism)
+        except RdpError as error:
+            raise type(error)(f"{source}: {error}") from error
+        write_output(target, _encoded(image, formats[target], target), force)
+        return f"{target}: {image.width}×{image.height} {image.mode}"
+
+    _run_all(jobs, run, "decompressing", force)
+
+
+def _codec(model: str, device: str) -> Any:
+    from rdpcodec.codec import shared_codec
+
+    try:
+        return shared_codec(model, device)
+    except RuntimeError as error:  # torch's word for a device that is not there
+        raise UsageError(f"device {device!r} cannot be used: {str(error).splitlines()[0]}") from error
+
+
+def _jobs(
+    paths: tuple[Path, ...], folder: Path | None, suffix: str, is_output: Callable[[Path], bool]
+) -> list[tuple[Path, Path]]:
+    """Pairs of input and output from the arguments: `IN`, `IN OUT`, or `IN… -o DIR`."""
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        targets = [folder / (path.name + suffix if path == STANDARD else path.with_suffix(suffix).name) for path in paths]
+        for target in targets:
+            if targets.count(target) > 1:
+                raise UsageError(f"several inputs would be written to {target}: rename them or use several folders")
+        return list(zip(paths, targets, strict=True))
+    if len(paths) == 1:
+        return [(paths[0], STANDARD if paths[0] == STANDARD else paths[0].with_suffix(suffix))]
+    if len(paths) == 2 and (paths[1] == STANDARD or is_output(paths[1])):
+        return [(paths[0], paths[1])]
+    raise UsageError("give IN, or IN and OUT, or several inputs and a folder for the outputs: -o DIR")
+
+
+def _run_all(jobs: list[tuple[Path, Path]], run: Callable[[Path, Path], str], label: str, force: bool) -> None:
+    """Run every job; one that fails is reported and does not stop the others. Exit status 1 if any failed."""
+    failed = 0
+    with progress(label, len(jobs)) as step:
+        for source, target in jobs:
+            try:
+                check_output(target, force)
+                report = run(source, target)
+                click.echo(report, err=target == STANDARD)
+            except RdpError as error:
+                failed += 1
+                click.echo(f"error: {error}", err=True)
+            except MemoryError:
+                failed += 1
+                click.echo(f"error: {source}: not enough memory for a picture of this size", err=True)
+            step()
+    if failed:
+        if len(jobs) > 1:
+            click.echo(f"error: {failed} of {len(jobs)} failed", err=True)
+        sys.exit(1)
+
+
+def _pillow_format(suffix: str) -> str:
+    """Pillow's format for an extension. Raises `UsageError` if Pillow cannot write it."""
+    from PIL import Image
+
+    name = Image.registered_extensions().get(suffix)
+    if name is None or name not in Image.SAVE:
+        raise UsageError(f"{suffix or 'no extension'}: not a picture format that can be written; try .png, .webp or .jpg")
+    return name
+
+
+def _encoded(image: Image.Image, name: str, target: Path) -> bytes:
+    """An image as the bytes of a file of a Pillow format."""
+    options = dict(_SAVE_OPTIONS.get(name, {}))
+    options |= {key: image.info[key] for key in ("exif", "icc_profile") if key in image.info}
+    buffer = io.BytesIO()
+    try:
+        image.save(buffer, name, **options)
+    except (OSError, ValueError, KeyError) as error:
+        raise UsageError(f"{target}: {name} cannot hold this picture ({error}); try .png or .webp") from error
+    return buffer.getvalue()

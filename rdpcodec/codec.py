@@ -1,0 +1,328 @@
+"""Codec: picture ⇄ bytes. The one place where networks, entropy coder, container and pictures meet.
+
+A `Codec` holds one model on one device. Coding a picture is three steps each way, and the methods follow them:
+pixels → `Symbols` (analyse) → bytes (entropy coding) → file, and back.
+"""
+
+from __future__ import annotations
+
+import threading
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from rdpcodec import container
+from rdpcodec.container import Container, Header, Segment
+from rdpcodec.entropy.coder import Decoder, Encoder, EntropyModels
+from rdpcodec.entropy.exact import ExactScaleNetwork
+from rdpcodec.entropy.tables import ESCAPE_LIMIT
+from rdpcodec.errors import FormatError, UsageError, WeightsError
+from rdpcodec.model.prior import anchor_mask
+from rdpcodec.model.rate import ANCHORS
+from rdpcodec.model.rdp_model import HYPER_FACTOR
+from rdpcodec.model.transforms import PATCH
+from rdpcodec.operating_point import OperatingPoint
+from rdpcodec.picture import Picture, alpha_from_bytes, alpha_to_bytes, load_picture
+from rdpcodec.release import ReleasedModel
+from rdpcodec.weights import DEFAULT_MODEL, find_model, model_for_file
+
+if TYPE_CHECKING:
+    from rdpcodec.picture import Source
+
+# Metadata is small; a bound keeps a hostile segment from inflating without end.
+_METADATA_LIMIT = 16 << 20
+
+
+@dataclass(frozen=True)
+class Symbols:
+    """All that a coded picture says: integers.
+
+    hyper: rounded hyper-latents, int32 `[M, ⌈h/4⌉, ⌈w/4⌉]`; residual: rounded latents less their means, int32 `[N, h, w]`, where
+    h and w are the picture's height and width over 16, rounded up.
+    """
+
+    hyper: np.ndarray
+    residual: np.ndarray
+
+
+class Codec:
+    """One model, loaded once, for any number of pictures. May be shared between threads."""
+
+    def __init__(self, model: str | ReleasedModel = DEFAULT_MODEL, device: str | torch.device = "cpu") -> None:
+        """Load `model`, by name, to `device`. Raises `WeightsError` for an unknown model or damaged weights.
+
+        A `ReleasedModel` already on `device` is taken as it is: for weights that are not installed.
+        """
+        self.device = torch.device(device)
+        released = model if isinstance(model, ReleasedModel) else ReleasedModel.load(find_model(model), self.device)
+        self.name, self.fingerprint, self.dials = released.name, released.fingerprint, released.dials
+        self.network = released.network
+        self._scale_network = ExactScaleNetwork(released.scale, self.device)
+        self._latent_models = EntropyModels.of(released.latent_tables)
+        self._hyper_models = EntropyModels.of(released.hyper_tables)
+
+    # The public face: files.
+
+    def compress(
+        self,
+        image: Source,
+        quality: float = 50.0,
+        *,
+        realism: float = 0.0,
+        effort: int = 0,
+        keep_metadata: bool = False,
+    ) -> bytes:
+        """Compress one picture to the bytes of an .rdpc file.
+
+        image: anything `rdpcodec.picture.load_picture` takes. quality 0..100, realism 0..1, effort 0..9: the operating point.
+        Raises `PictureError` and `UsageError`; warns with `PictureWarning` of what the file will not hold.
+        """
+        point = OperatingPoint(quality, realism, effort)
+        return self.compress_batch([image], point, keep_metadata=keep_metadata)[0]
+
+    def compress_batch(
+        self, images: Sequence[Source] | Tensor, point: OperatingPoint | None = None, *, keep_metadata: bool = False
+    ) -> list[bytes]:
+        """Compress several pictures; those of equal size go through the networks together.
+
+        images: a sequence of what `compress` takes, or a tensor `[B, C, H, W]`.
+        """
+        point = point or OperatingPoint()
+        point.check_dials(self.name, self.dials)
+        pictures = [load_picture(image, keep_metadata=keep_metadata) for image in images]
+        files: list[bytes] = [b""] * len(pictures)
+        for members in _by_size([picture.size for picture in pictures]):
+            symbols = self.analyse([pictures[i] for i in members], point.quality)
+            for i, coded in zip(members, symbols, strict=True):
+                files[i] = self._file(pictures[i], coded, point)
+        return files
+
+    def decompress(self, data: bytes, *, realism: float | None = None) -> Image.Image:
+        """Decompress the bytes of an .rdpc file to a Pillow image of mode L, LA, RGB or RGBA.
+
+        realism: 0..1, instead of the file's own default. Raises `FormatError` for damaged or foreign data, `WeightsError`
+        when the file needs other weights than this codec's.
+        """
+        return self.decompress_batch([data], realism=realism)[0]
+
+    def decompress_batch(self, files: Sequence[bytes], *, realism: float | None = None) -> list[Image.Image]:
+        """Decompress several files; those of equal size and quality go through the networks together."""
+        parsed = [container.read(data) for data in files]
+        for file in parsed:
+            if (file.header.model, file.header.fingerprint) != (self.name, self.fingerprint):
+                needs = f"{file.header.model}-{file.header.fingerprint.hex()}"
+                raise WeightsError(f"the file needs weights {needs}, this codec holds {self.name}-{self.fingerprint.hex()}")
+            point = OperatingPoint(file.header.quality, file.header.realism if realism is None else realism)
+            point.check_dials(self.name, self.dials)
+        images: list[Image.Image | None] = [None] * len(parsed)
+        headers = [file.header for file in parsed]
+        for members in _by_size([(h.width, h.height, h.quality) for h in headers]):
+            header = headers[members[0]]
+            symbols = self.decode_symbols([parsed[i] for i in members])
+            pixels = self.synthesise(symbols, header.quality, (header.width, header.height))
+            for i, array in zip(members, pixels, strict=True):
+                images[i] = _with_side_data(array, parsed[i]).to_pillow()
+        return [image for image in images if image is not None]
+
+    # Pixels ⇄ symbols.
+
+    @torch.inference_mode()
+    def analyse(self, pictures: Sequence[Picture], quality: float) -> list[Symbols]:
+        """Pictures of one size → their symbols."""
+        x = torch.from_numpy(np.stack([picture.pixels for picture in pictures])).to(self.device)
+        x = x.permute(0, 3, 1, 2).float().div_(255)
+        x = F.pad(x, (0, -x.shape[3] % PATCH, 0, -x.shape[2] % PATCH), mode="replicate")
+        x = x.contiguous(memory_format=torch.channels_last)
+        q = self._quality(quality, len(pictures))
+        y = self.network.analysis(x, q)
+        z = torch.floor(self.network.hyper_latents(y) + 0.5)
+        z = self._within_tables(z, quality)
+        mean, second_means = self._means(z, q, y.shape[2:])
+        limit = float(ESCAPE_LIMIT)
+        residual = torch.floor(y - mean + 0.5).clamp_(-limit, limit)
+        mask = anchor_mask(*y.shape[2:], device=self.device)
+        mean = second_means(torch.where(mask, mean + residual, 0.0))
+        residual = torch.where(mask, residual, torch.floor(y - mean + 0.5).clamp_(-limit, limit))
+        hyper, residual = z.int().cpu().numpy(), residual.int().cpu().numpy()
+        return [Symbols(h, r) for h, r in zip(hyper, residual, strict=True)]
+
+    @torch.inference_mode()
+    def synthesise(self, symbols: Sequence[Symbols], quality: float, size: tuple[int, int]) -> np.ndarray:
+        """Symbols of pictures of one `size` (width, height) → pixels, uint8 `[B, H, W, 3]`."""
+        z = torch.from_numpy(np.stack([s.hyper for s in symbols])).to(self.device).float()
+        residual = torch.from_numpy(np.stack([s.residual for s in symbols])).to(self.device).float()
+        q = self._quality(quality, len(symbols))
+        mean, second_means = self._means(z, q, residual.shape[2:])
+        mask = anchor_mask(*residual.shape[2:], device=self.device)
+        anchors = torch.where(mask, mean + residual, 0.0)
+        y = torch.where(mask, anchors, second_means(anchors) + residual)
+        x = self.network.synthesis(y, q)[:, :, : size[1], : size[0]]
+        pixels = x.clamp_(0, 1).mul_(255).round_().to(torch.uint8)
+        return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+    def _means(self, z, q, shape):  # type: ignore[no-untyped-def]
+        """First means at all positions, and a function from the anchors' latents to the second means."""
+        height, width = shape
+        features = self.network.mean_network.features(z, q)[:, :, :height, :width]
+        network = self.network.mean_network
+        return network.first_means(features), lambda anchors: network.second_means(features, anchors)
+
+    def _within_tables(self, z: Tensor, quality: float) -> Tensor:
+        """Hyper-latents clipped to what their tables hold: they have no escape."""
+        tables = _hyper_tables(z.shape[1], quality)
+        reach = torch.from_numpy(self._hyper_models.family.reach[tables]).to(z)[:, None, None]
+        return torch.maximum(torch.minimum(z, reach), -reach)
+
+    def _quality(self, quality: float, count: int) -> Tensor:
+        """The quality exactly as the file stores it, once per picture."""
+        stored = container.stored_quality(quality) / container.QUALITY_UNITS
+        return torch.full((count,), stored, device=self.device)
+
+    # Symbols ⇄ bytes.
+
+    def encode_symbols(self, symbols: Symbols, quality: float) -> bytes:
+        """Entropy-code the symbols of one picture."""
+        hyper_tables, latent_tables = self._tables([symbols.hyper], quality, symbols.residual.shape[1:])
+        encoder = Encoder()
+        encoder.write(symbols.residual.reshape(-1), latent_tables[0], self._latent_models)
+        encoder.write(symbols.hyper.reshape(-1), hyper_tables, self._hyper_models)
+        return encoder.bytes()
+
+    def decode_symbols(self, files: Sequence[Container]) -> list[Symbols]:
+        """The symbols of files of one size and quality. Raises `FormatError` when the data does not fit."""
+        header = files[0].header
+        height, width = -(-header.height // PATCH), -(-header.width // PATCH)
+        size = self.network.architecture
+        hyper_shape = (size.hyper_latents, -(-height // HYPER_FACTOR), -(-width // HYPER_FACTOR))
+        decoders = [Decoder(file.picture) for file in files]
+        tables = np.repeat(_hyper_tables(size.hyper_latents, header.quality), hyper_shape[1] * hyper_shape[2])
+        hyper = [decoder.read(tables, self._hyper_models).reshape(hyper_shape) for decoder in decoders]
+        _, latent_tables = self._tables(hyper, header.quality, (height, width))
+        symbols = []
+        for z, decoder, indices in zip(hyper, decoders, latent_tables, strict=True):
+            residual = decoder.read(indices, self._latent_models).reshape(size.latents, height, width)
+            decoder.finish()
+            symbols.append(Symbols(z, residual))
+        return symbols
+
+    def estimated_bits(self, symbols: Symbols, quality: float) -> float:
+        """What the tables say the symbols cost, in bits: the length of an ideal coder's output."""
+        hyper_tables, latent_tables = self._tables([symbols.hyper], quality, symbols.residual.shape[1:])
+        bits = self._latent_models.family.bits(symbols.residual.reshape(-1), latent_tables[0])
+        return bits + self._hyper_models.family.bits(symbols.hyper.reshape(-1), hyper_tables)
+
+    def scale_indices(self, symbols: Symbols, quality: float) -> np.ndarray:
+        """The table index of every latent of one picture, uint8 `[N·h·w]`, 0..63."""
+        return self._tables([symbols.hyper], quality, symbols.residual.shape[1:])[1][0]
+
+    def _tables(
+        self, hyper: Sequence[np.ndarray], quality: float, shape: tuple[int, ...]
+    ) -> tuple[np.ndarray, list[np.ndarray]]:
+        """The table of every hyper-latent `[M·h·w]`, and of every latent of each picture, flat."""
+        z = torch.from_numpy(np.stack(hyper)).to(self.device)
+        indices = self._scale_network.indices(z, container.stored_quality(quality))
+        cropped = indices[:, :, : shape[0], : shape[1]].flatten(1).cpu().numpy()
+        channels, height, width = hyper[0].shape
+        return np.repeat(_hyper_tables(channels, quality), height * width), list(cropped)
+
+    # Symbols ⇄ files.
+
+    def _file(self, picture: Picture, symbols: Symbols, point: OperatingPoint) -> bytes:
+        header = Header(self.name, self.fingerprint, point.quality, point.realism, *picture.size)
+        segments: dict[Segment, bytes] = {}
+        if picture.icc is not None:
+            segments[Segment.ICC] = zlib.compress(picture.icc, 9)
+        if picture.exif is not None:
+            segments[Segment.EXIF] = zlib.compress(picture.exif, 9)
+        if picture.alpha is not None:
+            segments[Segment.ALPHA] = alpha_to_bytes(picture.alpha)
+        kind = Segment.GRAY if picture.gray else Segment.COLOUR
+        segments[kind] = self.encode_symbols(symbols, point.quality)
+        return container.write(Container(header, segments))
+
+
+def _hyper_tables(channels: int, quality: float) -> np.ndarray:
+    """The table index of each channel of the hyper-latents: the bank of the nearest anchor, int64 `[M]`."""
+    stored = container.stored_quality(quality)
+    full = 100 * container.QUALITY_UNITS
+    bank = (stored * (ANCHORS - 1) + full // 2) // full
+    return bank * channels + np.arange(channels)
+
+
+def _by_size(keys: Sequence[tuple[float, ...]]) -> list[list[int]]:
+    """Indices grouped by equal keys."""
+    groups: dict[tuple[float, ...], list[int]] = {}
+    for i, key in enumerate(keys):
+        groups.setdefault(key, []).append(i)
+    return list(groups.values())
+
+
+def _with_side_data(pixels: np.ndarray, file: Container) -> Picture:
+    """A decoded picture with what the file's other segments carry."""
+    picture = Picture(pixels, file.gray)
+    segments = file.segments
+    if Segment.ALPHA in segments:
+        picture = replace(picture, alpha=alpha_from_bytes(segments[Segment.ALPHA], picture.size))
+    if Segment.ICC in segments:
+        picture = replace(picture, icc=_inflate(segments[Segment.ICC]))
+    if Segment.EXIF in segments:
+        picture = replace(picture, exif=_inflate(segments[Segment.EXIF]))
+    return picture
+
+
+def _inflate(data: bytes) -> bytes:
+    """Inflate a metadata segment, within a limit. Raises `FormatError`."""
+    inflater = zlib.decompressobj()
+    try:
+        inflated = inflater.decompress(data, _METADATA_LIMIT)
+    except zlib.error as error:
+        raise FormatError(f"a metadata segment is damaged: {error}") from error
+    if not inflater.eof:
+        raise FormatError("a metadata segment is truncated or over 16 MiB")
+    return inflated
+
+
+_loading = threading.Lock()
+
+
+@lru_cache(maxsize=4)
+def _codec(model: str, device: str) -> Codec:
+    return Codec(model, device)
+
+
+def shared_codec(model: str = DEFAULT_MODEL, device: str = "cpu") -> Codec:
+    """A codec that the module-level functions share, loaded at its first use."""
+    with _loading:
+        return _codec(model, device)
+
+
+def compress(
+    image: Source,
+    quality: float = 50.0,
+    *,
+    realism: float = 0.0,
+    effort: int = 0,
+    model: str = DEFAULT_MODEL,
+    device: str = "cpu",
+    keep_metadata: bool = False,
+) -> bytes:
+    """Compress one picture to the bytes of an .rdpc file. See `Codec.compress`."""
+    codec = shared_codec(model, device)
+    return codec.compress(image, quality, realism=realism, effort=effort, keep_metadata=keep_metadata)
+
+
+def decompress(data: bytes, *, realism: float | None = None, device: str = "cpu") -> Image.Image:
+    """Decompress the bytes of an .rdpc file with the model it names. See `Codec.decompress`."""
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise UsageError(f"decompress takes the bytes of a file, not {type(data).__name__}")
+    header = container.read(bytes(data)).header
+    entry = model_for_file(header.model, header.fingerprint)
+    return shared_codec(entry.name, device).decompress(bytes(data), realism=realism)

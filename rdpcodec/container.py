@@ -1,0 +1,185 @@
+"""The .rdpc file: header, segments, checksum.
+
+    "RDP" version │ model │ fingerprint │ quality │ realism │ width height │ segments … │ CRC-32
+
+A plain picture has 19 bytes of this around its coded data and the segment's length: 23 or 24 in all. docs/format.md is the
+specification. This module knows bytes only; it imports neither torch nor NumPy, so that `rdpcodec info` answers at once.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from rdpcodec.errors import FormatError, UsageError
+
+SIGNATURE = b"RDP"
+VERSION = 1
+EXTENSION = ".rdpc"
+QUALITY_UNITS = 100  # a stored quality of 10000 is 100.00
+REALISM_UNITS = 255
+# Models are numbered here once and for all; a number is never used again for another architecture.
+MODEL_NUMBERS = {"fast": 1, "base": 2}
+MODEL_NAMES = {number: name for name, number in MODEL_NUMBERS.items()}
+MAX_SIDE = 65_535
+# Decoding takes about 130 bytes of memory a pixel; this bounds what a hostile header can claim, at nine gigabytes.
+MAX_PIXELS = 1 << 26
+_FIXED = struct.Struct("<3sBB4sHB")
+_CRC = struct.Struct("<I")
+
+
+class Segment(IntEnum):
+    """Kinds of segment. An even kind may be skipped by a reader that does not know it, an odd one may not."""
+
+    COLOUR = 1  # the coded picture; exactly one of COLOUR and GRAY, and it comes last
+    GRAY = 3  # the same, to be returned as one channel
+    ALPHA = 5  # the alpha channel as a PNG
+    ICC = 2  # an ICC profile that describes the decoded pixels, zlib
+    EXIF = 4  # an EXIF block as in JPEG's APP1, without its "Exif\0\0", zlib
+
+
+PICTURE_SEGMENTS = (Segment.COLOUR, Segment.GRAY)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of itself before its segments."""
+
+    model: str
+    fingerprint: bytes  # of the weights that define the bitstream, 4 bytes
+    quality: float  # 0..100, in steps of 0.01
+    realism: float  # 0..1, the default for decoding, in steps of 1/255
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Container:
+    """A parsed file: header, and the payload of each segment by kind."""
+
+    header: Header
+    segments: dict[Segment, bytes] = field(default_factory=dict)
+
+    @property
+    def picture(self) -> bytes:
+        """The coded picture."""
+        return next(self.segments[kind] for kind in PICTURE_SEGMENTS if kind in self.segments)
+
+    @property
+    def gray(self) -> bool:
+        """Whether the picture is to be returned as one channel."""
+        return Segment.GRAY in self.segments
+
+
+def stored_quality(quality: float) -> int:
+    """Quality 0..100 → hundredths, as stored. Raises `UsageError` outside the range."""
+    if not 0 <= quality <= 100:
+        raise UsageError(f"quality {quality} is outside 0..100")
+    return round(quality * QUALITY_UNITS)
+
+
+def check_size(width: int, height: int, error: type[Exception]) -> None:
+    """Raise `error` unless a picture of this size can be coded."""
+    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
+        raise error(f"a picture of {width}×{height} pixels: sides must be 1..{MAX_SIDE}")
+    if width * height > MAX_PIXELS:
+        raise error(f"a picture of {width}×{height} pixels is over the limit of {MAX_PIXELS / 1e6:.0f} megapixels")
+
+
+def write(container: Container) -> bytes:
+    """A container as the bytes of a file."""
+    header = container.header
+    check_size(header.width, header.height, UsageError)
+    parts = [
+        _FIXED.pack(
+            SIGNATURE,
+            VERSION,
+            MODEL_NUMBERS[header.model],
+            header.fingerprint,
+            stored_quality(header.quality),
+            round(header.realism * REALISM_UNITS),
+        ),
+        _varint(header.width),
+        _varint(header.height),
+    ]
+    for kind, payload in sorted(container.segments.items(), key=lambda item: item[0] in PICTURE_SEGMENTS):
+        parts += [bytes([kind]), _varint(len(payload)), payload]
+    body = b"".join(parts)
+    return body + _CRC.pack(zlib.crc32(body))
+
+
+def read(data: bytes) -> Container:
+    """Parse and check a whole file. Raises `FormatError` on anything but an intact file of this version."""
+    header, position = read_header(data)
+    end = len(data) - _CRC.size
+    segments: dict[Segment, bytes] = {}
+    if end < position or zlib.crc32(data[:end]) != _CRC.unpack(data[end:])[0]:
+        raise FormatError("the checksum does not match: the file is truncated or damaged")
+    while position < end:
+        kind = data[position]
+        length, position = _read_varint(data[:end], position + 1)
+        if length > end - position:
+            raise FormatError(f"segment {kind} claims {length} bytes, {end - position} are left")
+        payload, position = data[position : position + length], position + length
+        try:
+            segment = Segment(kind)
+        except ValueError:
+            if kind % 2:
+                raise FormatError(f"the file has a segment of kind {kind}, which needs a newer rdpcodec") from None
+            continue
+        if segment in segments:
+            raise FormatError(f"the file has two segments of kind {segment.name}")
+        segments[segment] = payload
+        if segment in PICTURE_SEGMENTS and position != end:
+            raise FormatError("the coded picture is not the last segment")
+    if sum(kind in segments for kind in PICTURE_SEGMENTS) != 1:
+        raise FormatError("the file has no coded picture")
+    return Container(header, segments)
+
+
+def read_header(data: bytes) -> tuple[Header, int]:
+    """Parse the header alone, checksum not looked at. Returns it and the position after it. Raises `FormatError`."""
+    if data[: len(SIGNATURE)] != SIGNATURE:
+        raise FormatError("not an .rdpc file: it does not begin with 'RDP'")
+    if len(data) < _FIXED.size:
+        raise FormatError("the file ends within its header")
+    _, version, number, fingerprint, quality, realism = _FIXED.unpack_from(data)
+    if version != VERSION:
+        raise FormatError(f"the file has format version {version}, this rdpcodec reads version {VERSION}: update it")
+    if number not in MODEL_NAMES:
+        raise FormatError(f"the file was made with model number {number}, which this rdpcodec does not know: update it")
+    if quality > 100 * QUALITY_UNITS:
+        raise FormatError(f"the stored quality {quality / QUALITY_UNITS} is outside 0..100")
+    width, position = _read_varint(data, _FIXED.size)
+    height, position = _read_varint(data, position)
+    check_size(width, height, FormatError)
+    model = MODEL_NAMES[number]
+    header = Header(model, fingerprint, quality / QUALITY_UNITS, realism / REALISM_UNITS, width, height)
+    return header, position
+
+
+def _varint(value: int) -> bytes:
+    """Unsigned LEB128: seven bits a byte, low ones first, the top bit set on all bytes but the last."""
+    encoded = bytearray()
+    while value > 127:
+        encoded.append(value & 127 | 128)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
+
+
+def _read_varint(data: bytes, position: int) -> tuple[int, int]:
+    """Value and the position after it. At most five bytes, no superfluous zero byte: every number has one spelling."""
+    value = 0
+    for count in range(5):
+        if position + count >= len(data):
+            raise FormatError("the file ends within a number")
+        byte = data[position + count]
+        value |= (byte & 127) << (7 * count)
+        if byte < 128:
+            if count and byte == 0:
+                break
+            return value, position + count + 1
+    raise FormatError("the file holds a malformed number")

@@ -1,0 +1,124 @@
+"""The scale network in integer arithmetic: rounded hyper-latents → table indices, the same on every machine.
+
+This is the one computation that encoder and decoder must agree on to the last bit. All values are integers carried in float32
+(or float64): operands have 8 bits, so they survive bfloat16 and TF32 units too, and every partial sum stays below 2^24 (proved
+by `prove_bounds` when weights are exported and again when they are loaded), so no order of summation, thread count, vector
+width, library or device can change it. Only sums of products, clamps and scalings by powers of two are used; no FFT, no Winograd.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+# These numbers are part of the bitstream; docs/format.md states them.
+QUALITY_UNITS = 10_000  # a quality is stored in hundredths
+WEIGHT_LIMIT = 127
+ACTIVATION_LIMIT = 255
+HYPER_LATENT_LIMIT = 127
+INDEX_LIMIT = 63
+ENTER_SHIFT = 3  # accumulator → activation: divide by 2^shift, round half up, clamp
+HIDDEN_SHIFT = 6
+LEAVE_SHIFT = 8
+EXACT_LIMIT = 2**24
+
+
+@dataclass(frozen=True)
+class ScaleWeights:
+    """The integers of one scale network; K hidden channels, M hyper-latents, N latents, A anchors.
+
+    Weights int8; biases int32, `enter_bias` `[A, K]` and `leave_bias` `[A, N]` depend on the quality.
+    """
+
+    enter: np.ndarray  # [K, M]
+    enter_bias: np.ndarray
+    filters: tuple[np.ndarray, np.ndarray, np.ndarray]  # [K, 3, 3] each
+    widen: tuple[np.ndarray, np.ndarray]  # [4K, K] each
+    widen_bias: tuple[np.ndarray, np.ndarray]  # [4K] each
+    leave: np.ndarray  # [N, K]
+    leave_bias: np.ndarray
+
+    def prove_bounds(self) -> int:
+        """The largest absolute value that any partial sum can take, for any input; raises `ValueError` at 2^24 or more.
+
+        A partial sum of a row is bounded by Σ|weight|·(largest |input|) + |bias|, whatever the order of summation. Rounding
+        adds half a unit after scaling, bounded by 2^(shift - 1).
+        """
+
+        def bound(weight: np.ndarray, limit: int, bias: np.ndarray | int) -> int:
+            rows = np.abs(weight.astype(np.int64)).reshape(len(weight), -1).sum(axis=1) * limit
+            return int((rows + np.abs(np.asarray(bias, np.int64))).max()) + 2 ** (LEAVE_SHIFT - 1)
+
+        bounds = [
+            bound(self.enter, HYPER_LATENT_LIMIT, np.abs(self.enter_bias).max(axis=0)),
+            *(bound(weight, ACTIVATION_LIMIT, 0) for weight in self.filters),
+            *(bound(w, ACTIVATION_LIMIT, b) for w, b in zip(self.widen, self.widen_bias, strict=True)),
+            bound(self.leave, ACTIVATION_LIMIT, np.abs(self.leave_bias).max(axis=0)),
+        ]
+        if max(bounds) >= EXACT_LIMIT:
+            raise ValueError(f"the scale network's sums reach {max(bounds)}, beyond the exact integers of float32 (2^24)")
+        return max(bounds)
+
+
+def rate_bias(table: np.ndarray, quality: int) -> np.ndarray:
+    """The bias at a quality in hundredths (0..10000): linear between anchors, in integers. table: int32 `[A, C]` → int64 `[C]`."""
+    position = quality * (len(table) - 1)
+    lower = min(position // QUALITY_UNITS, len(table) - 2)
+    fraction = position - lower * QUALITY_UNITS
+    wide = table.astype(np.int64)
+    return (wide[lower] * (QUALITY_UNITS - fraction) + wide[lower + 1] * fraction + QUALITY_UNITS // 2) // QUALITY_UNITS
+
+
+class ExactScaleNetwork:
+    """A scale network ready to run on one device. Holds no state between calls; safe to use from several threads."""
+
+    def __init__(self, weights: ScaleWeights, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
+        weights.prove_bounds()
+
+        def tensor(array: np.ndarray) -> Tensor:
+            return torch.from_numpy(array.astype(np.float64)).to(device=device, dtype=dtype)
+
+        self._tensor = tensor
+        self._weights = weights
+        self._enter = tensor(weights.enter)
+        self._filters = [tensor(w)[:, None] for w in weights.filters]
+        self._widen = [(tensor(w), tensor(b)) for w, b in zip(weights.widen, weights.widen_bias, strict=True)]
+        self._leave = tensor(weights.leave)
+
+    @torch.no_grad()
+    def indices(self, z: Tensor, quality: int) -> Tensor:
+        """z: integers in ±127, any dtype, `[B, M, h, w]`; quality in hundredths → uint8 `[B, N, 4h, 4w]`, 0..63."""
+        x = z.to(self._enter)
+        bias = self._tensor(rate_bias(self._weights.enter_bias, quality))
+        x = _shift(_pointwise(x, self._enter, bias), ENTER_SHIFT, ACTIVATION_LIMIT)
+        for filtering, (weight, widen_bias) in zip(self._filters, self._widen, strict=False):
+            x = _shift(_depthwise(x, filtering), HIDDEN_SHIFT, ACTIVATION_LIMIT)
+            x = _shift(F.pixel_shuffle(_pointwise(x, weight, widen_bias), 2), HIDDEN_SHIFT, ACTIVATION_LIMIT)
+        x = _shift(_depthwise(x, self._filters[2]), HIDDEN_SHIFT, ACTIVATION_LIMIT)
+        bias = self._tensor(rate_bias(self._weights.leave_bias, quality))
+        return _shift(_pointwise(x, self._leave, bias), LEAVE_SHIFT, INDEX_LIMIT).to(torch.uint8)
+
+
+def _pointwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """1×1 convolution as a matrix product. x: `[B, in, h, w]` → `[B, out, h, w]`."""
+    return torch.matmul(weight, x.flatten(2)).unflatten(2, x.shape[2:]) + bias[:, None, None]
+
+
+def _depthwise(x: Tensor, weight: Tensor) -> Tensor:
+    """Depthwise 3×3 convolution as nine shifted products, zero-padded. weight: `[C, 1, 3, 3]`."""
+    height, width = x.shape[2:]
+    padded = F.pad(x, (1, 1, 1, 1))
+    total = torch.zeros_like(x)
+    for row in range(3):
+        for column in range(3):
+            total += weight[:, :, row, column, None] * padded[:, :, row : row + height, column : column + width]
+    return total
+
+
+def _shift(x: Tensor, shift: int, limit: int) -> Tensor:
+    """⌊x / 2^shift + ½⌋, clamped to 0..limit: exact, because a power of two only moves the exponent."""
+    return torch.floor(x * 2.0**-shift + 0.5).clamp(0, limit)

@@ -1,0 +1,79 @@
+"""Integer probability tables: what is stored with the weights and handed to the coder unchanged.
+
+A table gives each symbol of an alphabet a frequency out of 2^24. Tables come in families (`TableFamily`): one for the residuals
+of the latents, chosen by scale index, and one for the hyper-latents, chosen by channel and by quality. No table is ever
+computed on the machine that decodes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+PRECISION = 24
+TOTAL = 1 << PRECISION
+# A value outside its table is coded as the escape symbol and, apart, as 16 raw bits. Residuals stay below 6000 in any 8-bit
+# picture; the encoder clips what lies outside.
+ESCAPE_BITS = 16
+ESCAPE_LIMIT = (1 << (ESCAPE_BITS - 1)) - 1
+
+
+@dataclass(frozen=True)
+class TableFamily:
+    """Tables over the integers -reach..reach, and beyond them one escape symbol if the family has it.
+
+    frequencies: int32, all tables one after the other; table t covers `2·reach[t] + 1` symbols in rising order, then the
+    escape. reach: int32 `[T]`.
+    """
+
+    frequencies: np.ndarray
+    reach: np.ndarray
+    escape: bool
+
+    def __post_init__(self) -> None:
+        """Check every invariant the coder relies on. Raises `ValueError`: hostile or damaged weights."""
+        if self.frequencies.dtype != np.int32 or self.reach.dtype != np.int32:
+            raise ValueError("probability tables must be int32")
+        lengths = self.lengths
+        if (self.reach < 0).any() or (lengths < 2).any() or lengths.sum() != len(self.frequencies):
+            raise ValueError("probability tables and their lengths do not match")
+        if (self.frequencies < 1).any():
+            raise ValueError("a probability table holds a frequency below one")
+        if (np.add.reduceat(self.frequencies.astype(np.int64), self.starts) != TOTAL).any():
+            raise ValueError(f"a probability table does not add up to 2^{PRECISION}")
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Number of symbols in each table, the escape included, int64 `[T]`."""
+        return 2 * self.reach.astype(np.int64) + 1 + self.escape
+
+    @property
+    def starts(self) -> np.ndarray:
+        """Where each table starts in `frequencies`, int64 `[T]`."""
+        ends = np.cumsum(self.lengths)
+        return ends - self.lengths
+
+    def table(self, index: int) -> np.ndarray:
+        """The frequencies of one table, int32 `[2·reach + 1 (+ 1)]`."""
+        start = self.starts[index]
+        return self.frequencies[start : start + self.lengths[index]]
+
+    def bits(self, values: np.ndarray, tables: np.ndarray) -> float:
+        """Ideal cost of coding integer `values` with the `tables` of the same shape, in bits."""
+        reach = self.reach[tables]
+        escaped = np.abs(values) > reach
+        symbol = np.where(escaped, 2 * reach + 1, values + reach)
+        bits = PRECISION - np.log2(self.frequencies[self.starts[tables] + symbol])
+        return float(bits.sum()) + ESCAPE_BITS * int(escaped.sum())
+
+
+def integer_frequencies(weights: np.ndarray) -> np.ndarray:
+    """Positive integers that add up to 2^24 and are as near as can be to non-negative float `weights` `[n]` → int32 `[n]`.
+
+    Every symbol gets at least one; what rounding leaves over goes to the largest.
+    """
+    share = weights / weights.sum() * (TOTAL - len(weights))
+    frequencies = np.floor(share).astype(np.int64) + 1
+    frequencies[np.argmax(frequencies)] += TOTAL - frequencies.sum()
+    return frequencies.astype(np.int32)

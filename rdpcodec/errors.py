@@ -1,0 +1,27 @@
+"""The errors a user can meet. Every message names the file or value, what is wrong with it and what to do."""
+
+from __future__ import annotations
+
+
+class RdpError(Exception):
+    """Base of all errors that rdpcodec raises on purpose."""
+
+
+class UsageError(RdpError, ValueError):
+    """An argument that is out of range, contradicts another or asks for what the weights cannot do."""
+
+
+class PictureError(RdpError, ValueError):
+    """A picture that cannot be read or is of a kind the codec does not take."""
+
+
+class FormatError(RdpError, ValueError):
+    """Bytes that are not a valid .rdpc file: truncated, corrupted, hostile, or of a newer version."""
+
+
+class WeightsError(RdpError):
+    """Weights that are missing, damaged, or not those a file was made with."""
+
+
+class OutputError(RdpError, OSError):
+    """An output that exists already or cannot be written."""

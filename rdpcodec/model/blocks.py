@@ -1,0 +1,106 @@
+"""The convolution blocks that every network of the codec is made of.
+
+Three layers (1×1, depthwise 3×3, resampling by pixel shuffling) and one residual block. There is no normalisation and no
+attention: a block must cost the same on a gray sky and on gravel, and must not see further than its nine neighbours.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Pointwise(nn.Module):
+    """A 1×1 convolution whose weight is stored as a matrix `[out, in]` and multiplied by the constant `gain`.
+
+    The matrix form lets optimisers for matrices (Muon, SOAP) see it as one. `gain` folds a constant factor of the data
+    path into the weight, where it costs nothing per pixel, and keeps the stored weight of order one, where Adam's fixed
+    step size is right. `full_precision` layers compute in float32 even under autocast: latents reach hundreds, where bfloat16 is
+    coarser than a quantisation step.
+    """
+
+    def __init__(
+        self, channels_in: int, channels_out: int, *, gain: float = 1.0, init: float = 1.0, full_precision: bool = False
+    ) -> None:
+        """`init` scales the initial weights: small for the last layer of a branch that should start quiet."""
+        super().__init__()
+        self.full_precision = full_precision
+        bound = init * (3.0 / channels_in) ** 0.5
+        self.weight = nn.Parameter(torch.empty(channels_out, channels_in).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.zeros(channels_out))
+        self.gain = gain
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: `[B, in, H, W]` → `[B, out, H, W]`."""
+        if self.full_precision and torch.is_autocast_enabled(x.device.type):
+            with torch.autocast(x.device.type, enabled=False):
+                return self.forward(x.float())
+        return F.conv2d(x, (self.gain * self.weight)[:, :, None, None], self.gain * self.bias)
+
+
+class Depthwise(nn.Module):
+    """A depthwise 3×3 convolution, zero-padded, that starts near the identity."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        weight = torch.empty(channels, 1, 3, 3).uniform_(-0.3, 0.3)
+        weight[:, :, 1, 1] += 0.7
+        self.weight = nn.Parameter(weight)
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: `[B, C, H, W]` → the same shape."""
+        return F.conv2d(x, self.weight, self.bias, padding=1, groups=self.weight.shape[0])
+
+
+class ConvBlock(nn.Module):
+    """One residual block: a spatial half and a channel-mixing half (DCVC-UF-Intra, CVPR 2026).
+
+    x + 1×1(depthwise 3×3(WSiLU(1×1(x)))), then x + 1×1(Σ₄ WSiLU(1×1(x))), where the second half widens to 4C channels
+    and adds its four quarters. WSiLU(x) = x·σ(4x) = SiLU(4x)/4: the two factors stand in the layers' gains.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.spatial_in = Pointwise(channels, channels, gain=4.0)
+        self.depthwise = Depthwise(channels)
+        # Both halves leave the residual stream almost as it was at the start: the bypass carries the picture then.
+        self.spatial_out = Pointwise(channels, channels, gain=0.25, init=0.3)
+        self.widen = Pointwise(channels, 4 * channels, gain=4.0)
+        self.narrow = Pointwise(channels, channels, gain=0.25, init=0.3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: `[B, C, H, W]` → the same shape."""
+        x = x + self.spatial_out(self.depthwise(F.silu(self.spatial_in(x))))
+        first, second, third, fourth = F.silu(self.widen(x)).chunk(4, dim=1)
+        return x + self.narrow((first + second) + (third + fourth))
+
+
+class Downsample(nn.Module):
+    """Pixel unshuffling by `factor`, then a 1×1 convolution: `[B, in, H, W]` → `[B, out, H/factor, W/factor]`."""
+
+    def __init__(self, channels_in: int, channels_out: int, factor: int = 2) -> None:
+        super().__init__()
+        self.factor = factor
+        self.mix = Pointwise(channels_in * factor**2, channels_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.mix(F.pixel_unshuffle(x, self.factor))
+
+
+class Upsample(nn.Module):
+    """A 1×1 convolution, then pixel shuffling by `factor`: `[B, in, H, W]` → `[B, out, factor·H, factor·W]`."""
+
+    def __init__(self, channels_in: int, channels_out: int, factor: int = 2, *, init: float = 1.0) -> None:
+        super().__init__()
+        self.factor = factor
+        self.mix = Pointwise(channels_in, channels_out * factor**2, init=init)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pixel_shuffle(self.mix(x), self.factor)
+
+
+def blocks(channels: int, count: int) -> nn.Sequential:
+    """`count` residual blocks of `channels` channels in a row."""
+    return nn.Sequential(*(ConvBlock(channels) for _ in range(count)))

@@ -1,0 +1,83 @@
+"""RdpModel: analysis, hyperprior and synthesis together, with the forward pass that training differentiates."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rdpcodec.model.prior import (
+    HYPER_LATENT_MAX,
+    FactorizedPrior,
+    HyperAnalysis,
+    MeanNetwork,
+    ResidualDensity,
+    ScaleNetwork,
+    anchor_mask,
+    round_through,
+)
+from rdpcodec.model.transforms import Analysis, Architecture, Synthesis
+
+HYPER_FACTOR = 4  # latents per hyper-latent, along each side
+
+
+class TrainingOutput(NamedTuple):
+    """What a training step sees: the reconstruction `[B, 3, H, W]` (not clamped) and bits per picture `[B]`."""
+
+    reconstruction: Tensor
+    latent_bits: Tensor
+    hyper_bits: Tensor
+
+
+class RdpModel(nn.Module):
+    """The whole model. Its parts, by what depends on them:
+
+    - `scale_network`: the bitstream. A change makes old files unreadable.
+    - `mean_network`, `synthesis`: the decoded picture. `mean_network` belongs to the bitstream too, because the encoder
+      subtracted its means.
+    - `analysis`, `hyper_analysis`: the encoder alone.
+    - `hyper_prior`, `residual_density`: training alone; shipped as integer tables.
+    """
+
+    def __init__(self, architecture: Architecture | None = None) -> None:
+        super().__init__()
+        self.architecture = architecture or Architecture()
+        self.analysis = Analysis(self.architecture)
+        self.hyper_analysis = HyperAnalysis(self.architecture)
+        self.hyper_prior = FactorizedPrior(self.architecture.hyper_latents)
+        self.scale_network = ScaleNetwork(self.architecture)
+        self.mean_network = MeanNetwork(self.architecture)
+        self.residual_density = ResidualDensity()
+        self.synthesis = Synthesis(self.architecture)
+
+    def hyper_latents(self, y: Tensor) -> Tensor:
+        """Latents `[B, N, h, w]` → unrounded hyper-latents `[B, M, ⌈h/4⌉, ⌈w/4⌉]` within ±127."""
+        bottom, right = -y.shape[2] % HYPER_FACTOR, -y.shape[3] % HYPER_FACTOR
+        if bottom or right:
+            y = F.pad(y, (0, right, 0, bottom), mode="replicate")
+        return self.hyper_analysis(y).clamp(-HYPER_LATENT_MAX, HYPER_LATENT_MAX)
+
+    def forward(self, x: Tensor, quality: Tensor) -> TrainingOutput:
+        """x: `[B, 3, H, W]` in [0, 1], H and W multiples of 64; quality `[B]`, 0..100.
+
+        Rates use additive uniform noise, the decoder sees straight-through rounding. The networks may run under
+        autocast; rates and the scale network are always float32.
+        """
+        y = self.analysis(x, quality)
+        z = self.hyper_latents(y).float()
+        z_rounded = round_through(z)
+        features = self.mean_network.features(z_rounded, quality)
+        mask = anchor_mask(*y.shape[2:], device=y.device)
+        mean = self.mean_network.first_means(features)
+        anchors = torch.where(mask, mean + round_through(y - mean), 0.0)
+        mean = torch.where(mask, mean, self.mean_network.second_means(features, anchors))
+        reconstruction = self.synthesis(mean + round_through(y - mean), quality)
+
+        with torch.autocast(x.device.type, enabled=False):
+            index = self.scale_network(z_rounded, quality)
+            residual = y.float() - mean.float()
+            latent_bits = self.residual_density(residual + torch.rand_like(residual) - 0.5, index)
+            hyper_bits = self.hyper_prior.bits(z + torch.rand_like(z) - 0.5, quality)
+        return TrainingOutput(reconstruction.float(), latent_bits.sum((1, 2, 3)), hyper_bits.sum((1, 2, 3)))

@@ -1,0 +1,112 @@
+"""Analysis (picture → latents) and synthesis (latents → picture).
+
+Each is a stack of blocks at 1/8 and 1/16 of the resolution with a linear bypass beside it: a 16×16 Karhunen-Loève
+transform, which alone is already a decent transform codec, so that the network only has to learn what a linear transform
+cannot do. The bypass is trained with the rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rdpcodec.model.blocks import Downsample, Pointwise, Upsample, blocks
+from rdpcodec.model.rate import LAMBDA_MIDDLE, RateGain
+
+PATCH = 16  # the latents' sampling step, in pixels
+PATCH_VALUES = 3 * PATCH**2
+# High-rate theory: step² = 12·D and D'(R) = -2 ln 2·D give step² = 18/(λ ln 2) for three colours; in units of pixels 0..255.
+STEP_MIDDLE = (18 / (LAMBDA_MIDDLE * np.log(2))) ** 0.5
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The sizes of a model: channels at 1/8, at 1/16, of the latents and hyper-latents; blocks in each stack."""
+
+    eighth: int = 128
+    sixteenth: int = 192
+    latents: int = 320
+    hyper_latents: int = 96
+    prior: int = 192
+    scale: int = 96
+    analysis_blocks: tuple[int, int] = (2, 3)
+    synthesis_blocks: tuple[int, int] = (2, 3)
+
+
+def klt_basis(patches: np.ndarray, components: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and leading principal components of picture patches, the linear transform that starts the bypass.
+
+    patches: float `[n, 768]`, pixel_unshuffle(16)'s channel order, pixels in [0, 1].
+    Returns the mean `[768]` and an orthonormal basis `[components, 768]`, ordered by falling variance.
+    """
+    mean = patches.mean(axis=0)
+    centred = patches - mean
+    _, vectors = np.linalg.eigh(centred.T @ centred)
+    return mean, np.ascontiguousarray(vectors[:, ::-1].T[:components])
+
+
+class Analysis(nn.Module):
+    """Picture → latents, scaled so that rounding them is the right quantisation for the quality."""
+
+    def __init__(self, size: Architecture) -> None:
+        super().__init__()
+        self.enter = Downsample(3, size.eighth, factor=8)
+        self.eighth = blocks(size.eighth, size.analysis_blocks[0])
+        self.eighth_gain = RateGain(size.eighth)
+        self.down = Downsample(size.eighth, size.sixteenth)
+        self.sixteenth = blocks(size.sixteenth, size.analysis_blocks[1])
+        self.sixteenth_gain = RateGain(size.sixteenth)
+        self.leave = Pointwise(size.sixteenth, size.latents, init=0.1, full_precision=True)
+        # An orthonormal row has entries of 768^-1/2; stored at order one, and in units of the middle step.
+        self.bypass = Pointwise(
+            PATCH_VALUES, size.latents, gain=255 / STEP_MIDDLE * PATCH_VALUES**-0.5, full_precision=True
+        )
+        self.gain = RateGain(size.latents, exponent=0.5)
+
+    def forward(self, x: Tensor, quality: Tensor) -> Tensor:
+        """x: `[B, 3, H, W]`, sRGB in [0, 1], H and W multiples of 16; quality `[B]` → `[B, N, H/16, W/16]`."""
+        x = x - 0.5
+        h = self.eighth_gain(self.eighth(self.enter(x)), quality)
+        h = self.sixteenth_gain(self.sixteenth(self.down(h)), quality)
+        y = self.leave(h) + self.bypass(F.pixel_unshuffle(x, PATCH))
+        return self.gain(y, quality)
+
+
+class Synthesis(nn.Module):
+    """Latents → picture: the mirror of the analysis. What leaves it is not clamped to [0, 1]."""
+
+    def __init__(self, size: Architecture) -> None:
+        super().__init__()
+        self.gain = RateGain(size.latents, exponent=-0.5)
+        self.enter = Pointwise(size.latents, size.sixteenth)
+        self.sixteenth_gain = RateGain(size.sixteenth)
+        self.sixteenth = blocks(size.sixteenth, size.synthesis_blocks[1])
+        self.up = Upsample(size.sixteenth, size.eighth)
+        self.eighth_gain = RateGain(size.eighth)
+        self.eighth = blocks(size.eighth, size.synthesis_blocks[0])
+        self.leave = Upsample(size.eighth, 3, factor=8, init=0.02)
+        self.bypass = Pointwise(
+            size.latents, PATCH_VALUES, gain=STEP_MIDDLE / 255 * PATCH_VALUES**-0.5, full_precision=True
+        )
+
+    def forward(self, y: Tensor, quality: Tensor) -> Tensor:
+        """y: `[B, N, h, w]`, quantised latents; quality `[B]` → `[B, 3, 16·h, 16·w]`, sRGB, nominally [0, 1]."""
+        y = self.gain(y, quality)
+        h = self.sixteenth(self.sixteenth_gain(self.enter(y), quality))
+        h = self.eighth(self.eighth_gain(self.up(h), quality))
+        return self.leave(h) + F.pixel_shuffle(self.bypass(y), PATCH) + 0.5
+
+
+@torch.no_grad()
+def start_from_klt(analysis: Analysis, synthesis: Synthesis, mean: np.ndarray, basis: np.ndarray) -> None:
+    """Set both bypasses to a KLT (see `klt_basis`), so that the untrained model is a linear transform codec."""
+    rows = torch.as_tensor(basis, dtype=torch.float32)
+    offset = torch.as_tensor(mean - 0.5, dtype=torch.float32)
+    analysis.bypass.weight.copy_(rows * PATCH_VALUES**0.5)
+    analysis.bypass.bias.copy_(-(rows @ offset) * PATCH_VALUES**0.5)
+    synthesis.bypass.weight.copy_(rows.T * PATCH_VALUES**0.5)
+    synthesis.bypass.bias.copy_(offset / synthesis.bypass.gain)

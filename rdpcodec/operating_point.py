@@ -1,0 +1,38 @@
+"""The operating point: where on the rate-distortion-perception surface a picture is coded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rdpcodec.errors import UsageError
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """Quality 0..100 sets the rate; realism 0..1 how far decoding moves from closest to most natural; effort 0..9 how long the
+    encoder searches. Raises `UsageError` for values outside.
+    """
+
+    quality: float = 50.0
+    realism: float = 0.0
+    effort: int = 0
+
+    def __post_init__(self) -> None:
+        for name, value, low, high in (
+            ("quality", self.quality, 0, 100),
+            ("realism", self.realism, 0, 1),
+            ("effort", self.effort, 0, 9),
+        ):
+            if not low <= value <= high:
+                raise UsageError(f"{name} {value} is outside {low}..{high}")
+        if self.effort != int(self.effort):
+            raise UsageError(f"effort {self.effort} is not a whole number")
+
+    def check_dials(self, model: str, dials: tuple[str, ...]) -> None:
+        """Raise `UsageError` when the point turns a dial that the weights of `model` lack."""
+        for dial in ("realism", "effort"):
+            if getattr(self, dial) and dial not in dials:
+                raise UsageError(
+                    f"{dial} {getattr(self, dial)}: the weights of model {model!r} have no {dial} dial (they have: "
+                    f"{', '.join(dials)}); leave it at 0"
+                )

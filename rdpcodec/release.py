@@ -1,0 +1,148 @@
+"""A released model: how networks, integers and tables are laid out in one safetensors file.
+
+Floating-point tensors keep the names of `RdpModel`'s parameters; `scale.*` holds the integers of the scale network, `tables.*` the
+integer probability tables. `rdpcodec.weights` finds and verifies files; `rdpcodec.training.export` makes them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rdpcodec.entropy.exact import ScaleWeights
+from rdpcodec.entropy.tables import TableFamily
+from rdpcodec.errors import WeightsError
+from rdpcodec.model import prior
+from rdpcodec.model.rdp_model import RdpModel
+from rdpcodec.model.transforms import Architecture
+from rdpcodec.weights import BITSTREAM_PREFIXES, ModelEntry, fingerprint, load_tensors
+
+_INTEGER_NETWORK = "scale_network."
+_ENTER_UNIT = prior.WEIGHT_UNIT * prior.HYPER_LATENT_UNIT
+_HIDDEN_UNIT = prior.WEIGHT_UNIT * prior.ACTIVATION_UNIT
+
+
+@dataclass
+class ReleasedModel:
+    """Everything a `Codec` needs of one model."""
+
+    name: str
+    fingerprint: bytes  # 4 bytes, of the bitstream-defining weights
+    dials: tuple[str, ...]
+    network: RdpModel  # its scale network is not used: `scale` is
+    scale: ScaleWeights
+    latent_tables: TableFamily
+    hyper_tables: TableFamily
+
+    @classmethod
+    def load(cls, entry: ModelEntry, device: torch.device) -> ReleasedModel:
+        """Load a model of the manifest. Raises `WeightsError` when its file is damaged or does not fit together."""
+        tensors = load_tensors(entry)
+        architecture = architecture_from(entry.record["architecture"])
+        try:
+            return cls.from_tensors(entry.name, tuple(entry.record["dials"]), architecture, tensors, device)
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise WeightsError(f"{entry.path}: {error}") from error
+
+    @classmethod
+    def from_tensors(
+        cls,
+        name: str,
+        dials: tuple[str, ...],
+        architecture: Architecture,
+        tensors: dict[str, Tensor],
+        device: torch.device,
+    ) -> ReleasedModel:
+        """Assemble a model from the tensors of a release file. Raises `KeyError`, `ValueError` or `RuntimeError`."""
+        scale = _scale_weights(tensors)
+        scale.prove_bounds()
+        network = RdpModel(architecture)
+        network.load_state_dict(training_state(tensors))
+        network.to(device=device, memory_format=torch.channels_last).eval().requires_grad_(False)
+        bitstream = bytes.fromhex(fingerprint(tensors, BITSTREAM_PREFIXES))[:4]
+        return cls(name, bitstream, dials, network, scale, _family(tensors, "latents"), _family(tensors, "hyper"))
+
+
+def architecture_from(record: dict[str, Any]) -> Architecture:
+    """An `Architecture` from its JSON form."""
+    return Architecture(**{key: tuple(v) if isinstance(v, list) else v for key, v in record.items()})
+
+
+def architecture_record(architecture: Architecture) -> dict[str, Any]:
+    """An `Architecture` as JSON."""
+    return {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(architecture).items()}
+
+
+def training_state(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The state dict of an `RdpModel`, float32, from a release file: what further training starts from."""
+    state = {name: t.float() for name, t in tensors.items() if not name.startswith(("scale.", "tables."))}
+
+    def put(name: str, tensor: Tensor, unit: float) -> None:
+        state[_INTEGER_NETWORK + name] = tensor.float() * unit
+
+    put("enter.weight", tensors["scale.enter"], prior.WEIGHT_UNIT)
+    put("enter.bias", tensors["scale.enter_bias"], _ENTER_UNIT)
+    for i in range(3):
+        put(f"filters.{i}.weight", tensors[f"scale.filters.{i}"][:, None], prior.WEIGHT_UNIT)
+    for i in range(2):
+        put(f"widen.{i}.weight", tensors[f"scale.widen.{i}"], prior.WEIGHT_UNIT)
+        put(f"widen.{i}.bias", tensors[f"scale.widen_bias.{i}"][None], _HIDDEN_UNIT)
+    put("leave.weight", tensors["scale.leave"], prior.WEIGHT_UNIT)
+    put("leave.bias", tensors["scale.leave_bias"], _HIDDEN_UNIT)
+    return state
+
+
+@torch.no_grad()
+def scale_tensors(network: prior.ScaleNetwork) -> dict[str, Tensor]:
+    """The integers of a trained scale network, under their names in a release file."""
+
+    def int8(layer: Any) -> Tensor:
+        return layer.integer_weight().to(torch.int8).contiguous()  # type: ignore[no-any-return]
+
+    def int32(layer: Any, unit: float) -> Tensor:
+        return layer.integer_bias(unit).to(torch.int32).contiguous()  # type: ignore[no-any-return]
+
+    tensors = {
+        "scale.enter": int8(network.enter),
+        "scale.enter_bias": int32(network.enter, _ENTER_UNIT),
+        "scale.leave": int8(network.leave),
+        "scale.leave_bias": int32(network.leave, _HIDDEN_UNIT),
+    }
+    for i, layer in enumerate(network.filters):
+        tensors[f"scale.filters.{i}"] = int8(layer)[:, 0].contiguous()
+    for i, layer in enumerate(network.widen):
+        tensors[f"scale.widen.{i}"] = int8(layer)
+        tensors[f"scale.widen_bias.{i}"] = int32(layer, _HIDDEN_UNIT)[0].contiguous()
+    return tensors
+
+
+def table_tensors(name: str, family: TableFamily) -> dict[str, Tensor]:
+    """A table family under its names in a release file."""
+    return {
+        f"tables.{name}.frequencies": torch.from_numpy(family.frequencies),
+        f"tables.{name}.reach": torch.from_numpy(family.reach),
+    }
+
+
+def _family(tensors: dict[str, Tensor], name: str) -> TableFamily:
+    frequencies, reach = tensors[f"tables.{name}.frequencies"], tensors[f"tables.{name}.reach"]
+    return TableFamily(frequencies.numpy(), reach.numpy(), escape=name == "latents")
+
+
+def _scale_weights(tensors: dict[str, Tensor]) -> ScaleWeights:
+    def array(name: str) -> np.ndarray:
+        return tensors[f"scale.{name}"].numpy()  # type: ignore[no-any-return]
+
+    return ScaleWeights(
+        array("enter"),
+        array("enter_bias"),
+        (array("filters.0"), array("filters.1"), array("filters.2")),
+        (array("widen.0"), array("widen.1")),
+        (array("widen_bias.0"), array("widen_bias.1")),
+        array("leave"),
+        array("leave_bias"),
+    )

@@ -1,0 +1,219 @@
+"""A training run → a released model: rounds, proves, counts tables, measures what rounding cost, writes.
+
+`python -m rdpcodec.training.export --help`. The tables are counted on the training pictures at all qualities: they are then the
+best static code for what the model really emits, not for the density it was trained under.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from rdpcodec.codec import Codec, Symbols
+from rdpcodec.container import stored_quality
+from rdpcodec.entropy.tables import TableFamily, integer_frequencies
+from rdpcodec.model.prior import HYPER_LATENT_MAX, SCALE_COUNT
+from rdpcodec.model.rate import ANCHORS
+from rdpcodec.model.rdp_model import RdpModel
+from rdpcodec.picture import Picture
+from rdpcodec.release import ReleasedModel, architecture_from, architecture_record, scale_tensors, table_tensors
+from rdpcodec.training.data import Pictures, load_pictures
+from rdpcodec.weights import BITSTREAM_PREFIXES, SYNTHESIS_PREFIXES, fingerprint
+
+CALIBRATION_SIDE = 384
+CALIBRATION_CROPS = 1200
+# Weight of the trained density beside the counts, in symbols: decides where counts are few, vanishes where they are many.
+PRIOR_SYMBOLS = 400.0
+# A table ends where less than this share of its symbols lies beyond; an escape costs about 15 + 16 bits.
+ESCAPE_SHARE = 2e-5
+COUNTED_REACH = 2048
+
+
+def release_tensors(model: RdpModel, dtype: torch.dtype) -> dict[str, Tensor]:
+    """The tensors of a release without its tables: integers of the scale network, everything else as `dtype`.
+
+    The parameters that only training uses stay float32.
+    """
+    tensors = scale_tensors(model.scale_network)
+    for name, parameter in model.named_parameters():
+        if not name.startswith("scale_network."):
+            training_only = name.startswith(("hyper_prior.", "residual_density."))
+            tensors[name] = parameter.detach().to(torch.float32 if training_only else dtype).contiguous()
+    return tensors
+
+
+def density_tables(model: RdpModel) -> tuple[np.ndarray, np.ndarray]:
+    """The trained densities at the integers: latents `[64, COUNTED_REACH + 1]` for |r|, hyper-latents `[8, M, 255]`."""
+    with torch.no_grad():
+        magnitudes = torch.arange(COUNTED_REACH + 1.0).expand(SCALE_COUNT, -1)
+        index = torch.arange(float(SCALE_COUNT))[:, None].expand_as(magnitudes)
+        latents = torch.exp2(-model.residual_density(magnitudes, index))
+        values = torch.arange(-HYPER_LATENT_MAX, HYPER_LATENT_MAX + 1.0)
+        channels = model.architecture.hyper_latents
+        grid = values.expand(ANCHORS, channels, -1)[..., None]
+        bits = model.hyper_prior.bits(grid, torch.linspace(0, 100, ANCHORS))
+    return latents.double().numpy(), torch.exp2(-bits[..., 0]).double().numpy()
+
+
+def wide_tables(model: RdpModel) -> tuple[TableFamily, TableFamily]:
+    """Tables straight from the trained densities, wide enough for counting with them."""
+    latents, hyper = density_tables(model)
+    counts_latents = np.zeros_like(latents)
+    counts_hyper = np.zeros_like(hyper)
+    counts_hyper[:, :, [0, -1]] = 1e-9  # keeps the full reach
+    return latent_family(counts_latents, latents), hyper_family(counts_hyper, hyper)
+
+
+def latent_family(counts: np.ndarray, density: np.ndarray) -> TableFamily:
+    """Symmetric tables with an escape from counts of |residual| and the trained density, both `[64, COUNTED_REACH + 1]`."""
+    parts, reaches = [], []
+    for count, prior in zip(counts, density, strict=True):
+        two_sided = prior * np.where(np.arange(len(prior)) == 0, 1.0, 2.0)
+        weight = count + PRIOR_SYMBOLS * two_sided / two_sided.sum()
+        share = weight / weight.sum()
+        tail = 1.0 - np.cumsum(share)
+        reach = int(np.argmax(tail < ESCAPE_SHARE)) or 1
+        half = share[1 : reach + 1] / 2
+        table = np.concatenate([half[::-1], share[:1], half, [max(tail[reach], 1e-7)]])
+        parts.append(integer_frequencies(table))
+        reaches.append(reach)
+    return TableFamily(np.concatenate(parts), np.array(reaches, np.int32), escape=True)
+
+
+def hyper_family(counts: np.ndarray, density: np.ndarray) -> TableFamily:
+    """Tables without escape from counts and density `[8, M, 255]`; two beyond the furthest value seen."""
+    parts, reaches = [], []
+    values = np.abs(np.arange(-HYPER_LATENT_MAX, HYPER_LATENT_MAX + 1))
+    shape = (-1, counts.shape[2])
+    for count, prior in zip(counts.reshape(shape), density.reshape(shape), strict=True):
+        seen = values[count > 0].max(initial=0)
+        reach = int(min(seen + 2, HYPER_LATENT_MAX))
+        inside = values <= reach
+        parts.append(integer_frequencies((count + PRIOR_SYMBOLS / 8 * prior / prior.sum())[inside]))
+        reaches.append(reach)
+    return TableFamily(np.concatenate(parts), np.array(reaches, np.int32), escape=False)
+
+
+def calibration_symbols(codec: Codec, pictures: Pictures) -> Iterator[tuple[Symbols, float]]:
+    """Symbols of crops of the pictures, the qualities spread evenly over the dial."""
+    generator = torch.Generator().manual_seed(3)
+    for number in range(CALIBRATION_CROPS):
+        crop = pictures.crops(1, CALIBRATION_SIDE, generator)[0]
+        pixels = (crop * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+        quality = 100 * (number * 0.6180339887 % 1)
+        yield codec.analyse([Picture(pixels)], quality)[0], quality
+
+
+def counted_tables(codec: Codec, model: RdpModel, pictures: Pictures) -> tuple[TableFamily, TableFamily]:
+    """Tables counted on what `codec` makes of training pictures."""
+    density_latents, density_hyper = density_tables(model)
+    latents, hyper = np.zeros_like(density_latents), np.zeros_like(density_hyper)
+    channels = np.arange(hyper.shape[1])[:, None]
+    for symbols, quality in calibration_symbols(codec, pictures):
+        indices = codec.scale_indices(symbols, quality)
+        magnitude = np.minimum(np.abs(symbols.residual.reshape(-1)), COUNTED_REACH)
+        np.add.at(latents, (indices, magnitude), 1)
+        bank = (stored_quality(quality) * (ANCHORS - 1) + 5000) // 10_000
+        z = symbols.hyper.reshape(len(channels), -1)
+        np.add.at(hyper[bank], (channels, z + HYPER_LATENT_MAX), 1)
+    return latent_family(latents, density_latents), hyper_family(hyper, density_hyper)
+
+
+def mean_psnr(codec: Codec, crops: list[np.ndarray]) -> float:
+    """Mean PSNR in dB over crops and five qualities."""
+    values = []
+    for quality in (10.0, 30.0, 50.0, 70.0, 90.0):
+        for pixels in crops:
+            height, width = pixels.shape[:2]
+            decoded = codec.synthesise(codec.analyse([Picture(pixels)], quality), quality, (width, height))[0]
+            error = np.mean((decoded.astype(np.float64) - pixels) ** 2)
+            values.append(10 * np.log10(255**2 / max(error, 1e-3)))
+    return float(np.mean(values))
+
+
+def export(checkpoint: Path, data: Path, name: str, folder: Path, training: dict[str, Any]) -> dict[str, Any]:
+    """Write `folder/<name>.safetensors` and its entry in `folder/manifest.json`; returns the entry.
+
+    Raises `ValueError` when the scale network's bounds cannot be proved.
+    """
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    model = RdpModel(architecture_from(state["architecture"]))
+    model.load_state_dict({**state["model"], **state["average"]})
+    pictures, held_out = load_pictures(data, CALIBRATION_SIDE, torch.device("cpu"))
+    crops = held_out.crops(8, CALIBRATION_SIDE, torch.Generator().manual_seed(4))
+    checked = [(crop * 255).round().byte().permute(1, 2, 0).contiguous().numpy() for crop in crops]
+
+    def codec_with(tensors: dict[str, Tensor]) -> Codec:
+        return Codec(ReleasedModel.from_tensors(name, ("quality",), model.architecture, tensors, torch.device("cpu")))
+
+    def with_tables(dtype: torch.dtype, families: tuple[TableFamily, TableFamily]) -> dict[str, Tensor]:
+        latents, hyper = families
+        return {
+            **release_tensors(model, dtype),
+            **table_tensors("latents", latents),
+            **table_tensors("hyper", hyper),
+        }
+
+    wide = wide_tables(model)
+    full = mean_psnr(codec_with(with_tables(torch.float32, wide)), checked)
+    half_codec = codec_with(with_tables(torch.float16, wide))
+    loss = full - mean_psnr(half_codec, checked)
+    dtype = torch.float16 if loss < 0.01 else torch.float32
+    codec = half_codec if dtype == torch.float16 else codec_with(with_tables(dtype, wide))
+    tensors = with_tables(dtype, counted_tables(codec, model, pictures))
+    released = codec_with(tensors)
+
+    blob = save(tensors)
+    record = {
+        "file": f"{name}.safetensors",
+        "bytes": len(blob),
+        "sha256": hashlib.sha256(blob).hexdigest(),
+        "bitstream_fingerprint": fingerprint(tensors, BITSTREAM_PREFIXES),
+        "synthesis_fingerprint": fingerprint(tensors, SYNTHESIS_PREFIXES),
+        "architecture": architecture_record(model.architecture),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "dtype": str(dtype).removeprefix("torch."),
+        "dials": ["quality"],
+        "float16_loss_db": round(loss, 5),
+        "largest_exact_sum": ReleasedModel.from_tensors(
+            name, ("quality",), model.architecture, tensors, torch.device("cpu")
+        ).scale.prove_bounds(),
+        "validation_psnr_db": round(mean_psnr(released, checked), 3),
+        "training": {**state["run"], "steps": state["step"], "gigapixels": round(state["pixels"] / 1e9, 3), **training},
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"models": {}}
+    manifest["models"][name] = record
+    for target, content in ((folder / record["file"], blob), (path, (json.dumps(manifest, indent=2) + "\n").encode())):
+        partial = target.with_name(target.name + ".partial")
+        partial.write_bytes(content)
+        os.replace(partial, target)
+    return record
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m rdpcodec.training.export", description=__doc__)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("folder", type=Path, help="folder of weights and manifest")
+    parser.add_argument("--data", type=Path, required=True, help="the training pictures, to count tables on")
+    parser.add_argument("--name", default="fast")
+    parser.add_argument("--note", action="append", default=[], metavar="KEY=VALUE", help="goes into the training record")
+    options = parser.parse_args(arguments)
+    notes = dict(note.split("=", 1) for note in options.note)
+    record = export(options.checkpoint, options.data, options.name, options.folder, notes)
+    print(json.dumps(record, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,14 +1,14 @@
 """Codec: picture ⇄ bytes. The one place where networks, entropy coder, container and pictures meet.
 
-A `Codec` holds one model on one device. Coding a picture is three steps each way, and the methods follow them:
-pixels → `Symbols` (analyse) → bytes (entropy coding) → file, and back.
+A `Codec` holds one model on one device. Coding a picture is three steps each way, and the methods follow
+them: pixels → `Symbols` (analyse) → bytes (entropy coding) → file, and back.
 """
 
 from __future__ import annotations
 
 import threading
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -45,8 +45,8 @@ _METADATA_LIMIT = 16 << 20
 class Symbols:
     """All that a coded picture says: integers.
 
-    hyper: rounded hyper-latents, int32 `[M, ⌈h/4⌉, ⌈w/4⌉]`; residual: rounded latents less their means, int32 `[N, h, w]`, where
-    h and w are the picture's height and width over 16, rounded up.
+    hyper: rounded hyper-latents, int32 `[M, ⌈h/4⌉, ⌈w/4⌉]`; residual: rounded latents less their means, int32
+    `[N, h, w]`, where h and w are the picture's height and width over 16, rounded up.
     """
 
     hyper: np.ndarray
@@ -56,13 +56,17 @@ class Symbols:
 class Codec:
     """One model, loaded once, for any number of pictures. May be shared between threads."""
 
-    def __init__(self, model: str | ReleasedModel = DEFAULT_MODEL, device: str | torch.device = "cpu") -> None:
+    def __init__(
+        self, model: str | ReleasedModel = DEFAULT_MODEL, device: str | torch.device = "cpu"
+    ) -> None:
         """Load `model`, by name, to `device`. Raises `WeightsError` for an unknown model or damaged weights.
 
         A `ReleasedModel` already on `device` is taken as it is: for weights that are not installed.
         """
         self.device = torch.device(device)
-        released = model if isinstance(model, ReleasedModel) else ReleasedModel.load(find_model(model), self.device)
+        released = (
+            model if isinstance(model, ReleasedModel) else ReleasedModel.load(find_model(model), self.device)
+        )
         self.name, self.fingerprint, self.dials = released.name, released.fingerprint, released.dials
         self.network = released.network
         self._scale_network = ExactScaleNetwork(released.scale, self.device)
@@ -82,14 +86,19 @@ class Codec:
     ) -> bytes:
         """Compress one picture to the bytes of an .rdpc file.
 
-        image: anything `rdpcodec.picture.load_picture` takes. quality 0..100, realism 0..1, effort 0..9: the operating point.
-        Raises `PictureError` and `UsageError`; warns with `PictureWarning` of what the file will not hold.
+        image: anything `rdpcodec.picture.load_picture` takes. quality 0..100, realism 0..1, effort 0..9: the
+        operating point. Raises `PictureError` and `UsageError`; warns with `PictureWarning` of what the file
+        will not hold.
         """
         point = OperatingPoint(quality, realism, effort)
         return self.compress_batch([image], point, keep_metadata=keep_metadata)[0]
 
     def compress_batch(
-        self, images: Sequence[Source] | Tensor, point: OperatingPoint | None = None, *, keep_metadata: bool = False
+        self,
+        images: Sequence[Source] | Tensor,
+        point: OperatingPoint | None = None,
+        *,
+        keep_metadata: bool = False,
     ) -> list[bytes]:
         """Compress several pictures; those of equal size go through the networks together.
 
@@ -108,8 +117,8 @@ class Codec:
     def decompress(self, data: bytes, *, realism: float | None = None) -> Image.Image:
         """Decompress the bytes of an .rdpc file to a Pillow image of mode L, LA, RGB or RGBA.
 
-        realism: 0..1, instead of the file's own default. Raises `FormatError` for damaged or foreign data, `WeightsError`
-        when the file needs other weights than this codec's.
+        realism: 0..1, instead of the file's own default. Raises `FormatError` for damaged or foreign data,
+        `WeightsError` when the file needs other weights than this codec's.
         """
         return self.decompress_batch([data], realism=realism)[0]
 
@@ -119,7 +128,9 @@ class Codec:
         for file in parsed:
             if (file.header.model, file.header.fingerprint) != (self.name, self.fingerprint):
                 needs = f"{file.header.model}-{file.header.fingerprint.hex()}"
-                raise WeightsError(f"the file needs weights {needs}, this codec holds {self.name}-{self.fingerprint.hex()}")
+                raise WeightsError(
+                    f"the file needs weights {needs}, this codec holds {self.name}-{self.fingerprint.hex()}"
+                )
             point = OperatingPoint(file.header.quality, file.header.realism if realism is None else realism)
             point.check_dials(self.name, self.dials)
         images: list[Image.Image | None] = [None] * len(parsed)
@@ -148,11 +159,11 @@ class Codec:
         mean, second_means = self._means(z, q, y.shape[2:])
         limit = float(ESCAPE_LIMIT)
         residual = torch.floor(y - mean + 0.5).clamp_(-limit, limit)
-        mask = anchor_mask(*y.shape[2:], device=self.device)
+        mask = anchor_mask(y)
         mean = second_means(torch.where(mask, mean + residual, 0.0))
         residual = torch.where(mask, residual, torch.floor(y - mean + 0.5).clamp_(-limit, limit))
-        hyper, residual = z.int().cpu().numpy(), residual.int().cpu().numpy()
-        return [Symbols(h, r) for h, r in zip(hyper, residual, strict=True)]
+        pairs = zip(z.int().cpu().numpy(), residual.int().cpu().numpy(), strict=True)
+        return [Symbols(hyper, latents) for hyper, latents in pairs]
 
     @torch.inference_mode()
     def synthesise(self, symbols: Sequence[Symbols], quality: float, size: tuple[int, int]) -> np.ndarray:
@@ -161,14 +172,16 @@ class Codec:
         residual = torch.from_numpy(np.stack([s.residual for s in symbols])).to(self.device).float()
         q = self._quality(quality, len(symbols))
         mean, second_means = self._means(z, q, residual.shape[2:])
-        mask = anchor_mask(*residual.shape[2:], device=self.device)
+        mask = anchor_mask(residual)
         anchors = torch.where(mask, mean + residual, 0.0)
         y = torch.where(mask, anchors, second_means(anchors) + residual)
         x = self.network.synthesis(y, q)[:, :, : size[1], : size[0]]
         pixels = x.clamp_(0, 1).mul_(255).round_().to(torch.uint8)
         return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
-    def _means(self, z, q, shape):  # type: ignore[no-untyped-def]
+    def _means(
+        self, z: Tensor, q: Tensor, shape: tuple[int, ...]
+    ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """First means at all positions, and a function from the anchors' latents to the second means."""
         height, width = shape
         features = self.network.mean_network.features(z, q)[:, :, :height, :width]

@@ -2,8 +2,9 @@
 
     "RDP" version │ model │ fingerprint │ quality │ realism │ width height │ segments … │ CRC-32
 
-A plain picture has 19 bytes of this around its coded data and the segment's length: 23 or 24 in all. docs/format.md is the
-specification. This module knows bytes only; it imports neither torch nor NumPy, so that `rdpcodec info` answers at once.
+A plain picture has 19 bytes of this around its coded data and the segment's length: 23 or 24 in all.
+docs/format.md is the specification. This module knows bytes only; it imports neither torch nor NumPy, so that
+`rdpcodec info` answers at once.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ REALISM_UNITS = 255
 MODEL_NUMBERS = {"fast": 1, "base": 2}
 MODEL_NAMES = {number: name for name, number in MODEL_NUMBERS.items()}
 MAX_SIDE = 65_535
-# Decoding takes about 130 bytes of memory a pixel; this bounds what a hostile header can claim, at nine gigabytes.
+# Decoding takes about 130 bytes of memory a pixel; this bounds what a hostile header can claim, at nine
+# gigabytes.
 MAX_PIXELS = 1 << 26
 _FIXED = struct.Struct("<3sBB4sHB")
 _CRC = struct.Struct("<I")
@@ -85,7 +87,9 @@ def check_size(width: int, height: int, error: type[Exception]) -> None:
     if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
         raise error(f"a picture of {width}×{height} pixels: sides must be 1..{MAX_SIDE}")
     if width * height > MAX_PIXELS:
-        raise error(f"a picture of {width}×{height} pixels is over the limit of {MAX_PIXELS / 1e6:.0f} megapixels")
+        raise error(
+            f"a picture of {width}×{height} pixels is over the limit of {MAX_PIXELS / 1e6:.0f} megapixels"
+        )
 
 
 def write(container: Container) -> bytes:
@@ -127,7 +131,9 @@ def read(data: bytes) -> Container:
             segment = Segment(kind)
         except ValueError:
             if kind % 2:
-                raise FormatError(f"the file has a segment of kind {kind}, which needs a newer rdpcodec") from None
+                raise FormatError(
+                    f"the file has a segment of kind {kind}, which needs a newer rdpcodec"
+                ) from None
             continue
         if segment in segments:
             raise FormatError(f"the file has two segments of kind {segment.name}")
@@ -140,16 +146,23 @@ def read(data: bytes) -> Container:
 
 
 def read_header(data: bytes) -> tuple[Header, int]:
-    """Parse the header alone, checksum not looked at. Returns it and the position after it. Raises `FormatError`."""
+    """Parse the header alone, checksum not looked at.
+
+    Returns it and the position after it. Raises `FormatError`.
+    """
     if data[: len(SIGNATURE)] != SIGNATURE:
         raise FormatError("not an .rdpc file: it does not begin with 'RDP'")
     if len(data) < _FIXED.size:
         raise FormatError("the file ends within its header")
     _, version, number, fingerprint, quality, realism = _FIXED.unpack_from(data)
     if version != VERSION:
-        raise FormatError(f"the file has format version {version}, this rdpcodec reads version {VERSION}: update it")
+        raise FormatError(
+            f"the file has format version {version}, this rdpcodec reads version {VERSION}: update it"
+        )
     if number not in MODEL_NAMES:
-        raise FormatError(f"the file was made with model number {number}, which this rdpcodec does not know: update it")
+        raise FormatError(
+            f"the file was made with model number {number}, which this rdpcodec does not know: update it"
+        )
     if quality > 100 * QUALITY_UNITS:
         raise FormatError(f"the stored quality {quality / QUALITY_UNITS} is outside 0..100")
     width, position = _read_varint(data, _FIXED.size)
@@ -171,7 +184,10 @@ def _varint(value: int) -> bytes:
 
 
 def _read_varint(data: bytes, position: int) -> tuple[int, int]:
-    """Value and the position after it. At most five bytes, no superfluous zero byte: every number has one spelling."""
+    """Value and the position after it.
+
+    At most five bytes, no superfluous zero byte: every number has one spelling.
+    """
     value = 0
     for count in range(5):
         if position + count >= len(data):

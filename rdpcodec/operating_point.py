@@ -9,8 +9,8 @@ from rdpcodec.errors import UsageError
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """Quality 0..100 sets the rate; realism 0..1 how far decoding moves from closest to most natural; effort 0..9 how long the
-    encoder searches. Raises `UsageError` for values outside.
+    """Quality 0..100 sets the rate; realism 0..1 how far decoding moves from closest to most natural; effort
+    0..9 how long the encoder searches. Raises `UsageError` for values outside.
     """
 
     quality: float = 50.0
@@ -33,6 +33,6 @@ class OperatingPoint:
         for dial in ("realism", "effort"):
             if getattr(self, dial) and dial not in dials:
                 raise UsageError(
-                    f"{dial} {getattr(self, dial)}: the weights of model {model!r} have no {dial} dial (they have: "
-                    f"{', '.join(dials)}); leave it at 0"
+                    f"{dial} {getattr(self, dial)}: the weights of model {model!r} have no {dial} dial "
+                    f"(they have: {', '.join(dials)}); leave it at 0"
                 )

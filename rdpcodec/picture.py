@@ -1,7 +1,8 @@
-"""Pillow images, files, NumPy arrays and torch tensors ⇄ the pixels the codec works on, and what must survive beside them.
+"""Pillow images, files, NumPy arrays and torch tensors ⇄ the pixels the codec works on, and what must survive
+beside them.
 
-The codec sees 8-bit sRGB. What a source has beyond that is carried (alpha, gray, and on request EXIF and ICC profile), converted
-(profiles, CMYK, palettes), or given up with a warning (16 bits, further frames).
+The codec sees 8-bit sRGB. What a source has beyond that is carried (alpha, gray, and on request EXIF and ICC
+profile), converted (profiles, CMYK, palettes), or given up with a warning (16 bits, further frames).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from rdpcodec.container import check_size
 from rdpcodec.errors import FormatError, PictureError
@@ -46,7 +47,7 @@ class Picture:
         return self.pixels.shape[1], self.pixels.shape[0]
 
     def to_pillow(self) -> Image.Image:
-        """A Pillow image of mode L, LA, RGB or RGBA, with `icc_profile` and `exif` in its `info` where kept."""
+        """A Pillow image, mode L, LA, RGB or RGBA, with `icc_profile` and `exif` in its `info` where kept."""
         image = Image.fromarray(self.pixels)
         if self.gray:
             # Equal channels come back nearly equal; their mean has the smallest error.
@@ -64,10 +65,10 @@ class Picture:
 def load_picture(source: Source, *, keep_metadata: bool = False) -> Picture:
     """Read a picture from any of the supported sources.
 
-    source: a Pillow image; a path or binary file of any format Pillow reads; a NumPy array, uint8 or uint16, `[H, W]` or
-    `[H, W, C]` with C = 1 (gray), 2 (gray, alpha), 3 (RGB) or 4 (RGBA); a torch tensor `[C, H, W]` or `[1, C, H, W]`, uint8
-    or floating point in [0, 1].
-    keep_metadata: keep EXIF and ICC profile. A kept profile is not applied: the pixels stay in its colour space.
+    source: a Pillow image; a path or binary file of any format Pillow reads; a NumPy array, uint8 or uint16,
+    `[H, W]` or `[H, W, C]` with C = 1 (gray), 2 (gray, alpha), 3 (RGB) or 4 (RGBA); a torch tensor `[C, H,
+    W]` or `[1, C, H, W]`, uint8 or floating point in [0, 1]. keep_metadata: keep EXIF and ICC profile. A kept
+    profile is not applied: the pixels stay in its colour space.
 
     Raises `PictureError` when it cannot be read or coded. Warns with `PictureWarning` of what is lost.
     """
@@ -79,7 +80,9 @@ def load_picture(source: Source, *, keep_metadata: bool = False) -> Picture:
         return _from_file(source, keep_metadata)
     if hasattr(source, "detach"):
         return _from_tensor(source)
-    raise PictureError(f"cannot read a picture from {type(source).__name__}: give a Pillow image, path, array or tensor")
+    raise PictureError(
+        f"cannot read a picture from {type(source).__name__}: give a Pillow image, path, array or tensor"
+    )
 
 
 def _from_file(source: Any, keep_metadata: bool) -> Picture:
@@ -109,17 +112,19 @@ def _from_pillow(image: Image.Image, keep_metadata: bool) -> Picture:
         warnings.warn(f"only the first of {frames} frames is coded", PictureWarning, stacklevel=4)
         image.seek(0)
     # Pillow gives 16-bit colour as 8-bit; only the decoder's raw mode ("RGB;16B") tells.
-    sixteen = image.mode in _SIXTEEN_BIT_MODES or any(";16" in str(tile[3]) for tile in getattr(image, "tile", []))
+    sixteen = image.mode in _SIXTEEN_BIT_MODES or any(
+        ";16" in str(tile[3]) for tile in getattr(image, "tile", [])
+    )
     if sixteen:
         warnings.warn("16 bits a channel are coded as 8", PictureWarning, stacklevel=4)
     if image.mode == "F":
         raise PictureError("a floating-point picture has no defined range: scale it to 8 or 16 bits first")
     image.load()
     profile = image.info.get("icc_profile") or None
-    exif = image.getexif()
-    exif.pop(0x0112, None)  # the orientation, applied in the next line
-    upright: Image.Image = ImageOps.exif_transpose(image)
-    image = upright
+    exif = Image.Exif()
+    exif.load(image.getexif().tobytes())
+    exif.pop(ExifTags.Base.Orientation, None)  # applied in the next line
+    image = ImageOps.exif_transpose(image)
     if image.mode in _SIXTEEN_BIT_MODES:
         image = Image.fromarray(_to_eight_bits(np.asarray(image)))
 
@@ -146,7 +151,10 @@ def _from_pillow(image: Image.Image, keep_metadata: bool) -> Picture:
 
 
 def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    """Apply an ICC profile. A profile that does not fit the picture is ignored with a warning, as browsers do."""
+    """Apply an ICC profile.
+
+    A profile that does not fit the picture is ignored with a warning, as browsers do.
+    """
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if "sRGB" in ImageCms.getProfileDescription(source):
@@ -157,7 +165,9 @@ def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
         srgb = ImageCms.createProfile("sRGB")
         converted = ImageCms.profileToProfile(image, source, srgb, intent, outputMode="RGB")
     except (ImageCms.PyCMSError, OSError) as error:
-        warnings.warn(f"the ICC profile cannot be applied and is ignored: {error}", PictureWarning, stacklevel=5)
+        warnings.warn(
+            f"the ICC profile cannot be applied and is ignored: {error}", PictureWarning, stacklevel=5
+        )
         return image
     assert converted is not None
     return converted
@@ -178,7 +188,9 @@ def _from_array(array: np.ndarray) -> Picture:
     if array.ndim == 2:
         array = array[:, :, None]
     if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4):
-        raise PictureError(f"an array of shape {array.shape} is no picture: give [H, W] or [H, W, C], C = 1 to 4")
+        raise PictureError(
+            f"an array of shape {array.shape} is no picture: give [H, W] or [H, W, C], C = 1 to 4"
+        )
     check_size(array.shape[1], array.shape[0], PictureError)
     if array.dtype == np.uint16:
         array = _to_eight_bits(array)
@@ -194,13 +206,17 @@ def _from_tensor(tensor: Any) -> Picture:
             raise PictureError(f"a batch of {tensor.shape[0]} pictures: use Codec.compress_batch")
         tensor = tensor[0]
     if tensor.ndim != 3:
-        raise PictureError(f"a tensor of shape {tuple(tensor.shape)} is no picture: give [C, H, W] or [1, C, H, W]")
+        raise PictureError(
+            f"a tensor of shape {tuple(tensor.shape)} is no picture: give [C, H, W] or [1, C, H, W]"
+        )
     if tensor.is_floating_point():
         if not bool(((tensor >= 0) & (tensor <= 1)).all()):
             raise PictureError("a floating-point tensor must lie in [0, 1]")
         tensor = (tensor.float() * 255).round()
     elif str(tensor.dtype) != "torch.uint8":
-        raise PictureError(f"a tensor of {tensor.dtype} has no defined range: give uint8 or floating point in [0, 1]")
+        raise PictureError(
+            f"a tensor of {tensor.dtype} has no defined range: give uint8 or floating point in [0, 1]"
+        )
     return _from_array(tensor.detach().cpu().permute(1, 2, 0).numpy().astype(np.uint8))
 
 
@@ -212,7 +228,10 @@ def alpha_to_bytes(alpha: np.ndarray) -> bytes:
 
 
 def alpha_from_bytes(data: bytes, size: tuple[int, int]) -> np.ndarray:
-    """The inverse of `alpha_to_bytes`. Raises `FormatError` unless `data` is a gray PNG of `size` (width, height)."""
+    """The inverse of `alpha_to_bytes`.
+
+    Raises `FormatError` unless `data` is a gray PNG of `size` (width, height).
+    """
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             if image.size != size or image.mode != "L":

@@ -1,7 +1,8 @@
 """A released model: how networks, integers and tables are laid out in one safetensors file.
 
-Floating-point tensors keep the names of `RdpModel`'s parameters; `scale.*` holds the integers of the scale network, `tables.*` the
-integer probability tables. `rdpcodec.weights` finds and verifies files; `rdpcodec.training.export` makes them.
+Floating-point tensors keep the names of `RdpModel`'s parameters; `scale.*` holds the integers of the scale
+network, `tables.*` the integer probability tables. `rdpcodec.weights` finds and verifies files;
+`rdpcodec.training.export` makes them.
 """
 
 from __future__ import annotations
@@ -40,7 +41,10 @@ class ReleasedModel:
 
     @classmethod
     def load(cls, entry: ModelEntry, device: torch.device) -> ReleasedModel:
-        """Load a model of the manifest. Raises `WeightsError` when its file is damaged or does not fit together."""
+        """Load a model of the manifest.
+
+        Raises `WeightsError` when its file is damaged or does not fit together.
+        """
         tensors = load_tensors(entry)
         architecture = architecture_from(entry.record["architecture"])
         try:
@@ -57,19 +61,25 @@ class ReleasedModel:
         tensors: dict[str, Tensor],
         device: torch.device,
     ) -> ReleasedModel:
-        """Assemble a model from the tensors of a release file. Raises `KeyError`, `ValueError` or `RuntimeError`."""
+        """Assemble a model from the tensors of a release file.
+
+        Raises `KeyError`, `ValueError` or `RuntimeError`.
+        """
         scale = _scale_weights(tensors)
         scale.prove_bounds()
         network = RdpModel(architecture)
         network.load_state_dict(training_state(tensors))
-        network.to(device=device, memory_format=torch.channels_last).eval().requires_grad_(False)
+        network.to(device).eval().requires_grad_(False)
         bitstream = bytes.fromhex(fingerprint(tensors, BITSTREAM_PREFIXES))[:4]
-        return cls(name, bitstream, dials, network, scale, _family(tensors, "latents"), _family(tensors, "hyper"))
+        return cls(
+            name, bitstream, dials, network, scale, _family(tensors, "latents"), _family(tensors, "hyper")
+        )
 
 
 def architecture_from(record: dict[str, Any]) -> Architecture:
     """An `Architecture` from its JSON form."""
-    return Architecture(**{key: tuple(v) if isinstance(v, list) else v for key, v in record.items()})
+    sizes: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in record.items()}
+    return Architecture(**sizes)
 
 
 def architecture_record(architecture: Architecture) -> dict[str, Any]:

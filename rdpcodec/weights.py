@@ -1,4 +1,5 @@
-"""Manifest → verified tensors: the weights that ship with the package, and the two fingerprints that tell them apart.
+"""Manifest → verified tensors: the weights that ship with the package, and the two fingerprints that tell
+them apart.
 
 Importing this module, and reading the manifest, does not import torch.
 """
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 _FOLDERS = (Path(__file__).parent / "released_weights", Path(__file__).parent.parent / "weights")
 DEFAULT_MODEL = "fast"
 
-# Whatever decides how symbols are read or what the encoder subtracted from the latents. Changing any of it makes old files
-# unreadable; the rest of the decoder may be improved at any time.
+# Whatever decides how symbols are read or what the encoder subtracted from the latents. Changing any of it
+# makes old files unreadable; the rest of the decoder may be improved at any time.
 BITSTREAM_PREFIXES = ("scale.", "tables.", "mean_network.")
 SYNTHESIS_PREFIXES = ("synthesis.",)
 
@@ -46,7 +47,9 @@ def manifest() -> dict[str, ModelEntry]:
         path = folder / "manifest.json"
         if path.is_file():
             models: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["models"]
-            return {name: ModelEntry(name, folder / record["file"], record) for name, record in models.items()}
+            return {
+                name: ModelEntry(name, folder / record["file"], record) for name, record in models.items()
+            }
     raise WeightsError("no weights are installed: reinstall rdpcodec")
 
 
@@ -68,7 +71,10 @@ def model_for_file(name: str, fingerprint: bytes) -> ModelEntry:
 
 
 def load_tensors(entry: ModelEntry) -> dict[str, Tensor]:
-    """The tensors of a model, as stored. Raises `WeightsError` when the file is missing or not what the manifest says."""
+    """The tensors of a model, as stored.
+
+    Raises `WeightsError` when the file is missing or not what the manifest says.
+    """
     from safetensors.torch import load
 
     try:
@@ -81,7 +87,9 @@ def load_tensors(entry: ModelEntry) -> dict[str, Tensor]:
 
 
 def fingerprint(tensors: dict[str, Tensor], prefixes: tuple[str, ...]) -> str:
-    """SHA-256, hexadecimal, over name, type, shape and little-endian bytes of the tensors whose names begin with a prefix."""
+    """SHA-256, hexadecimal, over name, type, shape and little-endian bytes of the tensors whose names begin
+    with a prefix.
+    """
     digest = hashlib.sha256()
     for name in sorted(tensors):
         if name.startswith(prefixes):

@@ -1,4 +1,7 @@
-"""The command `rdpcodec`: one file per group of commands. Nothing here imports torch before a picture is coded."""
+"""The command `rdpcodec`: one file per group of commands.
+
+Nothing here imports torch before a picture is coded.
+"""
 
 from __future__ import annotations
 

@@ -25,19 +25,32 @@ _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "AVIF": {"quality": 95, "subsampling": "4:4:4"},
 }
 
-_PATHS = click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IN... [OUT]")
+_PATHS = click.argument(
+    "paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IN... [OUT]"
+)
 _FOLDER = click.option(
-    "-o", "--output-dir", type=click.Path(path_type=Path, file_okay=False), help="Folder for the outputs of several inputs."
+    "-o",
+    "--output-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the outputs of several inputs.",
 )
 _FORCE = click.option("-f", "--force", is_flag=True, help="Overwrite outputs that exist.")
-_DEVICE = click.option("--device", default="cpu", show_default=True, help="Where the networks run: cpu, cuda, …")
+_DEVICE = click.option(
+    "--device", default="cpu", show_default=True, help="Where the networks run: cpu, cuda, …"
+)
 
 
 @click.command()
 @_PATHS
-@click.option("-q", "--quality", type=float, default=50, show_default=True, help="Rate: 0 (smallest) to 100 (best).")
-@click.option("--realism", type=float, default=0, show_default=True, help="Default realism of decoding, 0 to 1.")
-@click.option("--effort", type=int, default=0, show_default=True, help="How long to search for a better file, 0 to 9.")
+@click.option(
+    "-q", "--quality", type=float, default=50, show_default=True, help="Rate: 0 (smallest) to 100 (best)."
+)
+@click.option(
+    "--realism", type=float, default=0, show_default=True, help="Default realism of decoding, 0 to 1."
+)
+@click.option(
+    "--effort", type=int, default=0, show_default=True, help="How long to search for a better file, 0 to 9."
+)
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, help="See `rdpcodec models`.")
 @click.option("--keep-metadata", is_flag=True, help="Keep EXIF, and the ICC profile unapplied.")
 @_FOLDER
@@ -89,7 +102,13 @@ def compress(
 @click.command()
 @_PATHS
 @click.option("--realism", type=float, help="Realism of decoding, 0 to 1, instead of the file's own.")
-@click.option("--format", "extension", default="png", show_default=True, help="Format where the output's name gives none.")
+@click.option(
+    "--format",
+    "extension",
+    default="png",
+    show_default=True,
+    help="Format where the output's name gives none.",
+)
 @_FOLDER
 @_FORCE
 @_DEVICE
@@ -114,7 +133,9 @@ def decompress(
     suffix = "." + extension.lstrip(".").lower()
     _pillow_format(suffix)
     jobs = _jobs(paths, output_dir, suffix, lambda path: path.suffix.lower() != EXTENSION)
-    formats = {target: _pillow_format(target.suffix.lower() if target != STANDARD else suffix) for _, target in jobs}
+    formats = {
+        target: _pillow_format(target.suffix.lower() if target != STANDARD else suffix) for _, target in jobs
+    }
 
     def run(source: Path, target: Path) -> str:
         from rdpcodec import container
@@ -148,10 +169,15 @@ def _jobs(
     """Pairs of input and output from the arguments: `IN`, `IN OUT`, or `IN… -o DIR`."""
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        targets = [folder / (path.name + suffix if path == STANDARD else path.with_suffix(suffix).name) for path in paths]
+        targets = [
+            folder / (path.name + suffix if path == STANDARD else path.with_suffix(suffix).name)
+            for path in paths
+        ]
         for target in targets:
             if targets.count(target) > 1:
-                raise UsageError(f"several inputs would be written to {target}: rename them or use several folders")
+                raise UsageError(
+                    f"several inputs would be written to {target}: rename them or use several folders"
+                )
         return list(zip(paths, targets, strict=True))
     if len(paths) == 1:
         return [(paths[0], STANDARD if paths[0] == STANDARD else paths[0].with_suffix(suffix))]
@@ -160,7 +186,9 @@ def _jobs(
     raise UsageError("give IN, or IN and OUT, or several inputs and a folder for the outputs: -o DIR")
 
 
-def _run_all(jobs: list[tuple[Path, Path]], run: Callable[[Path, Path], str], label: str, force: bool) -> None:
+def _run_all(
+    jobs: list[tuple[Path, Path]], run: Callable[[Path, Path], str], label: str, force: bool
+) -> None:
     """Run every job; one that fails is reported and does not stop the others. Exit status 1 if any failed."""
     failed = 0
     with progress(label, len(jobs)) as step:
@@ -188,7 +216,9 @@ def _pillow_format(suffix: str) -> str:
 
     name = Image.registered_extensions().get(suffix)
     if name is None or name not in Image.SAVE:
-        raise UsageError(f"{suffix or 'no extension'}: not a picture format that can be written; try .png, .webp or .jpg")
+        raise UsageError(
+            f"{suffix or 'no extension'}: not a picture format that can be written; try .png, .webp or .jpg"
+        )
     return name
 
 

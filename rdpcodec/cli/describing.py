@@ -37,7 +37,8 @@ def info(path: Path, as_json: bool) -> None:
         "width": header.width,
         "height": header.height,
         "bits_per_pixel": round(len(data) * 8 / (header.width * header.height), 4),
-        "channels": ("gray" if file.gray else "colour") + (" + alpha" if container.Segment.ALPHA in file.segments else ""),
+        "channels": ("gray" if file.gray else "colour")
+        + (" + alpha" if container.Segment.ALPHA in file.segments else ""),
         "quality": header.quality,
         "realism": round(header.realism, 3),
         "model": header.model,
@@ -52,7 +53,8 @@ def info(path: Path, as_json: bool) -> None:
     click.echo(f"{path}: intact, {record['bytes']} bytes, {record['bits_per_pixel']:.3f} bits per pixel")
     click.echo(f"  picture   {header.width}×{header.height}, {record['channels']}")
     click.echo(f"  dials     quality {header.quality:g}, realism {record['realism']:g}")
-    click.echo(f"  weights   {header.model}-{record['fingerprint']} ({'installed' if installed else 'NOT installed'})")
+    state = "installed" if installed else "NOT installed"
+    click.echo(f"  weights   {header.model}-{record['fingerprint']} ({state})")
     click.echo(f"  segments  {segments}")
 
 
@@ -69,7 +71,9 @@ def models(as_json: bool) -> None:
         default = " (default)" if name == DEFAULT_MODEL else ""
         click.echo(f"{name}-{entry.fingerprint.hex()}{default}")
         click.echo(f"  dials     {', '.join(record['dials'])}")
-        click.echo(f"  size      {record['parameters'] / 1e6:.1f} million parameters, {record['bytes'] / 1e6:.1f} MB")
+        click.echo(
+            f"  size      {record['parameters'] / 1e6:.1f} million parameters, {record['bytes'] / 1e6:.1f} MB"
+        )
         click.echo(f"  training  {record['training']['gigapixels']:g} gigapixels")
         for line in record.get("results", []):
             click.echo(f"  results   {line}")

@@ -1,4 +1,4 @@
-"""Where the command line writes: files that appear whole or not at all, and a progress bar for whoever waits."""
+"""Where the command line writes: files that appear whole or not at all, and progress for whoever waits."""
 
 from __future__ import annotations
 
@@ -67,12 +67,22 @@ def write_output(path: Path, data: bytes, force: bool) -> None:
 
 @contextmanager
 def progress(label: str, total: int) -> Iterator[Callable[[], None]]:
-    """A progress bar on standard error, once two seconds have passed, if that is a terminal. Yields the step function."""
+    """A progress bar on standard error, once two seconds have passed, if that is a terminal.
+
+    Yields the step function.
+    """
     if not sys.stderr.isatty():
         yield lambda: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = [TextColumn(label), BarColumn(), TimeElapsedColumn()]
     if total > 1:

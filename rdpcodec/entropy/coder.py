@@ -1,7 +1,7 @@
 """Entropy coding: integers ⇄ bytes with constriction's ANS coder and integer tables.
 
-Symbols are grouped by table, so that the coder works through long runs with one model each. A stack-like coder is written
-in reverse: what is decoded first is encoded last.
+Symbols are grouped by table, so that the coder works through long runs with one model each. A stack-like
+coder is written in reverse: what is decoded first is encoded last.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ class EntropyModels:
 
     @classmethod
     def of(cls, family: TableFamily) -> EntropyModels:
-        # constriction gives symbol i the frequency 1 + ⌊pᵢ·(2^24 - n)/Σp⌋, on cumulated p. With p = frequency - 1 the factor is
-        # exactly one and float64 holds every partial sum exactly, so the frequencies arrive unchanged (tested).
+        # constriction gives symbol i the frequency 1 + ⌊pᵢ·(2^24 - n)/Σp⌋, on cumulated p. With p = frequency
+        # - 1 the factor is exactly one and float64 holds every partial sum exactly, so the frequencies arrive
+        # unchanged (tested).
         tables = (family.table(t).astype(np.float64) - 1 for t in range(len(family.reach)))
         return cls(family, [_Categorical(table, perfect=False) for table in tables])
 
@@ -43,7 +44,10 @@ def _groups(tables: np.ndarray, count: int) -> tuple[np.ndarray, list[tuple[int,
 
 
 class Encoder:
-    """Writes integer arrays; `bytes()` yields the coded data. Arrays must be written in the reverse of reading order."""
+    """Writes integer arrays; `bytes()` yields the coded data.
+
+    Arrays must be written in the reverse of reading order.
+    """
 
     def __init__(self) -> None:
         self._coder = constriction.stream.stack.AnsCoder()
@@ -93,13 +97,15 @@ class Decoder:
             if family.escape:
                 escaped = group == reach + 1
                 if escaped.any():
-                    group[escaped] = self._coder.decode(_ESCAPE_MODEL, int(escaped.sum())) - (ESCAPE_LIMIT + 1)
+                    group[escaped] = self._coder.decode(_ESCAPE_MODEL, int(escaped.sum())) - (
+                        ESCAPE_LIMIT + 1
+                    )
             values[start:end] = group
         result = np.empty_like(values)
         result[order] = values
         return result
 
     def finish(self) -> None:
-        """Raise `FormatError` unless everything was read: the data belongs to other weights, or is damaged."""
+        """Raise `FormatError` unless everything was read: the data is damaged, or of other weights."""
         if not self._coder.is_empty():
             raise FormatError("coded data does not end where the picture ends")

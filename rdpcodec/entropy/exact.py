@@ -1,9 +1,10 @@
 """The scale network in integer arithmetic: rounded hyper-latents → table indices, the same on every machine.
 
-This is the one computation that encoder and decoder must agree on to the last bit. All values are integers carried in float32
-(or float64): operands have 8 bits, so they survive bfloat16 and TF32 units too, and every partial sum stays below 2^24 (proved
-by `prove_bounds` when weights are exported and again when they are loaded), so no order of summation, thread count, vector
-width, library or device can change it. Only sums of products, clamps and scalings by powers of two are used; no FFT, no Winograd.
+This is the one computation that encoder and decoder must agree on to the last bit. All values are integers
+carried in float32 (or float64): operands have 8 bits, so they survive bfloat16 and TF32 units too, and every
+partial sum stays below 2^24 (proved by `prove_bounds` when weights are exported and again when they are
+loaded), so no order of summation, thread count, vector width, library or device can change it. Only sums of
+products, clamps and scalings by powers of two are used; no FFT, no Winograd.
 """
 
 from __future__ import annotations
@@ -43,10 +44,11 @@ class ScaleWeights:
     leave_bias: np.ndarray
 
     def prove_bounds(self) -> int:
-        """The largest absolute value that any partial sum can take, for any input; raises `ValueError` at 2^24 or more.
+        """The largest absolute value that any partial sum can take, for any input; raises `ValueError` at
+        2^24 or more.
 
-        A partial sum of a row is bounded by Σ|weight|·(largest |input|) + |bias|, whatever the order of summation. Rounding
-        adds half a unit after scaling, bounded by 2^(shift - 1).
+        A partial sum of a row is bounded by Σ|weight|·(largest |input|) + |bias|, whatever the order of
+        summation. Rounding adds half a unit after scaling, bounded by 2^(shift - 1).
         """
 
         def bound(weight: np.ndarray, limit: int, bias: np.ndarray | int) -> int:
@@ -60,23 +62,35 @@ class ScaleWeights:
             bound(self.leave, ACTIVATION_LIMIT, np.abs(self.leave_bias).max(axis=0)),
         ]
         if max(bounds) >= EXACT_LIMIT:
-            raise ValueError(f"the scale network's sums reach {max(bounds)}, beyond the exact integers of float32 (2^24)")
+            raise ValueError(
+                f"the scale network's sums reach {max(bounds)}, beyond the exact integers of float32 (2^24)"
+            )
         return max(bounds)
 
 
 def rate_bias(table: np.ndarray, quality: int) -> np.ndarray:
-    """The bias at a quality in hundredths (0..10000): linear between anchors, in integers. table: int32 `[A, C]` → int64 `[C]`."""
+    """The bias at a quality in hundredths (0..10000): linear between anchors, in integers.
+
+    table: int32 `[A, C]` → int64 `[C]`.
+    """
     position = quality * (len(table) - 1)
     lower = min(position // QUALITY_UNITS, len(table) - 2)
     fraction = position - lower * QUALITY_UNITS
     wide = table.astype(np.int64)
-    return (wide[lower] * (QUALITY_UNITS - fraction) + wide[lower + 1] * fraction + QUALITY_UNITS // 2) // QUALITY_UNITS
+    return (
+        wide[lower] * (QUALITY_UNITS - fraction) + wide[lower + 1] * fraction + QUALITY_UNITS // 2
+    ) // QUALITY_UNITS
 
 
 class ExactScaleNetwork:
-    """A scale network ready to run on one device. Holds no state between calls; safe to use from several threads."""
+    """A scale network ready to run on one device.
 
-    def __init__(self, weights: ScaleWeights, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
+    Holds no state between calls; safe to use from several threads.
+    """
+
+    def __init__(
+        self, weights: ScaleWeights, device: torch.device, dtype: torch.dtype = torch.float32
+    ) -> None:
         weights.prove_bounds()
 
         def tensor(array: np.ndarray) -> Tensor:
@@ -91,7 +105,9 @@ class ExactScaleNetwork:
 
     @torch.no_grad()
     def indices(self, z: Tensor, quality: int) -> Tensor:
-        """z: integers in ±127, any dtype, `[B, M, h, w]`; quality in hundredths → uint8 `[B, N, 4h, 4w]`, 0..63."""
+        """z: integers in ±127, any dtype, `[B, M, h, w]`; quality in hundredths → uint8 `[B, N, 4h, 4w]`,
+        0..63.
+        """
         x = z.to(self._enter)
         bias = self._tensor(rate_bias(self._weights.enter_bias, quality))
         x = _shift(_pointwise(x, self._enter, bias), ENTER_SHIFT, ACTIVATION_LIMIT)
@@ -105,7 +121,7 @@ class ExactScaleNetwork:
 
 def _pointwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """1×1 convolution as a matrix product. x: `[B, in, h, w]` → `[B, out, h, w]`."""
-    return torch.matmul(weight, x.flatten(2)).unflatten(2, x.shape[2:]) + bias[:, None, None]
+    return torch.matmul(weight, x.flatten(2)).reshape(len(x), -1, *x.shape[2:]) + bias[:, None, None]
 
 
 def _depthwise(x: Tensor, weight: Tensor) -> Tensor:
@@ -115,7 +131,9 @@ def _depthwise(x: Tensor, weight: Tensor) -> Tensor:
     total = torch.zeros_like(x)
     for row in range(3):
         for column in range(3):
-            total += weight[:, :, row, column, None] * padded[:, :, row : row + height, column : column + width]
+            total += (
+                weight[:, :, row, column, None] * padded[:, :, row : row + height, column : column + width]
+            )
     return total
 
 

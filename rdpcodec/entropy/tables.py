@@ -1,8 +1,8 @@
 """Integer probability tables: what is stored with the weights and handed to the coder unchanged.
 
-A table gives each symbol of an alphabet a frequency out of 2^24. Tables come in families (`TableFamily`): one for the residuals
-of the latents, chosen by scale index, and one for the hyper-latents, chosen by channel and by quality. No table is ever
-computed on the machine that decodes.
+A table gives each symbol of an alphabet a frequency out of 2^24. Tables come in families (`TableFamily`): one
+for the residuals of the latents, chosen by scale index, and one for the hyper-latents, chosen by channel and
+by quality. No table is ever computed on the machine that decodes.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 
 PRECISION = 24
 TOTAL = 1 << PRECISION
-# A value outside its table is coded as the escape symbol and, apart, as 16 raw bits. Residuals stay below 6000 in any 8-bit
-# picture; the encoder clips what lies outside.
+# A value outside its table is coded as the escape symbol and, apart, as 16 raw bits. Residuals stay below
+# 6000 in any 8-bit picture; the encoder clips what lies outside.
 ESCAPE_BITS = 16
 ESCAPE_LIMIT = (1 << (ESCAPE_BITS - 1)) - 1
 
@@ -23,8 +23,8 @@ ESCAPE_LIMIT = (1 << (ESCAPE_BITS - 1)) - 1
 class TableFamily:
     """Tables over the integers -reach..reach, and beyond them one escape symbol if the family has it.
 
-    frequencies: int32, all tables one after the other; table t covers `2·reach[t] + 1` symbols in rising order, then the
-    escape. reach: int32 `[T]`.
+    frequencies: int32, all tables one after the other; table t covers `2·reach[t] + 1` symbols in rising
+    order, then the escape. reach: int32 `[T]`.
     """
 
     frequencies: np.ndarray
@@ -69,7 +69,8 @@ class TableFamily:
 
 
 def integer_frequencies(weights: np.ndarray) -> np.ndarray:
-    """Positive integers that add up to 2^24 and are as near as can be to non-negative float `weights` `[n]` → int32 `[n]`.
+    """Positive integers that add up to 2^24 and are as near as can be to non-negative float `weights` `[n]` →
+    int32 `[n]`.
 
     Every symbol gets at least one; what rounding leaves over goes to the largest.
     """

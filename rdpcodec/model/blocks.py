@@ -1,7 +1,8 @@
 """The convolution blocks that every network of the codec is made of.
 
-Three layers (1×1, depthwise 3×3, resampling by pixel shuffling) and one residual block. There is no normalisation and no
-attention: a block must cost the same on a gray sky and on gravel, and must not see further than its nine neighbours.
+Three layers (1×1, depthwise 3×3, resampling by pixel shuffling) and one residual block. There is no
+normalisation and no attention: a block must cost the same on a gray sky and on gravel, and must not see
+further than its nine neighbours.
 """
 
 from __future__ import annotations
@@ -14,14 +15,20 @@ from torch import Tensor, nn
 class Pointwise(nn.Module):
     """A 1×1 convolution whose weight is stored as a matrix `[out, in]` and multiplied by the constant `gain`.
 
-    The matrix form lets optimisers for matrices (Muon, SOAP) see it as one. `gain` folds a constant factor of the data
-    path into the weight, where it costs nothing per pixel, and keeps the stored weight of order one, where Adam's fixed
-    step size is right. `full_precision` layers compute in float32 even under autocast: latents reach hundreds, where bfloat16 is
-    coarser than a quantisation step.
+    The matrix form lets optimisers for matrices (Muon, SOAP) see it as one. `gain` folds a constant factor of
+    the data path into the weight, where it costs nothing per pixel, and keeps the stored weight of order one,
+    where Adam's fixed step size is right. `full_precision` layers compute in float32 even under autocast:
+    latents reach hundreds, where bfloat16 is coarser than a quantisation step.
     """
 
     def __init__(
-        self, channels_in: int, channels_out: int, *, gain: float = 1.0, init: float = 1.0, full_precision: bool = False
+        self,
+        channels_in: int,
+        channels_out: int,
+        *,
+        gain: float = 1.0,
+        init: float = 1.0,
+        full_precision: bool = False,
     ) -> None:
         """`init` scales the initial weights: small for the last layer of a branch that should start quiet."""
         super().__init__()
@@ -57,15 +64,17 @@ class Depthwise(nn.Module):
 class ConvBlock(nn.Module):
     """One residual block: a spatial half and a channel-mixing half (DCVC-UF-Intra, CVPR 2026).
 
-    x + 1×1(depthwise 3×3(WSiLU(1×1(x)))), then x + 1×1(Σ₄ WSiLU(1×1(x))), where the second half widens to 4C channels
-    and adds its four quarters. WSiLU(x) = x·σ(4x) = SiLU(4x)/4: the two factors stand in the layers' gains.
+    x + 1×1(depthwise 3×3(WSiLU(1×1(x)))), then x + 1×1(Σ₄ WSiLU(1×1(x))), where the second half widens to 4C
+    channels and adds its four quarters. WSiLU(x) = x·σ(4x) = SiLU(4x)/4: the two factors stand in the layers'
+    gains.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.spatial_in = Pointwise(channels, channels, gain=4.0)
         self.depthwise = Depthwise(channels)
-        # Both halves leave the residual stream almost as it was at the start: the bypass carries the picture then.
+        # Both halves leave the residual stream almost as it was at the start: the bypass carries the picture
+        # then.
         self.spatial_out = Pointwise(channels, channels, gain=0.25, init=0.3)
         self.widen = Pointwise(channels, 4 * channels, gain=4.0)
         self.narrow = Pointwise(channels, channels, gain=0.25, init=0.3)
@@ -78,7 +87,9 @@ class ConvBlock(nn.Module):
 
 
 class Downsample(nn.Module):
-    """Pixel unshuffling by `factor`, then a 1×1 convolution: `[B, in, H, W]` → `[B, out, H/factor, W/factor]`."""
+    """Pixel unshuffling by `factor`, then a 1×1 convolution: `[B, in, H, W]` → `[B, out, H/factor,
+    W/factor]`.
+    """
 
     def __init__(self, channels_in: int, channels_out: int, factor: int = 2) -> None:
         super().__init__()
@@ -90,7 +101,7 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
-    """A 1×1 convolution, then pixel shuffling by `factor`: `[B, in, H, W]` → `[B, out, factor·H, factor·W]`."""
+    """A 1×1 convolution, pixel shuffling by `factor`: `[B, in, H, W]` → `[B, out, factor·H, factor·W]`."""
 
     def __init__(self, channels_in: int, channels_out: int, factor: int = 2, *, init: float = 1.0) -> None:
         super().__init__()

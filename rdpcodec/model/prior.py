@@ -1,14 +1,15 @@
 """The hyperprior: what the decoder knows about the latents before it reads them.
 
-Three parts. The hyper-analysis sums the latents up in hyper-latents z. The scale network turns rounded z into the index of
-a probability table for every latent; it is the only network on which decodability depends, so it works on small integers
-(see `ScaleNetwork`). The mean network predicts the latents themselves, in floating point: an error in the last bit there
-moves a reconstructed latent by that last bit and nothing else.
+Three parts. The hyper-analysis sums the latents up in hyper-latents z. The scale network turns rounded z into
+the index of a probability table for every latent; it is the only network on which decodability depends, so it
+works on small integers (see `ScaleNetwork`). The mean network predicts the latents themselves, in floating
+point: an error in the last bit there moves a reconstructed latent by that last bit and nothing else.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,22 +19,24 @@ from rdpcodec.model.blocks import ConvBlock, Downsample, Pointwise, Upsample
 from rdpcodec.model.rate import ANCHORS, RateGain, interpolate_anchors
 from rdpcodec.model.transforms import Architecture
 
-# Table i is meant for a residual of standard deviation SCALE_MIN · SCALE_RATIO^i quantisation steps. At 0.1 a symbol is zero
-# with probability 1 - 6e-7; 128 covers the mean brightness of a block at the highest quality. 64 tables are 12 % apart, which
-# costs under 0.1 % of the rate.
+# Table i is meant for a residual of standard deviation SCALE_MIN · SCALE_RATIO^i quantisation steps. At 0.1 a
+# symbol is zero with probability 1 - 6e-7; 128 covers the mean brightness of a block at the highest quality.
+# 64 tables are 12 % apart, which costs under 0.1 % of the rate.
 SCALE_COUNT = 64
 SCALE_MIN = 0.1
 SCALE_MAX = 128.0
 SCALE_RATIO = (SCALE_MAX / SCALE_MIN) ** (1 / (SCALE_COUNT - 1))
 
-# Integer formats of the scale network: weights of 8 bits and activations of 8 bits, so that operands are exact even in
-# bfloat16 and TF32, and accumulators stay far below float32's 2^24 (proved per model at export).
+# Integer formats of the scale network: weights of 8 bits and activations of 8 bits, so that operands are
+# exact even in bfloat16 and TF32, and accumulators stay far below float32's 2^24 (proved per model at
+# export).
 WEIGHT_MAX = 127
 ACTIVATION_MAX = 255
 HYPER_LATENT_MAX = 127
 WEIGHT_UNIT = 1 / 64
 ACTIVATION_UNIT = 1 / 32
-# One hyper-latent step counts as 1/4: ±1, by far the most frequent values, then stand out of the activations' rounding.
+# One hyper-latent step counts as 1/4: ±1, by far the most frequent values, then stand out of the activations'
+# rounding.
 HYPER_LATENT_UNIT = 1 / 4
 
 
@@ -43,7 +46,9 @@ def round_through(x: Tensor) -> Tensor:
 
 
 def _clamp_through(x: Tensor, low: float, high: float) -> Tensor:
-    """Clamp; outside the range the gradient passes only where it leads back inside (as in LSQ), so no unit dies for good."""
+    """Clamp; outside the range the gradient passes only where it leads back inside (as in LSQ), so no unit
+    dies for good.
+    """
     return _ClampThrough.apply(x, low, high)  # type: ignore[no-any-return]
 
 
@@ -62,7 +67,8 @@ class _ClampThrough(torch.autograd.Function):
 
 
 class FactorizedPrior(nn.Module):
-    """Density of the hyper-latents in training: one logistic per channel, whose width and centre follow the quality.
+    """Density of the hyper-latents in training: one logistic per channel, whose width and centre follow the
+    quality.
 
     At export it is replaced by integer tables counted on the training pictures.
     """
@@ -74,7 +80,10 @@ class FactorizedPrior(nn.Module):
         self.log_scale = nn.Parameter(torch.full((ANCHORS, channels), math.log(0.1)))
 
     def bits(self, z: Tensor, quality: Tensor) -> Tensor:
-        """Information of z (noisy or rounded), in bits. z: `[B, M, h, w]`; quality: `[B]` → `[B, M, h, w]`."""
+        """Information of z (noisy or rounded), in bits.
+
+        z: `[B, M, h, w]`; quality: `[B]` → `[B, M, h, w]`.
+        """
         mean = interpolate_anchors(self.mean, quality)[:, :, None, None]
         inverse = torch.exp(-interpolate_anchors(self.log_scale, quality))[:, :, None, None]
         distance = (z - mean).abs()
@@ -89,9 +98,11 @@ def information(probability: Tensor) -> Tensor:
 
 
 class ResidualDensity(nn.Module):
-    """Density of y - μ in training: a zero-mean mixture of two Gaussians whose shape is learned per scale index.
+    """Density of y - μ in training: a zero-mean mixture of two Gaussians whose shape is learned per scale
+    index.
 
-    The wide component gives the tails that residuals of natural pictures have. At export it becomes integer tables.
+    The wide component gives the tails that residuals of natural pictures have. At export it becomes integer
+    tables.
     """
 
     def __init__(self) -> None:
@@ -101,7 +112,8 @@ class ResidualDensity(nn.Module):
         self.tail_log_width = nn.Parameter(torch.full((SCALE_COUNT,), 1.0))
 
     def forward(self, residual: Tensor, index: Tensor) -> Tensor:
-        """Information in bits. residual: noisy or rounded y - μ; index: same shape, 0..63, integral → the same shape.
+        """Information in bits. residual: noisy or rounded y - μ; index: same shape, 0..63, integral → the
+        same shape.
 
         The gradient reaches the index through the nominal scale, as if it were continuous.
         """
@@ -136,18 +148,22 @@ class _IntegerLayer(nn.Module):
 class IntegerPointwise(_IntegerLayer):
     """1×1 convolution on integers; the bias may follow the quality."""
 
-    def __init__(self, channels_in: int, channels_out: int, *, anchors: int = 1, init: float = 1.0) -> None:
+    def __init__(
+        self, channels_in: int, channels_out: int, *, anchors: int = 1, init: float = 1.0, bias: float = 0.0
+    ) -> None:
         super().__init__()
         bound = init * (3.0 / channels_in) ** 0.5
         self.weight = nn.Parameter(torch.empty(channels_out, channels_in).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.zeros(anchors, channels_out))
+        self.bias = nn.Parameter(torch.full((anchors, channels_out), bias))
 
     def integer_bias(self, unit: float) -> Tensor:
         """The bias table `[anchors, out]` in the accumulator's units, integers carried in floating point."""
         return round_through(self.bias / unit)
 
     def accumulate(self, x: Tensor, quality: Tensor, unit: float) -> Tensor:
-        """Integers `[B, in, h, w]` → accumulators `[B, out, h, w]`; `unit` is the value of one in the accumulator."""
+        """Integers `[B, in, h, w]` → accumulators `[B, out, h, w]`; `unit` is the value of one in the
+        accumulator.
+        """
         bias = self.integer_bias(unit)
         bias = bias.expand(len(quality), -1) if len(bias) == 1 else interpolate_anchors(bias, quality)
         return F.conv2d(x, self.integer_weight()[:, :, None, None]) + round_through(bias)[:, :, None, None]
@@ -175,35 +191,36 @@ def _activate(accumulator: Tensor, unit: float) -> Tensor:
 class ScaleNetwork(nn.Module):
     """Rounded hyper-latents → the index of the probability table of every latent, in integer arithmetic.
 
-    Everything between the layers is an integer carried in floating point; every weight is an integer of 8 bits used with
-    straight-through rounding, so what is trained is what is shipped. `rdpcodec.entropy.exact` evaluates the exported
-    integers and must agree with this module bit for bit.
+    Everything between the layers is an integer carried in floating point; every weight is an integer of 8
+    bits used with straight-through rounding, so what is trained is what is shipped. `rdpcodec.entropy.exact`
+    evaluates the exported integers and must agree with this module bit for bit.
 
-    Layers: 1×1 (rate-dependent bias), [depthwise, 1×1 to 4K, pixel shuffle] twice, depthwise, 1×1 (rate-dependent bias).
+    Layers: 1×1 (rate-dependent bias), [depthwise, 1×1 to 4K, pixel shuffle] twice, depthwise, 1×1
+    (rate-dependent bias).
     """
 
     def __init__(self, size: Architecture) -> None:
         super().__init__()
         k = size.scale
-        self.enter = IntegerPointwise(size.hyper_latents, k, anchors=ANCHORS)
-        self.filters = nn.ModuleList(IntegerDepthwise(k) for _ in range(3))
-        self.widen = nn.ModuleList(IntegerPointwise(k, 4 * k) for _ in range(2))
-        self.leave = IntegerPointwise(k, size.latents, anchors=ANCHORS, init=0.5)
-        with torch.no_grad():
-            self.enter.bias.fill_(1.0)  # keeps the clamped units alive at z = 0
-            for layer in self.widen:
-                layer.bias.fill_(0.5)
-            self.leave.bias.fill_(math.log(0.5 / SCALE_MIN) / math.log(SCALE_RATIO) / 8)
+        # Positive biases keep the clamped units alive at z = 0.
+        self.enter = IntegerPointwise(size.hyper_latents, k, anchors=ANCHORS, bias=1.0)
+        self.filters: Any = nn.ModuleList(IntegerDepthwise(k) for _ in range(3))
+        self.widen: Any = nn.ModuleList(IntegerPointwise(k, 4 * k, bias=0.5) for _ in range(2))
+        # At the start every residual is taken to have a standard deviation of half a step.
+        half_step = math.log(0.5 / SCALE_MIN) / math.log(SCALE_RATIO) / 8
+        self.leave = IntegerPointwise(k, size.latents, anchors=ANCHORS, init=0.5, bias=half_step)
 
     def forward(self, z: Tensor, quality: Tensor) -> Tensor:
-        """z: `[B, M, h, w]`, integers in ±127; quality `[B]` → indices 0..63, `[B, N, 4h, 4w]`, integral floats."""
+        """z: `[B, M, h, w]`, integers in ±127; quality `[B]` → indices 0..63, `[B, N, 4h, 4w]`, integral
+        floats.
+        """
         unit = WEIGHT_UNIT * HYPER_LATENT_UNIT
         x = _activate(self.enter.accumulate(z, quality, unit), unit)
         unit = WEIGHT_UNIT * ACTIVATION_UNIT
-        for filtering, widening in zip(self.filters, self.widen, strict=False):
-            x = _activate(filtering.accumulate(x), unit)  # type: ignore[operator]
-            x = _activate(F.pixel_shuffle(widening.accumulate(x, quality, unit), 2), unit)  # type: ignore[operator]
-        x = _activate(self.filters[2].accumulate(x), unit)  # type: ignore[operator]
+        for i in range(2):
+            x = _activate(self.filters[i].accumulate(x), unit)
+            x = _activate(F.pixel_shuffle(self.widen[i].accumulate(x, quality, unit), 2), unit)
+        x = _activate(self.filters[2].accumulate(x), unit)
         # The last bias and output are in units of eight table steps, of order one like everything else.
         index = self.leave.accumulate(x, quality, unit) * (8 * unit)
         return round_through(_clamp_through(index, 0, SCALE_COUNT - 1))
@@ -225,13 +242,16 @@ class HyperAnalysis(nn.Module):
 
     def forward(self, y: Tensor) -> Tensor:
         """y: `[B, N, h, w]`, h and w multiples of 4 → `[B, M, h/4, w/4]`."""
-        # Latents of a high-quality file reach hundreds; the network sees them compressed so that they do not swamp it.
+        # Latents of a high-quality file reach hundreds; the network sees them compressed so that they do not
+        # swamp it.
         y = y / (1 + 0.1 * y.abs())
         return self.leave(self.second(self.down(self.first(self.enter(y)))))
 
 
 class MeanNetwork(nn.Module):
-    """Rounded hyper-latents → means of the latents, refined once: the second half of a checkerboard sees the first."""
+    """Rounded hyper-latents → means of the latents, refined once: the second half of a checkerboard sees the
+    first.
+    """
 
     def __init__(self, size: Architecture) -> None:
         super().__init__()
@@ -256,12 +276,17 @@ class MeanNetwork(nn.Module):
         return self.leave(features)
 
     def second_means(self, features: Tensor, anchors: Tensor) -> Tensor:
-        """Means of the other positions. anchors: quantised latents, zero at the positions that are not anchors."""
+        """Means of the other positions.
+
+        anchors: quantised latents, zero at the positions that are not anchors.
+        """
         return self.context_leave(self.context(features + self.context_enter(anchors)))
 
 
-def anchor_mask(height: int, width: int, device: torch.device | None = None) -> Tensor:
-    """The checkerboard: true where row + column is even, the half of the latents that is known first, `[h, w]`."""
-    rows = torch.arange(height, device=device)[:, None]
-    columns = torch.arange(width, device=device)[None, :]
+def anchor_mask(latents: Tensor) -> Tensor:
+    """The checkerboard `[h, w]` for latents `[B, N, h, w]`: true where row + column is even, the half known
+    first.
+    """
+    rows = torch.arange(latents.shape[2], device=latents.device)[:, None]
+    columns = torch.arange(latents.shape[3], device=latents.device)[None, :]
     return (rows + columns) % 2 == 0

@@ -1,7 +1,7 @@
 """Quality → λ and the gain vectors that turn one model into a codec for every rate.
 
-The quality dial runs from 0 (fewest bits) to 100; λ grows with it in equal ratios. Whatever depends on the rate is stored
-at a few anchors along the dial and interpolated between them.
+The quality dial runs from 0 (fewest bits) to 100; λ grows with it in equal ratios. Whatever depends on the
+rate is stored at a few anchors along the dial and interpolated between them.
 """
 
 from __future__ import annotations
@@ -9,22 +9,31 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-# CompressAI's ladder runs from λ = 0.0018 (0.12 bpp on Kodak) to 0.18 (1.6 bpp); the low end goes 3.6 times further down.
+# CompressAI's ladder runs from λ = 0.0018 (0.12 bpp on Kodak) to 0.18 (1.6 bpp); the low end goes 3.6 times
+# further down.
 LAMBDA_MIN = 0.0005
 LAMBDA_MAX = 0.18
-# The quality at which one quantisation step of the initial latents is right; the gains start from step ∝ λ^-1/2.
+# The quality at which one quantisation step of the initial latents is right; the gains start from step ∝
+# λ^-1/2.
 LAMBDA_MIDDLE = (LAMBDA_MIN * LAMBDA_MAX) ** 0.5
-# Eight anchors put neighbouring ones 2.3 × in λ apart, a step over which optimal gains are close to log-linear.
+# Eight anchors put neighbouring ones 2.3 × in λ apart, a step over which optimal gains are close to
+# log-linear.
 ANCHORS = 8
 
 
 def lambda_of(quality: Tensor) -> Tensor:
-    """λ of the loss λ·255²·MSE + bpp (MSE of pixels in [0, 1]). quality: any shape, 0..100 → the same shape."""
+    """λ of the loss λ·255²·MSE + bpp (MSE of pixels in [0, 1]).
+
+    quality: any shape, 0..100 → the same shape.
+    """
     return LAMBDA_MIN * (LAMBDA_MAX / LAMBDA_MIN) ** (quality / 100.0)
 
 
 def interpolate_anchors(table: Tensor, quality: Tensor) -> Tensor:
-    """Values at `quality`, linear between anchors. table: `[ANCHORS, C]`; quality: `[B]`, 0..100 → `[B, C]`."""
+    """Values at `quality`, linear between anchors.
+
+    table: `[ANCHORS, C]`; quality: `[B]`, 0..100 → `[B, C]`.
+    """
     position = (quality / 100.0 * (ANCHORS - 1)).clamp(0, ANCHORS - 1)
     lower = position.floor().clamp(max=ANCHORS - 2).long()
     fraction = (position - lower).unsqueeze(1)

@@ -1,4 +1,4 @@
-"""RdpModel: analysis, hyperprior and synthesis together, with the forward pass that training differentiates."""
+"""RdpModel: analysis, hyperprior and synthesis together, with the forward pass of training."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HYPER_FACTOR = 4  # latents per hyper-latent, along each side
 
 
 class TrainingOutput(NamedTuple):
-    """What a training step sees: the reconstruction `[B, 3, H, W]` (not clamped) and bits per picture `[B]`."""
+    """The reconstruction `[B, 3, H, W]` (not clamped) and bits per picture `[B]`."""
 
     reconstruction: Tensor
     latent_bits: Tensor
@@ -35,7 +35,8 @@ class RdpModel(nn.Module):
     """The whole model. Its parts, by what depends on them:
 
     - `scale_network`: the bitstream. A change makes old files unreadable.
-    - `mean_network`, `synthesis`: the decoded picture. `mean_network` belongs to the bitstream too, because the encoder
+    - `mean_network`, `synthesis`: the decoded picture. `mean_network` belongs to the bitstream too, because
+    the encoder
       subtracted its means.
     - `analysis`, `hyper_analysis`: the encoder alone.
     - `hyper_prior`, `residual_density`: training alone; shipped as integer tables.
@@ -62,14 +63,14 @@ class RdpModel(nn.Module):
     def forward(self, x: Tensor, quality: Tensor) -> TrainingOutput:
         """x: `[B, 3, H, W]` in [0, 1], H and W multiples of 64; quality `[B]`, 0..100.
 
-        Rates use additive uniform noise, the decoder sees straight-through rounding. The networks may run under
-        autocast; rates and the scale network are always float32.
+        Rates use additive uniform noise, the decoder sees straight-through rounding. The networks may run
+        under autocast; rates and the scale network are always float32.
         """
         y = self.analysis(x, quality)
         z = self.hyper_latents(y).float()
         z_rounded = round_through(z)
         features = self.mean_network.features(z_rounded, quality)
-        mask = anchor_mask(*y.shape[2:], device=y.device)
+        mask = anchor_mask(y)
         mean = self.mean_network.first_means(features)
         anchors = torch.where(mask, mean + round_through(y - mean), 0.0)
         mean = torch.where(mask, mean, self.mean_network.second_means(features, anchors))

@@ -1,8 +1,8 @@
 """Analysis (picture → latents) and synthesis (latents → picture).
 
-Each is a stack of blocks at 1/8 and 1/16 of the resolution with a linear bypass beside it: a 16×16 Karhunen-Loève
-transform, which alone is already a decent transform codec, so that the network only has to learn what a linear transform
-cannot do. The bypass is trained with the rest.
+Each is a stack of blocks at 1/8 and 1/16 of the resolution with a linear bypass beside it: a 16×16
+Karhunen-Loève transform, which alone is already a decent transform codec, so that the network only has to
+learn what a linear transform cannot do. The bypass is trained with the rest.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from rdpcodec.model.rate import LAMBDA_MIDDLE, RateGain
 
 PATCH = 16  # the latents' sampling step, in pixels
 PATCH_VALUES = 3 * PATCH**2
-# High-rate theory: step² = 12·D and D'(R) = -2 ln 2·D give step² = 18/(λ ln 2) for three colours; in units of pixels 0..255.
+# High-rate theory: step² = 12·D and D'(R) = -2 ln 2·D give step² = 18/(λ ln 2) for three colours; in units of
+# pixels 0..255.
 STEP_MIDDLE = (18 / (LAMBDA_MIDDLE * np.log(2))) ** 0.5
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """The sizes of a model: channels at 1/8, at 1/16, of the latents and hyper-latents; blocks in each stack."""
+    """The sizes of a model: channels at 1/8, 1/16, of latents and hyper-latents; blocks in each stack."""
 
     eighth: int = 128
     sixteenth: int = 192
@@ -68,7 +69,7 @@ class Analysis(nn.Module):
         self.gain = RateGain(size.latents, exponent=0.5)
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
-        """x: `[B, 3, H, W]`, sRGB in [0, 1], H and W multiples of 16; quality `[B]` → `[B, N, H/16, W/16]`."""
+        """x: `[B, 3, H, W]`, sRGB in [0, 1], sides multiples of 16; quality `[B]` → `[B, N, H/16, W/16]`."""
         x = x - 0.5
         h = self.eighth_gain(self.eighth(self.enter(x)), quality)
         h = self.sixteenth_gain(self.sixteenth(self.down(h)), quality)
@@ -94,7 +95,7 @@ class Synthesis(nn.Module):
         )
 
     def forward(self, y: Tensor, quality: Tensor) -> Tensor:
-        """y: `[B, N, h, w]`, quantised latents; quality `[B]` → `[B, 3, 16·h, 16·w]`, sRGB, nominally [0, 1]."""
+        """y: `[B, N, h, w]`, quantised latents; quality `[B]` → `[B, 3, 16·h, 16·w]`, sRGB, about [0, 1]."""
         y = self.gain(y, quality)
         h = self.sixteenth(self.sixteenth_gain(self.enter(y), quality))
         h = self.eighth(self.eighth_gain(self.up(h), quality))
@@ -103,7 +104,7 @@ class Synthesis(nn.Module):
 
 @torch.no_grad()
 def start_from_klt(analysis: Analysis, synthesis: Synthesis, mean: np.ndarray, basis: np.ndarray) -> None:
-    """Set both bypasses to a KLT (see `klt_basis`), so that the untrained model is a linear transform codec."""
+    """Set both bypasses to a KLT (see `klt_basis`), so that the untrained model is a transform codec."""
     rows = torch.as_tensor(basis, dtype=torch.float32)
     offset = torch.as_tensor(mean - 0.5, dtype=torch.float32)
     analysis.bypass.weight.copy_(rows * PATCH_VALUES**0.5)

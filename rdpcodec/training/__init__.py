@@ -1,1 +1,4 @@
-"""Training of the released weights. Needs torch, NumPy, Pillow and safetensors only, so that it runs on a bare machine."""
+"""Training of the released weights.
+
+Needs torch, NumPy, Pillow and safetensors only, so that it runs on a bare machine.
+"""

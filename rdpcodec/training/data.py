@@ -37,9 +37,11 @@ class Pictures:
         return len(self.pixels) / 1e6
 
     def crops(self, count: int, side: int, generator: torch.Generator) -> Tensor:
-        """`count` random square crops, half of them mirrored, from pictures drawn in proportion to their area.
+        """`count` random square crops, half of them mirrored, from pictures drawn in proportion to their
+        area.
 
-        generator: on the CPU, whatever the device. Returns float32 `[count, 3, side, side]` in [0, 1], on the device.
+        generator: on the CPU, whatever the device. Returns float32 `[count, 3, side, side]` in [0, 1], on the
+        device.
         """
         which = torch.multinomial(self.areas, count, replacement=True, generator=generator)
         place = torch.rand(count, 3, generator=generator)
@@ -49,13 +51,16 @@ class Pictures:
         columns = torch.arange(side).expand(count, side)
         columns = torch.where(mirrored[:, None], side - 1 - columns, columns)
         rows = top[:, None] + torch.arange(side)
-        index = (self.offsets[which, None] + rows * self.widths[which, None])[:, :, None] + (left[:, None] + columns)[:, None]
+        index = (self.offsets[which, None] + rows * self.widths[which, None])[:, :, None] + (
+            left[:, None] + columns
+        )[:, None]
         picked = self.pixels[index.to(self.pixels.device)]
         return picked.permute(0, 3, 1, 2).float().div_(255)
 
 
 def load_pictures(folder: Path, minimum_side: int, device: torch.device) -> tuple[Pictures, Pictures]:
-    """All pictures below `folder`, split into training and validation. Pictures with a shorter side are left out.
+    """All pictures below `folder`, split into training and validation. Pictures with a shorter side are left
+    out.
 
     The split depends on the sorted relative paths alone, so that every run holds out the same pictures.
     Raises `UsageError` when there are too few pictures.
@@ -68,7 +73,8 @@ def load_pictures(folder: Path, minimum_side: int, device: torch.device) -> tupl
 
     with ThreadPoolExecutor() as pool:
         arrays = list(pool.map(decode, paths))
-    training, validation = [], []
+    training: list[np.ndarray] = []
+    validation: list[np.ndarray] = []
     for position, array in enumerate(arrays):
         if min(array.shape[:2]) >= minimum_side:
             (validation if position % VALIDATION_EVERY == 0 else training).append(array)

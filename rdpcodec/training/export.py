@@ -1,7 +1,7 @@
 """A training run → a released model: rounds, proves, counts tables, measures what rounding cost, writes.
 
-`python -m rdpcodec.training.export --help`. The tables are counted on the training pictures at all qualities: they are then the
-best static code for what the model really emits, not for the density it was trained under.
+`python -m rdpcodec.training.export --help`. The tables are counted on the training pictures at all qualities:
+they are then the best static code for what the model really emits, not for the density it was trained under.
 """
 
 from __future__ import annotations
@@ -26,13 +26,20 @@ from rdpcodec.model.prior import HYPER_LATENT_MAX, SCALE_COUNT
 from rdpcodec.model.rate import ANCHORS
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.picture import Picture
-from rdpcodec.release import ReleasedModel, architecture_from, architecture_record, scale_tensors, table_tensors
+from rdpcodec.release import (
+    ReleasedModel,
+    architecture_from,
+    architecture_record,
+    scale_tensors,
+    table_tensors,
+)
 from rdpcodec.training.data import Pictures, load_pictures
 from rdpcodec.weights import BITSTREAM_PREFIXES, SYNTHESIS_PREFIXES, fingerprint
 
 CALIBRATION_SIDE = 384
 CALIBRATION_CROPS = 1200
-# Weight of the trained density beside the counts, in symbols: decides where counts are few, vanishes where they are many.
+# Weight of the trained density beside the counts, in symbols: decides where counts are few, vanishes where
+# they are many.
 PRIOR_SYMBOLS = 400.0
 # A table ends where less than this share of its symbols lies beyond; an escape costs about 15 + 16 bits.
 ESCAPE_SHARE = 2e-5
@@ -53,7 +60,9 @@ def release_tensors(model: RdpModel, dtype: torch.dtype) -> dict[str, Tensor]:
 
 
 def density_tables(model: RdpModel) -> tuple[np.ndarray, np.ndarray]:
-    """The trained densities at the integers: latents `[64, COUNTED_REACH + 1]` for |r|, hyper-latents `[8, M, 255]`."""
+    """The trained densities at the integers: latents `[64, COUNTED_REACH + 1]` for |r|, hyper-latents `[8, M,
+    255]`.
+    """
     with torch.no_grad():
         magnitudes = torch.arange(COUNTED_REACH + 1.0).expand(SCALE_COUNT, -1)
         index = torch.arange(float(SCALE_COUNT))[:, None].expand_as(magnitudes)
@@ -75,7 +84,9 @@ def wide_tables(model: RdpModel) -> tuple[TableFamily, TableFamily]:
 
 
 def latent_family(counts: np.ndarray, density: np.ndarray) -> TableFamily:
-    """Symmetric tables with an escape from counts of |residual| and the trained density, both `[64, COUNTED_REACH + 1]`."""
+    """Symmetric tables with an escape from counts of |residual| and the trained density, both `[64,
+    COUNTED_REACH + 1]`.
+    """
     parts, reaches = [], []
     for count, prior in zip(counts, density, strict=True):
         two_sided = prior * np.where(np.arange(len(prior)) == 0, 1.0, 2.0)
@@ -154,7 +165,9 @@ def export(checkpoint: Path, data: Path, name: str, folder: Path, training: dict
     checked = [(crop * 255).round().byte().permute(1, 2, 0).contiguous().numpy() for crop in crops]
 
     def codec_with(tensors: dict[str, Tensor]) -> Codec:
-        return Codec(ReleasedModel.from_tensors(name, ("quality",), model.architecture, tensors, torch.device("cpu")))
+        return Codec(
+            ReleasedModel.from_tensors(name, ("quality",), model.architecture, tensors, torch.device("cpu"))
+        )
 
     def with_tables(dtype: torch.dtype, families: tuple[TableFamily, TableFamily]) -> dict[str, Tensor]:
         latents, hyper = families
@@ -174,7 +187,7 @@ def export(checkpoint: Path, data: Path, name: str, folder: Path, training: dict
     released = codec_with(tensors)
 
     blob = save(tensors)
-    record = {
+    record: dict[str, Any] = {
         "file": f"{name}.safetensors",
         "bytes": len(blob),
         "sha256": hashlib.sha256(blob).hexdigest(),
@@ -189,13 +202,21 @@ def export(checkpoint: Path, data: Path, name: str, folder: Path, training: dict
             name, ("quality",), model.architecture, tensors, torch.device("cpu")
         ).scale.prove_bounds(),
         "validation_psnr_db": round(mean_psnr(released, checked), 3),
-        "training": {**state["run"], "steps": state["step"], "gigapixels": round(state["pixels"] / 1e9, 3), **training},
+        "training": {
+            **state["run"],
+            "steps": state["step"],
+            "gigapixels": round(state["pixels"] / 1e9, 3),
+            **training,
+        },
     }
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"models": {}}
     manifest["models"][name] = record
-    for target, content in ((folder / record["file"], blob), (path, (json.dumps(manifest, indent=2) + "\n").encode())):
+    for target, content in (
+        (folder / record["file"], blob),
+        (path, (json.dumps(manifest, indent=2) + "\n").encode()),
+    ):
         partial = target.with_name(target.name + ".partial")
         partial.write_bytes(content)
         os.replace(partial, target)
@@ -208,7 +229,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("folder", type=Path, help="folder of weights and manifest")
     parser.add_argument("--data", type=Path, required=True, help="the training pictures, to count tables on")
     parser.add_argument("--name", default="fast")
-    parser.add_argument("--note", action="append", default=[], metavar="KEY=VALUE", help="goes into the training record")
+    parser.add_argument(
+        "--note", action="append", default=[], metavar="KEY=VALUE", help="goes into the training record"
+    )
     options = parser.parse_args(arguments)
     notes = dict(note.split("=", 1) for note in options.note)
     record = export(options.checkpoint, options.data, options.name, options.folder, notes)

@@ -1,7 +1,8 @@
 """Training for fidelity: rate + λ·squared error over all qualities at once.
 
-`python -m rdpcodec.training.fidelity --help`; several processes or machines: `torchrun --nproc_per_node=N -m …`. Each process
-takes its own crops; gradients are averaged, so N processes with batch B do what one does with batch N·B.
+`python -m rdpcodec.training.fidelity --help`; several processes or machines: `torchrun --nproc_per_node=N -m
+…`. Each process takes its own crops; gradients are averaged, so N processes with batch B do what one does
+with batch N·B.
 """
 
 from __future__ import annotations
@@ -28,13 +29,14 @@ from rdpcodec.model.rate import LAMBDA_MIDDLE, RateGain, lambda_of
 from rdpcodec.model.rdp_model import RdpModel, TrainingOutput
 from rdpcodec.model.transforms import PATCH, Architecture, klt_basis, start_from_klt
 from rdpcodec.training.checkpoint import ExponentialAverage, load_checkpoint, save_checkpoint
-from rdpcodec.training.data import Pictures, load_pictures, random_patches
+from rdpcodec.training.data import load_pictures, random_patches
 from rdpcodec.training.schedule import Budget, rate_factor
 
-# A file at λ costs about λ^0.5 in the loss's own units; dividing by most of that keeps the low rates, where BD-rates are
-# measured in per cent of few bits, from being drowned by the high ones.
+# A file at λ costs about λ^0.5 in the loss's own units; dividing by most of that keeps the low rates, where
+# BD-rates are measured in per cent of few bits, from being drowned by the high ones.
 LOSS_EXPONENT = -0.4
-# Gains and densities are few, see every pixel and live in the log domain: they can and should move faster (measured in the design).
+# Gains and densities are few, see every pixel and live in the log domain: they can and should move faster
+# (measured in the design).
 FAST_PARAMETERS = 5.0
 VALIDATION_QUALITIES = (5.0, 25.0, 45.0, 65.0, 85.0)
 GRADIENT_CLIP = 1.0
@@ -88,13 +90,18 @@ def make_optimizers(model: RdpModel, run: FidelityRun) -> list[torch.optim.Optim
         is_matrix = parameter.ndim == 2 and name.endswith("weight")
         muon = run.optimizer == "muon" and is_matrix and "bypass" not in name and "scale_network" not in name
         (matrices if muon else rest).append(parameter)
-    groups = [{"params": rest}, {"params": fast, "lr": run.learning_rate * FAST_PARAMETERS}]
+    groups: list[dict[str, Any]] = [
+        {"params": rest},
+        {"params": fast, "lr": run.learning_rate * FAST_PARAMETERS},
+    ]
     optimizers: list[torch.optim.Optimizer] = [
         torch.optim.AdamW(groups, lr=run.learning_rate, betas=(0.9, 0.98), weight_decay=0.0, foreach=True)
     ]
     if matrices:
         optimizers.append(
-            torch.optim.Muon(matrices, lr=run.learning_rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw", ns_steps=4)
+            torch.optim.Muon(
+                matrices, lr=run.learning_rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw", ns_steps=4
+            )
         )
     for optimizer in optimizers:
         for group in optimizer.param_groups:
@@ -105,13 +112,16 @@ def make_optimizers(model: RdpModel, run: FidelityRun) -> list[torch.optim.Optim
 class Trainer:
     """One training run in one folder: `checkpoint.pt`, `log.jsonl`."""
 
-    def __init__(self, run: FidelityRun, data: Path, out: Path, device: torch.device, init: Path | None) -> None:
+    def __init__(
+        self, run: FidelityRun, data: Path, out: Path, device: torch.device, init: Path | None
+    ) -> None:
         self.run, self.out, self.device = run, out, device
         self.rank = dist.get_rank() if dist.is_initialized() else 0
+        self.processes = dist.get_world_size() if dist.is_initialized() else 1
         torch.manual_seed(run.seed)
         self.generator = torch.Generator().manual_seed(run.seed)
         self.training, self.validation = load_pictures(data, run.crop, device)
-        self.model = RdpModel(Architecture()).to(device=device, memory_format=torch.channels_last)
+        self.model = RdpModel(Architecture()).to(device)
         if init is not None:
             self.model.load_state_dict(load_file(init))
         else:
@@ -146,7 +156,10 @@ class Trainer:
         }
 
     def resume(self) -> None:
-        """Go on from the folder's checkpoint. Raises `UsageError` if it was made by a run with other settings."""
+        """Go on from the folder's checkpoint.
+
+        Raises `UsageError` if it was made by a run with other settings.
+        """
         state = load_checkpoint(self.out / "checkpoint.pt", self.device)
         if {**state["run"], "compile": 0} != {**asdict(self.run), "compile": 0}:
             raise UsageError(f"{self.out}: the checkpoint was made with other settings: {state['run']}")
@@ -184,17 +197,20 @@ class Trainer:
             optimizer.zero_grad(set_to_none=True)
         self.average.update(self.model)
         self.step += 1
-        self.budget.spent_pixels += x.shape[0] * x.shape[2] * x.shape[3] * (dist.get_world_size() if dist.is_initialized() else 1)
+        self.budget.spent_pixels += self.processes * self.run.batch * self.run.crop**2
         return loss, norm
 
     @torch.no_grad()
     def validate(self) -> dict[str, Any]:
-        """Rate and PSNR of the averaged weights on crops of pictures held out of training, at a few qualities."""
+        """Rate and PSNR of the averaged weights on crops of pictures held out of training, at a few
+        qualities.
+        """
         model = copy.deepcopy(self.model)
         self.average.copy_to(model)
         points, total = [], 0.0
         x = self.validation_crops
-        # The rate is estimated with noise; the same noise every time makes the curve comparable from point to point.
+        # The rate is estimated with noise; the same noise every time makes the curve comparable from point to
+        # point.
         state = torch.get_rng_state()
         torch.manual_seed(2)
         for quality in VALIDATION_QUALITIES:
@@ -213,7 +229,10 @@ class Trainer:
         print(json.dumps(record), flush=True)
 
     def train(self, checkpoint_minutes: float) -> None:
-        """Train until the budget is spent. Raises `RdpError` at a loss that is not finite, keeping the last checkpoint."""
+        """Train until the budget is spent.
+
+        Raises `RdpError` at a loss that is not finite, keeping the last checkpoint.
+        """
         losses: list[float] = []
         bpps: list[float] = []
         norms: list[float] = []
@@ -225,7 +244,10 @@ class Trainer:
             bpps.append(float(loss.bpp.detach().mean()))
             norms.append(float(norm))
             if not math.isfinite(losses[-1]):
-                raise RdpError(f"{self.out}: the loss became {losses[-1]} at step {self.step}; the last checkpoint is kept")
+                raise RdpError(
+                    f"{self.out}: the loss became {losses[-1]} at step {self.step}; "
+                    "the last checkpoint is kept"
+                )
             now = time.monotonic()
             if self.rank:
                 continue

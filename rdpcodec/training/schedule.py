@@ -6,12 +6,13 @@ import time
 from dataclasses import dataclass, field
 
 WARMUP_STEPS = 200
-# Decay over the last 35 %: the usual range for warm-up → stable → decay is 20-40 %, short runs want the longer end.
+# Decay over the last 35 %: the usual range for warm-up → stable → decay is 20-40 %, short runs want the
+# longer end.
 DECAY_SHARE = 0.35
 
 
 def rate_factor(step: int, progress: float) -> float:
-    """Factor on the peak learning rate: linear warm-up, stable, then linear decay to zero at `progress` = 1."""
+    """Factor on the peak rate: linear warm-up, stable, then linear decay to zero at `progress` = 1."""
     warmup = min(1.0, (step + 1) / WARMUP_STEPS)
     decay = min(1.0, max(0.0, 1.0 - progress) / DECAY_SHARE)
     return warmup * decay

@@ -1,0 +1,18 @@
+"""`python -m bench …`: one command per question."""
+
+from __future__ import annotations
+
+import click
+
+from bench.rd import rd
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def bench() -> None:
+    """Measure rdpcodec and its peers."""
+
+
+bench.add_command(rd)
+
+if __name__ == "__main__":
+    bench()

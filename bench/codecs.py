@@ -1,0 +1,84 @@
+"""The codecs that the bench compares, each as settings, an encoder and a decoder on real bytes."""
+
+from __future__ import annotations
+
+import importlib
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image
+
+
+@dataclass(frozen=True)
+class BenchCodec:
+    """One codec. Settings run from the smallest to the largest files."""
+
+    name: str
+    description: str
+    settings: tuple[float, ...]
+    encode: Callable[[Image.Image, float], bytes]
+    decode: Callable[[bytes], Image.Image]
+
+
+class Unavailable(Exception):
+    """A codec whose plugin or weights are not installed."""
+
+
+# Settings span about 0.1 to 2 bits per pixel on photographs, so that curves overlap.
+_PILLOW: dict[str, tuple[str, str, tuple[float, ...], dict[str, Any], str | None]] = {
+    "jpeg": ("JPEG", "Pillow JPEG, optimize, progressive", (5, 10, 20, 35, 50, 75, 90), {"optimize": True,
+    "progressive": True}, None), "webp": ("WEBP", "Pillow WebP, method 6", (1, 5, 15, 35, 60, 80, 95),
+    {"method": 6}, None), "avif": ("AVIF", "Pillow AVIF, speed 4, 4:4:4", (8, 15, 25, 40, 55, 70, 85),
+    {"speed": 4, "subsampling": "4:4:4"}, None), "jxl": ("JXL", "pillow-jxl-plugin, default effort", (5, 10,
+    20, 40, 60, 80, 92), {}, "pillow_jxl"), "heic": ("HEIF", "pillow-heif, 4:4:4", (5, 15, 25, 35, 50, 65,
+    80), {"chroma": 444}, "pillow_heif"),
+}  # fmt: skip
+_OUR_QUALITIES = (0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
+DEFAULT_CODECS = ("rdpcodec", *_PILLOW)
+
+
+def bench_codec(name: str, device: str = "cpu") -> BenchCodec:
+    """A codec by name: `rdpcodec`, `rdpcodec:MODEL`, or one of Pillow's.
+
+    Raises `Unavailable`, or `KeyError` if unknown.
+    """
+    family, _, model = name.partition(":")
+    if family == "rdpcodec":
+        return _ours(name, model, device)
+    return _pillow(name)
+
+
+def _ours(name: str, model: str, device: str) -> BenchCodec:
+    from rdpcodec import Codec
+    from rdpcodec.weights import DEFAULT_MODEL
+
+    codec = Codec(model or DEFAULT_MODEL, device)
+    description = f"rdpcodec {codec.name}-{codec.fingerprint.hex()}, realism 0, {device}"
+    return BenchCodec(name, description, _OUR_QUALITIES, codec.compress, codec.decompress)
+
+
+def _pillow(name: str) -> BenchCodec:
+    kind, description, settings, options, plugin = _PILLOW[name]
+    if plugin:
+        try:
+            module = importlib.import_module(plugin)
+        except ImportError as error:
+            raise Unavailable(f"{name}: {plugin} is not installed") from error
+        if plugin == "pillow_heif":
+            module.register_heif_opener()
+    Image.init()
+    if kind not in Image.SAVE:
+        raise Unavailable(f"{name}: this Pillow cannot write {kind}")
+
+    def encode(image: Image.Image, quality: float) -> bytes:
+        buffer = io.BytesIO()
+        image.save(buffer, kind, quality=int(quality), **options)
+        return buffer.getvalue()
+
+    def decode(data: bytes) -> Image.Image:
+        with Image.open(io.BytesIO(data)) as image:
+            return image.convert("RGB")
+
+    return BenchCodec(name, description, settings, encode, decode)

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rdpcodec.entropy import exact
+from rdpcodec.entropy.exact import ExactScaleNetwork, ScaleWeights, rate_bias
+from rdpcodec.model import prior
+from rdpcodec.model.transforms import Architecture
+from rdpcodec.release import _scale_weights, scale_tensors
+
+SMALL = Architecture(latents=12, hyper_latents=7, scale=9)
+CPU = torch.device("cpu")
+
+
+def trained_like(seed: int) -> prior.ScaleNetwork:
+    """A scale network with weights, biases and so activations all over their ranges."""
+    torch.manual_seed(seed)
+    network = prior.ScaleNetwork(SMALL).double()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.3)
+    return network
+
+
+def integers(network: prior.ScaleNetwork) -> ScaleWeights:
+    return _scale_weights(scale_tensors(network))
+
+
+def hyper_latents(seed: int, batch: int = 1) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(-127, 128, (batch, 7, 5, 6), generator=generator)
+
+
+@pytest.mark.parametrize("quality", [0, 1234, 5000, 9999, 10_000])
+@pytest.mark.parametrize("seed", range(4))
+def test_shipped_integers_compute_what_was_trained(seed: int, quality: int) -> None:
+    network, z = trained_like(seed), hyper_latents(seed)
+    with torch.no_grad():
+        trained = network(z.double(), torch.tensor([quality / 100], dtype=torch.float64))
+    shipped = ExactScaleNetwork(integers(network), CPU).indices(z, quality)
+    assert len(shipped.unique()) > 5
+    np.testing.assert_array_equal(shipped.numpy(), trained.numpy())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_float32_and_float64_agree(seed: int) -> None:
+    weights, z = integers(trained_like(seed)), hyper_latents(seed, batch=8)
+    single = ExactScaleNetwork(weights, CPU, torch.float32).indices(z, 4321)
+    double = ExactScaleNetwork(weights, CPU, torch.float64).indices(z, 4321)
+    assert torch.equal(single, double)
+
+
+def test_the_network_agrees_with_plain_integer_arithmetic() -> None:
+    """Written from docs/format.md with NumPy's int64: an independent decoder's view."""
+    w, z = integers(trained_like(1)), hyper_latents(1)[0].numpy().astype(np.int64)
+
+    def shift(x: np.ndarray, bits: int, limit: int) -> np.ndarray:
+        return np.clip((x + (1 << (bits - 1))) >> bits, 0, limit)
+
+    def pointwise(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
+        return np.einsum("oi,ihw->ohw", weight.astype(np.int64), x) + bias.astype(np.int64)[:, None, None]
+
+    def depthwise(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        padded = np.pad(x, ((0, 0), (1, 1), (1, 1)))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))
+        return np.einsum("chwij,cij->chw", windows, weight.astype(np.int64))
+
+    def shuffle(x: np.ndarray) -> np.ndarray:
+        channels, height, width = x.shape
+        parts = x.reshape(channels // 4, 2, 2, height, width).transpose(0, 3, 1, 4, 2)
+        return parts.reshape(channels // 4, 2 * height, 2 * width)
+
+    quality = 7070
+    x = shift(pointwise(z, w.enter, rate_bias(w.enter_bias, quality)), 3, 255)
+    for i in range(2):
+        x = shift(depthwise(x, w.filters[i]), 6, 255)
+        x = shift(shuffle(pointwise(x, w.widen[i], w.widen_bias[i])), 6, 255)
+    x = shift(depthwise(x, w.filters[2]), 6, 255)
+    expected = shift(pointwise(x, w.leave, rate_bias(w.leave_bias, quality)), 8, 63)
+    computed = ExactScaleNetwork(w, CPU).indices(torch.from_numpy(z)[None], quality)
+    np.testing.assert_array_equal(computed[0].numpy(), expected)
+
+
+@given(
+    st.lists(st.integers(-(2**20), 2**20), min_size=8, max_size=8),
+    st.integers(0, exact.QUALITY_UNITS),
+)
+def test_rate_bias_is_linear_between_anchors_and_exact_at_them(anchors: list[int], quality: int) -> None:
+    table = np.array(anchors, np.int32)[:, None]
+    expected = np.interp(quality * 7 / exact.QUALITY_UNITS, np.arange(8), anchors)
+    assert abs(rate_bias(table, quality)[0] - expected) <= 0.5 + 1e-6
+
+
+def test_no_input_exceeds_the_proved_bound() -> None:
+    weights = integers(trained_like(2))
+    bound = weights.prove_bounds()
+    # The worst input of the first layer: every hyper-latent at its limit, with the sign of the weight.
+    row = np.abs(weights.enter.astype(np.int64)).sum(axis=1).argmax()
+    worst = int((np.sign(weights.enter[row].astype(np.int64)) * 127 * weights.enter[row]).sum())
+    assert worst + np.abs(weights.enter_bias[:, row]).max() <= bound < 2**24
+
+
+def test_weights_whose_sums_leave_the_exact_range_are_refused() -> None:
+    weights = integers(trained_like(3))
+    too_large = replace(weights, leave_bias=np.full_like(weights.leave_bias, 2**24))
+    with pytest.raises(ValueError, match="beyond the exact integers"):
+        too_large.prove_bounds()
+    with pytest.raises(ValueError, match="beyond the exact integers"):
+        ExactScaleNetwork(too_large, CPU)
+
+
+def test_the_two_descriptions_of_the_integer_formats_agree() -> None:
+    assert prior.WEIGHT_MAX == exact.WEIGHT_LIMIT
+    assert prior.ACTIVATION_MAX == exact.ACTIVATION_LIMIT
+    assert prior.HYPER_LATENT_MAX == exact.HYPER_LATENT_LIMIT
+    assert prior.SCALE_COUNT - 1 == exact.INDEX_LIMIT

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rdpcodec.entropy.tables import TOTAL, TableFamily, integer_frequencies
+
+weights = st.lists(st.floats(0, 1e6), min_size=2, max_size=300).filter(lambda w: sum(w) > 1e-3)
+
+
+@given(weights)
+def test_integer_frequencies_are_positive_and_add_up(values: list[float]) -> None:
+    frequencies = integer_frequencies(np.array(values))
+    assert frequencies.min() >= 1
+    assert int(frequencies.astype(np.int64).sum()) == TOTAL
+
+
+@given(weights)
+def test_integer_frequencies_are_within_one_symbol_of_the_shares(values: list[float]) -> None:
+    share = np.array(values) / sum(values) * TOTAL
+    assert np.abs(integer_frequencies(np.array(values)) - share).max() <= 2 * len(values)
+
+
+def test_a_family_gives_back_each_table() -> None:
+    tables = [integer_frequencies(np.arange(1.0, n)) for n in (5, 9)]
+    family = TableFamily(np.concatenate(tables), np.array([1, 3], np.int32), escape=True)
+    np.testing.assert_array_equal(family.table(0), tables[0])
+    np.testing.assert_array_equal(family.table(1), tables[1])
+
+
+def test_the_cost_of_values_is_minus_log2_of_their_share() -> None:
+    family = TableFamily(np.array([TOTAL // 4, TOTAL // 2, TOTAL // 4], np.int32), np.array([1], np.int32), False)
+    assert family.bits(np.array([-1, 0, 1]), np.array([0, 0, 0])) == pytest.approx(2 + 1 + 2)
+
+
+def test_an_escaped_value_costs_its_symbol_and_16_bits() -> None:
+    half = TOTAL // 2
+    family = TableFamily(np.array([half, half], np.int32), np.array([0], np.int32), True)
+    assert family.bits(np.array([0, 77]), np.array([0, 0])) == pytest.approx(1 + 1 + 16)
+
+
+@pytest.mark.parametrize(
+    ("frequencies", "reach", "message"),
+    [
+        ([TOTAL - 1, 1, 1], [1], "add up"),
+        ([TOTAL + 1, -2, 1], [1], "below one"),
+        ([TOTAL], [0], "lengths"),
+        ([1, TOTAL - 2, 1], [1, 1], "lengths"),
+        ([1, TOTAL - 2, 1], [-1], "lengths"),
+    ],
+)
+def test_damaged_tables_are_refused(frequencies: list[int], reach: list[int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TableFamily(np.array(frequencies, np.int32), np.array(reach, np.int32), escape=False)

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+import rdpcodec
+from rdpcodec import Codec, OperatingPoint, container
+from rdpcodec.container import Container, Segment
+from rdpcodec.errors import FormatError, UsageError, WeightsError
+from rdpcodec.metrics.distortion import psnr
+from rdpcodec.picture import load_picture
+
+
+def recoded(data: bytes, **changes: bytes) -> bytes:
+    """A file with segments replaced and its checksum made right: what a hostile author could write."""
+    file = container.read(data)
+    segments = {**file.segments, **{Segment[name]: payload for name, payload in changes.items()}}
+    return container.write(Container(file.header, segments))
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(1, 90), st.integers(1, 90), st.floats(0, 100), st.sampled_from(["L", "LA", "RGB", "RGBA"]))
+def test_any_size_comes_back_in_its_size_and_mode(
+    codec: Codec, photograph: Image.Image, width: int, height: int, quality: float, mode: str
+) -> None:
+    image = photograph.crop((50, 60, 50 + width, 60 + height)).convert(mode)
+    decoded = codec.decompress(codec.compress(image, quality))
+    assert (decoded.size, decoded.mode) == (image.size, mode)
+
+
+def test_a_decoded_photograph_is_close_to_the_original(codec: Codec, photograph: Image.Image) -> None:
+    for quality, least in ((20, 25), (50, 28), (80, 32)):
+        decoded = codec.decompress(codec.compress(photograph, quality))
+        assert psnr(np.asarray(photograph), np.asarray(decoded)) > least
+
+
+def test_bytes_and_psnr_rise_with_quality(codec: Codec, photograph: Image.Image) -> None:
+    files = [codec.compress(photograph, quality) for quality in range(0, 101, 10)]
+    sizes = [len(file) for file in files]
+    assert sizes == sorted(sizes)
+    values = [psnr(np.asarray(photograph), np.asarray(codec.decompress(file))) for file in files]
+    assert values == sorted(values)
+
+
+@pytest.mark.parametrize("quality", [0, 33.33, 100])
+def test_estimated_bits_are_the_coded_bytes(codec: Codec, photograph: Image.Image, quality: float) -> None:
+    symbols = codec.analyse([load_picture(photograph)], quality)[0]
+    estimate = codec.estimated_bits(symbols, quality) / 8
+    coded = len(codec.encode_symbols(symbols, quality))
+    assert 0 <= coded - estimate < 0.001 * estimate + 8
+
+
+def test_symbols_survive_the_file(codec: Codec, small: Image.Image) -> None:
+    symbols = codec.analyse([load_picture(small)], 70)[0]
+    decoded = codec.decode_symbols([container.read(codec.compress(small, 70))])[0]
+    np.testing.assert_array_equal(decoded.hyper, symbols.hyper)
+    np.testing.assert_array_equal(decoded.residual, symbols.residual)
+
+
+def test_alpha_is_kept_without_loss(codec: Codec, small: Image.Image) -> None:
+    alpha = np.random.default_rng(0).integers(0, 256, (small.height, small.width), dtype=np.uint8)
+    image = small.copy()
+    image.putalpha(Image.fromarray(alpha))
+    decoded = codec.decompress(codec.compress(image, 10))
+    np.testing.assert_array_equal(np.asarray(decoded.getchannel("A")), alpha)
+
+
+def test_metadata_is_kept_on_request(codec: Codec, small: Image.Image) -> None:
+    image = small.copy()
+    image.getexif()[0x010F] = "Maker"
+    assert not codec.decompress(codec.compress(image)).getexif()
+    assert codec.decompress(codec.compress(image, keep_metadata=True)).getexif()[0x010F] == "Maker"
+
+
+def test_a_batch_gives_each_picture_its_own_file(codec: Codec, photograph: Image.Image) -> None:
+    images = [photograph.crop((x, 0, x + size, 48)) for x, size in ((0, 64), (70, 64), (300, 80), (9, 64))]
+    files = codec.compress_batch(images, OperatingPoint(60))
+    decoded = codec.decompress_batch(files)
+    assert [image.size for image in decoded] == [image.size for image in images]
+    for image, original in zip(decoded, images, strict=True):
+        assert psnr(np.asarray(original), np.asarray(image)) > 25
+
+
+def test_a_batched_tensor_is_a_batch(codec: Codec, photograph: Image.Image) -> None:
+    array = np.asarray(photograph)[:64, :128].reshape(64, 2, 64, 3).transpose(1, 3, 0, 2)
+    assert len(codec.compress_batch(torch.from_numpy(array.copy()), OperatingPoint(50))) == 2
+
+
+def test_four_threads_give_the_bytes_of_one(codec: Codec, photograph: Image.Image) -> None:
+    crops = [photograph.crop((i * 40, i * 20, i * 40 + 200, i * 20 + 150)) for i in range(8)]
+    alone = [codec.compress(crop, 40) for crop in crops]
+    pictures = [codec.decompress(data).tobytes() for data in alone]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda crop: codec.compress(crop, 40), crops * 2)) == alone * 2
+        assert [i.tobytes() for i in pool.map(codec.decompress, alone * 2)] == pictures * 2
+
+
+def test_module_functions_do_what_a_codec_does(codec: Codec, small: Image.Image) -> None:
+    data = rdpcodec.compress(small, 30)
+    assert data == codec.compress(small, 30)
+    assert rdpcodec.decompress(data).tobytes() == codec.decompress(data).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"quality": -1}, "quality -1 is outside 0..100"),
+        ({"quality": float("nan")}, "quality nan"),
+        ({"realism": 1.5}, "realism 1.5 is outside"),
+        ({"realism": 0.5}, "no realism dial"),
+        ({"effort": 3}, "no effort dial"),
+        ({"effort": 10}, "effort 10 is outside"),
+    ],
+)
+def test_operating_points_that_cannot_be_had_are_refused(
+    codec: Codec, small: Image.Image, arguments: dict[str, float], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        codec.compress(small, **arguments)  # type: ignore[arg-type]
+
+
+def test_realism_that_the_weights_lack_is_refused_when_decoding_too(codec: Codec, small: Image.Image) -> None:
+    with pytest.raises(UsageError, match="no realism dial"):
+        codec.decompress(codec.compress(small), realism=0.5)
+
+
+def test_a_file_of_other_weights_is_refused_by_name(codec: Codec, small: Image.Image) -> None:
+    file = container.read(codec.compress(small))
+    foreign = container.write(replace(file, header=replace(file.header, fingerprint=b"\0\1\2\3")))
+    for decompress in (rdpcodec.decompress, codec.decompress):
+        with pytest.raises(WeightsError, match="fast-00010203"):
+            decompress(foreign)
+
+
+def test_a_file_of_another_model_is_refused_by_name(codec: Codec, small: Image.Image) -> None:
+    file = container.read(codec.compress(small))
+    foreign = container.write(replace(file, header=replace(file.header, model="base")))
+    with pytest.raises(WeightsError, match="base-"):
+        rdpcodec.decompress(foreign)
+
+
+def test_hostile_segments_with_a_good_checksum_are_refused(codec: Codec, small: Image.Image) -> None:
+    data = codec.compress(small)
+    payload = container.read(data).picture
+    bomb = zlib.compress(bytes(64 << 20), 9)
+    cases = {
+        "not a whole number": {"COLOUR": payload[:-1]},
+        "ends in an empty word": {"COLOUR": payload[:-4] + bytes(4)},
+        "does not end": {"COLOUR": bytes(range(1, 9)) * 4 + payload},
+        "alpha channel": {"ALPHA": b"rubbish"},
+        "damaged": {"EXIF": b"rubbish"},
+        "16 MiB": {"ICC": bomb},
+    }
+    for message, changes in cases.items():
+        with pytest.raises(FormatError, match=message):
+            codec.decompress(recoded(data, **changes))
+
+
+def test_what_is_not_bytes_is_refused() -> None:
+    with pytest.raises(UsageError, match="str"):
+        rdpcodec.decompress("photo.rdpc")  # type: ignore[arg-type]

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rdpcodec import container
+from rdpcodec.container import Container, Header, Segment
+from rdpcodec.errors import FormatError, UsageError
+
+sides = st.integers(1, 8191)
+headers = st.builds(
+    Header,
+    model=st.sampled_from(sorted(container.MODEL_NUMBERS)),
+    fingerprint=st.binary(min_size=4, max_size=4),
+    quality=st.integers(0, 10_000).map(lambda q: q / 100),
+    realism=st.integers(0, 255).map(lambda r: r / 255),
+    width=sides,
+    height=sides,
+)
+side_segments = st.dictionaries(
+    st.sampled_from([Segment.ALPHA, Segment.ICC, Segment.EXIF]), st.binary(max_size=300)
+)
+
+
+def plain(width: int = 768, height: int = 512, payload: bytes = b"abcd") -> bytes:
+    header = Header("fast", b"\1\2\3\4", 50.0, 0.0, width, height)
+    return container.write(Container(header, {Segment.COLOUR: payload}))
+
+
+def with_checksum(body: bytes) -> bytes:
+    return body + zlib.crc32(body).to_bytes(4, "little")
+
+
+@given(headers, side_segments, st.binary(max_size=200), st.booleans())
+def test_what_is_written_is_read(
+    header: Header, segments: dict[Segment, bytes], payload: bytes, gray: bool
+) -> None:
+    picture = {Segment.GRAY if gray else Segment.COLOUR: payload}
+    file = container.read(container.write(Container(header, {**picture, **segments})))
+    assert file.header == header
+    assert file.segments == {**segments, **picture}
+    assert file.picture == payload
+    assert file.gray == gray
+
+
+@pytest.mark.parametrize("payload", [100, 10_000, 200_000])
+def test_a_plain_picture_has_at_most_24_bytes_of_overhead(payload: int) -> None:
+    assert len(plain(payload=bytes(payload))) - payload <= 24
+
+
+@given(st.binary(max_size=400))
+def test_arbitrary_bytes_are_refused(data: bytes) -> None:
+    with pytest.raises(FormatError):
+        container.read(data)
+
+
+@given(st.binary(max_size=60))
+def test_arbitrary_bytes_after_a_good_signature_with_a_good_checksum_never_break_the_reader(tail: bytes) -> None:
+    body = plain()[:5] + tail
+    try:
+        file = container.read(with_checksum(body))
+    except FormatError:
+        return
+    assert file.picture is not None
+
+
+def test_every_single_bit_flip_is_refused() -> None:
+    data = plain()
+    for position in range(len(data) * 8):
+        damaged = bytearray(data)
+        damaged[position // 8] ^= 1 << position % 8
+        with pytest.raises(FormatError):
+            container.read(bytes(damaged))
+
+
+def test_every_truncation_and_extension_is_refused() -> None:
+    data = plain()
+    for length in range(len(data)):
+        with pytest.raises(FormatError):
+            container.read(data[:length])
+    with pytest.raises(FormatError):
+        container.read(data + b"\0")
+
+
+@pytest.mark.parametrize(
+    ("offset", "replacement", "message"),
+    [
+        (0, b"PNG", "not an .rdpc file"),
+        (3, b"\x02", "format version 2"),
+        (4, b"\xc8", "model number 200"),
+        (9, (10_001).to_bytes(2, "little"), "quality 100.01"),
+        (12, b"\x00", "0×"),
+        (12, b"\xff\xff\xff\xff\x07\xff\xff\xff\xff\x07", "pixels"),
+        (12, b"\x80\x80\x80\x80\x80\x80", "malformed number"),
+        (12, b"\x80\x00", "malformed number"),
+        (12, b"\xff\xff\x03\xff\xff\x03", "megapixels"),
+        (16, b"\x09\x00\x00", "newer rdpcodec"),
+        (16, b"\x01\xff\x7f\x00", "claims"),
+        (16, b"\x02\x00\x02\x00\x01\x00", "two segments"),
+        (16, b"\x01\x00\x02\x00", "not the last"),
+        (16, b"\x02\x00", "no coded picture"),
+    ],
+)
+def test_headers_that_lie_are_refused_by_name(offset: int, replacement: bytes, message: str) -> None:
+    body = plain()[:offset] + replacement
+    if offset < 12:
+        body += plain()[offset + len(replacement) : -4]
+    with pytest.raises(FormatError, match=message):
+        container.read(with_checksum(body))
+
+
+def test_an_unknown_segment_of_even_kind_is_skipped() -> None:
+    body = plain()[:16] + b"\x64\x02hi" + plain()[16:-4]
+    assert container.read(with_checksum(body)).picture == b"abcd"
+
+
+@pytest.mark.parametrize(("width", "height"), [(0, 5), (65_536, 1), (65_535, 65_535)])
+def test_sizes_that_no_file_may_have_are_not_written(width: int, height: int) -> None:
+    with pytest.raises(UsageError):
+        plain(width, height)

@@ -1,0 +1,96 @@
+"""A file decodes to the same symbols, bit for bit, whatever the machine does: the promise of the exact scale path."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from rdpcodec import Codec, container
+
+PROBE = Path(__file__).parent / "symbols_probe.py"
+SETUPS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
+    "one thread": ({"threads": 1}, {}),
+    "two threads": ({"threads": 2}, {}),
+    "no vector instructions": ({}, {"ATEN_CPU_CAPABILITY": "default"}),
+    "AVX2": ({}, {"ATEN_CPU_CAPABILITY": "avx2"}),
+    "oneDNN off": ({"mkldnn": False}, {}),
+    "oneDNN restricted to SSE4.1": ({}, {"ONEDNN_MAX_CPU_ISA": "SSE41"}),
+    "float64": ({"dtype": "float64"}, {}),
+    "matrix products in bfloat16": ({"precision": "medium"}, {}),
+    "batch of eight": ({"batch": 8}, {}),
+    "deterministic mode": ({"deterministic": True}, {}),
+}
+if torch.cuda.is_available():
+    SETUPS["GPU"] = ({"device": "cuda"}, {})
+    SETUPS["GPU with TF32"] = ({"device": "cuda", "precision": "high"}, {})
+
+
+@pytest.fixture(scope="module")
+def files(codec: Codec, photograph: Image.Image, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("files")
+    odd = photograph.crop((3, 5, 100, 140))
+    cases = {"low": (photograph, 5), "middle": (photograph, 50), "high": (photograph, 97), "odd": (odd, 61.23)}
+    paths = []
+    for name, (image, quality) in cases.items():
+        paths.append(folder / f"{name}.rdpc")
+        paths[-1].write_bytes(codec.compress(image, quality))
+    return paths
+
+
+def hashes(files: list[Path], setup: dict[str, Any], environment: dict[str, str]) -> list[str]:
+    argument = json.dumps({"files": [str(path) for path in files], **setup})
+    run = subprocess.run(
+        [sys.executable, str(PROBE), argument],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    return list(json.loads(run.stdout))
+
+
+@pytest.fixture(scope="module")
+def encoded(codec: Codec, files: list[Path]) -> list[str]:
+    """The hashes in this process."""
+    found = []
+    for path in files:
+        symbols = codec.decode_symbols([container.read(path.read_bytes())])[0]
+        found.append(hashlib.sha256(symbols.hyper.tobytes() + symbols.residual.tobytes()).hexdigest())
+    return found
+
+
+@pytest.mark.parametrize("name", SETUPS)
+def test_symbols_are_the_same_under(name: str, files: list[Path], encoded: list[str]) -> None:
+    assert hashes(files, *SETUPS[name]) == encoded
+
+
+def test_pixels_differ_by_at_most_one_step_between_setups(codec: Codec, files: list[Path]) -> None:
+    """Means and synthesis are floating point: only a rounding at the very end may fall the other way."""
+    data = files[1].read_bytes()
+    here = np.asarray(codec.decompress(data)).astype(int)
+    torch.backends.mkldnn.enabled = False
+    try:
+        there = np.asarray(codec.decompress(data)).astype(int)
+    finally:
+        torch.backends.mkldnn.enabled = True
+    assert np.abs(here - there).max() <= 1
+    assert (here != there).mean() < 0.001
+
+
+def test_the_matrix_of_setups_notices_an_inexact_scale_path(files: list[Path], encoded: list[str]) -> None:
+    """The same network in inexact arithmetic: sums that fall on a rounding tie fall either way, and setups disagree."""
+    found = [hashes(files, {**SETUPS[name][0], "inexact": True}, {}) for name in ("one thread", "float64")]
+    assert found[0] != encoded
+    assert found[1] != encoded
+    assert found[0] != found[1]

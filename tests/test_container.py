@@ -58,7 +58,9 @@ def test_arbitrary_bytes_are_refused(data: bytes) -> None:
 
 
 @given(st.binary(max_size=60))
-def test_arbitrary_bytes_after_a_good_signature_with_a_good_checksum_never_break_the_reader(tail: bytes) -> None:
+def test_arbitrary_bytes_after_a_good_signature_with_a_good_checksum_never_break_the_reader(
+    tail: bytes,
+) -> None:
     body = plain()[:5] + tail
     try:
         file = container.read(with_checksum(body))

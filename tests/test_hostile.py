@@ -1,4 +1,4 @@
-"""Damaged files: 20 000 mutations and truncations, all refused with our error, quickly and in little memory."""
+"""Damaged files: 20 000 mutations and truncations, all refused with our error, fast and in little memory."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def seeds(codec: Codec, photograph: Image.Image) -> list[bytes]:
 
 
 def mutated(data: bytes, generator: random.Random) -> bytes:
-    """One of: bits flipped, bytes replaced, a stretch cut, doubled, zeroed or moved, or the file cut short."""
+    """One of: bits flipped, bytes replaced, a stretch cut, doubled, zeroed or moved, the file cut short."""
     damaged = bytearray(data)
     position, length = generator.randrange(len(data)), generator.randint(1, 16)
     kind = generator.randrange(7)

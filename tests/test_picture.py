@@ -14,7 +14,6 @@ from rdpcodec.picture import Picture, PictureWarning, alpha_from_bytes, alpha_to
 RAMP = np.arange(6 * 4 * 3, dtype=np.uint8).reshape(6, 4, 3) * 3
 
 
-
 def saved(image: Image.Image, kind: str = "PNG", **options: object) -> io.BytesIO:
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
@@ -37,7 +36,9 @@ def saved(image: Image.Image, kind: str = "PNG", **options: object) -> io.BytesI
         ("HSV", False, False, "RGB"),
     ],
 )
-def test_every_mode_comes_back_as_the_nearest_8_bit_mode(mode: str, gray: bool, alpha: bool, returned: str) -> None:
+def test_every_mode_comes_back_as_the_nearest_8_bit_mode(
+    mode: str, gray: bool, alpha: bool, returned: str
+) -> None:
     picture = load_picture(Image.fromarray(RAMP).convert(mode))
     assert picture.gray == gray
     assert (picture.alpha is not None) == alpha
@@ -90,7 +91,9 @@ def test_exif_orientation_is_applied_and_exif_kept_only_on_request() -> None:
 
 
 def display_p3_like() -> bytes:
-    """An RGB matrix profile with wider primaries, made by swapping the name and green primary of littleCMS's sRGB."""
+    """An RGB matrix profile with wider primaries, made by swapping the name and green primary of littleCMS's
+    sRGB.
+    """
     data = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     tags = int.from_bytes(data[128:132], "big")
     for i in range(tags):
@@ -98,7 +101,11 @@ def display_p3_like() -> bytes:
         if data[entry : entry + 4] == b"gXYZ":
             offset = int.from_bytes(data[entry + 4 : entry + 8], "big")
             data[offset + 8 : offset + 12] = (int(0.25 * 65536)).to_bytes(4, "big")
-    return bytes(data).replace("sRGB".encode("utf-16-be"), "wide".encode("utf-16-be")).replace(b"sRGB built", b"wide built")
+    return (
+        bytes(data)
+        .replace("sRGB".encode("utf-16-be"), "wide".encode("utf-16-be"))
+        .replace(b"sRGB built", b"wide built")
+    )
 
 
 def test_icc_profiles_are_applied_or_kept_but_not_both() -> None:
@@ -121,7 +128,9 @@ def test_a_broken_profile_is_ignored_with_a_warning() -> None:
 
 def test_srgb_profiles_change_no_pixel() -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    np.testing.assert_array_equal(load_picture(saved(Image.fromarray(RAMP), icc_profile=profile)).pixels, RAMP)
+    np.testing.assert_array_equal(
+        load_picture(saved(Image.fromarray(RAMP), icc_profile=profile)).pixels, RAMP
+    )
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])

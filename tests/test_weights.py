@@ -11,7 +11,14 @@ import torch
 from rdpcodec import weights
 from rdpcodec.errors import WeightsError
 from rdpcodec.release import ReleasedModel, training_state
-from rdpcodec.weights import BITSTREAM_PREFIXES, SYNTHESIS_PREFIXES, fingerprint, find_model, load_tensors, manifest
+from rdpcodec.weights import (
+    BITSTREAM_PREFIXES,
+    SYNTHESIS_PREFIXES,
+    find_model,
+    fingerprint,
+    load_tensors,
+    manifest,
+)
 
 MODELS = sorted(manifest())
 
@@ -101,5 +108,5 @@ def test_weights_that_do_not_fit_their_architecture_are_refused(copied: Path) ->
 
 
 def test_an_unknown_model_is_named_with_those_there_are() -> None:
-    with pytest.raises(WeightsError, match="there is no model 'slow'; installed: .*fast"):
+    with pytest.raises(WeightsError, match=r"there is no model .slow.; installed: .*fast"):
         find_model("slow")

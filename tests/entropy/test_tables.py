@@ -31,7 +31,9 @@ def test_a_family_gives_back_each_table() -> None:
 
 
 def test_the_cost_of_values_is_minus_log2_of_their_share() -> None:
-    family = TableFamily(np.array([TOTAL // 4, TOTAL // 2, TOTAL // 4], np.int32), np.array([1], np.int32), False)
+    family = TableFamily(
+        np.array([TOTAL // 4, TOTAL // 2, TOTAL // 4], np.int32), np.array([1], np.int32), False
+    )
     assert family.bits(np.array([-1, 0, 1]), np.array([0, 0, 0])) == pytest.approx(2 + 1 + 2)
 
 

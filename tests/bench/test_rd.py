@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from bench.__main__ import bench
+from bench.codecs import Unavailable, bench_codec
+from bench.rd import bd_rate
+from rdpcodec.metrics.distortion import ms_ssim, mse, psnr
+
+
+def curve(factor: float, points: int = 6) -> dict[str, object]:
+    """A codec whose PSNR is 30 + 5·log2(bpp / factor)."""
+    bpp = np.geomspace(0.1, 2, points)
+    return {"results": {"bpp": list(bpp), "psnr-rgb": list(30 + 5 * np.log2(bpp / factor))}}
+
+
+@pytest.mark.parametrize("bpp_range", [None, (0.15, 1.0)])
+@pytest.mark.parametrize(("factor", "expected"), [(1.0, 0.0), (0.5, -50.0), (2.0, 100.0)])
+def test_bd_rate_of_curves_a_factor_apart_is_that_factor(
+    factor: float, expected: float, bpp_range: tuple[float, float] | None
+) -> None:
+    assert bd_rate(curve(1.0), curve(factor, 9), "psnr-rgb", bpp_range) == pytest.approx(expected, abs=0.1)
+
+
+def test_psnr_and_mse_of_a_known_error() -> None:
+    black = np.zeros((4, 4, 3), np.uint8)
+    assert mse(black, black + 10) == 100
+    assert psnr(black, black + 10) == pytest.approx(20 * math.log10(25.5))
+    assert psnr(black, black) == math.inf
+    with pytest.raises(ValueError, match="shapes differ"):
+        mse(black, black[:2])
+
+
+def test_ms_ssim_is_one_for_equal_pictures_and_undefined_for_small_ones(photograph: Image.Image) -> None:
+    array = np.asarray(photograph)
+    assert ms_ssim(array, array) == pytest.approx(1)
+    assert ms_ssim(array, array // 2) < 0.95
+    assert math.isnan(ms_ssim(array[:100], array[:100]))
+
+
+def test_a_missing_plugin_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "pillow_jxl", None)
+    with pytest.raises(Unavailable, match="pillow_jxl is not installed"):
+        bench_codec("jxl")
+
+
+def test_a_run_writes_what_compressai_reads(tmp_path: Path, photograph: Image.Image) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    photograph.crop((0, 0, 192, 176)).save(folder / "a.png")
+    out = tmp_path / "results" / "two.json"
+    words = ["rd", "--data", str(folder), "--codecs", "rdpcodec,jpeg", "--out", str(out)]
+    result = CliRunner().invoke(bench, words, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    record = json.loads(out.read_text())
+    for codec in (record, json.loads((tmp_path / "results" / "two" / "jpeg.json").read_text())):
+        assert {"name", "description", "results"} <= codec.keys()
+        results = codec["results"]
+        assert {"bpp", "psnr-rgb", "ms-ssim-rgb", "encoding_time", "decoding_time"} <= results.keys()
+        assert len({len(values) for values in results.values()}) == 1
+        assert results["bpp"] == sorted(results["bpp"])
+    assert record["bd_rate"].keys() == {"jpeg"}
+    assert Image.open(tmp_path / "results" / "two.png").width > 400
+
+
+def test_unknown_codecs_and_empty_folders_are_refused(tmp_path: Path, photograph: Image.Image) -> None:
+    empty = CliRunner().invoke(bench, ["rd", "--data", str(tmp_path)])
+    assert "no pictures" in empty.output
+    photograph.save(tmp_path / "a.png")
+    unknown = CliRunner().invoke(bench, ["rd", "--data", str(tmp_path), "--codecs", "gif"])
+    assert "unknown codec 'gif'" in unknown.output

@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+import pty
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+import rdpcodec
+from rdpcodec.cli import rdpcodec as command
+from rdpcodec.errors import RdpError
+
+
+def run(*arguments: object, stdin: bytes | None = None) -> Result:
+    """Run a command in this process; an error of ours becomes what `main` makes of it."""
+    result = CliRunner().invoke(command, [str(a) for a in arguments], input=stdin)
+    if isinstance(result.exception, RdpError):
+        result.stderr_bytes = (result.stderr_bytes or b"") + f"error: {result.exception}\n".encode()
+    elif result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def program(*arguments: object, **options: object) -> subprocess.CompletedProcess[bytes]:
+    """Run the program as a user does, in a process of its own."""
+    words = [sys.executable, "-m", "rdpcodec", *map(str, arguments)]
+    return subprocess.run(words, capture_output=True, timeout=120, **options)  # type: ignore[call-overload, no-any-return]
+
+
+@pytest.fixture
+def picture(tmp_path: Path, small: Image.Image) -> Path:
+    path = tmp_path / "photo.png"
+    small.save(path)
+    return path
+
+
+def test_a_picture_goes_there_and_back(picture: Path) -> None:
+    assert run("compress", picture).exit_code == 0
+    file = picture.with_suffix(".rdpc")
+    picture.unlink()
+    assert run("decompress", file).exit_code == 0
+    assert Image.open(picture).size == Image.open(io.BytesIO(picture.read_bytes())).size == (101, 67)
+
+
+@pytest.mark.parametrize("extension", ["png", "jpg", "webp", "avif", "tif", "bmp"])
+def test_the_outputs_extension_sets_its_format(picture: Path, extension: str) -> None:
+    file, decoded = picture.with_suffix(".rdpc"), picture.with_name(f"decoded.{extension}")
+    run("compress", picture, file)
+    assert run("decompress", file, decoded).exit_code == 0
+    assert Image.open(decoded).size == (101, 67)
+
+
+def test_quality_reaches_the_file(picture: Path) -> None:
+    sizes = []
+    for quality in (5, 95):
+        file = picture.with_name(f"{quality}.rdpc")
+        run("compress", picture, file, "-q", quality)
+        sizes.append(file.stat().st_size)
+        assert json.loads(run("info", file, "--json").stdout)["quality"] == quality
+    assert sizes[0] < sizes[1] / 3
+
+
+def test_several_pictures_go_into_a_folder(picture: Path) -> None:
+    second = picture.with_name("second.png")
+    second.write_bytes(picture.read_bytes())
+    folder = picture.parent / "compressed"
+    assert run("compress", picture, second, "-o", folder).exit_code == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["photo.rdpc", "second.rdpc"]
+    assert run("decompress", *folder.iterdir(), "-o", folder, "--format", "webp").exit_code == 0
+    assert len(list(folder.glob("*.webp"))) == 2
+
+
+def test_one_bad_picture_does_not_stop_the_rest(picture: Path) -> None:
+    bad = picture.with_name("bad.png")
+    bad.write_bytes(b"rubbish")
+    result = run("compress", bad, picture, "-o", picture.parent)
+    assert result.exit_code == 1
+    assert "bad.png: not a picture" in result.stderr
+    assert "1 of 2 failed" in result.stderr
+    assert picture.with_suffix(".rdpc").exists()
+
+
+def test_standard_input_and_output(picture: Path) -> None:
+    compressed = run("compress", "-", "-", stdin=picture.read_bytes())
+    assert compressed.exit_code == 0
+    decompressed = run("decompress", "-", stdin=compressed.stdout_bytes)
+    assert Image.open(io.BytesIO(decompressed.stdout_bytes)).size == (101, 67)
+
+
+def test_nothing_is_overwritten_without_force(picture: Path) -> None:
+    file = picture.with_suffix(".rdpc")
+    file.write_bytes(b"precious")
+    result = run("compress", picture)
+    assert (result.exit_code, file.read_bytes()) == (1, b"precious")
+    assert "use --force" in result.stderr
+    assert run("compress", picture, "--force").exit_code == 0
+    assert rdpcodec.decompress(file.read_bytes()).size == (101, 67)
+
+
+def test_two_inputs_never_share_an_output(picture: Path) -> None:
+    twin = picture.with_suffix(".bmp")
+    Image.open(picture).save(twin)
+    result = run("compress", picture, twin, "-o", picture.parent, "--force")
+    assert result.exit_code == 1
+    assert "several inputs" in result.stderr
+    assert not picture.with_suffix(".rdpc").exists()
+
+
+def test_a_failed_run_leaves_nothing_behind(picture: Path) -> None:
+    damaged = picture.with_suffix(".rdpc")
+    damaged.write_bytes(rdpcodec.compress(picture)[:-3])
+    before = set(picture.parent.iterdir())
+    assert run("decompress", damaged, picture.with_name("out.png")).exit_code == 1
+    assert set(picture.parent.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("compress", "missing.png"), "missing.png: no such file"),
+        (("compress", "{picture}", "-q", "101"), "quality 101.0 is outside 0..100"),
+        (("compress", "{picture}", "--realism", "0.5"), "no realism dial"),
+        (("compress", "{picture}", "--effort", "3"), "no effort dial"),
+        (("compress", "{picture}", "--model", "slow"), "there is no model 'slow'"),
+        (("compress", "{picture}", "--device", "tpu9"), "device 'tpu9' cannot be used"),
+        (("compress", "{picture}", "{picture}"), "-o DIR"),
+        (("compress", "{picture}", "nowhere/out.rdpc"), "the folder nowhere does not exist"),
+        (("decompress", "{picture}", "out.png"), "not an .rdpc file"),
+        (("decompress", "missing.rdpc"), "missing.rdpc: cannot be read: No such file"),
+        (("decompress", "{picture}", "out.xyz"), "not a picture format"),
+        (("info", "{picture}"), "not an .rdpc file"),
+        (("info", "missing.rdpc"), "cannot be read"),
+    ],
+)
+def test_a_users_mistake_is_one_line(picture: Path, arguments: tuple[str, ...], message: str) -> None:
+    result = run(*(argument.format(picture=picture) for argument in arguments))
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_a_picture_with_alpha_cannot_become_a_jpeg(picture: Path, small: Image.Image) -> None:
+    transparent = small.copy()
+    transparent.putalpha(128)
+    file = picture.with_suffix(".rdpc")
+    file.write_bytes(rdpcodec.compress(transparent))
+    result = run("decompress", file, picture.with_suffix(".jpg"))
+    assert result.exit_code == 1
+    assert "JPEG cannot hold this picture" in result.stderr
+
+
+def test_warnings_name_the_picture(picture: Path, small: Image.Image) -> None:
+    animation = picture.with_suffix(".gif")
+    small.save(animation, save_all=True, append_images=[small.rotate(90)])
+    assert f"warning: {animation}: only the first of 2 frames" in run("compress", animation).stderr
+
+
+def test_metadata_reaches_the_decoded_file(picture: Path, small: Image.Image) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    small.save(picture, exif=exif)
+    run("compress", picture, "--keep-metadata")
+    decoded = picture.with_suffix(".jpg")
+    run("decompress", picture.with_suffix(".rdpc"), decoded)
+    assert Image.open(decoded).getexif()[0x010F] == "Maker"
+
+
+def test_info_tells_what_the_file_holds(picture: Path) -> None:
+    run("compress", picture, "-q", "37.5")
+    file = picture.with_suffix(".rdpc")
+    record = json.loads(run("info", file, "--json").stdout)
+    assert (record["width"], record["height"], record["quality"]) == (101, 67, 37.5)
+    assert record["bytes"] == file.stat().st_size
+    assert record["weights_installed"]
+    assert "101×67" in run("info", file).stdout
+
+
+def test_models_lists_what_is_installed() -> None:
+    assert "fast" in json.loads(run("models", "--json").stdout)
+    assert "(default)" in run("models").stdout
+
+
+@pytest.mark.parametrize("words", [("--help",), ("info", "{file}"), ("models",), ("compress", "--help")])
+def test_help_info_and_models_answer_at_once_and_without_torch(picture: Path, words: tuple[str, ...]) -> None:
+    file = picture.with_suffix(".rdpc")
+    file.write_bytes(rdpcodec.compress(picture))
+    script = (
+        "import sys, rdpcodec.cli\n"
+        "try: rdpcodec.cli.main()\n"
+        "finally: assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
+    )
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        arguments = [word.format(file=file) for word in words]
+        result = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, timeout=60)
+        seconds.append(time.perf_counter() - started)
+        assert result.returncode == 0, result.stderr
+    assert min(seconds) < 0.3
+
+
+def test_importing_the_package_does_not_import_torch() -> None:
+    subprocess.run(
+        [sys.executable, "-c", "import rdpcodec, sys; assert 'torch' not in sys.modules"], check=True
+    )
+
+
+def test_a_users_mistake_shows_no_traceback(tmp_path: Path) -> None:
+    result = program("compress", tmp_path / "missing.png")
+    assert result.returncode == 1
+    assert result.stderr.decode().strip() == f"error: {tmp_path / 'missing.png'}: no such file"
+
+
+def test_binary_data_is_not_written_to_a_terminal(picture: Path) -> None:
+    terminal, end = pty.openpty()
+    words = [sys.executable, "-m", "rdpcodec", "compress", str(picture), "-"]
+    result = subprocess.run(words, stdout=end, stderr=subprocess.PIPE, timeout=120)
+    os.close(end)
+    os.close(terminal)
+    assert result.returncode == 1
+    assert b"is a terminal" in result.stderr

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from rdpcodec.model.blocks import ConvBlock, Depthwise, Downsample, Pointwise, Upsample
+from rdpcodec.model.prior import (
+    SCALE_MIN,
+    SCALE_RATIO,
+    FactorizedPrior,
+    ResidualDensity,
+    anchor_mask,
+    round_through,
+)
+from rdpcodec.model.rate import ANCHORS, LAMBDA_MAX, LAMBDA_MIN, RateGain, interpolate_anchors, lambda_of
+from rdpcodec.model.rdp_model import RdpModel
+from rdpcodec.model.transforms import (
+    PATCH_VALUES,
+    Analysis,
+    Architecture,
+    Synthesis,
+    klt_basis,
+    start_from_klt,
+)
+
+SMALL = Architecture(eighth=8, sixteenth=12, latents=24, hyper_latents=6, prior=8, scale=5)
+
+
+def test_lambda_runs_over_its_range_in_equal_ratios() -> None:
+    lambdas = lambda_of(torch.tensor([0.0, 50.0, 100.0]))
+    assert lambdas.tolist() == pytest.approx([LAMBDA_MIN, (LAMBDA_MIN * LAMBDA_MAX) ** 0.5, LAMBDA_MAX])
+
+
+def test_anchors_are_met_and_joined_by_straight_lines() -> None:
+    table = torch.randn(ANCHORS, 3)
+    at = torch.linspace(0, 100, ANCHORS)
+    torch.testing.assert_close(interpolate_anchors(table, at), table)
+    middle = (at[:-1] + at[1:]) / 2
+    torch.testing.assert_close(interpolate_anchors(table, middle), (table[:-1] + table[1:]) / 2)
+
+
+def test_analysis_gain_and_synthesis_gain_start_as_inverses() -> None:
+    x, quality = torch.randn(4, 5, 2, 2), torch.tensor([0.0, 31.0, 77.0, 100.0])
+    y = RateGain(5, 0.5)(x, quality)
+    torch.testing.assert_close(RateGain(5, -0.5)(y, quality), x)
+    # step ∝ λ^-1/2: between the ends of the dial the steps differ by √360.
+    assert float(((y[3] / x[3]).mean() / (y[0] / x[0]).mean()).detach()) == pytest.approx(360**0.5, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (Pointwise(6, 4, gain=3.0), (2, 4, 8, 8)),
+        (Depthwise(6), (2, 6, 8, 8)),
+        (ConvBlock(6), (2, 6, 8, 8)),
+        (Downsample(6, 5), (2, 5, 4, 4)),
+        (Upsample(6, 5), (2, 5, 16, 16)),
+    ],
+)
+def test_layers_give_the_shapes_they_promise(layer: torch.nn.Module, shape: tuple[int, ...]) -> None:
+    assert layer(torch.randn(2, 6, 8, 8)).shape == shape
+
+
+def test_the_gain_of_a_pointwise_layer_scales_weight_and_bias() -> None:
+    layer = Pointwise(3, 2, gain=4.0)
+    torch.nn.init.normal_(layer.bias)
+    x = torch.randn(1, 3, 5, 5)
+    expected = 4 * (torch.einsum("oi,bihw->bohw", layer.weight, x) + layer.bias[:, None, None])
+    torch.testing.assert_close(layer(x), expected)
+
+
+def test_a_full_precision_layer_ignores_autocast() -> None:
+    layer = Pointwise(3, 2, full_precision=True)
+    x = torch.randn(1, 3, 4, 4)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(layer(x), layer(x.float()))
+        assert layer(x).dtype == torch.float32
+        assert Pointwise(3, 2)(x).dtype == torch.bfloat16
+
+
+def test_the_klt_is_orthonormal_and_orders_by_variance() -> None:
+    generator = np.random.default_rng(0)
+    scales = np.linspace(3, 0.1, PATCH_VALUES)
+    rotation, _ = np.linalg.qr(generator.normal(size=(PATCH_VALUES, PATCH_VALUES)))
+    patches = generator.normal(size=(4000, PATCH_VALUES)) * scales @ rotation + 0.5
+    mean, basis = klt_basis(patches, 40)
+    np.testing.assert_allclose(basis @ basis.T, np.eye(40), atol=1e-9)
+    variances = ((patches - mean) @ basis.T).var(axis=0)
+    assert (np.diff(variances) < 1e-9).all()
+
+
+def test_with_a_full_klt_alone_the_transforms_invert_each_other() -> None:
+    size = Architecture(eighth=8, sixteenth=8, latents=PATCH_VALUES)
+    analysis, synthesis = Analysis(size), Synthesis(size)
+    with torch.no_grad():
+        for branch in (analysis.leave, synthesis.leave.mix):
+            branch.weight.zero_()
+    mean, basis = klt_basis(np.random.default_rng(0).random((2000, PATCH_VALUES)), PATCH_VALUES)
+    start_from_klt(analysis, synthesis, mean, basis)
+    x, quality = torch.rand(2, 3, 32, 48), torch.tensor([20.0, 90.0])
+    with torch.no_grad():
+        torch.testing.assert_close(synthesis(analysis(x, quality), quality), x, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("index", [5, 20, 45])
+def test_the_residual_density_is_a_distribution_of_the_nominal_scale(index: int) -> None:
+    density = ResidualDensity()
+    with torch.no_grad():
+        density.tail_logit.fill_(-30)  # one Gaussian, whose standard deviation is known
+    values = torch.arange(-4000.0, 4001.0)
+    probability = torch.exp2(-density(values, torch.full_like(values, float(index))))
+    assert float(probability[probability > 2**-29].sum()) == pytest.approx(1, abs=1e-3)
+    variance = float((probability[probability > 2**-29] * values[probability > 2**-29] ** 2).sum())
+    scale = SCALE_MIN * SCALE_RATIO**index
+    if scale > 1:  # below, the integers are too coarse for the comparison
+        assert variance == pytest.approx(scale**2 + 1 / 12, rel=0.02)
+
+
+def test_the_hyper_prior_is_a_distribution() -> None:
+    prior = FactorizedPrior(3)
+    torch.nn.init.normal_(prior.mean)
+    values = torch.arange(-60.0, 61.0).expand(1, 3, 1, -1)
+    probability = torch.exp2(-prior.bits(values, torch.tensor([37.0])))
+    torch.testing.assert_close(probability.sum(-1), torch.ones(1, 3, 1), atol=1e-4, rtol=0)
+
+
+def test_round_through_rounds_and_passes_the_gradient() -> None:
+    x = torch.tensor([0.49, 0.5, -0.5, -1.51], requires_grad=True)
+    rounded = round_through(x)
+    assert rounded.tolist() == [0, 1, 0, -2]
+    rounded.sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [1, 1, 1, 1]
+
+
+def test_the_checkerboard_has_no_two_neighbours_alike() -> None:
+    mask = anchor_mask(torch.empty(1, 1, 5, 7))
+    assert mask[0, 0]
+    assert (mask[1:] != mask[:-1]).all()
+    assert (mask[:, 1:] != mask[:, :-1]).all()
+
+
+def test_every_parameter_is_trained() -> None:
+    torch.manual_seed(0)
+    model = RdpModel(SMALL)
+    # Hyper-latents start rounded to zero, on purpose; here they must say something.
+    model.hyper_analysis.leave.mix.weight.data.mul_(1000)
+    x, quality = torch.rand(3, 3, 64, 128), torch.tensor([5.0, 50.0, 95.0])
+    output = model(x, quality)
+    assert output.reconstruction.shape == x.shape
+    assert output.latent_bits.shape == output.hyper_bits.shape == (3,)
+    distortion = (output.reconstruction - x).square().sum()
+    (output.latent_bits.sum() + output.hyper_bits.sum() + distortion).backward()
+    silent = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert not silent
+
+
+def test_second_means_see_the_anchors_and_first_means_do_not() -> None:
+    torch.manual_seed(0)
+    network = RdpModel(SMALL).mean_network
+    features = network.features(torch.randn(1, 6, 2, 2), torch.tensor([50.0]))
+    anchors = torch.randn(1, 24, 8, 8, requires_grad=True)
+    network.second_means(features, anchors).sum().backward()
+    assert anchors.grad is not None
+    assert anchors.grad.abs().sum() > 0
+    assert network.first_means(features).shape == (1, 24, 8, 8)

@@ -1,0 +1,153 @@
+"""A second decoder, from file to symbols, written from docs/format.md: plain integers, no rdpcodec."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Tensors = dict[str, np.ndarray]
+
+
+@dataclass
+class File:
+    model: int
+    fingerprint: bytes
+    quality: int
+    realism: int
+    width: int
+    height: int
+    segments: dict[int, bytes]
+
+
+def parse(data: bytes) -> File:
+    assert data[:4] == b"RDP\x01"
+    assert zlib.crc32(data[:-4]) == int.from_bytes(data[-4:], "little")
+    position = 12
+
+    def varint() -> int:
+        nonlocal position
+        value = shift = 0
+        while True:
+            byte = data[position]
+            position += 1
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+
+    width, height, segments = varint(), varint(), {}
+    while position < len(data) - 4:
+        kind = data[position]
+        position += 1
+        length = varint()
+        segments[kind] = data[position : position + length]
+        position += length
+    quality = int.from_bytes(data[9:11], "little")
+    return File(data[4], data[5:9], quality, data[11], width, height, segments)
+
+
+class Stream:
+    """Section 5."""
+
+    def __init__(self, payload: bytes) -> None:
+        self.words = [int.from_bytes(payload[i : i + 4], "little") for i in range(0, len(payload), 4)]
+        self.state = 0
+        for _ in range(2):
+            if self.words:
+                self.state = self.state << 32 | self.words.pop()
+
+    def advance(self, quantile: int, start: int, frequency: int) -> None:
+        self.state = (self.state >> 24) * frequency + quantile - start
+        if self.state < 1 << 32 and self.words:
+            self.state = self.state << 32 | self.words.pop()
+
+    def symbol(self, frequencies: np.ndarray) -> int:
+        ends = np.cumsum(frequencies)
+        quantile = self.state & (1 << 24) - 1
+        index = int(np.searchsorted(ends, quantile, side="right"))
+        self.advance(quantile, int(ends[index] - frequencies[index]), int(frequencies[index]))
+        return index
+
+    def sixteen_bits(self) -> int:
+        quantile = self.state & (1 << 24) - 1
+        self.advance(quantile, quantile & ~255, 256)
+        return quantile >> 8
+
+
+def read_grouped(
+    stream: Stream, tables: np.ndarray, weights: Tensors, family: str, escape: bool
+) -> np.ndarray:
+    """Section 2: symbols grouped by table, each group followed by the values of its escapes."""
+    frequencies = weights[f"tables.{family}.frequencies"].astype(np.int64)
+    reach = weights[f"tables.{family}.reach"].astype(np.int64)
+    lengths = 2 * reach + 1 + escape
+    starts = np.cumsum(lengths) - lengths
+    flat = tables.reshape(-1)
+    values = np.zeros(flat.size, np.int64)
+    for table in np.unique(flat):
+        counts = frequencies[starts[table] : starts[table] + lengths[table]]
+        where = np.flatnonzero(flat == table)
+        group = [stream.symbol(counts) - int(reach[table]) for _ in where]
+        for i, value in enumerate(group):
+            if value == reach[table] + 1:
+                group[i] = stream.sixteen_bits() - 32768
+        values[where] = group
+    return values.reshape(tables.shape)
+
+
+def table_indices(z: np.ndarray, quality: int, weights: Tensors) -> np.ndarray:
+    """Section 3."""
+
+    def act(x: np.ndarray, bits: int, limit: int = 255) -> np.ndarray:
+        return np.clip(x + (1 << (bits - 1)) >> bits, 0, limit)
+
+    def bias(name: str) -> np.ndarray:
+        table = weights[name].astype(np.int64)
+        lower = min(7 * quality // 10_000, 6)
+        f = 7 * quality - 10_000 * lower
+        return (table[lower] * (10_000 - f) + table[lower + 1] * f + 5000) // 10_000
+
+    def pointwise(name: str, x: np.ndarray, offset: np.ndarray) -> np.ndarray:
+        product = np.tensordot(weights[name].astype(np.int64), x, axes=1)
+        return product + offset.astype(np.int64)[:, None, None]
+
+    def depthwise(name: str, x: np.ndarray) -> np.ndarray:
+        weight, total = weights[name].astype(np.int64), np.zeros_like(x)
+        padded = np.pad(x, ((0, 0), (1, 1), (1, 1)))
+        for u in range(3):
+            for v in range(3):
+                total += weight[:, u, v, None, None] * padded[:, u : u + x.shape[1], v : v + x.shape[2]]
+        return total
+
+    def shuffle(x: np.ndarray) -> np.ndarray:
+        out = np.zeros((x.shape[0] // 4, 2 * x.shape[1], 2 * x.shape[2]), np.int64)
+        for a in range(2):
+            for b in range(2):
+                out[:, a::2, b::2] = x[2 * a + b :: 4]
+        return out
+
+    x = act(pointwise("scale.enter", z, bias("scale.enter_bias")), 3)
+    for i in range(2):
+        x = act(depthwise(f"scale.filters.{i}", x), 6)
+        x = act(shuffle(pointwise(f"scale.widen.{i}", x, weights[f"scale.widen_bias.{i}"])), 6)
+    x = act(depthwise("scale.filters.2", x), 6)
+    return act(pointwise("scale.leave", x, bias("scale.leave_bias")), 8, 63)
+
+
+def decode(data: bytes, weights: Tensors) -> tuple[np.ndarray, np.ndarray]:
+    """File → hyper-latents and residuals."""
+    file = parse(data)
+    stream = Stream(file.segments.get(1) or file.segments[3])
+    h, w = -(-file.height // 16), -(-file.width // 16)
+    shape: Any = (weights["scale.enter"].shape[1], -(-h // 4), -(-w // 4))
+    bank = (file.quality * 7 + 5000) // 10_000
+    tables = np.broadcast_to((bank * shape[0] + np.arange(shape[0]))[:, None, None], shape)
+    z = read_grouped(stream, tables, weights, "hyper", escape=False)
+    index = table_indices(z, file.quality, weights)[:, :h, :w]
+    residual = read_grouped(stream, index, weights, "latents", escape=True)
+    assert stream.state == 0
+    assert not stream.words
+    return z, residual

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from bench.rd import rd
+from bench.speed import speed
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -13,6 +14,7 @@ def bench() -> None:
 
 
 bench.add_command(rd)
+bench.add_command(speed)
 
 if __name__ == "__main__":
     bench()

@@ -53,18 +53,19 @@ def measure(codec: BenchCodec, pictures: dict[str, Image.Image], console: Consol
                 {
                     "setting": setting,
                     "bytes": len(data),
-                    "bpp": len(data) * 8 / (image.width * image.height),
-                    "psnr-rgb": psnr(original, decoded),
-                    "ms-ssim-rgb": ms_ssim(original, decoded),
-                    "encoding_time": encoded - started,
-                    "decoding_time": finished - encoded,
+                    "bpp": round(len(data) * 8 / (image.width * image.height), 6),
+                    "psnr-rgb": round(psnr(original, decoded), 5),
+                    "ms-ssim-rgb": round(ms_ssim(original, decoded), 7),
+                    "encoding_time": round(encoded - started, 5),
+                    "decoding_time": round(finished - encoded, 5),
                 }
             )
         rows[name] = points
     keys = ("bpp", "psnr-rgb", "ms-ssim-rgb", "encoding_time", "decoding_time")
     results = {
         key: [
-            float(np.mean([points[i][key] for points in rows.values()])) for i in range(len(codec.settings))
+            round(float(np.mean([points[i][key] for points in rows.values()])), 7)
+            for i in range(len(codec.settings))
         ]
         for key in keys
     }
@@ -220,7 +221,8 @@ def rd(data: Path, codecs: str | None, out: Path | None, device: str) -> None:
         setup = {"data": data.name, "pictures": len(pictures), "machine": machine}
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(
-            json.dumps({**ours, "peers": peers, "bd_rate": rates, **setup}, indent=1) + "\n", encoding="utf-8"
+            json.dumps({**ours, "peers": peers, "bd_rate": rates, **setup}, separators=(",", ":")) + "\n",
+            encoding="utf-8",
         )
         folder = out.with_suffix("")
         folder.mkdir(exist_ok=True)

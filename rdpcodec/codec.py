@@ -148,8 +148,7 @@ class Codec:
     @torch.inference_mode()
     def analyse(self, pictures: Sequence[Picture], quality: float) -> list[Symbols]:
         """Pictures of one size → their symbols."""
-        x = torch.from_numpy(np.stack([picture.pixels for picture in pictures])).to(self.device)
-        x = x.permute(0, 3, 1, 2).float().div_(255)
+        x = self._batch([picture.pixels.transpose(2, 0, 1) for picture in pictures]).div_(255)
         x = F.pad(x, (0, -x.shape[3] % PATCH, 0, -x.shape[2] % PATCH), mode="replicate")
         x = x.contiguous(memory_format=torch.channels_last)
         q = self._quality(quality, len(pictures))
@@ -168,8 +167,8 @@ class Codec:
     @torch.inference_mode()
     def synthesise(self, symbols: Sequence[Symbols], quality: float, size: tuple[int, int]) -> np.ndarray:
         """Symbols of pictures of one `size` (width, height) → pixels, uint8 `[B, H, W, 3]`."""
-        z = torch.from_numpy(np.stack([s.hyper for s in symbols])).to(self.device).float()
-        residual = torch.from_numpy(np.stack([s.residual for s in symbols])).to(self.device).float()
+        z = self._batch([s.hyper for s in symbols])
+        residual = self._batch([s.residual for s in symbols])
         q = self._quality(quality, len(symbols))
         mean, second_means = self._means(z, q, residual.shape[2:])
         mask = anchor_mask(residual)
@@ -193,6 +192,11 @@ class Codec:
         tables = _hyper_tables(z.shape[1], quality)
         reach = torch.from_numpy(self._hyper_models.family.reach[tables]).to(z)[:, None, None]
         return torch.maximum(torch.minimum(z, reach), -reach)
+
+    def _batch(self, arrays: Sequence[np.ndarray]) -> Tensor:
+        """Arrays `[C, H, W]` as one float tensor on the device, channels last: what 1×1 convolutions like."""
+        batch = torch.from_numpy(np.stack(arrays)).to(self.device).float()
+        return batch.contiguous(memory_format=torch.channels_last)
 
     def _quality(self, quality: float, count: int) -> Tensor:
         """The quality exactly as the file stores it, once per picture."""

@@ -88,7 +88,12 @@ def architecture_record(architecture: Architecture) -> dict[str, Any]:
 
 
 def training_state(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The state dict of an `RdpModel`, float32, from a release file: what further training starts from."""
+    """The state dict of an `RdpModel`, float32, from a release file: what further training starts from.
+
+    A state dict is returned as it is.
+    """
+    if "scale.enter" not in tensors:
+        return tensors
     state = {name: t.float() for name, t in tensors.items() if not name.startswith(("scale.", "tables."))}
 
     def put(name: str, tensor: Tensor, unit: float) -> None:

@@ -36,7 +36,5 @@ def ms_ssim(reference: np.ndarray, decoded: np.ndarray) -> float:
 
     if min(reference.shape[:2]) < MS_SSIM_MINIMUM_SIDE:
         return float("nan")
-    pair = [
-        torch.from_numpy(np.ascontiguousarray(a)).permute(2, 0, 1)[None].float() for a in (reference, decoded)
-    ]
+    pair = [torch.from_numpy(np.array(a)).permute(2, 0, 1)[None].float() for a in (reference, decoded)]
     return float(implementation(*pair, data_range=255))

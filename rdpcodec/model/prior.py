@@ -260,16 +260,14 @@ class MeanNetwork(nn.Module):
         self.first = ConvBlock(p // 2)
         self.up = Upsample(p // 2, p)
         self.gain = RateGain(p)
-        self.second = ConvBlock(p)
         self.leave = Pointwise(p, size.latents, init=0.1, full_precision=True)
         self.context_enter = Pointwise(size.latents, p)
-        self.context = nn.Sequential(ConvBlock(p), ConvBlock(p))
+        self.context = ConvBlock(p)
         self.context_leave = Pointwise(p, size.latents, init=0.1, full_precision=True)
 
     def features(self, z: Tensor, quality: Tensor) -> Tensor:
         """z: `[B, M, h, w]` → features `[B, P, 4h, 4w]`."""
-        h = self.up(self.first(self.enter(z)))
-        return self.second(self.gain(h, quality))
+        return self.gain(self.up(self.first(self.enter(z))), quality)
 
     def first_means(self, features: Tensor) -> Tensor:
         """Means of the anchor positions (valid at all positions), `[B, N, 4h, 4w]`."""

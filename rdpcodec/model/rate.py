@@ -9,14 +9,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-# CompressAI's ladder runs from λ = 0.0018 (0.12 bpp on Kodak) to 0.18 (1.6 bpp); the low end goes 3.6 times
+# CompressAI's ladder runs from λ = 0.0018 (0.12 bpp on Kodak) to 0.18 (1.6 bpp); the low end goes 6 times
 # further down.
-LAMBDA_MIN = 0.0005
+LAMBDA_MIN = 0.0003
 LAMBDA_MAX = 0.18
-# The quality at which one quantisation step of the initial latents is right; the gains start from step ∝
-# λ^-1/2.
-LAMBDA_MIDDLE = (LAMBDA_MIN * LAMBDA_MAX) ** 0.5
-# Eight anchors put neighbouring ones 2.3 × in λ apart, a step over which optimal gains are close to
+# Where one quantisation step of the initial latents is right, near the middle of the dial; the gains start
+# from step ∝ λ^-1/2.
+LAMBDA_MIDDLE = 0.0095
+# Eight anchors put neighbouring ones 2.5 × in λ apart, a step over which optimal gains are close to
 # log-linear.
 ANCHORS = 8
 

@@ -89,7 +89,7 @@ class Synthesis(nn.Module):
         self.up = Upsample(size.sixteenth, size.eighth)
         self.eighth_gain = RateGain(size.eighth)
         self.eighth = blocks(size.eighth, size.synthesis_blocks[0])
-        self.leave = Upsample(size.eighth, 3, factor=8, init=0.02)
+        self.leave = Upsample(size.eighth, 3, factor=8, init=0.002)
         self.bypass = Pointwise(
             size.latents, PATCH_VALUES, gain=STEP_MIDDLE / 255 * PATCH_VALUES**-0.5, full_precision=True
         )

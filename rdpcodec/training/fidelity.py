@@ -28,6 +28,7 @@ from rdpcodec.errors import RdpError, UsageError
 from rdpcodec.model.rate import LAMBDA_MIDDLE, RateGain, lambda_of
 from rdpcodec.model.rdp_model import RdpModel, TrainingOutput
 from rdpcodec.model.transforms import PATCH, Architecture, klt_basis, start_from_klt
+from rdpcodec.release import training_state
 from rdpcodec.training.checkpoint import ExponentialAverage, load_checkpoint, save_checkpoint
 from rdpcodec.training.data import load_pictures, random_patches
 from rdpcodec.training.schedule import Budget, rate_factor
@@ -40,6 +41,9 @@ LOSS_EXPONENT = -0.4
 FAST_PARAMETERS = 5.0
 VALIDATION_QUALITIES = (5.0, 25.0, 45.0, 65.0, 85.0)
 GRADIENT_CLIP = 1.0
+# Enough for 768 dimensions; more patches move the basis by less than training does in a minute.
+KLT_PATCHES = 40_000
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -113,19 +117,27 @@ class Trainer:
     """One training run in one folder: `checkpoint.pt`, `log.jsonl`."""
 
     def __init__(
-        self, run: FidelityRun, data: Path, out: Path, device: torch.device, init: Path | None
+        self,
+        run: FidelityRun,
+        data: Path,
+        out: Path,
+        device: torch.device = CPU,
+        *,
+        init: Path | None = None,
+        architecture: Architecture | None = None,
     ) -> None:
+        """Load the pictures below `data` and the starting weights: `init`, or a KLT of the pictures."""
         self.run, self.out, self.device = run, out, device
         self.rank = dist.get_rank() if dist.is_initialized() else 0
         self.processes = dist.get_world_size() if dist.is_initialized() else 1
         torch.manual_seed(run.seed)
         self.generator = torch.Generator().manual_seed(run.seed)
         self.training, self.validation = load_pictures(data, run.crop, device)
-        self.model = RdpModel(Architecture()).to(device)
+        self.model = RdpModel(architecture).to(device)
         if init is not None:
-            self.model.load_state_dict(load_file(init))
+            self.model.load_state_dict(training_state(load_file(init)))
         else:
-            patches = random_patches(self.training, 60_000, PATCH, self.generator).cpu().double().numpy()
+            patches = random_patches(self.training, KLT_PATCHES, PATCH, self.generator).cpu().double().numpy()
             mean, basis = klt_basis(patches, self.model.architecture.latents)
             start_from_klt(self.model.analysis, self.model.synthesis, mean, basis)
         self.optimizers = make_optimizers(self.model, run)
@@ -299,7 +311,7 @@ def main(arguments: list[str] | None = None) -> None:
     if "RANK" in os.environ:  # started by torchrun
         dist.init_process_group("nccl" if options.device.startswith("cuda") else "gloo")
     try:
-        trainer = Trainer(run, options.data, options.out, torch.device(options.device), options.init)
+        trainer = Trainer(run, options.data, options.out, torch.device(options.device), init=options.init)
         if options.resume:
             trainer.resume()
         trainer.train(options.checkpoint_minutes)

@@ -14,6 +14,7 @@ from PIL import Image
 from rdpcodec import Codec
 from rdpcodec.errors import RdpError, UsageError
 from rdpcodec.metrics.distortion import psnr
+from rdpcodec.model.transforms import Architecture
 from rdpcodec.release import ReleasedModel, architecture_from
 from rdpcodec.training import export as exporting
 from rdpcodec.training import fidelity
@@ -24,6 +25,7 @@ from rdpcodec.training.schedule import DECAY_SHARE, rate_factor
 
 CPU = torch.device("cpu")
 PIXELS_A_STEP = 4 * 64**2
+SMALL = Architecture(eighth=16, sixteenth=24, latents=96, hyper_latents=8, prior=16, scale=8)
 
 
 def run_of(steps: int, **changes: object) -> FidelityRun:
@@ -35,6 +37,16 @@ def run_of(steps: int, **changes: object) -> FidelityRun:
         **changes,
     }
     return FidelityRun(**settings)  # type: ignore[arg-type]
+
+
+def trainer_of(run: FidelityRun, data: Path, out: Path) -> Trainer:
+    """A trainer of a small model: what is tested does not depend on the size."""
+    return Trainer(run, data, out, architecture=SMALL)
+
+
+@pytest.fixture(autouse=True)
+def small_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fidelity, "KLT_PATCHES", 3000)
 
 
 def test_crops_are_cut_from_the_pictures_and_half_are_mirrored() -> None:
@@ -78,7 +90,7 @@ def test_a_resumed_run_is_the_run_that_was_not_stopped(picture_folder: Path, tmp
     def trained(folder: Path, stops: list[int]) -> dict[str, torch.Tensor]:
         folder.mkdir()
         for number, stop in enumerate(stops):
-            trainer = Trainer(run_of(6), picture_folder, folder, CPU, None)
+            trainer = trainer_of(run_of(6), picture_folder, folder)
             if number:
                 trainer.resume()
             while trainer.step < stop:
@@ -91,18 +103,13 @@ def test_a_resumed_run_is_the_run_that_was_not_stopped(picture_folder: Path, tmp
 
 
 def test_a_run_with_other_settings_is_not_resumed(picture_folder: Path, tmp_path: Path) -> None:
-    save_checkpoint(
-        tmp_path / "checkpoint.pt", Trainer(run_of(6), picture_folder, tmp_path, CPU, None).state()
-    )
+    save_checkpoint(tmp_path / "checkpoint.pt", trainer_of(run_of(6), picture_folder, tmp_path).state())
     with pytest.raises(UsageError, match="other settings"):
-        Trainer(run_of(6, learning_rate=0.5), picture_folder, tmp_path, CPU, None).resume()
+        trainer_of(run_of(6, learning_rate=0.5), picture_folder, tmp_path).resume()
 
 
-def test_training_reduces_the_loss_and_logs_it(
-    picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    torch.set_num_threads(2)
-    trainer = Trainer(run_of(14), picture_folder, tmp_path, CPU, None)
+def test_training_reduces_the_loss_and_logs_it(picture_folder: Path, tmp_path: Path) -> None:
+    trainer = trainer_of(run_of(14), picture_folder, tmp_path)
     before = trainer.validate()["validation_loss"]
     trainer.train(checkpoint_minutes=60)
     record = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
@@ -111,7 +118,7 @@ def test_training_reduces_the_loss_and_logs_it(
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(picture_folder: Path, tmp_path: Path) -> None:
-    trainer = Trainer(run_of(6), picture_folder, tmp_path, CPU, None)
+    trainer = trainer_of(run_of(6), picture_folder, tmp_path)
     with torch.no_grad():
         trainer.model.synthesis.bypass.bias.fill_(float("nan"))
     with pytest.raises(RdpError, match="the loss became nan at step 1"):
@@ -119,7 +126,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(picture_folder: Path, tmp_path:
     assert not (tmp_path / "checkpoint.pt").exists()
 
 
-def test_two_processes_train_what_one_does_with_twice_the_batch(picture_folder: Path, tmp_path: Path) -> None:
+def test_two_processes_train_together(picture_folder: Path, tmp_path: Path) -> None:
     words = ["-m", "rdpcodec.training.fidelity", "--data", str(picture_folder), "--out", str(tmp_path)]
     words += ["--gigapixels", str(2 * 2 * 2 * 64**2 / 1e9), "--batch", "2", "--crop", "64", "--no-compile"]
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=29577"]
@@ -145,12 +152,12 @@ def test_the_average_follows_the_weights() -> None:
     for _ in range(200):
         average.update(module)
     average.copy_to(module)
-    assert float(module.weight) == pytest.approx(5.0, rel=1e-3)
+    assert float(module.weight.detach()) == pytest.approx(5.0, rel=1e-3)
 
 
 def test_low_rates_count_as_much_as_high_ones(picture_folder: Path, tmp_path: Path) -> None:
     """The weighted losses at the two ends of the dial are of one order, as BD-rate weighs them."""
-    trainer = Trainer(run_of(6), picture_folder, tmp_path, CPU, None)
+    trainer = trainer_of(run_of(6), picture_folder, tmp_path)
     x = trainer.validation_crops[:4]
     losses = []
     for quality in (5.0, 95.0):
@@ -165,7 +172,7 @@ def test_an_exported_run_is_a_working_codec(
 ) -> None:
     monkeypatch.setattr(exporting, "CALIBRATION_CROPS", 6)
     monkeypatch.setattr(exporting, "CALIBRATION_SIDE", 64)
-    trainer = Trainer(run_of(2), picture_folder, tmp_path, CPU, None)
+    trainer = trainer_of(run_of(2), picture_folder, tmp_path)
     trainer.train(checkpoint_minutes=60)
     record = exporting.export(
         tmp_path / "checkpoint.pt", picture_folder, "fast", tmp_path / "weights", {"note": "x"}
@@ -179,8 +186,8 @@ def test_an_exported_run_is_a_working_codec(
     codec = Codec(ReleasedModel.from_tensors("fast", ("quality",), architecture, tensors, CPU))
     image = photograph.crop((100, 100, 200, 180))
     decoded = codec.decompress(codec.compress(image, 80))
-    # Even without training the KLT makes a codec.
-    assert psnr(np.asarray(image), np.asarray(decoded)) > 24
+    # Even all but untrained the KLT makes a codec.
+    assert psnr(np.asarray(image), np.asarray(decoded)) > 20
 
 
 def test_the_command_line_wants_one_budget(tmp_path: Path) -> None:

@@ -1,0 +1,54 @@
+"""What `pip install rdpcodec` gives: a wheel with the weights inside that works from an empty folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    words = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*words, "--wheel-dir", str(folder), str(ROOT)], check=True, timeout=240)
+    (path,) = folder.glob("rdpcodec-*.whl")
+    return path
+
+
+def test_the_wheel_holds_the_weights_and_no_tests(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "rdpcodec/released_weights/manifest.json" in names
+    assert "rdpcodec/released_weights/fast.safetensors" in names
+    assert not [name for name in names if name.startswith(("tests/", "bench/"))]
+    assert wheel.stat().st_size < 17e6
+
+
+def test_the_installed_wheel_works_from_an_empty_folder(
+    wheel: Path, tmp_path: Path, small: Image.Image
+) -> None:
+    site, empty = tmp_path / "site", tmp_path / "empty"
+    empty.mkdir()
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+    small.save(empty / "photo.png")
+    # -I keeps the checkout out of the path; the wheel comes first on it.
+    script = (
+        f"import sys; sys.path.insert(0, {str(site)!r})\n"
+        "import rdpcodec.cli; print(rdpcodec.__file__); rdpcodec.cli.main()"
+    )
+    for words in (["compress", "photo.png"], ["decompress", "photo.rdpc", "decoded.png"]):
+        command = [sys.executable, "-I", "-c", script, *words]
+        run = subprocess.run(
+            command, cwd=empty, capture_output=True, text=True, timeout=120, env=dict(os.environ)
+        )
+        assert run.returncode == 0, run.stderr
+        assert str(site) in run.stdout
+    assert Image.open(empty / "decoded.png").size == small.size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from bench.ablation import ablation
 from bench.rd import rd
 from bench.speed import speed
 
@@ -13,6 +14,7 @@ def bench() -> None:
     """Measure rdpcodec and its peers."""
 
 
+bench.add_command(ablation)
 bench.add_command(rd)
 bench.add_command(speed)
 

@@ -72,7 +72,13 @@ class ReleasedModel:
         network.to(device).eval().requires_grad_(False)
         bitstream = bytes.fromhex(fingerprint(tensors, BITSTREAM_PREFIXES))[:4]
         return cls(
-            name, bitstream, dials, network, scale, _family(tensors, "latents"), _family(tensors, "hyper")
+            name,
+            bitstream,
+            dials,
+            network,
+            scale,
+            table_family(tensors, "latents"),
+            table_family(tensors, "hyper"),
         )
 
 
@@ -143,7 +149,8 @@ def table_tensors(name: str, family: TableFamily) -> dict[str, Tensor]:
     }
 
 
-def _family(tensors: dict[str, Tensor], name: str) -> TableFamily:
+def table_family(tensors: dict[str, Tensor], name: str) -> TableFamily:
+    """The tables of `latents` or `hyper` from a release file's tensors."""
     frequencies, reach = tensors[f"tables.{name}.frequencies"], tensors[f"tables.{name}.reach"]
     return TableFamily(frequencies.numpy(), reach.numpy(), escape=name == "latents")
 

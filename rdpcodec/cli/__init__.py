@@ -12,6 +12,7 @@ import click
 from rdpcodec import __version__
 from rdpcodec.cli.coding import compress, decompress
 from rdpcodec.cli.describing import info, models
+from rdpcodec.cli.training import export, train
 from rdpcodec.errors import RdpError
 
 
@@ -26,7 +27,7 @@ def rdpcodec() -> None:
     """
 
 
-for _command in (compress, decompress, info, models):
+for _command in (compress, decompress, info, models, train, export):
     rdpcodec.add_command(_command)
 
 

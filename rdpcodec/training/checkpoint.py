@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from rdpcodec.errors import UsageError
+from rdpcodec.model.rdp_model import RdpModel
+from rdpcodec.model.transforms import Architecture
+from rdpcodec.release import architecture_from, training_state
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -19,6 +27,25 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     """Read a checkpoint of `save_checkpoint`. Only tensors and plain values are loaded, never code."""
     return torch.load(path, map_location=device, weights_only=True)  # type: ignore[no-any-return]
+
+
+def load_start(path: Path, architecture: Architecture | None = None) -> RdpModel:
+    """The model that further training starts from: a run's averaged weights, or released ones.
+
+    path: a checkpoint (`.pt`), which knows its architecture, or safetensors of `architecture`. Raises
+    `UsageError` when they do not fit.
+    """
+    try:
+        if path.suffix == ".pt":
+            state = load_checkpoint(path, torch.device("cpu"))
+            model = RdpModel(architecture_from(state["architecture"]))
+            model.load_state_dict({**state["model"], **state["average"]})
+        else:
+            model = RdpModel(architecture)
+            model.load_state_dict(training_state(load_file(path)))
+    except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, KeyError) as error:
+        raise UsageError(f"{path}: cannot start from these weights: {error}") from error
+    return model
 
 
 class ExponentialAverage:

@@ -1,7 +1,8 @@
 """A training run → a released model: rounds, proves, counts tables, measures what rounding cost, writes.
 
-`python -m rdpcodec.training.export --help`. The tables are counted on the training pictures at all qualities:
-they are then the best static code for what the model really emits, not for the density it was trained under.
+`rdpcodec export`, or `python -m rdpcodec.training.export`. The tables are counted on the training pictures at
+all qualities: they are then the best static code for what the model really emits, not for the density it was
+trained under.
 """
 
 from __future__ import annotations
@@ -10,29 +11,32 @@ import argparse
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from rdpcodec.codec import Codec, Symbols
 from rdpcodec.container import stored_quality
 from rdpcodec.entropy.tables import TableFamily, integer_frequencies
+from rdpcodec.errors import RdpError
 from rdpcodec.model.prior import HYPER_LATENT_MAX, SCALE_COUNT
 from rdpcodec.model.rate import ANCHORS
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.picture import Picture
 from rdpcodec.release import (
     ReleasedModel,
-    architecture_from,
     architecture_record,
     scale_tensors,
+    table_family,
     table_tensors,
 )
+from rdpcodec.training.checkpoint import load_checkpoint, load_start
 from rdpcodec.training.data import Pictures, load_pictures
 from rdpcodec.weights import BITSTREAM_PREFIXES, SYNTHESIS_PREFIXES, fingerprint
 
@@ -140,6 +144,24 @@ def counted_tables(codec: Codec, model: RdpModel, pictures: Pictures) -> tuple[T
     return latent_family(latents, density_latents), hyper_family(hyper, density_hyper)
 
 
+def tables_of_same_bitstream(
+    tensors: dict[str, Tensor], path: Path
+) -> tuple[TableFamily, TableFamily] | None:
+    """The tables of the release at `path` if everything else that defines the bitstream is as in `tensors`.
+
+    A run that trains the synthesis alone then keeps the fingerprint, and old files stay readable.
+    """
+    if not path.exists():
+        return None
+    released = load_file(path)
+    for name, tensor in tensors.items():
+        if name.startswith(BITSTREAM_PREFIXES):
+            old = released.get(name)
+            if old is None or old.dtype != tensor.dtype or not torch.equal(old, tensor):
+                return None
+    return table_family(released, "latents"), table_family(released, "hyper")
+
+
 def mean_psnr(codec: Codec, crops: list[np.ndarray]) -> float:
     """Mean PSNR in dB over crops and five qualities."""
     values = []
@@ -157,9 +179,8 @@ def export(checkpoint: Path, data: Path, name: str, folder: Path, training: dict
 
     Raises `ValueError` when the scale network's bounds cannot be proved.
     """
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    model = RdpModel(architecture_from(state["architecture"]))
-    model.load_state_dict({**state["model"], **state["average"]})
+    state = load_checkpoint(checkpoint, torch.device("cpu"))
+    model = load_start(checkpoint)
     pictures, held_out = load_pictures(data, CALIBRATION_SIDE, torch.device("cpu"))
     crops = held_out.crops(8, CALIBRATION_SIDE, torch.Generator().manual_seed(4))
     checked = [(crop * 255).round().byte().permute(1, 2, 0).contiguous().numpy() for crop in crops]
@@ -183,7 +204,8 @@ def export(checkpoint: Path, data: Path, name: str, folder: Path, training: dict
     loss = full - mean_psnr(half_codec, checked)
     dtype = torch.float16 if loss < 0.01 else torch.float32
     codec = half_codec if dtype == torch.float16 else codec_with(with_tables(dtype, wide))
-    tensors = with_tables(dtype, counted_tables(codec, model, pictures))
+    tables = tables_of_same_bitstream(release_tensors(model, dtype), folder / f"{name}.safetensors")
+    tensors = with_tables(dtype, tables or counted_tables(codec, model, pictures))
     released = codec_with(tensors)
 
     blob = save(tensors)
@@ -203,7 +225,7 @@ def export(checkpoint: Path, data: Path, name: str, folder: Path, training: dict
         ).scale.prove_bounds(),
         "validation_psnr_db": round(mean_psnr(released, checked), 3),
         "training": {
-            **state["run"],
+            **{key: value for key, value in state["settings"].items() if value is not None},
             "steps": state["step"],
             "gigapixels": round(state["pixels"] / 1e9, 3),
             **training,
@@ -223,9 +245,10 @@ def export(checkpoint: Path, data: Path, name: str, folder: Path, training: dict
     return record
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m rdpcodec.training.export", description=__doc__)
-    parser.add_argument("checkpoint", type=Path)
+def main(arguments: list[str] | None = None, prog: str = "python -m rdpcodec.training.export") -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog=prog, description="Make released weights of a training run.")
+    parser.add_argument("checkpoint", type=Path, help="the run's checkpoint.pt")
     parser.add_argument("folder", type=Path, help="folder of weights and manifest")
     parser.add_argument("--data", type=Path, required=True, help="the training pictures, to count tables on")
     parser.add_argument("--name", default="fast")
@@ -234,7 +257,10 @@ def main(arguments: list[str] | None = None) -> None:
     )
     options = parser.parse_args(arguments)
     notes = dict(note.split("=", 1) for note in options.note)
-    record = export(options.checkpoint, options.data, options.name, options.folder, notes)
+    try:
+        record = export(options.checkpoint, options.data, options.name, options.folder, notes)
+    except RdpError as error:
+        sys.exit(f"error: {error}")
     print(json.dumps(record, indent=2))
 
 

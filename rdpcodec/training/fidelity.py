@@ -1,37 +1,33 @@
 """Training for fidelity: rate + λ·squared error over all qualities at once.
 
-`python -m rdpcodec.training.fidelity --help`; several processes or machines: `torchrun --nproc_per_node=N -m
-…`. Each process takes its own crops; gradients are averaged, so N processes with batch B do what one does
-with batch N·B.
+`rdpcodec train fidelity`, or `python -m rdpcodec.training.fidelity` on a machine that has only torch, NumPy,
+Pillow and safetensors; several processes or machines: `torchrun --nproc_per_node=N -m …`. Each process takes
+its own crops; gradients are averaged, so N processes with batch B do what one does with batch N·B.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
-import json
-import math
 import os
 import sys
-import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 import torch.distributed as dist
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from rdpcodec.errors import RdpError, UsageError
+from rdpcodec.errors import RdpError
 from rdpcodec.model.rate import LAMBDA_MIDDLE, RateGain, lambda_of
 from rdpcodec.model.rdp_model import RdpModel, TrainingOutput
 from rdpcodec.model.transforms import PATCH, Architecture, klt_basis, start_from_klt
-from rdpcodec.release import training_state
-from rdpcodec.training.checkpoint import ExponentialAverage, load_checkpoint, save_checkpoint
+from rdpcodec.training.checkpoint import ExponentialAverage, load_start
 from rdpcodec.training.data import load_pictures, random_patches
-from rdpcodec.training.schedule import Budget, rate_factor
+from rdpcodec.training.loop import Loop, process_count, process_rank
+from rdpcodec.training.schedule import Budget
 
 # A file at λ costs about λ^0.5 in the loss's own units; dividing by most of that keeps the low rates, where
 # BD-rates are measured in per cent of few bits, from being drowned by the high ones.
@@ -40,15 +36,17 @@ LOSS_EXPONENT = -0.4
 # (measured in the design).
 FAST_PARAMETERS = 5.0
 VALIDATION_QUALITIES = (5.0, 25.0, 45.0, 65.0, 85.0)
+# One size for all runs, so that their validation losses can be compared.
+VALIDATION_SIDE = 256
+VALIDATION_CROPS = 24
 GRADIENT_CLIP = 1.0
 # Enough for 768 dimensions; more patches move the basis by less than training does in a minute.
 KLT_PATCHES = 40_000
-CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
 class FidelityRun:
-    """What defines a run. Stored with its checkpoints; a resumed run must agree."""
+    """What defines a run besides its pictures and its start."""
 
     minutes: float | None = None
     gigapixels: float | None = None
@@ -57,16 +55,21 @@ class FidelityRun:
     learning_rate: float = 1e-3
     optimizer: str = "adamw"
     seed: int = 0
-    compile: bool = True
     bfloat16: bool = False
+    synthesis_only: bool = False
 
 
 class Loss(NamedTuple):
-    """Means over a batch: what is minimised, and its parts."""
+    """The mean over a batch that is minimised, and its parts for each picture, `[B]`."""
 
     total: Tensor
     bpp: Tensor
     mse: Tensor
+
+    @property
+    def psnr(self) -> Tensor:
+        """Mean over the batch, dB."""
+        return (-10 * self.mse.log10()).mean()
 
 
 def rate_distortion_loss(output: TrainingOutput, x: Tensor, quality: Tensor) -> Loss:
@@ -107,214 +110,168 @@ def make_optimizers(model: RdpModel, run: FidelityRun) -> list[torch.optim.Optim
                 matrices, lr=run.learning_rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw", ns_steps=4
             )
         )
-    for optimizer in optimizers:
-        for group in optimizer.param_groups:
-            group["peak"] = group["lr"]
     return optimizers
 
 
-class Trainer:
-    """One training run in one folder: `checkpoint.pt`, `log.jsonl`."""
+class Fidelity:
+    """The objective of a fidelity run: model, optimisers, averaged weights and pictures."""
 
     def __init__(
         self,
         run: FidelityRun,
         data: Path,
-        out: Path,
-        device: torch.device = CPU,
+        device: torch.device,
         *,
         init: Path | None = None,
         architecture: Architecture | None = None,
+        compile_model: bool = False,
     ) -> None:
         """Load the pictures below `data` and the starting weights: `init`, or a KLT of the pictures."""
-        self.run, self.out, self.device = run, out, device
-        self.rank = dist.get_rank() if dist.is_initialized() else 0
-        self.processes = dist.get_world_size() if dist.is_initialized() else 1
+        self.run, self.device = run, device
+        self.settings = asdict(run)
+        self.pixels_a_step = process_count() * run.batch * run.crop**2
         torch.manual_seed(run.seed)
         self.generator = torch.Generator().manual_seed(run.seed)
-        self.training, self.validation = load_pictures(data, run.crop, device)
-        self.model = RdpModel(architecture).to(device)
+        self.training, self.validation = load_pictures(data, max(run.crop, VALIDATION_SIDE), device)
         if init is not None:
-            self.model.load_state_dict(training_state(load_file(init)))
+            self.model = load_start(init, architecture).to(device)
         else:
+            self.model = RdpModel(architecture).to(device)
             patches = random_patches(self.training, KLT_PATCHES, PATCH, self.generator).cpu().double().numpy()
             mean, basis = klt_basis(patches, self.model.architecture.latents)
             start_from_klt(self.model.analysis, self.model.synthesis, mean, basis)
+        if run.synthesis_only:
+            self.model.requires_grad_(False)
+            self.model.synthesis.requires_grad_(True)
         self.optimizers = make_optimizers(self.model, run)
-        self.average = ExponentialAverage(self.model, decay=0.999)
-        self.budget = Budget(run.minutes, run.gigapixels)
-        self.step = 0
-        # From here on every process draws its own crops and noise; the weights above are the same in all.
-        self.generator.manual_seed(run.seed + 1000 * self.rank)
-        torch.manual_seed(run.seed + 1000 * self.rank)
-        module: nn.Module = DistributedDataParallel(self.model) if dist.is_initialized() else self.model
-        self.forward = torch.compile(module) if run.compile else module
-        held_out = torch.Generator().manual_seed(1)
-        self.validation_crops = self.validation.crops(32, run.crop, held_out)
-
-    def state(self) -> dict[str, Any]:
-        return {
-            "run": asdict(self.run),
-            "architecture": asdict(self.model.architecture),
-            "model": self.model.state_dict(),
-            "average": self.average.values,
-            "average_steps": self.average.steps,
-            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-            "step": self.step,
-            "seconds": self.budget.seconds,
-            "pixels": self.budget.spent_pixels,
-            "generator": self.generator.get_state(),
-            "torch_generator": torch.get_rng_state(),
-        }
-
-    def resume(self) -> None:
-        """Go on from the folder's checkpoint.
-
-        Raises `UsageError` if it was made by a run with other settings.
-        """
-        state = load_checkpoint(self.out / "checkpoint.pt", self.device)
-        if {**state["run"], "compile": 0} != {**asdict(self.run), "compile": 0}:
-            raise UsageError(f"{self.out}: the checkpoint was made with other settings: {state['run']}")
-        self.model.load_state_dict(state["model"])
-        self.average.values, self.average.steps = state["average"], state["average_steps"]
-        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
-        self.step = state["step"]
-        self.budget.restart(state["seconds"], state["pixels"])
-        self.generator.set_state(state["generator"].cpu())
-        torch.set_rng_state(state["torch_generator"].cpu())
-
-    def progress(self) -> float:
-        """Share of the budget that is spent; the first process decides for all."""
-        progress = torch.tensor(self.budget.progress)
-        if dist.is_initialized():
-            dist.broadcast(progress, 0)
-        return float(progress)
-
-    def train_step(self, progress: float) -> tuple[Loss, Tensor]:
-        """One step of the optimisers. Returns the loss and the gradient norm before clipping."""
-        factor = rate_factor(self.step, progress)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = group["peak"] * factor
+                group["peak"] = group["lr"]
+        self.average = ExponentialAverage(self.model, decay=0.999)
+        # From here on every process draws its own crops and noise; the weights above are the same in all.
+        self.generator.manual_seed(run.seed + 1000 * process_rank())
+        torch.manual_seed(run.seed + 1000 * process_rank())
+        module: nn.Module = DistributedDataParallel(self.model) if dist.is_initialized() else self.model
+        self.forward = torch.compile(module) if compile_model else module
+        held_out = torch.Generator().manual_seed(1)
+        self.validation_crops = self.validation.crops(VALIDATION_CROPS, VALIDATION_SIDE, held_out)
+
+    def batch(self) -> tuple[Tensor, Tensor]:
+        """Fresh crops `[B, 3, H, W]` and as many qualities, uniform over the dial."""
         x = self.training.crops(self.run.batch, self.run.crop, self.generator)
-        quality = (torch.rand(self.run.batch, generator=self.generator) * 100).to(self.device)
+        quality = torch.rand(self.run.batch, generator=self.generator) * 100
+        return x.contiguous(memory_format=torch.channels_last), quality.to(self.device)
+
+    def train_step(self, factor: float) -> dict[str, float]:
+        """See `Objective`."""
+        x, quality = self.batch()
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.run.bfloat16):
-            output = self.forward(x.contiguous(memory_format=torch.channels_last), quality)
+            output = self.forward(x, quality)
         loss = rate_distortion_loss(output, x, quality)
         loss.total.backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), GRADIENT_CLIP, foreach=True)
+        figures = {
+            "loss": float(loss.total.detach()),
+            "bpp": float(loss.bpp.detach().mean()),
+            "psnr": float(loss.psnr.detach()),
+            "gradient_norm": float(norm),
+        }
+        if all(torch.isfinite(value) for value in (loss.total, norm)):
+            for optimizer in self.optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = group["peak"] * factor
+                optimizer.step()
+            self.average.update(self.model)
         for optimizer in self.optimizers:
-            optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-        self.average.update(self.model)
-        self.step += 1
-        self.budget.spent_pixels += self.processes * self.run.batch * self.run.crop**2
-        return loss, norm
+        return figures
 
     @torch.no_grad()
     def validate(self) -> dict[str, Any]:
-        """Rate and PSNR of the averaged weights on crops of pictures held out of training, at a few
-        qualities.
-        """
+        """Loss, and rate and PSNR at a few qualities, of the averaged weights on held-out crops."""
         model = copy.deepcopy(self.model)
         self.average.copy_to(model)
         points, total = [], 0.0
         x = self.validation_crops
         # The rate is estimated with noise; the same noise every time makes the curve comparable from point to
         # point.
-        state = torch.get_rng_state()
-        torch.manual_seed(2)
-        for quality in VALIDATION_QUALITIES:
-            q = torch.full((len(x),), quality, device=self.device)
-            loss = rate_distortion_loss(model(x, q), x, q)
-            psnr = (-10 * loss.mse.log10()).mean()
-            points.append((round(float(loss.bpp.mean()), 4), round(float(psnr), 3)))
-            total += float(loss.total) / len(VALIDATION_QUALITIES)
-        torch.set_rng_state(state)
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(2)
+            for quality in VALIDATION_QUALITIES:
+                q = torch.full((len(x),), quality, device=self.device)
+                loss = rate_distortion_loss(model(x, q), x, q)
+                points.append([round(float(loss.bpp.mean()), 4), round(float(loss.psnr), 3)])
+                total += float(loss.total) / len(VALIDATION_QUALITIES)
         return {"validation_loss": round(total, 5), "validation_rd": points}
 
-    def report(self, record: dict[str, Any]) -> None:
-        record = {"step": self.step, "minutes": round(self.budget.seconds / 60, 2), **record}
-        with (self.out / "log.jsonl").open("a") as log:
-            log.write(json.dumps(record) + "\n")
-        print(json.dumps(record), flush=True)
+    def state(self) -> dict[str, Any]:
+        """See `Objective`. Random states are the first process's: the others draw anew after a resume."""
+        return {
+            "architecture": asdict(self.model.architecture),
+            "model": self.model.state_dict(),
+            "average": self.average.values,
+            "average_steps": self.average.steps,
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "generator": self.generator.get_state(),
+            "torch_generator": torch.get_rng_state(),
+        }
 
-    def train(self, checkpoint_minutes: float) -> None:
-        """Train until the budget is spent.
-
-        Raises `RdpError` at a loss that is not finite, keeping the last checkpoint.
-        """
-        losses: list[float] = []
-        bpps: list[float] = []
-        norms: list[float] = []
-        last_report = last_checkpoint = time.monotonic()
-        pixels = self.budget.spent_pixels
-        while (progress := self.progress()) < 1:
-            loss, norm = self.train_step(progress)
-            losses.append(float(loss.total.detach()))
-            bpps.append(float(loss.bpp.detach().mean()))
-            norms.append(float(norm))
-            if not math.isfinite(losses[-1]):
-                raise RdpError(
-                    f"{self.out}: the loss became {losses[-1]} at step {self.step}; "
-                    "the last checkpoint is kept"
-                )
-            now = time.monotonic()
-            if self.rank:
-                continue
-            if now - last_report > 60:
-                speed = (self.budget.spent_pixels - pixels) / 1e6 / (now - last_report)
-                self.report(
-                    {
-                        "loss": round(sum(losses) / len(losses), 5),
-                        "bpp": round(sum(bpps) / len(bpps), 4),
-                        "gradient_norm": round(sum(norms) / len(norms), 4),
-                        "megapixels_per_second": round(speed, 3),
-                        "gigapixels": round(self.budget.spent_pixels / 1e9, 4),
-                        **self.validate(),
-                    }
-                )
-                losses, bpps, norms = [], [], []
-                last_report, pixels = time.monotonic(), self.budget.spent_pixels
-            if now - last_checkpoint > checkpoint_minutes * 60:
-                save_checkpoint(self.out / "checkpoint.pt", self.state())
-                last_checkpoint = now
-        if not self.rank:
-            self.report(self.validate())
-            save_checkpoint(self.out / "checkpoint.pt", self.state())
+    def load(self, state: dict[str, Any]) -> None:
+        """See `Objective`."""
+        self.model.load_state_dict(state["model"])
+        self.average.values, self.average.steps = state["average"], state["average_steps"]
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        if process_rank() == 0:
+            self.generator.set_state(state["generator"].cpu())
+            torch.set_rng_state(state["torch_generator"].cpu())
+        else:
+            fresh = self.run.seed + 1000 * process_rank() + state["average_steps"]
+            self.generator.manual_seed(fresh)
+            torch.manual_seed(fresh)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m rdpcodec.training.fidelity", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder of training pictures")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the run")
-    parser.add_argument("--init", type=Path, help="weights (safetensors) to start from")
-    parser.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint")
-    parser.add_argument("--checkpoint-minutes", type=float, default=4)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+def main(arguments: list[str] | None = None, prog: str = "python -m rdpcodec.training.fidelity") -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog=prog, description="Train for fidelity: rate + λ·squared error.")
     defaults = FidelityRun()
-    parser.add_argument("--minutes", type=float)
-    parser.add_argument("--gigapixels", type=float)
-    parser.add_argument("--batch", type=int, default=defaults.batch)
-    parser.add_argument("--crop", type=int, default=defaults.crop)
+    parser.add_argument("--data", type=Path, required=True, help="folder of training pictures")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run: checkpoint.pt, log.jsonl")
+    parser.add_argument("--minutes", type=float, help="budget in minutes of wall-clock time")
+    parser.add_argument("--gigapixels", type=float, help="budget in 10^9 pixels of crops")
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    parser.add_argument(
+        "--init", type=Path, help="start from weights (.safetensors) or a run's checkpoint.pt"
+    )
+    parser.add_argument("--synthesis-only", action="store_true", help="freeze all but the synthesis")
+    parser.add_argument("--batch", type=int, default=defaults.batch, help="crops a step and process")
+    parser.add_argument("--crop", type=int, default=defaults.crop, help="side of the crops, multiple of 64")
     parser.add_argument("--learning-rate", type=float, default=defaults.learning_rate)
     parser.add_argument("--optimizer", choices=("adamw", "muon"), default=defaults.optimizer)
     parser.add_argument("--seed", type=int, default=defaults.seed)
-    parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=defaults.compile)
-    parser.add_argument("--bfloat16", action="store_true")
+    parser.add_argument(
+        "--bfloat16", action="store_true", help="for processors and accelerators that have it"
+    )
+    parser.add_argument("--compile", action="store_true", help="torch.compile, for long runs on a GPU")
+    parser.add_argument("--checkpoint-minutes", type=float, default=4)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args(arguments)
     if (options.minutes is None) == (options.gigapixels is None):
         parser.error("give --minutes or --gigapixels")
+    if options.crop % 64 or options.crop <= 0:
+        parser.error("--crop must be a multiple of 64")
     run = FidelityRun(**{field.name: getattr(options, field.name) for field in fields(FidelityRun)})
     options.out.mkdir(parents=True, exist_ok=True)
     if "RANK" in os.environ:  # started by torchrun
         dist.init_process_group("nccl" if options.device.startswith("cuda") else "gloo")
     try:
-        trainer = Trainer(run, options.data, options.out, torch.device(options.device), init=options.init)
+        objective = Fidelity(
+            run, options.data, torch.device(options.device), init=options.init, compile_model=options.compile
+        )
+        loop = Loop(objective, options.out, Budget(run.minutes, run.gigapixels))
         if options.resume:
-            trainer.resume()
-        trainer.train(options.checkpoint_minutes)
+            loop.resume()
+        loop.train(options.checkpoint_minutes)
     except RdpError as error:
         sys.exit(f"error: {error}")
     finally:

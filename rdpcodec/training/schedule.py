@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 WARMUP_STEPS = 200
 # Decay over the last 35 %: the usual range for warm-up → stable → decay is 20-40 %, short runs want the
@@ -20,23 +21,25 @@ def rate_factor(step: int, progress: float) -> float:
 
 @dataclass
 class Budget:
-    """A budget of wall-clock minutes or of pixels, whichever is given; what was spent survives a restart."""
+    """A budget of minutes or of pixels, whichever is given; what was spent survives a restart."""
 
     minutes: float | None
     gigapixels: float | None
-    spent_seconds: float = 0.0
-    spent_pixels: float = 0.0
-    _started: float = field(default_factory=time.monotonic)
+    # Wall-clock time for training; comparisons beside other work on the machine count processor time.
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self.restart(0.0, 0.0)
 
     def restart(self, spent_seconds: float, spent_pixels: float) -> None:
         """Go on from what an earlier process spent."""
-        self.spent_seconds, self.spent_pixels = spent_seconds, spent_pixels
-        self._started = time.monotonic()
+        self.spent_pixels = spent_pixels
+        self._began = self.clock() - spent_seconds
 
     @property
     def seconds(self) -> float:
-        """Seconds of training so far, over all processes."""
-        return self.spent_seconds + time.monotonic() - self._started
+        """Seconds of training so far, over all processes that the run was."""
+        return self.clock() - self._began
 
     @property
     def progress(self) -> float:
@@ -45,3 +48,8 @@ class Budget:
             return self.spent_pixels / (self.gigapixels * 1e9)
         assert self.minutes is not None
         return self.seconds / (self.minutes * 60)
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until the budget is spent, at the speed so far."""
+        return self.seconds * (1 / self.progress - 1) if self.progress else float("inf")

@@ -5,23 +5,28 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from rdpcodec import Codec
+from rdpcodec.cli import rdpcodec as rdpcodec_command
 from rdpcodec.errors import RdpError, UsageError
 from rdpcodec.metrics.distortion import psnr
 from rdpcodec.model.transforms import Architecture
 from rdpcodec.release import ReleasedModel, architecture_from
 from rdpcodec.training import export as exporting
 from rdpcodec.training import fidelity
+from rdpcodec.training import loop as looping
 from rdpcodec.training.checkpoint import ExponentialAverage, load_checkpoint, save_checkpoint
 from rdpcodec.training.data import Pictures, load_pictures
-from rdpcodec.training.fidelity import FidelityRun, Trainer, rate_distortion_loss
-from rdpcodec.training.schedule import DECAY_SHARE, rate_factor
+from rdpcodec.training.fidelity import Fidelity, FidelityRun, rate_distortion_loss
+from rdpcodec.training.loop import Loop
+from rdpcodec.training.schedule import DECAY_SHARE, Budget, rate_factor
 
 CPU = torch.device("cpu")
 PIXELS_A_STEP = 4 * 64**2
@@ -33,20 +38,31 @@ def run_of(steps: int, **changes: object) -> FidelityRun:
         "gigapixels": steps * PIXELS_A_STEP / 1e9,
         "batch": 4,
         "crop": 64,
-        "compile": False,
         **changes,
     }
     return FidelityRun(**settings)  # type: ignore[arg-type]
 
 
-def trainer_of(run: FidelityRun, data: Path, out: Path) -> Trainer:
-    """A trainer of a small model: what is tested does not depend on the size."""
-    return Trainer(run, data, out, architecture=SMALL)
+def loop_of(run: FidelityRun, data: Path, out: Path, init: Path | None = None) -> Loop:
+    """The loop of a small model: what is tested does not depend on the size."""
+    objective = Fidelity(run, data, CPU, init=init, architecture=SMALL)
+    return Loop(objective, out, Budget(run.minutes, run.gigapixels))
+
+
+def fidelity_of(loop: Loop) -> Fidelity:
+    assert isinstance(loop.objective, Fidelity)
+    return loop.objective
+
+
+def last_record(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "log.jsonl").read_text().splitlines()[-1])
 
 
 @pytest.fixture(autouse=True)
 def small_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fidelity, "KLT_PATCHES", 3000)
+    monkeypatch.setattr(fidelity, "VALIDATION_SIDE", 64)
+    monkeypatch.setattr(fidelity, "VALIDATION_CROPS", 8)
 
 
 def test_crops_are_cut_from_the_pictures_and_half_are_mirrored() -> None:
@@ -86,55 +102,127 @@ def test_the_learning_rate_warms_up_holds_and_decays_to_zero() -> None:
     assert rate_factor(10_000, 1.0) == 0
 
 
-def test_a_resumed_run_is_the_run_that_was_not_stopped(picture_folder: Path, tmp_path: Path) -> None:
-    def trained(folder: Path, stops: list[int]) -> dict[str, torch.Tensor]:
-        folder.mkdir()
-        for number, stop in enumerate(stops):
-            trainer = trainer_of(run_of(6), picture_folder, folder)
-            if number:
-                trainer.resume()
-            while trainer.step < stop:
-                trainer.train_step(trainer.progress())
-            save_checkpoint(folder / "checkpoint.pt", trainer.state())
-        return trainer.model.state_dict() | {f"average {k}": v for k, v in trainer.average.values.items()}
+class Killed(Exception):
+    """Stands for the process's end."""
 
-    whole, stopped = trained(tmp_path / "whole", [6]), trained(tmp_path / "stopped", [2, 6])
-    assert all(torch.equal(whole[name], stopped[name]) for name in whole)
+
+def trained(folder: Path, data: Path, steps: int, killed_at: int | None = None) -> dict[str, torch.Tensor]:
+    """The weights and averages after `steps` steps, with or without a death and a resume in between."""
+    folder.mkdir()
+    loop = loop_of(run_of(steps), data, folder)
+    if killed_at is not None:
+
+        def die(window: object, seconds: float, validation: object) -> None:
+            if loop.step == killed_at:
+                loop.save()
+                raise Killed
+
+        loop._report = die  # type: ignore[method-assign]
+        with pytest.raises(Killed):
+            loop.train(checkpoint_minutes=60)
+        loop = loop_of(run_of(steps), data, folder)
+        loop.resume()
+        assert loop.step == killed_at
+    loop.train(checkpoint_minutes=60)
+    assert loop.step == steps
+    objective = fidelity_of(loop)
+    return objective.model.state_dict() | {f"average {k}": v for k, v in objective.average.values.items()}
+
+
+def test_forty_steps_are_twenty_then_a_death_then_twenty(
+    picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looping, "REPORT_SECONDS", -1.0)
+    whole = trained(tmp_path / "whole", picture_folder, 40)
+    resumed = trained(tmp_path / "resumed", picture_folder, 40, killed_at=20)
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
 def test_a_run_with_other_settings_is_not_resumed(picture_folder: Path, tmp_path: Path) -> None:
-    save_checkpoint(tmp_path / "checkpoint.pt", trainer_of(run_of(6), picture_folder, tmp_path).state())
+    loop_of(run_of(6), picture_folder, tmp_path).save()
     with pytest.raises(UsageError, match="other settings"):
-        trainer_of(run_of(6, learning_rate=0.5), picture_folder, tmp_path).resume()
+        loop_of(run_of(6, learning_rate=0.5), picture_folder, tmp_path).resume()
+
+
+def test_a_run_that_never_was_is_not_resumed(picture_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no checkpoint"):
+        loop_of(run_of(6), picture_folder, tmp_path).resume()
 
 
 def test_training_reduces_the_loss_and_logs_it(picture_folder: Path, tmp_path: Path) -> None:
-    trainer = trainer_of(run_of(14), picture_folder, tmp_path)
-    before = trainer.validate()["validation_loss"]
-    trainer.train(checkpoint_minutes=60)
-    record = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
-    assert record["step"] == 14
+    loop = loop_of(run_of(60, learning_rate=5e-3), picture_folder, tmp_path)
+    before = loop.objective.validate()["validation_loss"]
+    loop.train(checkpoint_minutes=60)
+    record = last_record(tmp_path)
+    assert record["step"] == 60
     assert record["validation_loss"] < 0.9 * before
+    assert {"loss", "bpp", "psnr", "gradient_norm", "megapixels_per_second"} <= record.keys()
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(picture_folder: Path, tmp_path: Path) -> None:
-    trainer = trainer_of(run_of(6), picture_folder, tmp_path)
+    loop = loop_of(run_of(6), picture_folder, tmp_path)
     with torch.no_grad():
-        trainer.model.synthesis.bypass.bias.fill_(float("nan"))
+        fidelity_of(loop).model.synthesis.bypass.bias.fill_(float("nan"))
     with pytest.raises(RdpError, match="the loss became nan at step 1"):
-        trainer.train(checkpoint_minutes=60)
+        loop.train(checkpoint_minutes=60)
     assert not (tmp_path / "checkpoint.pt").exists()
 
 
-def test_two_processes_train_together(picture_folder: Path, tmp_path: Path) -> None:
-    words = ["-m", "rdpcodec.training.fidelity", "--data", str(picture_folder), "--out", str(tmp_path)]
-    words += ["--gigapixels", str(2 * 2 * 2 * 64**2 / 1e9), "--batch", "2", "--crop", "64", "--no-compile"]
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=29577"]
+def test_a_run_that_diverges_keeps_its_last_good_checkpoint(
+    picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = loop_of(run_of(4), picture_folder, tmp_path)
+    loop.train(checkpoint_minutes=60)
+    good = load_checkpoint(tmp_path / "checkpoint.pt", CPU)
+    loop.budget = Budget(None, 1.0)
+    with torch.no_grad():
+        fidelity_of(loop).model.synthesis.bypass.bias.add_(1000.0)
+    monkeypatch.setattr(looping, "REPORT_SECONDS", -1.0)
+    with pytest.raises(RdpError, match="the loss grew from"):
+        loop.train(checkpoint_minutes=0)
+    kept = load_checkpoint(tmp_path / "checkpoint.pt", CPU)
+    assert kept["step"] == good["step"]
+    assert all(torch.equal(kept["model"][name], good["model"][name]) for name in good["model"])
+
+
+def test_weights_survive_a_gradient_that_is_not_finite(picture_folder: Path, tmp_path: Path) -> None:
+    objective = fidelity_of(loop_of(run_of(4), picture_folder, tmp_path))
+    objective.model.synthesis.bypass.bias.register_hook(lambda grad: grad * float("inf"))
+    before = {name: p.clone() for name, p in objective.model.state_dict().items()}
+    assert not np.isfinite(objective.train_step(1.0)["gradient_norm"])
+    assert all(torch.equal(before[name], p) for name, p in objective.model.state_dict().items())
+
+
+def test_training_the_synthesis_alone_changes_nothing_else(picture_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "synthesis").mkdir()
+    loop_of(run_of(4), picture_folder, tmp_path / "whole").train(checkpoint_minutes=60)
+    start = tmp_path / "whole" / "checkpoint.pt"
+    loop = loop_of(run_of(8, synthesis_only=True), picture_folder, tmp_path / "synthesis", init=start)
+    objective = fidelity_of(loop)
+    before = {name: p.clone() for name, p in objective.model.state_dict().items()}
+    loop.train(checkpoint_minutes=60)
+    changed = {name for name, p in objective.model.state_dict().items() if not torch.equal(before[name], p)}
+    assert changed
+    assert all(name.startswith("synthesis.") for name in changed)
+
+
+def test_two_processes_are_one_with_twice_the_batch(picture_folder: Path, tmp_path: Path) -> None:
+    """Two gloo processes and one process that is given both their crops and noise reach the same loss."""
+    port = 29500 + os.getpid() % 500
+    script = Path(__file__).with_name("distributed_probe.py")
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", f"--master_port={port}"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    words = [str(script), str(picture_folder), str(tmp_path)]
     subprocess.run(launcher + words, check=True, timeout=240, env=environment, capture_output=True)
-    state = load_checkpoint(tmp_path / "checkpoint.pt", CPU)
-    assert state["step"] == 2
-    assert state["pixels"] == 2 * 2 * 2 * 64**2
+    together = load_checkpoint(tmp_path / "two" / "checkpoint.pt", CPU)
+    subprocess.run([sys.executable, *words], check=True, timeout=240, env=environment, capture_output=True)
+    alone = load_checkpoint(tmp_path / "one" / "checkpoint.pt", CPU)
+    assert together["step"] == alone["step"] == 3
+    assert together["pixels"] == alone["pixels"]
+    for name, weights in alone["model"].items():
+        assert torch.allclose(together["model"][name], weights, rtol=1e-4, atol=1e-5), name
+    assert together["loss"] == pytest.approx(alone["loss"], rel=1e-4)
 
 
 def test_checkpoints_replace_each_other_whole(tmp_path: Path) -> None:
@@ -157,13 +245,13 @@ def test_the_average_follows_the_weights() -> None:
 
 def test_low_rates_count_as_much_as_high_ones(picture_folder: Path, tmp_path: Path) -> None:
     """The weighted losses at the two ends of the dial are of one order, as BD-rate weighs them."""
-    trainer = trainer_of(run_of(6), picture_folder, tmp_path)
-    x = trainer.validation_crops[:4]
+    objective = fidelity_of(loop_of(run_of(6), picture_folder, tmp_path))
+    x = objective.validation_crops[:4]
     losses = []
     for quality in (5.0, 95.0):
         q = torch.full((4,), quality)
         with torch.no_grad():
-            losses.append(float(rate_distortion_loss(trainer.model(x, q), x, q).total))
+            losses.append(float(rate_distortion_loss(objective.model(x, q), x, q).total))
     assert 1 / 8 < losses[0] / losses[1] < 8
 
 
@@ -172,16 +260,14 @@ def test_an_exported_run_is_a_working_codec(
 ) -> None:
     monkeypatch.setattr(exporting, "CALIBRATION_CROPS", 6)
     monkeypatch.setattr(exporting, "CALIBRATION_SIDE", 64)
-    trainer = trainer_of(run_of(2), picture_folder, tmp_path)
-    trainer.train(checkpoint_minutes=60)
+    loop_of(run_of(2), picture_folder, tmp_path).train(checkpoint_minutes=60)
     record = exporting.export(
         tmp_path / "checkpoint.pt", picture_folder, "fast", tmp_path / "weights", {"note": "x"}
     )
     assert record["largest_exact_sum"] < 2**24
     assert record["training"]["note"] == "x"
-    from safetensors.torch import load_file
-
-    tensors = load_file(tmp_path / "weights" / "fast.safetensors")
+    path = tmp_path / "weights" / "fast.safetensors"
+    tensors = load_file(path)
     architecture = architecture_from(record["architecture"])
     codec = Codec(ReleasedModel.from_tensors("fast", ("quality",), architecture, tensors, CPU))
     image = photograph.crop((100, 100, 200, 180))
@@ -189,7 +275,28 @@ def test_an_exported_run_is_a_working_codec(
     # Even all but untrained the KLT makes a codec.
     assert psnr(np.asarray(image), np.asarray(decoded)) > 20
 
+    # More training of the synthesis alone keeps files readable, more training of everything does not.
+    (tmp_path / "more").mkdir()
+    for synthesis_only in (True, False):
+        run = run_of(2, synthesis_only=synthesis_only)
+        loop_of(run, picture_folder, tmp_path / "more", init=path).train(checkpoint_minutes=60)
+        again = exporting.export(
+            tmp_path / "more" / "checkpoint.pt", picture_folder, "fast", tmp_path / "weights", {}
+        )
+        assert (again["bitstream_fingerprint"] == record["bitstream_fingerprint"]) == synthesis_only
+        assert again["synthesis_fingerprint"] != record["synthesis_fingerprint"]
+
 
 def test_the_command_line_wants_one_budget(tmp_path: Path) -> None:
     with pytest.raises(SystemExit):
         fidelity.main(["--data", str(tmp_path), "--out", str(tmp_path / "run")])
+
+
+@pytest.mark.parametrize("words", [["train", "fidelity"], ["export"]])
+def test_the_command_explains_its_options(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        rdpcodec_command.main([*words, "--help"], standalone_mode=False)
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert f"usage: rdpcodec {' '.join(words)}" in shown
+    assert "--data" in shown

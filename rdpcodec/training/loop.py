@@ -1,0 +1,170 @@
+"""The loop around every kind of training: pace, reports, checkpoints, resuming, giving up.
+
+What is optimised is an `Objective` (`rdpcodec.training.fidelity`); nothing here knows about codecs. With
+torch.distributed initialised, the first process decides when the run ends, reports and saves.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+import sys
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+import torch.distributed as dist
+
+from rdpcodec.errors import RdpError, UsageError
+from rdpcodec.training.checkpoint import load_checkpoint, save_checkpoint
+from rdpcodec.training.schedule import Budget, rate_factor
+
+CHECKPOINT = "checkpoint.pt"
+REPORT_SECONDS = 60.0
+# A run whose mean loss between two reports is this many times that of its best report has diverged: noise of
+# the crops moves the mean by a few per cent.
+DIVERGED = 3.0
+
+
+class Objective(Protocol):
+    """What a run optimises, and the state of doing so."""
+
+    # What defines the run, as plain values. A resumed run must agree.
+    settings: dict[str, Any]
+    device: torch.device
+    # Of one step, over all processes.
+    pixels_a_step: int
+
+    def train_step(self, factor: float) -> dict[str, float]:
+        """One step with the peak learning rates times `factor`.
+
+        Returns figures for the log, `loss` and `gradient_norm` among them; leaves the weights as they were if
+        one of these is not finite.
+        """
+
+    def validate(self) -> dict[str, Any]:
+        """Figures for the log on pictures that are not trained on."""
+
+    def state(self) -> dict[str, Any]:
+        """Tensors and plain values from which `load` goes on exactly."""
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take over a state."""
+
+
+def process_rank() -> int:
+    """This process's number among those that train together, 0 if it is alone."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def process_count() -> int:
+    """The number of processes that train together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+class Loop:
+    """One run in one folder: `checkpoint.pt`, and `log.jsonl` with a line per report."""
+
+    def __init__(self, objective: Objective, out: Path, budget: Budget) -> None:
+        self.objective, self.out, self.budget = objective, out, budget
+        self.step = 0
+        self.best_loss = math.inf
+
+    def resume(self) -> None:
+        """Go on from the folder's checkpoint.
+
+        Raises `UsageError` if there is none, or if it was made by a run with other settings.
+        """
+        path = self.out / CHECKPOINT
+        if not path.exists():
+            raise UsageError(f"{path}: there is no checkpoint to resume from")
+        state = load_checkpoint(path, self.objective.device)
+        if state["settings"] != self.objective.settings:
+            raise UsageError(f"{path}: the checkpoint was made with other settings: {state['settings']}")
+        self.objective.load(state)
+        self.step, self.best_loss = state["step"], state["best_loss"]
+        self.budget.restart(state["seconds"], state["pixels"])
+
+    def save(self) -> None:
+        """Write the checkpoint."""
+        state = {
+            **self.objective.state(),
+            "settings": self.objective.settings,
+            "step": self.step,
+            "best_loss": self.best_loss,
+            "seconds": self.budget.seconds,
+            "pixels": self.budget.spent_pixels,
+        }
+        save_checkpoint(self.out / CHECKPOINT, state)
+
+    def train(self, checkpoint_minutes: float) -> None:
+        """Train until the budget is spent.
+
+        Raises `RdpError` at a loss that is not finite or keeps growing; the last good checkpoint is kept.
+        """
+        first = process_rank() == 0
+        window: list[dict[str, float]] = []
+        reported = saved = self.budget.seconds
+        while (progress := self._progress()) < 1:
+            window.append(self._step(progress))
+            if not first:
+                window.clear()
+                continue
+            now = self.budget.seconds
+            due = now - saved > checkpoint_minutes * 60
+            if due or now - reported > REPORT_SECONDS:
+                self._report(window, now - reported, self.objective.validate() if due else {})
+                window, reported = [], now
+            if due:
+                self.save()
+                saved = now
+        if first:
+            self._report(window, self.budget.seconds - reported, self.objective.validate())
+            self.save()
+
+    def _step(self, progress: float) -> dict[str, float]:
+        figures = self.objective.train_step(rate_factor(self.step, progress))
+        for name in ("loss", "gradient_norm"):
+            if not math.isfinite(figures[name]):
+                self._give_up(f"the {name.replace('_', ' ')} became {figures[name]}")
+        self.step += 1
+        self.budget.spent_pixels += self.objective.pixels_a_step
+        return figures
+
+    def _report(self, window: list[dict[str, float]], seconds: float, validation: dict[str, Any]) -> None:
+        record: dict[str, Any] = {"step": self.step, "minutes": round(self.budget.seconds / 60, 2)}
+        if window:
+            for name in window[0]:
+                record[name] = float(f"{statistics.fmean(figures[name] for figures in window):.5g}")
+            pixels = self.objective.pixels_a_step * len(window)
+            record["megapixels_per_second"] = round(pixels / 1e6 / max(seconds, 1e-9), 3)
+        record["gigapixels"] = round(self.budget.spent_pixels / 1e9, 4)
+        record |= validation
+        self.out.mkdir(parents=True, exist_ok=True)
+        with (self.out / "log.jsonl").open("a", encoding="utf-8") as log:
+            log.write(json.dumps(record) + "\n")
+        shown = "  ".join(f"{name} {value}" for name, value in record.items() if not isinstance(value, list))
+        print(f"{_duration(self.budget.seconds_left)} left  {shown}", file=sys.stderr, flush=True)
+        if window:
+            if record["loss"] > DIVERGED * self.best_loss:
+                self._give_up(f"the loss grew from {self.best_loss} to {record['loss']}")
+            self.best_loss = min(self.best_loss, record["loss"])
+
+    def _give_up(self, what: str) -> None:
+        raise RdpError(
+            f"{self.out}: {what} at step {self.step + 1}; the last good checkpoint is kept: resume from it "
+            "with another --seed, or start again with a lower --learning-rate"
+        )
+
+    def _progress(self) -> float:
+        """Share of the budget that is spent; the first process decides for all."""
+        progress = torch.tensor(self.budget.progress, device=self.objective.device)
+        if dist.is_initialized():
+            dist.broadcast(progress, 0)
+        return float(progress)
+
+
+def _duration(seconds: float) -> str:
+    seconds = max(seconds, 0.0)
+    return f"{seconds / 3600:.1f} h" if seconds > 5400 else f"{seconds / 60:.0f} min"

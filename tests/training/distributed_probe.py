@@ -1,0 +1,65 @@
+"""Three steps on given crops; the processes of torchrun each take a part of every batch.
+
+`distributed_probe.py PICTURES OUT` writes a checkpoint with the mean loss under `OUT/one` or `OUT/two`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from rdpcodec.model.transforms import Architecture
+from rdpcodec.training import fidelity
+from rdpcodec.training.checkpoint import load_checkpoint, save_checkpoint
+from rdpcodec.training.loop import Loop, process_count, process_rank
+from rdpcodec.training.schedule import Budget
+
+SMALL = Architecture(eighth=16, sixteenth=24, latents=96, hyper_latents=8, prior=16, scale=8)
+BATCH, SIDE, STEPS = 4, 64, 3
+
+
+def main(data: Path, out: Path) -> None:
+    if "RANK" in os.environ:
+        dist.init_process_group("gloo")
+    fidelity.KLT_PATCHES, fidelity.VALIDATION_SIDE, fidelity.VALIDATION_CROPS = 3000, 64, 2
+    torch.rand_like = lambda x: torch.full_like(x, 0.25)  # type: ignore[assignment]
+    share = BATCH // process_count()
+    run = fidelity.FidelityRun(gigapixels=STEPS * BATCH * SIDE**2 / 1e9, batch=share, crop=SIDE)
+    objective = fidelity.Fidelity(run, data, torch.device("cpu"), architecture=SMALL)
+    common = torch.Generator().manual_seed(7)
+
+    def batch() -> tuple[Tensor, Tensor]:
+        x = objective.training.crops(BATCH, SIDE, common)
+        quality = torch.rand(BATCH, generator=common) * 100
+        part = slice(process_rank() * share, (process_rank() + 1) * share)
+        return x[part], quality[part]
+
+    losses: list[float] = []
+    step = objective.train_step
+
+    def recorded(factor: float) -> dict[str, float]:
+        figures = step(factor)
+        losses.append(figures["loss"])
+        return figures
+
+    objective.batch = batch  # type: ignore[method-assign]
+    objective.train_step = recorded  # type: ignore[method-assign]
+    folder = out / ("one" if process_count() == 1 else "two")
+    Loop(objective, folder, Budget(None, run.gigapixels)).train(checkpoint_minutes=60)
+    mean = torch.tensor(sum(losses) / STEPS / process_count())
+    if dist.is_initialized():
+        dist.all_reduce(mean)
+    if process_rank() == 0:
+        path = folder / "checkpoint.pt"
+        save_checkpoint(path, {**load_checkpoint(path, torch.device("cpu")), "loss": float(mean)})
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from bench.ablation import ablation
+from bench.publish import publish
 from bench.rd import rd
 from bench.speed import speed
 
@@ -15,6 +16,7 @@ def bench() -> None:
 
 
 bench.add_command(ablation)
+bench.add_command(publish)
 bench.add_command(rd)
 bench.add_command(speed)
 

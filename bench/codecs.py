@@ -26,15 +26,38 @@ class Unavailable(Exception):
     """A codec whose plugin or weights are not installed."""
 
 
-# Settings span about 0.1 to 2 bits per pixel on photographs, so that curves overlap.
-_PILLOW: dict[str, tuple[str, str, tuple[float, ...], dict[str, Any], str | None]] = {
-    "jpeg": ("JPEG", "Pillow JPEG, optimize, progressive", (5, 10, 20, 35, 50, 75, 90), {"optimize": True,
-    "progressive": True}, None), "webp": ("WEBP", "Pillow WebP, method 6", (1, 5, 15, 35, 60, 80, 95),
-    {"method": 6}, None), "avif": ("AVIF", "Pillow AVIF, speed 4, 4:4:4", (8, 15, 25, 40, 55, 70, 85),
-    {"speed": 4, "subsampling": "4:4:4"}, None), "jxl": ("JXL", "pillow-jxl-plugin, default effort", (5, 10,
-    20, 40, 60, 80, 92), {}, "pillow_jxl"), "heic": ("HEIF", "pillow-heif, 4:4:4", (5, 15, 25, 35, 50, 65,
-    80), {"chroma": 444}, "pillow_heif"),
-}  # fmt: skip
+@dataclass(frozen=True)
+class _PillowFormat:
+    """A format that Pillow writes. Settings span about 0.1 to 2 bits per pixel on photographs."""
+
+    kind: str
+    description: str
+    settings: tuple[int, ...]
+    options: dict[str, Any]
+    plugin: str | None = None
+
+
+_PILLOW = {
+    "jpeg": _PillowFormat(
+        "JPEG",
+        "Pillow JPEG, optimize, progressive",
+        (5, 10, 20, 35, 50, 75, 90),
+        {"optimize": True, "progressive": True},
+    ),
+    "webp": _PillowFormat("WEBP", "Pillow WebP, method 6", (1, 5, 15, 35, 60, 80, 95), {"method": 6}),
+    "avif": _PillowFormat(
+        "AVIF",
+        "Pillow AVIF, speed 4, 4:4:4",
+        (8, 15, 25, 40, 55, 70, 85),
+        {"speed": 4, "subsampling": "4:4:4"},
+    ),
+    "jxl": _PillowFormat(
+        "JXL", "pillow-jxl-plugin, default effort", (5, 10, 20, 40, 60, 80, 92), {}, "pillow_jxl"
+    ),
+    "heic": _PillowFormat(
+        "HEIF", "pillow-heif, 4:4:4", (5, 15, 25, 35, 50, 65, 80), {"chroma": 444}, "pillow_heif"
+    ),
+}
 _OUR_QUALITIES = (0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 DEFAULT_CODECS = ("rdpcodec", *_PILLOW)
 
@@ -60,25 +83,25 @@ def _ours(name: str, model: str, device: str) -> BenchCodec:
 
 
 def _pillow(name: str) -> BenchCodec:
-    kind, description, settings, options, plugin = _PILLOW[name]
-    if plugin:
+    peer = _PILLOW[name]
+    if peer.plugin:
         try:
-            module = importlib.import_module(plugin)
+            module = importlib.import_module(peer.plugin)
         except ImportError as error:
-            raise Unavailable(f"{name}: {plugin} is not installed") from error
-        if plugin == "pillow_heif":
+            raise Unavailable(f"{name}: {peer.plugin} is not installed") from error
+        if peer.plugin == "pillow_heif":
             module.register_heif_opener()
     Image.init()
-    if kind not in Image.SAVE:
-        raise Unavailable(f"{name}: this Pillow cannot write {kind}")
+    if peer.kind not in Image.SAVE:
+        raise Unavailable(f"{name}: this Pillow cannot write {peer.kind}")
 
     def encode(image: Image.Image, quality: float) -> bytes:
         buffer = io.BytesIO()
-        image.save(buffer, kind, quality=int(quality), **options)
+        image.save(buffer, peer.kind, quality=int(quality), **peer.options)
         return buffer.getvalue()
 
     def decode(data: bytes) -> Image.Image:
         with Image.open(io.BytesIO(data)) as image:
             return image.convert("RGB")
 
-    return BenchCodec(name, description, settings, encode, decode)
+    return BenchCodec(name, peer.description, peer.settings, encode, decode)

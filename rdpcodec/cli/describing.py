@@ -74,6 +74,9 @@ def models(as_json: bool) -> None:
         click.echo(
             f"  size      {record['parameters'] / 1e6:.1f} million parameters, {record['bytes'] / 1e6:.1f} MB"
         )
-        click.echo(f"  training  {record['training']['gigapixels']:g} gigapixels")
+        click.echo(
+            f"  training  {record['training']['hours']:.1f} h, "
+            f"{record['training']['gigapixels']:.1f} gigapixels"
+        )
         for line in record.get("results", []):
             click.echo(f"  results   {line}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 from pathlib import Path
@@ -46,6 +47,29 @@ def load_start(path: Path, architecture: Architecture | None = None) -> RdpModel
     except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, KeyError) as error:
         raise UsageError(f"{path}: cannot start from these weights: {error}") from error
     return model
+
+
+def run_history(state: dict[str, Any]) -> list[dict[str, Any]]:
+    """The records of the run that made a checkpoint and of those it built on, the newest last."""
+    run = {key: value for key, value in state["settings"].items() if value}
+    run |= {
+        "steps": state["step"],
+        "hours": round(state["seconds"] / 3600, 3),
+        "gigapixels": round(state["pixels"] / 1e9, 3),
+    }
+    return [*state["history"], run]
+
+
+def start_history(path: Path) -> list[dict[str, Any]]:
+    """The records of the training runs behind what `load_start` loads, none for weights without a manifest."""
+    if path.suffix == ".pt":
+        return run_history(load_checkpoint(path, torch.device("cpu")))
+    manifest = path.with_name("manifest.json")
+    if manifest.exists():
+        for record in json.loads(manifest.read_text(encoding="utf-8"))["models"].values():
+            if record["file"] == path.name:
+                return list(record["training"]["runs"])
+    return []
 
 
 class ExponentialAverage:

@@ -36,8 +36,9 @@ from rdpcodec.release import (
     table_family,
     table_tensors,
 )
-from rdpcodec.training.checkpoint import load_checkpoint, load_start
+from rdpcodec.training.checkpoint import load_checkpoint, load_start, run_history
 from rdpcodec.training.data import Pictures, load_pictures
+from rdpcodec.training.model_card import CARD, data_block, replace_block, training_block
 from rdpcodec.weights import BITSTREAM_PREFIXES, SYNTHESIS_PREFIXES, fingerprint
 
 CALIBRATION_SIDE = 384
@@ -174,8 +175,20 @@ def mean_psnr(codec: Codec, crops: list[np.ndarray]) -> float:
     return float(np.mean(values))
 
 
-def export(checkpoint: Path, data: Path, name: str, folder: Path, training: dict[str, Any]) -> dict[str, Any]:
-    """Write `folder/<name>.safetensors` and its entry in `folder/manifest.json`; returns the entry.
+def training_record(state: dict[str, Any], note: str) -> dict[str, Any]:
+    """What a checkpoint says about the training that made it: every run since the start, and their sum."""
+    runs = run_history(state)
+    if note:
+        runs[-1]["note"] = note
+    sums = {key: round(sum(run[key] for run in runs), 3) for key in ("hours", "gigapixels")}
+    return {**sums, "runs": runs}
+
+
+def export(checkpoint: Path, data: Path, name: str, folder: Path, note: str = "") -> dict[str, Any]:
+    """Write `folder/<name>.safetensors`, its entry in `folder/manifest.json` and its parts of the model card;
+    returns the entry.
+
+    note: goes into the record of this run.
 
     Raises `ValueError` when the scale network's bounds cannot be proved.
     """
@@ -224,12 +237,7 @@ def export(checkpoint: Path, data: Path, name: str, folder: Path, training: dict
             name, ("quality",), model.architecture, tensors, torch.device("cpu")
         ).scale.prove_bounds(),
         "validation_psnr_db": round(mean_psnr(released, checked), 3),
-        "training": {
-            **{key: value for key, value in state["settings"].items() if value is not None},
-            "steps": state["step"],
-            "gigapixels": round(state["pixels"] / 1e9, 3),
-            **training,
-        },
+        "training": training_record(state, note),
     }
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "manifest.json"
@@ -242,6 +250,8 @@ def export(checkpoint: Path, data: Path, name: str, folder: Path, training: dict
         partial = target.with_name(target.name + ".partial")
         partial.write_bytes(content)
         os.replace(partial, target)
+    replace_block(folder / CARD, f"training {name}", training_block(record))
+    replace_block(folder / CARD, "data", data_block(data))
     return record
 
 
@@ -252,13 +262,10 @@ def main(arguments: list[str] | None = None, prog: str = "python -m rdpcodec.tra
     parser.add_argument("folder", type=Path, help="folder of weights and manifest")
     parser.add_argument("--data", type=Path, required=True, help="the training pictures, to count tables on")
     parser.add_argument("--name", default="fast")
-    parser.add_argument(
-        "--note", action="append", default=[], metavar="KEY=VALUE", help="goes into the training record"
-    )
+    parser.add_argument("--note", default="", help="a word on the run for the training record")
     options = parser.parse_args(arguments)
-    notes = dict(note.split("=", 1) for note in options.note)
     try:
-        record = export(options.checkpoint, options.data, options.name, options.folder, notes)
+        record = export(options.checkpoint, options.data, options.name, options.folder, options.note)
     except RdpError as error:
         sys.exit(f"error: {error}")
     print(json.dumps(record, indent=2))

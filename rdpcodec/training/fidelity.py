@@ -24,7 +24,7 @@ from rdpcodec.errors import RdpError
 from rdpcodec.model.rate import LAMBDA_MIDDLE, RateGain, lambda_of
 from rdpcodec.model.rdp_model import RdpModel, TrainingOutput
 from rdpcodec.model.transforms import PATCH, Architecture, klt_basis, start_from_klt
-from rdpcodec.training.checkpoint import ExponentialAverage, load_start
+from rdpcodec.training.checkpoint import ExponentialAverage, load_start, start_history
 from rdpcodec.training.data import load_pictures, random_patches
 from rdpcodec.training.loop import Loop, process_count, process_rank
 from rdpcodec.training.schedule import Budget
@@ -133,6 +133,7 @@ class Fidelity:
         torch.manual_seed(run.seed)
         self.generator = torch.Generator().manual_seed(run.seed)
         self.training, self.validation = load_pictures(data, max(run.crop, VALIDATION_SIDE), device)
+        self.history = start_history(init) if init else []
         if init is not None:
             self.model = load_start(init, architecture).to(device)
         else:
@@ -208,6 +209,7 @@ class Fidelity:
         """See `Objective`. Random states are the first process's: the others draw anew after a resume."""
         return {
             "architecture": asdict(self.model.architecture),
+            "history": self.history,
             "model": self.model.state_dict(),
             "average": self.average.values,
             "average_steps": self.average.steps,
@@ -218,6 +220,7 @@ class Fidelity:
 
     def load(self, state: dict[str, Any]) -> None:
         """See `Objective`."""
+        self.history = state["history"]
         self.model.load_state_dict(state["model"])
         self.average.values, self.average.steps = state["average"], state["average_steps"]
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from bench.__main__ import bench
+from bench.ablation import haar_basis
 from bench.codecs import Unavailable, bench_codec
 from bench.rd import bd_rate
 from rdpcodec.metrics.distortion import ms_ssim, mse, psnr
@@ -76,3 +77,50 @@ def test_unknown_codecs_and_empty_folders_are_refused(tmp_path: Path, photograph
     photograph.save(tmp_path / "a.png")
     unknown = CliRunner().invoke(bench, ["rd", "--data", str(tmp_path), "--codecs", "gif"])
     assert "unknown codec 'gif'" in unknown.output
+
+
+def test_published_figures_are_those_measured_and_only_with_the_same_weights(tmp_path: Path) -> None:
+    (tmp_path / "weights").mkdir()
+    record = {"bitstream_fingerprint": "0123456789abcdef"}
+    manifest = tmp_path / "weights" / "manifest.json"
+    manifest.write_text(json.dumps({"models": {"fast": record}}))
+    (tmp_path / "README.md").write_text("before\n\n<!-- results fast -->\nold\n<!-- end -->\n\nafter\n")
+    ours = {
+        "setting": [0, 50, 100],
+        "bpp": [0.07, 0.5, 1.5],
+        "psnr-rgb": [25.0, 32.0, 38.0],
+        "ms-ssim-rgb": [0.9, 0.97, 0.99],
+        "encoding_time": [0.1, 0.1, 0.1],
+        "decoding_time": [0.2, 0.2, 0.2],
+    }
+    measured = {
+        "description": "rdpcodec fast-01234567, realism 0, cpu",
+        "results": ours,
+        "bd_rate": {"jpeg": {"psnr": -31.25, "psnr_common_range": -30.0, "ms_ssim": -20.0}},
+        "data": "photographs",
+        "pictures": 3,
+        "machine": {"threads": 2},
+    }
+    path = tmp_path / "measured.json"
+    path.write_text(json.dumps(measured))
+    words = ["publish", str(path), "--root", str(tmp_path)]
+    for _ in range(2):
+        CliRunner().invoke(bench, words, catch_exceptions=False)
+    readme = (tmp_path / "README.md").read_text()
+    assert readme.startswith("before")
+    assert readme.endswith("after\n")
+    assert "old" not in readme
+    assert readme.count("| JPEG | −31.2 % | −30.0 % | −20.0 % |") == 1
+    assert "0.070 to 1.50 bits" in json.loads(manifest.read_text())["models"]["fast"]["results"][1]
+    path.write_text(json.dumps({**measured, "description": "rdpcodec fast-76543210, realism 0, cpu"}))
+    result = CliRunner().invoke(bench, words)
+    assert result.exit_code
+    assert "other weights" in result.output
+
+
+def test_haar_rows_are_orthonormal_and_in_the_order_of_the_latents_patches() -> None:
+    patches = np.random.default_rng(0).random((200, 768))
+    _, basis = haar_basis(patches, 768)
+    assert np.allclose(basis @ basis.T, np.eye(768))
+    flat = np.repeat([0.1, 0.5, 0.9], 256)  # one colour: only the three constant rows respond
+    assert np.count_nonzero(np.abs(basis @ flat) > 1e-9) <= 3

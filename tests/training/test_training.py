@@ -262,10 +262,10 @@ def test_an_exported_run_is_a_working_codec(
     monkeypatch.setattr(exporting, "CALIBRATION_SIDE", 64)
     loop_of(run_of(2), picture_folder, tmp_path).train(checkpoint_minutes=60)
     record = exporting.export(
-        tmp_path / "checkpoint.pt", picture_folder, "fast", tmp_path / "weights", {"note": "x"}
+        tmp_path / "checkpoint.pt", picture_folder, "fast", tmp_path / "weights", "a first run"
     )
     assert record["largest_exact_sum"] < 2**24
-    assert record["training"]["note"] == "x"
+    assert [run["note"] for run in record["training"]["runs"]] == ["a first run"]
     path = tmp_path / "weights" / "fast.safetensors"
     tensors = load_file(path)
     architecture = architecture_from(record["architecture"])
@@ -281,10 +281,15 @@ def test_an_exported_run_is_a_working_codec(
         run = run_of(2, synthesis_only=synthesis_only)
         loop_of(run, picture_folder, tmp_path / "more", init=path).train(checkpoint_minutes=60)
         again = exporting.export(
-            tmp_path / "more" / "checkpoint.pt", picture_folder, "fast", tmp_path / "weights", {}
+            tmp_path / "more" / "checkpoint.pt", picture_folder, "fast", tmp_path / "weights"
         )
         assert (again["bitstream_fingerprint"] == record["bitstream_fingerprint"]) == synthesis_only
         assert again["synthesis_fingerprint"] != record["synthesis_fingerprint"]
+        assert len(again["training"]["runs"]) == len(record["training"]["runs"]) + 1
+        record = again
+    card = (tmp_path / "weights" / "MODEL_CARD.md").read_text()
+    assert card.count("<!-- training fast -->") == card.count("<!-- data -->") == 1
+    assert "a first run" in card
 
 
 def test_the_command_line_wants_one_budget(tmp_path: Path) -> None:

@@ -1,0 +1,84 @@
+"""`python -m bench publish`: measured results into the manifest, the model card and README.
+
+No figure there is copied by hand.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rdpcodec.training.model_card import CARD, replace_block
+
+_NAMES = {"jpeg": "JPEG", "webp": "WebP", "avif": "AVIF", "jxl": "JPEG XL", "heic": "HEIC"}
+
+
+def result_lines(results: dict[str, Any]) -> list[str]:
+    """What `rdpcodec models` shows of a result file of `bench rd`."""
+    rates = ", ".join(f"{_NAMES[name]} {_percent(rate['psnr'])}" for name, rate in results["bd_rate"].items())
+    ours = results["results"]
+    encode, decode = (sum(ours[key]) / len(ours[key]) for key in ("encoding_time", "decoding_time"))
+    return [
+        f"BD-rate (PSNR) on {results['data']}: against {rates}",
+        f"{ours['bpp'][0]:.3f} to {ours['bpp'][-1]:.2f} bits per pixel, "
+        f"{ours['psnr-rgb'][0]:.1f} to {ours['psnr-rgb'][-1]:.1f} dB",
+        f"{encode:.2f} s to encode, {decode:.2f} s to decode a picture of {results['data']} "
+        f"on {results['machine']['threads']} cores",
+    ]
+
+
+def result_tables(results: dict[str, Any], command: str) -> str:
+    """A result file of `bench rd` as Markdown."""
+    lines = [
+        f"{results['pictures']} pictures of {results['data']}, bytes of real files, RGB, means over pictures "
+        f"(`{command}`). BD-rate is the change in bytes at equal quality; negative is smaller.",
+        "",
+        "| against | BD-rate, PSNR | PSNR, 0.15-1.0 bpp | BD-rate, MS-SSIM |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name, rate in results["bd_rate"].items():
+        values = (rate["psnr"], rate["psnr_common_range"], rate["ms_ssim"])
+        lines.append(f"| {_NAMES[name]} | " + " | ".join(_percent(value) for value in values) + " |")
+    ours = results["results"]
+    columns = [i for i, setting in enumerate(ours["setting"]) if setting % 20 == 0]
+    lines += ["", "| quality | " + " | ".join(f"{ours['setting'][i]:g}" for i in columns) + " |"]
+    lines.append("| --- " * (len(columns) + 1) + "|")
+    for label, key, form in (
+        ("bits per pixel", "bpp", "{:.3f}"),
+        ("PSNR, dB", "psnr-rgb", "{:.2f}"),
+        ("MS-SSIM", "ms-ssim-rgb", "{:.4f}"),
+    ):
+        lines.append(f"| {label} | " + " | ".join(form.format(ours[key][i]) for i in columns) + " |")
+    return "\n".join(lines)
+
+
+def _percent(value: float) -> str:
+    return f"{value:+.1f} %".replace("-", "−")
+
+
+@click.command()
+@click.argument("results", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--root",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path(),
+    help="The repository's root.",
+)
+def publish(results: Path, root: Path) -> None:
+    """Put the figures of RESULTS, a file of `bench rd`, where people read them."""
+    measured = json.loads(results.read_text(encoding="utf-8"))
+    path = root / "weights" / "manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    for name, record in manifest["models"].items():
+        if f"{name}-{record['bitstream_fingerprint'][:8]}" in measured["description"]:
+            break
+    else:
+        raise click.ClickException(f"{results}: measured with other weights: {measured['description']}")
+    record["results"] = result_lines(measured)
+    path.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    tables = result_tables(measured, f"python -m bench rd --data {measured['data']} --out {results}")
+    replace_block(root / "weights" / CARD, f"results {name}", tables)
+    replace_block(root / "README.md", f"results {name}", tables)

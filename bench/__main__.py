@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from bench.ablation import ablation
+from bench.graphics import graphics
 from bench.publish import publish
 from bench.rd import rd
 from bench.speed import speed
@@ -16,6 +17,7 @@ def bench() -> None:
 
 
 bench.add_command(ablation)
+bench.add_command(graphics)
 bench.add_command(publish)
 bench.add_command(rd)
 bench.add_command(speed)

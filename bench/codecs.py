@@ -58,7 +58,7 @@ _PILLOW = {
         "HEIF", "pillow-heif, 4:4:4", (5, 15, 25, 35, 50, 65, 80), {"chroma": 444}, "pillow_heif"
     ),
 }
-_OUR_QUALITIES = (0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
+_OUR_QUALITIES = tuple(range(0, 101, 5))
 DEFAULT_CODECS = ("rdpcodec", *_PILLOW)
 
 

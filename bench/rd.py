@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import platform
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,14 @@ def measure(codec: BenchCodec, pictures: dict[str, Image.Image], console: Consol
     }
     results["setting"] = list(codec.settings)
     return {"name": codec.name, "description": codec.description, "results": results, "pictures": rows}
+
+
+def rises(points: list[dict[str, float]]) -> bool:
+    """Whether bytes and PSNR of one picture rise strictly with the setting."""
+    return all(
+        before["bytes"] < after["bytes"] and before["psnr-rgb"] < after["psnr-rgb"]
+        for before, after in pairwise(points)
+    )
 
 
 def bd_rate(
@@ -199,6 +208,12 @@ def rd(data: Path, codecs: str | None, out: Path | None, device: str) -> None:
             )
     console.print(table)
 
+    unsteady = [name for name, points in ours["pictures"].items() if not rises(points)]
+    console.print(
+        f"{ours['name']}: bytes and PSNR rise with every step of the dial on "
+        f"{len(pictures) - len(unsteady)} of {len(pictures)} pictures"
+        + (f", not on {', '.join(unsteady)}" if unsteady else "")
+    )
     rates: dict[str, dict[str, float]] = {}
     for peer in peers:
         rates[peer["name"]] = {
@@ -221,7 +236,11 @@ def rd(data: Path, codecs: str | None, out: Path | None, device: str) -> None:
         setup = {"data": data.name, "pictures": len(pictures), "machine": machine}
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(
-            json.dumps({**ours, "peers": peers, "bd_rate": rates, **setup}, separators=(",", ":")) + "\n",
+            json.dumps(
+                {**ours, "peers": peers, "bd_rate": rates, "unsteady": unsteady, **setup},
+                separators=(",", ":"),
+            )
+            + "\n",
             encoding="utf-8",
         )
         folder = out.with_suffix("")

@@ -61,7 +61,7 @@ def run_history(state: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def start_history(path: Path) -> list[dict[str, Any]]:
-    """The records of the training runs behind what `load_start` loads, none for weights without a manifest."""
+    """The records of the training runs behind what `load_start` loads; none without a manifest."""
     if path.suffix == ".pt":
         return run_history(load_checkpoint(path, torch.device("cpu")))
     manifest = path.with_name("manifest.json")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from bench.ablation import ablation
+from bench.estimate import estimate
 from bench.graphics import graphics
 from bench.publish import publish
 from bench.rd import rd
@@ -17,6 +18,7 @@ def bench() -> None:
 
 
 bench.add_command(ablation)
+bench.add_command(estimate)
 bench.add_command(graphics)
 bench.add_command(publish)
 bench.add_command(rd)

@@ -1,0 +1,143 @@
+"""LPIPS: how different two pictures look to the features of a trained network.
+
+Zhang, Isola, Efros, Shechtman & Wang, The Unreasonable Effectiveness of Deep Features as a Perceptual Metric,
+CVPR 2018, version 0.1. The networks are plain convolutions written out here, so that training needs no more
+than torch; their weights are the canonical ones, from a file or from the `lpips` package.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from rdpcodec.errors import UsageError
+
+WEIGHTS_VARIABLE = "RDPCODEC_LPIPS"
+NETWORKS = ("alex", "squeeze")
+# Of the `lpips` package: inputs in -1..1 to the statistics the backbones were trained with.
+_SHIFT = (-0.030, -0.088, -0.188)
+_SCALE = (0.458, 0.448, 0.450)
+# SqueezeNet 1.1 from its second slice on: whether a slice begins with pooling, and its fire modules.
+_SQUEEZE_SLICES = (
+    (True, (3, 4)),
+    (True, (6, 7)),
+    (True, (9,)),
+    (False, (10,)),
+    (False, (11,)),
+    (False, (12,)),
+)
+
+
+class Lpips(nn.Module):
+    """LPIPS with an AlexNet (`alex`) or a SqueezeNet 1.1 (`squeeze`). The weights are never trained."""
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, network: str, tensors: dict[str, Tensor]) -> None:
+        """tensors: named as in the `lpips` package's state dict. Raises `KeyError` if one is missing."""
+        super().__init__()
+        self.network = network
+        self.slices = 5 if network == "alex" else 7
+        names = [name for name in tensors if name.startswith("net.")]
+        names += [f"lin{i}.model.1.weight" for i in range(self.slices)]
+        for name in names:
+            self.register_buffer(_plain(name), tensors[name].float(), persistent=False)
+        self.register_buffer("shift", torch.tensor(_SHIFT)[:, None, None], persistent=False)
+        self.register_buffer("scale", torch.tensor(_SCALE)[:, None, None], persistent=False)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """x, y: `[B, 3, H, W]`, sRGB in [0, 1], sides of 32 or more → LPIPS `[B]`, 0 where equal."""
+        # One pass for both: small pictures are dominated by the cost of starting each layer.
+        features = self._features(torch.cat([x, y]))
+        total = torch.zeros(len(x), device=x.device)
+        for i, feature in enumerate(features):
+            unit = feature.float()
+            unit = unit / (unit.square().sum(1, keepdim=True) + 1e-12).sqrt()
+            first, second = unit.chunk(2)
+            weight = self._tensor(f"lin{i}.model.1.weight")
+            total = total + F.conv2d((first - second).square(), weight).mean((1, 2, 3))
+        return total
+
+    def _features(self, x: Tensor) -> list[Tensor]:
+        x = (2 * x - 1 - self.shift) / self.scale
+        return self._alex(x) if self.network == "alex" else self._squeeze(x)
+
+    def _alex(self, x: Tensor) -> list[Tensor]:
+        features = [F.relu(self._conv(x, "net.slice1.0", stride=4, padding=2))]
+        for name, pool, padding in (
+            ("2.3", True, 2),
+            ("3.6", True, 1),
+            ("4.8", False, 1),
+            ("5.10", False, 1),
+        ):
+            x = F.max_pool2d(features[-1], 3, 2) if pool else features[-1]
+            features.append(F.relu(self._conv(x, f"net.slice{name}", padding=padding)))
+        return features
+
+    def _squeeze(self, x: Tensor) -> list[Tensor]:
+        features = [F.relu(self._conv(x, "net.slices.0.0", stride=2))]
+        for i, (pool, fires) in enumerate(_SQUEEZE_SLICES, 1):
+            x = F.max_pool2d(features[-1], 3, 2, ceil_mode=True) if pool else features[-1]
+            for fire in fires:
+                x = F.relu(self._conv(x, f"net.slices.{i}.{fire}.squeeze"))
+                narrow = self._conv(x, f"net.slices.{i}.{fire}.expand1x1")
+                wide = self._conv(x, f"net.slices.{i}.{fire}.expand3x3", padding=1)
+                x = F.relu(torch.cat([narrow, wide], 1))
+            features.append(x)
+        return features
+
+    def _conv(self, x: Tensor, name: str, stride: int = 1, padding: int = 0) -> Tensor:
+        return F.conv2d(x, self._tensor(f"{name}.weight"), self._tensor(f"{name}.bias"), stride, padding)
+
+    def _tensor(self, name: str) -> Tensor:
+        tensor: Tensor = getattr(self, _plain(name))
+        return tensor
+
+
+def _plain(name: str) -> str:
+    """A name that a buffer may have."""
+    return name.replace(".", "_")
+
+
+def load_lpips(network: str, path: Path | None = None) -> Lpips:
+    """LPIPS with the canonical weights.
+
+    network: `alex` (the metric) or `squeeze` (what training uses). path: a safetensors file of the network,
+    or a folder with `lpips-<network>.safetensors`; otherwise the environment variable `RDPCODEC_LPIPS` names
+    one of the two; otherwise the `lpips` package is asked, which downloads the backbone. Raises `UsageError`
+    when none of them has the weights.
+    """
+    if network not in NETWORKS:
+        raise UsageError(f"LPIPS network {network!r}: must be one of {', '.join(NETWORKS)}")
+    if path is None and os.environ.get(WEIGHTS_VARIABLE):
+        path = Path(os.environ[WEIGHTS_VARIABLE])
+    if path is None:
+        return Lpips(network, _package_weights(network))
+    if path.is_dir():
+        path = path / f"lpips-{network}.safetensors"
+    try:
+        return Lpips(network, load_file(path))
+    except (OSError, SafetensorError, KeyError) as error:
+        raise UsageError(f"{path}: no weights of LPIPS-{network}: {error}") from error
+
+
+def _package_weights(network: str) -> dict[str, Tensor]:
+    advice = (
+        f"give a file of its weights or set {WEIGHTS_VARIABLE}; "
+        "or install the lpips package where it can download them"
+    )
+    try:
+        import lpips
+    except ImportError as error:
+        raise UsageError(f"LPIPS-{network} is not available: {advice}") from error
+    try:
+        return lpips.LPIPS(net=network, verbose=False).state_dict()  # type: ignore[no-any-return]
+    except Exception as error:  # whatever torchvision or the network raises
+        raise UsageError(f"LPIPS-{network}: the lpips package failed ({error}): {advice}") from error

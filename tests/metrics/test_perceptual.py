@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from rdpcodec.errors import UsageError
+from rdpcodec.metrics.perceptual import WEIGHTS_VARIABLE, Lpips, load_lpips
+
+ALEX = {
+    "1.0": (64, 3, 11),
+    "2.3": (192, 64, 5),
+    "3.6": (384, 192, 3),
+    "4.8": (256, 384, 3),
+    "5.10": (256, 256, 3),
+}
+
+
+def alex_tensors() -> dict[str, Tensor]:
+    """Random weights of the AlexNet form, named as the lpips package names them."""
+    generator = torch.Generator().manual_seed(0)
+    tensors = {}
+    for i, (name, (out, inputs, side)) in enumerate(ALEX.items()):
+        weight = torch.randn(out, inputs, side, side, generator=generator)
+        tensors[f"net.slice{name}.weight"] = weight / (inputs * side**2) ** 0.5
+        tensors[f"net.slice{name}.bias"] = torch.randn(out, generator=generator) / 10
+        tensors[f"lin{i}.model.1.weight"] = torch.rand(1, out, 1, 1, generator=generator)
+    return tensors
+
+
+def pictures(seed: int) -> Tensor:
+    return torch.rand(2, 3, 80, 97, generator=torch.Generator().manual_seed(seed))
+
+
+def reference_lpips(tensors: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+    """The definition, on torchvision's layout of AlexNet's features built from stock layers."""
+    layers: list[nn.Module] = []
+    for i, (name, (out, inputs, side)) in enumerate(ALEX.items()):
+        if i in (1, 2):
+            layers.append(nn.MaxPool2d(3, 2))
+        conv = nn.Conv2d(inputs, out, side, stride=4 if i == 0 else 1, padding=(2, 2, 1, 1, 1)[i])
+        conv.weight.data, conv.bias.data = (
+            tensors[f"net.slice{name}.weight"],
+            tensors[f"net.slice{name}.bias"],
+        )
+        layers += [conv, nn.ReLU()]
+    shift = torch.tensor([-0.030, -0.088, -0.188])[:, None, None]
+    scale = torch.tensor([0.458, 0.448, 0.450])[:, None, None]
+    a, b = ((2 * picture - 1 - shift) / scale for picture in (x, y))
+    total = torch.zeros(len(x))
+    number = 0
+    for layer in layers:
+        a, b = layer(a), layer(b)
+        if isinstance(layer, nn.ReLU):
+            difference = (F.normalize(a) - F.normalize(b)).square()
+            total += (difference * tensors[f"lin{number}.model.1.weight"]).sum(1).mean((1, 2))
+            number += 1
+    return total
+
+
+def test_lpips_is_its_definition_on_stock_layers() -> None:
+    x, y = pictures(1), pictures(2)
+    with torch.no_grad():
+        expected = reference_lpips(alex_tensors(), x, y)
+        assert torch.allclose(Lpips("alex", alex_tensors())(x, y), expected, rtol=1e-4)
+
+
+def test_lpips_is_zero_for_equal_pictures_symmetric_and_grows_with_the_error() -> None:
+    lpips, x = Lpips("alex", alex_tensors()), pictures(1)
+    noise = pictures(3) - 0.5
+    assert torch.all(lpips(x, x) == 0)
+    assert torch.allclose(lpips(x, pictures(2)), lpips(pictures(2), x), rtol=1e-4)
+    little, much = lpips(x, x + 0.05 * noise), lpips(x, x + 0.5 * noise)
+    assert torch.all((little > 0) & (little < much))
+
+
+def test_the_gradient_reaches_the_picture_and_not_the_weights() -> None:
+    lpips, x = Lpips("alex", alex_tensors()), pictures(1).requires_grad_()
+    lpips(x, pictures(2)).sum().backward()
+    assert x.grad is not None
+    assert x.grad.abs().max() > 0
+    assert not list(lpips.parameters())
+
+
+def test_weights_come_from_a_file_a_folder_or_the_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "lpips-alex.safetensors"
+    save_file(alex_tensors(), path)
+    monkeypatch.delenv(WEIGHTS_VARIABLE, raising=False)
+    expected = load_lpips("alex", path)(pictures(1), pictures(2))
+    assert torch.equal(load_lpips("alex", tmp_path)(pictures(1), pictures(2)), expected)
+    monkeypatch.setenv(WEIGHTS_VARIABLE, str(tmp_path))
+    assert torch.equal(load_lpips("alex")(pictures(1), pictures(2)), expected)
+
+
+def test_missing_weights_are_an_error_that_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UsageError, match="must be one of"):
+        load_lpips("vgg")
+    with pytest.raises(UsageError, match="no weights of LPIPS-squeeze"):
+        load_lpips("squeeze", tmp_path)
+    save_file({"other": torch.zeros(1)}, tmp_path / "lpips-alex.safetensors")
+    with pytest.raises(UsageError, match="no weights of LPIPS-alex"):
+        load_lpips("alex", tmp_path)
+    monkeypatch.delenv(WEIGHTS_VARIABLE, raising=False)
+    monkeypatch.setitem(__import__("sys").modules, "lpips", None)
+    with pytest.raises(UsageError, match=WEIGHTS_VARIABLE):
+        load_lpips("alex")
+
+
+@pytest.mark.skipif(
+    WEIGHTS_VARIABLE not in os.environ, reason=f"needs canonical weights: set {WEIGHTS_VARIABLE}"
+)
+def test_squeeze_reproduces_the_value_in_torchmetrics_documentation() -> None:
+    torch.manual_seed(123)
+    x, y = torch.rand(10, 3, 100, 100), torch.rand(10, 3, 100, 100)
+    assert float(load_lpips("squeeze")(x, y).mean()) == pytest.approx(0.1024, abs=5e-5)

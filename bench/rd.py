@@ -233,7 +233,7 @@ def rd(data: Path, codecs: str | None, out: Path | None, device: str) -> None:
             "torch": torch.__version__,
             "threads": torch.get_num_threads(),
         }
-        setup = {"data": data.name, "pictures": len(pictures), "machine": machine}
+        setup = {"data": data.name, "picture_count": len(pictures), "machine": machine}
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(
             json.dumps(

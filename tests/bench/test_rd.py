@@ -68,6 +68,8 @@ def test_a_run_writes_what_compressai_reads(tmp_path: Path, photograph: Image.Im
         assert len({len(values) for values in results.values()}) == 1
         assert results["bpp"] == sorted(results["bpp"])
     assert record["bd_rate"].keys() == {"jpeg"}
+    assert len(record["pictures"]["a.png"]) == len(record["results"]["bpp"])
+    assert record["picture_count"] == 1
     assert Image.open(tmp_path / "results" / "two.png").width > 400
 
 
@@ -98,7 +100,7 @@ def test_published_figures_are_those_measured_and_only_with_the_same_weights(tmp
         "results": ours,
         "bd_rate": {"jpeg": {"psnr": -31.25, "psnr_common_range": -30.0, "ms_ssim": -20.0}},
         "data": "photographs",
-        "pictures": 3,
+        "picture_count": 3,
         "machine": {"threads": 2},
     }
     path = tmp_path / "measured.json"

@@ -33,8 +33,8 @@ def result_lines(results: dict[str, Any]) -> list[str]:
 def result_tables(results: dict[str, Any], command: str) -> str:
     """A result file of `bench rd` as Markdown."""
     lines = [
-        f"{results['picture_count']} pictures of {results['data']}, bytes of real files, RGB, means over pictures "
-        f"(`{command}`). BD-rate is the change in bytes at equal quality; negative is smaller.",
+        f"{results['picture_count']} pictures of {results['data']}, bytes of real files, RGB, means over "
+        f"pictures (`{command}`). BD-rate is the change in bytes at equal quality; negative is smaller.",
         "",
         "| against | BD-rate, PSNR | PSNR, 0.15-1.0 bpp | BD-rate, MS-SSIM |",
         "| --- | --- | --- | --- |",

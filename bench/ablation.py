@@ -31,7 +31,7 @@ from rdpcodec.model.rate import RateGain
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.transforms import PATCH, Analysis, Architecture, Synthesis
 from rdpcodec.training.fidelity import Fidelity, FidelityRun, make_optimizers
-from rdpcodec.training.loop import Loop
+from rdpcodec.training.loop import Diverged, Loop
 from rdpcodec.training.schedule import Budget
 
 REFERENCE = FidelityRun(batch=7, crop=192, learning_rate=2e-3, bfloat16=True)
@@ -157,7 +157,7 @@ def replacing(parts: dict[str, Callable[..., Any]]) -> Iterator[None]:
 
 
 def train_variant(name: str, data: Path, out: Path, minutes: float) -> None:
-    """Train one variant; its log becomes `out/<name>.jsonl`."""
+    """Train one variant; its log becomes `out/<name>.jsonl`, which ends where the run diverged, if it did."""
     variant = VARIANTS[name]
     folder = out / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -165,7 +165,7 @@ def train_variant(name: str, data: Path, out: Path, minutes: float) -> None:
     log.unlink(missing_ok=True)
     checkpoint = folder / "checkpoint.pt"
     checkpoint.unlink(missing_ok=True)
-    with replacing(variant.replaced):
+    with replacing(variant.replaced), contextlib.suppress(Diverged):
         for _ in range(variant.runs):
             run = replace(REFERENCE, minutes=minutes / variant.runs, **variant.run)
             architecture = Architecture(**variant.architecture)
@@ -177,7 +177,7 @@ def train_variant(name: str, data: Path, out: Path, minutes: float) -> None:
 
 
 def summary(out: Path) -> list[dict[str, Any]]:
-    """The end of every finished variant's log in `out`, compared with the reference."""
+    """The end of every finished variant's log in `out`, compared with the reference; inf if it diverged."""
     rows = {path.stem: json.loads(path.read_text().splitlines()[-1]) for path in sorted(out.glob("*.jsonl"))}
     if "reference" not in rows:
         raise UsageError(f"{out}: the reference has not been trained")
@@ -192,8 +192,10 @@ def summary(out: Path) -> list[dict[str, Any]]:
             "variant": name,
             "description": VARIANTS[name].description,
             "steps": sum(_run_ends(out / f"{name}.jsonl")),
-            "validation_loss": row["validation_loss"],
-            "bd_rate": round(bd_rate(reference, curve(row), "psnr-rgb"), 2),
+            "validation_loss": row.get("validation_loss", float("inf")),
+            "bd_rate": round(bd_rate(reference, curve(row), "psnr-rgb"), 2)
+            if "validation_rd" in row
+            else float("nan"),
         }
         for name, row in rows.items()
         if name in VARIANTS

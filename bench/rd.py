@@ -153,6 +153,15 @@ def plot(codecs: list[dict[str, Any]], path: Path, title: str) -> None:
     pyplot.close(figure)
 
 
+def machine() -> dict[str, Any]:
+    """What timings depend on, for the record."""
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+    }
+
+
 def load_folder(folder: Path) -> dict[str, Image.Image]:
     """The pictures of a folder as RGB, by name. Raises `click.ClickException` if there are none."""
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
@@ -228,12 +237,7 @@ def rd(data: Path, codecs: str | None, out: Path | None, device: str) -> None:
             f"{r['psnr_common_range']:+.1f} % (PSNR, {low}-{high} bpp), {r['ms_ssim']:+.1f} % (MS-SSIM)"
         )
     if out:
-        machine = {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "threads": torch.get_num_threads(),
-        }
-        setup = {"data": data.name, "picture_count": len(pictures), "machine": machine}
+        setup = {"data": data.name, "picture_count": len(pictures), "machine": machine()}
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(
             json.dumps(

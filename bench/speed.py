@@ -7,7 +7,6 @@ CompressAI pins numpy<2, so this runs in an environment of its own:
 from __future__ import annotations
 
 import json
-import platform
 import time
 from collections.abc import Callable
 from functools import partial
@@ -20,7 +19,7 @@ import torch
 from PIL import Image
 
 from bench.codecs import BenchCodec, Unavailable, bench_codec
-from bench.rd import load_folder
+from bench.rd import load_folder, machine
 
 
 def compressai_codec(quality: int) -> BenchCodec:
@@ -99,11 +98,6 @@ def speed(data: Path, quality: float, repeats: int, out: Path | None) -> None:
         f"ours is faster by a factor of {ratios['encode']:.1f} encoding, {ratios['decode']:.1f} decoding"
     )
     if out:
-        machine = {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "threads": torch.get_num_threads(),
-        }
-        record = {"pictures": len(pictures), "seconds_total": totals, "factor": ratios, "machine": machine}
+        record = {"pictures": len(pictures), "seconds_total": totals, "factor": ratios, "machine": machine()}
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

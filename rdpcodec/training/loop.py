@@ -27,6 +27,10 @@ REPORT_SECONDS = 60.0
 DIVERGED = 3.0
 
 
+class Diverged(RdpError):
+    """A run whose loss or gradient is no longer worth following."""
+
+
 class Objective(Protocol):
     """What a run optimises, and the state of doing so."""
 
@@ -101,7 +105,7 @@ class Loop:
     def train(self, checkpoint_minutes: float) -> None:
         """Train until the budget is spent.
 
-        Raises `RdpError` at a loss that is not finite or keeps growing; the last good checkpoint is kept.
+        Raises `Diverged` at a loss that is not finite or keeps growing; the last good checkpoint is kept.
         """
         first = process_rank() == 0
         window: list[dict[str, float]] = []
@@ -152,7 +156,7 @@ class Loop:
             self.best_loss = min(self.best_loss, record["loss"])
 
     def _give_up(self, what: str) -> None:
-        raise RdpError(
+        raise Diverged(
             f"{self.out}: {what} at step {self.step + 1}; the last good checkpoint is kept: resume from it "
             "with another --seed, or start again with a lower --learning-rate"
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,6 @@ from torch import Tensor, nn
 from bench.rd import bd_rate
 from rdpcodec.errors import UsageError
 from rdpcodec.model.blocks import Depthwise, Pointwise
-from rdpcodec.model.rate import RateGain
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.transforms import PATCH, Analysis, Architecture, Synthesis
 from rdpcodec.training.fidelity import Fidelity, FidelityRun, make_optimizers
@@ -36,6 +35,7 @@ from rdpcodec.training.schedule import Budget
 
 REFERENCE = FidelityRun(batch=7, crop=192, learning_rate=2e-3, bfloat16=True)
 _FIDELITY = "rdpcodec.training.fidelity"
+_SOAP = "rdpcodec.training.soap"
 
 
 class GatedBlock(nn.Module):
@@ -84,20 +84,19 @@ def start_without_bypass(analysis: Analysis, synthesis: Synthesis, *_: np.ndarra
         synthesis.leave.mix.weight.mul_(10)
 
 
-def soap(model: RdpModel, run: FidelityRun) -> list[torch.optim.Optimizer]:
-    """In place of `make_optimizers`: SOAP (Vyas et al. 2024) for the matrices, AdamW for the rest."""
-    from pytorch_optimizer import SOAP
-
-    chosen = {id(p) for p in model.parameters() if p.ndim == 2}
-    for module in model.modules():
-        if isinstance(module, RateGain):
-            chosen -= {id(p) for p in module.parameters()}
-    chosen -= {id(p) for p in [*model.hyper_prior.parameters(), *model.residual_density.parameters()]}
-    (adamw,) = make_optimizers(model, replace(run, optimizer="adamw"))
+def muon(model: RdpModel, run: FidelityRun) -> list[torch.optim.Optimizer]:
+    """In place of `make_optimizers`: Muon for the matrices of the blocks, AdamW for the rest."""
+    (adamw,) = make_optimizers(model, run)
+    matrices = [
+        parameter
+        for name, parameter in model.named_parameters()
+        if parameter.ndim == 2 and name.endswith("weight")
+        if "bypass" not in name and "scale_network" not in name
+    ]
     for group in adamw.param_groups:
-        group["params"] = [p for p in group["params"] if id(p) not in chosen]
-    matrices = [p for p in model.parameters() if id(p) in chosen]
-    return [adamw, SOAP(matrices, lr=run.learning_rate, weight_decay=0.0, max_precondition_dim=1024)]
+        group["params"] = [p for p in group["params"] if all(p is not matrix for matrix in matrices)]
+    rate = run.learning_rate
+    return [adamw, torch.optim.Muon(matrices, rate, 0.0, adjust_lr_fn="match_rms_adamw", ns_steps=4)]
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ class Variant:
     description: str
     run: dict[str, Any] = field(default_factory=dict)
     architecture: dict[str, Any] = field(default_factory=dict)
-    replaced: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    replaced: dict[str, Any] = field(default_factory=dict)
     runs: int = 1  # the budget is divided among so many, each starting from the one before
 
 
@@ -117,8 +116,16 @@ VARIANTS = {
         "the bypass starts as a Haar transform", replaced={f"{_FIDELITY}.klt_basis": haar_basis}
     ),
     "bypass-none": Variant("no bypass", replaced={f"{_FIDELITY}.start_from_klt": start_without_bypass}),
-    "muon": Variant("Muon for the blocks' matrices", {"optimizer": "muon"}),
-    "soap": Variant("SOAP for all matrices", replaced={f"{_FIDELITY}.make_optimizers": soap}),
+    "muon": Variant("Muon for the blocks' matrices", replaced={f"{_FIDELITY}.make_optimizers": muon}),
+    "soap": Variant(
+        "SOAP, all sides of matrices", {"optimizer": "soap"}, replaced={f"{_SOAP}.LONGEST_SIDE": 1024}
+    ),
+    "soap-400": Variant(
+        "SOAP, sides up to 400", {"optimizer": "soap"}, replaced={f"{_SOAP}.LONGEST_SIDE": 400}
+    ),
+    "soap-256": Variant(
+        "SOAP, sides up to 256", {"optimizer": "soap"}, replaced={f"{_SOAP}.LONGEST_SIDE": 256}
+    ),
     "channels-96": Variant("C = 96", architecture={"eighth": 96}),
     "channels-160": Variant("C = 160", architecture={"eighth": 160}),
     "blocks-deep": Variant(
@@ -148,7 +155,7 @@ VARIANTS = {
 
 
 @contextlib.contextmanager
-def replacing(parts: dict[str, Callable[..., Any]]) -> Iterator[None]:
+def replacing(parts: dict[str, Any]) -> Iterator[None]:
     """Replace parts of the package by name."""
     with contextlib.ExitStack() as stack:
         for name, part in parts.items():

@@ -28,6 +28,7 @@ from rdpcodec.training.checkpoint import ExponentialAverage, load_start, start_h
 from rdpcodec.training.data import load_pictures, random_patches
 from rdpcodec.training.loop import Loop, process_count, process_rank
 from rdpcodec.training.schedule import Budget
+from rdpcodec.training.soap import Soap
 
 # A file at λ costs about λ^0.5 in the loss's own units; dividing by most of that keeps the low rates, where
 # BD-rates are measured in per cent of few bits, from being drowned by the high ones.
@@ -82,7 +83,7 @@ def rate_distortion_loss(output: TrainingOutput, x: Tensor, quality: Tensor) -> 
 
 
 def make_optimizers(model: RdpModel, run: FidelityRun) -> list[torch.optim.Optimizer]:
-    """AdamW for everything, or Muon for the matrices of the blocks and AdamW for the rest."""
+    """AdamW for everything, or SOAP for the matrices of the networks and AdamW for the rest."""
     fast: list[nn.Parameter] = []
     for module in model.modules():
         if isinstance(module, RateGain):
@@ -92,25 +93,15 @@ def make_optimizers(model: RdpModel, run: FidelityRun) -> list[torch.optim.Optim
     matrices: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
-        if id(parameter) in fast_ids:
-            continue
-        is_matrix = parameter.ndim == 2 and name.endswith("weight")
-        muon = run.optimizer == "muon" and is_matrix and "bypass" not in name and "scale_network" not in name
-        (matrices if muon else rest).append(parameter)
+        if id(parameter) not in fast_ids:
+            turned = run.optimizer == "soap" and parameter.ndim == 2 and name.endswith("weight")
+            (matrices if turned else rest).append(parameter)
     groups: list[dict[str, Any]] = [
         {"params": rest},
         {"params": fast, "lr": run.learning_rate * FAST_PARAMETERS},
     ]
-    optimizers: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(groups, lr=run.learning_rate, betas=(0.9, 0.98), weight_decay=0.0, foreach=True)
-    ]
-    if matrices:
-        optimizers.append(
-            torch.optim.Muon(
-                matrices, lr=run.learning_rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw", ns_steps=4
-            )
-        )
-    return optimizers
+    adamw = torch.optim.AdamW(groups, lr=run.learning_rate, betas=(0.9, 0.98), weight_decay=0.0, foreach=True)
+    return [adamw, Soap(matrices, run.learning_rate)] if matrices else [adamw]
 
 
 class Fidelity:
@@ -250,7 +241,7 @@ def main(arguments: list[str] | None = None, prog: str = "python -m rdpcodec.tra
     parser.add_argument("--batch", type=int, default=defaults.batch, help="crops a step and process")
     parser.add_argument("--crop", type=int, default=defaults.crop, help="side of the crops, multiple of 64")
     parser.add_argument("--learning-rate", type=float, default=defaults.learning_rate)
-    parser.add_argument("--optimizer", choices=("adamw", "muon"), default=defaults.optimizer)
+    parser.add_argument("--optimizer", choices=("adamw", "soap"), default=defaults.optimizer)
     parser.add_argument("--seed", type=int, default=defaults.seed)
     parser.add_argument(
         "--bfloat16", action="store_true", help="for processors and accelerators that have it"

@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from rich.console import Console
 from rich.table import Table
+from scipy.fft import dct
 from torch import Tensor, nn
 
 from bench.rd import bd_rate
@@ -59,16 +60,28 @@ class GatedBlock(nn.Module):
 
 
 def haar_basis(patches: np.ndarray, components: int) -> tuple[np.ndarray, np.ndarray]:
-    """In place of `klt_basis`: the two-dimensional Haar transform of luma and two colour differences, the
-    rows of largest variance.
-    """
+    """In place of `klt_basis`: the two-dimensional Haar transform."""
     haar = np.ones((1, 1))
     while len(haar) < PATCH:
         smooth = np.kron(haar, [1, 1])
         haar = np.concatenate([smooth, np.kron(np.eye(len(haar)), [1, -1])]) / np.sqrt(2)
+    return _separable_basis(haar, patches, components)
+
+
+def dct_basis(patches: np.ndarray, components: int) -> tuple[np.ndarray, np.ndarray]:
+    """In place of `klt_basis`: the two-dimensional cosine transform."""
+    return _separable_basis(dct(np.eye(PATCH), axis=0, norm="ortho"), patches, components)
+
+
+def _separable_basis(
+    transform: np.ndarray, patches: np.ndarray, components: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """A transform `[16, 16]` along rows and columns of luma and two colour differences: the `components` rows
+    of largest variance, and the patches' mean.
+    """
     colour = np.array([[1, 1, 1], [1, 0, -1], [-1, 2, -1]], float)
     colour /= np.linalg.norm(colour, axis=1, keepdims=True)
-    basis = np.kron(colour, np.kron(haar, haar))
+    basis = np.kron(colour, np.kron(transform, transform))
     mean = patches.mean(axis=0)
     variance = np.var((patches - mean) @ basis.T, axis=0)
     return mean, np.ascontiguousarray(basis[np.argsort(-variance)[:components]])
@@ -114,6 +127,14 @@ VARIANTS = {
     "reference": Variant("KLT bypass, AdamW 2e-3, C = 128, blocks 2+3, crops of 192², one schedule"),
     "bypass-haar": Variant(
         "the bypass starts as a Haar transform", replaced={f"{_FIDELITY}.klt_basis": haar_basis}
+    ),
+    "bypass-dct": Variant(
+        "the bypass starts as a cosine transform", replaced={f"{_FIDELITY}.klt_basis": dct_basis}
+    ),
+    "bypass-haar-soap": Variant(
+        "Haar and SOAP",
+        {"optimizer": "soap"},
+        replaced={f"{_FIDELITY}.klt_basis": haar_basis, f"{_SOAP}.LONGEST_SIDE": 400},
     ),
     "bypass-none": Variant("no bypass", replaced={f"{_FIDELITY}.start_from_klt": start_without_bypass}),
     "muon": Variant("Muon for the blocks' matrices", replaced={f"{_FIDELITY}.make_optimizers": muon}),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from bench.__main__ import bench
-from bench.ablation import haar_basis
+from bench.ablation import dct_basis, haar_basis
 from bench.codecs import Unavailable, bench_codec
 from bench.rd import bd_rate
 from rdpcodec.metrics.distortion import ms_ssim, mse, psnr
@@ -120,9 +121,12 @@ def test_published_figures_are_those_measured_and_only_with_the_same_weights(tmp
     assert "other weights" in result.output
 
 
-def test_haar_rows_are_orthonormal_and_in_the_order_of_the_latents_patches() -> None:
+@pytest.mark.parametrize("make", [haar_basis, dct_basis])
+def test_bases_are_orthonormal_and_in_the_order_of_the_patches(
+    make: Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]],
+) -> None:
     patches = np.random.default_rng(0).random((200, 768))
-    _, basis = haar_basis(patches, 768)
+    _, basis = make(patches, 768)
     assert np.allclose(basis @ basis.T, np.eye(768))
     flat = np.repeat([0.1, 0.5, 0.9], 256)  # one colour: only the three constant rows respond
     assert np.count_nonzero(np.abs(basis @ flat) > 1e-9) <= 3

@@ -118,7 +118,8 @@ class ResidualDensity(nn.Module):
         The gradient reaches the index through the nominal scale, as if it were continuous.
         """
         inverse = torch.exp(-math.log(SCALE_RATIO) * index) / SCALE_MIN
-        level = index.detach().long()
+        # Weights that are no longer finite must reach the loss, not fail here.
+        level = index.detach().nan_to_num().long()
         tail = torch.sigmoid(self.tail_logit)[level]
         core_inverse = inverse * torch.exp(-self.core_log_width)[level]
         tail_inverse = inverse * torch.exp(-self.tail_log_width)[level]

@@ -176,6 +176,8 @@ class Fidelity:
             self.average.update(self.model)
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
+        norms = torch._foreach_norm([p.detach() for p in self.model.parameters()])
+        figures["weight_norm"] = float(torch.stack(norms).norm())
         return figures
 
     @torch.no_grad()

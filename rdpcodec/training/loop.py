@@ -22,6 +22,8 @@ from rdpcodec.training.schedule import Budget, rate_factor
 
 CHECKPOINT = "checkpoint.pt"
 REPORT_SECONDS = 60.0
+# Figures of a step that must be finite: a checkpoint is only written after steps on which they were.
+CHECKED = ("loss", "gradient_norm", "weight_norm")
 # A run whose mean loss between two reports is this many times that of its best report has diverged: noise of
 # the crops moves the mean by a few per cent.
 DIVERGED = 3.0
@@ -43,8 +45,8 @@ class Objective(Protocol):
     def train_step(self, factor: float) -> dict[str, float]:
         """One step with the peak learning rates times `factor`.
 
-        Returns figures for the log, `loss` and `gradient_norm` among them; leaves the weights as they were if
-        one of these is not finite.
+        Returns figures for the log, those of `CHECKED` among them. Loss and gradient belong to the weights
+        before the step, which is not taken if one of the two is not finite; the norm to those after it.
         """
 
     def validate(self) -> dict[str, Any]:
@@ -129,7 +131,7 @@ class Loop:
 
     def _step(self, progress: float) -> dict[str, float]:
         figures = self.objective.train_step(rate_factor(self.step, progress))
-        for name in ("loss", "gradient_norm"):
+        for name in CHECKED:
             if not math.isfinite(figures[name]):
                 self._give_up(f"the {name.replace('_', ' ')} became {figures[name]}")
         self.step += 1

@@ -62,7 +62,7 @@ class Soap(torch.optim.Optimizer):
         state["mean"] = torch.zeros_like(gradient)
         state["square"] = torch.zeros_like(gradient)
         state["covariance"] = {side: _covariance(gradient, side) * (1 - BETAS[1]) for side in sides}
-        state["basis"] = {side: torch.linalg.eigh(state["covariance"][side])[1].flip(1) for side in sides}
+        state["basis"] = {side: _eigenvectors(state["covariance"][side]) for side in sides}
 
     @staticmethod
     def _update(parameter: nn.Parameter, state: dict[str, Any], rate: float) -> None:
@@ -78,6 +78,13 @@ class Soap(torch.optim.Optimizer):
 
 def _covariance(gradient: Tensor, side: int) -> Tensor:
     return gradient @ gradient.T if side == 0 else gradient.T @ gradient
+
+
+def _eigenvectors(covariance: Tensor) -> Tensor:
+    """Eigenvectors as columns, by falling eigenvalue."""
+    # LAPACK's float32 solver returns NaN for covariances of very small gradients, around 1e-11.
+    scaled = covariance.double() / covariance.abs().max().clamp_min(torch.finfo(covariance.dtype).tiny)
+    return torch.linalg.eigh(scaled)[1].flip(1).to(covariance.dtype)
 
 
 def _into(basis: dict[int, Tensor], x: Tensor) -> Tensor:

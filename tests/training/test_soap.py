@@ -81,3 +81,16 @@ def test_bases_stay_orthogonal_and_states_survive_a_copy() -> None:
     steps(weight, optimizer, gradients[20:])
     steps(other, resumed, gradients[20:])
     assert torch.equal(weight, other)
+
+
+@pytest.mark.parametrize("size", [1e-6, 1e-15, 0.0])
+def test_tiny_gradients_make_no_nan(size: float) -> None:
+    weight = nn.Parameter(torch.zeros(96, 96))
+    gradients = [size * g for g in random_gradients((96, 96), 12)]
+    for gradient in gradients:
+        gradient[10:, :] *= 1e-10
+        gradient[:, 20:] = 0
+    optimizer = Soap([weight], lr=0.1, frequency=3)
+    steps(weight, optimizer, gradients)
+    assert torch.isfinite(weight).all()
+    assert all(torch.isfinite(basis).all() for basis in optimizer.state[weight]["basis"].values())

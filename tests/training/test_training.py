@@ -173,6 +173,23 @@ def test_a_loss_that_is_not_finite_stops_the_run(picture_folder: Path, tmp_path:
     assert not (tmp_path / "checkpoint.pt").exists()
 
 
+def test_weights_that_are_not_finite_stop_the_run_before_a_checkpoint(
+    picture_folder: Path, tmp_path: Path
+) -> None:
+    loop = loop_of(run_of(6), picture_folder, tmp_path)
+    optimizer = fidelity_of(loop).optimizers[0]
+    weight = fidelity_of(loop).model.scale_network.enter.weight
+
+    def spoil(*_: object) -> None:
+        weight.data.fill_(float("nan"))
+
+    optimizer.register_step_post_hook(spoil)
+    with pytest.raises(RdpError, match="the weight norm became nan at step 1"):
+        loop.train(checkpoint_minutes=0)
+    assert not (tmp_path / "checkpoint.pt").exists()
+    assert not np.isfinite(fidelity_of(loop).train_step(1.0)["loss"])
+
+
 def test_a_run_that_diverges_keeps_its_last_good_checkpoint(
     picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,9 +231,8 @@ def test_training_the_synthesis_alone_changes_nothing_else(picture_folder: Path,
 
 def test_two_processes_are_one_with_twice_the_batch(picture_folder: Path, tmp_path: Path) -> None:
     """Two gloo processes and one process that is given both their crops and noise reach the same loss."""
-    port = 29500 + os.getpid() % 500
     script = Path(__file__).with_name("distributed_probe.py")
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", f"--master_port={port}"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     words = [str(script), str(picture_folder), str(tmp_path)]
     subprocess.run(launcher + words, check=True, timeout=240, env=environment, capture_output=True)

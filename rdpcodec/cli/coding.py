@@ -6,24 +6,14 @@ import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from rdpcodec.cli.options import compression_options, device_option, force_option, format_option
 from rdpcodec.cli.output import STANDARD, check_output, named_warnings, progress, read_input, write_output
 from rdpcodec.container import EXTENSION
 from rdpcodec.errors import RdpError, UsageError
-from rdpcodec.weights import DEFAULT_MODEL
-
-if TYPE_CHECKING:
-    from PIL import Image
-
-# A decoded picture should lose nothing more where the format allows, and next to nothing where it does not.
-_SAVE_OPTIONS: dict[str, dict[str, Any]] = {
-    "JPEG": {"quality": 95, "subsampling": 0},
-    "WEBP": {"lossless": True},
-    "AVIF": {"quality": 95, "subsampling": "4:4:4"},
-}
 
 _PATHS = click.argument(
     "paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IN... [OUT]"
@@ -34,28 +24,14 @@ _FOLDER = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder for the outputs of several inputs.",
 )
-_FORCE = click.option("-f", "--force", is_flag=True, help="Overwrite outputs that exist.")
-_DEVICE = click.option(
-    "--device", default="cpu", show_default=True, help="Where the networks run: cpu, cuda, …"
-)
 
 
 @click.command()
 @_PATHS
-@click.option(
-    "-q", "--quality", type=float, default=50, show_default=True, help="Rate: 0 (smallest) to 100 (best)."
-)
-@click.option(
-    "--realism", type=float, default=0, show_default=True, help="Default realism of decoding, 0 to 1."
-)
-@click.option(
-    "--effort", type=int, default=0, show_default=True, help="How long to search for a better file, 0 to 9."
-)
-@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="See `rdpcodec models`.")
-@click.option("--keep-metadata", is_flag=True, help="Keep EXIF, and the ICC profile unapplied.")
+@compression_options
 @_FOLDER
-@_FORCE
-@_DEVICE
+@force_option
+@device_option
 def compress(
     paths: tuple[Path, ...],
     quality: float,
@@ -104,16 +80,10 @@ def compress(
 @click.command()
 @_PATHS
 @click.option("--realism", type=float, help="Realism of decoding, 0 to 1, instead of the file's own.")
-@click.option(
-    "--format",
-    "extension",
-    default="png",
-    show_default=True,
-    help="Format where the output's name gives none.",
-)
+@format_option
 @_FOLDER
-@_FORCE
-@_DEVICE
+@force_option
+@device_option
 def decompress(
     paths: tuple[Path, ...],
     realism: float | None,
@@ -132,11 +102,13 @@ def decompress(
 
     The output's extension sets its format: PNG and WebP are written lossless, JPEG and AVIF at quality 95.
     """
+    from rdpcodec.picture import encode_picture, writable_format
+
     suffix = "." + extension.lstrip(".").lower()
-    _pillow_format(suffix)
+    writable_format(suffix)
     jobs = _jobs(paths, output_dir, suffix, lambda path: path.suffix.lower() != EXTENSION)
     formats = {
-        target: _pillow_format(target.suffix.lower() if target != STANDARD else suffix) for _, target in jobs
+        target: writable_format(target.suffix.lower() if target != STANDARD else suffix) for _, target in jobs
     }
 
     def run(source: Path, target: Path) -> str:
@@ -151,7 +123,7 @@ def decompress(
             image = codec.decompress(data, realism=realism)
         except RdpError as error:
             raise type(error)(f"{source}: {error}") from error
-        write_output(target, _encoded(image, formats[target], target), force)
+        write_output(target, encode_picture(image, formats[target], target), force)
         return f"{target}: {image.width}×{image.height} {image.mode}"
 
     _run_all(jobs, run, "decompressing", force)
@@ -202,27 +174,3 @@ def _run_all(
         if len(jobs) > 1:
             click.echo(f"error: {failed} of {len(jobs)} failed", err=True)
         sys.exit(1)
-
-
-def _pillow_format(suffix: str) -> str:
-    """Pillow's format for an extension. Raises `UsageError` if Pillow cannot write it."""
-    from PIL import Image
-
-    name = Image.registered_extensions().get(suffix)
-    if name is None or name not in Image.SAVE:
-        raise UsageError(
-            f"{suffix or 'no extension'}: not a picture format that can be written; try .png, .webp or .jpg"
-        )
-    return name
-
-
-def _encoded(image: Image.Image, name: str, target: Path) -> bytes:
-    """An image as the bytes of a file of a Pillow format."""
-    options = dict(_SAVE_OPTIONS.get(name, {}))
-    options |= {key: image.info[key] for key in ("exif", "icc_profile") if key in image.info}
-    buffer = io.BytesIO()
-    try:
-        image.save(buffer, name, **options)
-    except (OSError, ValueError, KeyError) as error:
-        raise UsageError(f"{target}: {name} cannot hold this picture ({error}); try .png or .webp") from error
-    return buffer.getvalue()

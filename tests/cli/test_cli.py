@@ -188,7 +188,10 @@ def test_models_lists_what_is_installed() -> None:
     assert "(default)" in run("models").stdout
 
 
-@pytest.mark.parametrize("words", [("--help",), ("info", "{file}"), ("models",), ("compress", "--help")])
+@pytest.mark.parametrize(
+    "words",
+    [("--help",), ("info", "{file}"), ("models",), ("compress", "--help"), ("batch", "--help")],
+)
 def test_help_info_and_models_answer_at_once_and_without_torch(picture: Path, words: tuple[str, ...]) -> None:
     file = picture.with_suffix(".rdpc")
     file.write_bytes(rdpcodec.compress(picture))

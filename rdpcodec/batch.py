@@ -312,6 +312,7 @@ def run_local(tasks: Sequence[Task], work: Work, *, workers: int, force: bool) -
                 else:
                     del crew[connection]
                     connection.close()  # ends the process
+                    worker.process.join()
                 if message is not None:
                     yield message
     finally:

@@ -140,9 +140,11 @@ def batch(
                         record(done_before(task, work))
                     except RdpError as error:
                         tally.errors.append(str(error))
+        # A worker that outlived a killed run may still finish its picture: not a conflict, but the same file.
+        overwrite = force or resume
         refused = [] if resume else [exists_already(task) for task in present]
         try:
-            with closing(run(missing, work, workers=workers or cores(), force=force)) as finished:
+            with closing(run(missing, work, workers=workers or cores(), force=overwrite)) as finished:
                 for outcome in chain(refused, finished):
                     record(outcome)
                     tally.add(outcome)

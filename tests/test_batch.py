@@ -424,13 +424,16 @@ def test_a_folder_is_decompressed_in_the_format_asked_for(folder: Path, tmp_path
         (("--realism", "0.5"), "no realism dial"),
         (("--model", "slow"), "there is no model 'slow'"),
         (("--manifest", "/nowhere/out.jsonl"), "/nowhere/out.jsonl: cannot be written: No such file"),
+        (("--manifest", "{folder}/sub/c.webp"), "c.webp: is no manifest"),
     ],
 )
 def test_a_mistake_is_one_line_and_starts_nothing(
     folder: Path, tmp_path: Path, words: tuple[str, ...], message: str
 ) -> None:
-    result = run("batch", folder, tmp_path / "out", *words)
+    before = (folder / "sub" / "c.webp").read_bytes()
+    result = run("batch", folder, tmp_path / "out", *(word.format(folder=folder) for word in words))
     assert result.exit_code == 1
+    assert (folder / "sub" / "c.webp").read_bytes() == before
     assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert not (tmp_path / "out").exists()

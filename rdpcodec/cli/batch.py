@@ -237,27 +237,33 @@ def _manifest(path: Path | None) -> Iterator[tuple[set[str], Callable[[Outcome],
         yield set(), lambda outcome: None
         return
     try:
-        with path.open("a+", encoding="utf-8") as file:
-            file.seek(0)
-            lines = file.read().split("\n")
-            if lines[-1]:  # a run was killed while it wrote
-                file.write("\n")
-
-            def record(outcome: Outcome) -> None:
-                file.write(outcome.to_json() + "\n")
-                file.flush()
-
-            yield _outputs(lines), record
+        file = path.open("a+", encoding="utf-8")
+        file.seek(0)
+        lines = file.read().split("\n")
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise OutputError(f"{path}: is no manifest; name another file") from error
+
+    def append(text: str) -> None:
+        try:
+            file.write(text + "\n")
+            file.flush()
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+
+    with file:
+        if lines[-1]:  # a run was killed while it wrote
+            append("")
+        yield _outputs(lines), lambda outcome: append(outcome.to_json())
 
 
 def _outputs(lines: list[str]) -> set[str]:
     """The outputs of a manifest's lines that tell of success."""
-    outputs = set()
+    outputs: set[str] = set()
     for line in lines:
         with suppress(ValueError):  # half a line
             record = json.loads(line)
-            if "error" not in record:
-                outputs.add(record["output"])
+            if isinstance(record, dict) and "error" not in record:
+                outputs.add(str(record.get("output")))
     return outputs

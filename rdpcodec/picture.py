@@ -17,13 +17,19 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from rdpcodec.container import check_size
-from rdpcodec.errors import FormatError, PictureError
+from rdpcodec.errors import FormatError, PictureError, UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     Source = Image.Image | str | Path | BinaryIO | np.ndarray | Tensor
 
+# A decoded picture should lose nothing more where the format allows, and next to nothing where it does not.
+_SAVE_OPTIONS: dict[str, dict[str, Any]] = {
+    "JPEG": {"quality": 95, "subsampling": 0},
+    "WEBP": {"lossless": True},
+    "AVIF": {"quality": 95, "subsampling": "4:4:4"},
+}
 _SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 
 
@@ -86,7 +92,7 @@ def load_picture(source: Source, *, keep_metadata: bool = False) -> Picture:
 
 
 def _from_file(source: Any, keep_metadata: bool) -> Picture:
-    name = source if isinstance(source, (str, Path)) else "the given data"
+    name = source if isinstance(source, (str, Path)) else getattr(source, "name", "the given data")
     try:
         with warnings.catch_warnings():
             # Our own size limit applies, with our own error.
@@ -218,6 +224,31 @@ def _from_tensor(tensor: Any) -> Picture:
             f"a tensor of {tensor.dtype} has no defined range: give uint8 or floating point in [0, 1]"
         )
     return _from_array(tensor.detach().cpu().permute(1, 2, 0).numpy().astype(np.uint8))
+
+
+def writable_format(suffix: str) -> str:
+    """Pillow's name of the format of a file extension. Raises `UsageError` if Pillow cannot write it."""
+    name = Image.registered_extensions().get(suffix)
+    if name is None or name not in Image.SAVE:
+        raise UsageError(
+            f"{suffix or 'no extension'}: not a picture format that can be written; try .png, .webp or .jpg"
+        )
+    return name
+
+
+def encode_picture(image: Image.Image, name: str, target: object) -> bytes:
+    """A decoded picture as the bytes of a file of a Pillow format, with the metadata of its `info`.
+
+    target: what an error names. Raises `UsageError` when the format cannot hold the picture.
+    """
+    options = dict(_SAVE_OPTIONS.get(name, {}))
+    options |= {key: image.info[key] for key in ("exif", "icc_profile") if key in image.info}
+    buffer = io.BytesIO()
+    try:
+        image.save(buffer, name, **options)
+    except (OSError, ValueError, KeyError) as error:
+        raise UsageError(f"{target}: {name} cannot hold this picture ({error}); try .png or .webp") from error
+    return buffer.getvalue()
 
 
 def alpha_to_bytes(alpha: np.ndarray) -> bytes:

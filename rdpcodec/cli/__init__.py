@@ -10,6 +10,7 @@ import sys
 import click
 
 from rdpcodec import __version__
+from rdpcodec.cli.batch import batch
 from rdpcodec.cli.coding import compress, decompress
 from rdpcodec.cli.describing import info, models
 from rdpcodec.cli.suggesting import suggest
@@ -29,7 +30,7 @@ def rdpcodec() -> None:
     """
 
 
-for _command in (compress, decompress, suggest, info, models, train, export):
+for _command in (compress, decompress, batch, suggest, info, models, train, export):
     rdpcodec.add_command(_command)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import sys
 import threading
 import warnings
@@ -14,6 +12,7 @@ from pathlib import Path
 import click
 
 from rdpcodec.errors import OutputError
+from rdpcodec.storage import replace_file
 
 STANDARD = Path("-")
 # A bar that flashes up for a moment only disturbs.
@@ -51,16 +50,8 @@ def write_output(path: Path, data: bytes, force: bool) -> None:
         sys.stdout.buffer.flush()
         return
     check_output(path, force)
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
-        try:
-            with partial.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        replace_file(path, data)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from rdpcodec.cli.coding import DEVICE, MODEL
+from rdpcodec.cli.options import device_option, model_option
 from rdpcodec.cli.output import STANDARD, named_warnings, progress, read_input
 from rdpcodec.container import bits_per_pixel
 from rdpcodec.errors import UsageError
@@ -23,8 +23,8 @@ _METRICS = {"psnr": ("PSNR dB", ".2f"), "ms_ssim": ("MS-SSIM", ".4f"), "lpips": 
 @click.command()
 @click.argument("source", type=click.Path(path_type=Path), metavar="IN")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable; null where a metric is missing.")
-@MODEL
-@DEVICE
+@model_option
+@device_option
 def suggest(source: Path, as_json: bool, model: str, device: str) -> None:
     """Show the size and the errors of a picture at five qualities.
 

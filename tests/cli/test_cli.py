@@ -308,7 +308,15 @@ def test_models_lists_what_is_installed() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("--help",), ("info", "{file}"), ("models",), ("compress", "--help"), ("suggest", "--help")]
+    "words",
+    [
+        ("--help",),
+        ("info", "{file}"),
+        ("models",),
+        ("compress", "--help"),
+        ("suggest", "--help"),
+        ("batch", "--help"),
+    ],
 )
 def test_help_info_and_models_answer_at_once_and_without_torch(picture: Path, words: tuple[str, ...]) -> None:
     file = picture.with_suffix(".rdpc")

@@ -1,0 +1,106 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import click
+
+from rdpcodec.errors import UsageError
+from rdpcodec.operating_point import PRESETS, OperatingPoint
+from rdpcodec.search import Target
+from rdpcodec.weights import DEFAULT_MODEL, find_model
+
+Command = Callable[..., Any]
+
+force_option = click.option("-f", "--force", is_flag=True, help="Overwrite outputs that exist.")
+device_option = click.option(
+    "--device", default="cpu", show_default=True, help="Where the networks run: cpu, cuda, …"
+)
+model_option = click.option(
+    "--model", default=DEFAULT_MODEL, show_default=True, help="See `rdpcodec models`."
+)
+format_option = click.option(
+    "--format",
+    "extension",
+    default="png",
+    show_default=True,
+    help="Format where the output's name gives none.",
+)
+
+
+def flag(name: str) -> str:
+    """An option as it is written on the command line."""
+    return "--" + name.replace("_", "-")
+
+
+_TARGETS: dict[str, tuple[Callable[[Any], Target], Any, str]] = {
+    "target_bpp": (Target.bpp, float, "At most so many bits per pixel."),
+    "target_size": (Target.size, str, "At most so many bytes: 800, 50kB, 1.5MB, 64KiB."),
+    "target_psnr": (Target.psnr, float, "At least so many dB."),
+    "target_msssim": (Target.ms_ssim, float, "At least this MS-SSIM, 0 to 1."),
+    "target_lpips": (Target.lpips, float, "At most this LPIPS."),
+}
+
+_COMPRESSION = (
+    click.option(
+        "-q", "--quality", type=float, help="Rate: 0 (smallest) to 100 (best); 50 where nothing sets it."
+    ),
+    click.option("--preset", type=click.Choice(list(PRESETS)), help="An operating point by name."),
+    *(
+        click.option(flag(name), type=kind, metavar="X", help=text)
+        for name, (_, kind, text) in _TARGETS.items()
+    ),
+    click.option("--realism", type=float, help="Default realism of decoding, 0 to 1; 0, or the preset's."),
+    click.option(
+        "--effort", type=int, help="How long to search for a better file, 0 to 9; 0, or the preset's."
+    ),
+    model_option,
+    click.option("--keep-metadata", is_flag=True, help="Keep EXIF, and the ICC profile unapplied."),
+)
+# What says how pictures are compressed, and means nothing to decompression.
+COMPRESSION_ONLY = ("quality", "preset", *_TARGETS, "effort", "model", "keep_metadata")
+
+
+def compression_options(command: Command) -> Command:
+    """Give a command the options model and keep_metadata, and those that `wish` takes as keywords."""
+    for option in reversed(_COMPRESSION):
+        command = option(command)
+    return command
+
+
+class Wish(NamedTuple):
+    """What was asked for. A target takes the place of the point's quality."""
+
+    point: OperatingPoint
+    target: Target | None
+
+
+def wish(
+    model: str,
+    *,
+    quality: float | None,
+    preset: str | None,
+    realism: float | None,
+    effort: int | None,
+    **targets: Any,
+) -> Wish:
+    """What the options ask of the weights of `model`.
+
+    Raises `UsageError` when more than one of them sets the quality, or the weights lack a dial.
+    """
+    options = {"quality": quality, "preset": preset, **targets}
+    given = [name for name, value in options.items() if value is not None]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(map(flag, given))} each set the quality: give one of them")
+    point = PRESETS[preset] if preset else OperatingPoint(50 if quality is None else quality)
+    point = replace(
+        point,
+        realism=point.realism if realism is None else realism,
+        effort=point.effort if effort is None else effort,
+    )
+    point.check_dials(model, tuple(find_model(model).record["dials"]))
+    target = next((_TARGETS[name][0](targets[name]) for name in given if name in _TARGETS), None)
+    return Wish(point, target)

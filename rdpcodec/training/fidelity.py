@@ -17,23 +17,20 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from rdpcodec.model.rate import LAMBDA_MIDDLE, RateGain, lambda_of
+from rdpcodec.model.rate import LAMBDA_MIDDLE, lambda_of
 from rdpcodec.model.rdp_model import RdpModel, TrainingOutput
 from rdpcodec.model.transforms import PATCH, Architecture, haar_basis, start_from_basis
 from rdpcodec.training.checkpoint import ExponentialAverage, load_start, start_history
 from rdpcodec.training.command import parse_run, train, training_parser
 from rdpcodec.training.data import load_pictures, random_patches
 from rdpcodec.training.loop import process_count
+from rdpcodec.training.optimizers import OPTIMIZERS, build_optimizers
 from rdpcodec.training.randomness import Randomness
 from rdpcodec.training.schedule import remember_peaks, set_rates
-from rdpcodec.training.soap import Soap
 
 # A file at λ costs about λ^0.5 in the loss's own units; dividing by most of that keeps the low rates, where
 # BD-rates are measured in per cent of few bits, from being drowned by the high ones.
 LOSS_EXPONENT = -0.4
-# Gains and densities are few, see every pixel and live in the log domain: they can and should move faster
-# (measured in the design).
-FAST_PARAMETERS = 5.0
 VALIDATION_QUALITIES = (5.0, 25.0, 45.0, 65.0, 85.0)
 # One size for all runs, so that their validation losses can be compared.
 VALIDATION_SIDE = 256
@@ -81,25 +78,9 @@ def rate_distortion_loss(output: TrainingOutput, x: Tensor, quality: Tensor) -> 
 
 
 def make_optimizers(model: RdpModel, run: FidelityRun) -> list[torch.optim.Optimizer]:
-    """AdamW for everything, or SOAP for the matrices of the networks and AdamW for the rest."""
-    fast: list[nn.Parameter] = []
-    for module in model.modules():
-        if isinstance(module, RateGain):
-            fast += module.parameters()
-    fast += [*model.hyper_prior.parameters(), *model.residual_density.parameters()]
-    fast_ids = {id(p) for p in fast}
-    matrices: list[nn.Parameter] = []
-    rest: list[nn.Parameter] = []
-    for name, parameter in model.named_parameters():
-        if id(parameter) not in fast_ids:
-            turned = run.optimizer == "soap" and parameter.ndim == 2 and name.endswith("weight")
-            (matrices if turned else rest).append(parameter)
-    groups: list[dict[str, Any]] = [
-        {"params": rest},
-        {"params": fast, "lr": run.learning_rate * FAST_PARAMETERS},
-    ]
-    adamw = torch.optim.AdamW(groups, lr=run.learning_rate, betas=(0.9, 0.98), weight_decay=0.0, foreach=True)
-    return [adamw, Soap(matrices, run.learning_rate)] if matrices else [adamw]
+    """The run's optimisers."""
+    densities = [*model.hyper_prior.parameters(), *model.residual_density.parameters()]
+    return build_optimizers(run.optimizer, model, run.learning_rate, densities)
 
 
 class Fidelity:
@@ -221,7 +202,7 @@ def main(arguments: list[str] | None = None, prog: str = "python -m rdpcodec.tra
         "--init", type=Path, help="start from weights (.safetensors) or a run's checkpoint.pt"
     )
     parser.add_argument("--synthesis-only", action="store_true", help="freeze all but the synthesis")
-    parser.add_argument("--optimizer", choices=("adamw", "soap"), default=defaults.optimizer)
+    parser.add_argument("--optimizer", choices=OPTIMIZERS, default=defaults.optimizer)
     parser.add_argument("--compile", action="store_true", help="torch.compile, for long runs on a GPU")
     run, options = parse_run(parser, arguments, FidelityRun)
     train(

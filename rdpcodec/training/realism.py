@@ -30,6 +30,7 @@ from rdpcodec.training.data import load_pictures
 from rdpcodec.training.discriminator import PatchDiscriminator, ProjectedDiscriminator
 from rdpcodec.training.fidelity import VALIDATION_CROPS, VALIDATION_QUALITIES, VALIDATION_SIDE
 from rdpcodec.training.loop import process_count
+from rdpcodec.training.optimizers import OPTIMIZERS, build_optimizers
 from rdpcodec.training.randomness import Randomness
 from rdpcodec.training.schedule import remember_peaks, set_rates
 from rdpcodec.weights import BITSTREAM_PREFIXES, fingerprint
@@ -40,9 +41,8 @@ MSE_WEIGHT = 150.0
 RATE_EXPONENT = 0.4
 # The share of the budget before the adversary joins.
 WARMUP_SHARE = 0.25
-# A discriminator must learn faster than what it judges (Heusel et al. 2017).
-DISCRIMINATOR_RATE = 4.0
-BETAS = (0.5, 0.9)
+DISCRIMINATOR_RATE = 8e-4
+DISCRIMINATOR_BETAS = (0.5, 0.9)
 GRADIENT_CLIP = 1.0
 # HiFiC's weight of the adversary and a twentieth of it, near MS-ILLM's; at the start, when a discriminator's
 # gradient is small because it knows nothing, the upper bound holds.
@@ -60,7 +60,8 @@ class RealismRun:
     gigapixels: float | None = None
     batch: int = 8
     crop: int = 192
-    learning_rate: float = 2e-4
+    learning_rate: float = 1e-3
+    optimizer: str = "soap"
     discriminator: str = "patch"
     adversary: float = 0.3
     seed: int = 0
@@ -106,11 +107,11 @@ class Realism:
         self.training, self.validation = load_pictures(data, max(run.crop, VALIDATION_SIDE), device)
 
         trained = [p for p in self.discriminator.parameters() if p.requires_grad]
-        rate = run.learning_rate
-        self.optimizers = [
-            torch.optim.AdamW(self.synthesis.parameters(), rate, BETAS, weight_decay=0.0, foreach=True),
-            torch.optim.AdamW(trained, DISCRIMINATOR_RATE * rate, BETAS, weight_decay=0.0, foreach=True),
-        ]
+        self.discriminator_optimizer = torch.optim.AdamW(
+            trained, DISCRIMINATOR_RATE, DISCRIMINATOR_BETAS, weight_decay=0.0, foreach=True
+        )
+        self.synthesis_optimizers = build_optimizers(run.optimizer, self.synthesis, run.learning_rate)
+        self.optimizers = [*self.synthesis_optimizers, self.discriminator_optimizer]
         remember_peaks(self.optimizers)
         self.average = ExponentialAverage(self.synthesis, decay=0.999)
         self.adversary_norm = 0.0
@@ -139,7 +140,9 @@ class Realism:
         wanted = self._picture_gradient(decoded.detach(), x, told, quality, adversarial)
         decoded.backward(wanted.gradient)
         figures = wanted.figures
-        figures["gradient_norm"] = self._update(self.optimizers[0], self.synthesis, factor, figures["loss"])
+        figures["gradient_norm"] = self._update(
+            self.synthesis_optimizers, self.synthesis, factor, figures["loss"]
+        )
         if adversarial:
             figures |= self._discriminate(decoded.detach(), x, told, quality, factor)
         self.average.update(self.synthesis)
@@ -197,18 +200,21 @@ class Realism:
         real, false = logits.chunk(2)
         loss = F.softplus(-real).mean() + F.softplus(false).mean()
         loss.backward()
-        self._update(self.optimizers[1], self.discriminator, factor, float(loss.detach()))
+        self._update([self.discriminator_optimizer], self.discriminator, factor, float(loss.detach()))
         right = ((real > 0).float().mean() + (false < 0).float().mean()) / 2
         return {"discriminator_loss": float(loss.detach()), "discriminator_right": float(right)}
 
     @staticmethod
-    def _update(optimizer: torch.optim.Optimizer, module: nn.Module, factor: float, loss: float) -> float:
+    def _update(
+        optimizers: list[torch.optim.Optimizer], module: nn.Module, factor: float, loss: float
+    ) -> float:
         """Take a step unless loss or gradient is not finite; returns the gradient's norm."""
         norm = nn.utils.clip_grad_norm_(module.parameters(), GRADIENT_CLIP, foreach=True)
         if torch.isfinite(norm) and math.isfinite(loss):
-            set_rates(optimizer, factor)
-            optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+            for optimizer in optimizers:
+                set_rates(optimizer, factor)
+                optimizer.step()
+        module.zero_grad(set_to_none=True)
         return float(norm)
 
     @torch.no_grad()
@@ -259,6 +265,7 @@ def main(arguments: list[str] | None = None, prog: str = "python -m rdpcodec.tra
     parser = training_parser(prog, description, defaults)
     parser.add_argument("--init", type=Path, required=True, help="released weights (.safetensors)")
     parser.add_argument("--discriminator", choices=list(DISCRIMINATORS), default=defaults.discriminator)
+    parser.add_argument("--optimizer", choices=OPTIMIZERS, default=defaults.optimizer, help="the synthesis's")
     parser.add_argument(
         "--adversary", type=float, default=defaults.adversary, help="its gradient, against the distortion's"
     )

@@ -1,0 +1,39 @@
+"""The optimisers that all trainings share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from torch import nn
+from torch.optim import AdamW, Optimizer
+
+from rdpcodec.model.rate import RateGain
+from rdpcodec.training.soap import Soap
+
+OPTIMIZERS = ("adamw", "soap")
+BETAS = (0.9, 0.98)
+# Gains and densities are few, see every pixel and live in the log domain: they can and should move faster
+# (measured in the design).
+FAST_PARAMETERS = 5.0
+
+
+def build_optimizers(
+    kind: str, module: nn.Module, rate: float, fast: Iterable[nn.Parameter] = ()
+) -> list[Optimizer]:
+    """AdamW for everything in `module`, or SOAP for the matrices of its networks and AdamW for the rest.
+
+    rate: the peak learning rate; gains and the parameters in `fast` learn at `FAST_PARAMETERS` times it.
+    """
+    hasty = [p for part in module.modules() if isinstance(part, RateGain) for p in part.parameters()]
+    hasty += fast
+    seen = {id(p) for p in hasty}
+    matrices: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
+    for name, parameter in module.named_parameters():
+        if id(parameter) not in seen:
+            turned = kind == "soap" and parameter.ndim == 2 and name.endswith("weight")
+            (matrices if turned else rest).append(parameter)
+    groups: list[dict[str, Any]] = [{"params": rest}, {"params": hasty, "lr": rate * FAST_PARAMETERS}]
+    adamw = AdamW(groups, lr=rate, betas=BETAS, weight_decay=0.0, foreach=True)
+    return [adamw, Soap(matrices, rate)] if matrices else [adamw]

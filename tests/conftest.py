@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from rdpcodec import Codec
+from rdpcodec.release import ReleasedModel
+from rdpcodec.weights import find_model
 
 PHOTOGRAPH = Path(__file__).parent.parent / "docs" / "demo" / "coffee.png"
 
@@ -16,6 +20,18 @@ PHOTOGRAPH = Path(__file__).parent.parent / "docs" / "demo" / "coffee.png"
 @pytest.fixture(scope="session")
 def codec() -> Codec:
     return Codec()
+
+
+@pytest.fixture(scope="session")
+def plain_codec() -> Codec:
+    """With weights that have no realism dial."""
+    return Codec(replace(ReleasedModel.load(find_model("fast"), torch.device("cpu")), realism=None))
+
+
+@pytest.fixture
+def no_realism(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the manifest say that the weights have no realism dial."""
+    monkeypatch.setitem(find_model("fast").record, "dials", ["quality"])
 
 
 @pytest.fixture(scope="session")

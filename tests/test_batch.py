@@ -427,6 +427,7 @@ def test_a_folder_is_decompressed_in_the_format_asked_for(folder: Path, tmp_path
         (("--manifest", "{folder}/sub/c.webp"), "c.webp: is no manifest"),
     ],
 )
+@pytest.mark.usefixtures("no_realism")
 def test_a_mistake_is_one_line_and_starts_nothing(
     folder: Path, tmp_path: Path, words: tuple[str, ...], message: str
 ) -> None:

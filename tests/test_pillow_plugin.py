@@ -155,6 +155,7 @@ def test_the_current_frame_of_an_animation_is_saved(small: Image.Image, tmp_path
         ({"effort": 10}, "effort 10 is outside"),
     ],
 )
+@pytest.mark.usefixtures("no_realism")
 def test_a_setting_that_cannot_be_had_leaves_no_file(
     small: Image.Image, tmp_path: Path, options: dict[str, float], message: str
 ) -> None:
@@ -163,6 +164,7 @@ def test_a_setting_that_cannot_be_had_leaves_no_file(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.usefixtures("no_realism")
 def test_realism_is_refused_where_the_weights_lack_the_dial(small: Image.Image) -> None:
     image = opened(saved(small))
     assert image.realism == 0

@@ -292,10 +292,10 @@ def test_a_picture_too_small_for_the_metric_is_refused(codec: Codec, small: Imag
     ],
 )
 def test_targets_that_cannot_be_had_are_refused(
-    codec: Codec, small: Image.Image, arguments: dict[str, object], message: str
+    plain_codec: Codec, small: Image.Image, arguments: dict[str, object], message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        codec.compress(small, **arguments)  # type: ignore[arg-type]
+        plain_codec.compress(small, **arguments)  # type: ignore[arg-type]
 
 
 def test_a_target_is_met_by_a_picture_of_several_tiles(

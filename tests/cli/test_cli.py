@@ -259,6 +259,7 @@ def test_a_failed_run_leaves_nothing_behind(picture: Path) -> None:
         (("info", "missing.rdpc"), "cannot be read"),
     ],
 )
+@pytest.mark.usefixtures("no_realism")
 def test_a_users_mistake_is_one_line(picture: Path, arguments: tuple[str, ...], message: str) -> None:
     result = run(*(argument.format(picture=picture) for argument in arguments))
     assert result.exit_code == 1

@@ -1,6 +1,8 @@
 """The .rdpc file: header, segments, checksum.
 
-    "RDP" version │ model │ fingerprint │ quality │ realism │ width height │ segments … │ CRC-32
+```text
+"RDP" version │ model │ fingerprint │ quality │ realism │ width height │ segments … │ CRC-32
+```
 
 A plain picture has 19 bytes of this around its coded data and the segment's length: 23 or 24 in all.
 docs/format.md is the specification. This module knows bytes only; it imports neither torch nor NumPy, so that

@@ -1,7 +1,10 @@
 """Pillow opens and saves .rdpc once this module is imported.
 
 import rdpcodec.pillow_plugin
-image = Image.open("photo.rdpc")  # size, mode, info; torch is imported and pixels are decoded at load()
+from PIL import Image
+
+Image.open("photo.png").save("photo.rdpc", quality=40)
+image = Image.open("photo.rdpc")  # size, mode, info; torch is imported, pixels are decoded at load()
 image.save("smaller.rdpc", quality=20)
 """
 

@@ -33,8 +33,9 @@ lint: $(VENV)/tested
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Two processes, a file of tests to each at a time: fixtures of a module are made once.
 test: lint $(COMPRESSAI_VENV)/tested
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 	$(COMPRESSAI_VENV)/bin/python -m pytest tests/test_compressai_model.py
 
 # The variable silences what Material for MkDocs has to say of its successor.

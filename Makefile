@@ -5,7 +5,7 @@ VENV := .venv
 COMPRESSAI_VENV := .venv-compressai
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint docs bench clean
 
 # Installs what a user installs.
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -33,13 +33,18 @@ lint: $(VENV)/tested
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Two processes, a file of tests to each at a time: fixtures of a module are made once.
 test: lint $(COMPRESSAI_VENV)/tested
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 	$(COMPRESSAI_VENV)/bin/python -m pytest tests/test_compressai_model.py
+
+# The variable silences what Material for MkDocs has to say of its successor.
+docs: $(VENV)/tested
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 # make bench DATA=folder-of-pictures
 bench: $(VENV)/tested
 	$(BIN)/python -m bench rd --data $(DATA)
 
 clean:
-	rm -rf $(VENV) $(COMPRESSAI_VENV) demo
+	rm -rf $(VENV) $(COMPRESSAI_VENV) demo site

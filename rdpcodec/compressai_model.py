@@ -1,8 +1,10 @@
 """Our model with CompressAI's interface, so that its evaluation and training tools run on it.
 
-    import rdpcodec.compressai_model                    # registers "rdpcodec"
+    import torch
+    from rdpcodec.compressai_model import RdpCompressionModel  # registers "rdpcodec"
+
     model = RdpCompressionModel(quality=40).eval()
-    strings = model.compress(x)                         # {"strings": [[bytes, …]], "shape": (h, w)}
+    coded = model.compress(torch.rand(1, 3, 64, 64))  # {"strings": [[bytes, …]], "shape": (h, w)}
 
 Needs the extra `compressai`. Files are whole .rdpc files, so what CompressAI counts is what a file takes.
 """

@@ -1,6 +1,8 @@
 """The .rdpc file: header, segments, checksum.
 
-    "RDP" version │ model │ fingerprint │ quality │ realism │ width height │ segments … │ CRC-32
+```text
+"RDP" version │ model │ fingerprint │ quality │ realism │ width height │ segments … │ CRC-32
+```
 
 A plain picture has 19 bytes of this around its coded data and the segment's length: 23 or 24 in all.
 docs/format.md is the specification. This module knows bytes only; it imports neither torch nor NumPy, so that
@@ -43,11 +45,16 @@ MAX_HEADER = _FIXED.size + 2 * _VARINT_BYTES
 class Segment(IntEnum):
     """Kinds of segment. An even kind may be skipped by a reader that does not know it, an odd one may not."""
 
-    COLOUR = 1  # the coded picture; exactly one of COLOUR and GRAY, and it comes last
-    GRAY = 3  # the same, to be returned as one channel
-    ALPHA = 5  # the alpha channel as a PNG
-    ICC = 2  # an ICC profile that describes the decoded pixels, zlib
-    EXIF = 4  # an EXIF block as in JPEG's APP1, without its "Exif\0\0", zlib
+    COLOUR = 1
+    """The coded picture; exactly one of COLOUR and GRAY, and it comes last."""
+    GRAY = 3
+    """The same, to be returned as one channel."""
+    ALPHA = 5
+    """The alpha channel as a PNG."""
+    ICC = 2
+    """An ICC profile that describes the decoded pixels, zlib."""
+    EXIF = 4
+    """An EXIF block as in JPEG's APP1, without the signature before it, zlib."""
 
 
 PICTURE_SEGMENTS = (Segment.COLOUR, Segment.GRAY)
@@ -58,9 +65,12 @@ class Header:
     """What a file says of itself before its segments."""
 
     model: str
-    fingerprint: bytes  # of the weights that define the bitstream, 4 bytes
-    quality: float  # 0..100, in steps of 0.01
-    realism: float  # 0..1, the default for decoding, in steps of 1/255
+    fingerprint: bytes
+    """Of the weights that define the bitstream, 4 bytes."""
+    quality: float
+    """0..100, in steps of 0.01."""
+    realism: float
+    """0..1, the default for decoding, in steps of 1/255."""
     width: int
     height: int
 

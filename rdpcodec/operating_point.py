@@ -40,10 +40,10 @@ class OperatingPoint:
             )
 
 
-# What people ask for by name. README says what each gives on Kodak.
 PRESETS = {
     "archive": OperatingPoint(90),  # pictures to keep
     "web": OperatingPoint(50),  # pictures on a page
     "thumbnail": OperatingPoint(30),  # small pictures that stand for larger ones
     "photo-real": OperatingPoint(20, realism=1),  # natural rather than exact, where bits are few
 }
+"""What people ask for by name. README says what each gives on Kodak."""

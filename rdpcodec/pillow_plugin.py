@@ -1,8 +1,13 @@
 """Pillow opens and saves .rdpc once this module is imported.
 
-import rdpcodec.pillow_plugin
-image = Image.open("photo.rdpc")  # size, mode, info; torch is imported and pixels are decoded at load()
-image.save("smaller.rdpc", quality=20)
+    import rdpcodec.pillow_plugin
+    from PIL import Image
+
+    Image.open("photo.png").save("photo.rdpc", quality=40)
+    image = Image.open("photo.rdpc")  # size, mode and info at once; pixels are decoded at load()
+    image.save("smaller.rdpc", quality=20)
+
+Importing it does not import torch.
 """
 
 from __future__ import annotations

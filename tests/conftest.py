@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from PIL import Image
 from rdpcodec import Codec
 from rdpcodec.release import ReleasedModel
 from rdpcodec.weights import find_model
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)  # the processes share the cores
 
 PHOTOGRAPH = Path(__file__).parent.parent / "docs" / "demo" / "coffee.png"
 

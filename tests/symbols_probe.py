@@ -1,7 +1,8 @@
 """Run by test_determinism in processes of their own: decode files, print hashes of their symbols and table
-indices.
+indices, for one setup after the other.
 
-Arguments: a JSON object {files, threads, deterministic, mkldnn, dtype, batch, device, inexact}.
+Argument: JSON, {files, setups}; a setup is {threads, deterministic, mkldnn, precision, dtype, batch, device,
+inexact}, each of which may be missing.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import torch
 
 from rdpcodec import Codec, container
+from rdpcodec.container import Container
 from rdpcodec.entropy import exact
 from rdpcodec.entropy.exact import ExactScaleNetwork
 from rdpcodec.errors import FormatError
@@ -23,15 +27,18 @@ from rdpcodec.release import ReleasedModel
 from rdpcodec.weights import find_model
 
 
-def make_inexact() -> None:
+def inexact() -> Any:
     """The same network with weights off the integer grid: each a third of itself, the sums tripled."""
     pointwise, depthwise = exact._pointwise, exact._depthwise
-    exact._pointwise = lambda x, weight, bias: 3 * pointwise(x, weight / 3, 0 * bias) + bias[:, None, None]
-    exact._depthwise = lambda x, weight: 3 * depthwise(x, weight / 3)
+    return patch.multiple(
+        exact,
+        _pointwise=lambda x, weight, bias: 3 * pointwise(x, weight / 3, 0 * bias) + bias[:, None, None],
+        _depthwise=lambda x, weight: 3 * depthwise(x, weight / 3),
+    )
 
 
-def main() -> None:
-    setup = json.loads(sys.argv[1])
+def hashes(files: list[Container], setup: dict[str, Any]) -> list[tuple[str, str]]:
+    """Of each file: the hash of its symbols as decoded under a setup, and of its table indices."""
     torch.set_num_threads(setup.get("threads", 1))
     torch.use_deterministic_algorithms(setup.get("deterministic", False))
     torch.backends.mkldnn.enabled = setup.get("mkldnn", True)
@@ -39,14 +46,7 @@ def main() -> None:
     device = torch.device(setup.get("device", "cpu"))
     codec = Codec("fast", device)
     dtype = getattr(torch, setup.get("dtype", "float32"))
-    codec._scale_network = ExactScaleNetwork(
-        ReleasedModel.load(find_model("fast"), device).scale, device, dtype
-    )
-    if setup.get("inexact"):
-        make_inexact()
-    files = [container.read(Path(path).read_bytes()) for path in setup["files"]]
-    batch = setup.get("batch", 1)
-    network = codec._scale_network
+    network = ExactScaleNetwork(ReleasedModel.load(find_model("fast"), device).scale, device, dtype)
     found = []
     for file in files:
         tables = hashlib.sha256()
@@ -58,14 +58,24 @@ def main() -> None:
 
         codec._scale_network = SimpleNamespace(indices=recorded)
         try:
-            decoded = codec.decode_symbols([file] * batch)
+            decoded = codec.decode_symbols([file] * setup.get("batch", 1))
             digests = {
                 hashlib.sha256(s.hyper.tobytes() + s.residual.tobytes()).hexdigest() for (s,) in decoded
             }
             (symbols,) = digests  # every member of a batch decodes alike
         except FormatError:
             symbols = "undecodable"
-        found.append([symbols, tables.hexdigest()])
+        found.append((symbols, tables.hexdigest()))
+    return found
+
+
+def main() -> None:
+    argument = json.loads(sys.argv[1])
+    files = [container.read(Path(path).read_bytes()) for path in argument["files"]]
+    found = {}
+    for name, setup in argument["setups"].items():
+        with inexact() if setup.get("inexact") else nullcontext():
+            found[name] = hashes(files, setup)
     print(json.dumps(found))
 
 

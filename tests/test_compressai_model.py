@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ pytest.importorskip("compressai")
 from compressai.registry import MODELS
 from compressai.utils.eval_model.__main__ import inference, inference_entropy_estimation
 
+from rdpcodec import compressai_model
 from rdpcodec.compressai_model import RdpCompressionModel
 
 
@@ -110,3 +112,10 @@ def test_weights_of_any_size_become_a_codec_after_update() -> None:
         expected = model(x)["x_hat"].clamp(0, 1)
     decoded = model.decompress(coded["strings"], coded["shape"])["x_hat"]
     assert float((decoded - expected).abs().max()) < 2 / 255
+
+
+def test_the_modules_example_runs() -> None:
+    lines = (compressai_model.__doc__ or "").splitlines()
+    names: dict[str, Any] = {}
+    exec("\n".join(line[4:] for line in lines if line.startswith("    ")), names)
+    assert len(names["coded"]["strings"][0]) == 1

@@ -30,7 +30,8 @@ def claims_table(record: dict[str, Any]) -> str:
     lines = ["| claim | paper | ours | holds |", "| --- | --- | --- | --- |"]
     for claim in record["claims"]:
         holds = "yes" if claim["holds"] else "**no**"
-        lines.append(f"| {claim['claim']} | {claim['paper']} | {claim['ours']} | {holds} |")
+        cells = [claim[name].replace("|", r"\|") for name in ("claim", "paper", "ours")]  # of E[X|Y]
+        lines.append(f"| {' | '.join(cells)} | {holds} |")
     return "\n".join(lines)
 
 

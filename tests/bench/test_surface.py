@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -99,8 +100,9 @@ def test_errors_shrink_with_more_pictures(judge: Judge) -> None:
 
 
 def test_the_command_traces_a_folder_and_goes_on_where_it_was_stopped(
-    pictures: Path, tmp_path: Path, lpips: Path
+    pictures: Path, tmp_path: Path, lpips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)  # threads that wait for each other take longer than one
     words = ["surface", "--data", str(pictures), "--out", str(tmp_path), "--lpips-weights", str(lpips)]
     words += ["--workers", "1", "--qualities", "20,70", "--realisms", "0"]
     result = CliRunner().invoke(bench, words, catch_exceptions=False)

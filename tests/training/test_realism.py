@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,28 +34,37 @@ def lpips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_networks(tmp_path_factory.mktemp("lpips"))
 
 
-@pytest.fixture(autouse=True)
-def small_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in CONSTANTS.items():
-        monkeypatch.setattr(fidelity, name, value)
-    for name in ("VALIDATION_SIDE", "VALIDATION_CROPS"):
-        monkeypatch.setattr(realism, name, CONSTANTS[name])
-    monkeypatch.setattr(exporting, "CALIBRATION_CROPS", 4)
-    monkeypatch.setattr(exporting, "CALIBRATION_SIDE", 64)
+@pytest.fixture(autouse=True, scope="module")
+def small_start() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in CONSTANTS.items():
+            patch.setattr(fidelity, name, value)
+        for name in ("VALIDATION_SIDE", "VALIDATION_CROPS"):
+            patch.setattr(realism, name, CONSTANTS[name])
+        patch.setattr(exporting, "CALIBRATION_CROPS", 4)
+        patch.setattr(exporting, "CALIBRATION_SIDE", 64)
+        yield
 
 
 def run_of(steps: int, **changes: Any) -> RealismRun:
     return RealismRun(gigapixels=steps * 2 * 64**2 / 1e9, batch=2, crop=64, **changes)
 
 
-@pytest.fixture
-def weights(picture_folder: Path, tmp_path: Path) -> Path:
-    """Released weights of a model of two steps."""
+@pytest.fixture(scope="module")
+def released(picture_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of released weights, of a model of two steps."""
+    folder = tmp_path_factory.mktemp("released")
     run = FidelityRun(gigapixels=2 * 64**2 / 1e9, batch=1, crop=64)
     objective = Fidelity(run, picture_folder, CPU, architecture=SMALL)
-    Loop(objective, tmp_path / "fidelity", Budget(None, run.gigapixels)).train(checkpoint_minutes=60)
-    exporting.export(tmp_path / "fidelity" / "checkpoint.pt", picture_folder, "fast", tmp_path / "weights")
-    return tmp_path / "weights" / "fast.safetensors"
+    Loop(objective, folder / "run", Budget(None, run.gigapixels)).train(checkpoint_minutes=60)
+    exporting.export(folder / "run" / "checkpoint.pt", picture_folder, "fast", folder / "weights")
+    return folder / "weights"
+
+
+@pytest.fixture
+def weights(released: Path, tmp_path: Path) -> Path:
+    """The same in a folder that a test may export to."""
+    return shutil.copytree(released, tmp_path / "weights") / "fast.safetensors"
 
 
 def loop_of(run: RealismRun, data: Path, out: Path, weights: Path, lpips: Path) -> Loop:

@@ -1,0 +1,237 @@
+"""Every code block of README, docs and docstrings runs, or is at least understood by the program it names.
+
+A fenced block says what it is: `python` runs, `sh` is commands, `text` is only shown. An indented block is
+commands on a page and Python in a docstring. Each block runs by itself, in a folder with the files that the
+texts speak of. Commands that take long are parsed by their own parsers and go no further.
+"""
+
+from __future__ import annotations
+
+import ast
+import glob
+import re
+import shlex
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import takewhile
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import pytest
+from click.testing import CliRunner
+from conftest import PHOTOGRAPH
+from markdown_it import MarkdownIt
+from packaging.requirements import Requirement
+from PIL import Image
+
+from bench.__main__ import bench
+from rdpcodec import codec, weights
+from rdpcodec.cli import rdpcodec
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("weights/*.md"))]
+# tests/test_compressai_model.py runs its module's example, where CompressAI is installed.
+MODULES = sorted(set(ROOT.glob("rdpcodec/**/*.py")) - {ROOT / "rdpcodec" / "compressai_model.py"})
+# Folders and files that the texts speak of.
+FOLDERS = ("kodak", "KODAK", "photos", "pictures", "PICTURES", "results", "results-before", "bench/results")
+FILES = ("bench/results/kodak.json", "docs/papers.md", "RUN/checkpoint.pt")
+# Commands that take long, and the function that takes the time: all before it is done.
+LONG = {
+    ("train", "fidelity"): "rdpcodec.training.fidelity.train",
+    ("train", "realism"): "rdpcodec.training.realism.train",
+    ("export",): "rdpcodec.training.export.export",
+    ("batch", "s3://bucket/photos"): "rdpcodec.batch.plan",
+}
+PROGRAMS = ("rdpcodec", "python", "make", "pip", "cat")
+
+
+class Block(NamedTuple):
+    """One code block: where it stands, and what it is."""
+
+    page: str
+    line: int
+    kind: str
+    text: str
+
+
+def blocks_of(page: str, markdown: str, indented: str, first_line: int = 1) -> Iterator[Block]:
+    for token in MarkdownIt("commonmark").parse(markdown):
+        if token.type in ("fence", "code_block") and token.map is not None:
+            fenced = token.type == "fence"
+            line = first_line + token.map[0] + fenced
+            yield Block(page, line, token.info.strip() if fenced else indented, token.content)
+
+
+def docstring_blocks(module: Path) -> Iterator[Block]:
+    for node in ast.walk(ast.parse(module.read_text("utf-8"))):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
+            page, line = module.relative_to(ROOT).as_posix(), node.body[0].lineno
+            yield from blocks_of(page, ast.get_docstring(node) or "", "python", line)
+
+
+BLOCKS = [
+    *(b for p in PAGES for b in blocks_of(p.relative_to(ROOT).as_posix(), p.read_text("utf-8"), "sh")),
+    *(b for module in MODULES for b in docstring_blocks(module)),
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photograph: Image.Image) -> None:
+    """The current folder, with what the texts presume in it."""
+    monkeypatch.chdir(tmp_path)
+    for name in FOLDERS:
+        Path(name).mkdir(parents=True)
+    for name in FILES:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+    Path("my-weights").symlink_to(ROOT / "weights")
+    shutil.copy(PHOTOGRAPH, "photo.png")
+    photograph.save("photo.jpg")
+    photograph.save("photos/young.jpg")
+    Path("list.txt").write_text("photos/young.jpg")
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: f"{block.page}:{block.line}")
+@pytest.mark.usefixtures("folder")
+def test_a_code_block_does_what_it_says(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
+    if block.kind == "python":
+        # Empty lines before it give tracebacks the page's line numbers.
+        code = compile("\n" * (block.line - 1) + block.text, block.page, "exec")
+        exec(code, {"__name__": "__main__"})
+    elif block.kind == "sh":
+        for line in block.text.splitlines():
+            run_line(line, monkeypatch)
+    elif block.kind == "text":
+        commands = [line for line in block.text.splitlines() if line.split(" ")[0] in PROGRAMS]
+        assert not commands, f"a text block is only shown; make it sh, so that this runs: {commands[0]}"
+    else:
+        pytest.fail(f"a block of kind {block.kind!r} is not run: make it python, sh or text (only shown)")
+
+
+def run_line(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run one line of commands: pipes, an output file, variables, globs and comments are understood."""
+    lexer = shlex.shlex(line, posix=False, punctuation_chars="|>")
+    lexer.whitespace_split = True
+    words = list(lexer)
+    output = words[words.index(">") + 1 :] if ">" in words else []
+    words = words[: words.index(">")] if output else words
+    piped = b""
+    while words:
+        stage = list(takewhile(lambda word: word != "|", words))
+        words = words[len(stage) + 1 :]
+        piped = run_command([part for word in stage for part in expanded(word)], piped, monkeypatch)
+    for name in output:
+        Path(name).write_bytes(piped)
+    for name in re.findall(r"# → (\S+)", line):
+        assert Path(name).is_file(), f"{line!r} made no {name}"
+
+
+def expanded(word: str) -> list[str]:
+    """What a shell makes of a word: quotes removed, globs replaced by the names they match."""
+    if word[0] in "'\"":
+        return [word[1:-1]]
+    return sorted(glob.glob(word)) if "*" in word else [word]
+
+
+def run_command(words: list[str], stdin: bytes, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    match words:
+        case []:  # a comment
+            return b""
+        case [variable, *command] if re.match("[A-Z_]+=", variable):
+            with monkeypatch.context() as patch, weights_read_anew():
+                patch.setenv(*variable.split("=", 1))
+                return run_command(command, stdin, monkeypatch)
+        case ["rdpcodec", *arguments]:
+            # A search of as many steps as the effort's number: real ones take minutes.
+            monkeypatch.setattr(codec, "ITERATIONS", range(10))
+            for name, long in LONG.items():
+                if tuple(arguments[: len(name)]) == name:
+                    monkeypatch.setattr(long, lambda *_, **__: [])
+            return invoke(rdpcodec, arguments, stdin)
+        case ["python", "-m", "bench", *arguments]:
+            parse(bench, arguments, monkeypatch)
+            return b""
+        case ["make", *_]:  # -n: to know the targets and what they depend on is enough
+            assert subprocess.run([*words, "-n"], cwd=ROOT, capture_output=True).returncode == 0, words
+            return b""
+        case ["pip", "install", *requirements]:
+            for requirement in requirements:
+                check_requirement(requirement)
+            return b""
+        case ["cat", name]:
+            return Path(name).read_bytes()
+    pytest.fail(f"the tests cannot run {' '.join(words)!r}: teach run_command, or at least let it be parsed")
+
+
+@contextmanager
+def weights_read_anew() -> Iterator[None]:
+    """As in a process of its own: without what was loaded before, and nothing is left behind."""
+    caches = (weights.manifest, codec._codec)
+    try:
+        for cache in caches:
+            cache.cache_clear()
+        yield
+    finally:
+        for cache in caches:
+            cache.cache_clear()
+
+
+def invoke(program: click.Group, arguments: list[str], stdin: bytes = b"") -> bytes:
+    run = CliRunner().invoke(program, arguments, input=stdin, catch_exceptions=False)
+    assert run.exit_code == 0, run.output
+    return run.stdout_bytes
+
+
+def parse(program: click.Group, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that a command does before its function is called."""
+    with monkeypatch.context() as patch:
+        patch.setattr(click.Command, "invoke", lambda *_: None)
+        invoke(program, arguments)
+
+
+def check_requirement(text: str) -> None:
+    """Names and extras of our own exist; other packages are those that we ask for somewhere ourselves."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    asked = {Requirement(r).name for group in (project["dependencies"], *extras.values()) for r in group}
+    requirement = Requirement(re.sub(r"^\.", "rdpcodec", text))
+    assert requirement.name in {"rdpcodec"} | asked, f"{text}: pyproject.toml knows no such package"
+    assert requirement.extras <= extras.keys(), f"{text}: pyproject.toml has no such extra"
+
+
+@pytest.mark.parametrize("name", sorted(rdpcodec.commands))
+@pytest.mark.usefixtures("folder")
+def test_the_examples_in_a_commands_help_are_understood(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    examples = re.findall(r"^rdpcodec (.*?)(?:[|<>#]|$)", rdpcodec.commands[name].help or "", re.MULTILINE)
+    for example in examples:
+        parse(rdpcodec, shlex.split(example), monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "message"),
+    [
+        ("bash", "rdpcodec models", "a block of kind 'bash' is not run"),
+        ("", "rdpcodec models", "a block of kind '' is not run"),
+        ("text", "rdpcodec models", "a text block is only shown"),
+        ("sh", "rdpcodec models --colour", "No such option"),
+        ("sh", "rdpcodec train fidelity --data pictures --out run --hours 1", "unrecognized arguments"),
+        ("sh", "python -m bench rd --date kodak", "No such option"),
+        ("sh", "make coffee", "coffee"),
+        ("sh", "pip install 'rdpcodec[coffee]'", "no such extra"),
+        ("sh", "pip install coffee", "no such package"),
+        ("sh", "rdpcodec models # → models.json", "made no models.json"),
+        ("sh", "RDPCODEC_WEIGHTS=nowhere rdpcodec models", "nowhere"),
+        ("sh", "curl example.org", "cannot run 'curl example.org'"),
+        ("python", "import rdpcodec; rdpcodec.compress('absent.png')", "absent.png"),
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_a_block_that_does_not_do_what_it_says_is_found(
+    kind: str, text: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises((Exception, pytest.fail.Exception), match=message):
+        test_a_code_block_does_what_it_says(Block("page", 1, kind, text), monkeypatch)

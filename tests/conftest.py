@@ -1,8 +1,12 @@
-"""What many tests need: the installed model, loaded once, and pictures to code."""
+"""What many tests need: the installed model, loaded once, pictures to code, and a browser."""
 
 from __future__ import annotations
 
+import importlib.util
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,3 +43,32 @@ def picture_folder(tmp_path_factory: pytest.TempPathFactory, photograph: Image.I
         left, top = int(generator.integers(0, 500)), int(generator.integers(0, 300))
         photograph.crop((left, top, left + 96, top + 80)).save(folder / f"{number:02}.png")
     return folder
+
+
+def chromium() -> str | None:
+    """An installed Chromium or Chrome."""
+    names = (
+        "chromium",
+        "chromium-browser",
+        "google-chrome",
+        "google-chrome-stable",
+        "chromium-headless-shell",
+    )
+    return next((path for path in map(shutil.which, names) if path), None)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    if not importlib.util.find_spec("playwright"):
+        pytest.skip("playwright is not installed")
+    from playwright.sync_api import Error, sync_playwright
+
+    with sync_playwright() as driver:
+        try:
+            started = driver.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        except Error as error:
+            if chromium():
+                raise
+            pytest.skip(f"no browser is installed: {error}")
+        yield started
+        started.close()

@@ -37,7 +37,7 @@ _FOLDER = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder for the outputs of several inputs.",
 )
-_FORCE = click.option("-f", "--force", is_flag=True, help="Overwrite outputs that exist.")
+FORCE = click.option("-f", "--force", is_flag=True, help="Overwrite outputs that exist.")
 DEVICE = click.option(
     "--device", default="cpu", show_default=True, help="Where the networks run: cpu, cuda, …"
 )
@@ -84,7 +84,7 @@ def _region(
 @MODEL
 @click.option("--keep-metadata", is_flag=True, help="Keep EXIF, and the ICC profile unapplied.")
 @_FOLDER
-@_FORCE
+@FORCE
 @DEVICE
 def compress(
     paths: tuple[Path, ...],
@@ -169,7 +169,7 @@ def compress(
     help="Format where the output's name gives none.",
 )
 @_FOLDER
-@_FORCE
+@FORCE
 @DEVICE
 def decompress(
     paths: tuple[Path, ...],

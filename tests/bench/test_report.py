@@ -19,9 +19,10 @@ from PIL import Image
 from bench.__main__ import bench
 from bench.crops import SIZE, Crop
 from bench.measured import load_measured, picture_weights
-from bench.report import PLANE_RATES, bd_rate_table, content, page, published_curves
+from bench.report import PAGE, PLANE_RATES, bd_rate_table, content, published_curves
 from bench.surface import weights_identity
 from rdpcodec import Codec
+from rdpcodec.pages import assembled
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +76,7 @@ def test_every_published_curve_names_its_source_and_rises(tmp_path: Path) -> Non
 
 
 def test_the_page_needs_nothing_from_elsewhere_and_no_name_ends_its_script(figures: dict[str, Any]) -> None:
-    text = page({**figures, "title": "</script><b>", "crops": []})
+    text = assembled(PAGE, {**figures, "title": "</script><b>", "crops": []}, "base")
     assert text.count("</script>") == 2
     assert not re.search(r"""(src|href)=["']?(?!data:|#)\w""", text)
     assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text)
@@ -174,7 +175,7 @@ def html(figures: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> s
         for p in range(2)
     ]
     path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(page({**figures, "crops": crops}), encoding="utf-8")
+    path.write_text(assembled(PAGE, {**figures, "crops": crops}, "base"), encoding="utf-8")
     return path.as_uri()
 
 
@@ -286,7 +287,7 @@ def test_the_page_fits_its_window(opened: Any, width: int, scheme: str) -> None:
 def test_without_a_realism_dial_the_page_says_so(browser: Any, tmp_path: Path) -> None:
     ours = load_measured(gaussian.write(tmp_path, realisms=(0.0,)))
     path = tmp_path / "report.html"
-    path.write_text(page({**content(ours, []), "crops": []}), encoding="utf-8")
+    path.write_text(assembled(PAGE, {**content(ours, []), "crops": []}, "base"), encoding="utf-8")
     view = browser.new_page()
     wrong: list[str] = []
     view.on("pageerror", lambda error: wrong.append(str(error)))

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from rdpcodec import Codec
+from rdpcodec.release import ReleasedModel
+from rdpcodec.weights import find_model
 
 PHOTOGRAPH = Path(__file__).parent.parent / "docs" / "demo" / "coffee.png"
 
@@ -20,6 +25,15 @@ PHOTOGRAPH = Path(__file__).parent.parent / "docs" / "demo" / "coffee.png"
 @pytest.fixture(scope="session")
 def codec() -> Codec:
     return Codec()
+
+
+@pytest.fixture(scope="session")
+def codec_with_realism() -> Codec:
+    """The installed model with a second synthesis: the first, and brighter by a twentieth of the range."""
+    released = ReleasedModel.load(find_model("fast"), torch.device("cpu"))
+    realism = copy.deepcopy(released.network.synthesis)
+    realism.bypass.bias.data.add_(0.05 / realism.bypass.gain)
+    return Codec(replace(released, realism=realism))
 
 
 @pytest.fixture(scope="session")
@@ -72,3 +86,23 @@ def browser() -> Iterator[Any]:
             pytest.skip(f"no browser is installed: {error}")
         yield started
         started.close()
+
+
+@pytest.fixture
+def view(browser: Any) -> Iterator[Any]:
+    """A tab of the browser that may load nothing but what it is sent to, and may report no error."""
+    tab = browser.new_page(viewport={"width": 1280, "height": 900})
+    wrong: list[str] = []
+    tab.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    tab.on("pageerror", lambda error: wrong.append(str(error)))
+    tab.on(
+        "request",
+        lambda request: (
+            None
+            if request.url.startswith(("file:", "data:", "blob:", "http://127.0.0.1:"))
+            else wrong.append(request.url)
+        ),
+    )
+    yield tab
+    assert wrong == []
+    tab.close()

@@ -6,6 +6,7 @@ import io
 import ipaddress
 import socket
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -115,10 +116,11 @@ def serve(
 
         from rdpcodec.pages.serve import Limits, application
     except ModuleNotFoundError as error:
-        if error.name not in ("starlette", "uvicorn"):
+        package = (error.name or "").partition(".")[0]
+        if package not in ("starlette", "uvicorn"):
             raise
         raise UsageError(
-            f"serve needs {error.name}, which is not installed: pip install 'rdpcodec[web]'"
+            f"serve needs {package}, which is not installed: pip install 'rdpcodec[web]'"
         ) from None
     from rdpcodec.codec import shared_codec
 
@@ -133,10 +135,9 @@ def serve(
     if open_page:
         webbrowser.open(url)
     config = uvicorn.Config(app, log_level="warning", limit_concurrency=32, timeout_graceful_shutdown=5)
-    try:
+    with suppress(KeyboardInterrupt):  # uvicorn has closed down, and passes it on
         uvicorn.Server(config).run(sockets=[listening])
-    except KeyboardInterrupt:  # uvicorn has closed down, and passes it on
-        click.echo("stopped")
+    click.echo("stopped")
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -41,7 +41,7 @@ const wanted = () => ({ quality: dials.quality.value, realism: dials.realism.val
 const path = (picture, kind, { quality, realism }) => `pictures/${picture.id}/${kind}?quality=${quality}&realism=${realism}`;
 
 function showSides() {
-  sides.forEach((side, i) => { if (pictures[side]) viewer.show(i, pictures[side], names[side]); });
+  sides.forEach((side, i) => (pictures[side] ? viewer.show(i, pictures[side], names[side]) : viewer.clear(i, names[side])));
 }
 
 const figures = {}; // by name: text, and whether it is of an earlier setting
@@ -125,7 +125,7 @@ async function choose(file) {
     const original = await loadImage(`pictures/${about.id}/original`);
     if (choice !== choices) return;
     shown = { ...about, name: file.name, size: file.size };
-    Object.assign(pictures, { original, coded: original });
+    Object.assign(pictures, { original, coded: null });
     names.coded = "coding …";
     for (const id of ["work", "another"]) $(id).hidden = false;
     for (const node of $("drop").querySelectorAll("label")) node.hidden = true;
@@ -146,9 +146,7 @@ function describeLimits() {
 }
 
 viewer.swapped = () => { sides.reverse(); showSides(); };
-viewer.checker(true);
 $("about").textContent = `Model ${data.model}`;
-$("chosen").accept = data.formats.join(",");
 $("chosen").addEventListener("change", () => { choose($("chosen").files[0]); $("chosen").value = ""; });
 dials.realism.disabled = !data.realism;
 $("realism-help").textContent = data.realism

@@ -104,7 +104,6 @@ class Studio:
                 "model": f"{codec.name}-{codec.fingerprint.hex()}",
                 "realism": "realism" in codec.dials,
                 "limits": {"size": limits.size, "pixels": limits.pixels},
-                "formats": [f"image/{name.lower()}" for name in _FORMATS],
                 "metrics": self.metrics.labels,
                 "notes": self.metrics.notes,
             },

@@ -5,7 +5,7 @@ const SIDES = ["left", "right"];
 const MOST_PIXELS = 32; // of the screen, along one of the picture
 const PIXELATED = 2; // from here on pixels are shown as squares
 
-// holder: an element to fill. Returns show(side, image, name), fit() and swapped, a function for the caller to set.
+// holder: an element to fill.
 function createViewer(holder) {
   const layers = SIDES.map((side) => element("div", { class: `layer ${side}` }));
   const tags = SIDES.map((side) => element("span", { class: `tag ${side}` }));
@@ -159,25 +159,32 @@ function createViewer(holder) {
   });
   new ResizeObserver(() => (fitted ? fit() : draw())).observe(stage);
 
+  function name(side, text) {
+    names[side] = text;
+    tags[side].textContent = text;
+    drawWipe();
+  }
+
   const viewer = {
-    // image: an <img> that has loaded; name: what its side is called.
-    show(side, image, name) {
+    // image: an <img> that has loaded, on one side alone; title: what its side is called.
+    show(side, image, title) {
       const other = [image.naturalWidth, image.naturalHeight];
       const changed = other[0] !== size[0] || other[1] !== size[1];
       size = other;
       stage.style.aspectRatio = `${size[0]} / ${size[1]}`;
-      names[side] = name;
-      tags[side].textContent = name;
-      image.alt = name;
+      image.alt = title;
       image.draggable = false;
       layers[side].replaceChildren(image);
       if (changed) fit();
       else draw();
-      drawWipe();
+      name(side, title);
     },
-    checker(on) { stage.classList.toggle("checkered", on); },
+    clear(side, title) {
+      layers[side].replaceChildren();
+      name(side, title);
+    },
     fit,
-    swapped: null,
+    swapped: null, // for the caller to set: what the button does
   };
   drawWipe();
   return viewer;

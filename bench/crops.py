@@ -18,12 +18,13 @@ import torch
 from PIL import Image
 from rich.progress import track
 
-from bench.codecs import BenchCodec, Unavailable, bench_codec
+from bench.codecs import BenchCodec, bench_codec
 from bench.measured import Measured
 from bench.surface import OURS, weights_identity
 from rdpcodec import Codec, RdpError
 from rdpcodec.metrics import distortion
 from rdpcodec.metrics.perceptual import load_lpips
+from rdpcodec.peers import Unavailable, largest_within
 
 SIZE = (384, 256)
 # Decoded crops are stored as WebP of this quality: lossless ones would make the page three times as large.
@@ -155,22 +156,6 @@ def _coded(
             peer = largest_within(lambda setting: avif.encode(image, setting), len(data), files)
             record["avif"].append(shown(avif.decode(peer), len(peer)))
     return record
-
-
-def largest_within(encode: Callable[[int], bytes], size: int, files: dict[int, bytes]) -> bytes:
-    """The file of the highest setting 0..100 that is no larger than `size`, or that of setting 0.
-
-    encode: bytes of a setting, larger for higher settings; files: those made so far, filled.
-    """
-    low, high = 0, 101
-    while high - low > 1:
-        middle = (low + high) // 2
-        if middle not in files:
-            files[middle] = encode(middle)
-        low, high = (middle, high) if len(files[middle]) <= size else (low, middle)
-    if low not in files:
-        files[low] = encode(low)
-    return files[low]
 
 
 def _data_url(image: Image.Image) -> str:

@@ -17,7 +17,7 @@ import click
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from bench.codecs import LABELS
+from rdpcodec.peers import PEERS
 
 # Quantiles of this many resamplings move by a twentieth of the bar with the seed.
 RESAMPLINGS = 500
@@ -80,7 +80,7 @@ class Measured:
     @property
     def label(self) -> str:
         """The name for readers."""
-        return LABELS.get(self.name, self.name)
+        return PEERS[self.name].label if self.name in PEERS else self.name
 
     def has(self, metric: str) -> bool:
         """Whether the metric was measured, and is finite, at every point."""

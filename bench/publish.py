@@ -11,13 +11,15 @@ from typing import Any
 
 import click
 
-from bench.codecs import LABELS
+from rdpcodec.peers import PEERS
 from rdpcodec.training.model_card import CARD, replace_block
 
 
 def result_lines(results: dict[str, Any]) -> list[str]:
     """What `rdpcodec models` shows of a result file of `bench rd`."""
-    rates = ", ".join(f"{LABELS[name]} {_percent(rate['psnr'])}" for name, rate in results["bd_rate"].items())
+    rates = ", ".join(
+        f"{PEERS[name].label} {_percent(rate['psnr'])}" for name, rate in results["bd_rate"].items()
+    )
     ours = results["results"]
     encode, decode = (sum(ours[key]) / len(ours[key]) for key in ("encoding_time", "decoding_time"))
     return [
@@ -40,7 +42,7 @@ def result_tables(results: dict[str, Any], command: str) -> str:
     ]
     for name, rate in results["bd_rate"].items():
         values = (rate["psnr"], rate["psnr_common_range"], rate["ms_ssim"])
-        lines.append(f"| {LABELS[name]} | " + " | ".join(_percent(value) for value in values) + " |")
+        lines.append(f"| {PEERS[name].label} | " + " | ".join(_percent(value) for value in values) + " |")
     ours = results["results"]
     columns = [i for i, setting in enumerate(ours["setting"]) if setting % 20 == 0]
     lines += ["", "| quality | " + " | ".join(f"{ours['setting'][i]:g}" for i in columns) + " |"]

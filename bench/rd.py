@@ -24,8 +24,9 @@ from rich.progress import track
 from rich.table import Table
 from scipy.interpolate import PchipInterpolator
 
-from bench.codecs import DEFAULT_CODECS, BenchCodec, Unavailable, bench_codec
+from bench.codecs import DEFAULT_CODECS, BenchCodec, bench_codec
 from rdpcodec.metrics.distortion import ms_ssim, psnr
+from rdpcodec.peers import Unavailable
 
 # The rates at which photographs are exchanged; the range in which codecs are compared besides the whole
 # overlap.

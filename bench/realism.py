@@ -21,8 +21,8 @@ from rich.table import Table
 from scipy.interpolate import PchipInterpolator
 
 from bench.codecs import BenchCodec, bench_codec
-from bench.crops import largest_within
 from bench.rd import load_folder
+from rdpcodec.peers import largest_within
 
 RATES = (0.15, 0.30, 0.45)
 CROP = (256, 256)

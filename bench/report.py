@@ -32,8 +32,9 @@ from bench.rd import bd_rate
 from bench.surface import OURS
 from bench.tradeoff import BOX, contours, dominates, measured_volume, resampled_volumes
 from rdpcodec.cli.output import write_output
+from rdpcodec.pages import assembled
 
-PAGE = Path(__file__).parent / "page"
+PAGE = Path(__file__).parent / "page" / "report"
 PUBLISHED = Path(__file__).with_name("published.json")
 # Where the perception-distortion plane is cut, in bits per pixel.
 PLANE_RATES = np.array([0.08, 0.12, 0.18, 0.25, 0.35, 0.5, 0.7, 1.0])
@@ -381,22 +382,6 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def page(figures: dict[str, Any]) -> str:
-    """The page, with everything that it needs inside."""
-    data = json.dumps(figures, separators=(",", ":"), ensure_ascii=False, allow_nan=False).replace(
-        "</", "<\\/"
-    )
-    text = (PAGE / "report.html").read_text(encoding="utf-8")
-    for mark, part in (
-        ("/*style*/", (PAGE / "report.css").read_text(encoding="utf-8")),
-        ("/*script*/", (PAGE / "report.js").read_text(encoding="utf-8")),
-        ("/*data*/", data),
-    ):
-        before, after = text.split(mark)
-        text = before + part + after
-    return text
-
-
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option(
@@ -431,7 +416,7 @@ def report(folder: Path, data: Path | None, pictures: tuple[str, ...], lpips_wei
     crops = tuple(Crop.parse(text) for text in pictures) or default_crops(ours, 3)
     figures = content(ours, peers)
     browser = list(coded_crops(ours, data, crops, lpips_weights)) if data else []
-    text = page({**figures, "crops": _plain(browser)})
+    text = assembled(PAGE, {**figures, "crops": _plain(browser)}, "base")
     target = folder / "report.html"
     write_output(target, text.encode(), force=True)
     click.echo(f"written: {target}, {len(text.encode()) / 1e6:.1f} MB")

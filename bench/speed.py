@@ -18,8 +18,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from bench.codecs import BenchCodec, Unavailable, bench_codec
+from bench.codecs import BenchCodec, bench_codec
 from bench.rd import load_folder, machine
+from rdpcodec.peers import Unavailable
 
 
 def compressai_codec(quality: int) -> BenchCodec:

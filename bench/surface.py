@@ -28,11 +28,12 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import Progress, TimeRemainingColumn
 
-from bench.codecs import PEERS, Unavailable, bench_codec
+from bench.codecs import bench_codec
 from bench.judge import Judge, Traits, feature_distances, pixel_distance
 from bench.rd import load_folder, machine
 from rdpcodec import Codec
 from rdpcodec.errors import RdpError
+from rdpcodec.peers import PEERS, Unavailable
 
 QUALITIES = (5.0, 15.0, 25.0, 35.0, 45.0, 60.0, 75.0, 90.0)
 REALISMS = (0.0, 0.25, 0.5, 0.75, 1.0)

@@ -1,10 +1,15 @@
-"""What many tests need: the installed model, loaded once, and pictures to code."""
+"""What many tests need: the installed model, loaded once, pictures to code, and a browser."""
 
 from __future__ import annotations
 
+import copy
+import importlib.util
 import os
+import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,6 +44,15 @@ def no_realism(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
+def codec_with_realism() -> Codec:
+    """The installed model with a second synthesis: the first, and brighter by a twentieth of the range."""
+    released = ReleasedModel.load(find_model("fast"), torch.device("cpu"))
+    realism = copy.deepcopy(released.network.synthesis)
+    realism.bypass.bias.data.add_(0.05 / realism.bypass.gain)
+    return Codec(replace(released, realism=realism))
+
+
+@pytest.fixture(scope="session")
 def photograph() -> Image.Image:
     """The demo's photograph, 600×400."""
     return Image.open(PHOTOGRAPH).convert("RGB")
@@ -59,3 +73,52 @@ def picture_folder(tmp_path_factory: pytest.TempPathFactory, photograph: Image.I
         left, top = int(generator.integers(0, 500)), int(generator.integers(0, 300))
         photograph.crop((left, top, left + 96, top + 80)).save(folder / f"{number:02}.png")
     return folder
+
+
+def chromium() -> str | None:
+    """An installed Chromium or Chrome."""
+    names = (
+        "chromium",
+        "chromium-browser",
+        "google-chrome",
+        "google-chrome-stable",
+        "chromium-headless-shell",
+    )
+    return next((path for path in map(shutil.which, names) if path), None)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    if not importlib.util.find_spec("playwright"):
+        pytest.skip("playwright is not installed")
+    from playwright.sync_api import Error, sync_playwright
+
+    with sync_playwright() as driver:
+        try:
+            started = driver.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        except Error as error:
+            if chromium():
+                raise
+            pytest.skip(f"no browser is installed: {error}")
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def view(browser: Any) -> Iterator[Any]:
+    """A tab of the browser that may load nothing but what it is sent to, and may report no error."""
+    tab = browser.new_page(viewport={"width": 1280, "height": 900})
+    wrong: list[str] = []
+    tab.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    tab.on("pageerror", lambda error: wrong.append(str(error)))
+    tab.on(
+        "request",
+        lambda request: (
+            None
+            if request.url.startswith(("file:", "data:", "blob:", "http://127.0.0.1:"))
+            else wrong.append(request.url)
+        ),
+    )
+    yield tab
+    assert wrong == []
+    tab.close()

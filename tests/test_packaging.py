@@ -23,10 +23,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_the_wheel_holds_the_weights_and_no_tests(wheel: Path) -> None:
+def test_the_wheel_holds_weights_and_pages_and_no_tests(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert "rdpcodec/released_weights/manifest.json" in names
     assert "rdpcodec/released_weights/fast.safetensors" in names
+    pages = {f"rdpcodec/pages/{path.name}" for path in (ROOT / "rdpcodec" / "pages").glob("*.*")}
+    assert {"rdpcodec/pages/compare.html", "rdpcodec/pages/viewer.js", "rdpcodec/pages/base.css"} <= pages
+    assert pages <= set(names)
     assert not [name for name in names if name.startswith(("tests/", "bench/"))]
     assert wheel.stat().st_size < 17e6
 

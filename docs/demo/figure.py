@@ -1,8 +1,8 @@
-"""The picture in README: a crop of the demo's photograph beside JPEG and WebP of as many bytes."""
+"""The picture in README: a crop of the demo's photograph beside JPEG, WebP and AVIF of as many bytes."""
 
 from __future__ import annotations
 
-import io
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,45 +10,34 @@ from PIL import Image, ImageDraw
 
 import rdpcodec
 from rdpcodec.metrics.distortion import psnr
+from rdpcodec.peers import closest_to, find_peer
 
 HERE = Path(__file__).parent
 QUALITY = 28
 CROP = (150, 60, 450, 290)
-
-
-def at_most(image: Image.Image, kind: str, size: int, **options: object) -> bytes:
-    """The best file of a Pillow format that is no larger than `size`, or the smallest there is."""
-    files = []
-    for quality in range(1, 96):
-        buffer = io.BytesIO()
-        image.save(buffer, kind, quality=quality, **options)
-        files.append(buffer.getvalue())
-    return max((f for f in files if len(f) <= size), key=len, default=min(files, key=len))
+PEERS = ("jpeg", "webp", "avif")
+GAP, LABEL = 8, 22
 
 
 def main() -> None:
     original = Image.open(HERE / "coffee.png").convert("RGB")
     data = rdpcodec.compress(original, QUALITY)
-    jpeg = at_most(original, "JPEG", len(data), optimize=True, progressive=True)
-    webp = at_most(original, "WEBP", len(data), method=6)
-    panels = [("original", original, 0)]
-    for name, size, image in (
-        ("JPEG", len(jpeg), Image.open(io.BytesIO(jpeg))),
-        ("WebP", len(webp), Image.open(io.BytesIO(webp))),
-        ("rdpcodec", len(data), rdpcodec.decompress(data)),
-    ):
-        panels.append((name, image.convert("RGB"), size))
+    panels = [(f"original, {original.width} x {original.height}", original)]
+    for peer in map(find_peer, PEERS):
+        file = closest_to(partial(peer.encode, original), len(data), {})
+        panels.append((f"{peer.label}, {len(file)} bytes", peer.decode(file)))
+    panels.append((f"rdpcodec, {len(data)} bytes", rdpcodec.decompress(data)))
+
     width, height = CROP[2] - CROP[0], CROP[3] - CROP[1]
-    figure = Image.new("RGB", (4 * width + 30, height + 22), "white")
+    figure = Image.new("RGB", (len(panels) * (width + GAP) - GAP, height + LABEL), "white")
     draw = ImageDraw.Draw(figure)
-    for i, (name, image, size) in enumerate(panels):
-        left = i * (width + 10)
-        figure.paste(image.crop(CROP), (left, 22))
-        error = psnr(np.asarray(original), np.asarray(image))
-        label = f"{name}, {size} bytes, {error:.1f} dB" if size else f"{name}, 600 x 400"
-        draw.text((left + 2, 4), label, fill="black", font_size=13)
+    for i, (label, image) in enumerate(panels):
+        if image is not original:
+            label += f", {psnr(np.asarray(original), np.asarray(image)):.1f} dB"
+        figure.paste(image.crop(CROP), (i * (width + GAP), LABEL))
+        draw.text((i * (width + GAP) + 2, 4), label, "black", font_size=13)
+        print(label)
     figure.save(HERE.parent / "images" / "coffee.jpg", quality=92, subsampling=0)
-    print([(name, size) for name, _, size in panels])
 
 
 if __name__ == "__main__":

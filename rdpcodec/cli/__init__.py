@@ -13,6 +13,7 @@ from rdpcodec import __version__
 from rdpcodec.cli.batch import batch
 from rdpcodec.cli.coding import compress, decompress
 from rdpcodec.cli.describing import info, models
+from rdpcodec.cli.pages import compare, serve
 from rdpcodec.cli.suggesting import suggest
 from rdpcodec.cli.training import export, train
 from rdpcodec.errors import RdpError
@@ -30,7 +31,7 @@ def rdpcodec() -> None:
     """
 
 
-for _command in (compress, decompress, batch, suggest, info, models, train, export):
+for _command in (compress, decompress, batch, suggest, compare, serve, info, models, train, export):
     rdpcodec.add_command(_command)
 
 

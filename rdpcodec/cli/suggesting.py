@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,10 @@ import click
 from rdpcodec.cli.options import device_option, model_option
 from rdpcodec.cli.output import STANDARD, named_warnings, progress, read_input
 from rdpcodec.container import bits_per_pixel
-from rdpcodec.errors import UsageError
 from rdpcodec.operating_point import OperatingPoint
 
 _QUALITIES = (10, 30, 50, 70, 90)
-_METRICS = {"psnr": ("PSNR dB", ".2f"), "ms_ssim": ("MS-SSIM", ".4f"), "lpips": ("LPIPS", ".4f")}
+_COLUMNS = {"psnr": ("PSNR dB", ".2f"), "ms_ssim": ("MS-SSIM", ".4f"), "lpips": ("LPIPS", ".4f")}
 
 
 @click.command()
@@ -35,45 +33,34 @@ def suggest(source: Path, as_json: bool, model: str, device: str) -> None:
     import numpy as np
 
     from rdpcodec.codec import shared_codec
-    from rdpcodec.metrics.full_reference import full_reference
+    from rdpcodec.metrics.full_reference import Metrics
     from rdpcodec.picture import load_picture
 
     with named_warnings(source):
         picture = load_picture(given)
     codec = shared_codec(model, device)
-    metrics, notes = {}, []
-    for name in _METRICS:
-        try:
-            metrics[name] = full_reference(name)
-        except UsageError as error:
-            notes.append(str(error))
+    metrics = Metrics()
     encode = codec.encoder(picture)
     points: list[dict[str, Any]] = []
     with progress("measuring", len(_QUALITIES)) as step:
         for quality in _QUALITIES:
             data = encode(OperatingPoint(quality))
             decoded = np.asarray(codec.decompress(data).convert("RGB"))
-            point: dict[str, Any] = {
-                "quality": quality,
-                "bytes": len(data),
-                "bits_per_pixel": round(bits_per_pixel(data), 4),
-            }
-            for name in _METRICS:
-                value = metrics[name](picture.pixels, decoded) if name in metrics else math.nan
-                point[name] = round(value, 4) if math.isfinite(value) else None
-            points.append(point)
+            points.append(
+                {
+                    "quality": quality,
+                    "bytes": len(data),
+                    "bits_per_pixel": round(bits_per_pixel(data), 4),
+                    **metrics(picture.pixels, decoded),
+                }
+            )
             step()
     width, height = picture.size
     if as_json:
         click.echo(json.dumps({"file": str(source), "width": width, "height": height, "points": points}))
     else:
         _print_table(f"{source}, {width}×{height}", points)
-    notes += [
-        f"{_METRICS[name][0]}: not defined for pictures so small, or equal"
-        for name in metrics
-        if any(point[name] is None for point in points)
-    ]
-    for note in notes:
+    for note in (*metrics.notes, *metrics.undefined(points)):
         click.echo(note, err=True)
 
 
@@ -82,11 +69,11 @@ def _print_table(title: str, points: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     table = Table(title=title, title_justify="left")
-    for column in ("quality", "bytes", "bpp", *(label for label, _ in _METRICS.values())):
+    for column in ("quality", "bytes", "bpp", *(label for label, _ in _COLUMNS.values())):
         table.add_column(column, justify="right")
     for point in points:
         values = [
-            "-" if point[name] is None else format(point[name], form) for name, (_, form) in _METRICS.items()
+            "-" if point[name] is None else format(point[name], form) for name, (_, form) in _COLUMNS.items()
         ]
         table.add_row(str(point["quality"]), str(point["bytes"]), f"{point['bits_per_pixel']:.3f}", *values)
     Console().print(table)

@@ -1,7 +1,8 @@
-"""The full-reference metrics that targets and `rdpcodec suggest` speak of, by name."""
+"""The full-reference metrics that targets, `rdpcodec suggest` and the pages speak of, by name."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache
 
@@ -10,6 +11,9 @@ import numpy as np
 from rdpcodec.errors import UsageError
 from rdpcodec.metrics import distortion
 from rdpcodec.metrics.perceptual import load_lpips
+
+LABELS = {"psnr": "PSNR", "ms_ssim": "MS-SSIM", "lpips": "LPIPS"}
+_DECIMALS = 4
 
 
 @cache
@@ -27,3 +31,39 @@ def full_reference(name: str) -> Callable[[np.ndarray, np.ndarray], float]:
     if name == "lpips":
         return load_lpips("alex").distance
     return {"psnr": distortion.psnr, "ms_ssim": distortion.ms_ssim}[name]
+
+
+class Metrics:
+    """Those of the metrics that can be had here; `notes` says of each other what to install."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self._functions: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {}
+        for name in LABELS:
+            try:
+                self._functions[name] = full_reference(name)
+            except UsageError as error:
+                self.notes.append(str(error))
+
+    def __call__(self, reference: np.ndarray, decoded: np.ndarray) -> dict[str, float | None]:
+        """All by name, of two pictures, uint8 `[H, W, 3]`; none for what is missing, or not a finite number
+        because the pictures are too small for it or equal.
+        """
+        values = {name: function(reference, decoded) for name, function in self._functions.items()}
+        return {
+            name: round(values[name], _DECIMALS) if math.isfinite(values.get(name, math.nan)) else None
+            for name in LABELS
+        }
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What readers call those that can be had, by name."""
+        return {name: LABELS[name] for name in self._functions}
+
+    def undefined(self, measured: list[dict[str, float | None]]) -> list[str]:
+        """A note on each metric that could be had, but had no value for some picture."""
+        return [
+            f"{LABELS[name]}: not defined for pictures so small, or equal"
+            for name in self._functions
+            if any(values[name] is None for values in measured)
+        ]

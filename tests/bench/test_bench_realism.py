@@ -10,8 +10,8 @@ from PIL import Image
 
 from bench.__main__ import bench
 from bench.codecs import bench_codec
-from bench.crops import largest_within
 from bench.realism import PERCEPTION, busiest, curve, gains, rate_at
+from rdpcodec.peers import largest_within
 
 BPPS = (0.05, 0.1, 0.2, 0.4, 0.8)
 

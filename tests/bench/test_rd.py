@@ -12,10 +12,11 @@ from PIL import Image
 
 from bench.__main__ import bench
 from bench.ablation import dct_basis
-from bench.codecs import Unavailable, bench_codec
+from bench.codecs import bench_codec
 from bench.rd import bd_rate
 from rdpcodec.metrics.distortion import ms_ssim, mse, psnr
 from rdpcodec.model.transforms import haar_basis
+from rdpcodec.peers import Unavailable
 
 
 def curve(factor: float, points: int = 6) -> dict[str, object]:

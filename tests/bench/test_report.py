@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 import base64
-import importlib.util
 import io
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,11 +17,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bench.__main__ import bench
-from bench.crops import SIZE, Crop, largest_within
+from bench.crops import SIZE, Crop
 from bench.measured import load_measured, picture_weights
-from bench.report import PLANE_RATES, bd_rate_table, content, page, published_curves
+from bench.report import PAGE, PLANE_RATES, bd_rate_table, content, published_curves
 from bench.surface import weights_identity
 from rdpcodec import Codec
+from rdpcodec.pages import assembled
 
 
 @pytest.fixture(scope="module")
@@ -77,19 +76,11 @@ def test_every_published_curve_names_its_source_and_rises(tmp_path: Path) -> Non
 
 
 def test_the_page_needs_nothing_from_elsewhere_and_no_name_ends_its_script(figures: dict[str, Any]) -> None:
-    text = page({**figures, "title": "</script><b>", "crops": []})
+    text = assembled(PAGE, {**figures, "title": "</script><b>", "crops": []}, "base")
     assert text.count("</script>") == 2
     assert not re.search(r"""(src|href)=["']?(?!data:|#)\w""", text)
     assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text)
     assert "@import" not in text
-
-
-@given(st.lists(st.integers(1, 1000), min_size=101, max_size=101).map(sorted), st.integers(0, 1100))
-def test_the_peers_file_is_the_largest_that_is_no_larger(sizes: list[int], size: int) -> None:
-    made: dict[int, bytes] = {}
-    found = largest_within(lambda setting: bytes(sizes[setting]), size, made)
-    assert len(found) == max((s for s in sizes if s <= size), default=sizes[0])
-    assert len(made) <= 8
 
 
 @given(st.integers(1, 2000), st.integers(1, 2000), st.none() | st.tuples(*[st.integers(0, 3000)] * 2))
@@ -162,40 +153,11 @@ def picture(url: str) -> np.ndarray:
 # In a browser.
 
 
-def chromium() -> str | None:
-    """An installed Chromium or Chrome."""
-    names = (
-        "chromium",
-        "chromium-browser",
-        "google-chrome",
-        "google-chrome-stable",
-        "chromium-headless-shell",
-    )
-    return next((path for path in map(shutil.which, names) if path), None)
-
-
 def flat(colour: tuple[int, int, int]) -> dict[str, Any]:
     buffer = io.BytesIO()
     Image.new("RGB", (96, 64), colour).save(buffer, "PNG")
     url = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
     return {"image": url, "bytes": sum(colour), "bpp": 0.5, "psnr": 30.0, "ms_ssim": 0.9}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if not importlib.util.find_spec("playwright"):
-        pytest.skip("playwright is not installed")
-    from playwright.sync_api import Error, sync_playwright
-
-    with sync_playwright() as driver:
-        try:
-            started = driver.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        except Error as error:
-            if chromium():
-                raise
-            pytest.skip(f"no browser is installed: {error}")
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +175,7 @@ def html(figures: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> s
         for p in range(2)
     ]
     path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(page({**figures, "crops": crops}), encoding="utf-8")
+    path.write_text(assembled(PAGE, {**figures, "crops": crops}, "base"), encoding="utf-8")
     return path.as_uri()
 
 
@@ -325,7 +287,7 @@ def test_the_page_fits_its_window(opened: Any, width: int, scheme: str) -> None:
 def test_without_a_realism_dial_the_page_says_so(browser: Any, tmp_path: Path) -> None:
     ours = load_measured(gaussian.write(tmp_path, realisms=(0.0,)))
     path = tmp_path / "report.html"
-    path.write_text(page({**content(ours, []), "crops": []}), encoding="utf-8")
+    path.write_text(assembled(PAGE, {**content(ours, []), "crops": []}, "base"), encoding="utf-8")
     view = browser.new_page()
     wrong: list[str] = []
     view.on("pageerror", lambda error: wrong.append(str(error)))

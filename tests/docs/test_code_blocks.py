@@ -44,6 +44,7 @@ LONG = {
     ("train", "fidelity"): "rdpcodec.training.fidelity.train",
     ("train", "realism"): "rdpcodec.training.realism.train",
     ("export",): "rdpcodec.training.export.export",
+    ("serve",): "uvicorn.Server.run",
     ("batch", "s3://bucket/photos"): "rdpcodec.batch.plan",
 }
 PROGRAMS = ("rdpcodec", "python", "make", "pip", "cat")

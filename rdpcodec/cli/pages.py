@@ -1,0 +1,147 @@
+"""`rdpcodec compare` and `rdpcodec serve`: pictures in a browser."""
+
+from __future__ import annotations
+
+import io
+import ipaddress
+import socket
+import webbrowser
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rdpcodec.cli.options import device_option, force_option, model_option
+from rdpcodec.cli.output import STANDARD, check_output, named_warnings, progress, read_input, write_output
+from rdpcodec.errors import UsageError
+from rdpcodec.operating_point import OperatingPoint
+
+_QUALITIES = (20, 40, 60)
+
+
+@click.command()
+@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IN...")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The page to write.")
+@click.option(
+    "-q",
+    "--quality",
+    "qualities",
+    type=float,
+    multiple=True,
+    default=_QUALITIES,
+    show_default=True,
+    help="Quality to show, 0 to 100; may be repeated.",
+)
+@click.option("--effort", type=int, default=0, show_default=True, help="How long to search, 0 to 9.")
+@model_option
+@force_option
+@device_option
+def compare(
+    sources: tuple[Path, ...],
+    output: Path,
+    qualities: tuple[float, ...],
+    effort: int,
+    model: str,
+    force: bool,
+    device: str,
+) -> None:
+    """Make a page that shows pictures beside JPEG, WebP and AVIF of as many bytes.
+
+    \b
+    rdpcodec compare photo.png -o page.html
+    rdpcodec compare *.png -o page.html -q 20 -q 60
+
+    IN is a picture in any format that Pillow reads, or - for standard input. The page is one file that loads
+    nothing: a slider wipes between any two versions. Of pictures over 2 megapixels the middle is cut out.
+    """
+    check_output(output, force)
+    for quality in qualities:
+        OperatingPoint(quality, effort=effort)
+    from rdpcodec.codec import shared_codec
+    from rdpcodec.pages.compare import compare_page, names_of
+    from rdpcodec.picture import load_picture
+
+    pictures = {}
+    for name, source in zip(names_of(sources), sources, strict=True):
+        given: Any = io.BytesIO(read_input(source)) if source == STANDARD else source
+        with named_warnings(source):
+            pictures[name] = load_picture(given)
+    codec = shared_codec(model, device)
+    with progress("comparing", len(pictures) * len(set(qualities))) as step:
+        page = compare_page(codec, pictures, qualities, effort, step).encode()
+    write_output(output, page, force)
+    count = f"{len(pictures)} pictures" if len(pictures) > 1 else "1 picture"
+    click.echo(f"{output}: {count}, {len(page) / 1e6:.1f} MB", err=output == STANDARD)
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=8765,
+    show_default=True,
+    help="Port to listen on; 0 for any that is free.",
+)
+@click.option(
+    "--max-size",
+    type=click.FloatRange(0, min_open=True),
+    default=64,
+    show_default=True,
+    help="Largest upload, MB.",
+)
+@click.option(
+    "--max-pixels",
+    type=click.FloatRange(0, min_open=True),
+    default=24,
+    show_default=True,
+    help="Largest picture, megapixels.",
+)
+@click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
+@model_option
+@device_option
+def serve(
+    host: str, port: int, max_size: float, max_pixels: float, open_page: bool, model: str, device: str
+) -> None:
+    """Serve a page where a dropped picture follows the dials: picture, bytes and errors, and the file.
+
+    Only this machine reaches it, unless --host says otherwise; there is no password. Pictures stay in memory.
+    Stop it with Ctrl-C. Needs the extra: pip install 'rdpcodec[web]'.
+    """
+    try:
+        import uvicorn
+
+        from rdpcodec.pages.serve import Limits, application
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in ("starlette", "uvicorn"):
+            raise
+        raise UsageError(
+            f"serve needs {package}, which is not installed: pip install 'rdpcodec[web]'"
+        ) from None
+    from rdpcodec.codec import shared_codec
+
+    listening = _listening(host, port)
+    codec = shared_codec(model, device)
+    app = application(codec, Limits(int(max_size * 1e6), int(max_pixels * 1e6)), host)
+    address, port = listening.getsockname()[:2]
+    if not ipaddress.ip_address(address).is_loopback:
+        click.echo("warning: others on the network can use this server; it asks for no password", err=True)
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+    click.echo(f"serving at {url}, stop with Ctrl-C")
+    if open_page:
+        webbrowser.open(url)
+    config = uvicorn.Config(app, log_level="warning", limit_concurrency=32, timeout_graceful_shutdown=5)
+    with suppress(KeyboardInterrupt):  # uvicorn has closed down, and passes it on
+        uvicorn.Server(config).run(sockets=[listening])
+    click.echo("stopped")
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket that listens. Raises `UsageError` where it cannot."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise UsageError(f"{host}:{port}: cannot be listened on: {error.strerror}") from error

@@ -1,0 +1,34 @@
+"""Pages for a browser: a comparison in one file, and the page that `rdpcodec serve` serves.
+
+Each has a template, a style and a script of its own beside this file; `base` is what all pages share, the
+bench's report included, and `viewer` the wipe between two pictures. `compare` and `serve` are the content.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent
+
+
+def assembled(page: Path, data: Any, *shared: str) -> str:
+    """A page that loads nothing: PAGE.html with styles, scripts and data put in the places of its marks.
+
+    page: path without extension; shared: names of styles and scripts here, which come before its own; data:
+    what `json` takes, finite numbers only.
+    """
+    parts = [*(FOLDER / name for name in shared), page]
+    marks = {
+        f"/*{kind}*/": "".join(part.with_suffix(suffix).read_text(encoding="utf-8") for part in parts)
+        for kind, suffix in (("style", ".css"), ("script", ".js"))
+    }
+    embedded = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    # Within a script element nothing else could end it or start a comment.
+    marks["/*data*/"] = embedded.replace("<", "\\u003c")
+    text = page.with_suffix(".html").read_text(encoding="utf-8")
+    for mark, part in marks.items():
+        before, after = text.split(mark)
+        text = before + part + after
+    return text

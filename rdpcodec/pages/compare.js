@@ -1,0 +1,123 @@
+
+// The comparison: which versions of which picture are on the two sides ---------------------------------------------
+
+const METRICS = Object.keys(data.metrics);
+const LOWER_IS_BETTER = new Set(["lpips"]);
+const viewer = createViewer($("viewer"));
+let picture = data.pictures[0];
+// Versions by their place in picture.versions, -1 for the original: the same for all pictures.
+const middle = data.qualities[Math.floor((data.qualities.length - 1) / 2)];
+const sides = [-1, picture.versions.findIndex((v) => v.ours && v.quality === middle)];
+
+const versionAt = (i) => picture.versions[i];
+const nameOf = (i) => (i < 0 ? "Original" : versionAt(i).label);
+const fullName = (i) => (i < 0 ? "Original" : `${versionAt(i).label} at quality ${versionAt(i).quality}`);
+const bytesText = (version) => `${count(version.bytes)} bytes`;
+
+let shows = 0; // counted, so that of two decodings the later choice is what is seen
+async function show() {
+  const current = ++shows;
+  const images = sides.map((i) => {
+    const image = new Image();
+    image.src = i < 0 ? picture.original : versionAt(i).image;
+    return image;
+  });
+  const decoded = await Promise.allSettled(images.map((image) => image.decode()));
+  if (current !== shows) return;
+  decoded.forEach(({ status }, side) => {
+    if (status === "fulfilled") viewer.show(side, images[side], nameOf(sides[side]));
+  });
+  const failed = decoded.flatMap(({ status }, side) => (status === "rejected" ? [fullName(sides[side])] : []));
+  $("captions").replaceChildren(...sides.map((i, side) => element("figure", {},
+    element("figcaption", {}, element("small", {}, side ? "right" : "left"), fullName(i)),
+    i < 0
+      ? figureList([["size", `${picture.width} × ${picture.height}`]])
+      : figureList([["bytes", count(versionAt(i).bytes)], ["bits per pixel", fixed(versionAt(i).bpp, 3)],
+        ...METRICS.map((name) => [data.metrics[name], metricText(name, versionAt(i)[name])])]),
+    ...(failed.includes(fullName(i)) ? [element("p", { class: "note" }, "This browser cannot show this format.")] : []))));
+  for (const input of document.querySelectorAll("#versions input")) input.checked = sides[SIDES.indexOf(input.name)] === Number(input.value);
+  for (const row of document.querySelectorAll("#versions tr[data-version]")) row.classList.toggle("shown", sides.includes(Number(row.dataset.version)));
+  for (const button of $("qualities").children) button.setAttribute("aria-pressed", sides.some((i) => i >= 0 && versionAt(i).quality === Number(button.value)));
+}
+
+function choices(i) {
+  return SIDES.map((side) => {
+    const input = element("input", { type: "radio", name: side, value: i, "aria-label": `${fullName(i)} on the ${side}` });
+    input.addEventListener("change", () => { sides[SIDES.indexOf(side)] = i; show(); });
+    return element("td", { class: "choice" }, element("label", {}, input));
+  });
+}
+
+// Whether two versions have so nearly equal bytes that their figures can be compared.
+const equal = (version, own) => Math.abs(Math.log(version.bytes / own.bytes)) < Math.log(1.1);
+
+function drawVersions() {
+  const columns = [["bytes", (v) => v.bytes, (v) => count(v)], ["bpp", (v) => v.bpp, (v) => fixed(v, 3)],
+    ...METRICS.map((name) => [data.metrics[name], (v) => v[name], (v) => metricText(name, v)])];
+  $("heads").replaceChildren(element("tr", {}, ...SIDES.map((side) => element("th", { class: "choice", scope: "col" }, side)),
+    element("th", { scope: "col" }, "version"), ...columns.map(([head]) => element("th", { class: "number", scope: "col" }, head))));
+  const original = element("tbody", {}, element("tr", { "data-version": -1 }, ...choices(-1), element("th", { scope: "row" }, "Original"),
+    element("td", { colspan: columns.length })));
+  const groups = data.qualities.map((quality) => {
+    const members = picture.versions.map((version, i) => ({ version, i })).filter(({ version }) => version.quality === quality);
+    const own = members.find(({ version }) => version.ours).version;
+    const best = Object.fromEntries(METRICS.map((name) => {
+      const values = members.filter(({ version }) => equal(version, own)).map(({ version }) => version[name]).filter((v) => v !== null);
+      return [data.metrics[name], values.length ? (LOWER_IS_BETTER.has(name) ? Math.min(...values) : Math.max(...values)) : null];
+    }));
+    return element("tbody", {},
+      element("tr", {}, element("th", { class: "group", colspan: 3 + columns.length, scope: "rowgroup" }, `Quality ${quality}`)),
+      ...members.map(({ version, i }) => element("tr", { "data-version": i, class: version.ours ? "ours" : "" }, ...choices(i),
+        element("th", { scope: "row" }, version.label),
+        ...columns.map(([head, value, form]) => {
+          const text = form(value(version));
+          const parts = [equal(version, own) && best[head] !== null && best[head] === value(version) ? element("b", {}, text) : text];
+          if (head === "bytes" && !version.ours) parts.push(element("small", {}, ` (${Math.round(100 * version.bytes / own.bytes)} %)`));
+          return element("td", { class: "number", "data-head": head }, ...parts);
+        }))));
+  });
+  for (const body of document.querySelectorAll("#versions tbody")) body.remove();
+  $("versions").append(original, ...groups);
+}
+
+function drawNotes() {
+  const realism = data.realism ? " Realism is chosen when decoding: both decodings of a quality are of the same file." : "";
+  $("notes").replaceChildren(...[
+    ...picture.notes,
+    `rdpcodec ${data.model}. Our decoded pictures are stored in this page without loss.${realism}`,
+    `${data.peers.join("; ")}. Of each format the file nearest to ours in bytes is shown, the file itself, decoded by this browser.`,
+    `Metrics are of the pictures as decoded where this page was made, over RGB${data.metrics.lpips ? "; LPIPS is of the AlexNet, lower is better" : ""}.`,
+    ...data.notes,
+    `The pictures take ${(data.picture_bytes / 1e6).toFixed(1)} MB of this page, which needs nothing else.`,
+  ].map((note) => element("li", {}, note)));
+}
+
+function drawPicture() {
+  document.title = `${picture.name}: rdpcodec compared`;
+  $("title").textContent = picture.name;
+  $("about").textContent = `${picture.width} × ${picture.height} pixels, as rdpcodec and other formats of about as many bytes`;
+  for (const button of $("pictures").children) button.setAttribute("aria-pressed", Number(button.value) === data.pictures.indexOf(picture));
+  drawVersions();
+  drawNotes();
+  return show();
+}
+
+viewer.swapped = () => { sides.reverse(); show(); };
+$("pictures").hidden = data.pictures.length === 1;
+$("pictures").append(...data.pictures.map((choice, i) => {
+  const button = element("button", { type: "button", value: i }, choice.name);
+  button.addEventListener("click", () => { picture = choice; drawPicture().then(viewer.fit); });
+  return button;
+}));
+$("qualities").hidden = data.qualities.length === 1;
+$("qualities").append(...data.qualities.map((quality) => {
+  const button = element("button", { type: "button", value: quality }, `Quality ${quality}`);
+  button.addEventListener("click", () => {
+    sides.forEach((i, side) => {
+      if (i >= 0) sides[side] = picture.versions.findIndex((v) => v.label === versionAt(i).label && v.quality === quality);
+    });
+    show();
+  });
+  return button;
+}));
+drawPicture();

@@ -1,0 +1,148 @@
+"""What `rdpcodec compare` shows: pictures, what our codec makes of them, and other formats at equal bytes.
+
+All of it is in the page: our pictures as lossless WebP, the other formats' own files as they are.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from rdpcodec.codec import Codec
+from rdpcodec.metrics.full_reference import Metrics
+from rdpcodec.operating_point import OperatingPoint
+from rdpcodec.pages import FOLDER, assembled
+from rdpcodec.peers import Peer, Unavailable, closest_to, find_peer
+from rdpcodec.picture import Picture
+
+# What browsers show.
+_PEERS = ("jpeg", "webp", "avif")
+# A screen of 1920×1080. At ten megapixels, the page of one picture would be 50 MB, and take minutes to make.
+MAX_PIXELS = 1920 * 1080
+
+
+def compare_page(
+    codec: Codec,
+    pictures: dict[str, Picture],
+    qualities: Iterable[float],
+    effort: int,
+    step: Callable[[], None],
+) -> str:
+    """The page, HTML.
+
+    pictures: by the names that readers see; of those over `MAX_PIXELS` the middle is taken, alpha channels
+    are left out. step: called after each quality of each picture.
+    """
+    peers, notes = {}, []
+    for name in _PEERS:
+        try:
+            peers[name] = find_peer(name)
+        except Unavailable as error:
+            notes.append(str(error))
+    metrics = Metrics()
+    realisms = (0.0, 1.0) if "realism" in codec.dials else (0.0,)
+    points = [[OperatingPoint(q, r, effort) for r in realisms] for q in sorted(set(qualities))]
+    shown = [
+        _compared(codec, name, picture, points, peers, metrics, step) for name, picture in pictures.items()
+    ]
+    versions = [version for record in shown for version in record["versions"]]
+    data = {
+        "metrics": metrics.labels,
+        "realism": len(realisms) > 1,
+        "qualities": [points_at[0].quality for points_at in points],
+        "model": f"{codec.name}-{codec.fingerprint.hex()}, effort {effort}",
+        "peers": [f"{peer.label}: {peer.description}" for peer in peers.values()],
+        "notes": notes + metrics.notes + metrics.undefined(versions),
+        "picture_bytes": sum(len(v["image"]) for v in versions) + sum(len(r["original"]) for r in shown),
+        "pictures": shown,
+    }
+    return assembled(FOLDER / "compare", data, "base", "viewer")
+
+
+def _compared(
+    codec: Codec,
+    name: str,
+    source: Picture,
+    points: list[list[OperatingPoint]],
+    peers: dict[str, Peer],
+    metrics: Metrics,
+    step: Callable[[], None],
+) -> dict[str, Any]:
+    """One picture, and its versions: for each quality ours at each realism, then the peers at equal bytes."""
+    picture, notes = _middle(source)
+    image = picture.to_pillow()
+    encode = codec.encoder(picture)
+    files: dict[str, dict[int, bytes]] = {peer: {} for peer in peers}
+    versions: list[dict[str, Any]] = []
+
+    def add(decoded: Image.Image, size: int, url: str, **about: Any) -> None:
+        figures = metrics(picture.pixels, np.asarray(decoded.convert("RGB")))
+        bpp = size * 8 / (image.width * image.height)
+        versions.append({**about, "bytes": size, "bpp": round(bpp, 5), "image": url, **figures})
+
+    for points_at in points:
+        data = encode(points_at[0])
+        quality = points_at[0].quality
+        for point in points_at:
+            decoded = codec.decompress(data, realism=point.realism)
+            label = f"rdpcodec, realism {point.realism:g}" if len(points_at) > 1 else "rdpcodec"
+            add(decoded, len(data), _lossless(decoded), label=label, quality=quality, ours=True)
+        for key, peer in peers.items():
+            file = closest_to(partial(peer.encode, image), len(data), files[key])
+            url = _data_url(file, key)
+            add(peer.decode(file), len(file), url, label=peer.label, quality=quality, ours=False)
+        step()
+    return {
+        "name": name,
+        "width": image.width,
+        "height": image.height,
+        "original": _lossless(image),
+        "notes": notes,
+        "versions": versions,
+    }
+
+
+def _middle(source: Picture) -> tuple[Picture, list[str]]:
+    """What is compared of a picture, and in words what is not."""
+    notes = []
+    width, height = source.size
+    picture = replace(source, alpha=None, icc=None, exif=None)
+    if source.alpha is not None:
+        notes.append("The alpha channel is left out.")
+    if width * height > MAX_PIXELS:
+        share = (MAX_PIXELS / (width * height)) ** 0.5
+        # A side of one pixel stays; the other is then shorter than the share says.
+        cut_width = min(max(1, int(width * share)), MAX_PIXELS)
+        cut_height = min(max(1, int(height * share)), MAX_PIXELS // cut_width)
+        left, top = (width - cut_width) // 2, (height - cut_height) // 2
+        picture = replace(picture, pixels=picture.pixels[top : top + cut_height, left : left + cut_width])
+        notes.append(
+            f"The picture is {width}×{height}; its middle, {cut_width}×{cut_height}, was cut out, and that "
+            "alone is coded, measured and shown."
+        )
+    return picture, notes
+
+
+def _lossless(image: Image.Image) -> str:
+    buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, "WEBP", lossless=True, quality=40, method=3)
+    return _data_url(buffer.getvalue(), "webp")
+
+
+def _data_url(file: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(file).decode()}"
+
+
+def names_of(paths: Iterable[Path]) -> list[str]:
+    """Names to tell pictures apart by: file names, with their folders where those are equal."""
+    paths = list(paths)
+    names = [path.name for path in paths]
+    return [str(path) if names.count(name) > 1 else name for path, name in zip(paths, names, strict=True)]

@@ -1,0 +1,160 @@
+
+// The studio: one picture, its dials, and what the server makes of it ----------------------------------------------
+
+const viewer = createViewer($("viewer"));
+const dials = { quality: $("quality"), realism: $("realism") };
+let shown = null; // the picture: { id, name, size, original }
+let sides = ["original", "coded"];
+const pictures = { original: null, coded: null }; // images that have loaded
+const names = { original: "Original", coded: "rdpcodec" };
+
+function fail(message) {
+  $("error").textContent = message ?? "";
+  $("error").hidden = !message;
+}
+
+async function ask(path, options) {
+  let answer;
+  try {
+    answer = await fetch(path, options);
+  } catch {
+    throw new Error("The server does not answer. Is it still running?");
+  }
+  if (answer.ok) return answer;
+  const told = await answer.json().catch(() => ({}));
+  throw new Error(told.error ?? `The server answered with status ${answer.status}.`);
+}
+
+async function loadImage(path) {
+  const url = URL.createObjectURL(await (await ask(path)).blob());
+  const image = new Image();
+  image.src = url;
+  try {
+    await image.decode();
+  } finally {
+    URL.revokeObjectURL(url); // what is decoded stays
+  }
+  return image;
+}
+
+const wanted = () => ({ quality: dials.quality.value, realism: dials.realism.value });
+const path = (picture, kind, { quality, realism }) => `pictures/${picture.id}/${kind}?quality=${quality}&realism=${realism}`;
+
+function showSides() {
+  sides.forEach((side, i) => (pictures[side] ? viewer.show(i, pictures[side], names[side]) : viewer.clear(i, names[side])));
+}
+
+const figures = {}; // by name: text, and whether it is of an earlier setting
+function setFigures(changes, old = false) {
+  for (const [term, text] of Object.entries(changes)) figures[term] = { text: text ?? figures[term]?.text ?? "–", old };
+  $("figures").replaceChildren(...Object.entries(figures).map(([term, figure]) =>
+    element("div", { class: figure.old ? "old" : null }, element("dt", {}, term), element("dd", {}, figure.text))));
+}
+const METRIC_NAMES = Object.keys(data.metrics);
+const TERMS = ["bytes", "bits per pixel", "of the upload", ...Object.values(data.metrics), "seconds"];
+const outdated = () => setFigures(Object.fromEntries(TERMS.map((term) => [term, null])), true);
+
+function showDials() {
+  for (const [name, dial] of Object.entries(dials)) {
+    const text = name === "quality" ? dial.value : Number(dial.value).toFixed(2);
+    $(`${name}-value`).textContent = text;
+    dial.setAttribute("aria-valuetext", text);
+  }
+  const link = $("download");
+  link.href = path(shown, "file", wanted());
+  link.download = `${shown.name.replace(/\.[^.]*$/, "") || "picture"}.rdpc`;
+}
+
+// One request for a setting at a time: while the server works, only the newest setting waits. So answers come in
+// the order of the settings, and what the server is asked for never piles up.
+let working = false, waiting = false;
+async function update() {
+  fail(null);
+  showDials();
+  outdated();
+  if (working) { waiting = true; return; }
+  working = true;
+  $("state").textContent = "coding …";
+  try {
+    do {
+      waiting = false;
+      // A drag gives many settings at once, a key held down too.
+      await new Promise((done) => setTimeout(done, 60));
+      await showSetting(shown, wanted());
+    } while (waiting);
+  } catch (error) {
+    fail(error.message);
+  } finally {
+    working = false;
+    $("state").textContent = "";
+  }
+  if (waiting) update();
+}
+
+async function showSetting(picture, setting) {
+  const stale = () => picture !== shown;
+  const changed = () => waiting || stale();
+  const started = performance.now();
+  const [coded, image] = [await (await ask(path(picture, "coded", setting))).json(), await loadImage(path(picture, "decoded", setting))];
+  if (stale()) return;
+  pictures.coded = image;
+  names.coded = `Quality ${setting.quality}` + (data.realism ? `, realism ${Number(setting.realism).toFixed(2)}` : "");
+  showSides();
+  setFigures({
+    bytes: count(coded.bytes), "bits per pixel": fixed(coded.bits_per_pixel, 3), "of the upload": `${fixed(100 * coded.bytes / picture.size, 1)} %`,
+    seconds: fixed((performance.now() - started) / 1000, 2),
+  });
+  if (changed()) return;
+  const measured = await (await ask(path(picture, "figures", setting))).json();
+  if (changed()) return;
+  setFigures(Object.fromEntries(METRIC_NAMES.map((m) => [data.metrics[m], metricText(m, measured[m])])));
+}
+
+let choices = 0; // counted, so that of two uploads the later is what is shown
+async function choose(file) {
+  if (!file) return;
+  const choice = ++choices;
+  fail(null);
+  if (file.size > data.limits.size) {
+    fail(`${file.name}: the file has ${(file.size / 1e6).toPrecision(3)} MB, this server takes up to ${data.limits.size / 1e6} MB.`);
+    return;
+  }
+  $("limits").textContent = "Reading …";
+  try {
+    const about = await (await ask("pictures", { method: "POST", body: file })).json();
+    const original = await loadImage(`pictures/${about.id}/original`);
+    if (choice !== choices) return;
+    shown = { ...about, name: file.name, size: file.size };
+    Object.assign(pictures, { original, coded: null });
+    names.coded = "coding …";
+    for (const id of ["work", "another"]) $(id).hidden = false;
+    for (const node of $("drop").querySelectorAll("label")) node.hidden = true;
+    $("about").textContent = `${file.name}, ${about.width} × ${about.height} pixels, ${count(file.size)} bytes`;
+    $("notes").replaceChildren(...[...about.notes, ...data.notes, `Model ${data.model}.`].map((note) => element("li", {}, note)));
+    showSides();
+    viewer.fit();
+    update();
+  } catch (error) {
+    if (choice === choices) fail(`${file.name}: ${error.message}`);
+  } finally {
+    describeLimits();
+  }
+}
+
+function describeLimits() {
+  $("limits").textContent = `Up to ${data.limits.size / 1e6} MB and ${data.limits.pixels / 1e6} megapixels. It stays in the memory of this server and is not stored.`;
+}
+
+viewer.swapped = () => { sides.reverse(); showSides(); };
+$("about").textContent = `Model ${data.model}`;
+$("chosen").addEventListener("change", () => { choose($("chosen").files[0]); $("chosen").value = ""; });
+dials.realism.disabled = !data.realism;
+$("realism-help").textContent = data.realism
+  ? "From closest to the original to most natural. It changes how the same file is decoded; the download has it as its default."
+  : "The weights that are installed have no realism dial.";
+for (const dial of Object.values(dials)) dial.addEventListener("input", update);
+addEventListener("dragover", (event) => { event.preventDefault(); document.body.classList.add("over"); });
+for (const kind of ["dragleave", "drop"]) addEventListener(kind, () => document.body.classList.remove("over"));
+addEventListener("drop", (event) => { event.preventDefault(); choose(event.dataTransfer.files[0]); });
+addEventListener("paste", (event) => choose(event.clipboardData.files[0]));
+describeLimits();

@@ -1,0 +1,108 @@
+"""JPEG, WebP and other formats as Pillow writes them: what our files are compared with, at equal bytes.
+
+One place for the settings of each, so that the bench and the comparison page mean the same by a name.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image
+
+
+class Unavailable(Exception):
+    """A codec whose plugin or weights are not installed."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A format that Pillow writes. Settings span about 0.1 to 2 bits per pixel on photographs."""
+
+    kind: str  # Pillow's name of the format
+    label: str  # how readers know it
+    description: str
+    settings: tuple[int, ...]
+    options: dict[str, Any]
+    plugin: str | None = None
+
+    def encode(self, image: Image.Image, quality: float) -> bytes:
+        """A file of the picture; quality 0..100."""
+        buffer = io.BytesIO()
+        image.save(buffer, self.kind, quality=int(quality), **self.options)
+        return buffer.getvalue()
+
+    def decode(self, data: bytes) -> Image.Image:
+        """The picture of a file, RGB."""
+        with Image.open(io.BytesIO(data)) as image:
+            return image.convert("RGB")
+
+
+PEERS = {
+    "jpeg": Peer(
+        "JPEG",
+        "JPEG",
+        "Pillow JPEG, optimize, progressive",
+        (5, 10, 20, 35, 50, 75, 90),
+        {"optimize": True, "progressive": True},
+    ),
+    "webp": Peer("WEBP", "WebP", "Pillow WebP, method 6", (1, 5, 15, 35, 60, 80, 95), {"method": 6}),
+    "avif": Peer(
+        "AVIF",
+        "AVIF",
+        "Pillow AVIF, speed 4, 4:4:4",
+        (8, 15, 25, 40, 55, 70, 85),
+        {"speed": 4, "subsampling": "4:4:4"},
+    ),
+    "jxl": Peer(
+        "JXL", "JPEG XL", "pillow-jxl-plugin, default effort", (5, 10, 20, 40, 60, 80, 92), {}, "pillow_jxl"
+    ),
+    "heic": Peer(
+        "HEIF", "HEIC", "pillow-heif, 4:4:4", (5, 15, 25, 35, 50, 65, 80), {"chroma": 444}, "pillow_heif"
+    ),
+}
+
+
+def find_peer(name: str) -> Peer:
+    """A peer that can be used here. Raises `Unavailable` if it cannot, `KeyError` if unknown."""
+    peer = PEERS[name]
+    if peer.plugin:
+        try:
+            module = importlib.import_module(peer.plugin)
+        except ImportError as error:
+            raise Unavailable(f"{name}: {peer.plugin} is not installed") from error
+        if peer.plugin == "pillow_heif":
+            module.register_heif_opener()
+    Image.init()
+    if peer.kind not in Image.SAVE:
+        raise Unavailable(f"{name}: this Pillow cannot write {peer.kind}")
+    return peer
+
+
+def largest_within(encode: Callable[[int], bytes], size: int, files: dict[int, bytes]) -> bytes:
+    """The file of the highest setting 0..100 that is no larger than `size`, or that of setting 0.
+
+    encode: bytes of a setting, larger for higher settings; files: those made so far, filled.
+    """
+    low, high = 0, 101
+    while high - low > 1:
+        middle = (low + high) // 2
+        if middle not in files:
+            files[middle] = encode(middle)
+        low, high = (middle, high) if len(files[middle]) <= size else (low, middle)
+    if low not in files:
+        files[low] = encode(low)
+    return files[low]
+
+
+def closest_to(encode: Callable[[int], bytes], size: int, files: dict[int, bytes]) -> bytes:
+    """The file of a setting 0..100 whose length is nearest to `size` as a ratio; otherwise `largest_within`.
+
+    For pictures to be looked at: where settings are coarse, the largest file within may be a third smaller.
+    """
+    largest_within(encode, size, files)  # makes both neighbours
+    return min(files.values(), key=lambda file: abs(math.log(len(file) / size)))

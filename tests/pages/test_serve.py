@@ -1,0 +1,423 @@
+from __future__ import annotations
+
+import http.client
+import io
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import uvicorn
+from click.testing import CliRunner
+from PIL import Image
+
+from rdpcodec import Codec, OperatingPoint, UsageError
+from rdpcodec.cli import rdpcodec as command
+from rdpcodec.container import bits_per_pixel, read_header
+from rdpcodec.metrics.distortion import psnr
+from rdpcodec.pages.serve import Limits, application
+from rdpcodec.picture import Picture
+
+LIMITS = Limits(size=300_000, pixels=50_000)
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Server:
+    """A server on a free port of this machine, in a thread."""
+
+    def __init__(self, codec: Codec) -> None:
+        listening = socket.create_server(("127.0.0.1", 0))
+        self.port = listening.getsockname()[1]
+        app = application(codec, LIMITS, "my-machine")
+        self._server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+        self._thread = threading.Thread(target=self._server.run, args=([listening],))
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(20)
+        assert not self._thread.is_alive()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/"
+
+    def ask(self, path: str, body: Any = None, **headers: str) -> Answer:
+        """GET, or POST where there is a body."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection.request("GET" if body is None else "POST", path, body, headers)
+        answer = connection.getresponse()
+        found = Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+        connection.close()
+        return found
+
+    def upload(self, image: Image.Image) -> str:
+        """Returns what the paths of the picture begin with."""
+        answer = self.ask("/pictures", png(image))
+        assert answer.status == 201, answer.body
+        return f"/pictures/{answer.json['id']}"
+
+
+def png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def pixels(data: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(data)))
+
+
+@pytest.fixture(scope="module")
+def server(codec: Codec) -> Iterator[Server]:
+    running = Server(codec)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def piece(photograph: Image.Image) -> Image.Image:
+    """As large as MS-SSIM needs."""
+    return photograph.crop((120, 60, 300, 230))
+
+
+def test_what_is_served_is_what_the_codec_gives(server: Server, piece: Image.Image, codec: Codec) -> None:
+    path = server.upload(piece)
+    for quality in (40, 12.34):
+        data = codec.compress(piece, quality)
+        decoded = np.asarray(codec.decompress(data))
+        dials = f"?quality={quality}&realism=0"
+        assert server.ask(f"{path}/file{dials}").body == data
+        assert (pixels(server.ask(f"{path}/decoded{dials}").body) == decoded).all()
+        coded = server.ask(f"{path}/coded{dials}").json
+        assert coded == {"bytes": len(data), "bits_per_pixel": bits_per_pixel(data)}
+        figures = server.ask(f"{path}/figures{dials}").json
+        assert figures["psnr"] == pytest.approx(psnr(np.asarray(piece), decoded), abs=1e-4)
+        assert 0.5 < figures["ms_ssim"] < 1
+    assert (pixels(server.ask(f"{path}/original").body) == np.asarray(piece)).all()
+
+
+def test_alpha_reaches_the_file_and_the_page(server: Server, small: Image.Image) -> None:
+    small = small.copy()
+    small.putalpha(Image.linear_gradient("L").resize(small.size))
+    path = server.upload(small)
+    decoded = pixels(server.ask(f"{path}/decoded?quality=50&realism=0").body)
+    assert (decoded[..., 3] == np.asarray(small)[..., 3]).all()
+    assert (pixels(server.ask(f"{path}/original").body) == np.asarray(small)).all()
+
+
+def test_turning_realism_decodes_anew_but_does_not_encode(
+    codec_with_realism: Codec, small: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded: list[float] = []
+    encoder = codec_with_realism.encoder
+
+    def counted(picture: Picture) -> Callable[[OperatingPoint], bytes]:
+        encode = encoder(picture)
+
+        def count(point: OperatingPoint) -> bytes:
+            encoded.append(point.quality)
+            return encode(point)
+
+        return count
+
+    monkeypatch.setattr(codec_with_realism, "encoder", counted)
+    running = Server(codec_with_realism)
+    try:
+        path = running.upload(small)
+        shown = [
+            pixels(running.ask(f"{path}/decoded?quality=40&realism={realism}").body)
+            for realism in (0, 0.6, 1)
+        ]
+        file = running.ask(f"{path}/file?quality=40&realism=0.6").body
+    finally:
+        running.stop()
+    assert encoded == [40]
+    means = [picture.mean() for picture in shown]
+    assert means[0] < means[1] - 1 < means[2] - 2
+    assert read_header(file)[0].realism == pytest.approx(0.6, abs=1 / 255)
+    assert (np.asarray(codec_with_realism.decompress(file)) == shown[1]).all()
+
+
+@pytest.mark.parametrize(
+    ("dials", "message"),
+    [
+        ("quality=101&realism=0", "quality 101.0 is outside 0..100"),
+        ("quality=nan&realism=0", "outside 0..100"),
+        ("quality=40&realism=0.5", "no realism dial"),
+        ("quality=high&realism=0", "give quality and realism as numbers"),
+        ("quality=40", "give quality and realism as numbers"),
+    ],
+)
+def test_dials_that_cannot_be_turned_so_far_are_refused(
+    server: Server, small: Image.Image, dials: str, message: str
+) -> None:
+    answer = server.ask(f"{server.upload(small)}/coded?{dials}")
+    assert answer.status == 400
+    assert message in answer.json["error"]
+
+
+def test_uploads_that_are_too_large_or_no_pictures_are_refused(server: Server) -> None:
+    large = bytes(LIMITS.size + 1)
+    wide = png(Image.new("L", (LIMITS.pixels + 1, 1)))
+    for body, status, message in (
+        (large, 413, "over this server's limit of 0.3 MB"),
+        (iter([large[:200_000], large[:200_000]]), 413, "over this server's limit of 0.3 MB"),  # chunked
+        (wide, 413, "a picture of 50001×1 pixels is over this server's limit of 0.05 megapixels"),
+        (b"GIF89a" + bytes(9), 400, "not a picture"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", 400, "not a picture"),  # Ghostscript's
+    ):
+        answer = server.ask("/pictures", body)
+        assert answer.status == status
+        assert message in answer.json["error"]
+
+
+def test_only_the_servers_own_names_and_pages_are_answered(server: Server, small: Image.Image) -> None:
+    for host in (f"localhost:{server.port}", "127.0.0.1:80", "[::1]:80", "192.168.1.7", "my-machine"):
+        assert server.ask("/", Host=host).status == 200
+    for host in ("evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "[::1", ""):
+        answer = server.ask("/", Host=host)
+        assert answer.status == 421
+        assert "no name of this server" in answer.json["error"]
+    own = f"http://127.0.0.1:{server.port}"
+    assert server.ask("/pictures", png(small), Origin=own).status == 201
+    for origin in ("http://evil.example", "null", f"http://localhost:{server.port + 1}"):
+        answer = server.ask("/pictures", png(small), Origin=origin)
+        assert answer.status == 403
+        assert f"pages of {origin} are refused" in answer.json["error"]
+
+
+def test_answers_are_kept_by_no_cache_and_shown_by_no_other_page(server: Server, small: Image.Image) -> None:
+    for path in ("/", f"{server.upload(small)}/original", "/missing"):
+        headers = server.ask(path).headers
+        assert headers["cache-control"] == "no-store"
+        assert headers["cross-origin-resource-policy"] == "same-origin"
+        assert headers["x-content-type-options"] == "nosniff"
+    assert "default-src 'none'" in server.ask("/").headers["content-security-policy"]
+
+
+def test_four_pictures_are_kept_those_used_last(server: Server, small: Image.Image) -> None:
+    paths = [server.upload(small) for _ in range(4)]
+    assert server.ask(f"{paths[0]}/original").status == 200
+    paths.append(server.upload(small))
+    answers = [server.ask(f"{path}/original") for path in paths]
+    assert [answer.status for answer in answers] == [200, 404, 200, 200, 200]
+    assert "not in memory any more" in answers[1].json["error"]
+
+
+def test_several_requests_at_once_each_get_their_own_answer(
+    server: Server, small: Image.Image, codec: Codec
+) -> None:
+    path = server.upload(small)
+    qualities = range(10, 90, 10)
+    found: dict[int, bytes] = {}
+
+    def ask(quality: int) -> None:
+        found[quality] = server.ask(f"{path}/decoded?quality={quality}&realism=0").body
+
+    threads = [threading.Thread(target=ask, args=(quality,)) for quality in qualities]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for quality in qualities:
+        decoded = np.asarray(codec.decompress(codec.compress(small, quality)))
+        assert (pixels(found[quality]) == decoded).all()
+
+
+# The command.
+
+
+def test_the_server_answers_and_stops_at_control_c() -> None:
+    words = [sys.executable, "-m", "rdpcodec", "serve", "--port", "0"]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout
+    url = re.search(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())
+    assert url
+    with urllib.request.urlopen(url[0], timeout=60) as answer:
+        assert b"<title>rdpcodec</title>" in answer.read()
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output, errors) == (0, "stopped\n", "")
+
+
+@pytest.mark.parametrize("package", ["starlette", "uvicorn"])
+def test_a_missing_extra_is_named(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, "rdpcodec.pages.serve", raising=False)
+    monkeypatch.setitem(sys.modules, package, None)
+    result = CliRunner().invoke(command, ["serve"])
+    assert isinstance(result.exception, UsageError)
+    assert str(result.exception) == (
+        f"serve needs {package}, which is not installed: pip install 'rdpcodec[web]'"
+    )
+
+
+def test_a_port_that_is_taken_is_an_error() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = CliRunner().invoke(command, ["serve", "--port", str(port)])
+    assert isinstance(result.exception, UsageError)
+    assert f"127.0.0.1:{port}: cannot be listened on: Address already in use" in str(result.exception)
+
+
+@pytest.mark.parametrize("name", ["serve", "compare"])
+def test_help_needs_neither_torch_nor_the_framework(name: str) -> None:
+    script = (
+        "import sys, rdpcodec.cli\n"
+        "try: rdpcodec.cli.main()\n"
+        "finally: assert not {'torch', 'numpy', 'starlette', 'uvicorn', 'asyncio'} & set(sys.modules)"
+    )
+    words = [sys.executable, "-c", script, name, "--help"]
+    assert subprocess.run(words, capture_output=True, timeout=60).returncode == 0
+
+
+# In a browser.
+
+
+@pytest.fixture
+def studio(view: Any, server: Server, piece: Image.Image, tmp_path: Path) -> Any:
+    """The page, with a picture in it."""
+    path = tmp_path / "my photo.png"
+    piece.save(path)
+    view.goto(server.url)
+    view.locator("#chosen").set_input_files(path)
+    settled(view, 50)
+    return view
+
+
+def settled(view: Any, quality: int) -> None:
+    """Wait until the page shows a quality, and all of its figures."""
+    from playwright.sync_api import expect
+
+    expect(view.locator(".tag.right")).to_have_text(f"Quality {quality}", timeout=60_000)
+    expect(view.locator("#state")).to_have_text("", timeout=60_000)
+    expect(view.locator("#figures .old")).to_have_count(0)
+
+
+def figure(view: Any, name: str) -> str:
+    return view.locator("#figures > div", has=view.get_by_text(name, exact=True)).locator("dd").inner_text()
+
+
+def test_dragging_quality_changes_picture_bytes_and_figures(
+    studio: Any, piece: Image.Image, codec: Codec
+) -> None:
+    before = studio.locator(".layer.right img").get_attribute("src")
+    assert figure(studio, "bytes") == f"{len(codec.compress(piece, 50)):,}"
+    slider = studio.get_by_role("slider", name="Quality")
+    slider.scroll_into_view_if_needed()
+    box = slider.bounding_box()
+    y = box["y"] + box["height"] / 2
+    studio.mouse.move(box["x"] + box["width"] / 2, y)
+    studio.mouse.down()
+    studio.mouse.move(box["x"] + 1, y, steps=15)
+    studio.mouse.up()
+    settled(studio, 0)
+    data = codec.compress(piece, 0)
+    assert figure(studio, "bytes") == f"{len(data):,}"
+    assert figure(studio, "PSNR") == f"{psnr(np.asarray(piece), np.asarray(codec.decompress(data))):.2f} dB"
+    assert studio.locator(".layer.right img").get_attribute("src") != before
+
+
+def test_the_downloaded_file_decodes_to_the_picture_on_the_page(
+    studio: Any, codec: Codec, piece: Image.Image
+) -> None:
+    slider = studio.get_by_role("slider", name="Quality")
+    slider.focus()
+    for _ in range(5):
+        studio.keyboard.press("ArrowRight")
+    settled(studio, 55)
+    with studio.expect_download() as download:
+        studio.get_by_role("link", name="Download").click()
+    assert download.value.suggested_filename == "my photo.rdpc"
+    decoded = np.asarray(codec.decompress(Path(download.value.path()).read_bytes()))
+    shown = studio.evaluate(
+        """() => {
+          const image = document.querySelector(".layer.right img"), canvas = document.createElement("canvas");
+          [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+          const pen = canvas.getContext("2d");
+          pen.drawImage(image, 0, 0);
+          return [...pen.getImageData(0, 0, canvas.width, canvas.height).data];
+        }"""
+    )
+    on_page = np.array(shown, np.uint8).reshape(piece.height, piece.width, 4)[..., :3]
+    assert (on_page == decoded).all()
+
+
+def test_without_the_dial_realism_is_disabled_and_says_why(studio: Any) -> None:
+    slider = studio.get_by_role("slider", name="Realism")
+    assert slider.is_disabled()
+    described = studio.locator(f"#{slider.get_attribute('aria-describedby')}").inner_text()
+    assert described == "The weights that are installed have no realism dial."
+
+
+def test_with_the_dial_realism_changes_the_picture_and_no_byte(
+    view: Any, codec_with_realism: Codec, small: Image.Image, tmp_path: Path
+) -> None:
+    from playwright.sync_api import expect
+
+    small.save(tmp_path / "small.png")
+    running = Server(codec_with_realism)
+    try:
+        view.goto(running.url)
+        view.locator("#chosen").set_input_files(tmp_path / "small.png")
+        expect(view.locator(".tag.right")).to_have_text("Quality 50, realism 0.00", timeout=60_000)
+        size = figure(view, "bytes")
+        view.get_by_role("slider", name="Realism").focus()
+        view.keyboard.press("End")
+        expect(view.locator(".tag.right")).to_have_text("Quality 50, realism 1.00", timeout=60_000)
+        assert figure(view, "bytes") == size
+        assert "realism=1" in view.get_by_role("link", name="Download").get_attribute("href")
+        view.goto("about:blank")  # or the server would wait for its connections
+    finally:
+        running.stop()
+
+
+def test_a_dropped_picture_is_taken_and_bad_ones_are_refused_with_a_reason(
+    view: Any, server: Server, small: Image.Image
+) -> None:
+    view.goto(server.url)
+    view.evaluate(
+        """data => {
+          const dataTransfer = new DataTransfer();
+          dataTransfer.items.add(new File([new Uint8Array(data)], "a.png"));
+          dispatchEvent(new DragEvent("drop", { dataTransfer, cancelable: true }));
+        }""",
+        list(png(small)),
+    )
+    settled(view, 50)
+    assert "a.png, 101 × 67 pixels" in view.locator("#about").inner_text()
+    large = {"name": "large.png", "mimeType": "image/png", "buffer": bytes(LIMITS.size + 1)}
+    view.locator("#chosen").set_input_files(large)
+    error = view.get_by_role("alert")
+    error.get_by_text("this server takes up to 0.3 MB").wait_for()
+    assert "a.png" in view.locator("#about").inner_text()  # what was there stays
+
+
+def test_the_page_fits_its_window(studio: Any) -> None:
+    for width, scheme in ((400, "dark"), (1280, "light")):
+        studio.emulate_media(color_scheme=scheme)
+        studio.set_viewport_size({"width": width, "height": 900})
+        assert studio.evaluate("document.documentElement.scrollWidth") <= width
+        paper = studio.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (sum(map(int, re.findall(r"\d+", paper))) > 600) == (scheme == "light")
+    assert "NaN" not in studio.locator("main").inner_text()

@@ -129,8 +129,8 @@ def _from_pillow(image: Image.Image, keep_metadata: bool) -> Picture:
     profile = image.info.get("icc_profile") or None
     exif = Image.Exif()
     exif.load(image.getexif().tobytes())
-    exif.pop(ExifTags.Base.Orientation, None)  # applied in the next line
-    image = ImageOps.exif_transpose(image)
+    if exif.pop(ExifTags.Base.Orientation, 1) != 1:
+        image = ImageOps.exif_transpose(image)
     if image.mode in _SIXTEEN_BIT_MODES:
         image = Image.fromarray(_to_eight_bits(np.asarray(image)))
 
@@ -146,7 +146,8 @@ def _from_pillow(image: Image.Image, keep_metadata: bool) -> Picture:
     keep_profile = keep_metadata and profile is not None and image.mode in ("L", "RGB")
     if profile is not None and not keep_profile:
         image = _to_srgb(image, profile)
-    pixels = np.asarray(image.convert("RGB"))
+    # Copies that change nothing would cost 4 bytes a pixel.
+    pixels = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
     return Picture(
         pixels,
         gray,

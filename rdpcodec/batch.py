@@ -1,7 +1,7 @@
 """Many pictures: the plan, the work on one picture, and two engines that work through a plan.
 
 `plan` says which file comes from which, before anything starts. `run_local` (processes of this machine) and
-`run_ray` (Ray Data, on a cluster) then yield an `Outcome` for every task as soon as it is finished, in any
+`run_ray` (actors of a Ray cluster) then yield an `Outcome` for every task as soon as it is finished, in any
 order. Nothing here prints, and torch is imported in worker processes only.
 """
 
@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rdpcodec import container, storage
 from rdpcodec.container import EXTENSION
@@ -33,11 +33,10 @@ from rdpcodec.weights import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
+    from ray import ObjectRef
 
 # Pillow knows these formats but cannot decode them without a handler of the user's.
 _UNDECODABLE = {"BUFR", "GRIB", "HDF5", "MPEG"}
-# Ray plans by block, and blocks cost it milliseconds each; below this number every picture is one.
-_RAY_BLOCKS = 10_000
 _DIED = "the worker process died, perhaps for lack of memory: try fewer workers"
 
 
@@ -373,58 +372,72 @@ def run_ray(tasks: Sequence[Task], work: Work, *, workers: int, force: bool) -> 
     """Work through `tasks` with up to `workers` actors of a Ray cluster: the one that is connected to or that
     `RAY_ADDRESS` names, otherwise one that is started on this machine.
 
-    Sources and outputs must mean the same on all machines: URLs, or paths of a shared folder.
+    As in `run_local`, an actor has one task at a time: one that dies costs a picture and is replaced. Closing
+    the iterator ends all of them. Sources and outputs must mean the same on all machines: URLs, or paths of a
+    shared folder.
 
-    Raises `UsageError` when Ray is not installed or has no device of the kind, `RdpError` when it fails.
+    Raises `UsageError` when Ray is not installed or has no device of the kind, `RdpError` when no actor can
+    start or Ray itself fails.
     """
     try:
         import ray
-        import ray.data
     except ImportError as error:
         raise UsageError(f"the engine ray needs Ray: pip install 'rdpcodec[ray]' ({error})") from error
     if not tasks:
         return
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what it would tell is in the outcomes
     if not ray.is_initialized():
         ray.init(logging_level=logging.ERROR, log_to_driver=False)
-    if work.device != "cpu" and not ray.cluster_resources().get("GPU"):
-        raise UsageError(f"device {work.device!r}: the Ray cluster has no GPUs")
+    if work.device != "cpu":
+        workers = min(workers, int(ray.cluster_resources().get("GPU", 0)))
+        if not workers:
+            raise UsageError(f"device {work.device!r}: the Ray cluster has no GPUs")
     cpus = [node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]]
     share = min(sum(cpus) / workers, max(cpus))
     threads = max(1, int(share))
-    rows = ray.data.from_items(
-        [asdict(task) for task in tasks], override_num_blocks=min(len(tasks), _RAY_BLOCKS)
-    )
-    with warnings.catch_warnings(action="ignore"):  # Ray 2.64 will have another way to set max_task_retries
-        # As in `run_local`, a worker that dies costs the picture in work, and none that waits for it.
-        outcomes = rows.map(
-            _Actor,  # type: ignore[arg-type] # classes do, though its annotation says functions
-            fn_constructor_args=(work, force, threads),
-            compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1),
-            num_cpus=min(share, threads),
-            num_gpus=None if work.device == "cpu" else 1,
-            max_task_retries=0,
-        )
-    outcomes.context.enable_progress_bars = False
-    outcomes.context.max_errored_blocks = -1  # what they held is reported at the end
-    unheard = {task.output: task for task in tasks}
+    actor = ray.remote(num_cpus=min(share, threads), num_gpus=0 if work.device == "cpu" else 1)(_Actor)
+    waiting = deque(tasks)
+    busy: dict[ObjectRef[Outcome], tuple[Any, Task]] = {}
+
+    def hire() -> Any:
+        return actor.remote(work, force, threads)
+
+    def hand_out(worker: Any) -> None:
+        task = waiting.popleft()
+        busy[worker.process.remote(task)] = worker, task
+
     try:
-        for row in outcomes.iter_rows():
-            outcome = Outcome(**json.loads(row["outcome"]))
-            del unheard[outcome.output]
+        for _ in range(min(workers, len(tasks))):
+            hand_out(hire())
+        while busy:
+            (result,), _ = ray.wait(list(busy))
+            worker, task = busy.pop(result)
+            try:
+                outcome = ray.get(result)
+            except ray.exceptions.RayActorError as error:
+                if error.actor_init_failed:  # its __init__ raised, and the next would too
+                    raise
+                storage.remove_partials([task.output])
+                outcome = _failed(task, f"{task.source}: {_DIED}")
+                worker = None
+            if waiting:
+                hand_out(worker or hire())
             yield outcome
     except ray.exceptions.RayError as error:
         raise RdpError(f"Ray: {str(error).strip().splitlines()[-1]}") from error
-    for task in unheard.values():
-        yield _failed(task, f"{task.source}: {_DIED}")
+    finally:
+        for worker, _ in busy.values():
+            ray.kill(worker)
 
 
 class _Actor:
     """A worker process of Ray."""
 
     def __init__(self, work: Work, force: bool, threads: int) -> None:
+        from rdpcodec.codec import usable_device
+
         _limit_threads(threads)
+        usable_device(work.device)
         self._work, self._force = work, force
 
-    def __call__(self, row: dict[str, str]) -> dict[str, str]:
-        return {"outcome": process(Task(**row), self._work, force=self._force).to_json()}
+    def process(self, task: Task) -> Outcome:
+        return process(task, self._work, force=self._force)

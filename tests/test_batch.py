@@ -6,12 +6,13 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -443,52 +444,74 @@ def test_a_mistake_is_one_line_and_starts_nothing(
 # Ray.
 
 
+def free_port() -> int:
+    with socket.create_server(("", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@pytest.fixture
+def ray_cluster() -> Iterator[None]:
+    """A Ray cluster with one worker on this machine, for as long as a test may take."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    def give_up(*arguments: object) -> None:
+        raise TimeoutError
+
+    # Ray waits 15 s for services that choose their own ports, too short where other programs are at work.
+    services = ("metrics_agent", "metrics_export", "dashboard_agent_listen", "runtime_env_agent")
+    ports = {f"{service}_port": free_port() for service in services}
+    cluster = Cluster(True, head_node_args={"num_cpus": 1, "include_dashboard": False} | ports)
+    handler = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(DEADLINE)
+    try:
+        ray.init(cluster.address, logging_level="ERROR", log_to_driver=False)
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, handler)
+        ray.shutdown()
+        cluster.shutdown()
+
+
+@pytest.mark.usefixtures("ray_cluster")
 def test_ray_does_the_same_over_urls_and_a_killed_actor_costs_one_picture(
     folder: Path, tmp_path: Path
 ) -> None:
-    import ray
+    class Odd(Compression):
+        """Two pictures are special: one kills whoever codes it, one is never finished."""
 
-    slow = slow_picture(folder / "slow.png")
+        def converted(self, data: bytes, task: Task) -> bytes:
+            if task.source.endswith("deadly.png"):
+                os.kill(os.getpid(), signal.SIGKILL)
+            while task.source.endswith("endless.png"):
+                (tmp_path / "working").write_text(str(os.getpid()))
+                time.sleep(0.1)
+            return super().converted(data, task)
+
     (folder / "bad.png").write_bytes(b"rubbish")
-    (tmp_path / "list.txt").write_text(
-        "".join(
-            f"file://{folder}/{name}\n" for name in ("slow.png", "a.png", "bad.png", "b.JPG", "sub/c.webp")
-        )
-    )
+    for name in ("deadly.png", "endless.png"):
+        (folder / name).touch()
+    names = ("deadly.png", "a.png", "bad.png", "b.JPG", "sub/c.webp", "endless.png")
+    (tmp_path / "list.txt").write_text("".join(f"file://{folder}/{name}\n" for name in names))
     tasks = plan([f"@{tmp_path}/list.txt"], f"file://{tmp_path}/out", Compression())
-    ray.init(num_cpus=1, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
 
-    def kill() -> None:
-        descriptor = reader_of(slow)
-        try:
-            os.kill(reading_process(slow), signal.SIGKILL)
-        finally:
-            os.close(descriptor)
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    try:
-        outcomes = {Path(o.source).name: o for o in run_ray(tasks, Compression(), workers=1, force=False)}
-    finally:
-        killer.join()
-        ray.shutdown()
-    assert "worker process died" in (outcomes["slow.png"].error or "")
+    run = run_ray(tasks, Odd(), workers=1, force=False)
+    outcomes = {Path(o.source).name: o for o in islice(run, 5)}
+    assert "worker process died" in (outcomes["deadly.png"].error or "")
     assert "not a picture" in (outcomes["bad.png"].error or "")
     for name in ("a.png", "b.JPG", "c.webp"):
         assert outcomes[name].error is None
         assert Path(outcomes[name].output).stat().st_size == outcomes[name].bytes_after
     assert len(list((tmp_path / "out").rglob("*.rdpc"))) == 3
 
-
-def reading_process(path: Path) -> int:
-    """The process, other than this one, that has a file open."""
-    end = time.monotonic() + DEADLINE
-    while time.monotonic() < end:
-        for number in set(filter(str.isdigit, os.listdir("/proc"))) - {str(os.getpid())}:
-            with suppress(OSError):  # processes and their files come and go while we look
-                if any(os.readlink(link) == str(path) for link in Path(f"/proc/{number}/fd").iterdir()):
-                    return int(number)
-    raise AssertionError(f"nobody reads {path}")
+    while not (tmp_path / "working").exists():
+        time.sleep(0.1)
+    run.close()
+    with pytest.raises(ProcessLookupError):  # noqa: PT012 # it takes a moment
+        while True:
+            os.kill(int((tmp_path / "working").read_text()), 0)
+            time.sleep(0.1)
 
 
 def test_ray_is_asked_for_where_it_is_missing(

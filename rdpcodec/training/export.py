@@ -215,7 +215,7 @@ def export(checkpoint: Path, data: Path, name: str, folder: Path, note: str = ""
     manifest["models"][name] = record
     for target, content in (
         (folder / record["file"], blob),
-        (folder / "manifest.json", (json.dumps(manifest, indent=2) + "\n").encode()),
+        (folder / "manifest.json", (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode()),
     ):
         partial = target.with_name(target.name + ".partial")
         partial.write_bytes(content)
@@ -303,6 +303,7 @@ def _with_realism(
     tensors = half if loss < FLOAT16_LOSS else full
     realism = {
         "fingerprint": fingerprint(tensors, (REALISM_PREFIX,)),
+        "parameters": sum(t.numel() for t in state["average"].values()),
         "float16_loss_db": round(loss, 5),
         "validation_psnr_db": round(half_psnr if loss < FLOAT16_LOSS else full_psnr, 3),
         "training": training_record(state, note),

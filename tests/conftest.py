@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import importlib.util
+import json
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +18,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save
 
-from rdpcodec import Codec
+from rdpcodec import Codec, weights
+from rdpcodec import codec as codec_module
 from rdpcodec.release import ReleasedModel
-from rdpcodec.weights import find_model
+from rdpcodec.weights import REALISM_PREFIX, find_model
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)  # the processes share the cores
@@ -37,10 +42,37 @@ def plain_codec() -> Codec:
     return Codec(replace(ReleasedModel.load(find_model("fast"), torch.device("cpu")), realism=None))
 
 
+@pytest.fixture(scope="session")
+def plain_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of the installed weights without their realism dial."""
+    folder, entry = tmp_path_factory.mktemp("plain-weights"), find_model("fast")
+    tensors = {k: t for k, t in load_file(entry.path).items() if not k.startswith(REALISM_PREFIX)}
+    blob = save(tensors)
+    record = {**entry.record, "dials": ["quality"], "sha256": hashlib.sha256(blob).hexdigest()}
+    (folder / record["file"]).write_bytes(blob)
+    (folder / "manifest.json").write_text(json.dumps({"models": {"fast": record}}))
+    return folder
+
+
+@contextmanager
+def weights_read_anew() -> Iterator[None]:
+    """As in a process of its own: without what was loaded before, and nothing is left behind."""
+    caches = (weights.manifest, codec_module._codec)
+    try:
+        for cache in caches:
+            cache.cache_clear()
+        yield
+    finally:
+        for cache in caches:
+            cache.cache_clear()
+
+
 @pytest.fixture
-def no_realism(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes the manifest say that the weights have no realism dial."""
-    monkeypatch.setitem(find_model("fast").record, "dials", ["quality"])
+def no_realism(plain_weights: Path) -> Iterator[None]:
+    """Weights without a realism dial are installed."""
+    with pytest.MonkeyPatch.context() as patch, weights_read_anew():
+        patch.setenv(weights.WEIGHTS_VARIABLE, str(plain_weights))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -36,11 +36,11 @@ def training_block(record: dict[str, Any]) -> str:
         f"{name}: {training['hours']:.1f} hours and {training['gigapixels']:.1f} gigapixels of training"
         for name, training in trainings
     )
-    more = record["realism"]["parameters"] if "realism" in record else 0
+    size = f"{record['parameters'] / 1e6:.2f} million parameters"
+    if "realism" in record:
+        size += f", {record['realism']['parameters'] / 1e6:.2f} million more for realism"
     lines = [
-        f"{record['parameters'] / 1e6:.2f} million parameters"
-        f"{f', {more / 1e6:.2f} million more for realism' if more else ''}, {record['bytes'] / 1e6:.2f} MB as "
-        f"{record['dtype']}. {sums[0].upper()}{sums[1:]}.",
+        f"{size}, {record['bytes'] / 1e6:.2f} MB as {record['dtype']}. {sums[0].upper()}{sums[1:]}.",
         "",
         "| run | hours | gigapixels | crops a process and step | learning rate | what |",
         "| --- | --- | --- | --- | --- | --- |",

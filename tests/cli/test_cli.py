@@ -4,9 +4,9 @@ import io
 import json
 import os
 import pty
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -317,6 +317,8 @@ def test_models_lists_what_is_installed() -> None:
         ("compress", "--help"),
         ("suggest", "--help"),
         ("batch", "--help"),
+        ("compare", "--help"),
+        ("serve", "--help"),
     ],
 )
 def test_help_info_and_models_answer_at_once_and_without_torch(picture: Path, words: tuple[str, ...]) -> None:
@@ -327,12 +329,12 @@ def test_help_info_and_models_answer_at_once_and_without_torch(picture: Path, wo
         "try: rdpcodec.cli.main()\n"
         "finally: assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
     )
-    seconds = []
+    seconds = []  # of processor time: what else runs on the machine does not count
     for _ in range(3):
-        started = time.perf_counter()
+        started = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
         arguments = [word.format(file=file) for word in words]
         result = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, timeout=60)
-        seconds.append(time.perf_counter() - started)
+        seconds.append(resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - started)
         assert result.returncode == 0, result.stderr
     assert min(seconds) < 0.3
 

@@ -15,7 +15,6 @@ import shutil
 import subprocess
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
@@ -23,13 +22,13 @@ from typing import NamedTuple
 import click
 import pytest
 from click.testing import CliRunner
-from conftest import PHOTOGRAPH
+from conftest import PHOTOGRAPH, weights_read_anew
 from markdown_it import MarkdownIt
 from packaging.requirements import Requirement
 from PIL import Image
 
 from bench.__main__ import bench
-from rdpcodec import codec, weights
+from rdpcodec import codec
 from rdpcodec.cli import rdpcodec
 
 ROOT = Path(__file__).parents[2]
@@ -166,19 +165,6 @@ def run_command(words: list[str], stdin: bytes, monkeypatch: pytest.MonkeyPatch)
         case ["cat", name]:
             return Path(name).read_bytes()
     pytest.fail(f"the tests cannot run {' '.join(words)!r}: teach run_command, or at least let it be parsed")
-
-
-@contextmanager
-def weights_read_anew() -> Iterator[None]:
-    """As in a process of its own: without what was loaded before, and nothing is left behind."""
-    caches = (weights.manifest, codec._codec)
-    try:
-        for cache in caches:
-            cache.cache_clear()
-        yield
-    finally:
-        for cache in caches:
-            cache.cache_clear()
 
 
 def invoke(program: click.Group, arguments: list[str], stdin: bytes = b"") -> bytes:

@@ -67,11 +67,11 @@ def test_our_pictures_are_in_the_page_without_loss(written: Path, sources: list[
     original = load_picture(sources[0])
     assert (picture_of(first["original"]) == original.pixels).all()
     ours = [version for version in first["versions"] if version["ours"]]
-    assert [version["quality"] for version in ours] == [30, 70]
-    for version in ours:
-        data = codec.compress(sources[0], version["quality"])
-        assert version["bytes"] == len(data)
-        decoded = np.asarray(codec.decompress(data))
+    points = [(quality, realism) for quality in (30, 70) for realism in (0, 1)]
+    for version, (quality, realism) in zip(ours, points, strict=True):
+        data = codec.compress(sources[0], quality)
+        assert (version["quality"], version["bytes"]) == (quality, len(data))
+        decoded = np.asarray(codec.decompress(data, realism=realism))
         assert (picture_of(version["image"]) == decoded).all()
         assert version["psnr"] == pytest.approx(psnr(original.pixels, decoded), abs=1e-4)
         assert 0.5 < version["ms_ssim"] < 1
@@ -94,11 +94,11 @@ def test_the_other_formats_files_are_in_the_page_as_they_are(written: Path) -> N
 
 
 def test_realism_is_shown_if_and_only_if_the_weights_have_it(
-    small: Image.Image, codec: Codec, codec_with_realism: Codec, monkeypatch: pytest.MonkeyPatch
+    small: Image.Image, plain_codec: Codec, codec_with_realism: Codec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compare, "_PEERS", ())
     shown = {}
-    for name, model in (("without", codec), ("with", codec_with_realism)):
+    for name, model in (("without", plain_codec), ("with", codec_with_realism)):
         page = compare_page(model, {"a": load_picture(small)}, [40], 0, lambda: None)
         shown[name] = embedded(page)["pictures"][0]["versions"]
     assert [version["label"] for version in shown["without"]] == ["rdpcodec"]

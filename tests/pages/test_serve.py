@@ -87,8 +87,8 @@ def pixels(data: bytes) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def server(codec: Codec) -> Iterator[Server]:
-    running = Server(codec)
+def server(plain_codec: Codec) -> Iterator[Server]:
+    running = Server(plain_codec)
     yield running
     running.stop()
 

@@ -218,7 +218,7 @@ def test_an_encoder_used_again_and_again_makes_the_files_of_compress(
 
 
 @pytest.mark.parametrize(
-    ("target", "metric"), [(Target.psnr(33), psnr), (Target.ms_ssim(0.975), ms_ssim)], ids=str
+    ("target", "metric"), [(Target.psnr(33), psnr), (Target.ms_ssim(0.975), ms_ssim)], ids=["psnr", "ms_ssim"]
 )
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_a_decoded_picture_is_as_good_as_its_target(

@@ -20,6 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from rdpcodec import container
+from rdpcodec.auto_realism import DetailMatch
 from rdpcodec.container import Container, Header, Segment
 from rdpcodec.entropy.coder import Decoder, Encoder, EntropyModels
 from rdpcodec.entropy.exact import ExactScaleNetwork
@@ -31,7 +32,7 @@ from rdpcodec.model.rate import ANCHORS
 from rdpcodec.model.rdp_model import HYPER_FACTOR
 from rdpcodec.model.refine import ITERATIONS, refine
 from rdpcodec.model.transforms import PATCH, AnalysisFeatures
-from rdpcodec.operating_point import OperatingPoint
+from rdpcodec.operating_point import AUTO, OperatingPoint, Realism
 from rdpcodec.picture import Picture, alpha_from_bytes, alpha_to_bytes, load_picture
 from rdpcodec.release import ReleasedModel
 from rdpcodec.search import Target, search
@@ -87,16 +88,16 @@ class Codec:
         quality: float | None = None,
         *,
         target: Target | None = None,
-        realism: float = 0.0,
+        realism: Realism = 0.0,
         effort: int = 0,
         keep_metadata: bool = False,
     ) -> bytes:
         """Compress one picture to the bytes of an .rdpc file.
 
-        image: anything `rdpcodec.picture.load_picture` takes. quality 0..100 (50 if not given), realism 0..1,
-        effort 0..9: the operating point. target: what the file is to meet, in place of a quality; sizes are
-        those of the whole file, errors those of what it decodes to by default. Raises `PictureError` and
-        `UsageError`; warns with `PictureWarning` of what the file will not hold.
+        image: anything `rdpcodec.picture.load_picture` takes. quality 0..100 (50 if not given), realism 0..1
+        or "auto", effort 0..9: the operating point. target: what the file is to meet, in place of a quality;
+        sizes are those of the whole file, errors those of what it decodes to by default. Raises
+        `PictureError` and `UsageError`; warns with `PictureWarning` of what the file will not hold.
         """
         if target is None:
             point = OperatingPoint(50.0 if quality is None else quality, realism, effort)
@@ -195,19 +196,19 @@ class Codec:
                 raise WeightsError(
                     f"the file needs weights {needs}, this codec holds {self.name}-{self.fingerprint.hex()}"
                 )
-        points = [
-            OperatingPoint(f.header.quality, f.header.realism if realism is None else realism) for f in parsed
-        ]
-        for point in points:
-            point.check_dials(self.name, self.dials)
+        if isinstance(realism, str):
+            raise UsageError(f"realism {realism!r}: decompression takes a number")
+        dials = [(f.header.quality, f.header.realism if realism is None else realism) for f in parsed]
+        for point in dials:
+            OperatingPoint(*point).check_dials(self.name, self.dials)
         images: list[Image.Image | None] = [None] * len(parsed)
         sizes = [(file.header.width, file.header.height) for file in parsed]
-        keys = [(*size, p.quality, p.realism) for size, p in zip(sizes, points, strict=True)]
+        keys = [(*size, *point) for size, point in zip(sizes, dials, strict=True)]
         for members in _by_size(keys):
-            size, point = sizes[members[0]], points[members[0]]
+            size, (quality, beta) = sizes[members[0]], dials[members[0]]
             box = Box(0, 0, *size) if region is None else _region(region, size)
             read = self._reader([parsed[i] for i in members])
-            pixels = self._decode(read, len(members), point.quality, size, point.realism, box)
+            pixels = self._decode(read, len(members), quality, size, beta, box)
             for i, array in zip(members, pixels, strict=True):
                 images[i] = _with_side_data(array, parsed[i], box).to_pillow()
         return [image for image in images if image is not None]
@@ -364,6 +365,20 @@ class Codec:
                 del decoded[key]
         return pixels
 
+    def _natural(self, picture: Picture, symbols: Sequence[Symbols], quality: float) -> float:
+        """The realism that the picture's detail asks for: decodes it twice, one row of tiles at a time."""
+        if self._realism is None:
+            return 0.0
+        match = DetailMatch()
+        for row in tile_grid(*picture.size):
+            strip = Box(0, row[0].top, picture.size[0], row[0].bottom)
+            ends = [
+                self._decode(lambda number: [symbols[number]], 1, quality, picture.size, realism, strip)[0]
+                for realism in (0.0, 1.0)
+            ]
+            match.add(picture.pixels[strip.top : strip.bottom], *ends)
+        return match.realism()
+
     def _gathered(
         self,
         window: Box,
@@ -515,7 +530,8 @@ class Codec:
     def _file(
         self, picture: Picture, side: dict[Segment, bytes], symbols: Sequence[Symbols], point: OperatingPoint
     ) -> bytes:
-        header = Header(self.name, self.fingerprint, point.quality, point.realism, *picture.size)
+        realism = self._natural(picture, symbols, point.quality) if point.realism == AUTO else point.realism
+        header = Header(self.name, self.fingerprint, point.quality, float(realism), *picture.size)
         kind = Segment.GRAY if picture.gray else Segment.COLOUR
         coded = join_tiles([self.encode_symbols(tile, point.quality) for tile in symbols])
         segments = {**side, kind: coded}
@@ -611,7 +627,7 @@ def compress(
     quality: float | None = None,
     *,
     target: Target | None = None,
-    realism: float = 0.0,
+    realism: Realism = 0.0,
     effort: int = 0,
     model: str = DEFAULT_MODEL,
     device: str = "cpu",

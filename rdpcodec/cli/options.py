@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import click
 
 from rdpcodec.errors import UsageError
-from rdpcodec.operating_point import PRESETS, OperatingPoint
+from rdpcodec.operating_point import AUTO, PRESETS, OperatingPoint, Realism
 from rdpcodec.search import Target
 from rdpcodec.weights import DEFAULT_MODEL, find_model
 
@@ -29,6 +29,16 @@ format_option = click.option(
     show_default=True,
     help="Format where the output's name gives none.",
 )
+
+
+class RealismType(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4
+    """A number, or "auto"."""
+
+    name = "realism"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Realism:
+        """See `click.ParamType`."""
+        return AUTO if value == AUTO else float(click.FLOAT.convert(value, param, ctx))
 
 
 def flag(name: str) -> str:
@@ -53,7 +63,12 @@ _COMPRESSION = (
         click.option(flag(name), type=kind, metavar="X", help=text)
         for name, (_, kind, text) in _TARGETS.items()
     ),
-    click.option("--realism", type=float, help="Default realism of decoding, 0 to 1; 0, or the preset's."),
+    click.option(
+        "--realism",
+        type=RealismType(),
+        metavar="X",
+        help="Default realism of decoding, 0 to 1, or auto: as the picture asks for. 0, or the preset's.",
+    ),
     click.option(
         "--effort", type=int, help="How long to search for a better file, 0 to 9; 0, or the preset's."
     ),
@@ -83,7 +98,7 @@ def wish(
     *,
     quality: float | None,
     preset: str | None,
-    realism: float | None,
+    realism: Realism | None,
     effort: int | None,
     **targets: Any,
 ) -> Wish:

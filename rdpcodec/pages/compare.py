@@ -49,15 +49,16 @@ def compare_page(
             notes.append(str(error))
     metrics = Metrics()
     realisms = (0.0, 1.0) if "realism" in codec.dials else (0.0,)
-    points = [[OperatingPoint(q, r, effort) for r in realisms] for q in sorted(set(qualities))]
+    points = [OperatingPoint(quality, effort=effort) for quality in sorted(set(qualities))]
     shown = [
-        _compared(codec, name, picture, points, peers, metrics, step) for name, picture in pictures.items()
+        _compared(codec, name, picture, points, realisms, peers, metrics, step)
+        for name, picture in pictures.items()
     ]
     versions = [version for record in shown for version in record["versions"]]
     data = {
         "metrics": metrics.labels,
         "realism": len(realisms) > 1,
-        "qualities": [points_at[0].quality for points_at in points],
+        "qualities": [point.quality for point in points],
         "model": f"{codec.name}-{codec.fingerprint.hex()}, effort {effort}",
         "peers": [f"{peer.label}: {peer.description}" for peer in peers.values()],
         "notes": notes + metrics.notes + metrics.undefined(versions),
@@ -71,7 +72,8 @@ def _compared(
     codec: Codec,
     name: str,
     source: Picture,
-    points: list[list[OperatingPoint]],
+    points: list[OperatingPoint],
+    realisms: tuple[float, ...],
     peers: dict[str, Peer],
     metrics: Metrics,
     step: Callable[[], None],
@@ -88,12 +90,12 @@ def _compared(
         bpp = size * 8 / (image.width * image.height)
         versions.append({**about, "bytes": size, "bpp": round(bpp, 5), "image": url, **figures})
 
-    for points_at in points:
-        data = encode(points_at[0])
-        quality = points_at[0].quality
-        for point in points_at:
-            decoded = codec.decompress(data, realism=point.realism)
-            label = f"rdpcodec, realism {point.realism:g}" if len(points_at) > 1 else "rdpcodec"
+    for point in points:
+        data = encode(point)
+        quality = point.quality
+        for realism in realisms:
+            decoded = codec.decompress(data, realism=realism)
+            label = f"rdpcodec, realism {realism:g}" if len(realisms) > 1 else "rdpcodec"
             add(decoded, len(data), _lossless(decoded), label=label, quality=quality, ours=True)
         for key, peer in peers.items():
             file = closest_to(partial(peer.encode, image), len(data), files[key])

@@ -81,10 +81,10 @@ class Held:
         self.file = file
         self.decoded = decoded
 
-    def file_with(self, point: OperatingPoint) -> bytes:
+    def file_with(self, quality: float, realism: float) -> bytes:
         """The file of a quality with a realism as its default, which is a byte of the header."""
-        parsed = container.read(self.file(point.quality))
-        return container.write(replace(parsed, header=replace(parsed.header, realism=point.realism)))
+        parsed = container.read(self.file(quality))
+        return container.write(replace(parsed, header=replace(parsed.header, realism=realism)))
 
 
 class Studio:
@@ -141,28 +141,28 @@ class Studio:
         return _png(picture.to_pillow())
 
     def coded(self, request: Request) -> Response:
-        point = self._point(request)
+        quality, _ = self._dials(request)
         with self.working:
-            data = self._held(request).file(point.quality)
+            data = self._held(request).file(quality)
         return JSONResponse({"bytes": len(data), "bits_per_pixel": container.bits_per_pixel(data)})
 
     def decoded(self, request: Request) -> Response:
-        point = self._point(request)
+        quality, realism = self._dials(request)
         with self.working:
-            image = self._held(request).decoded(point.quality, point.realism)
+            image = self._held(request).decoded(quality, realism)
         return _png(image)
 
     def figures(self, request: Request) -> Response:
-        point = self._point(request)
+        quality, realism = self._dials(request)
         with self.working:
             held = self._held(request)
-            decoded = np.asarray(held.decoded(point.quality, point.realism).convert("RGB"))
+            decoded = np.asarray(held.decoded(quality, realism).convert("RGB"))
             return JSONResponse(self.metrics(held.picture.pixels, decoded))
 
     def file(self, request: Request) -> Response:
-        point = self._point(request)
+        quality, realism = self._dials(request)
         with self.working:
-            data = self._held(request).file_with(point)
+            data = self._held(request).file_with(quality, realism)
         headers = {"Content-Disposition": "attachment"}
         return Response(data, media_type=container.MIME_TYPE, headers=headers)
 
@@ -174,15 +174,14 @@ class Studio:
             raise HTTPException(404, "the picture is not in memory any more: choose it again") from None
         return self.held[name]
 
-    def _point(self, request: Request) -> OperatingPoint:
+    def _dials(self, request: Request) -> tuple[float, float]:
         try:
             quality, realism = (float(request.query_params[name]) for name in ("quality", "realism"))
         except (KeyError, ValueError):
             raise HTTPException(400, "give quality and realism as numbers") from None
-        point = OperatingPoint(quality, realism)
-        point.check_dials(self.codec.name, self.codec.dials)
+        OperatingPoint(quality, realism).check_dials(self.codec.name, self.codec.dials)
         # As a file stores them, so that equal files are one.
-        return replace(point, quality=container.stored_quality(point.quality) / container.QUALITY_UNITS)
+        return container.stored_quality(quality) / container.QUALITY_UNITS, realism
 
 
 class Guard:

@@ -122,7 +122,7 @@ def test_a_target_out_of_reach_of_one_picture_does_not_stop_the_rest(
     assert picture.with_suffix(".rdpc").stat().st_size <= 800
 
 
-@pytest.mark.parametrize("preset", ["archive", "web", "thumbnail"])
+@pytest.mark.parametrize("preset", ["archive", "web", "thumbnail", "auto"])
 def test_a_preset_is_the_operating_point_of_its_name(picture: Path, preset: str) -> None:
     assert run("compress", picture, "--preset", preset).exit_code == 0
     data = picture.with_suffix(".rdpc").read_bytes()
@@ -133,6 +133,15 @@ def test_a_dial_given_beside_a_preset_wins(picture: Path) -> None:
     assert run("compress", picture, "--preset", "photo-real", "--realism", 0).exit_code == 0
     header, _ = read_header(picture.with_suffix(".rdpc").read_bytes())
     assert (header.quality, header.realism) == (rdpcodec.PRESETS["photo-real"].quality, 0)
+
+
+def test_realism_auto_goes_with_any_quality(picture: Path) -> None:
+    assert run("compress", picture, "-q", 10, "--realism", "auto").exit_code == 0
+    data = picture.with_suffix(".rdpc").read_bytes()
+    assert data == rdpcodec.compress(picture, 10, realism="auto")
+    result = run("compress", picture, "--realism", "often")
+    assert result.exit_code == 2
+    assert "'often' is not a valid float" in result.stderr
 
 
 def test_suggest_tells_what_compress_would_give(

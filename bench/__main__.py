@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from bench.ablation import ablation
+from bench.auto import auto
 from bench.compare import compare
 from bench.effort import effort
 from bench.estimate import estimate
@@ -24,6 +25,7 @@ def bench() -> None:
 
 
 bench.add_command(ablation)
+bench.add_command(auto)
 bench.add_command(compare)
 bench.add_command(effort)
 bench.add_command(estimate)

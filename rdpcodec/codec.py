@@ -30,7 +30,7 @@ from rdpcodec.metrics.full_reference import full_reference
 from rdpcodec.model.prior import anchor_mask
 from rdpcodec.model.rate import ANCHORS
 from rdpcodec.model.rdp_model import HYPER_FACTOR
-from rdpcodec.model.refine import ITERATIONS, refine
+from rdpcodec.model.refine import refine
 from rdpcodec.model.transforms import PATCH, AnalysisFeatures
 from rdpcodec.operating_point import AUTO, OperatingPoint, Realism
 from rdpcodec.picture import Picture, alpha_from_bytes, alpha_to_bytes, load_picture
@@ -291,7 +291,8 @@ class Codec:
             self._batch([symbols.hyper]),
             ((tile.top - window.top) // PATCH, (tile.left - window.left) // PATCH),
             symbols.residual.shape[1:],
-            ITERATIONS[effort],
+            effort,
+            torch.from_numpy(self._latent_models.family.costs()).to(self.device),
             bits,
         )
         return replace(symbols, residual=refined.residual[0].int().cpu().numpy())

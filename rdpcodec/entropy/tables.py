@@ -59,6 +59,18 @@ class TableFamily:
         start = self.starts[index]
         return self.frequencies[start : start + self.lengths[index]]
 
+    def costs(self) -> np.ndarray:
+        """Ideal cost in bits of each integer in each table of a family with escapes, float32 `[T, 2R + 1]`
+        for -R..R. R is one over the largest reach: the outermost two are what every value beyond costs.
+        """
+        size = int(self.reach.max()) + 1
+        values = np.arange(-size, size + 1)
+        tables = np.arange(len(self.reach))[:, None]
+        escaped = np.abs(values) > self.reach[tables]
+        symbol = np.where(escaped, self.lengths[tables] - 1, values + self.reach[tables])
+        bits = PRECISION - np.log2(self.frequencies[self.starts[tables] + symbol]) + ESCAPE_BITS * escaped
+        return bits.astype(np.float32)
+
     def bits(self, values: np.ndarray, tables: np.ndarray) -> float:
         """Ideal cost of coding integer `values` with the `tables` of the same shape, in bits."""
         reach = self.reach[tables]

@@ -1,9 +1,11 @@
 """Latent refinement: with more time, the encoder searches for better latents of one picture.
 
-The analysis makes good latents of any picture in one pass; here the latents of this picture are themselves
-optimised, on rate + λ·squared error through the frozen prior and synthesis, with stochastic Gumbel annealing
-(Yang, Bamler & Mandt, Improving Inference for Neural Image Compression, NeurIPS 2020, section 3.2).
-Hyper-latents stay as they are. The decoder is the same for all of it.
+The analysis makes good latents of any picture in one pass; here the symbols of this picture are themselves
+optimised, on rate + λ·squared error through the frozen prior and synthesis. Two searches take turns. One
+anneals: latents are continuous, and rounded at random (stochastic Gumbel annealing; Yang, Bamler & Mandt,
+Improving Inference for Neural Image Compression, NeurIPS 2020, section 3.2). One descends: symbols are
+integers, and those that gain most by a step up or down take it (coordinate descent; in older codecs,
+rate-distortion optimised quantisation). Hyper-latents stay as they are. The decoder is the same for all.
 """
 
 from __future__ import annotations
@@ -19,11 +21,14 @@ from rdpcodec.model.prior import anchor_mask
 from rdpcodec.model.rate import lambda_of
 from rdpcodec.model.rdp_model import RdpModel
 
-# Steps of each effort. The search of a higher one begins with that of the lower ones, and the best of all
-# rounded latents is kept: more effort is never worse.
-ITERATIONS = (0, 8, 16, 30, 50, 80, 120, 170, 240, 340)
-# Steps between two looks at the rounded latents, which cost about as much as a step.
-LOOK = 8
+# Steps of descent from the encoder's symbols, by effort.
+DESCENT = (0, 4, 8, 16, 16, 16, 16, 16, 16, 16)
+# Steps of annealing, by effort.
+ANNEALING = (0, 0, 0, 0, 40, 80, 120, 170, 240, 340)
+# Steps of descent from every annealed result. The search of a higher effort does all that the lower ones do,
+# and the best is kept: more effort is never worse.
+POLISH = 16
+
 LEARNING_RATE = 0.01
 # Gradients are in bits per quantisation step. Latents that a step would change by a small part of a bit
 # should rest: with Adam's usual epsilon they would drift like all others, into values that their tables
@@ -33,6 +38,15 @@ BETAS = (0.9, 0.99)
 # Temperature of the annealing: at its start a latent halfway between two integers takes either, at its end
 # the nearer one.
 WARM, COLD, COOLING = 0.5, 0.1, 100.0
+
+# Random directions from which the curvature of the squared error is estimated; a channel's is a mean over all
+# positions.
+_PROBES = 2
+# Share of positions at which a symbol may change in one step: each changes the pixels of its neighbours.
+_SHARE = 0.4
+# A change of neighbours adds to the curvature that a symbol sees. This factor stands for it; it grows after
+# steps that gain less than promised, and falls after others.
+_CAUTION, _MORE, _LESS = 1.2, 1.1, 1 / 1.05
 
 
 class Refined(NamedTuple):
@@ -50,56 +64,176 @@ def refine(
     hyper: Tensor,
     corner: tuple[int, int],
     shape: tuple[int, ...],
-    iterations: int,
+    effort: int,
+    costs: Tensor,
     bits: Callable[[Tensor], float],
 ) -> Refined:
     """Search for residuals of one tile that cost less.
 
     network: frozen. x: the tile's pixels with a margin, `[1, 3, H, W]` in [0, 1]; quality `[1]`; latents: the
     unrounded latents of x; hyper: rounded hyper-latents of the tile; corner and shape: where the tile's
-    latents begin and how many rows and columns they have. bits: what residuals really cost. Latents in the
-    margin stand for those of the neighbours. The result's loss is never above that of the encoder's own
+    latents begin and how many rows and columns they have. costs: bits of every residual in every table,
+    `[64, 2R + 1]` for -R..R, and for all beyond as at the ends. bits: what residuals really cost. Latents in
+    the margin stand for those of the neighbours. The result's loss is never above that of the encoder's own
     residuals.
     """
-    weight = float(lambda_of(quality)) * 255**2 * x.shape[2] * x.shape[3]
-    inside = (..., slice(corner[0], corner[0] + shape[0]), slice(corner[1], corner[1] + shape[1]))
-    canvas, latents = latents, latents[inside].clone()
-    with torch.no_grad():
-        features = network.mean_network.features(hyper, quality)[:, :, : shape[0], : shape[1]]
-        index = network.scale_network(hyper, quality)[:, :, : shape[0], : shape[1]]
-    mask = anchor_mask(latents)
+    search = _Search(network, x, quality, latents, hyper, corner, shape, costs, bits)
+    search.descend(search.best.residual, _looks(DESCENT, effort))
+    search.anneal(_looks(ANNEALING, effort))
+    return search.best
 
-    def decode(quantise: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
-        """Residuals and what the decoder makes of them."""
-        mean = network.mean_network.first_means(features)
-        first = quantise(latents - mean)
-        anchors = torch.where(mask, mean + first, 0.0)
-        second_mean = network.mean_network.second_means(features, anchors)
-        residual = torch.where(mask, first, quantise(latents - second_mean))
-        surrounded = canvas.clone()
-        surrounded[inside] = torch.where(mask, mean, second_mean) + residual
-        return residual, network.synthesis(surrounded, quality)[:, :, : x.shape[2], : x.shape[3]]
 
-    @torch.no_grad()
-    def look() -> Refined:
-        residual, decoded = decode(_round)
-        error = (_round(decoded.clamp(0, 1) * 255) / 255 - x).square().mean()
-        return Refined(residual, bits(residual) + weight * float(error))
+def _looks(steps: tuple[int, ...], effort: int) -> list[int]:
+    """After how many steps this effort and each lower one looks at what it has."""
+    return sorted({count for count in steps[: effort + 1] if count})
 
-    best = look()
-    latents.requires_grad_()
-    optimizer = torch.optim.Adam([latents], LEARNING_RATE, BETAS, EPSILON)
-    generator = torch.Generator(x.device).manual_seed(0)
-    for step in range(1, iterations + 1):
-        temperature = max(COLD, WARM * math.exp(-step / COOLING))
-        residual, decoded = decode(lambda v, t=temperature: _anneal(v, t, generator))  # type: ignore[misc]
-        rate = network.residual_density(residual, index).sum()
-        (rate + weight * (decoded - x).square().mean()).backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        if step % LOOK == 0 or step == iterations:
-            best = min(best, look(), key=lambda found: found.loss)
-    return best
+
+class _Search:
+    """One tile's search: what does not change in it, and the best so far."""
+
+    def __init__(
+        self,
+        network: RdpModel,
+        x: Tensor,
+        quality: Tensor,
+        latents: Tensor,
+        hyper: Tensor,
+        corner: tuple[int, int],
+        shape: tuple[int, ...],
+        costs: Tensor,
+        bits: Callable[[Tensor], float],
+    ) -> None:
+        """See `refine`."""
+        self.network, self.x, self.quality, self.bits = network, x, quality, bits
+        self.costs, self.reach = costs, costs.shape[1] // 2
+        self.weight = float(lambda_of(quality)) * 255**2 * x.shape[2] * x.shape[3]
+        self.inside = (..., slice(corner[0], corner[0] + shape[0]), slice(corner[1], corner[1] + shape[1]))
+        self.canvas, self.latents = latents, latents[self.inside].clone()
+        self.mask = anchor_mask(self.latents)
+        self.generator = torch.Generator(x.device).manual_seed(0)
+        with torch.no_grad():
+            features = network.mean_network.features(hyper, quality)[:, :, : shape[0], : shape[1]]
+            self.features = features
+            self.first_mean = network.mean_network.first_means(features)
+            self.index = network.scale_network(hyper, quality)[:, :, : shape[0], : shape[1]]
+            residual, decoded = self.decode(lambda mean: _round(self.latents - mean))
+        self.best = self.rated(residual, decoded)
+
+    def decode(self, symbols: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+        """Residuals, a function of their means, and what the decoder makes of them, clamped to [0, 1]."""
+        first = symbols(self.first_mean)
+        anchors = torch.where(self.mask, self.first_mean + first, 0.0)
+        second_mean = self.network.mean_network.second_means(self.features, anchors)
+        residual = torch.where(self.mask, first, symbols(second_mean))
+        surrounded = self.canvas.clone()
+        surrounded[self.inside] = torch.where(self.mask, self.first_mean, second_mean) + residual
+        decoded = self.network.synthesis(surrounded, self.quality)[:, :, : self.x.shape[2], : self.x.shape[3]]
+        return residual, decoded.clamp(0, 1)
+
+    def rated(self, residual: Tensor, decoded: Tensor) -> Refined:
+        """Residuals with their true loss: the coder's bits, and the error of 8-bit pixels."""
+        error = (_round(decoded * 255) / 255 - self.x).square().mean()
+        return Refined(residual, self.bits(residual) + self.weight * float(error))
+
+    def consider(self, found: Refined) -> None:
+        """Keep the better one."""
+        self.best = min(self.best, found, key=lambda refined: refined.loss)
+
+    def anneal(self, looks: list[int]) -> None:
+        """Stochastic Gumbel annealing; after each number of steps in `looks` a descent starts from there."""
+        latents = self.latents.clone().requires_grad_()
+        optimizer = torch.optim.Adam([latents], LEARNING_RATE, BETAS, EPSILON)
+        for step in range(1, max(looks, default=0) + 1):
+            temperature = max(COLD, WARM * math.exp(-step / COOLING))
+            residual, decoded = self.decode(
+                lambda mean, t=temperature: _anneal(latents - mean, t, self.generator)  # type: ignore[misc]
+            )
+            rate = self.network.residual_density(residual, self.index).sum()
+            (rate + self.weight * (decoded - self.x).square().mean()).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            if step in looks:
+                with torch.no_grad():
+                    rounded, decoded = self.decode(lambda mean: _round(latents - mean))
+                self.consider(self.rated(rounded, decoded))
+                self.descend(rounded, [POLISH])
+
+    def descend(self, residual: Tensor, looks: list[int]) -> None:
+        """Coordinate descent on integers, which considers what it has after each number of steps in `looks`.
+
+        Given the hyper-latents, the rate is a sum over symbols, known exactly; the squared error is taken to
+        be quadratic, with the gradient where the symbols are and a diagonal curvature. In each step the
+        symbol that promises most at each of some positions moves by one. A step that makes things worse is
+        taken back.
+        """
+        if not looks:
+            return
+        level = self.index.long()
+        curvature = self._curvature(residual)
+        loss, gradient, decoded = self._slope(residual)
+        caution = _CAUTION
+        for step in range(max(looks)):
+            if step in looks:
+                self.consider(self.rated(residual, decoded))
+            here = self._cost(residual, level)
+            bend = 0.5 * caution * curvature
+            up = self._cost(residual + 1, level) - here + gradient + bend
+            down = self._cost(residual - 1, level) - here - gradient + bend
+            change = torch.where(up < down, 1.0, -1.0)
+            gain = torch.minimum(up, down)
+            drawn = torch.rand(gain[:, :1].shape, generator=self.generator, device=gain.device) < _SHARE
+            moved = (gain < 0) & (gain <= gain.amin(1, keepdim=True)) & drawn
+            promised = -float(gain[moved].sum())
+            if promised == 0:
+                caution *= _LESS
+                continue
+            tried = residual + change * moved
+            found, slope, picture = self._slope(tried)
+            # What the gradient of a moved symbol has changed by is its true curvature.
+            true = (slope - gradient) * change
+            curvature = torch.where(moved, torch.maximum(curvature, true), curvature)
+            kept = (loss - found) / promised
+            if kept < 0.4:
+                caution *= _MORE
+            elif kept > 0.6:
+                caution *= _LESS
+            if found < loss:
+                residual, loss, gradient, decoded = tried, found, slope, picture
+        self.consider(self.rated(residual, decoded))
+
+    def _cost(self, residual: Tensor, level: Tensor) -> Tensor:
+        """Bits of each symbol."""
+        return self.costs[level, (residual.long() + self.reach).clamp_(0, 2 * self.reach)]
+
+    def _slope(self, residual: Tensor) -> tuple[float, Tensor, Tensor]:
+        """Rate + λ·squared error, the gradient of the latter, and the decoded picture."""
+        leaf = residual.clone().requires_grad_()
+        _, decoded = self.decode(lambda _: leaf)
+        error = self.weight * (decoded - self.x).square().mean()
+        (gradient,) = torch.autograd.grad(error, leaf)
+        rate = self._cost(residual, self.index.long()).double().sum()
+        return float(rate) + float(error.detach()), gradient, decoded.detach()
+
+    def _curvature(self, residual: Tensor) -> Tensor:
+        """The diagonal of the squared error's Gauss-Newton matrix, `[1, N, h, w]`: a mean for each channel
+        and half of the checkerboard. The gradient of pixels with random signs is one sample of its root.
+        """
+        leaf = residual.clone().requires_grad_()
+        _, decoded = self.decode(lambda _: leaf)
+        sampled = torch.zeros_like(residual)
+        for probe in range(_PROBES):
+            signs = (
+                torch.randint(0, 2, decoded.shape, generator=self.generator, device=decoded.device) * 2.0 - 1
+            )
+            (root,) = torch.autograd.grad(decoded, leaf, signs, retain_graph=probe + 1 < _PROBES)
+            sampled += root.square() / _PROBES
+        scale = 2 * self.weight / self.x.numel()
+        mask = self.mask.to(sampled)
+        first, second = (
+            (sampled * half).sum((0, 2, 3), keepdim=True) / half.sum().clamp_min(1)
+            for half in (mask, 1 - mask)
+        )
+        return scale * torch.where(self.mask, first, second)
 
 
 def _round(x: Tensor) -> Tensor:

@@ -37,6 +37,17 @@ def test_the_cost_of_values_is_minus_log2_of_their_share() -> None:
     assert family.bits(np.array([-1, 0, 1]), np.array([0, 0, 0])) == pytest.approx(2 + 1 + 2)
 
 
+def test_the_costs_of_all_values_are_those_of_each() -> None:
+    tables = [integer_frequencies(np.array([1.0, 5, 2, 1])), integer_frequencies(np.arange(1.0, 9))]
+    family = TableFamily(np.concatenate(tables), np.array([1, 3], np.int32), escape=True)
+    costs = family.costs()
+    assert costs.shape == (2, 9)
+    for table in (0, 1):
+        for value in range(-4, 5):
+            alone = family.bits(np.array([value]), np.array([table]))
+            assert costs[table, value + 4] == pytest.approx(alone, rel=1e-6)
+
+
 def test_an_escaped_value_costs_its_symbol_and_16_bits() -> None:
     half = TOTAL // 2
     family = TableFamily(np.array([half, half], np.int32), np.array([0], np.int32), True)

@@ -8,11 +8,11 @@ import torch
 from PIL import Image
 
 from rdpcodec import Codec
-from rdpcodec.container import read
 from rdpcodec.metrics.distortion import mse
 from rdpcodec.model import refine as refining
 from rdpcodec.model.rate import lambda_of
-from rdpcodec.model.refine import COLD, ITERATIONS, WARM
+from rdpcodec.model.refine import ANNEALING, COLD, DESCENT, WARM
+from rdpcodec.picture import load_picture
 
 
 def loss(codec: Codec, image: Image.Image, quality: float, effort: int) -> float:
@@ -32,10 +32,13 @@ def test_more_effort_is_never_worse_and_soon_better(
     assert losses[3] < 0.995 * losses[0]
 
 
-def test_every_effort_searches_longer() -> None:
-    assert len(ITERATIONS) == 10
-    assert ITERATIONS[0] == 0
-    assert all(before < after for before, after in pairwise(ITERATIONS))
+def test_every_effort_searches_longer_and_does_what_the_lower_ones_do() -> None:
+    assert len(DESCENT) == len(ANNEALING) == 10
+    assert DESCENT[0] == ANNEALING[0] == 0
+    efforts = [(DESCENT[effort], ANNEALING[effort]) for effort in range(10)]
+    assert all(lower < higher for lower, higher in pairwise(efforts))
+    # Annealing goes on from a longer descent's random numbers: none before all efforts share the same.
+    assert all(DESCENT[effort] == DESCENT[9] for effort in range(10) if ANNEALING[effort])
 
 
 def test_a_search_finds_the_same_file_again(codec: Codec, photograph: Image.Image) -> None:
@@ -52,13 +55,61 @@ def test_pictures_of_a_batch_are_searched_one_by_one(codec: Codec, photograph: I
     assert [abs(len(a) - len(b)) <= 4 for a, b in zip(together, alone, strict=True)] == [True, True]
 
 
-def test_a_search_that_finds_nothing_keeps_what_there_was(
+def test_annealing_that_finds_nothing_keeps_what_there_was(
     codec: Codec, photograph: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = photograph.crop((200, 100, 264, 164))
-    plain = codec.compress(image, 40)
+    descended = codec.compress(image, 40, effort=3)
     monkeypatch.setattr(refining, "LEARNING_RATE", 50.0)  # every step is a leap into the dark
-    assert read(codec.compress(image, 40, effort=1)).segments == read(plain).segments
+    monkeypatch.setattr(refining, "POLISH", 1)
+    assert codec.compress(image, 40, effort=4) == descended
+
+
+def search_for(codec: Codec, image: Image.Image, quality: float) -> refining._Search:
+    """A search as `Codec` starts it, for a picture of one tile with sides that are multiples of 64."""
+    picture = load_picture(image)
+    ((symbols,),) = codec.analyse([picture], quality)
+    x = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None] / 255.0
+    q = torch.tensor([quality])
+    family = codec._latent_models.family
+    indices = codec.scale_indices(symbols, quality)
+    return refining._Search(
+        codec.network,
+        x,
+        q,
+        codec.network.analysis(x, q),
+        torch.from_numpy(symbols.hyper)[None].float(),
+        (0, 0),
+        symbols.residual.shape[1:],
+        torch.from_numpy(family.costs()),
+        lambda residual: family.bits(residual.numpy().astype(int).reshape(-1), indices),
+    )
+
+
+def test_what_a_step_of_one_symbol_promises_is_what_it_gains(codec: Codec, photograph: Image.Image) -> None:
+    search = search_for(codec, photograph.crop((200, 100, 264, 164)), 60)
+    residual = search.best.residual
+    curvature = search._curvature(residual)
+    loss, gradient, _ = search._slope(residual)
+    level = search.index.long()
+    errors = []
+    for channel in range(0, 320, 20):
+        step = torch.zeros_like(residual)
+        step[0, channel, 2, 1] = 1
+        rate = (search._cost(residual + step, level) - search._cost(residual, level)).sum()
+        promised = float(rate) + float((step * (gradient + 0.5 * curvature)).sum())
+        errors.append((search._slope(residual + step)[0] - loss, promised))
+    gained, promised_all = np.array(errors).T
+    assert np.corrcoef(gained, promised_all)[0, 1] > 0.8
+    assert np.abs(gained - promised_all).mean() < 0.5 * np.abs(gained).mean()
+
+
+def test_a_descent_lowers_the_loss_that_it_sees(codec: Codec, photograph: Image.Image) -> None:
+    search = search_for(codec, photograph.crop((200, 100, 328, 228)), 30)
+    before = search.best
+    search.descend(before.residual, [12])
+    assert search.best.loss < 0.995 * before.loss
+    assert float((search.best.residual - before.residual).abs().max()) <= 12
 
 
 def test_annealing_rounds_to_the_nearer_integer_when_cold_and_at_random_when_warm() -> None:

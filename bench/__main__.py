@@ -10,6 +10,7 @@ from bench.compare import compare
 from bench.effort import effort
 from bench.estimate import estimate
 from bench.graphics import graphics
+from bench.mnist.command import mnist
 from bench.publish import publish
 from bench.rd import rd
 from bench.realism import realism
@@ -30,6 +31,7 @@ bench.add_command(compare)
 bench.add_command(effort)
 bench.add_command(estimate)
 bench.add_command(graphics)
+bench.add_command(mnist)
 bench.add_command(peers)
 bench.add_command(publish)
 bench.add_command(rd)

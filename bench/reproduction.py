@@ -36,16 +36,17 @@ class Reproduction:
 
     def record(self) -> dict[str, Any]:
         """As JSON: numbers to six digits, NaN as null."""
-        return _rounded({"claims": [asdict(claim) for claim in self.claims], **self.curves})
+        return rounded({"claims": [asdict(claim) for claim in self.claims], **self.curves})
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
+    """Numbers to six digits and NaN as null, in anything that JSON holds; arrays become lists."""
     if isinstance(value, np.bool_):
         return bool(value)
     if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
+        return {key: rounded(item) for key, item in value.items()}
     if isinstance(value, np.ndarray | list | tuple):
-        return [_rounded(item) for item in value]
+        return [rounded(item) for item in value]
     if isinstance(value, float):
         return float(f"{value:.6g}") if np.isfinite(value) else None
     return value

@@ -15,6 +15,7 @@ from bench.publish import publish
 from bench.rd import rd
 from bench.realism import realism
 from bench.report import report
+from bench.restoration.command import classification
 from bench.speed import speed
 from bench.surface import peers, surface
 from bench.theory.command import theory
@@ -27,6 +28,7 @@ def bench() -> None:
 
 bench.add_command(ablation)
 bench.add_command(auto)
+bench.add_command(classification)
 bench.add_command(compare)
 bench.add_command(effort)
 bench.add_command(estimate)

@@ -33,7 +33,11 @@ def least(x: Values, y: Values, bounds: Values) -> Values:
 
 
 def rank_correlation(x: Values, y: Values) -> float:
-    """Spearman's rank correlation: 1 where y always rises with x, −1 where it always falls."""
+    """Spearman's rank correlation: 1 where y always rises with x, −1 where it always falls, 0 where one of
+    them is constant.
+    """
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        return 0.0
     return float(spearmanr(x, y).statistic)
 
 

@@ -1,4 +1,4 @@
-"""The three axes for codecs of photographs: what `python -m bench surface` and `peers` found of labelled pictures."""
+"""The three axes for codecs of photographs, as `bench surface` and `bench peers` measured labelled ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BESIDE = ("avif", "webp")
 
 
 def axes_of(folder: Path) -> dict[str, Any]:
-    """Per codec and realism: rate, distortion, perception and error rate over the qualities that were measured.
+    """Per codec and realism: rate, distortion, perception and error rate over the measured qualities.
 
     Raises `click.ClickException` where ours is missing or the classifier was not asked.
     """
@@ -54,7 +54,7 @@ def _axes(codec: Measured) -> dict[str, Any]:
 
 
 def effect_of_realism(axes: dict[str, Any]) -> list[dict[str, float]]:
-    """For each quality of our codec: how MSE, perception (LPIPS) and errors change from realism 0 to the most."""
+    """How MSE, LPIPS and errors of our codec change from realism 0 to the most, for each quality."""
     dials = axes[OURS]["dials"]
     first, last = (dials[key] for key in (min(dials, key=float), max(dials, key=float)))
     return [

@@ -72,9 +72,8 @@ def pictures(group: dict[str, Any], shown: NDArray[np.uint8]) -> Figure:
     image = np.concatenate([np.concatenate(list(row), 1) for row in rows])
     axis.imshow(255 - image[:, :, 0] if image.shape[2] == 1 else image, cmap="gray")
     labels = [f"λ = {weights[corner]:g}, μ = {cross[corner]:g}" for corner in corners]
-    axis.set_yticks(
-        [side // 2 + side * n for n in range(len(rows))], ["original", "given", *labels], fontsize=8
-    )
+    middles = [side // 2 + side * number for number in range(len(rows))]
+    axis.set_yticks(middles, ["original", "given", *labels], fontsize=8)
     axis.set_xticks([])
     return figure
 
@@ -89,17 +88,10 @@ def codecs(axes: dict[str, Any]) -> Figure:
         for ink, (realism, dial) in zip(inks, dials.items(), strict=True):
             ours = name == OURS
             label = f"{codec['label']}, realism {realism}" if ours else codec["label"]
+            style = {"color": ink} if ours else {"linestyle": "--"}
             for axis, (key, text) in zip(drawn, labels.items(), strict=True):
                 if key in dial:
-                    style = {"color": ink} if ours else {"linestyle": "--"}
-                    axis.plot(
-                        dial[key],
-                        dial["error"],
-                        "o",
-                        markersize=3,
-                        label=label,
-                        **{"linestyle": "-", **style},
-                    )
+                    axis.plot(dial[key], dial["error"], marker="o", markersize=3, label=label, **style)
                 axis.set(xlabel=text, ylabel="C, top-1 errors")
     for axis in drawn:
         axis.grid(alpha=0.3)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.adversarial.classifier import Classifier, error_rate, train_classifier
+from bench.adversarial.classifier import Classifier, train_classifier
 from bench.adversarial.critic import Critic
 from bench.adversarial.data import Split
 from bench.adversarial.measure import fresh_critics, measure, restorations
@@ -245,11 +245,6 @@ def _group(
 def shown_pictures(bench: Bench, experiment: str) -> list[np.ndarray]:
     """For each rate, uint8 `[1 + models, SHOWN, 28, 28]`: originals first."""
     return [np.load(_path(bench, experiment, b, ".npy")) for b in bench.plan.bottlenecks]
-
-
-def classifier_error(bench: Bench) -> float:
-    """The digit classifier's errors on originals."""
-    return error_rate(digit_classifier(bench), bench.data.test, bench.device)
 
 
 def _shown(codecs: Codecs, bench: Bench) -> np.ndarray:

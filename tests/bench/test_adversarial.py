@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import struct
+import sys
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,7 +26,7 @@ from bench.adversarial.critic import (
     random_directions,
     sliced_wasserstein,
 )
-from bench.adversarial.data import Labelled, load_mnist, read_idx, read_npz
+from bench.adversarial.data import Labelled, load_cifar10, load_mnist, read_idx, read_npz
 from bench.adversarial.frontier import hull, least
 from bench.adversarial.measure import fresh_critics, measure
 from bench.adversarial.networks import GroupedConvolution, GroupedLinear, Perceptrons, select_models
@@ -377,6 +379,33 @@ def test_npz_files_are_read_and_others_refused(tmp_path: Path) -> None:
 def test_a_folder_without_the_files_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="has no train-images-idx3-ubyte"):
         load_mnist(tmp_path)
+
+
+def test_without_a_folder_and_without_torchvision_the_error_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "torchvision.datasets", None)
+    for load in (load_mnist, load_cifar10):
+        with pytest.raises(UsageError, match="give its folder with --data, or install torchvision"):
+            load(None)
+
+
+def test_torchvision_fetches_what_no_folder_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in with torchvision's interface: it keeps MNIST as IDX files and CIFAR-10 as arrays."""
+    data = bars(30)
+    write_mnist(tmp_path, data)
+    images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3)).astype(np.uint8)
+    datasets = ModuleType("torchvision.datasets")
+    vars(datasets)["MNIST"] = lambda root, download: SimpleNamespace(raw_folder=str(tmp_path))
+    vars(datasets)["CIFAR10"] = lambda root, train, download: SimpleNamespace(
+        data=images, targets=[1, 2, 3, 4, 5] if train else [9, 8, 7, 6, 5]
+    )
+    monkeypatch.setitem(sys.modules, "torchvision", ModuleType("torchvision"))
+    monkeypatch.setitem(sys.modules, "torchvision.datasets", datasets)
+    assert np.array_equal(load_mnist(None).train.pictures, data.pictures)
+    split = load_cifar10(None)
+    assert np.array_equal(split.train.pictures, images.transpose(0, 3, 1, 2))
+    assert split.test.labels.tolist() == [9, 8, 7, 6, 5]
 
 
 def test_a_restorer_is_what_training_asks_for() -> None:

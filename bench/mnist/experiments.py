@@ -6,7 +6,6 @@ and finished groups are not trained again.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,9 +19,11 @@ from bench.adversarial.classifier import Classifier, train_classifier
 from bench.adversarial.critic import Critic
 from bench.adversarial.data import Split
 from bench.adversarial.measure import fresh_critics, measure, restorations
+from bench.adversarial.once import once
 from bench.adversarial.train import Fidelity, Schedule, Training, squared_error
 from bench.mnist.codec import CONDITION, SIDE, Bottleneck, Codecs, ConditionedCodec
 from rdpcodec.errors import UsageError
+from rdpcodec.training.checkpoint import load_checkpoint
 
 # Pictures of the test set in the figure: the first of each digit among the first hundred.
 SHOWN = 10
@@ -101,7 +102,10 @@ def universal(bench: Bench) -> list[dict[str, Any]]:
     """The encoder of the pair without an adversary, frozen; a decoder of its own for each other weight."""
 
     def prepare(codecs: Codecs, bottleneck: Bottleneck) -> None:
-        saved = torch.load(_path(bench, "pairs", bottleneck, ".pt"), bench.device, weights_only=True)
+        path = _path(bench, "pairs", bottleneck, ".pt")
+        if not path.exists():
+            raise UsageError(f"{path}: is gone; remove {path.with_suffix('.json')} to train the pairs again")
+        saved = load_checkpoint(path, bench.device)
         for name, parameter in codecs.encoder.named_parameters():
             faithful = saved["restorer"][f"encoder.{name}"][:1]
             parameter.data.copy_(faithful.expand_as(parameter))
@@ -163,9 +167,8 @@ def feature_error(classifier: Classifier) -> Fidelity:
     def fidelity(restored: Tensor, pictures: Tensor, labels: Tensor) -> Tensor:
         found = classifier.features(restored.flatten(0, 1)).unflatten(0, restored.shape[:2])
         apart = found - classifier.features(pictures)[:, None]
-        return squared_error(restored, pictures, labels) + FEATURE_SHARE * apart.square().flatten(2).mean(
-            (0, 2)
-        )
+        of_features = apart.square().flatten(2).mean((0, 2))
+        return squared_error(restored, pictures, labels) + FEATURE_SHARE * of_features
 
     return fidelity
 
@@ -188,58 +191,50 @@ def _group(
         "hidden": bench.plan.hidden,
         "pictures": len(bench.data.train.labels),
     }
-    done = _path(bench, experiment, bottleneck, ".json")
-    if done.exists():
-        record = json.loads(done.read_text(encoding="utf-8"))
-        if record["settings"] != settings:
-            raise UsageError(f"{done}: is of another plan; remove it, or name another folder for checkpoints")
-        return record  # type: ignore[no-any-return]
 
-    rng = torch.Generator().manual_seed(0)
-    design = ConditionedCodec if conditioned else Codecs
-    codecs = design(bottleneck, weights, bench.plan.hidden, rng).to(bench.device)
-    if prepare is not None:
-        prepare(codecs, bottleneck)
-    models = 1 if conditioned else len(weights)
-    critic = Critic(models, bench.shape, rng, CONDITION if conditioned else 0).to(bench.device)
-    label = f"{experiment}, {bottleneck.bits:g} bits"
-    training = Training(
-        codecs,
-        critic,
-        bench.data.train,
-        bench.schedule(bench.plan.steps),
-        fidelity=fidelity,
-        on_features=on_features,
-        device=bench.device,
-    )
-    training.run(_path(bench, experiment, bottleneck, ".pt"), bench.report(label))
-    codecs.requires_grad_(False)
-    if isinstance(codecs, ConditionedCodec):
-        codecs.spread()
-    judge = fresh_critics(
-        codecs,
-        len(weights),
-        bench.data.train,
-        bench.schedule(bench.plan.critic_steps),
-        bench.device,
-        _path(bench, experiment, bottleneck, ".critic.pt"),
-    )
-    critics = {"wasserstein": judge} if conditioned else {"wasserstein": judge, "own critic": critic}
-    measured = measure(codecs, critics, bench.data.test, bench.device, fidelity=fidelity)
-    record = {
-        "bits": bottleneck.bits,
-        "dimension": bottleneck.dimension,
-        "levels": bottleneck.levels,
-        "weights": list(weights),
-        "entropy": _entropies(codecs, bench),
-        **{name: values.tolist() for name, values in measured.items()},
-        "settings": settings,
-    }
-    np.save(_path(bench, experiment, bottleneck, ".npy"), _shown(codecs, bench))
-    partial = done.with_name(done.name + ".partial")
-    partial.write_text(json.dumps(record), encoding="utf-8")
-    partial.replace(done)
-    return record
+    def make() -> dict[str, Any]:
+        rng = torch.Generator().manual_seed(0)
+        design = ConditionedCodec if conditioned else Codecs
+        codecs = design(bottleneck, weights, bench.plan.hidden, rng).to(bench.device)
+        if prepare is not None:
+            prepare(codecs, bottleneck)
+        models = 1 if conditioned else len(weights)
+        critic = Critic(models, bench.shape, rng, CONDITION if conditioned else 0).to(bench.device)
+        label = f"{experiment}, {bottleneck.bits:g} bits"
+        training = Training(
+            codecs,
+            critic,
+            bench.data.train,
+            bench.schedule(bench.plan.steps),
+            fidelity=fidelity,
+            on_features=on_features,
+            device=bench.device,
+        )
+        training.run(_path(bench, experiment, bottleneck, ".pt"), bench.report(label))
+        codecs.requires_grad_(False)
+        if isinstance(codecs, ConditionedCodec):
+            codecs.spread()
+        judge = fresh_critics(
+            codecs,
+            len(weights),
+            bench.data.train,
+            bench.schedule(bench.plan.critic_steps),
+            bench.device,
+            _path(bench, experiment, bottleneck, ".critic.pt"),
+        )
+        critics = {"wasserstein": judge} if conditioned else {"wasserstein": judge, "own critic": critic}
+        measured = measure(codecs, critics, bench.data.test, bench.device, fidelity=fidelity)
+        np.save(_path(bench, experiment, bottleneck, ".npy"), _shown(codecs, bench))
+        return {
+            "bits": bottleneck.bits,
+            "dimension": bottleneck.dimension,
+            "levels": bottleneck.levels,
+            "weights": list(weights),
+            "entropy": _entropies(codecs, bench),
+            **{name: values.tolist() for name, values in measured.items()},
+        }
+
+    return once(_path(bench, experiment, bottleneck, ".json"), settings, make)
 
 
 def shown_pictures(bench: Bench, experiment: str) -> list[np.ndarray]:

@@ -11,6 +11,7 @@ matplotlib.use("Agg")
 import numpy as np
 from matplotlib import pyplot
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from bench.adversarial.frontier import hull
@@ -30,11 +31,13 @@ def surface(curves: dict[str, Any]) -> Figure:
     inks = pyplot.get_cmap("viridis")(np.linspace(0, 0.9, len(pairs)))
     for ink, group in zip(inks, pairs, strict=True):
         p, d, bits = (np.array(group[name]) for name in ("wasserstein", "mse", "bits"))
-        order = np.argsort(p)
-        space.plot(p[order], d[order], np.full(len(p), bits), "o-", color=ink, markersize=3)
+        space.plot(p, d, np.full(len(p), bits), "o-", color=ink, markersize=3)
         planes.plot(p, d, "o", color=ink, markersize=3.5)
         planes.plot(*hull(p, d), color=ink, label=f"{bits:g} bits")
     space.set(xlabel=_PERCEPTION, ylabel=_DISTORTION, zlabel=_RATE)
+    for dimension in (space.xaxis, space.yaxis, space.zaxis):
+        dimension.set_major_locator(MaxNLocator(4))
+        dimension.labelpad = 8
     space.view_init(elev=22, azim=35)
     space.set_box_aspect(None, zoom=0.85)
     planes.set(title="Distortion and perception at each rate", xlabel=_PERCEPTION, ylabel=_DISTORTION)
@@ -80,16 +83,16 @@ def variants(curves: dict[str, Any]) -> Figure:
 
 
 def reconstructions(pairs: list[dict[str, Any]], shown: list[NDArray[np.uint8]]) -> Figure:
-    """Decoded digits: a block for each rate, in it a row for each of at most four weights.
+    """Decoded digits: a block for each of at most four rates, in it a row for each of at most four weights.
 
     shown: for each rate `[1 + models, digits, 28, 28]`, originals first.
     """
-    count = len(pairs[0]["weights"])
-    rows = np.unique(np.linspace(0, count - 1, min(4, count)).round().astype(int))
+    rows, rates = _spread(len(pairs[0]["weights"])), _spread(len(pairs))
     figure, axes = pyplot.subplots(
-        len(pairs), 1, figsize=(6.4, 0.9 + 2.3 * len(pairs)), layout="constrained", squeeze=False
+        len(rates), 1, figsize=(4.4, 1.9 * len(rates)), layout="constrained", squeeze=False
     )
-    for axis, group, pictures in zip(axes[:, 0], pairs, shown, strict=True):
+    for axis, rate in zip(axes[:, 0], rates, strict=True):
+        group, pictures = pairs[rate], shown[rate]
         lines = [pictures[0], *(pictures[1 + row] for row in rows)]
         axis.imshow(255 - np.concatenate([np.concatenate(list(line), 1) for line in lines]), cmap="gray")
         labels = ["original", *(f"λ = {group['weights'][row]:g}" for row in rows)]
@@ -97,3 +100,8 @@ def reconstructions(pairs: list[dict[str, Any]], shown: list[NDArray[np.uint8]])
         axis.set_xticks([])
         axis.set_title(f"{group['bits']:g} bits", fontsize=9)
     return figure
+
+
+def _spread(count: int, most: int = 4) -> list[int]:
+    """At most so many of 0..count−1, evenly spread, both ends included."""
+    return np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int)).tolist()

@@ -30,6 +30,7 @@ from bench.adversarial.data import Labelled, load_cifar10, load_mnist, read_idx,
 from bench.adversarial.frontier import hull, least
 from bench.adversarial.measure import fresh_critics, measure
 from bench.adversarial.networks import GroupedConvolution, GroupedLinear, Perceptrons, select_models
+from bench.adversarial.once import once
 from bench.adversarial.train import CPU, Draw, Restorer, Schedule, Training
 from bench.mnist.codec import Bottleneck, Codecs, ConditionedCodec, quantised
 from rdpcodec.errors import UsageError
@@ -76,6 +77,30 @@ def test_a_group_trains_as_each_of_its_models_would_by_itself(on_features: bool)
             joint = getattr(together, part).state_dict()
             for name, value in getattr(alone, part).state_dict().items():
                 torch.testing.assert_close(joint[name][index], value[0], rtol=1e-3, atol=2e-5)
+
+
+@pytest.mark.parametrize("on_features", [False, True])
+def test_models_follow_the_gradient_of_the_loss_as_it_is_written(on_features: bool) -> None:
+    """MSE + λ · W₁, or λ times the distance of mean features, without the pass that both share."""
+    trained, rng = training(WEIGHTS, on_features=on_features), random()
+    codecs, critic = Codecs(Bottleneck(3, 4), WEIGHTS, 32, rng), Critic(3, SHAPE, rng)
+    rng = random()  # as the schedule's seed
+    chosen, _ = torch.randint(64, (8,), generator=rng), torch.rand(8, generator=rng)
+    pictures = torch.tensor(bars(64).pictures)[chosen].float() / 255
+    restored = codecs(pictures, codecs.draw(8, rng))
+    real = pictures[:, None].expand_as(restored)
+    if on_features:
+        apart = critic.features(real).mean(0) - critic.features(restored).mean(0)
+        perception = apart.square().sum(1).sqrt()
+    else:
+        perception = critic(real).mean(0) - critic(restored).mean(0)
+    loss = (restored - real).square().mean((0, 2, 3, 4)) + torch.tensor(WEIGHTS) * perception
+    loss.sum().backward()
+    trained.step()
+    assert isinstance(trained.restorer, Codecs)
+    for expected, found in zip(codecs.parameters(), trained.restorer.parameters(), strict=True):
+        assert expected.grad is not None
+        torch.testing.assert_close(found.grad, expected.grad, rtol=1e-3, atol=1e-6)
 
 
 def test_models_with_other_weights_part_ways() -> None:
@@ -249,6 +274,32 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
         expected = getattr(whole, part).state_dict()
         for name, value in getattr(second, part).state_dict().items():
             assert torch.equal(value, expected[name]), name
+
+
+def test_a_killed_run_leaves_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.adversarial.train._SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+
+    def kill(step: int) -> None:
+        if step == 3:
+            raise KeyboardInterrupt
+
+    killed, resumed = training(WEIGHTS, 4), training(WEIGHTS, 4)
+    with pytest.raises(KeyboardInterrupt):
+        killed.run(tmp_path / "run.pt", kill)
+    resumed.load(tmp_path / "run.pt")
+    assert resumed.done == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["run.pt"]
+
+
+def test_what_is_known_is_not_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    assert once(path, {"steps": 1}, lambda: {"mse": [0.5]}) == {"mse": [0.5], "settings": {"steps": 1}}
+    assert once(path, {"steps": 1}, dict)["mse"] == [0.5]
+    with pytest.raises(UsageError, match="another plan"):
+        once(path, {"steps": 2}, dict)
+    path.write_text("{")
+    with pytest.raises(UsageError, match="not a record of a training"):
+        once(path, {"steps": 1}, dict)
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:

@@ -24,7 +24,12 @@ _EXPERIMENTS = ("pairs", "universal", "conditioned", "features", "layer")
     help="Folder of MNIST's four IDX files; otherwise torchvision downloads them.",
 )
 @click.option("--quick", is_flag=True, help="12 pairs and short training: minutes instead of hours.")
-@click.option("--only", type=click.Choice(_EXPERIMENTS), multiple=True, help="Experiments beside the pairs.")
+@click.option(
+    "--only",
+    type=click.Choice(_EXPERIMENTS),
+    multiple=True,
+    help="Leave out all but these and the pairs.",
+)
 @click.option("--device", default="cpu", show_default=True, help="Where networks are trained.")
 @click.option(
     "--runs",

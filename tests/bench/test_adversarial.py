@@ -12,6 +12,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from bars import SHAPE, bars, idx, random, write_mnist
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -26,7 +27,7 @@ from bench.adversarial.critic import (
     random_directions,
     sliced_wasserstein,
 )
-from bench.adversarial.data import Labelled, load_cifar10, load_mnist, read_idx, read_npz
+from bench.adversarial.data import load_cifar10, load_mnist, read_idx, read_npz
 from bench.adversarial.frontier import hull, least
 from bench.adversarial.measure import fresh_critics, measure
 from bench.adversarial.networks import GroupedConvolution, GroupedLinear, Perceptrons, select_models
@@ -35,25 +36,7 @@ from bench.adversarial.train import CPU, Draw, Restorer, Schedule, Training
 from bench.mnist.codec import Bottleneck, Codecs, ConditionedCodec, quantised
 from rdpcodec.errors import UsageError
 
-SHAPE = (1, 28, 28)
 WEIGHTS = (0.0, 0.01, 0.03)
-
-
-def random(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def bars(count: int, seed: int = 0) -> Labelled:
-    """Stand-ins for digits: classes 0-4 are lying bars of five thicknesses, 5-9 standing ones."""
-    generator = np.random.default_rng(seed)
-    labels = (np.arange(count) % 10).astype(np.uint8)
-    pictures = np.zeros((count, *SHAPE), np.uint8)
-    for picture, label in zip(pictures, labels, strict=True):
-        thick = 1 + 3 * (label % 5)
-        across, along = generator.integers(2, 26 - thick), generator.integers(1, 8)
-        bar = picture[0] if label < 5 else picture[0].T
-        bar[across : across + thick, along : along + 20] = 220
-    return Labelled(pictures, labels)
 
 
 def training(weights: tuple[float, ...], steps: int = 3, *, on_features: bool = False) -> Training:
@@ -345,18 +328,6 @@ def test_classifiers_learn_and_are_frozen_and_kept(design: str, tmp_path: Path) 
 
 
 # Readers.
-
-
-def idx(values: np.ndarray, kind: int = 8) -> bytes:
-    return (
-        bytes((0, 0, kind, values.ndim)) + struct.pack(f">{values.ndim}I", *values.shape) + values.tobytes()
-    )
-
-
-def write_mnist(folder: Path, data: Labelled) -> None:
-    for name in ("train", "t10k"):
-        (folder / f"{name}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(data.pictures[:, 0])))
-        (folder / f"{name}-labels-idx1-ubyte").write_bytes(idx(data.labels))
 
 
 def test_idx_files_are_read_with_and_without_gzip(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from bars import bars, write_mnist
 from click.testing import CliRunner
 from PIL import Image
-from test_adversarial import bars, write_mnist
 
 from bench.__main__ import bench
 from bench.adversarial.data import load_mnist

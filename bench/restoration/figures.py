@@ -11,6 +11,7 @@ matplotlib.use("Agg")
 import numpy as np
 from matplotlib import pyplot
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from bench.adversarial.frontier import hull
@@ -49,6 +50,7 @@ def curves(result: dict[str, Any]) -> Figure:
                 axis.scatter(across, elsewhere, c=inks, cmap="plasma", marker="x", label="the other one")
                 axis.legend(fontsize=8)
             axis.set(xlabel=_LABELS[x], ylabel=_LABELS[y])
+            axis.xaxis.set_major_locator(MaxNLocator(5))
             axis.grid(alpha=0.3)
         row[1].set_title(f"trained with the {design} classifier")
     figure.suptitle(result["task"])

@@ -10,10 +10,12 @@ from bench.compare import compare
 from bench.effort import effort
 from bench.estimate import estimate
 from bench.graphics import graphics
+from bench.mnist.command import mnist
 from bench.publish import publish
 from bench.rd import rd
 from bench.realism import realism
 from bench.report import report
+from bench.restoration.command import classification
 from bench.speed import speed
 from bench.surface import peers, surface
 from bench.theory.command import theory
@@ -26,10 +28,12 @@ def bench() -> None:
 
 bench.add_command(ablation)
 bench.add_command(auto)
+bench.add_command(classification)
 bench.add_command(compare)
 bench.add_command(effort)
 bench.add_command(estimate)
 bench.add_command(graphics)
+bench.add_command(mnist)
 bench.add_command(peers)
 bench.add_command(publish)
 bench.add_command(rd)

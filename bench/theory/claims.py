@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
-
 import numpy as np
 
+from bench.reproduction import Claim, Reproduction
 from bench.theory import classification as cdp
 from bench.theory import perception_distortion as pd
 from bench.theory import rate_distortion_perception as rdp
@@ -15,40 +13,6 @@ from bench.theory.shape import largest_concavity, largest_rise
 
 # What solvers leave at most of a value that is 0.
 SOLVER = 1e-6
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One claim: what the paper says, what we found, and whether they agree."""
-
-    claim: str
-    paper: str
-    ours: str
-    holds: bool | np.bool_
-
-
-@dataclass(frozen=True)
-class Reproduction:
-    """A paper's curves, as JSON takes them, and its claims."""
-
-    curves: dict[str, Any]
-    claims: list[Claim]
-
-    def record(self) -> dict[str, Any]:
-        """As JSON: numbers to six digits, NaN as null."""
-        return _rounded({"claims": [asdict(claim) for claim in self.claims], **self.curves})
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, np.bool_):
-        return bool(value)
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray | list | tuple):
-        return [_rounded(item) for item in value]
-    if isinstance(value, float):
-        return float(f"{value:.6g}") if np.isfinite(value) else None
-    return value
 
 
 def perception_distortion(p: float = 0.3, cells: int = 120, step: float = 0.05) -> Reproduction:

@@ -16,10 +16,11 @@ from scipy.integrate import quad
 from scipy.special import rel_entr
 
 from bench.__main__ import bench
+from bench.reproduction import claims_table
 from bench.theory import classification as cdp
 from bench.theory import perception_distortion as pd
 from bench.theory import rate_distortion_perception as rdp
-from bench.theory.command import PAPERS, claims_table
+from bench.theory.command import PAPERS
 from bench.theory.perception import kullback_leibler, total_variation, transport
 from bench.theory.shape import largest_concavity, largest_rise
 

@@ -36,7 +36,10 @@ PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.gl
 # tests/test_compressai_model.py runs its module's example, where CompressAI is installed.
 MODULES = sorted(set(ROOT.glob("rdpcodec/**/*.py")) - {ROOT / "rdpcodec" / "compressai_model.py"})
 # Folders and files that the texts speak of.
-FOLDERS = ("kodak", "KODAK", "photos", "pictures", "PICTURES", "results", "results-before", "bench/results")
+FOLDERS = (
+    *("kodak", "KODAK", "photos", "pictures", "PICTURES", "mnist", "cifar10"),
+    *("results", "results-before", "bench/results"),
+)
 FILES = ("bench/results/kodak.json", "docs/papers.md", "RUN/checkpoint.pt")
 # Commands that take long, and the function that takes the time: all before it is done.
 LONG = {

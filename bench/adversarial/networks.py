@@ -1,0 +1,85 @@
+"""Many small networks as one: every parameter has a leading dimension of models, and so has every batch.
+
+Activations are `[B, M, …]`: batch, model, then features or channels, height and width. Model m sees only what
+lies at index m, so the sum of all models' losses has for each model the gradient of its own loss.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+_SLOPE = 0.2  # of leaky ReLUs, usual in adversarial networks
+
+
+class GroupedLinear(nn.Module):
+    """M linear layers, `[B, M, inputs]` → `[B, M, outputs]`. All models begin with the same weights, so that
+    what differs between them was learned.
+    """
+
+    def __init__(self, models: int, inputs: int, outputs: int, rng: torch.Generator) -> None:
+        super().__init__()
+        weight = torch.randn(inputs, outputs, generator=rng) / inputs**0.5
+        self.weight = nn.Parameter(weight.repeat(models, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(models, 1, outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.baddbmm(self.bias, x.transpose(0, 1), self.weight).transpose(0, 1)
+
+
+class GroupedConvolution(nn.Module):
+    """M convolutions of 3×3, `[B, M, inputs, H, W]` → `[B, M, outputs, H, W]`."""
+
+    def __init__(self, models: int, inputs: int, outputs: int, rng: torch.Generator) -> None:
+        super().__init__()
+        weight = torch.randn(outputs, inputs, 3, 3, generator=rng) / (9 * inputs) ** 0.5
+        self.weight = nn.Parameter(weight.repeat(models, 1, 1, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(models, outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        models, outputs = self.bias.shape
+        weight, bias = self.weight.flatten(0, 1), self.bias.flatten()
+        y = F.conv2d(x.flatten(1, 2), weight, bias, padding=1, groups=models)
+        return y.unflatten(1, (models, outputs))
+
+
+class Perceptrons(nn.Module):
+    """M multi-layer perceptrons, `[B, M, widths[0]]` → `[B, M, widths[-1]]`.
+
+    Hidden layers are normalised per sample, which is the same in training and testing.
+    """
+
+    def __init__(self, models: int, widths: Sequence[int], rng: torch.Generator) -> None:
+        super().__init__()
+        self.models = models
+        sizes = itertools.pairwise(widths)
+        self.layers = nn.ModuleList(GroupedLinear(models, a, b, rng) for a, b in sizes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        *hidden, last = self.layers
+        for layer in hidden:
+            y = layer(x)
+            x = activation(F.layer_norm(y, y.shape[-1:]))
+        return last(x)
+
+
+def activation(x: Tensor) -> Tensor:
+    """The leaky ReLU between layers, times √2 to keep the scale of what passes."""
+    return 2**0.5 * F.leaky_relu(x, _SLOPE)
+
+
+def for_each(models: int, x: Tensor) -> Tensor:
+    """What all models see alike: `[B, …]` → a view `[B, models, …]`."""
+    return x[:, None].expand(-1, models, *x.shape[1:])
+
+
+def select_models(module: nn.Module, indices: Sequence[int]) -> None:
+    """Keep the given models of a grouped network, in that order and repeated where an index is."""
+    for part in module.modules():
+        for name, parameter in part.named_parameters(recurse=False):
+            chosen = parameter.detach()[list(indices)].clone()
+            setattr(part, name, nn.Parameter(chosen, parameter.requires_grad))

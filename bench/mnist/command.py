@@ -1,0 +1,104 @@
+"""`python -m bench mnist`: codecs of digits over rates and weights of perception, and the papers' claims."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import torch
+from rich.console import Console
+
+from bench.reproduction import claims_on_screen, claims_table, write_figure, write_record
+from rdpcodec.errors import RdpError
+from rdpcodec.training.model_card import replace_block
+
+_EXPERIMENTS = ("pairs", "universal", "conditioned", "features", "layer")
+
+
+@click.command()
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of MNIST's four IDX files; otherwise torchvision downloads them.",
+)
+@click.option("--quick", is_flag=True, help="12 pairs and short training: minutes instead of hours.")
+@click.option(
+    "--only",
+    type=click.Choice(_EXPERIMENTS),
+    multiple=True,
+    help="Leave out all but these and the pairs.",
+)
+@click.option("--device", default="cpu", show_default=True, help="Where networks are trained.")
+@click.option(
+    "--runs",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of checkpoints, from which a killed run goes on.  [default: build/mnist, build/mnist-quick]",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("bench/results/mnist"),
+    show_default=True,
+    help="Folder for JSON and figures.",
+)
+@click.option(
+    "--page",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Markdown page whose table of claims to renew, docs/papers.md.",
+)
+def mnist(
+    data: Path | None,
+    quick: bool,
+    only: tuple[str, ...],
+    device: str,
+    runs: Path | None,
+    out: Path,
+    page: Path | None,
+) -> None:
+    """Rate, distortion and perception of trained codecs of digits (Blau & Michaeli 2019)."""
+    # scipy and matplotlib take a second to import.
+    from bench.adversarial.data import load_mnist
+    from bench.mnist import claims, experiments, figures
+
+    console = Console()
+    name = "quick" if quick else "full"
+    runs = runs or Path("build/mnist-quick" if quick else "build/mnist")
+    chosen = [kind for kind in _EXPERIMENTS if kind == "pairs" or not only or kind in only]
+    try:
+        plan = experiments.QUICK if quick else experiments.FULL
+        bench = experiments.Bench(plan, load_mnist(data), torch.device(device), runs, progress(console))
+        results = {kind: experiments.EXPERIMENTS[kind](bench) for kind in chosen}
+    except RdpError as error:
+        raise click.ClickException(str(error)) from error
+    reproduction = claims.reproduction(results)
+    record = reproduction.record()
+    console.print(claims_on_screen(f"MNIST, {name} grid", record))
+    out.mkdir(parents=True, exist_ok=True)
+    write_record(out / f"{name}.json", record)
+    write_figure(out / f"{name}-surface.png", figures.surface(reproduction.curves))
+    if len(results) > 1:
+        write_figure(out / f"{name}-variants.png", figures.variants(reproduction.curves))
+    shown = experiments.shown_pictures(bench, "pairs")
+    write_figure(out / f"{name}-digits.png", figures.reconstructions(results["pairs"], shown))
+    if page:
+        replace_block(page, f"claims mnist {name}", claims_table(record))
+    console.print(f"written: {out}/" + (f", {page}" if page else ""))
+
+
+def progress(console: Console) -> Callable[[str], Callable[[int], None]]:
+    """Says every half minute how far a training is: a line each, that a log can hold."""
+
+    def begin(label: str) -> Callable[[int], None]:
+        told = time.monotonic()
+
+        def report(step: int) -> None:
+            nonlocal told
+            if time.monotonic() - told > 30:
+                told = time.monotonic()
+                console.print(f"{label}: step {step}")
+
+        return report
+
+    return begin

@@ -1,0 +1,95 @@
+"""What reproducing a paper yields: claims with our figure beside them, curves, and how both are written."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim: what the paper says, what we found, and whether they agree."""
+
+    claim: str
+    paper: str
+    ours: str
+    holds: bool | np.bool_
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A paper's curves, as JSON takes them, and its claims."""
+
+    curves: dict[str, Any]
+    claims: list[Claim]
+
+    def record(self) -> dict[str, Any]:
+        """As JSON: numbers to six digits, NaN as null."""
+        return rounded({"claims": [asdict(claim) for claim in self.claims], **self.curves})
+
+
+def rounded(value: Any) -> Any:
+    """Numbers to six digits and NaN as null, in anything that JSON holds; arrays become lists."""
+    if isinstance(value, np.bool_):
+        return bool(value)
+    if isinstance(value, dict):
+        return {key: rounded(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | list | tuple):
+        return [rounded(item) for item in value]
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if np.isfinite(value) else None
+    return value
+
+
+def claims_table(record: dict[str, Any]) -> str:
+    """A record as a Markdown table of its claims."""
+    lines = ["| claim | paper | ours | holds |", "| --- | --- | --- | --- |"]
+    for claim in record["claims"]:
+        holds = "yes" if claim["holds"] else "**no**"
+        cells = [claim[name].replace("|", r"\|") for name in ("claim", "paper", "ours")]  # of E[X|Y]
+        lines.append(f"| {' | '.join(cells)} | {holds} |")
+    return "\n".join(lines)
+
+
+def claims_on_screen(title: str, record: dict[str, Any]) -> Table:
+    """A record as a table for a terminal."""
+    table = Table(title=title, title_justify="left")
+    for column in ("claim", "paper", "ours", "holds"):
+        table.add_column(column)
+    for claim in record["claims"]:
+        table.add_row(claim["claim"], claim["paper"], claim["ours"], "yes" if claim["holds"] else "NO")
+    return table
+
+
+def write_record(path: Path, record: dict[str, Any]) -> None:
+    """Write a record as JSON, whole or not at all."""
+    _write(path, (json.dumps(record, ensure_ascii=False) + "\n").encode())
+
+
+def write_figure(path: Path, figure: Figure) -> None:
+    """Write a figure as a PNG of 256 colours, half the bytes of one in full colour, and close it."""
+    from matplotlib import pyplot  # takes a second to import
+
+    drawn, reduced = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=90)
+    pyplot.close(figure)
+    Image.open(drawn).convert("RGB").quantize(256).save(reduced, format="PNG", optimize=True)
+    _write(path, reduced.getvalue())
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(data)
+    os.replace(partial, path)

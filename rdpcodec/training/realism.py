@@ -16,12 +16,15 @@ from typing import Any, NamedTuple
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from rdpcodec.errors import UsageError
 from rdpcodec.metrics.perceptual import Lpips, load_lpips
 from rdpcodec.model.rate import LAMBDA_MIDDLE, lambda_of
+from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.transforms import Architecture, Synthesis
 from rdpcodec.release import realism_state
 from rdpcodec.training.checkpoint import ExponentialAverage, load_start, start_history
@@ -37,7 +40,7 @@ from rdpcodec.weights import BITSTREAM_PREFIXES, fingerprint
 
 # Beside 1 · LPIPS, in units where pixels are 0..1. HiFiC, MRIC, CRDR and MS-ILLM all amount to 150: with it,
 # this small synthesis stays where it was (docs/decisions.md).
-MSE_WEIGHT = 40.0
+MSE_WEIGHT = 20.0
 # Both parts shrink alike as the rate grows, about as λ^-0.5; without a weight training belongs to low rates.
 RATE_EXPONENT = 0.4
 # The share of the budget before the adversary joins.
@@ -76,6 +79,24 @@ class PictureGradient(NamedTuple):
     figures: dict[str, float]
 
 
+def carried_over(previous: Path, codec: RdpModel) -> dict[str, Tensor]:
+    """A start for the realism synthesis of `codec`, from that of the weights that `codec` was trained from.
+
+    Halfway between the old realism synthesis and what it becomes when it moves as the fidelity synthesis has
+    moved since (figures in docs/decisions.md). Raises `UsageError` where `previous` has none.
+    """
+    try:
+        tensors = load_file(previous)
+    except (OSError, SafetensorError) as error:
+        raise UsageError(f"{previous}: cannot start from these weights: {error}") from error
+    realism = realism_state(tensors)
+    if not realism:
+        raise UsageError(f"{previous}: these weights have no realism synthesis to start from")
+    before = load_start(previous, codec.architecture).synthesis.state_dict()
+    now = codec.synthesis.state_dict()
+    return {name: realism[name].to(now[name]) + (now[name] - before[name].to(now[name])) / 2 for name in now}
+
+
 class Realism:
     """The objective of a realism run: frozen codec, realism synthesis, discriminator and pictures."""
 
@@ -86,23 +107,27 @@ class Realism:
         device: torch.device,
         *,
         init: Path,
+        previous: Path | None = None,
         lpips: Path | None = None,
         architecture: Architecture | None = None,
     ) -> None:
         """init: released weights; training starts from their realism synthesis if they have one, otherwise
-        from the fidelity synthesis. lpips: where LPIPS-squeeze is, see `load_lpips`. Raises `UsageError`.
+        from what is carried over from `previous` weights of the same architecture, otherwise from the
+        fidelity synthesis. lpips: where LPIPS-squeeze is, see `load_lpips`. Raises `UsageError`.
         """
         self.run, self.device = run, device
         self.settings = asdict(run)
         self.pixels_a_step = process_count() * run.batch * run.crop**2
         self.randomness = Randomness(run.seed)
-        self.history = start_history(init, realism=True)
+        self.history = start_history(previous or init, realism=True)
         self.codec = load_start(init, architecture).to(device).eval().requires_grad_(False)
         tensors = load_file(init)
         self.bitstream = fingerprint(tensors, BITSTREAM_PREFIXES)
         self.synthesis = copy.deepcopy(self.codec.synthesis).requires_grad_(True)
         if started := realism_state(tensors):
             self.synthesis.load_state_dict(started)
+        elif previous is not None:
+            self.synthesis.load_state_dict(carried_over(previous, self.codec))
         self.discriminator = DISCRIMINATORS[run.discriminator](self.codec.architecture.latents).to(device)
         self.lpips: Lpips = load_lpips("squeeze", lpips).to(device)
         self.training, self.validation = load_pictures(data, max(run.crop, VALIDATION_SIDE), device)
@@ -265,6 +290,9 @@ def main(arguments: list[str] | None = None, prog: str = "python -m rdpcodec.tra
     description = "Train the realism synthesis of released weights: squared error, LPIPS and an adversary."
     parser = training_parser(prog, description, defaults)
     parser.add_argument("--init", type=Path, required=True, help="released weights (.safetensors)")
+    parser.add_argument(
+        "--previous", type=Path, help="weights that --init was trained from, to carry their realism over"
+    )
     parser.add_argument("--discriminator", choices=list(DISCRIMINATORS), default=defaults.discriminator)
     parser.add_argument("--optimizer", choices=OPTIMIZERS, default=defaults.optimizer, help="the synthesis's")
     parser.add_argument(
@@ -276,7 +304,14 @@ def main(arguments: list[str] | None = None, prog: str = "python -m rdpcodec.tra
     run, options = parse_run(parser, arguments, RealismRun)
     train(
         options,
-        lambda device: Realism(run, options.data, device, init=options.init, lpips=options.lpips_weights),
+        lambda device: Realism(
+            run,
+            options.data,
+            device,
+            init=options.init,
+            previous=options.previous,
+            lpips=options.lpips_weights,
+        ),
     )
 
 

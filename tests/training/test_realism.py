@@ -11,19 +11,20 @@ import pytest
 import torch
 from lpips_tensors import save_networks
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from small_model import CONSTANTS, SMALL
 from torch import Tensor, nn
 
 from rdpcodec import Codec
 from rdpcodec.errors import UsageError
+from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.release import ReleasedModel, architecture_from
 from rdpcodec.training import export as exporting
 from rdpcodec.training import fidelity, realism
 from rdpcodec.training.discriminator import PatchDiscriminator, ProjectedDiscriminator
 from rdpcodec.training.fidelity import Fidelity, FidelityRun
 from rdpcodec.training.loop import Loop
-from rdpcodec.training.realism import WARMUP_SHARE, Realism, RealismRun
+from rdpcodec.training.realism import WARMUP_SHARE, Realism, RealismRun, carried_over
 from rdpcodec.training.schedule import Budget
 
 CPU = torch.device("cpu")
@@ -234,6 +235,27 @@ def test_realism_belongs_to_the_weights_it_was_trained_on(
         assert any(name.startswith("realism.") for name in load_file(weights)) == synthesis_only
     with pytest.raises(UsageError, match="trained on other weights"):
         exported(picture_folder, tmp_path / "run", weights)
+
+
+def test_realism_is_carried_over_to_fidelity_weights_trained_further(
+    picture_folder: Path, tmp_path: Path, weights: Path, lpips: Path
+) -> None:
+    with pytest.raises(UsageError, match="no realism synthesis to start from"):
+        carried_over(weights, RdpModel(SMALL))
+    loop_of(run_of(4, learning_rate=5e-3), picture_folder, tmp_path / "run", weights, lpips).train(60)
+    exported(picture_folder, tmp_path / "run", weights)
+    old = load_file(weights)
+
+    further = {k: t + 0.5 * (k.startswith("synthesis.") and t.is_floating_point()) for k, t in old.items()}
+    further = {k: t for k, t in further.items() if not k.startswith("realism.")}
+    new = tmp_path / "new.safetensors"
+    save_file(further, new)
+    objective = Realism(
+        run_of(4), picture_folder, CPU, init=new, previous=weights, lpips=lpips, architecture=SMALL
+    )
+    for name, tensor in objective.synthesis.state_dict().items():
+        torch.testing.assert_close(tensor, old[f"realism.{name}"].float() + 0.25, atol=2e-3, rtol=0)
+    assert len(objective.history) == 1  # of the realism run behind it
 
 
 def test_realism_needs_its_networks(picture_folder: Path, tmp_path: Path, weights: Path) -> None:

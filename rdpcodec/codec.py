@@ -30,7 +30,7 @@ from rdpcodec.metrics.full_reference import full_reference
 from rdpcodec.model.prior import anchor_mask
 from rdpcodec.model.rate import ANCHORS
 from rdpcodec.model.rdp_model import HYPER_FACTOR
-from rdpcodec.model.refine import refine
+from rdpcodec.model.refine import Tile, refine
 from rdpcodec.model.transforms import PATCH, AnalysisFeatures
 from rdpcodec.operating_point import AUTO, OperatingPoint, Realism
 from rdpcodec.picture import Picture, alpha_from_bytes, alpha_to_bytes, load_picture
@@ -283,18 +283,17 @@ class Codec:
         window = tile.grown(self._synthesis_margin, *picture.size)
         with torch.no_grad():
             latents = self._latents(self._features([picture], window), window, picture.size, quality)
-        refined = refine(
-            self.network,
+        searched = Tile(
             self._padded([picture], window)[:, :, : window.height, : window.width],
             q,
             latents,
             self._batch([symbols.hyper]),
             ((tile.top - window.top) // PATCH, (tile.left - window.left) // PATCH),
             symbols.residual.shape[1:],
-            effort,
             torch.from_numpy(self._latent_models.family.costs()).to(self.device),
             bits,
         )
+        refined = refine(self.network, searched, effort)
         return replace(symbols, residual=refined.residual[0].int().cpu().numpy())
 
     def synthesise(

@@ -49,6 +49,27 @@ _SHARE = 0.4
 _CAUTION, _MORE, _LESS = 1.2, 1.1, 1 / 1.05
 
 
+class Tile(NamedTuple):
+    """What is searched, and how its residuals are coded.
+
+    x: the tile's pixels with a margin, `[1, 3, H, W]` in [0, 1]; quality `[1]`; latents: the unrounded
+    latents of x; hyper: rounded hyper-latents of the tile; corner and shape: where the tile's latents begin
+    and how many rows and columns they have. Latents in the margin stand for those of the neighbours.
+
+    costs: bits of every residual in every table, `[64, 2R + 1]` for -R..R, and for all beyond as at the ends.
+    bits: what residuals `[1, N, h, w]` really cost.
+    """
+
+    x: Tensor
+    quality: Tensor
+    latents: Tensor
+    hyper: Tensor
+    corner: tuple[int, int]
+    shape: tuple[int, ...]
+    costs: Tensor
+    bits: Callable[[Tensor], float]
+
+
 class Refined(NamedTuple):
     """Rounded residuals `[1, N, h, w]`, and rate + λ·squared error of the picture, in bits."""
 
@@ -56,28 +77,12 @@ class Refined(NamedTuple):
     loss: float
 
 
-def refine(
-    network: RdpModel,
-    x: Tensor,
-    quality: Tensor,
-    latents: Tensor,
-    hyper: Tensor,
-    corner: tuple[int, int],
-    shape: tuple[int, ...],
-    effort: int,
-    costs: Tensor,
-    bits: Callable[[Tensor], float],
-) -> Refined:
-    """Search for residuals of one tile that cost less.
+def refine(network: RdpModel, tile: Tile, effort: int) -> Refined:
+    """Search for residuals of one tile that cost less, with a frozen `network`; effort 0..9.
 
-    network: frozen. x: the tile's pixels with a margin, `[1, 3, H, W]` in [0, 1]; quality `[1]`; latents: the
-    unrounded latents of x; hyper: rounded hyper-latents of the tile; corner and shape: where the tile's
-    latents begin and how many rows and columns they have. costs: bits of every residual in every table,
-    `[64, 2R + 1]` for -R..R, and for all beyond as at the ends. bits: what residuals really cost. Latents in
-    the margin stand for those of the neighbours. The result's loss is never above that of the encoder's own
-    residuals.
+    The result's loss is never above that of the encoder's own residuals, nor of a lower effort's.
     """
-    search = _Search(network, x, quality, latents, hyper, corner, shape, costs, bits)
+    search = _Search(network, tile)
     search.descend(search.best.residual, _looks(DESCENT, effort))
     search.anneal(_looks(ANNEALING, effort))
     return search.best
@@ -91,31 +96,21 @@ def _looks(steps: tuple[int, ...], effort: int) -> list[int]:
 class _Search:
     """One tile's search: what does not change in it, and the best so far."""
 
-    def __init__(
-        self,
-        network: RdpModel,
-        x: Tensor,
-        quality: Tensor,
-        latents: Tensor,
-        hyper: Tensor,
-        corner: tuple[int, int],
-        shape: tuple[int, ...],
-        costs: Tensor,
-        bits: Callable[[Tensor], float],
-    ) -> None:
-        """See `refine`."""
-        self.network, self.x, self.quality, self.bits = network, x, quality, bits
-        self.costs, self.reach = costs, costs.shape[1] // 2
-        self.weight = float(lambda_of(quality)) * 255**2 * x.shape[2] * x.shape[3]
-        self.inside = (..., slice(corner[0], corner[0] + shape[0]), slice(corner[1], corner[1] + shape[1]))
-        self.canvas, self.latents = latents, latents[self.inside].clone()
+    def __init__(self, network: RdpModel, tile: Tile) -> None:
+        """Rates what the encoder found."""
+        self.network, self.x, self.quality, self.bits = network, tile.x, tile.quality, tile.bits
+        self.costs, self.reach = tile.costs, tile.costs.shape[1] // 2
+        self.weight = float(lambda_of(tile.quality)) * 255**2 * tile.x.shape[2] * tile.x.shape[3]
+        (top, left), (height, width) = tile.corner, tile.shape
+        self.inside = (..., slice(top, top + height), slice(left, left + width))
+        self.canvas, self.latents = tile.latents, tile.latents[self.inside].clone()
         self.mask = anchor_mask(self.latents)
-        self.generator = torch.Generator(x.device).manual_seed(0)
+        self.generator = torch.Generator(tile.x.device).manual_seed(0)
         with torch.no_grad():
-            features = network.mean_network.features(hyper, quality)[:, :, : shape[0], : shape[1]]
-            self.features = features
-            self.first_mean = network.mean_network.first_means(features)
-            self.index = network.scale_network(hyper, quality)[:, :, : shape[0], : shape[1]]
+            features = network.mean_network.features(tile.hyper, tile.quality)
+            self.features = features[:, :, :height, :width]
+            self.first_mean = network.mean_network.first_means(self.features)
+            self.index = network.scale_network(tile.hyper, tile.quality)[:, :, :height, :width]
             residual, decoded = self.decode(lambda mean: _round(self.latents - mean))
         self.best = self.rated(residual, decoded)
 

@@ -73,8 +73,7 @@ def search_for(codec: Codec, image: Image.Image, quality: float) -> refining._Se
     q = torch.tensor([quality])
     family = codec._latent_models.family
     indices = codec.scale_indices(symbols, quality)
-    return refining._Search(
-        codec.network,
+    tile = refining.Tile(
         x,
         q,
         codec.network.analysis(x, q),
@@ -84,6 +83,7 @@ def search_for(codec: Codec, image: Image.Image, quality: float) -> refining._Se
         torch.from_numpy(family.costs()),
         lambda residual: family.bits(residual.numpy().astype(int).reshape(-1), indices),
     )
+    return refining._Search(codec.network, tile)
 
 
 def test_what_a_step_of_one_symbol_promises_is_what_it_gains(codec: Codec, photograph: Image.Image) -> None:

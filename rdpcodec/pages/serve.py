@@ -1,12 +1,14 @@
 """What `rdpcodec serve` serves: drop a picture, turn the dials, see what becomes of it, take the file.
 
-    GET  /                        the page
-    POST /pictures                a picture's file → its id, size, and what is lost of it
-    GET  /pictures/ID/original    the picture as the codec takes it, PNG
-    GET  /pictures/ID/coded       what its file takes, JSON
-    GET  /pictures/ID/decoded     what the file decodes to, PNG
-    GET  /pictures/ID/figures     how far that is from the original, JSON
-    GET  /pictures/ID/file        the file, with realism as its default
+```text
+GET  /                        the page
+POST /pictures                a picture's file → its id, size, and what is lost of it
+GET  /pictures/ID/original    the picture as the codec takes it, PNG
+GET  /pictures/ID/coded       what its file takes, JSON
+GET  /pictures/ID/decoded     what the file decodes to, PNG
+GET  /pictures/ID/figures     how far that is from the original, JSON
+GET  /pictures/ID/file        the file, with realism as its default
+```
 
 The last four take ?quality=Q&realism=R. Everything is in memory: pictures and what was made of them last.
 An error is JSON, {"error": message}.

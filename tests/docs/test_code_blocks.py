@@ -28,8 +28,8 @@ from packaging.requirements import Requirement
 from PIL import Image
 
 from bench.__main__ import bench
-from rdpcodec import codec
 from rdpcodec.cli import rdpcodec
+from rdpcodec.model import refine
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("weights/*.md"))]
@@ -149,8 +149,10 @@ def run_command(words: list[str], stdin: bytes, monkeypatch: pytest.MonkeyPatch)
                 patch.setenv(*variable.split("=", 1))
                 return run_command(command, stdin, monkeypatch)
         case ["rdpcodec", *arguments]:
-            # A search of as many steps as the effort's number: real ones take minutes.
-            monkeypatch.setattr(codec, "ITERATIONS", range(10))
+            # A search of a step or two: real ones take minutes.
+            monkeypatch.setattr(refine, "DESCENT", (0,) + (1,) * 9)
+            monkeypatch.setattr(refine, "ANNEALING", (0,) * 4 + (1,) * 6)
+            monkeypatch.setattr(refine, "POLISH", 1)
             for name, long in LONG.items():
                 if tuple(arguments[: len(name)]) == name:
                     monkeypatch.setattr(long, lambda *_, **__: [])

@@ -303,7 +303,12 @@ def started() -> Iterator[list[subprocess.Popen[bytes]]]:
 def start(programs: list[subprocess.Popen[bytes]], *words: object) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "rdpcodec", "batch", *map(str, words)]
     program = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        # A shell that starts the tests in the background has them ignore interrupts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     programs.append(program)
     return program

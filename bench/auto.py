@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
-import torch
+from PIL import Image
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from torch import Tensor
 
-from bench.rd import load_folder
+from bench.rd import data_option, load_folder
 from bench.surface import weights_identity
 from rdpcodec import Codec
 from rdpcodec.container import bits_per_pixel, read_header
 from rdpcodec.metrics.distortion import psnr
 from rdpcodec.metrics.perceptual import load_lpips
 
-QUALITIES = (5.0, 20.0, 35.0, 50.0, 65.0, 80.0, 95.0)
+QUALITIES = (5.0, 20.0, 35.0, 50.0, 70.0, 90.0)
 
 
 def averages(rows: list[dict[str, float]]) -> dict[str, float]:
@@ -32,12 +30,7 @@ def averages(rows: list[dict[str, float]]) -> dict[str, float]:
 
 
 @click.command()
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    required=True,
-    help="Folder of pictures.",
-)
+@data_option
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="FILE.json for the results.")
 @click.option("--qualities", default=",".join(f"{q:g}" for q in QUALITIES), show_default=True)
 @click.option(
@@ -51,18 +44,15 @@ def auto(data: Path, out: Path | None, qualities: str, lpips_weights: Path | Non
     if "realism" not in codec.dials:
         raise click.ClickException("these weights have no realism dial")
 
-    def tensor(pixels: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None] / 255
-
-    @torch.inference_mode()
-    def measured(image: Any, quality: float) -> dict[str, float]:
+    def measured(image: Image.Image, quality: float) -> dict[str, float]:
+        original = np.asarray(image)
         file = codec.compress(image, quality, realism="auto")
         chosen = read_header(file)[0].realism
         row = {"bpp": bits_per_pixel(file), "realism": chosen}
         for name, realism in (("at_0", 0.0), ("chosen", chosen), ("at_1", 1.0)):
             decoded = np.asarray(codec.decompress(file, realism=realism).convert("RGB"))
-            row[f"psnr_{name}"] = psnr(np.asarray(image), decoded)
-            row[f"lpips_{name}"] = float(lpips(tensor(np.asarray(image)), tensor(decoded)))
+            row[f"psnr_{name}"] = psnr(original, decoded)
+            row[f"lpips_{name}"] = lpips.distance(original, decoded)
         return row
 
     points = []

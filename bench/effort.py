@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.codecs import BenchCodec
-from bench.rd import bd_rate, load_folder, machine, measure
+from bench.rd import bd_rate, data_option, load_folder, machine, measure
 from rdpcodec import Codec
 
 QUALITIES = (10.0, 30.0, 50.0, 70.0)
@@ -44,12 +44,7 @@ def savings(measured: dict[int, dict[str, Any]]) -> list[dict[str, float]]:
 
 
 @click.command()
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    required=True,
-    help="Folder of pictures.",
-)
+@data_option
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="FILE.json for the results.")
 @click.option("--efforts", default=",".join(map(str, EFFORTS)), show_default=True)
 @click.option("--qualities", default=",".join(f"{q:g}" for q in QUALITIES), show_default=True)

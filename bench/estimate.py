@@ -11,13 +11,13 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from bench.rd import load_folder
+from bench.rd import data_option, load_folder
 from rdpcodec import Codec, container
 from rdpcodec.picture import load_picture
 
 
 @click.command()
-@click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
+@data_option
 @click.option("--quality", "qualities", type=float, multiple=True, default=(0, 25, 50, 75, 100))
 def estimate(data: Path, qualities: tuple[float, ...]) -> None:
     """Bytes of the coded symbols and of whole files against the bits that the tables say they cost."""

@@ -163,6 +163,14 @@ def machine() -> dict[str, Any]:
     }
 
 
+data_option = click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    required=True,
+    help="Folder of pictures.",
+)
+
+
 def load_folder(folder: Path) -> dict[str, Image.Image]:
     """The pictures of a folder as RGB, by name. Raises `click.ClickException` if there are none."""
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
@@ -172,12 +180,7 @@ def load_folder(folder: Path) -> dict[str, Image.Image]:
 
 
 @click.command()
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    required=True,
-    help="Folder of pictures.",
-)
+@data_option
 @click.option("--codecs", help=f"Comma-separated; default: {','.join(DEFAULT_CODECS)}, as far as installed.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="FILE.json for the results.")
 @click.option("--device", default="cpu", show_default=True, help="Where our networks run.")

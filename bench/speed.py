@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 
 from bench.codecs import BenchCodec, bench_codec
-from bench.rd import load_folder, machine
+from bench.rd import data_option, load_folder, machine
 from rdpcodec.peers import Unavailable
 
 
@@ -68,7 +68,7 @@ def seconds(action: Callable[[], object], repeats: int) -> float:
 
 
 @click.command()
-@click.option("--data", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
+@data_option
 @click.option("--quality", type=float, default=50, show_default=True, help="Our quality.")
 @click.option("--repeats", type=int, default=3, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="FILE.json for the results.")

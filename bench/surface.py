@@ -30,7 +30,7 @@ from rich.progress import Progress, TimeRemainingColumn
 
 from bench.codecs import bench_codec
 from bench.judge import Judge, Traits, feature_distances, pixel_distance
-from bench.rd import load_folder, machine
+from bench.rd import data_option, load_folder, machine
 from rdpcodec import Codec
 from rdpcodec.errors import RdpError
 from rdpcodec.peers import PEERS, Unavailable
@@ -311,12 +311,7 @@ def trace(codecs: dict[str, tuple[str, tuple[Point, ...]]], setup: Setup, worker
 
 
 _options = [
-    click.option(
-        "--data",
-        type=click.Path(path_type=Path, exists=True, file_okay=False),
-        required=True,
-        help="Folder of pictures.",
-    ),
+    data_option,
     click.option(
         "--out",
         type=click.Path(path_type=Path, file_okay=False),

@@ -121,6 +121,9 @@ def chromium() -> str | None:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
+    """Chromium. Without one, or without what drives it, the tests of pages are skipped: neither comes with
+    the project. CI installs both.
+    """
     if not importlib.util.find_spec("playwright"):
         pytest.skip("playwright is not installed")
     from playwright.sync_api import Error, sync_playwright

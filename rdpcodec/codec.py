@@ -28,6 +28,7 @@ from rdpcodec.entropy.tables import ESCAPE_LIMIT
 from rdpcodec.errors import UsageError, WeightsError
 from rdpcodec.metrics.full_reference import full_reference
 from rdpcodec.model.prior import anchor_mask
+from rdpcodec.model.quantise import TableBits, round_by_rate
 from rdpcodec.model.rate import ANCHORS
 from rdpcodec.model.rdp_model import HYPER_FACTOR
 from rdpcodec.model.refine import Tile, refine
@@ -78,6 +79,7 @@ class Codec:
         self.decoder_fingerprint = released.decoder_fingerprint
         self._scale_network = ExactScaleNetwork(released.scale, self.device)
         self._latent_models = EntropyModels.of(released.latent_tables)
+        self._latent_bits = TableBits(torch.from_numpy(released.latent_tables.costs()).to(self.device))
         self._hyper_models = EntropyModels.of(released.hyper_tables)
 
     # The public face: files.
@@ -249,12 +251,18 @@ class Codec:
         q = self._quality(quality, len(y))
         z = torch.floor(self.network.hyper_latents(y) + 0.5)
         z = self._within_tables(z, quality)
-        mean, second_means = self._means(z, q, y.shape[2:])
+        index = self._scale_network.indices(z, container.stored_quality(quality))
+        index = index[:, :, : y.shape[2], : y.shape[3]]
         limit = float(ESCAPE_LIMIT)
-        residual = torch.floor(y - mean + 0.5).clamp_(-limit, limit)
+
+        def rounded(mean: Tensor) -> Tensor:
+            return round_by_rate(y - mean, index, q, self._latent_bits).clamp_(-limit, limit)
+
+        mean, second_means = self._means(z, q, y.shape[2:])
+        residual = rounded(mean)
         mask = anchor_mask(y)
         mean = second_means(torch.where(mask, mean + residual, 0.0))
-        residual = torch.where(mask, residual, torch.floor(y - mean + 0.5).clamp_(-limit, limit))
+        residual = torch.where(mask, residual, rounded(mean))
         pairs = zip(z.int().cpu().numpy(), residual.int().cpu().numpy(), strict=True)
         return [Symbols(hyper, latents) for hyper, latents in pairs]
 
@@ -275,7 +283,7 @@ class Codec:
         ]
 
     def _refined(self, picture: Picture, tile: Box, symbols: Symbols, quality: float, effort: int) -> Symbols:
-        def bits(residual: Tensor) -> float:
+        def coded(residual: Tensor) -> float:
             found = replace(symbols, residual=residual[0].int().cpu().numpy())
             return 8.0 * len(self.encode_symbols(found, quality))
 
@@ -288,10 +296,10 @@ class Codec:
             q,
             latents,
             self._batch([symbols.hyper]),
+            self._batch([symbols.residual]),
             ((tile.top - window.top) // PATCH, (tile.left - window.left) // PATCH),
-            symbols.residual.shape[1:],
-            torch.from_numpy(self._latent_models.family.costs()).to(self.device),
-            bits,
+            self._latent_bits,
+            coded,
         )
         refined = refine(self.network, searched, effort)
         return replace(symbols, residual=refined.residual[0].int().cpu().numpy())

@@ -60,7 +60,7 @@ class RdpCompressionModel(CompressionModel):
         noise in training, rounded otherwise.
         """
         quality = torch.full((len(x),), float(self.quality), device=x.device)
-        latents = self.network.analyse(x, quality)
+        latents = self.network.analyse(x, quality, by_rate=not self.training)
         bits_y, bits_z = self.network.information(latents, quality, noisy=self.training)
         x_hat = self.network.synthesis(latents.rounded, quality)
         return {"x_hat": x_hat, "likelihoods": {"y": torch.exp2(-bits_y), "z": torch.exp2(-bits_z)}}

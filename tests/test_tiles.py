@@ -72,25 +72,31 @@ def squared_error(picture: Image.Image, decoded: Image.Image) -> np.ndarray:
 
 @pytest.mark.parametrize("quality", [15, 70])
 def test_no_seam_can_be_measured(
-    codec: Codec, picture: Image.Image, small_tiles: None, monkeypatch: pytest.MonkeyPatch, quality: int
+    codec: Codec, photograph: Image.Image, monkeypatch: pytest.MonkeyPatch, quality: int
 ) -> None:
     """Beside tile borders the error is no more than 0.05 dB over what it is without tiles, and not much
-    less; the bytes are nearly the same.
+    less, in the mean over a few pictures; the bytes are nearly the same.
     """
-    tiled = codec.compress(picture, quality)
-    grid = tile_grid(*picture.size)
-    assert len(grid) == len(grid[0]) == 3
-    decoded = codec.decompress(tiled)
-    monkeypatch.setattr(tiles, "TILE", 1024)
-    whole = codec.compress(picture, quality)
-    seam = np.zeros((picture.height, picture.width), bool)
-    for row in grid[1:]:
-        seam[row[0].top - 8 : row[0].top + 8] = True
-    for tile in grid[0][1:]:
-        seam[:, tile.left - 8 : tile.left + 8] = True
-    errors = [squared_error(picture, other)[seam].mean() for other in (decoded, codec.decompress(whole))]
-    assert -0.2 < 10 * np.log10(errors[0] / errors[1]) < 0.05
-    assert len(whole) < len(tiled) < 1.12 * len(whole)
+    losses = []
+    for left, top in ((140, 60), (0, 0), (250, 180)):
+        picture = photograph.crop((left, top, left + 330, top + 275))
+        monkeypatch.setattr(tiles, "TILE", 128)
+        grid = tile_grid(*picture.size)
+        assert len(grid) == len(grid[0]) == 3
+        tiled = codec.compress(picture, quality)
+        decoded = codec.decompress(tiled)
+        monkeypatch.setattr(tiles, "TILE", 1024)
+        whole = codec.compress(picture, quality)
+        seam = np.zeros((picture.height, picture.width), bool)
+        for row in grid[1:]:
+            seam[row[0].top - 8 : row[0].top + 8] = True
+        for tile in grid[0][1:]:
+            seam[:, tile.left - 8 : tile.left + 8] = True
+        errors = [squared_error(picture, other)[seam].mean() for other in (decoded, codec.decompress(whole))]
+        losses.append(10 * np.log10(errors[0] / errors[1]))
+        assert len(whole) < len(tiled) < 1.12 * len(whole)
+    assert -0.2 < np.mean(losses) < 0.05
+    assert max(losses) < 0.1
 
 
 def test_analysis_of_tiles_is_that_of_the_whole(

@@ -18,20 +18,23 @@ from rdpcodec.model.prior import (
     anchor_mask,
     round_through,
 )
+from rdpcodec.model.quantise import round_by_rate
 from rdpcodec.model.transforms import Analysis, Architecture, Synthesis
 
 HYPER_FACTOR = 4  # latents per hyper-latent, along each side
 
 
 class Quantised(NamedTuple):
-    """Latents, their means and the latents rounded around them, `[B, N, H/16, W/16]`; hyper-latents and
-    their rounding, `[B, M, H/64, W/64]`. Gradients pass straight through the roundings.
+    """Latents, their means, the latents rounded around them and the tables of their residuals, `[B, N, H/16,
+    W/16]`; hyper-latents and their rounding, `[B, M, H/64, W/64]`. Gradients pass straight through the
+    roundings.
     """
 
     y: Tensor
     mean: Tensor
-    hyper: Tensor
     rounded: Tensor
+    table: Tensor
+    hyper: Tensor
     hyper_rounded: Tensor
 
 
@@ -72,27 +75,41 @@ class RdpModel(nn.Module):
             y = F.pad(y, (0, right, 0, bottom), mode="replicate")
         return self.hyper_analysis(y).clamp(-HYPER_LATENT_MAX, HYPER_LATENT_MAX)
 
-    def analyse(self, x: Tensor, quality: Tensor) -> Quantised:
-        """x: `[B, 3, H, W]` in [0, 1], H and W multiples of 64; quality `[B]`, 0..100."""
+    def analyse(self, x: Tensor, quality: Tensor, *, by_rate: bool = False) -> Quantised:
+        """x: `[B, 3, H, W]` in [0, 1], H and W multiples of 64; quality `[B]`, 0..100.
+
+        by_rate: round as the encoder does (`round_by_rate`), under the trained densities, and not half up.
+        """
         y = self.analysis(x, quality)
         z = self.hyper_latents(y).float()
         z_rounded = round_through(z)
+        with torch.autocast(y.device.type, enabled=False):
+            table = self.scale_network(z_rounded, quality)
+
+        def rounded(residual: Tensor) -> Tensor:
+            if not by_rate:
+                return round_through(residual)
+            with torch.no_grad(), torch.autocast(y.device.type, enabled=False):
+                chosen = round_by_rate(residual, table, quality, self.residual_density)
+            return residual + (chosen - residual).detach()
+
         features = self.mean_network.features(z_rounded, quality)
         mask = anchor_mask(y)
         mean = self.mean_network.first_means(features)
-        anchors = torch.where(mask, mean + round_through(y - mean), 0.0)
+        anchors = torch.where(mask, mean + rounded(y - mean), 0.0)
         mean = torch.where(mask, mean, self.mean_network.second_means(features, anchors))
-        return Quantised(y, mean, z, mean + round_through(y - mean), z_rounded)
+        return Quantised(y, mean, mean + rounded(y - mean), table, z, z_rounded)
 
-    def forward(self, x: Tensor, quality: Tensor) -> TrainingOutput:
+    def forward(self, x: Tensor, quality: Tensor, *, by_rate: bool = False) -> TrainingOutput:
         """x: `[B, 3, H, W]` in [0, 1], H and W multiples of 64; quality `[B]`, 0..100.
 
-        Rates use additive uniform noise, the decoder sees straight-through rounding. The networks may run
-        under autocast; rates and the scale network are always float32.
+        Rates use additive uniform noise, the decoder sees straight-through rounding; by_rate: both see what
+        the encoder rounds to. The networks may run under autocast; rates and the scale network are always
+        float32.
         """
-        latents = self.analyse(x, quality)
+        latents = self.analyse(x, quality, by_rate=by_rate)
         reconstruction = self.synthesis(latents.rounded, quality)
-        latent_bits, hyper_bits = self.information(latents, quality, noisy=True)
+        latent_bits, hyper_bits = self.information(latents, quality, noisy=not by_rate)
         return TrainingOutput(reconstruction.float(), latent_bits.sum((1, 2, 3)), hyper_bits.sum((1, 2, 3)))
 
     def information(self, latents: Quantised, quality: Tensor, *, noisy: bool) -> tuple[Tensor, Tensor]:
@@ -101,13 +118,11 @@ class RdpModel(nn.Module):
         noisy: with uniform noise in place of rounding, as in training.
         """
 
-        def quantised(exact: Tensor) -> Tensor:
-            return exact + torch.rand_like(exact) - 0.5 if noisy else round_through(exact)
+        def quantised(exact: Tensor, rounded: Tensor) -> Tensor:
+            return exact + torch.rand_like(exact) - 0.5 if noisy else rounded
 
         with torch.autocast(latents.y.device.type, enabled=False):
-            index = self.scale_network(latents.hyper_rounded, quality)
-            residual = quantised(latents.y.float() - latents.mean.float())
-            return (
-                self.residual_density(residual, index),
-                self.hyper_prior.bits(quantised(latents.hyper), quality),
-            )
+            mean = latents.mean.float()
+            residual = quantised(latents.y.float() - mean, latents.rounded.float() - mean)
+            hyper = quantised(latents.hyper, latents.hyper_rounded)
+            return self.residual_density(residual, latents.table), self.hyper_prior.bits(hyper, quality)

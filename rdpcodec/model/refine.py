@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from rdpcodec.model.prior import anchor_mask
+from rdpcodec.model.quantise import Bits
 from rdpcodec.model.rate import lambda_of
 from rdpcodec.model.rdp_model import RdpModel
 
@@ -53,21 +54,21 @@ class Tile(NamedTuple):
     """What is searched, and how its residuals are coded.
 
     x: the tile's pixels with a margin, `[1, 3, H, W]` in [0, 1]; quality `[1]`; latents: the unrounded
-    latents of x; hyper: rounded hyper-latents of the tile; corner and shape: where the tile's latents begin
-    and how many rows and columns they have. Latents in the margin stand for those of the neighbours.
+    latents of x; hyper: rounded hyper-latents of the tile; residual: its rounded residuals as the encoder
+    left them, `[1, N, h, w]`; corner: where the tile's latents begin. Latents in the margin stand for those
+    of the neighbours.
 
-    costs: bits of every residual in every table, `[64, 2R + 1]` for -R..R, and for all beyond as at the ends.
-    bits: what residuals `[1, N, h, w]` really cost.
+    ideal: bits of each residual in the table of each index; coded: what residuals `[1, N, h, w]` really cost.
     """
 
     x: Tensor
     quality: Tensor
     latents: Tensor
     hyper: Tensor
+    residual: Tensor
     corner: tuple[int, int]
-    shape: tuple[int, ...]
-    costs: Tensor
-    bits: Callable[[Tensor], float]
+    ideal: Bits
+    coded: Callable[[Tensor], float]
 
 
 class Refined(NamedTuple):
@@ -98,10 +99,10 @@ class _Search:
 
     def __init__(self, network: RdpModel, tile: Tile) -> None:
         """Rates what the encoder found."""
-        self.network, self.x, self.quality, self.bits = network, tile.x, tile.quality, tile.bits
-        self.costs, self.reach = tile.costs, tile.costs.shape[1] // 2
+        self.network, self.x, self.quality = network, tile.x, tile.quality
+        self.ideal, self.coded = tile.ideal, tile.coded
         self.weight = float(lambda_of(tile.quality)) * 255**2 * tile.x.shape[2] * tile.x.shape[3]
-        (top, left), (height, width) = tile.corner, tile.shape
+        (top, left), (height, width) = tile.corner, tile.residual.shape[2:]
         self.inside = (..., slice(top, top + height), slice(left, left + width))
         self.canvas, self.latents = tile.latents, tile.latents[self.inside].clone()
         self.mask = anchor_mask(self.latents)
@@ -110,9 +111,8 @@ class _Search:
             features = network.mean_network.features(tile.hyper, tile.quality)
             self.features = features[:, :, :height, :width]
             self.first_mean = network.mean_network.first_means(self.features)
-            self.index = network.scale_network(tile.hyper, tile.quality)[:, :, :height, :width]
-            residual, decoded = self.decode(lambda mean: _round(self.latents - mean))
-        self.best = self.rated(residual, decoded)
+            self.index = network.scale_network(tile.hyper, tile.quality)[:, :, :height, :width].long()
+            self.best = self.rated(*self.decode(lambda _: tile.residual))
 
     def decode(self, symbols: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
         """Residuals, a function of their means, and what the decoder makes of them, clamped to [0, 1]."""
@@ -128,7 +128,7 @@ class _Search:
     def rated(self, residual: Tensor, decoded: Tensor) -> Refined:
         """Residuals with their true loss: the coder's bits, and the error of 8-bit pixels."""
         error = (_round(decoded * 255) / 255 - self.x).square().mean()
-        return Refined(residual, self.bits(residual) + self.weight * float(error))
+        return Refined(residual, self.coded(residual) + self.weight * float(error))
 
     def consider(self, found: Refined) -> None:
         """Keep the better one."""
@@ -163,17 +163,16 @@ class _Search:
         """
         if not looks:
             return
-        level = self.index.long()
         curvature = self._curvature(residual)
         loss, gradient, decoded = self._slope(residual)
         caution = _CAUTION
         for step in range(max(looks)):
             if step in looks:
                 self.consider(self.rated(residual, decoded))
-            here = self._cost(residual, level)
+            here = self.ideal(residual, self.index)
             bend = 0.5 * caution * curvature
-            up = self._cost(residual + 1, level) - here + gradient + bend
-            down = self._cost(residual - 1, level) - here - gradient + bend
+            up = self.ideal(residual + 1, self.index) - here + gradient + bend
+            down = self.ideal(residual - 1, self.index) - here - gradient + bend
             change = torch.where(up < down, 1.0, -1.0)
             gain = torch.minimum(up, down)
             drawn = torch.rand(gain[:, :1].shape, generator=self.generator, device=gain.device) < _SHARE
@@ -196,17 +195,13 @@ class _Search:
                 residual, loss, gradient, decoded = tried, found, slope, picture
         self.consider(self.rated(residual, decoded))
 
-    def _cost(self, residual: Tensor, level: Tensor) -> Tensor:
-        """Bits of each symbol."""
-        return self.costs[level, (residual.long() + self.reach).clamp_(0, 2 * self.reach)]
-
     def _slope(self, residual: Tensor) -> tuple[float, Tensor, Tensor]:
         """Rate + λ·squared error, the gradient of the latter, and the decoded picture."""
         leaf = residual.clone().requires_grad_()
         _, decoded = self.decode(lambda _: leaf)
         error = self.weight * (decoded - self.x).square().mean()
         (gradient,) = torch.autograd.grad(error, leaf)
-        rate = self._cost(residual, self.index.long()).double().sum()
+        rate = self.ideal(residual, self.index).double().sum()
         return float(rate) + float(error.detach()), gradient, decoded.detach()
 
     def _curvature(self, residual: Tensor) -> Tensor:

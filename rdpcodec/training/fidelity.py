@@ -133,7 +133,7 @@ class Fidelity:
         """See `Objective`."""
         x, quality = self.batch()
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.run.bfloat16):
-            output = self.forward(x, quality)
+            output = self.forward(x, quality, by_rate=self.run.synthesis_only)
         loss = rate_distortion_loss(output, x, quality)
         loss.total.backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), GRADIENT_CLIP, foreach=True)
@@ -161,13 +161,13 @@ class Fidelity:
         self.average.copy_to(model)
         points, total = [], 0.0
         x = self.validation_crops
-        # The rate is estimated with noise; the same noise every time makes the curve comparable from point to
-        # point.
+        # Rates are estimated with noise, unless the synthesis alone is trained; the same noise every time
+        # makes the curve comparable from point to point.
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(2)
             for quality in VALIDATION_QUALITIES:
                 q = torch.full((len(x),), quality, device=self.device)
-                loss = rate_distortion_loss(model(x, q), x, q)
+                loss = rate_distortion_loss(model(x, q, by_rate=self.run.synthesis_only), x, q)
                 points.append([round(float(loss.bpp.mean()), 4), round(float(loss.psnr), 3)])
                 total += float(loss.total) / len(VALIDATION_QUALITIES)
         return {"validation_loss": round(total, 5), "validation_rd": points}
@@ -201,7 +201,11 @@ def main(arguments: list[str] | None = None, prog: str = "python -m rdpcodec.tra
     parser.add_argument(
         "--init", type=Path, help="start from weights (.safetensors) or a run's checkpoint.pt"
     )
-    parser.add_argument("--synthesis-only", action="store_true", help="freeze all but the synthesis")
+    parser.add_argument(
+        "--synthesis-only",
+        action="store_true",
+        help="freeze all but the synthesis, train it on what the encoder rounds to",
+    )
     parser.add_argument("--optimizer", choices=OPTIMIZERS, default=defaults.optimizer)
     parser.add_argument("--compile", action="store_true", help="torch.compile, for long runs on a GPU")
     run, options = parse_run(parser, arguments, FidelityRun)

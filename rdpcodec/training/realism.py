@@ -159,7 +159,7 @@ class Realism:
         quality = (torch.rand(self.run.batch, generator=generator) * 100).to(self.device)
         with self._autocast():
             with torch.no_grad():
-                latents = self.codec.analyse(x, quality).rounded
+                latents = self.codec.analyse(x, quality, by_rate=True).rounded
             decoded = self.decode(latents, quality).float()
         told = self.codec.synthesis.gain(latents, quality)
         adversarial = progress >= WARMUP_SHARE
@@ -252,7 +252,7 @@ class Realism:
         x = self.validation_crops
         for quality in VALIDATION_QUALITIES:
             q = torch.full((len(x),), quality, device=self.device)
-            decoded = synthesis(self.codec.analyse(x, q).rounded, q).clamp(0, 1)
+            decoded = synthesis(self.codec.analyse(x, q, by_rate=True).rounded, q).clamp(0, 1)
             psnr = -10 * (decoded - x).square().mean((1, 2, 3)).log10()
             points.append([round(float(psnr.mean()), 3), round(float(self.lpips(decoded, x).mean()), 4)])
         return {"validation_psnr_lpips": points}

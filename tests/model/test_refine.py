@@ -78,9 +78,9 @@ def search_for(codec: Codec, image: Image.Image, quality: float) -> refining._Se
         q,
         codec.network.analysis(x, q),
         torch.from_numpy(symbols.hyper)[None].float(),
+        torch.from_numpy(symbols.residual)[None].float(),
         (0, 0),
-        symbols.residual.shape[1:],
-        torch.from_numpy(family.costs()),
+        codec._latent_bits,
         lambda residual: family.bits(residual.numpy().astype(int).reshape(-1), indices),
     )
     return refining._Search(codec.network, tile)
@@ -91,12 +91,11 @@ def test_what_a_step_of_one_symbol_promises_is_what_it_gains(codec: Codec, photo
     residual = search.best.residual
     curvature = search._curvature(residual)
     loss, gradient, _ = search._slope(residual)
-    level = search.index.long()
     errors = []
     for channel in range(0, 320, 20):
         step = torch.zeros_like(residual)
         step[0, channel, 2, 1] = 1
-        rate = (search._cost(residual + step, level) - search._cost(residual, level)).sum()
+        rate = (search.ideal(residual + step, search.index) - search.ideal(residual, search.index)).sum()
         promised = float(rate) + float((step * (gradient + 0.5 * curvature)).sum())
         errors.append((search._slope(residual + step)[0] - loss, promised))
     gained, promised_all = np.array(errors).T

@@ -48,11 +48,13 @@ if TYPE_CHECKING:
 class Symbols:
     """All that a coded tile says: integers. A picture of up to 1024 pixels a side is one tile.
 
-    hyper: rounded hyper-latents, int32 `[M, ⌈h/4⌉, ⌈w/4⌉]`; residual: rounded latents less their means, int32
-    `[N, h, w]`, where h and w are the tile's height and width over 16, rounded up.
+    hyper: rounded hyper-latents, int32 `[M, ⌈h/4⌉, ⌈w/4⌉]`; tables: what the scale network makes of them, the
+    probability table of each residual, uint8 `[N, h, w]`, 0..63; residual: rounded latents less their means,
+    int32 `[N, h, w]`. h and w are the tile's height and width over 16, rounded up.
     """
 
     hyper: np.ndarray
+    tables: np.ndarray
     residual: np.ndarray
 
 
@@ -251,20 +253,19 @@ class Codec:
         q = self._quality(quality, len(y))
         z = torch.floor(self.network.hyper_latents(y) + 0.5)
         z = self._within_tables(z, quality)
-        index = self._scale_network.indices(z, container.stored_quality(quality))
-        index = index[:, :, : y.shape[2], : y.shape[3]]
+        tables = self._tables(z, quality, y.shape[2:])
         limit = float(ESCAPE_LIMIT)
 
         def rounded(mean: Tensor) -> Tensor:
-            return round_by_rate(y - mean, index, q, self._latent_bits).clamp_(-limit, limit)
+            return round_by_rate(y - mean, tables, q, self._latent_bits).clamp_(-limit, limit)
 
         mean, second_means = self._means(z, q, y.shape[2:])
         residual = rounded(mean)
         mask = anchor_mask(y)
         mean = second_means(torch.where(mask, mean + residual, 0.0))
         residual = torch.where(mask, residual, rounded(mean))
-        pairs = zip(z.int().cpu().numpy(), residual.int().cpu().numpy(), strict=True)
-        return [Symbols(hyper, latents) for hyper, latents in pairs]
+        integers = (z.int(), tables, residual.int())
+        return [Symbols(*parts) for parts in zip(*(part.cpu().numpy() for part in integers), strict=True)]
 
     def refine(
         self, picture: Picture, symbols: Sequence[Symbols], quality: float, effort: int
@@ -296,6 +297,7 @@ class Codec:
             q,
             latents,
             self._batch([symbols.hyper]),
+            torch.from_numpy(symbols.tables)[None].to(self.device),
             self._batch([symbols.residual]),
             ((tile.top - window.top) // PATCH, (tile.left - window.left) // PATCH),
             self._latent_bits,
@@ -445,8 +447,8 @@ class Codec:
 
     def _within_tables(self, z: Tensor, quality: float) -> Tensor:
         """Hyper-latents clipped to what their tables hold: they have no escape."""
-        tables = _hyper_tables(z.shape[1], quality)
-        reach = torch.from_numpy(self._hyper_models.family.reach[tables]).to(z)[:, None, None]
+        tables = _hyper_tables(z.shape[1:], quality)
+        reach = torch.from_numpy(self._hyper_models.family.reach[tables]).to(z).view(z.shape[1:])
         return torch.maximum(torch.minimum(z, reach), -reach)
 
     def _padded(self, pictures: Sequence[Picture], box: Box) -> Tensor:
@@ -470,10 +472,11 @@ class Codec:
 
     def encode_symbols(self, symbols: Symbols, quality: float) -> bytes:
         """Entropy-code the symbols of one tile."""
-        hyper_tables, latent_tables = self._tables([symbols.hyper], quality, symbols.residual.shape[1:])
         encoder = Encoder()
-        encoder.write(symbols.residual.reshape(-1), latent_tables[0], self._latent_models)
-        encoder.write(symbols.hyper.reshape(-1), hyper_tables, self._hyper_models)
+        encoder.write(symbols.residual.reshape(-1), symbols.tables.reshape(-1), self._latent_models)
+        encoder.write(
+            symbols.hyper.reshape(-1), _hyper_tables(symbols.hyper.shape, quality), self._hyper_models
+        )
         return encoder.bytes()
 
     def decode_symbols(self, files: Sequence[Container]) -> list[list[Symbols]]:
@@ -503,35 +506,28 @@ class Codec:
         size = self.network.architecture
         hyper_shape = (size.hyper_latents, -(-height // HYPER_FACTOR), -(-width // HYPER_FACTOR))
         decoders = [Decoder(data) for data in coded]
-        tables = np.repeat(_hyper_tables(size.hyper_latents, quality), hyper_shape[1] * hyper_shape[2])
-        hyper = [decoder.read(tables, self._hyper_models).reshape(hyper_shape) for decoder in decoders]
-        _, latent_tables = self._tables(hyper, quality, (height, width))
+        hyper_tables = _hyper_tables(hyper_shape, quality)
+        hyper = np.stack([decoder.read(hyper_tables, self._hyper_models) for decoder in decoders])
+        hyper = hyper.reshape(-1, *hyper_shape)
+        z = torch.from_numpy(hyper).to(self.device)
+        tables = self._tables(z, quality, (height, width)).cpu().numpy()
         symbols = []
-        for z, decoder, indices in zip(hyper, decoders, latent_tables, strict=True):
-            residual = decoder.read(indices, self._latent_models).reshape(size.latents, height, width)
+        for decoder, known, chosen in zip(decoders, hyper, tables, strict=True):
+            residual = decoder.read(chosen.reshape(-1), self._latent_models)
             decoder.finish()
-            symbols.append(Symbols(z, residual))
+            symbols.append(Symbols(known, chosen, residual.reshape(chosen.shape)))
         return symbols
 
     def estimated_bits(self, symbols: Symbols, quality: float) -> float:
         """What the tables say the symbols cost, in bits: the length of an ideal coder's output."""
-        hyper_tables, latent_tables = self._tables([symbols.hyper], quality, symbols.residual.shape[1:])
-        bits = self._latent_models.family.bits(symbols.residual.reshape(-1), latent_tables[0])
+        bits = self._latent_models.family.bits(symbols.residual, symbols.tables)
+        hyper_tables = _hyper_tables(symbols.hyper.shape, quality)
         return bits + self._hyper_models.family.bits(symbols.hyper.reshape(-1), hyper_tables)
 
-    def scale_indices(self, symbols: Symbols, quality: float) -> np.ndarray:
-        """The table index of every latent of one tile, uint8 `[N·h·w]`, 0..63."""
-        return self._tables([symbols.hyper], quality, symbols.residual.shape[1:])[1][0]
-
-    def _tables(
-        self, hyper: Sequence[np.ndarray], quality: float, shape: tuple[int, ...]
-    ) -> tuple[np.ndarray, list[np.ndarray]]:
-        """The table of every hyper-latent `[M·h·w]`, and of every latent of each picture, flat."""
-        z = torch.from_numpy(np.stack(hyper)).to(self.device)
+    def _tables(self, z: Tensor, quality: float, shape: tuple[int, ...]) -> Tensor:
+        """Rounded hyper-latents `[B, M, ⌈h/4⌉, ⌈w/4⌉]` → the table of every latent, uint8 `[B, N, h, w]`."""
         indices = self._scale_network.indices(z, container.stored_quality(quality))
-        cropped = indices[:, :, : shape[0], : shape[1]].flatten(1).cpu().numpy()
-        channels, height, width = hyper[0].shape
-        return np.repeat(_hyper_tables(channels, quality), height * width), list(cropped)
+        return indices[:, :, : shape[0], : shape[1]]
 
     # Symbols ⇄ files.
 
@@ -546,12 +542,15 @@ class Codec:
         return container.write(Container(header, segments))
 
 
-def _hyper_tables(channels: int, quality: float) -> np.ndarray:
-    """The table index of each channel of the hyper-latents: the bank of the nearest anchor, int64 `[M]`."""
+def _hyper_tables(shape: tuple[int, ...], quality: float) -> np.ndarray:
+    """The table of each hyper-latent of a tile `[M, h, w]`: its channel's, in the bank of the nearest anchor,
+    int64 `[M·h·w]`.
+    """
     stored = container.stored_quality(quality)
     full = 100 * container.QUALITY_UNITS
     bank = (stored * (ANCHORS - 1) + full // 2) // full
-    return bank * channels + np.arange(channels)
+    channels, height, width = shape
+    return np.repeat(bank * channels + np.arange(channels), height * width)
 
 
 def _by_size(keys: Sequence[tuple[float, ...]]) -> list[list[int]]:

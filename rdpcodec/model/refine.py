@@ -54,9 +54,9 @@ class Tile(NamedTuple):
     """What is searched, and how its residuals are coded.
 
     x: the tile's pixels with a margin, `[1, 3, H, W]` in [0, 1]; quality `[1]`; latents: the unrounded
-    latents of x; hyper: rounded hyper-latents of the tile; residual: its rounded residuals as the encoder
-    left them, `[1, N, h, w]`; corner: where the tile's latents begin. Latents in the margin stand for those
-    of the neighbours.
+    latents of x; hyper: rounded hyper-latents of the tile; tables: the index of each residual's table,
+    residual: the rounded residuals as the encoder left them, `[1, N, h, w]`; corner: where the tile's latents
+    begin. Latents in the margin stand for those of the neighbours.
 
     ideal: bits of each residual in the table of each index; coded: what residuals `[1, N, h, w]` really cost.
     """
@@ -65,6 +65,7 @@ class Tile(NamedTuple):
     quality: Tensor
     latents: Tensor
     hyper: Tensor
+    tables: Tensor
     residual: Tensor
     corner: tuple[int, int]
     ideal: Bits
@@ -105,13 +106,12 @@ class _Search:
         (top, left), (height, width) = tile.corner, tile.residual.shape[2:]
         self.inside = (..., slice(top, top + height), slice(left, left + width))
         self.canvas, self.latents = tile.latents, tile.latents[self.inside].clone()
-        self.mask = anchor_mask(self.latents)
+        self.mask, self.index = anchor_mask(self.latents), tile.tables.long()
         self.generator = torch.Generator(tile.x.device).manual_seed(0)
         with torch.no_grad():
             features = network.mean_network.features(tile.hyper, tile.quality)
             self.features = features[:, :, :height, :width]
             self.first_mean = network.mean_network.first_means(self.features)
-            self.index = network.scale_network(tile.hyper, tile.quality)[:, :, :height, :width].long()
             self.best = self.rated(*self.decode(lambda _: tile.residual))
 
     def decode(self, symbols: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:

@@ -140,9 +140,8 @@ def counted_tables(codec: Codec, model: RdpModel, pictures: Pictures) -> tuple[T
     latents, hyper = np.zeros_like(density_latents), np.zeros_like(density_hyper)
     channels = np.arange(hyper.shape[1])[:, None]
     for symbols, quality in calibration_symbols(codec, pictures):
-        indices = codec.scale_indices(symbols, quality)
-        magnitude = np.minimum(np.abs(symbols.residual.reshape(-1)), COUNTED_REACH)
-        np.add.at(latents, (indices, magnitude), 1)
+        magnitude = np.minimum(np.abs(symbols.residual), COUNTED_REACH)
+        np.add.at(latents, (symbols.tables, magnitude), 1)
         bank = (stored_quality(quality) * (ANCHORS - 1) + 5000) // 10_000
         z = symbols.hyper.reshape(len(channels), -1)
         np.add.at(hyper[bank], (channels, z + HYPER_LATENT_MAX), 1)

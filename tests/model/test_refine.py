@@ -72,16 +72,16 @@ def search_for(codec: Codec, image: Image.Image, quality: float) -> refining._Se
     x = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None] / 255.0
     q = torch.tensor([quality])
     family = codec._latent_models.family
-    indices = codec.scale_indices(symbols, quality)
     tile = refining.Tile(
         x,
         q,
         codec.network.analysis(x, q),
         torch.from_numpy(symbols.hyper)[None].float(),
+        torch.from_numpy(symbols.tables)[None],
         torch.from_numpy(symbols.residual)[None].float(),
         (0, 0),
         codec._latent_bits,
-        lambda residual: family.bits(residual.numpy().astype(int).reshape(-1), indices),
+        lambda residual: family.bits(residual[0].numpy().astype(int), symbols.tables),
     )
     return refining._Search(codec.network, tile)
 

@@ -40,6 +40,22 @@ GRADIENT_CLIP = 1.0
 BASIS_PATCHES = 40_000
 
 
+# What a run may train, and the parts of `RdpModel` that are frozen then. The decoder is all that bitstream
+# and picture depend on.
+FROZEN: dict[str, tuple[str, ...]] = {
+    "everything": (),
+    "decoder": ("analysis", "hyper_analysis"),
+    "synthesis": (
+        "analysis",
+        "hyper_analysis",
+        "hyper_prior",
+        "scale_network",
+        "mean_network",
+        "residual_density",
+    ),
+}
+
+
 @dataclass(frozen=True)
 class FidelityRun:
     """What defines a run besides its pictures and its start."""
@@ -52,7 +68,14 @@ class FidelityRun:
     optimizer: str = "adamw"
     seed: int = 0
     bfloat16: bool = False
-    synthesis_only: bool = False
+    trains: str = "everything"
+
+    @property
+    def by_rate(self) -> bool:
+        """Whether latents are rounded as the encoder does, for decoder and rate alike, since a frozen encoder
+        needs no gradient through noise.
+        """
+        return self.trains != "everything"
 
 
 class Loss(NamedTuple):
@@ -110,9 +133,8 @@ class Fidelity:
             patches = random_patches(self.training, BASIS_PATCHES, PATCH, self.randomness.generator)
             mean, basis = haar_basis(patches.cpu().double().numpy(), self.model.architecture.latents)
             start_from_basis(self.model.analysis, self.model.synthesis, mean, basis)
-        if run.synthesis_only:
-            self.model.requires_grad_(False)
-            self.model.synthesis.requires_grad_(True)
+        for part in FROZEN[run.trains]:
+            self.model.get_submodule(part).requires_grad_(False)
         self.optimizers = make_optimizers(self.model, run)
         remember_peaks(self.optimizers)
         self.average = ExponentialAverage(self.model, decay=0.999)
@@ -133,7 +155,7 @@ class Fidelity:
         """See `Objective`."""
         x, quality = self.batch()
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.run.bfloat16):
-            output = self.forward(x, quality, by_rate=self.run.synthesis_only)
+            output = self.forward(x, quality, by_rate=self.run.by_rate)
         loss = rate_distortion_loss(output, x, quality)
         loss.total.backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), GRADIENT_CLIP, foreach=True)
@@ -161,13 +183,13 @@ class Fidelity:
         self.average.copy_to(model)
         points, total = [], 0.0
         x = self.validation_crops
-        # Rates are estimated with noise, unless the synthesis alone is trained; the same noise every time
-        # makes the curve comparable from point to point.
+        # Rates are estimated with noise, unless the encoder is frozen; the same noise every time makes the
+        # curve comparable from point to point.
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(2)
             for quality in VALIDATION_QUALITIES:
                 q = torch.full((len(x),), quality, device=self.device)
-                loss = rate_distortion_loss(model(x, q, by_rate=self.run.synthesis_only), x, q)
+                loss = rate_distortion_loss(model(x, q, by_rate=self.run.by_rate), x, q)
                 points.append([round(float(loss.bpp.mean()), 4), round(float(loss.psnr), 3)])
                 total += float(loss.total) / len(VALIDATION_QUALITIES)
         return {"validation_loss": round(total, 5), "validation_rd": points}
@@ -202,9 +224,10 @@ def main(arguments: list[str] | None = None, prog: str = "python -m rdpcodec.tra
         "--init", type=Path, help="start from weights (.safetensors) or a run's checkpoint.pt"
     )
     parser.add_argument(
-        "--synthesis-only",
-        action="store_true",
-        help="freeze all but the synthesis, train it on what the encoder rounds to",
+        "--trains",
+        choices=FROZEN,
+        default=defaults.trains,
+        help="decoder: prior and synthesis; these and synthesis learn from what the encoder rounds to",
     )
     parser.add_argument("--optimizer", choices=OPTIMIZERS, default=defaults.optimizer)
     parser.add_argument("--compile", action="store_true", help="torch.compile, for long runs on a GPU")

@@ -47,7 +47,7 @@ def training_block(record: dict[str, Any]) -> str:
     ]
     for name, training in trainings:
         for number, run in enumerate(training["runs"], 1):
-            what = "synthesis only" if run.get("synthesis_only") else run.get("discriminator", "everything")
+            what = run.get("discriminator") or run.get("trains", "everything")
             lines.append(
                 f"| {name} {number} | {run['hours']:.2f} | {run['gigapixels']:.2f} "
                 f"| {run['batch']} of {run['crop']}² | {run['learning_rate']:g} "

@@ -223,16 +223,14 @@ def test_realism_belongs_to_the_weights_it_was_trained_on(
 ) -> None:
     loop_of(run_of(2), picture_folder, tmp_path / "run", weights, lpips).train(checkpoint_minutes=60)
     exported(picture_folder, tmp_path / "run", weights)
-    for synthesis_only in (True, False):
-        run = FidelityRun(
-            gigapixels=2 * 64**2 / 1e9, batch=1, crop=64, synthesis_only=synthesis_only, learning_rate=1e-2
-        )
+    for trains in ("synthesis", "everything"):
+        run = FidelityRun(gigapixels=2 * 64**2 / 1e9, batch=1, crop=64, trains=trains, learning_rate=1e-2)
         objective = Fidelity(run, picture_folder, CPU, init=weights, architecture=SMALL)
         Loop(objective, tmp_path / "more", Budget(None, run.gigapixels)).train(checkpoint_minutes=60)
         record = exported(picture_folder, tmp_path / "more", weights)
         # A better fidelity synthesis for the same latents keeps the dial, other latents lose it.
-        assert ("realism" in record["dials"]) == ("realism" in record) == synthesis_only
-        assert any(name.startswith("realism.") for name in load_file(weights)) == synthesis_only
+        assert ("realism" in record["dials"]) == ("realism" in record) == (trains == "synthesis")
+        assert any(name.startswith("realism.") for name in load_file(weights)) == (trains == "synthesis")
     with pytest.raises(UsageError, match="trained on other weights"):
         exported(picture_folder, tmp_path / "run", weights)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -115,14 +116,33 @@ class RdpModel(nn.Module):
     def information(self, latents: Quantised, quality: Tensor, *, noisy: bool) -> tuple[Tensor, Tensor]:
         """What each latent and hyper-latent costs under the trained densities, in bits; always float32.
 
-        noisy: with uniform noise in place of rounding, as in training.
+        noisy: with uniform noise in place of rounding, for an encoder to learn from. Otherwise what is
+        rounded is counted, and densities and tables learn what is really coded.
         """
-
-        def quantised(exact: Tensor, rounded: Tensor) -> Tensor:
-            return exact + torch.rand_like(exact) - 0.5 if noisy else rounded
-
+        count = _with_noise if noisy else _rounded
         with torch.autocast(latents.y.device.type, enabled=False):
             mean = latents.mean.float()
-            residual = quantised(latents.y.float() - mean, latents.rounded.float() - mean)
-            hyper = quantised(latents.hyper, latents.hyper_rounded)
-            return self.residual_density(residual, latents.table), self.hyper_prior.bits(hyper, quality)
+            return (
+                count(
+                    lambda residual: self.residual_density(residual, latents.table),
+                    latents.y.float() - mean,
+                    torch.floor(latents.rounded.float() - mean + 0.5),
+                ),
+                count(lambda z: self.hyper_prior.bits(z, quality), latents.hyper, latents.hyper_rounded),
+            )
+
+
+def _with_noise(bits: Callable[[Tensor], Tensor], exact: Tensor, rounded: Tensor) -> Tensor:
+    return bits(exact + torch.rand_like(exact) - 0.5)
+
+
+def _rounded(bits: Callable[[Tensor], Tensor], exact: Tensor, rounded: Tensor) -> Tensor:
+    """Bits of `rounded`, with the gradient by `exact` that noise would give in the mean: for u uniform in ±½,
+    d/dx E[bits(x + u)] = bits(x + ½) - bits(x - ½).
+    """
+    found = bits(rounded.detach())
+    if not exact.requires_grad:
+        return found
+    with torch.no_grad():
+        slope = bits(exact + 0.5) - bits(exact - 0.5)
+    return found + slope * (exact - exact.detach())

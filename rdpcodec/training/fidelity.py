@@ -72,9 +72,7 @@ class FidelityRun:
 
     @property
     def by_rate(self) -> bool:
-        """Whether latents are rounded as the encoder does, for decoder and rate alike, since a frozen encoder
-        needs no gradient through noise.
-        """
+        """Whether latents are rounded as the encoder rounds them, and counted so, which needs no noise."""
         return self.trains != "everything"
 
 
@@ -178,20 +176,18 @@ class Fidelity:
 
     @torch.no_grad()
     def validate(self) -> dict[str, Any]:
-        """Loss, and rate and PSNR at a few qualities, of the averaged weights on held-out crops."""
+        """Loss, and rate and PSNR at a few qualities, of the averaged weights on held-out crops, whose
+        latents are rounded as the encoder rounds them.
+        """
         model = copy.deepcopy(self.model)
         self.average.copy_to(model)
         points, total = [], 0.0
         x = self.validation_crops
-        # Rates are estimated with noise, unless the encoder is frozen; the same noise every time makes the
-        # curve comparable from point to point.
-        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(2)
-            for quality in VALIDATION_QUALITIES:
-                q = torch.full((len(x),), quality, device=self.device)
-                loss = rate_distortion_loss(model(x, q, by_rate=self.run.by_rate), x, q)
-                points.append([round(float(loss.bpp.mean()), 4), round(float(loss.psnr), 3)])
-                total += float(loss.total) / len(VALIDATION_QUALITIES)
+        for quality in VALIDATION_QUALITIES:
+            q = torch.full((len(x),), quality, device=self.device)
+            loss = rate_distortion_loss(model(x, q, by_rate=True), x, q)
+            points.append([round(float(loss.bpp.mean()), 4), round(float(loss.psnr), 3)])
+            total += float(loss.total) / len(VALIDATION_QUALITIES)
         return {"validation_loss": round(total, 5), "validation_rd": points}
 
     def state(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
@@ -22,40 +22,23 @@ from torch import Tensor
 from rdpcodec import container
 from rdpcodec.auto_realism import DetailMatch
 from rdpcodec.container import Container, Header, Segment
-from rdpcodec.entropy.coder import Decoder, Encoder, EntropyModels
-from rdpcodec.entropy.exact import ExactScaleNetwork
 from rdpcodec.entropy.tables import ESCAPE_LIMIT
 from rdpcodec.errors import UsageError, WeightsError
 from rdpcodec.metrics.full_reference import full_reference
 from rdpcodec.model.prior import anchor_mask
-from rdpcodec.model.quantise import TableBits, round_by_rate
-from rdpcodec.model.rate import ANCHORS
-from rdpcodec.model.rdp_model import HYPER_FACTOR
+from rdpcodec.model.quantise import round_by_rate
 from rdpcodec.model.refine import Tile, refine
 from rdpcodec.model.transforms import PATCH, AnalysisFeatures
 from rdpcodec.operating_point import AUTO, OperatingPoint, Realism
 from rdpcodec.picture import Picture, alpha_from_bytes, alpha_to_bytes, load_picture
 from rdpcodec.release import ReleasedModel
 from rdpcodec.search import Target, search
+from rdpcodec.symbols import SymbolCoder, Symbols
 from rdpcodec.tiles import Box, join_tiles, split_tiles, tile_grid
 from rdpcodec.weights import DEFAULT_MODEL, find_model, model_for_file
 
 if TYPE_CHECKING:
     from rdpcodec.picture import Source
-
-
-@dataclass(frozen=True)
-class Symbols:
-    """All that a coded tile says: integers. A picture of up to 1024 pixels a side is one tile.
-
-    hyper: rounded hyper-latents, int32 `[M, ⌈h/4⌉, ⌈w/4⌉]`; tables: what the scale network makes of them, the
-    probability table of each residual, uint8 `[N, h, w]`, 0..63; residual: rounded latents less their means,
-    int32 `[N, h, w]`. h and w are the tile's height and width over 16, rounded up.
-    """
-
-    hyper: np.ndarray
-    tables: np.ndarray
-    residual: np.ndarray
 
 
 class Codec:
@@ -79,10 +62,7 @@ class Codec:
         self._analysis_margin = _margin(size.analysis_blocks)
         self._synthesis_margin = _margin(size.synthesis_blocks)
         self.decoder_fingerprint = released.decoder_fingerprint
-        self._scale_network = ExactScaleNetwork(released.scale, self.device)
-        self._latent_models = EntropyModels.of(released.latent_tables)
-        self._latent_bits = TableBits(torch.from_numpy(released.latent_tables.costs()).to(self.device))
-        self._hyper_models = EntropyModels.of(released.hyper_tables)
+        self.coder = SymbolCoder(released, self.device)
 
     # The public face: files.
 
@@ -252,12 +232,12 @@ class Codec:
         """Latents of one tile of each picture, `[B, N, h, w]` → its symbols."""
         q = self._quality(quality, len(y))
         z = torch.floor(self.network.hyper_latents(y) + 0.5)
-        z = self._within_tables(z, quality)
-        tables = self._tables(z, quality, y.shape[2:])
+        z = self.coder.within_tables(z, quality)
+        tables = self.coder.tables(z, quality, y.shape[2:])
         limit = float(ESCAPE_LIMIT)
 
         def rounded(mean: Tensor) -> Tensor:
-            return round_by_rate(y - mean, tables, q, self._latent_bits).clamp_(-limit, limit)
+            return round_by_rate(y - mean, tables, q, self.coder.residual_bits).clamp_(-limit, limit)
 
         mean, second_means = self._means(z, q, y.shape[2:])
         residual = rounded(mean)
@@ -286,7 +266,7 @@ class Codec:
     def _refined(self, picture: Picture, tile: Box, symbols: Symbols, quality: float, effort: int) -> Symbols:
         def coded(residual: Tensor) -> float:
             found = replace(symbols, residual=residual[0].int().cpu().numpy())
-            return 8.0 * len(self.encode_symbols(found, quality))
+            return 8.0 * len(self.coder.encode(found, quality))
 
         q = self._quality(quality, 1)
         window = tile.grown(self._synthesis_margin, *picture.size)
@@ -300,7 +280,7 @@ class Codec:
             torch.from_numpy(symbols.tables)[None].to(self.device),
             self._batch([symbols.residual]),
             ((tile.top - window.top) // PATCH, (tile.left - window.left) // PATCH),
-            self._latent_bits,
+            self.coder.residual_bits,
             coded,
         )
         refined = refine(self.network, searched, effort)
@@ -445,12 +425,6 @@ class Codec:
         network = self.network.mean_network
         return network.first_means(features), lambda anchors: network.second_means(features, anchors)
 
-    def _within_tables(self, z: Tensor, quality: float) -> Tensor:
-        """Hyper-latents clipped to what their tables hold: they have no escape."""
-        tables = _hyper_tables(z.shape[1:], quality)
-        reach = torch.from_numpy(self._hyper_models.family.reach[tables]).to(z).view(z.shape[1:])
-        return torch.maximum(torch.minimum(z, reach), -reach)
-
     def _padded(self, pictures: Sequence[Picture], box: Box) -> Tensor:
         """A part of pictures as the networks want it, `[B, 3, H, W]` in [0, 1], sides multiples of 16."""
         parts = [picture.pixels[box.top : box.bottom, box.left : box.right] for picture in pictures]
@@ -468,16 +442,7 @@ class Codec:
         stored = container.stored_quality(quality) / container.QUALITY_UNITS
         return torch.full((count,), stored, device=self.device)
 
-    # Symbols ⇄ bytes.
-
-    def encode_symbols(self, symbols: Symbols, quality: float) -> bytes:
-        """Entropy-code the symbols of one tile."""
-        encoder = Encoder()
-        encoder.write(symbols.residual.reshape(-1), symbols.tables.reshape(-1), self._latent_models)
-        encoder.write(
-            symbols.hyper.reshape(-1), _hyper_tables(symbols.hyper.shape, quality), self._hyper_models
-        )
-        return encoder.bytes()
+    # Files → symbols.
 
     def decode_symbols(self, files: Sequence[Container]) -> list[list[Symbols]]:
         """The symbols of the tiles of files of one size and quality.
@@ -502,34 +467,11 @@ class Codec:
 
     def _decode_tile(self, coded: Sequence[bytes], tile: Box, quality: float) -> list[Symbols]:
         """Entropy-decode one tile of each picture."""
-        height, width = -(-tile.height // PATCH), -(-tile.width // PATCH)
         size = self.network.architecture
-        hyper_shape = (size.hyper_latents, -(-height // HYPER_FACTOR), -(-width // HYPER_FACTOR))
-        decoders = [Decoder(data) for data in coded]
-        hyper_tables = _hyper_tables(hyper_shape, quality)
-        hyper = np.stack([decoder.read(hyper_tables, self._hyper_models) for decoder in decoders])
-        hyper = hyper.reshape(-1, *hyper_shape)
-        z = torch.from_numpy(hyper).to(self.device)
-        tables = self._tables(z, quality, (height, width)).cpu().numpy()
-        symbols = []
-        for decoder, known, chosen in zip(decoders, hyper, tables, strict=True):
-            residual = decoder.read(chosen.reshape(-1), self._latent_models)
-            decoder.finish()
-            symbols.append(Symbols(known, chosen, residual.reshape(chosen.shape)))
-        return symbols
+        shape = (size.latents, -(-tile.height // PATCH), -(-tile.width // PATCH))
+        return self.coder.decode(coded, shape, size.hyper_latents, quality)
 
-    def estimated_bits(self, symbols: Symbols, quality: float) -> float:
-        """What the tables say the symbols cost, in bits: the length of an ideal coder's output."""
-        bits = self._latent_models.family.bits(symbols.residual, symbols.tables)
-        hyper_tables = _hyper_tables(symbols.hyper.shape, quality)
-        return bits + self._hyper_models.family.bits(symbols.hyper.reshape(-1), hyper_tables)
-
-    def _tables(self, z: Tensor, quality: float, shape: tuple[int, ...]) -> Tensor:
-        """Rounded hyper-latents `[B, M, ⌈h/4⌉, ⌈w/4⌉]` → the table of every latent, uint8 `[B, N, h, w]`."""
-        indices = self._scale_network.indices(z, container.stored_quality(quality))
-        return indices[:, :, : shape[0], : shape[1]]
-
-    # Symbols ⇄ files.
+    # Symbols → files.
 
     def _file(
         self, picture: Picture, side: dict[Segment, bytes], symbols: Sequence[Symbols], point: OperatingPoint
@@ -537,20 +479,9 @@ class Codec:
         realism = self._natural(picture, symbols, point.quality) if point.realism == AUTO else point.realism
         header = Header(self.name, self.fingerprint, point.quality, float(realism), *picture.size)
         kind = Segment.GRAY if picture.gray else Segment.COLOUR
-        coded = join_tiles([self.encode_symbols(tile, point.quality) for tile in symbols])
+        coded = join_tiles([self.coder.encode(tile, point.quality) for tile in symbols])
         segments = {**side, kind: coded}
         return container.write(Container(header, segments))
-
-
-def _hyper_tables(shape: tuple[int, ...], quality: float) -> np.ndarray:
-    """The table of each hyper-latent of a tile `[M, h, w]`: its channel's, in the bank of the nearest anchor,
-    int64 `[M·h·w]`.
-    """
-    stored = container.stored_quality(quality)
-    full = 100 * container.QUALITY_UNITS
-    bank = (stored * (ANCHORS - 1) + full // 2) // full
-    channels, height, width = shape
-    return np.repeat(bank * channels + np.arange(channels), height * width)
 
 
 def _by_size(keys: Sequence[tuple[float, ...]]) -> list[list[int]]:

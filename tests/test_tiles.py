@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from rdpcodec import Codec, FormatError, UsageError, tiles
-from rdpcodec.codec import Symbols
 from rdpcodec.metrics.distortion import mse
 from rdpcodec.model.rate import lambda_of
 from rdpcodec.picture import load_picture
+from rdpcodec.symbols import Symbols
 from rdpcodec.tiles import GRID, TILE, Box, join_tiles, split_tiles, tile_grid
 
 SIDES = st.integers(1, 65_535)

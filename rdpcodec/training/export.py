@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from rdpcodec.codec import Codec, Symbols
+from rdpcodec.codec import Codec
 from rdpcodec.container import stored_quality
 from rdpcodec.entropy.tables import TableFamily, integer_frequencies
 from rdpcodec.errors import RdpError, UsageError
@@ -37,6 +37,7 @@ from rdpcodec.release import (
     table_family,
     table_tensors,
 )
+from rdpcodec.symbols import Symbols
 from rdpcodec.training.checkpoint import load_checkpoint, run_history, start_of
 from rdpcodec.training.data import Pictures, load_pictures
 from rdpcodec.training.model_card import CARD, data_block, replace_block, training_block

@@ -79,7 +79,7 @@ def test_it_lowers_rate_and_squared_error_together(
     def rate_and_loss() -> tuple[float, float]:
         (symbols,) = codec.analyse([picture], quality)
         decoded = codec.synthesise([symbols], quality, picture.size)[0]
-        bits = codec.estimated_bits(symbols[0], quality)
+        bits = codec.coder.ideal_bits(symbols[0], quality)
         return bits, bits + weight * float(np.mean((decoded.astype(float) - picture.pixels) ** 2))
 
     rate, loss = rate_and_loss()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -71,7 +72,6 @@ def search_for(codec: Codec, image: Image.Image, quality: float) -> refining._Se
     ((symbols,),) = codec.analyse([picture], quality)
     x = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None] / 255.0
     q = torch.tensor([quality])
-    family = codec._latent_models.family
     tile = refining.Tile(
         x,
         q,
@@ -80,8 +80,10 @@ def search_for(codec: Codec, image: Image.Image, quality: float) -> refining._Se
         torch.from_numpy(symbols.tables)[None],
         torch.from_numpy(symbols.residual)[None].float(),
         (0, 0),
-        codec._latent_bits,
-        lambda residual: family.bits(residual[0].numpy().astype(int), symbols.tables),
+        codec.coder.residual_bits,
+        lambda residual: codec.coder.ideal_bits(
+            replace(symbols, residual=residual[0].numpy().astype(int)), quality
+        ),
     )
     return refining._Search(codec.network, tile)
 

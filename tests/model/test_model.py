@@ -14,7 +14,7 @@ from rdpcodec.model.prior import (
     round_through,
 )
 from rdpcodec.model.rate import ANCHORS, LAMBDA_MAX, LAMBDA_MIN, RateGain, interpolate_anchors, lambda_of
-from rdpcodec.model.rdp_model import RdpModel
+from rdpcodec.model.rdp_model import Quantised, RdpModel
 from rdpcodec.model.transforms import (
     PATCH_VALUES,
     Analysis,
@@ -167,3 +167,26 @@ def test_second_means_see_the_anchors_and_first_means_do_not() -> None:
     assert anchors.grad is not None
     assert anchors.grad.abs().sum() > 0
     assert network.first_means(features).shape == (1, 24, 8, 8)
+
+
+def test_counting_what_is_rounded_teaches_latents_what_noise_teaches_in_the_mean() -> None:
+    torch.manual_seed(0)
+    model = RdpModel(SMALL)
+    y = torch.linspace(-1.4, 1.4, 24 * 16).reshape(1, 24, 4, 4).requires_grad_()
+    table = torch.arange(12.0, 36.0)[None, :, None, None].expand_as(y)
+    z = torch.linspace(-1.2, 1.2, 6).reshape(1, 6, 1, 1).requires_grad_()
+    quality = torch.tensor([40.0])
+    latents = Quantised(y, torch.zeros_like(y), torch.floor(y + 0.5), table, z, torch.floor(z + 0.5))
+
+    def gradients(noisy: bool) -> tuple[torch.Tensor, ...]:
+        bits = model.information(latents, quality, noisy=noisy)
+        return torch.autograd.grad(bits[0].sum() + bits[1].sum(), (y, z))
+
+    draws = [gradients(noisy=True) for _ in range(1000)]
+    for slope, *sample in zip(gradients(noisy=False), *draws, strict=True):
+        noise = torch.stack(sample)
+        error = 5 * noise.std(0) / len(draws) ** 0.5 + 0.02
+        assert bool(((noise.mean(0) - slope).abs() < error).all())
+
+    latent_bits, _ = model.information(latents, quality, noisy=False)
+    torch.testing.assert_close(latent_bits, model.residual_density(latents.rounded, table))

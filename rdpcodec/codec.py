@@ -467,9 +467,8 @@ class Codec:
 
     def _decode_tile(self, coded: Sequence[bytes], tile: Box, quality: float) -> list[Symbols]:
         """Entropy-decode one tile of each picture."""
-        size = self.network.architecture
-        shape = (size.latents, -(-tile.height // PATCH), -(-tile.width // PATCH))
-        return self.coder.decode(coded, shape, size.hyper_latents, quality)
+        size = (-(-tile.height // PATCH), -(-tile.width // PATCH))
+        return self.coder.decode(coded, size, quality)
 
     # Symbols → files.
 

@@ -40,7 +40,7 @@ class SymbolCoder:
     """The entropy coding of one released model. Holds no state between calls."""
 
     def __init__(self, released: ReleasedModel, device: torch.device) -> None:
-        self.device = device
+        self.device, self._size = device, released.network.architecture
         self.scale_network = ExactScaleNetwork(released.scale, device)
         self._latents = EntropyModels.of(released.latent_tables)
         self._hyper = EntropyModels.of(released.hyper_tables)
@@ -67,24 +67,21 @@ class SymbolCoder:
         encoder.write(symbols.hyper.reshape(-1), _hyper_tables(symbols.hyper.shape, quality), self._hyper)
         return encoder.bytes()
 
-    def decode(
-        self, coded: Sequence[bytes], size: tuple[int, int, int], channels: int, quality: float
-    ) -> list[Symbols]:
-        """Entropy-decode a tile of each of several pictures; `size` is (N, h, w), `channels` is M.
+    def decode(self, coded: Sequence[bytes], size: tuple[int, int], quality: float) -> list[Symbols]:
+        """Entropy-decode a tile of each of several pictures, of (h, w) latents.
 
         Raises `FormatError` when the data does not fit.
         """
-        _, height, width = size
-        shape = (channels, -(-height // HYPER_FACTOR), -(-width // HYPER_FACTOR))
+        shape = (self._size.hyper_latents, *(-(-side // HYPER_FACTOR) for side in size))
         decoders = [Decoder(data) for data in coded]
         hyper_tables = _hyper_tables(shape, quality)
         hyper = np.stack([decoder.read(hyper_tables, self._hyper).reshape(shape) for decoder in decoders])
-        tables = self.tables(torch.from_numpy(hyper).to(self.device), quality, (height, width)).cpu().numpy()
+        tables = self.tables(torch.from_numpy(hyper).to(self.device), quality, size).cpu().numpy()
         symbols = []
         for decoder, known, chosen in zip(decoders, hyper, tables, strict=True):
             residual = decoder.read(chosen.reshape(-1), self._latents)
             decoder.finish()
-            symbols.append(Symbols(known, chosen, residual.reshape(size)))
+            symbols.append(Symbols(known, chosen, residual.reshape(chosen.shape)))
         return symbols
 
     def ideal_bits(self, symbols: Symbols, quality: float) -> float:
@@ -94,12 +91,15 @@ class SymbolCoder:
         return bits + self._hyper.family.bits(symbols.hyper.reshape(-1), hyper_tables)
 
 
-def _hyper_tables(shape: Sequence[int], quality: float) -> np.ndarray:
-    """The table of each hyper-latent of a tile `[M, h, w]`: its channel's, in the bank of the nearest anchor,
-    int64 `[M·h·w]`.
-    """
-    stored = container.stored_quality(quality)
+def hyper_bank(quality: float) -> int:
+    """Which of the banks of hyper-latents' tables serves a quality: that of the nearest anchor."""
     full = 100 * container.QUALITY_UNITS
-    bank = (stored * (ANCHORS - 1) + full // 2) // full
+    return (container.stored_quality(quality) * (ANCHORS - 1) + full // 2) // full
+
+
+def _hyper_tables(shape: Sequence[int], quality: float) -> np.ndarray:
+    """The table of each hyper-latent of a tile `[M, h, w]`: its channel's in the bank of the quality, int64
+    `[M·h·w]`.
+    """
     channels, height, width = shape
-    return np.repeat(bank * channels + np.arange(channels), height * width)
+    return np.repeat(hyper_bank(quality) * channels + np.arange(channels), height * width)

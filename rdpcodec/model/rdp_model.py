@@ -26,17 +26,21 @@ HYPER_FACTOR = 4  # latents per hyper-latent, along each side
 
 
 class Quantised(NamedTuple):
-    """Latents, their means, the latents rounded around them and the tables of their residuals, `[B, N, H/16,
-    W/16]`; hyper-latents and their rounding, `[B, M, H/64, W/64]`. Gradients pass straight through the
-    roundings.
+    """Latents, their means, their rounded residuals and the tables of these, `[B, N, H/16, W/16]`;
+    hyper-latents and their rounding, `[B, M, H/64, W/64]`. Gradients pass straight through the roundings.
     """
 
     y: Tensor
     mean: Tensor
-    rounded: Tensor
+    residual: Tensor
     table: Tensor
     hyper: Tensor
     hyper_rounded: Tensor
+
+    @property
+    def rounded(self) -> Tensor:
+        """The latents as the decoder has them."""
+        return self.mean + self.residual
 
 
 class TrainingOutput(NamedTuple):
@@ -99,7 +103,7 @@ class RdpModel(nn.Module):
         mean = self.mean_network.first_means(features)
         anchors = torch.where(mask, mean + rounded(y - mean), 0.0)
         mean = torch.where(mask, mean, self.mean_network.second_means(features, anchors))
-        return Quantised(y, mean, mean + rounded(y - mean), table, z, z_rounded)
+        return Quantised(y, mean, rounded(y - mean), table, z, z_rounded)
 
     def forward(self, x: Tensor, quality: Tensor, *, by_rate: bool = False) -> TrainingOutput:
         """x: `[B, 3, H, W]` in [0, 1], H and W multiples of 64; quality `[B]`, 0..100.
@@ -119,21 +123,20 @@ class RdpModel(nn.Module):
         noisy: with uniform noise in place of rounding, for an encoder to learn from. Otherwise what is
         rounded is counted, and densities and tables learn what is really coded.
         """
-        count = _with_noise if noisy else _rounded
+
+        def count(bits: Callable[[Tensor], Tensor], exact: Tensor, rounded: Tensor) -> Tensor:
+            return bits(exact + torch.rand_like(exact) - 0.5) if noisy else _rounded(bits, exact, rounded)
+
         with torch.autocast(latents.y.device.type, enabled=False):
-            mean = latents.mean.float()
-            return (
-                count(
-                    lambda residual: self.residual_density(residual, latents.table),
-                    latents.y.float() - mean,
-                    torch.floor(latents.rounded.float() - mean + 0.5),
-                ),
-                count(lambda z: self.hyper_prior.bits(z, quality), latents.hyper, latents.hyper_rounded),
+            latent_bits = count(
+                lambda residual: self.residual_density(residual, latents.table),
+                latents.y.float() - latents.mean.float(),
+                latents.residual.float(),
             )
-
-
-def _with_noise(bits: Callable[[Tensor], Tensor], exact: Tensor, rounded: Tensor) -> Tensor:
-    return bits(exact + torch.rand_like(exact) - 0.5)
+            hyper_bits = count(
+                lambda z: self.hyper_prior.bits(z, quality), latents.hyper, latents.hyper_rounded
+            )
+            return latent_bits, hyper_bits
 
 
 def _rounded(bits: Callable[[Tensor], Tensor], exact: Tensor, rounded: Tensor) -> Tensor:

@@ -22,7 +22,6 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from rdpcodec.codec import Codec
-from rdpcodec.container import stored_quality
 from rdpcodec.entropy.tables import TableFamily, integer_frequencies
 from rdpcodec.errors import RdpError, UsageError
 from rdpcodec.model.prior import HYPER_LATENT_MAX, SCALE_COUNT
@@ -37,7 +36,7 @@ from rdpcodec.release import (
     table_family,
     table_tensors,
 )
-from rdpcodec.symbols import Symbols
+from rdpcodec.symbols import Symbols, hyper_bank
 from rdpcodec.training.checkpoint import load_checkpoint, run_history, start_of
 from rdpcodec.training.data import Pictures, load_pictures
 from rdpcodec.training.model_card import CARD, data_block, replace_block, training_block
@@ -143,9 +142,8 @@ def counted_tables(codec: Codec, model: RdpModel, pictures: Pictures) -> tuple[T
     for symbols, quality in calibration_symbols(codec, pictures):
         magnitude = np.minimum(np.abs(symbols.residual), COUNTED_REACH)
         np.add.at(latents, (symbols.tables, magnitude), 1)
-        bank = (stored_quality(quality) * (ANCHORS - 1) + 5000) // 10_000
         z = symbols.hyper.reshape(len(channels), -1)
-        np.add.at(hyper[bank], (channels, z + HYPER_LATENT_MAX), 1)
+        np.add.at(hyper[hyper_bank(quality)], (channels, z + HYPER_LATENT_MAX), 1)
     return latent_family(latents, density_latents), hyper_family(hyper, density_hyper)
 
 

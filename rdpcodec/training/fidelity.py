@@ -223,7 +223,7 @@ def main(arguments: list[str] | None = None, prog: str = "python -m rdpcodec.tra
         "--trains",
         choices=FROZEN,
         default=defaults.trains,
-        help="decoder: prior and synthesis; these and synthesis learn from what the encoder rounds to",
+        help="the decoder is prior and synthesis; without the encoder, both learn from what it rounds to",
     )
     parser.add_argument("--optimizer", choices=OPTIMIZERS, default=defaults.optimizer)
     parser.add_argument("--compile", action="store_true", help="torch.compile, for long runs on a GPU")

@@ -189,4 +189,4 @@ def test_counting_what_is_rounded_teaches_latents_what_noise_teaches_in_the_mean
         assert bool(((noise.mean(0) - slope).abs() < error).all())
 
     latent_bits, _ = model.information(latents, quality, noisy=False)
-    torch.testing.assert_close(latent_bits, model.residual_density(latents.rounded, table))
+    torch.testing.assert_close(latent_bits, model.residual_density(latents.residual, table))

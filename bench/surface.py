@@ -117,9 +117,10 @@ def measure(job: Job) -> str:
         image = Image.open(job.path).convert("RGB")
         original = np.asarray(image)
         judge = judge_of(job.lpips, job.device)
+        reference = judge.reference(original) if job.codec != ORIGINAL else None
         for point, facts, decoded in coded(job.codec, image, missing, job.device):
-            if job.codec != ORIGINAL:
-                facts |= judge.distortion(original, decoded)
+            if reference:
+                facts |= judge.distortion(reference, decoded)
                 if job.label is not None:
                     facts |= judge.classification(original, decoded, job.label)
             known[point.key] = (facts, judge.traits(decoded))

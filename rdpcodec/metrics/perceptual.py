@@ -57,14 +57,21 @@ class Lpips(nn.Module):
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """x, y: `[B, 3, H, W]`, sRGB in [0, 1], sides of 32 or more → LPIPS `[B]`, 0 where equal."""
         # One pass for both: small pictures are dominated by the cost of starting each layer.
-        features = self._features(torch.cat([x, y]))
-        total = torch.zeros(len(x), device=x.device)
-        for i, feature in enumerate(features):
-            unit = feature.float()
-            unit = unit / (unit.square().sum(1, keepdim=True) + 1e-12).sqrt()
-            first, second = unit.chunk(2)
+        pairs = [feature.chunk(2) for feature in self.features(torch.cat([x, y]))]
+        return self.between([first for first, _ in pairs], [second for _, second in pairs])
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """`[B, 3, H, W]`, as `forward` takes it → each layer's features, of unit length at every position."""
+        x = (2 * x - 1 - self.shift) / self.scale
+        layers = self._alex(x) if self.network == "alex" else self._squeeze(x)
+        return [_unit_length(layer.float()) for layer in layers]
+
+    def between(self, first: list[Tensor], second: list[Tensor]) -> Tensor:
+        """LPIPS `[B]` of pictures whose `features` are known: those of a reference need finding only once."""
+        total = torch.zeros(len(first[0]), device=first[0].device)
+        for i, (a, b) in enumerate(zip(first, second, strict=True)):
             weight = self._tensor(f"lin{i}.model.1.weight")
-            total = total + F.conv2d((first - second).square(), weight).mean((1, 2, 3))
+            total = total + F.conv2d((a - b).square(), weight).mean((1, 2, 3))
         return total
 
     @torch.inference_mode()
@@ -74,10 +81,6 @@ class Lpips(nn.Module):
             return float("nan")
         pair = [torch.from_numpy(np.array(a)).permute(2, 0, 1)[None] for a in (reference, decoded)]
         return float(self(*(x.to(self.shift.device).float() / 255 for x in pair)))
-
-    def _features(self, x: Tensor) -> list[Tensor]:
-        x = (2 * x - 1 - self.shift) / self.scale
-        return self._alex(x) if self.network == "alex" else self._squeeze(x)
 
     def _alex(self, x: Tensor) -> list[Tensor]:
         features = [F.relu(self._conv(x, "net.slice1.0", stride=4, padding=2))]
@@ -109,6 +112,10 @@ class Lpips(nn.Module):
     def _tensor(self, name: str) -> Tensor:
         tensor: Tensor = getattr(self, _plain(name))
         return tensor
+
+
+def _unit_length(features: Tensor) -> Tensor:
+    return features / (features.square().sum(1, keepdim=True) + 1e-12).sqrt()
 
 
 def _plain(name: str) -> str:

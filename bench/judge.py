@@ -101,9 +101,9 @@ class Judge:
         """What the picture adds to the distribution it belongs to."""
         x = self._tensor(picture)
         features = [x.new_zeros(0, FEATURES)]
-        for some in picture_patches(x).split(PATCHES_AT_ONCE):
-            if len(some):  # a picture without patches splits into one part without them
-                features.append(self._features.features(some))
+        parts = picture_patches(x).split(PATCHES_AT_ONCE)
+        # A picture without patches splits into one part without them.
+        features += [self._features.features(part) for part in parts if len(part)]
         drawn = pyramid_neighbourhoods(x.cpu(), NEIGHBOURHOODS)
         return Traits(
             torch.cat(features).cpu().numpy().astype(np.float16),

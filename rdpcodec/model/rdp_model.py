@@ -44,8 +44,11 @@ class Quantised(NamedTuple):
 
 
 class TrainingOutput(NamedTuple):
-    """The reconstruction `[B, 3, H, W]` (not clamped) and bits per picture `[B]`."""
+    """The rounded latents `[B, N, H/16, W/16]`, the reconstruction `[B, 3, H, W]` (not clamped) and bits per
+    picture `[B]`.
+    """
 
+    rounded: Tensor
     reconstruction: Tensor
     latent_bits: Tensor
     hyper_bits: Tensor
@@ -113,9 +116,10 @@ class RdpModel(nn.Module):
         float32.
         """
         latents = self.analyse(x, quality, by_rate=by_rate)
-        reconstruction = self.synthesis(latents.rounded, quality)
+        rounded = latents.rounded
+        reconstruction = self.synthesis(rounded, quality).float()
         latent_bits, hyper_bits = self.information(latents, quality, noisy=not by_rate)
-        return TrainingOutput(reconstruction.float(), latent_bits.sum((1, 2, 3)), hyper_bits.sum((1, 2, 3)))
+        return TrainingOutput(rounded, reconstruction, latent_bits.sum((1, 2, 3)), hyper_bits.sum((1, 2, 3)))
 
     def information(self, latents: Quantised, quality: Tensor, *, noisy: bool) -> tuple[Tensor, Tensor]:
         """What each latent and hyper-latent costs under the trained densities, in bits; always float32.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import pickle
@@ -11,11 +12,12 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor
 
 from rdpcodec.errors import UsageError
 from rdpcodec.model.rdp_model import RdpModel
-from rdpcodec.model.transforms import Architecture
-from rdpcodec.release import architecture_from, training_state
+from rdpcodec.model.transforms import Architecture, Synthesis
+from rdpcodec.release import architecture_from, realism_state, training_state
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -51,6 +53,46 @@ def start_of(state: dict[str, Any]) -> RdpModel:
     model = RdpModel(architecture_from(state["architecture"]))
     model.load_state_dict({**state["model"], **state["average"]})
     return model
+
+
+def load_realism_start(init: Path, codec: RdpModel, previous: Path | None = None) -> Synthesis:
+    """The realism synthesis that further training starts from, ready to be trained.
+
+    init: what `codec` was loaded from; its realism synthesis if it has one, otherwise what is carried over
+    from `previous` weights of the same architecture, otherwise the fidelity synthesis. Raises `UsageError`
+    when they do not fit.
+    """
+    synthesis = copy.deepcopy(codec.synthesis).requires_grad_(True)
+    try:
+        if init.suffix == ".pt":
+            started = load_checkpoint(init, torch.device("cpu")).get("realism_average", {})
+        else:
+            started = realism_state(load_file(init))
+        if started:
+            synthesis.load_state_dict(started)
+        elif previous is not None:
+            synthesis.load_state_dict(carried_over(previous, codec))
+    except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, KeyError) as error:
+        raise UsageError(f"{init}: cannot start from these weights: {error}") from error
+    return synthesis
+
+
+def carried_over(previous: Path, codec: RdpModel) -> dict[str, Tensor]:
+    """A start for the realism synthesis of `codec`, from that of the weights that `codec` was trained from.
+
+    Halfway between the old realism synthesis and what it becomes when it moves as the fidelity synthesis has
+    moved since (figures in docs/decisions.md). Raises `UsageError` where `previous` has none.
+    """
+    try:
+        tensors = load_file(previous)
+    except (OSError, SafetensorError) as error:
+        raise UsageError(f"{previous}: cannot start from these weights: {error}") from error
+    realism = realism_state(tensors)
+    if not realism:
+        raise UsageError(f"{previous}: these weights have no realism synthesis to start from")
+    before = load_start(previous, codec.architecture).synthesis.state_dict()
+    now = codec.synthesis.state_dict()
+    return {name: realism[name].to(now[name]) + (now[name] - before[name].to(now[name])) / 2 for name in now}
 
 
 def run_history(state: dict[str, Any]) -> list[dict[str, Any]]:

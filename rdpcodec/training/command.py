@@ -40,6 +40,16 @@ def training_parser(prog: str, description: str, defaults: Any) -> argparse.Argu
     return parser
 
 
+def add_realism_options(parser: argparse.ArgumentParser) -> None:
+    """Where a realism synthesis starts, and the network that it learns from."""
+    parser.add_argument(
+        "--previous", type=Path, help="weights that --init was trained from, to carry their realism over"
+    )
+    parser.add_argument(
+        "--lpips-weights", type=Path, help="lpips-squeeze.safetensors, or the folder it is in"
+    )
+
+
 def parse_run(
     parser: argparse.ArgumentParser, arguments: list[str] | None, kind: type[Run]
 ) -> tuple[Run, argparse.Namespace]:

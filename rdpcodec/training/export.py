@@ -269,6 +269,11 @@ def _release(
         "validation_psnr_db": round(mean_psnr(codec_with(tensors), crops), 3),
         "training": training_record(state, note),
     }
+    if "realism_average" in state:
+        learnt = {**state, "history": state["realism_history"]}
+        return with_realism(
+            tensors, record, state["realism_average"], crops, name, training_record(learnt, note)
+        )
     if tables is not None:
         # The same latents: the realism synthesis goes on fitting them.
         old = _manifest(folder)["models"][name]
@@ -287,24 +292,39 @@ def _with_realism(
         raise UsageError(f"{folder}: the run was trained on other weights than this folder's {name!r}")
     released = load_file(folder / record["file"])
     tensors = {k: t for k, t in released.items() if not k.startswith(REALISM_PREFIX)}
+    return with_realism(tensors, record, state["average"], crops, name, training_record(state, note))
+
+
+def with_realism(
+    tensors: dict[str, Tensor],
+    record: dict[str, Any],
+    synthesis: dict[str, Tensor],
+    crops: list[np.ndarray],
+    name: str,
+    training: dict[str, Any],
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Release tensors without the realism dial and their entry, with a synthesis added to them.
+
+    Stored as float16 if that costs less than `FLOAT16_LOSS`.
+    """
     architecture = architecture_from(record["architecture"])
 
-    def with_realism(dtype: torch.dtype) -> tuple[dict[str, Tensor], float]:
-        realism = {f"{REALISM_PREFIX}{k}": t.to(dtype).contiguous() for k, t in state["average"].items()}
+    def stored_as(dtype: torch.dtype) -> tuple[dict[str, Tensor], float]:
+        realism = {f"{REALISM_PREFIX}{k}": t.to(dtype).contiguous() for k, t in synthesis.items()}
         both = {**tensors, **realism}
         codec = Codec(ReleasedModel.from_tensors(name, architecture, both, torch.device("cpu")))
         return both, mean_psnr(codec, crops, realism=1.0)
 
-    full, full_psnr = with_realism(torch.float32)
-    half, half_psnr = with_realism(torch.float16)
+    full, full_psnr = stored_as(torch.float32)
+    half, half_psnr = stored_as(torch.float16)
     loss = full_psnr - half_psnr
     tensors = half if loss < FLOAT16_LOSS else full
     realism = {
         "fingerprint": fingerprint(tensors, (REALISM_PREFIX,)),
-        "parameters": sum(t.numel() for t in state["average"].values()),
+        "parameters": sum(t.numel() for t in synthesis.values()),
         "float16_loss_db": round(loss, 5),
         "validation_psnr_db": round(half_psnr if loss < FLOAT16_LOSS else full_psnr, 3),
-        "training": training_record(state, note),
+        "training": training,
     }
     return tensors, {**record, "dials": ["quality", "realism"], "realism": realism}
 

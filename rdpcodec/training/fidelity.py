@@ -1,4 +1,7 @@
-"""Training for fidelity: rate + λ·squared error over all qualities at once.
+"""Training for fidelity: rate + λ·distortion over all qualities at once.
+
+Distortion is squared error; with `perception`, a share of it is that of the realism synthesis, which then
+learns beside the fidelity synthesis: latents that serve both cost the squared error next to nothing.
 
 `rdpcodec train fidelity`, or `python -m rdpcodec.training.fidelity` on a machine that has only torch, NumPy,
 Pillow and safetensors; several processes or machines: `torchrun --nproc_per_node=N -m …`. Each process takes
@@ -17,20 +20,18 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from rdpcodec.model.rate import LAMBDA_MIDDLE, lambda_of
+from rdpcodec.metrics.perceptual import load_lpips
 from rdpcodec.model.rdp_model import RdpModel, TrainingOutput
-from rdpcodec.model.transforms import PATCH, Architecture, haar_basis, start_from_basis
-from rdpcodec.training.checkpoint import ExponentialAverage, load_start, start_history
-from rdpcodec.training.command import parse_run, train, training_parser
+from rdpcodec.model.transforms import PATCH, Architecture, Synthesis, haar_basis, start_from_basis
+from rdpcodec.training.checkpoint import ExponentialAverage, load_realism_start, load_start, start_history
+from rdpcodec.training.command import add_realism_options, parse_run, train, training_parser
 from rdpcodec.training.data import load_pictures, random_patches
 from rdpcodec.training.loop import process_count
+from rdpcodec.training.losses import perceptual_distortion, rate_distortion_loss
 from rdpcodec.training.optimizers import OPTIMIZERS, build_optimizers
 from rdpcodec.training.randomness import Randomness
 from rdpcodec.training.schedule import remember_peaks, set_rates
 
-# A file at λ costs about λ^0.5 in the loss's own units; dividing by most of that keeps the low rates, where
-# BD-rates are measured in per cent of few bits, from being drowned by the high ones.
-LOSS_EXPONENT = -0.4
 VALIDATION_QUALITIES = (5.0, 25.0, 45.0, 65.0, 85.0)
 # One size for all runs, so that their validation losses can be compared.
 VALIDATION_SIDE = 256
@@ -69,6 +70,8 @@ class FidelityRun:
     seed: int = 0
     bfloat16: bool = False
     trains: str = "everything"
+    # The realism synthesis's share of the distortion, 0..1.
+    perception: float = 0.0
 
     @property
     def by_rate(self) -> bool:
@@ -76,26 +79,27 @@ class FidelityRun:
         return self.trains != "everything"
 
 
-class Loss(NamedTuple):
-    """The mean over a batch that is minimised, and its parts for each picture, `[B]`."""
+class Decoded(NamedTuple):
+    """What a batch becomes: of the fidelity synthesis with its rate, and of the realism synthesis, if there
+    is one, `[B, 3, H, W]`.
+    """
 
-    total: Tensor
-    bpp: Tensor
-    mse: Tensor
-
-    @property
-    def psnr(self) -> Tensor:
-        """Mean over the batch, dB."""
-        return (-10 * self.mse.log10()).mean()
+    output: TrainingOutput
+    natural: Tensor | None
 
 
-def rate_distortion_loss(output: TrainingOutput, x: Tensor, quality: Tensor) -> Loss:
-    """Σ weight(λ) · (bpp + λ·255²·MSE) / B for pictures x `[B, 3, H, W]` coded at `quality` `[B]`."""
-    lambdas = lambda_of(quality)
-    weight = (lambdas / LAMBDA_MIDDLE) ** LOSS_EXPONENT
-    mse = (output.reconstruction - x).square().mean((1, 2, 3))
-    bpp = (output.latent_bits + output.hyper_bits) / (x.shape[2] * x.shape[3])
-    return Loss((weight * (bpp + lambdas * 255**2 * mse)).mean(), bpp, mse)
+class Decoders(nn.Module):
+    """The model and, beside its own synthesis, the realism synthesis on the same latents."""
+
+    def __init__(self, model: RdpModel, realism: Synthesis | None) -> None:
+        super().__init__()
+        self.model, self.realism = model, realism
+
+    def forward(self, x: Tensor, quality: Tensor, *, by_rate: bool) -> Decoded:
+        """See `RdpModel.forward`."""
+        output = self.model(x, quality, by_rate=by_rate)
+        natural = None if self.realism is None else self.realism(output.rounded, quality).float()
+        return Decoded(output, natural)
 
 
 def make_optimizers(model: RdpModel, run: FidelityRun) -> list[torch.optim.Optimizer]:
@@ -114,10 +118,16 @@ class Fidelity:
         device: torch.device,
         *,
         init: Path | None = None,
+        previous: Path | None = None,
+        lpips: Path | None = None,
         architecture: Architecture | None = None,
         compile_model: bool = False,
     ) -> None:
-        """Load the pictures below `data` and the starting weights: `init`, or a Haar transform."""
+        """Load the pictures below `data` and the starting weights: `init`, or a Haar transform.
+
+        With `run.perception`: lpips: where LPIPS-squeeze is, see `load_lpips`; previous: weights whose
+        realism synthesis is carried over where `init` has none. Raises `UsageError`.
+        """
         self.run, self.device = run, device
         self.settings = asdict(run)
         self.pixels_a_step = process_count() * run.batch * run.crop**2
@@ -134,13 +144,29 @@ class Fidelity:
         for part in FROZEN[run.trains]:
             self.model.get_submodule(part).requires_grad_(False)
         self.optimizers = make_optimizers(self.model, run)
-        remember_peaks(self.optimizers)
         self.average = ExponentialAverage(self.model, decay=0.999)
+        self.realism: Synthesis | None = None
+        if run.perception:
+            self._add_realism(init, previous, lpips)
+        remember_peaks(self.optimizers)
         self.randomness.part_ways()
-        module: nn.Module = DistributedDataParallel(self.model) if dist.is_initialized() else self.model
+        module: nn.Module = Decoders(self.model, self.realism)
+        if dist.is_initialized():
+            module = DistributedDataParallel(module)
         self.forward = torch.compile(module) if compile_model else module
         held_out = torch.Generator().manual_seed(1)
         self.validation_crops = self.validation.crops(VALIDATION_CROPS, VALIDATION_SIDE, held_out)
+
+    def _add_realism(self, init: Path | None, previous: Path | None, lpips: Path | None) -> None:
+        if init is None:
+            self.realism = copy.deepcopy(self.model.synthesis)
+            self.realism_history = []
+        else:
+            self.realism = load_realism_start(init, self.model, previous).to(self.device)
+            self.realism_history = start_history(previous or init, realism=True)
+        self.optimizers += build_optimizers(self.run.optimizer, self.realism, self.run.learning_rate)
+        self.realism_average = ExponentialAverage(self.realism, decay=0.999)
+        self.lpips = load_lpips("squeeze", lpips).to(self.device)
 
     def batch(self) -> tuple[Tensor, Tensor]:
         """Fresh crops `[B, 3, H, W]` and as many qualities, uniform over the dial."""
@@ -153,51 +179,77 @@ class Fidelity:
         """See `Objective`."""
         x, quality = self.batch()
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.run.bfloat16):
-            output = self.forward(x, quality, by_rate=self.run.by_rate)
-        loss = rate_distortion_loss(output, x, quality)
+            decoded = self.forward(x, quality, by_rate=self.run.by_rate)
+        figures = {}
+        perceptual = None
+        if decoded.natural is not None:
+            natural = perceptual_distortion(self.lpips, decoded.natural, x, bfloat16=self.run.bfloat16)
+            perceptual = natural.total
+            figures["lpips"] = float(natural.lpips.detach().mean())
+        loss = rate_distortion_loss(decoded.output, x, quality, perceptual, self.run.perception)
         loss.total.backward()
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), GRADIENT_CLIP, foreach=True)
-        figures = {
+        trained = [module for module in (self.model, self.realism) if module is not None]
+        norms = [
+            nn.utils.clip_grad_norm_(module.parameters(), GRADIENT_CLIP, foreach=True) for module in trained
+        ]
+        figures |= {
             "loss": float(loss.total.detach()),
             "bpp": float(loss.bpp.detach().mean()),
             "psnr": float(loss.psnr.detach()),
-            "gradient_norm": float(norm),
+            "gradient_norm": float(torch.stack(norms).norm()),
         }
-        if all(torch.isfinite(value) for value in (loss.total, norm)):
+        if all(torch.isfinite(value) for value in (loss.total, *norms)):
             for optimizer in self.optimizers:
                 set_rates(optimizer, factor)
                 optimizer.step()
             self.average.update(self.model)
+            if self.realism is not None:
+                self.realism_average.update(self.realism)
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
-        norms = torch._foreach_norm([p.detach() for p in self.model.parameters()])
-        figures["weight_norm"] = float(torch.stack(norms).norm())
+        sizes = torch._foreach_norm([p.detach() for module in trained for p in module.parameters()])
+        figures["weight_norm"] = float(torch.stack(sizes).norm())
         return figures
 
     @torch.no_grad()
     def validate(self) -> dict[str, Any]:
-        """Loss, and rate and PSNR at a few qualities, of the averaged weights on held-out crops, whose
-        latents are rounded as the encoder rounds them.
+        """Loss with squared error alone, and rate and PSNR at a few qualities, of the averaged weights on
+        held-out crops, whose latents are rounded as the encoder rounds them; LPIPS of the realism synthesis.
         """
-        model = copy.deepcopy(self.model)
+        model, realism = copy.deepcopy(self.model), copy.deepcopy(self.realism)
         self.average.copy_to(model)
-        points, total = [], 0.0
+        if realism is not None:
+            self.realism_average.copy_to(realism)
+        points, total, lpips = [], 0.0, []
         x = self.validation_crops
         for quality in VALIDATION_QUALITIES:
             q = torch.full((len(x),), quality, device=self.device)
-            loss = rate_distortion_loss(model(x, q, by_rate=True), x, q)
+            output = model(x, q, by_rate=True)
+            loss = rate_distortion_loss(output, x, q)
+            if realism is not None:
+                natural = realism(output.rounded, q).clamp(0, 1)
+                lpips.append(round(float(self.lpips(natural, x).mean()), 4))
             points.append([round(float(loss.bpp.mean()), 4), round(float(loss.psnr), 3)])
             total += float(loss.total) / len(VALIDATION_QUALITIES)
-        return {"validation_loss": round(total, 5), "validation_rd": points}
+        figures = {"validation_loss": round(total, 5), "validation_rd": points}
+        return figures | ({"validation_lpips": lpips} if lpips else {})
 
     def state(self) -> dict[str, Any]:
         """See `Objective`."""
+        realism = {}
+        if self.realism is not None:
+            realism = {
+                "realism_history": self.realism_history,
+                "realism_synthesis": self.realism.state_dict(),
+                "realism_average": self.realism_average.values,
+            }
         return {
             "architecture": asdict(self.model.architecture),
             "history": self.history,
             "model": self.model.state_dict(),
             "average": self.average.values,
             "average_steps": self.average.steps,
+            **realism,
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             **self.randomness.state(),
         }
@@ -207,6 +259,11 @@ class Fidelity:
         self.history = state["history"]
         self.model.load_state_dict(state["model"])
         self.average.values, self.average.steps = state["average"], state["average_steps"]
+        if self.realism is not None:
+            self.realism_history = state["realism_history"]
+            self.realism.load_state_dict(state["realism_synthesis"])
+            self.realism_average.values = state["realism_average"]
+            self.realism_average.steps = state["average_steps"]
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.randomness.load(state, state["average_steps"])
@@ -215,7 +272,7 @@ class Fidelity:
 def main(arguments: list[str] | None = None, prog: str = "python -m rdpcodec.training.fidelity") -> None:
     """The command line."""
     defaults = FidelityRun()
-    parser = training_parser(prog, "Train for fidelity: rate + λ·squared error.", defaults)
+    parser = training_parser(prog, "Train for fidelity: rate + λ·distortion.", defaults)
     parser.add_argument(
         "--init", type=Path, help="start from weights (.safetensors) or a run's checkpoint.pt"
     )
@@ -225,12 +282,31 @@ def main(arguments: list[str] | None = None, prog: str = "python -m rdpcodec.tra
         default=defaults.trains,
         help="the decoder is prior and synthesis; without the encoder, both learn from what it rounds to",
     )
+    parser.add_argument(
+        "--perception",
+        type=float,
+        default=defaults.perception,
+        metavar="SHARE",
+        help="of the distortion that is squared error and LPIPS of the realism synthesis, which learns too; "
+        "default 0",
+    )
+    add_realism_options(parser)
     parser.add_argument("--optimizer", choices=OPTIMIZERS, default=defaults.optimizer)
     parser.add_argument("--compile", action="store_true", help="torch.compile, for long runs on a GPU")
     run, options = parse_run(parser, arguments, FidelityRun)
+    if not 0 <= run.perception <= 1:
+        parser.error("--perception must be between 0 and 1")
     train(
         options,
-        lambda device: Fidelity(run, options.data, device, init=options.init, compile_model=options.compile),
+        lambda device: Fidelity(
+            run,
+            options.data,
+            device,
+            init=options.init,
+            previous=options.previous,
+            lpips=options.lpips_weights,
+            compile_model=options.compile,
+        ),
     )
 
 

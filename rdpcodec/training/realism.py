@@ -16,31 +16,25 @@ from typing import Any, NamedTuple
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from rdpcodec.errors import UsageError
 from rdpcodec.metrics.perceptual import Lpips, load_lpips
 from rdpcodec.model.rate import LAMBDA_MIDDLE, lambda_of
-from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.transforms import Architecture, Synthesis
-from rdpcodec.release import realism_state
-from rdpcodec.training.checkpoint import ExponentialAverage, load_start, start_history
-from rdpcodec.training.command import parse_run, train, training_parser
+from rdpcodec.training.checkpoint import ExponentialAverage, load_realism_start, load_start, start_history
+from rdpcodec.training.command import add_realism_options, parse_run, train, training_parser
 from rdpcodec.training.data import load_pictures
 from rdpcodec.training.discriminator import PatchDiscriminator, ProjectedDiscriminator
 from rdpcodec.training.fidelity import VALIDATION_CROPS, VALIDATION_QUALITIES, VALIDATION_SIDE
 from rdpcodec.training.loop import process_count
+from rdpcodec.training.losses import perceptual_distortion
 from rdpcodec.training.optimizers import OPTIMIZERS, build_optimizers
 from rdpcodec.training.randomness import Randomness
 from rdpcodec.training.schedule import remember_peaks, set_rates
 from rdpcodec.weights import BITSTREAM_PREFIXES, fingerprint
 
-# Beside 1 · LPIPS, in units where pixels are 0..1. HiFiC, MRIC, CRDR and MS-ILLM all amount to 150: with it,
-# this small synthesis stays where it was (docs/decisions.md).
-MSE_WEIGHT = 20.0
 # Both parts shrink alike as the rate grows, about as λ^-0.5; without a weight training belongs to low rates.
 RATE_EXPONENT = 0.4
 # The share of the budget before the adversary joins.
@@ -79,24 +73,6 @@ class PictureGradient(NamedTuple):
     figures: dict[str, float]
 
 
-def carried_over(previous: Path, codec: RdpModel) -> dict[str, Tensor]:
-    """A start for the realism synthesis of `codec`, from that of the weights that `codec` was trained from.
-
-    Halfway between the old realism synthesis and what it becomes when it moves as the fidelity synthesis has
-    moved since (figures in docs/decisions.md). Raises `UsageError` where `previous` has none.
-    """
-    try:
-        tensors = load_file(previous)
-    except (OSError, SafetensorError) as error:
-        raise UsageError(f"{previous}: cannot start from these weights: {error}") from error
-    realism = realism_state(tensors)
-    if not realism:
-        raise UsageError(f"{previous}: these weights have no realism synthesis to start from")
-    before = load_start(previous, codec.architecture).synthesis.state_dict()
-    now = codec.synthesis.state_dict()
-    return {name: realism[name].to(now[name]) + (now[name] - before[name].to(now[name])) / 2 for name in now}
-
-
 class Realism:
     """The objective of a realism run: frozen codec, realism synthesis, discriminator and pictures."""
 
@@ -121,13 +97,8 @@ class Realism:
         self.randomness = Randomness(run.seed)
         self.history = start_history(previous or init, realism=True)
         self.codec = load_start(init, architecture).to(device).eval().requires_grad_(False)
-        tensors = load_file(init)
-        self.bitstream = fingerprint(tensors, BITSTREAM_PREFIXES)
-        self.synthesis = copy.deepcopy(self.codec.synthesis).requires_grad_(True)
-        if started := realism_state(tensors):
-            self.synthesis.load_state_dict(started)
-        elif previous is not None:
-            self.synthesis.load_state_dict(carried_over(previous, self.codec))
+        self.bitstream = fingerprint(load_file(init), BITSTREAM_PREFIXES)
+        self.synthesis = load_realism_start(init, self.codec, previous).to(device)
         self.discriminator = DISCRIMINATORS[run.discriminator](self.codec.architecture.latents).to(device)
         self.lpips: Lpips = load_lpips("squeeze", lpips).to(device)
         self.training, self.validation = load_pictures(data, max(run.crop, VALIDATION_SIDE), device)
@@ -189,15 +160,12 @@ class Realism:
         """
         weight = (lambda_of(quality) / LAMBDA_MIDDLE) ** RATE_EXPONENT / len(x)
         decoded = decoded.requires_grad_()
-        with self._autocast():
-            lpips = self.lpips(decoded, x).float()
-        mse = (decoded - x).square().mean((1, 2, 3))
-        distortion = MSE_WEIGHT * mse + lpips
-        (gradient,) = torch.autograd.grad(distortion.sum(), decoded)
+        distortion = perceptual_distortion(self.lpips, decoded, x, bfloat16=self.run.bfloat16)
+        (gradient,) = torch.autograd.grad(distortion.total.sum(), decoded)
         figures = {
-            "loss": float((weight * distortion).sum().detach()),
-            "psnr": float((-10 * mse.detach().log10()).mean()),
-            "lpips": float(lpips.detach().mean()),
+            "loss": float((weight * distortion.total).sum().detach()),
+            "psnr": float((-10 * distortion.mse.detach().log10()).mean()),
+            "lpips": float(distortion.lpips.detach().mean()),
         }
         if adversarial:
             with self._autocast():
@@ -290,16 +258,11 @@ def main(arguments: list[str] | None = None, prog: str = "python -m rdpcodec.tra
     description = "Train the realism synthesis of released weights: squared error, LPIPS and an adversary."
     parser = training_parser(prog, description, defaults)
     parser.add_argument("--init", type=Path, required=True, help="released weights (.safetensors)")
-    parser.add_argument(
-        "--previous", type=Path, help="weights that --init was trained from, to carry their realism over"
-    )
+    add_realism_options(parser)
     parser.add_argument("--discriminator", choices=list(DISCRIMINATORS), default=defaults.discriminator)
     parser.add_argument("--optimizer", choices=OPTIMIZERS, default=defaults.optimizer, help="the synthesis's")
     parser.add_argument(
         "--adversary", type=float, default=defaults.adversary, help="its gradient, against the distortion's"
-    )
-    parser.add_argument(
-        "--lpips-weights", type=Path, help="lpips-squeeze.safetensors, or the folder it is in"
     )
     run, options = parse_run(parser, arguments, RealismRun)
     train(

@@ -21,10 +21,11 @@ from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.release import ReleasedModel, architecture_from
 from rdpcodec.training import export as exporting
 from rdpcodec.training import fidelity, realism
+from rdpcodec.training.checkpoint import carried_over
 from rdpcodec.training.discriminator import PatchDiscriminator, ProjectedDiscriminator
 from rdpcodec.training.fidelity import Fidelity, FidelityRun
 from rdpcodec.training.loop import Loop
-from rdpcodec.training.realism import WARMUP_SHARE, Realism, RealismRun, carried_over
+from rdpcodec.training.realism import WARMUP_SHARE, Realism, RealismRun
 from rdpcodec.training.schedule import Budget
 
 CPU = torch.device("cpu")

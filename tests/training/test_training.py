@@ -25,8 +25,9 @@ from rdpcodec.training import fidelity
 from rdpcodec.training import loop as looping
 from rdpcodec.training.checkpoint import ExponentialAverage, load_checkpoint, save_checkpoint
 from rdpcodec.training.data import Pictures, load_pictures
-from rdpcodec.training.fidelity import Fidelity, FidelityRun, rate_distortion_loss
+from rdpcodec.training.fidelity import Fidelity, FidelityRun
 from rdpcodec.training.loop import Loop
+from rdpcodec.training.losses import rate_distortion_loss
 from rdpcodec.training.schedule import DECAY_SHARE, Budget, rate_factor
 
 CPU = torch.device("cpu")

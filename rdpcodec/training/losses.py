@@ -1,0 +1,75 @@
+"""What trainings minimise: rate, squared error, and how different pictures look."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from rdpcodec.metrics.perceptual import Lpips
+from rdpcodec.model.rate import LAMBDA_MIDDLE, lambda_of
+from rdpcodec.model.rdp_model import TrainingOutput
+
+# A file at λ costs about λ^0.5 in the loss's own units; dividing by most of that keeps the low rates, where
+# BD-rates are measured in per cent of few bits, from being drowned by the high ones.
+LOSS_EXPONENT = -0.4
+# Of squared error beside 1 · LPIPS, in units where pixels are 0..1. HiFiC, MRIC, CRDR and MS-ILLM all amount
+# to 150: with it, this small synthesis stays where it was (docs/decisions.md).
+MSE_WEIGHT = 20.0
+# What LPIPS is divided by where it takes the place of squared error in a rate-distortion loss: with a share
+# of a half the whole is, up to a factor, LPIPS + (75 + 20) · squared error.
+LPIPS_UNIT = 75.0
+
+
+class PerceptualDistortion(NamedTuple):
+    """MSE_WEIGHT · squared error + LPIPS of each picture, and its parts, all `[B]`."""
+
+    total: Tensor
+    mse: Tensor
+    lpips: Tensor
+
+
+class Loss(NamedTuple):
+    """The mean over a batch that is minimised, and its parts for each picture, `[B]`."""
+
+    total: Tensor
+    bpp: Tensor
+    mse: Tensor
+
+    @property
+    def psnr(self) -> Tensor:
+        """Mean over the batch, dB."""
+        return (-10 * self.mse.log10()).mean()
+
+
+def perceptual_distortion(
+    network: Lpips, decoded: Tensor, x: Tensor, *, bfloat16: bool
+) -> PerceptualDistortion:
+    """How far pictures `[B, 3, H, W]` in [0, 1] are from their originals x; LPIPS may run in bfloat16."""
+    with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=bfloat16):
+        with torch.no_grad():
+            wanted = network.features(x)
+        lpips = network.between(network.features(decoded), wanted).float()
+    mse = (decoded - x).square().mean((1, 2, 3))
+    return PerceptualDistortion(MSE_WEIGHT * mse + lpips, mse, lpips)
+
+
+def rate_distortion_loss(
+    output: TrainingOutput,
+    x: Tensor,
+    quality: Tensor,
+    perceptual: Tensor | None = None,
+    share: float = 0.0,
+) -> Loss:
+    """Σ weight(λ) · (bpp + λ·255²·D) / B for pictures x `[B, 3, H, W]` coded at `quality` `[B]`.
+
+    D is the squared error, of which `share` gives way to a perceptual distortion `[B]` of what another
+    synthesis makes of the same latents.
+    """
+    lambdas = lambda_of(quality)
+    weight = (lambdas / LAMBDA_MIDDLE) ** LOSS_EXPONENT
+    mse = (output.reconstruction - x).square().mean((1, 2, 3))
+    distortion = mse if perceptual is None else (1 - share) * mse + share * perceptual / LPIPS_UNIT
+    bpp = (output.latent_bits + output.hyper_bits) / (x.shape[2] * x.shape[3])
+    return Loss((weight * (bpp + lambdas * 255**2 * distortion)).mean(), bpp, mse)

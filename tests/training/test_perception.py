@@ -1,0 +1,159 @@
+"""Fidelity runs of which the realism synthesis has a share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lpips_tensors import save_networks
+from PIL import Image
+from safetensors.torch import load_file
+from small_model import CONSTANTS, SMALL
+from torch import Tensor
+
+from rdpcodec import Codec
+from rdpcodec.errors import UsageError
+from rdpcodec.metrics.perceptual import load_lpips
+from rdpcodec.model.rdp_model import RdpModel
+from rdpcodec.release import ReleasedModel, architecture_from
+from rdpcodec.training import export as exporting
+from rdpcodec.training import fidelity, realism
+from rdpcodec.training.fidelity import Fidelity, FidelityRun
+from rdpcodec.training.loop import Loop
+from rdpcodec.training.losses import LPIPS_UNIT, MSE_WEIGHT, perceptual_distortion, rate_distortion_loss
+from rdpcodec.training.realism import Realism, RealismRun
+from rdpcodec.training.schedule import Budget, rate_factor
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def lpips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_networks(tmp_path_factory.mktemp("lpips"))
+
+
+@pytest.fixture(autouse=True)
+def small_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in CONSTANTS.items():
+        monkeypatch.setattr(fidelity, name, value)
+    for name in ("VALIDATION_SIDE", "VALIDATION_CROPS"):
+        monkeypatch.setattr(realism, name, CONSTANTS[name])
+    monkeypatch.setattr(exporting, "CALIBRATION_CROPS", 4)
+    monkeypatch.setattr(exporting, "CALIBRATION_SIDE", 64)
+
+
+def loop_of(steps: int, data: Path, out: Path, lpips: Path, **changes: Any) -> Loop:
+    init = changes.pop("init", None)
+    run = FidelityRun(
+        gigapixels=steps * 2 * 64**2 / 1e9,
+        batch=2,
+        crop=64,
+        learning_rate=5e-3,
+        **{"perception": 0.5, **changes},
+    )
+    objective = Fidelity(run, data, CPU, init=init, lpips=lpips, architecture=SMALL)
+    return Loop(objective, out, Budget(run.minutes, run.gigapixels))
+
+
+def weights_of(loop: Loop) -> dict[str, Tensor]:
+    objective = loop.objective
+    assert isinstance(objective, Fidelity)
+    assert objective.realism is not None
+    natural = {f"realism.{name}": t for name, t in objective.realism.state_dict().items()}
+    averages = {f"average {name}": t for name, t in objective.realism_average.values.items()}
+    return {**objective.model.state_dict(), **natural, **averages}
+
+
+def test_a_share_of_the_squared_error_gives_way_to_lpips(lpips: Path) -> None:
+    torch.manual_seed(0)
+    model, network = RdpModel(SMALL), load_lpips("squeeze", lpips)
+    x, decoded, quality = torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64), torch.tensor([50.0, 50.0])
+    with torch.no_grad():
+        natural = perceptual_distortion(network, decoded, x, bfloat16=False)
+        torch.testing.assert_close(natural.total, MSE_WEIGHT * natural.mse + network(decoded, x))
+        output = model(x, quality)
+        none, half, whole = (
+            float(rate_distortion_loss(output, x, quality, natural.total, share).total)
+            for share in (0, 0.5, 1)
+        )
+        assert none == pytest.approx(float(rate_distortion_loss(output, x, quality).total))
+        assert half == pytest.approx((none + whole) / 2, rel=1e-5)
+        lossless = output._replace(reconstruction=x)
+        rate = float(rate_distortion_loss(lossless, x, quality).total)
+        squared_error = float((output.reconstruction - x).square().mean())
+        expected = float(natural.total.mean()) / LPIPS_UNIT / squared_error
+        assert (whole - rate) / (none - rate) == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_the_encoder_learns_for_both_syntheses(
+    share: float, picture_folder: Path, tmp_path: Path, lpips: Path
+) -> None:
+    loop = loop_of(4, picture_folder, tmp_path, lpips, perception=share)
+    before = {name: t.clone() for name, t in weights_of(loop).items()}
+    loop.train(checkpoint_minutes=60)
+    moved = {name.split(".")[0] for name, t in weights_of(loop).items() if not torch.equal(before[name], t)}
+    assert {"analysis", "realism"} <= moved
+    # Where nothing of the squared error is left, the fidelity synthesis has nothing to learn from.
+    assert ("synthesis" in moved) == (share < 1)
+
+
+def test_a_run_that_died_goes_on_exactly(picture_folder: Path, tmp_path: Path, lpips: Path) -> None:
+    whole = loop_of(8, picture_folder, tmp_path / "whole", lpips)
+    whole.train(checkpoint_minutes=60)
+    dying = loop_of(8, picture_folder, tmp_path / "resumed", lpips)
+    dying.out.mkdir()
+    for step in range(5):
+        dying.objective.train_step(rate_factor(step, step / 8), step / 8)
+        dying.step += 1
+        dying.budget.spent_pixels += dying.objective.pixels_a_step
+    dying.save()
+    resumed = loop_of(8, picture_folder, tmp_path / "resumed", lpips)
+    resumed.resume()
+    resumed.train(checkpoint_minutes=60)
+    assert whole.step == resumed.step == 8
+    expected, found = weights_of(whole), weights_of(resumed)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_both_syntheses_are_released_and_trained_further(
+    picture_folder: Path, tmp_path: Path, lpips: Path, photograph: Image.Image
+) -> None:
+    loop_of(4, picture_folder, tmp_path / "run", lpips).train(checkpoint_minutes=60)
+    checkpoint = tmp_path / "run" / "checkpoint.pt"
+    record = exporting.export(checkpoint, picture_folder, "fast", tmp_path / "weights")
+    assert record["dials"] == ["quality", "realism"]
+    assert len(record["training"]["runs"]) == len(record["realism"]["training"]["runs"]) == 1
+    path = tmp_path / "weights" / "fast.safetensors"
+    tensors = load_file(path)
+    codec = Codec(ReleasedModel.from_tensors("fast", architecture_from(record["architecture"]), tensors, CPU))
+    file = codec.compress(photograph.crop((100, 100, 200, 180)), 60)
+    exact, natural = (np.asarray(codec.decompress(file, realism=beta)) for beta in (0, 1))
+    assert (exact != natural).any()
+
+    # From the checkpoint or from what was released, the next run begins with the same realism synthesis.
+    for init in (checkpoint, path):
+        start = weights_of(loop_of(1, picture_folder, tmp_path / "next", lpips, init=init))
+        for name, tensor in tensors.items():
+            if name.startswith("realism."):
+                torch.testing.assert_close(start[name], tensor.float(), atol=1e-3, rtol=1e-3)
+    objective = Realism(
+        RealismRun(gigapixels=1e-5, batch=1, crop=64),
+        picture_folder,
+        CPU,
+        init=path,
+        lpips=lpips,
+        architecture=SMALL,
+    )
+    assert len(objective.history) == 1
+    for name, tensor in objective.synthesis.state_dict().items():
+        assert torch.equal(tensor, tensors[f"realism.{name}"].float())
+
+
+def test_a_share_needs_the_networks(picture_folder: Path, tmp_path: Path) -> None:
+    loop_of(1, picture_folder, tmp_path, tmp_path, perception=0.0)
+    with pytest.raises(UsageError, match="LPIPS-squeeze"):
+        loop_of(1, picture_folder, tmp_path, tmp_path)

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from bench.surface import OURS
 from rdpcodec.peers import PEERS
 from rdpcodec.training.model_card import CARD, replace_block
 
@@ -56,6 +57,27 @@ def result_tables(results: dict[str, Any], command: str) -> str:
     return "\n".join(lines)
 
 
+def realism_table(gains: list[dict[str, Any]]) -> str:
+    """What `bench realism` found as Markdown: realism 0 → realism 1 of the same files at each rate."""
+    lines = [
+        "| bits per pixel | PSNR | LPIPS-AlexNet | kernel distance | sliced Wasserstein | bytes of AVIF |",
+        "| --- " * 6 + "|",
+    ]
+    for row in gains:
+        cells = [f"{row['bpp']:.2f}"]
+        for metric, form in (
+            ("psnr", "{:.2f} → {:.2f} dB"),
+            ("lpips_alex", "{:.3f} → {:.3f}"),
+            ("kernel", "{:.3f} → {:.3f}"),
+            ("sliced_wasserstein", "{:.0f} → {:.0f}"),
+        ):
+            along = row["along"][metric]
+            cells.append(form.format(along[0], along[-1]))
+        cells.append(f"{100 * row['avif_share']:.0f} %")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def _percent(value: float) -> str:
     return f"{value:+.1f} %".replace("-", "−")
 
@@ -63,13 +85,18 @@ def _percent(value: float) -> str:
 @click.command()
 @click.argument("results", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
+    "--surface",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of `bench surface`, after `bench realism`.",
+)
+@click.option(
     "--root",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     default=Path(),
     help="The repository's root.",
 )
-def publish(results: Path, root: Path) -> None:
-    """Put the figures of RESULTS, a file of `bench rd`, where people read them."""
+def publish(results: Path, surface: Path | None, root: Path) -> None:
+    """Put the figures of RESULTS, a file of `bench rd`, and of a surface where people read them."""
     measured = json.loads(results.read_text(encoding="utf-8"))
     path = root / "weights" / "manifest.json"
     manifest = json.loads(path.read_text(encoding="utf-8"))
@@ -78,6 +105,12 @@ def publish(results: Path, root: Path) -> None:
             break
     else:
         raise click.ClickException(f"{results}: measured with other weights: {measured['description']}")
+    if surface:
+        traced = json.loads((surface / f"{OURS}.json").read_text(encoding="utf-8"))["description"]
+        if f"{name}-{record['bitstream_fingerprint'][:8]}" not in traced:
+            raise click.ClickException(f"{surface}: measured with other weights: {traced}")
+        gains = json.loads((surface / "realism" / "gains.json").read_text(encoding="utf-8"))
+        replace_block(root / "README.md", f"realism {name}", realism_table(gains))
     record["results"] = result_lines(measured)
     path.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     tables = result_tables(measured, f"python -m bench rd --data {measured['data']} --out {results}")

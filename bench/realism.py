@@ -125,7 +125,10 @@ def sheet(image: Image.Image, quality: float, ours: BenchCodec, avif: BenchCodec
 )
 @click.option("--quality", default=30.0, show_default=True, help="Quality of the sheets.")
 def realism(folder: Path, sheets: Path | None, quality: float) -> None:
-    """What the realism dial buys at a few rates, and at which price; FOLDER is that of `bench surface`."""
+    """What the realism dial buys at a few rates, and at which price, into FOLDER/realism/.
+
+    FOLDER is that of `bench surface` and `bench peers`.
+    """
     ours, avif = _points(folder / "rdpcodec.json"), _points(folder / "avif.json")
     if len({point.get("realism") for point in ours}) < 2:
         raise click.ClickException(f"{folder}: measured with weights that have no realism dial")
@@ -144,12 +147,12 @@ def realism(folder: Path, sheets: Path | None, quality: float) -> None:
             ", ".join(metric for metric, falls in row["monotonic"].items() if not falls) or "-",
         )
     console.print(table)
-    (folder / "realism.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    out = folder / "realism"
+    out.mkdir(exist_ok=True)
+    (out / "gains.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     if sheets:
         ours_codec, avif_codec = bench_codec("rdpcodec"), bench_codec("avif")
-        out = folder / "realism"
-        out.mkdir(exist_ok=True)
         for name, image in list(load_folder(sheets).items())[:SHEETS]:
             page = sheet(image, quality, ours_codec, avif_codec)
             page.save(out / f"{Path(name).stem}.webp", quality=90)
-        console.print(f"written: {folder / 'realism.json'}, {out}/")
+    console.print(f"written: {out}/")

@@ -85,4 +85,5 @@ def test_the_command_needs_a_dial(tmp_path: Path) -> None:
     record = {"points": {str(i): point for i, point in enumerate(ours())}}
     (tmp_path / "rdpcodec.json").write_text(json.dumps(record))
     assert CliRunner().invoke(bench, ["realism", str(tmp_path)]).exit_code == 0
-    assert [row["bpp"] for row in json.loads((tmp_path / "realism.json").read_text())] == [0.15, 0.3, 0.45]
+    gained = json.loads((tmp_path / "realism" / "gains.json").read_text())
+    assert [row["bpp"] for row in gained] == [0.15, 0.3, 0.45]

@@ -117,8 +117,22 @@ def test_published_figures_are_those_measured_and_only_with_the_same_weights(tmp
     assert "old" not in readme
     assert readme.count("| JPEG | −31.2 % | −30.0 % | −20.0 % |") == 1
     assert "0.070 to 1.50 bits" in json.loads(manifest.read_text())["models"]["fast"]["results"][1]
+    surface = tmp_path / "surface"
+    (surface / "realism").mkdir(parents=True)
+    (surface / "rdpcodec.json").write_text(json.dumps({"description": "rdpcodec fast-01234567 89ab, cpu"}))
+    along = {"psnr": [30, 29.5, 29], "lpips_alex": [0.2, 0.1, 0.05], "kernel": [0.04, 0.02, 0.01]}
+    gains = [{"bpp": 0.3, "avif_share": 0.5, "along": {**along, "sliced_wasserstein": [30, 20, 10]}}]
+    (surface / "realism" / "gains.json").write_text(json.dumps(gains))
+    CliRunner().invoke(bench, [*words, "--surface", str(surface)], catch_exceptions=False)
+    row = "| 0.30 | 30.00 → 29.00 dB | 0.200 → 0.050 | 0.040 → 0.010 | 30 → 10 | 50 % |"
+    assert row in (tmp_path / "README.md").read_text()
     path.write_text(json.dumps({**measured, "description": "rdpcodec fast-76543210, realism 0, cpu"}))
     result = CliRunner().invoke(bench, words)
+    assert result.exit_code
+    assert "other weights" in result.output
+    path.write_text(json.dumps(measured))
+    (surface / "rdpcodec.json").write_text(json.dumps({"description": "rdpcodec fast-76543210 89ab, cpu"}))
+    result = CliRunner().invoke(bench, [*words, "--surface", str(surface)])
     assert result.exit_code
     assert "other weights" in result.output
 

@@ -108,10 +108,13 @@ def run_history(state: dict[str, Any]) -> list[dict[str, Any]]:
 
 def start_history(path: Path, *, realism: bool = False) -> list[dict[str, Any]]:
     """The records of the training runs behind what `load_start` loads, or behind its realism synthesis; none
-    without a manifest.
+    without a manifest or a realism synthesis.
     """
     if path.suffix == ".pt":
-        return run_history(load_checkpoint(path, torch.device("cpu")))
+        state = load_checkpoint(path, torch.device("cpu"))
+        if realism and "realism_history" not in state:
+            return []
+        return run_history({**state, "history": state["realism_history"]} if realism else state)
     manifest = path.with_name("manifest.json")
     if manifest.exists():
         for record in json.loads(manifest.read_text(encoding="utf-8"))["models"].values():

@@ -36,6 +36,9 @@ def training_block(record: dict[str, Any]) -> str:
         f"{name}: {training['hours']:.1f} hours and {training['gigapixels']:.1f} gigapixels of training"
         for name, training in trainings
     )
+    together = sum(run["hours"] for run in trainings[0][1]["runs"] if run.get("perception"))
+    if together:
+        sums += f", {together:.1f} hours of both in the same runs"
     size = f"{record['parameters'] / 1e6:.2f} million parameters"
     if "realism" in record:
         size += f", {record['realism']['parameters'] / 1e6:.2f} million more for realism"
@@ -48,6 +51,8 @@ def training_block(record: dict[str, Any]) -> str:
     for name, training in trainings:
         for number, run in enumerate(training["runs"], 1):
             what = run.get("discriminator") or run.get("trains", "everything")
+            if run.get("perception"):
+                what += f" with realism, which has {100 * run['perception']:g} % of the distortion"
             lines.append(
                 f"| {name} {number} | {run['hours']:.2f} | {run['gigapixels']:.2f} "
                 f"| {run['batch']} of {run['crop']}² | {run['learning_rate']:g} "

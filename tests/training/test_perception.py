@@ -153,6 +153,21 @@ def test_both_syntheses_are_released_and_trained_further(
         assert torch.equal(tensor, tensors[f"realism.{name}"].float())
 
 
+def test_runs_without_a_share_are_no_training_of_realism(
+    picture_folder: Path, tmp_path: Path, lpips: Path
+) -> None:
+    init, shares = None, (0.0, 0.5, 0.5)
+    for number, share in enumerate(shares):
+        out = tmp_path / str(number)
+        loop_of(1, picture_folder, out, lpips, perception=share, init=init).train(checkpoint_minutes=60)
+        init = out / "checkpoint.pt"
+    record = exporting.export(init, picture_folder, "fast", tmp_path / "weights")
+    runs = [record["training"]["runs"], record["realism"]["training"]["runs"]]
+    assert [[run.get("perception") for run in history] for history in runs] == [[None, 0.5, 0.5], [0.5, 0.5]]
+    card = (tmp_path / "weights" / "MODEL_CARD.md").read_text("utf-8")
+    assert card.count("with realism, which has 50 % of the distortion") == 4
+
+
 def test_a_share_needs_the_networks(picture_folder: Path, tmp_path: Path) -> None:
     loop_of(1, picture_folder, tmp_path, tmp_path, perception=0.0)
     with pytest.raises(UsageError, match="LPIPS-squeeze"):

@@ -1,4 +1,6 @@
-"""The picture in README: a crop of the demo's photograph beside JPEG, WebP and AVIF of as many bytes."""
+"""The picture in README: a crop of the demo's photograph at both ends of the realism dial, beside JPEG, WebP
+and AVIF of as many bytes.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,7 @@ HERE = Path(__file__).parent
 QUALITY = 28
 CROP = (150, 60, 450, 290)
 PEERS = ("jpeg", "webp", "avif")
+COLUMNS = 3
 GAP, LABEL = 8, 22
 
 
@@ -26,16 +29,20 @@ def main() -> None:
     for peer in map(find_peer, PEERS):
         file = closest_to(partial(peer.encode, original), len(data), {})
         panels.append((f"{peer.label}, {len(file)} bytes", peer.decode(file)))
-    panels.append((f"rdpcodec, {len(data)} bytes", rdpcodec.decompress(data)))
+    for realism in (0, 1):
+        label = f"rdpcodec, realism {realism}, {len(data)} bytes"
+        panels.append((label, rdpcodec.decompress(data, realism=realism)))
 
-    width, height = CROP[2] - CROP[0], CROP[3] - CROP[1]
-    figure = Image.new("RGB", (len(panels) * (width + GAP) - GAP, height + LABEL), "white")
+    width, height = CROP[2] - CROP[0] + GAP, CROP[3] - CROP[1] + LABEL
+    size = (COLUMNS * width - GAP, len(panels) // COLUMNS * height)
+    figure = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(figure)
     for i, (label, image) in enumerate(panels):
         if image is not original:
             label += f", {psnr(np.asarray(original), np.asarray(image)):.1f} dB"
-        figure.paste(image.crop(CROP), (i * (width + GAP), LABEL))
-        draw.text((i * (width + GAP) + 2, 4), label, "black", font_size=13)
+        left, top = i % COLUMNS * width, i // COLUMNS * height
+        figure.paste(image.crop(CROP), (left, top + LABEL))
+        draw.text((left + 2, top + 4), label, "black", font_size=13)
         print(label)
     figure.save(HERE.parent / "images" / "coffee.jpg", quality=92, subsampling=0)
 

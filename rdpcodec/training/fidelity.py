@@ -183,7 +183,9 @@ class Fidelity:
         figures = {}
         perceptual = None
         if decoded.natural is not None:
-            natural = perceptual_distortion(self.lpips, decoded.natural, x, bfloat16=self.run.bfloat16)
+            natural = perceptual_distortion(
+                self.lpips, decoded.natural, x, self.randomness.generator, bfloat16=self.run.bfloat16
+            )
             perceptual = natural.total
             figures["lpips"] = float(natural.lpips.detach().mean())
         loss = rate_distortion_loss(decoded.output, x, quality, perceptual, self.run.perception)

@@ -20,6 +20,10 @@ MSE_WEIGHT = 20.0
 # What LPIPS is divided by where it takes the place of squared error in a rate-distortion loss: with a share
 # of a half the whole is, up to a factor, LPIPS + (75 + 20) · squared error.
 LPIPS_UNIT = 75.0
+# LPIPS sees crops that begin at one of so many rows and columns. Its strides look at a picture at one phase;
+# a synthesis that always met the same one learnt a pattern that pleases it there and is visible to everybody
+# else (docs/decisions.md).
+LPIPS_PHASES = 8
 
 
 class PerceptualDistortion(NamedTuple):
@@ -44,13 +48,20 @@ class Loss(NamedTuple):
 
 
 def perceptual_distortion(
-    network: Lpips, decoded: Tensor, x: Tensor, *, bfloat16: bool
+    network: Lpips, decoded: Tensor, x: Tensor, generator: torch.Generator, *, bfloat16: bool
 ) -> PerceptualDistortion:
-    """How far pictures `[B, 3, H, W]` in [0, 1] are from their originals x; LPIPS may run in bfloat16."""
+    """How far pictures `[B, 3, H, W]` in [0, 1] are from their originals x.
+
+    LPIPS is that of a crop without up to `LPIPS_PHASES - 1` rows and columns, chosen by the generator. It may
+    run in bfloat16.
+    """
+    top, left = torch.randint(LPIPS_PHASES, (2,), generator=generator).tolist()
+    height, width = (side - LPIPS_PHASES + 1 for side in x.shape[2:])
+    seen = (..., slice(top, top + height), slice(left, left + width))
     with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=bfloat16):
         with torch.no_grad():
-            wanted = network.features(x)
-        lpips = network.between(network.features(decoded), wanted).float()
+            wanted = network.features(x[seen])
+        lpips = network.between(network.features(decoded[seen]), wanted).float()
     mse = (decoded - x).square().mean((1, 2, 3))
     return PerceptualDistortion(MSE_WEIGHT * mse + lpips, mse, lpips)
 

@@ -160,7 +160,9 @@ class Realism:
         """
         weight = (lambda_of(quality) / LAMBDA_MIDDLE) ** RATE_EXPONENT / len(x)
         decoded = decoded.requires_grad_()
-        distortion = perceptual_distortion(self.lpips, decoded, x, bfloat16=self.run.bfloat16)
+        distortion = perceptual_distortion(
+            self.lpips, decoded, x, self.randomness.generator, bfloat16=self.run.bfloat16
+        )
         (gradient,) = torch.autograd.grad(distortion.total.sum(), decoded)
         figures = {
             "loss": float((weight * distortion.total).sum().detach()),

@@ -27,7 +27,7 @@ from rdpcodec.training.checkpoint import ExponentialAverage, load_realism_start,
 from rdpcodec.training.command import add_realism_options, parse_run, train, training_parser
 from rdpcodec.training.data import load_pictures, random_patches
 from rdpcodec.training.loop import process_count
-from rdpcodec.training.losses import perceptual_distortion, rate_distortion_loss
+from rdpcodec.training.losses import perceptual_distortion, random_window, rate_distortion_loss
 from rdpcodec.training.optimizers import OPTIMIZERS, build_optimizers
 from rdpcodec.training.randomness import Randomness
 from rdpcodec.training.schedule import remember_peaks, set_rates
@@ -183,8 +183,9 @@ class Fidelity:
         figures = {}
         perceptual = None
         if decoded.natural is not None:
+            window = random_window(x.shape, self.randomness.generator)
             natural = perceptual_distortion(
-                self.lpips, decoded.natural, x, self.randomness.generator, bfloat16=self.run.bfloat16
+                self.lpips, decoded.natural, x, window, bfloat16=self.run.bfloat16
             )
             perceptual = natural.total
             figures["lpips"] = float(natural.lpips.detach().mean())

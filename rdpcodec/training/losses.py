@@ -20,10 +20,10 @@ MSE_WEIGHT = 20.0
 # What LPIPS is divided by where it takes the place of squared error in a rate-distortion loss: with a share
 # of a half the whole is, up to a factor, LPIPS + (75 + 20) · squared error.
 LPIPS_UNIT = 75.0
-# LPIPS sees crops that begin at one of so many rows and columns. Its strides look at a picture at one phase;
-# a synthesis that always met the same one learnt a pattern that pleases it there and is visible to everybody
-# else (docs/decisions.md).
-LPIPS_PHASES = 8
+# Frozen networks see crops that begin at one of so many rows and columns. Their strides look at a picture at
+# one phase; a synthesis that always met the same one learnt a pattern that pleases them there and is visible
+# to everybody else (docs/decisions.md).
+PHASES = 8
 
 
 class PerceptualDistortion(NamedTuple):
@@ -47,21 +47,26 @@ class Loss(NamedTuple):
         return (-10 * self.mse.log10()).mean()
 
 
-def perceptual_distortion(
-    network: Lpips, decoded: Tensor, x: Tensor, generator: torch.Generator, *, bfloat16: bool
-) -> PerceptualDistortion:
-    """How far pictures `[B, 3, H, W]` in [0, 1] are from their originals x.
+Window = tuple[slice, slice, slice, slice]
 
-    LPIPS is that of a crop without up to `LPIPS_PHASES - 1` rows and columns, chosen by the generator. It may
-    run in bfloat16.
+
+def random_window(shape: torch.Size, generator: torch.Generator) -> Window:
+    """A part of pictures `[B, 3, H, W]`, `PHASES - 1` rows and columns smaller, at a random phase."""
+    top, left = torch.randint(PHASES, (2,), generator=generator).tolist()
+    height, width = (side - PHASES + 1 for side in shape[2:])
+    return slice(None), slice(None), slice(top, top + height), slice(left, left + width)
+
+
+def perceptual_distortion(
+    network: Lpips, decoded: Tensor, x: Tensor, window: Window, *, bfloat16: bool
+) -> PerceptualDistortion:
+    """How far pictures `[B, 3, H, W]` in [0, 1] are from their originals x: squared error of the whole, LPIPS
+    of what a window shows. LPIPS may run in bfloat16.
     """
-    top, left = torch.randint(LPIPS_PHASES, (2,), generator=generator).tolist()
-    height, width = (side - LPIPS_PHASES + 1 for side in x.shape[2:])
-    seen = (..., slice(top, top + height), slice(left, left + width))
     with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=bfloat16):
         with torch.no_grad():
-            wanted = network.features(x[seen])
-        lpips = network.between(network.features(decoded[seen]), wanted).float()
+            wanted = network.features(x[window])
+        lpips = network.between(network.features(decoded[window]), wanted).float()
     mse = (decoded - x).square().mean((1, 2, 3))
     return PerceptualDistortion(MSE_WEIGHT * mse + lpips, mse, lpips)
 

@@ -29,7 +29,7 @@ from rdpcodec.training.data import load_pictures
 from rdpcodec.training.discriminator import PatchDiscriminator, ProjectedDiscriminator
 from rdpcodec.training.fidelity import VALIDATION_CROPS, VALIDATION_QUALITIES, VALIDATION_SIDE
 from rdpcodec.training.loop import process_count
-from rdpcodec.training.losses import perceptual_distortion
+from rdpcodec.training.losses import Window, perceptual_distortion, random_window
 from rdpcodec.training.optimizers import OPTIMIZERS, build_optimizers
 from rdpcodec.training.randomness import Randomness
 from rdpcodec.training.schedule import remember_peaks, set_rates
@@ -134,14 +134,16 @@ class Realism:
             decoded = self.decode(latents, quality).float()
         told = self.codec.synthesis.gain(latents, quality)
         adversarial = progress >= WARMUP_SHARE
-        wanted = self._picture_gradient(decoded.detach(), x, told, quality, adversarial)
+        window = random_window(x.shape, generator)
+        wanted = self._picture_gradient(decoded.detach(), x, window, told, quality, adversarial)
         decoded.backward(wanted.gradient)
         figures = wanted.figures
         figures["gradient_norm"] = self._update(
             self.synthesis_optimizers, self.synthesis, factor, figures["loss"]
         )
         if adversarial:
-            figures |= self._discriminate(decoded.detach(), x, told, quality, factor)
+            seen = decoded.detach()[window]
+            figures |= self._discriminate(seen, x[window], told, quality, factor)
         self.average.update(self.synthesis)
         norms = torch._foreach_norm([p.detach() for p in self.synthesis.parameters()])
         figures["weight_norm"] = float(torch.stack(norms).norm())
@@ -151,7 +153,13 @@ class Realism:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.run.bfloat16)
 
     def _picture_gradient(
-        self, decoded: Tensor, x: Tensor, told: Tensor, quality: Tensor, adversarial: bool
+        self,
+        decoded: Tensor,
+        x: Tensor,
+        window: Window,
+        told: Tensor,
+        quality: Tensor,
+        adversarial: bool,
     ) -> PictureGradient:
         """What each decoded picture should change by, all pictures and rates counting the same.
 
@@ -160,9 +168,7 @@ class Realism:
         """
         weight = (lambda_of(quality) / LAMBDA_MIDDLE) ** RATE_EXPONENT / len(x)
         decoded = decoded.requires_grad_()
-        distortion = perceptual_distortion(
-            self.lpips, decoded, x, self.randomness.generator, bfloat16=self.run.bfloat16
-        )
+        distortion = perceptual_distortion(self.lpips, decoded, x, window, bfloat16=self.run.bfloat16)
         (gradient,) = torch.autograd.grad(distortion.total.sum(), decoded)
         figures = {
             "loss": float((weight * distortion.total).sum().detach()),
@@ -171,7 +177,7 @@ class Realism:
         }
         if adversarial:
             with self._autocast():
-                logits = self.discriminator(decoded, told, quality).float()
+                logits = self.discriminator(decoded[window], told, quality).float()
             unreal = F.softplus(-logits).flatten(1).mean(1)
             (push,) = torch.autograd.grad(unreal.sum(), decoded)
             norm = push.flatten(1).norm(dim=1).mean()

@@ -24,10 +24,11 @@ from rdpcodec.training import fidelity, realism
 from rdpcodec.training.fidelity import Fidelity, FidelityRun
 from rdpcodec.training.loop import Loop
 from rdpcodec.training.losses import (
-    LPIPS_PHASES,
     LPIPS_UNIT,
     MSE_WEIGHT,
+    PHASES,
     perceptual_distortion,
+    random_window,
     rate_distortion_loss,
 )
 from rdpcodec.training.realism import Realism, RealismRun
@@ -78,7 +79,8 @@ def test_a_share_of_the_squared_error_gives_way_to_lpips(lpips: Path) -> None:
     model, network = RdpModel(SMALL), load_lpips("squeeze", lpips)
     x, decoded, quality = torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64), torch.tensor([50.0, 50.0])
     with torch.no_grad():
-        natural = perceptual_distortion(network, decoded, x, torch.Generator(), bfloat16=False)
+        window = random_window(x.shape, torch.Generator().manual_seed(0))
+        natural = perceptual_distortion(network, decoded, x, window, bfloat16=False)
         torch.testing.assert_close(natural.total, MSE_WEIGHT * natural.mse + natural.lpips)
         output = model(x, quality)
         none, half, whole = (
@@ -97,21 +99,15 @@ def test_a_share_of_the_squared_error_gives_way_to_lpips(lpips: Path) -> None:
 def test_lpips_sees_pictures_at_every_phase(lpips: Path) -> None:
     network, generator = load_lpips("squeeze", lpips), torch.Generator().manual_seed(0)
     x, decoded = torch.rand(2, 1, 3, 48, 64, generator=generator)
-    side = LPIPS_PHASES - 1
+    windows = [random_window(x.shape, generator) for _ in range(600)]
+    starts = {(rows.start, columns.start) for _, _, rows, columns in windows}
+    assert starts == {(top, left) for top in range(PHASES) for left in range(PHASES)}
     with torch.no_grad():
-        expected = [
-            float(network(*(p[..., top : 48 - side + top, left : 64 - side + left] for p in (decoded, x))))
-            for top in range(LPIPS_PHASES)
-            for left in range(LPIPS_PHASES)
-        ]
-        found = [
-            float(perceptual_distortion(network, decoded, x, generator, bfloat16=False).lpips)
-            for _ in range(600)
-        ]
-    assert len(set(expected)) > LPIPS_PHASES**2 / 2
-    apart = np.abs(np.subtract.outer(expected, found))
-    assert apart.min(axis=0).max() < 1e-5
-    assert apart.min(axis=1).max() < 1e-5
+        for window in windows[:3]:
+            seen = perceptual_distortion(network, decoded, x, window, bfloat16=False)
+            assert x[window].shape == (1, 3, 49 - PHASES, 65 - PHASES)
+            torch.testing.assert_close(seen.lpips, network(decoded[window], x[window]))
+            torch.testing.assert_close(seen.mse, (decoded - x).square().mean((1, 2, 3)))
 
 
 @pytest.mark.parametrize("share", [0.5, 1.0])

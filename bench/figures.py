@@ -18,7 +18,11 @@ OURS = "#1f5fbf"
 PEERS = ("#c2571a", "#3f8f5f", "#b03a5b", "#7b5aa6", "#8a7a1f")
 PUBLISHED = "#8c8c8c"
 DASHES = ("--", ":", "-.", (0, (6, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 4)), (0, (8, 4)))
+MARKERS = ("s", "^", "D", "v", "P", "X", "*")
+# Elevation and azimuth from which the surface shows its face, in degrees.
+VIEW = (22, -128)
 # Where logarithmic axes have ticks.
+FEW_ROUND_NUMBERS = [factor * 10.0**power for power in range(-3, 4) for factor in (1, 2, 5)]
 ROUND_NUMBERS = [factor * 10.0**power for power in range(-3, 4) for factor in (1, 2, 3, 5, 7)]
 
 
@@ -45,7 +49,8 @@ def write_figures(content: dict[str, Any], folder: Path) -> list[Path]:
 
 
 def _surface(content: dict[str, Any], measure: dict[str, Any]) -> Figure:
-    figure = pyplot.figure(figsize=(8, 7), layout="constrained")
+    """Our surface, its two edges, and the peers as far as they are inside its range of distortion."""
+    figure = pyplot.figure(figsize=(9, 7), layout="constrained")
     axes: Any = figure.add_subplot(projection="3d")
     mesh = content["mesh"][measure["key"]]
     psnr, rate = np.array(mesh["psnr"]), np.log2(np.array(mesh["bpp"]))
@@ -54,11 +59,12 @@ def _surface(content: dict[str, Any], measure: dict[str, Any]) -> Figure:
         axes.plot_surface(
             psnr, perception, np.broadcast_to(rate[:, None], psnr.shape), cmap="viridis", alpha=0.85
         )
-    else:
-        axes.plot(psnr[:, 0], perception[:, 0], rate, color=OURS, linewidth=2.5, label="rdpcodec")
+    for edge, style in ((0, "-"), (-1, "--"))[: psnr.shape[1]]:
+        label = f"rdpcodec, realism {mesh['realism'][edge]:g}"
+        axes.plot(psnr[:, edge], perception[:, edge], rate, color=OURS, linestyle=style, label=label)
     for codec, colour in _coloured(content["codecs"]):
         if codec["kind"] == "peer":
-            points = codec["points"]
+            points = [p for p in codec["points"] if psnr.min() <= p["psnr"] <= psnr.max()]
             axes.plot(
                 [p["psnr"] for p in points],
                 _scaled([p[measure["key"]] for p in points], measure["log"]),
@@ -70,10 +76,9 @@ def _surface(content: dict[str, Any], measure: dict[str, Any]) -> Figure:
     axes.set(xlabel="PSNR (dB)", ylabel=measure["label"], zlabel="bits per pixel")
     for axis in (axes.zaxis, *([axes.yaxis] if measure["log"] else [])):
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{2**value:.3g}"))
-        axis.set_major_locator(FixedLocator(list(np.log2(ROUND_NUMBERS))))
-    axes.view_init(22, -128)
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="upper left")
+        axis.set_major_locator(FixedLocator(list(np.log2(FEW_ROUND_NUMBERS))))
+    axes.view_init(*VIEW)
+    axes.legend(loc="upper left")
     return figure
 
 
@@ -147,9 +152,15 @@ def _planes(content: dict[str, Any], measure: dict[str, Any]) -> Figure:
         if any(method["codec"] == ours for method in plane["methods"])
     ][::2]
     figure, panels = pyplot.subplots(
-        1, max(1, len(planes)), figsize=(3.6 * max(1, len(planes)), 3.8), layout="constrained", squeeze=False
+        1,
+        max(1, len(planes)),
+        figsize=(3.6 * max(1, len(planes)) + 1.8, 3.8),
+        layout="constrained",
+        squeeze=False,
     )
     colours = {codec["name"]: colour for codec, colour in _coloured(content["codecs"])}
+    published = [codec["name"] for codec in content["codecs"] if codec["kind"] == "published"]
+    markers = dict(zip(published, MARKERS * len(published), strict=False))
     for axes, plane in zip(panels[0], planes, strict=False):
         for name in dict.fromkeys(method["codec"] for method in plane["methods"]):
             methods = [method for method in plane["methods"] if method["codec"] == name]
@@ -159,10 +170,10 @@ def _planes(content: dict[str, Any], measure: dict[str, Any]) -> Figure:
                 xerr=_bars(methods, "psnr"),
                 yerr=_bars(methods, "perception"),
                 color=colours[name],
-                marker="o",
+                marker=markers.get(name, "o"),
                 markersize=4,
                 elinewidth=0.6,
-                label=methods[0]["label"],
+                label=methods[0]["label"] + (" (published)" if name in markers else ""),
             )
         axes.set(xlabel="PSNR (dB)", title=f"{plane['bpp']:g} bits per pixel")
         axes.invert_xaxis()
@@ -170,7 +181,12 @@ def _planes(content: dict[str, Any], measure: dict[str, Any]) -> Figure:
             _logarithmic(axes, "y")
         axes.grid(alpha=0.25)
     panels[0][0].set_ylabel(measure["label"])
-    panels[0][-1].legend(fontsize=8)
+    handles = {
+        label: handle
+        for axes in panels[0]
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(handles.values(), handles.keys(), fontsize=8, loc="outside right upper")
     return figure
 
 

@@ -68,7 +68,7 @@ def realism_table(gains: list[dict[str, Any]]) -> str:
         for metric, form in (
             ("psnr", "{:.2f} → {:.2f} dB"),
             ("lpips_alex", "{:.3f} → {:.3f}"),
-            ("kernel", "{:.3f} → {:.3f}"),
+            ("kernel", "{:.3f} → {:z.3f}"),
             ("sliced_wasserstein", "{:.0f} → {:.0f}"),
         ):
             along = row["along"][metric]

@@ -53,7 +53,7 @@ def test_more_bytes_are_closer_in_every_sense(setup: Setup) -> None:
         assert few[name] < many[name]
     for name in ("mse", "lpips_alex", "lpips_squeeze", "frechet", "kernel", "sliced_wasserstein"):
         assert few[name] > many[name]
-        assert name == "sliced_wasserstein" or few["standard_errors"][name] > 0
+        assert few["standard_errors"][name] > 0
 
 
 def test_originals_are_at_no_distance_from_themselves(pictures: Path, judge: Judge) -> None:

@@ -32,6 +32,7 @@ from bench.codecs import bench_codec
 from bench.judge import Judge, Traits, feature_distances, pixel_distance
 from bench.rd import data_option, load_folder, machine
 from rdpcodec import Codec
+from rdpcodec.allocator import keep_freed_memory
 from rdpcodec.errors import RdpError
 from rdpcodec.peers import PEERS, Unavailable
 
@@ -166,13 +167,19 @@ def save_cached(job: Job, measured: Measured) -> None:
     os.replace(partial, job.cache)
 
 
+def prepare(threads: int) -> None:
+    """Set a worker's process up."""
+    keep_freed_memory()
+    torch.set_num_threads(threads)
+
+
 def run_jobs(jobs: list[Job], workers: int, console: Console) -> None:
     """Measure all jobs in `workers` processes."""
     threads = max(1, (os.cpu_count() or 1) // workers)
     columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn())
     with (
         Progress(*columns, console=console, transient=True) as progress,
-        ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (threads,)) as pool,
+        ProcessPoolExecutor(workers, get_context("spawn"), prepare, (threads,)) as pool,
     ):
         task = progress.add_task("pictures", total=len(jobs))
         running = [pool.submit(measure, job) for job in jobs]

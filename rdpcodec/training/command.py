@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 
+from rdpcodec.allocator import keep_freed_memory
 from rdpcodec.errors import RdpError
 from rdpcodec.training.loop import Loop, Objective
 from rdpcodec.training.schedule import Budget
@@ -68,6 +69,7 @@ def train(options: argparse.Namespace, objective: Callable[[torch.device], Objec
     Started by torchrun, takes part in its group of processes. Ends the process with one line at an error of
     ours.
     """
+    keep_freed_memory()
     options.out.mkdir(parents=True, exist_ok=True)
     if "RANK" in os.environ:
         dist.init_process_group("nccl" if options.device.startswith("cuda") else "gloo")

@@ -1,0 +1,24 @@
+"""The C library's memory allocator, told what programs that work on large tensors all the time need."""
+
+from __future__ import annotations
+
+import ctypes
+
+# Of glibc's malloc.h.
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep the memory that it frees; does nothing without glibc.
+
+    By default glibc takes every large block from the system and gives it back at once, and the system clears
+    each page again: 40 % of the time of LPIPS on a picture of 3 megapixels, 9 % of a training step. Meant for
+    programs of our own; a library has no business with its host's allocator.
+    """
+    try:
+        tell = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    tell(_MMAP_MAX, 0)
+    tell(_TRIM_THRESHOLD, 2**31 - 1)
+    tell(_TOP_PAD, 2**26)

@@ -136,3 +136,11 @@ def pixel_distance(originals: list[Traits], decoded: list[Traits]) -> float:
         for parts in (originals, decoded)
     )
     return float(np.mean(sliced_wasserstein(first, second)))
+
+
+def distances(originals: list[Traits], decoded: list[Traits]) -> dict[str, float]:
+    """All distances between the distributions of originals and decoded pictures."""
+    return {
+        **feature_distances(originals, decoded),
+        "sliced_wasserstein": pixel_distance(originals, decoded),
+    }

@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.progress import Progress, TimeRemainingColumn
 
 from bench.codecs import bench_codec
-from bench.judge import Judge, Traits, feature_distances, pixel_distance
+from bench.judge import Judge, Traits, distances
 from bench.rd import data_option, load_folder, machine
 from rdpcodec import Codec
 from rdpcodec.allocator import keep_freed_memory
@@ -236,14 +236,6 @@ def standard_errors(
         scale = (groups - 1) ** 0.5
         errors |= {name: scale * float(np.std([d[name] for d in left_out])) for name in left_out[0]}
     return errors
-
-
-def distances(originals: list[Traits], decoded: list[Traits]) -> dict[str, float]:
-    """All distances between the distributions of originals and decoded pictures."""
-    return {
-        **feature_distances(originals, decoded),
-        "sliced_wasserstein": pixel_distance(originals, decoded),
-    }
 
 
 def _rounded(value: Any) -> Any:

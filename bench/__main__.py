@@ -7,6 +7,7 @@ import click
 from bench.ablation import ablation
 from bench.auto import auto
 from bench.compare import compare
+from bench.conditioned import conditioned
 from bench.effort import effort
 from bench.estimate import estimate
 from bench.graphics import graphics
@@ -30,6 +31,7 @@ bench.add_command(ablation)
 bench.add_command(auto)
 bench.add_command(classification)
 bench.add_command(compare)
+bench.add_command(conditioned)
 bench.add_command(effort)
 bench.add_command(estimate)
 bench.add_command(graphics)

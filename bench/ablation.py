@@ -190,9 +190,13 @@ def summary(out: Path) -> list[dict[str, Any]]:
     if "reference" not in rows:
         raise UsageError(f"{out}: the reference has not been trained")
 
+    measured = [row["validation_rd"] for row in rows.values() if "validation_rd" in row]
+    # Older logs have no geometric means, which are the better ones (`Fidelity.validate`).
+    rate = 2 if all(len(point) > 2 for points in measured for point in points) else 0
+
     def curve(row: dict[str, Any]) -> dict[str, Any]:
-        bpp, psnr = zip(*row["validation_rd"], strict=True)
-        return {"results": {"bpp": bpp, "psnr-rgb": psnr}}
+        points = row["validation_rd"]
+        return {"results": {"bpp": [p[rate] for p in points], "psnr-rgb": [p[1] for p in points]}}
 
     reference = curve(rows["reference"])
     return [

@@ -15,6 +15,8 @@ from bench.surface import OURS
 from rdpcodec.peers import PEERS
 from rdpcodec.training.model_card import CARD, replace_block
 
+BD_RATES = ("psnr", "psnr_common_range", "ms_ssim", "psnr_by_picture", "ms_ssim_by_picture")
+
 
 def result_lines(results: dict[str, Any]) -> list[str]:
     """What `rdpcodec models` shows of a result file of `bench rd`."""
@@ -36,14 +38,14 @@ def result_tables(results: dict[str, Any], command: str) -> str:
     """A result file of `bench rd` as Markdown."""
     lines = [
         f"{results['picture_count']} pictures of {results['data']}, bytes of real files, RGB, means over "
-        f"pictures (`{command}`). BD-rate is the change in bytes at equal quality; negative is smaller.",
+        f"pictures (`{command}`). BD-rate is the change in bytes at equal quality; negative is smaller. "
+        "Three are of the mean curves, two are means of the pictures' own:",
         "",
-        "| against | BD-rate, PSNR | PSNR, 0.15-1.0 bpp | BD-rate, MS-SSIM |",
-        "| --- | --- | --- | --- |",
+        "| against | PSNR | PSNR, 0.15-1.0 bpp | MS-SSIM | PSNR, each picture | MS-SSIM, each picture |",
+        "| --- " * (1 + len(BD_RATES)) + "|",
     ]
     for name, rate in results["bd_rate"].items():
-        values = (rate["psnr"], rate["psnr_common_range"], rate["ms_ssim"])
-        lines.append(f"| {PEERS[name].label} | " + " | ".join(_percent(value) for value in values) + " |")
+        lines.append(f"| {PEERS[name].label} | " + " | ".join(_percent(rate[key]) for key in BD_RATES) + " |")
     ours = results["results"]
     columns = [i for i, setting in enumerate(ours["setting"]) if setting % 20 == 0]
     lines += ["", "| quality | " + " | ".join(f"{ours['setting'][i]:g}" for i in columns) + " |"]

@@ -111,6 +111,28 @@ def bd_rate(
     )
 
 
+def bd_rate_by_picture(anchor: dict[str, Any], test: dict[str, Any], metric: str) -> float:
+    """The mean of the pictures' own BD-rates, for results of `measure` on the same pictures.
+
+    The BD-rate of mean curves also counts how a setting spreads bits over pictures: a codec whose curve is
+    worse on each of them can be the better one there (docs/decisions.md).
+    """
+    rates = [
+        bd_rate(_rising(points, metric), _rising(test["pictures"][name], metric), metric)
+        for name, points in anchor["pictures"].items()
+    ]
+    return float(np.mean(rates))
+
+
+def _rising(points: list[dict[str, float]], metric: str) -> dict[str, Any]:
+    """One picture's curve, without settings that cost more and show no more than one before."""
+    kept: list[dict[str, float]] = []
+    for point in points:
+        if not kept or (point["bpp"] > kept[-1]["bpp"] and point[metric] > kept[-1][metric]):
+            kept.append(point)
+    return {"results": {key: [point[key] for point in kept] for key in ("bpp", metric)}}
+
+
 def _curve(codec: dict[str, Any], metric: str) -> tuple[np.ndarray, np.ndarray]:
     quality = np.array(codec["results"][metric])
     if metric.startswith("ms-ssim"):
@@ -233,12 +255,16 @@ def rd(data: Path, codecs: str | None, out: Path | None, device: str) -> None:
             "psnr": round(bd_rate(peer, ours, "psnr-rgb"), 2),
             "psnr_common_range": round(bd_rate(peer, ours, "psnr-rgb", COMMON_RANGE), 2),
             "ms_ssim": round(bd_rate(peer, ours, "ms-ssim-rgb"), 2),
+            "psnr_by_picture": round(bd_rate_by_picture(peer, ours, "psnr-rgb"), 2),
+            "ms_ssim_by_picture": round(bd_rate_by_picture(peer, ours, "ms-ssim-rgb"), 2),
         }
         low, high = COMMON_RANGE
         r = rates[peer["name"]]
         console.print(
             f"BD-rate of {ours['name']} against {peer['name']}: {r['psnr']:+.1f} % (PSNR), "
-            f"{r['psnr_common_range']:+.1f} % (PSNR, {low}-{high} bpp), {r['ms_ssim']:+.1f} % (MS-SSIM)"
+            f"{r['psnr_common_range']:+.1f} % (PSNR, {low}-{high} bpp), {r['ms_ssim']:+.1f} % (MS-SSIM); "
+            f"mean of the pictures' own: {r['psnr_by_picture']:+.1f} % (PSNR), "
+            f"{r['ms_ssim_by_picture']:+.1f} % (MS-SSIM)"
         )
     if out:
         setup = {"data": data.name, "picture_count": len(pictures), "machine": machine()}

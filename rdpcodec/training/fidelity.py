@@ -216,8 +216,12 @@ class Fidelity:
 
     @torch.no_grad()
     def validate(self) -> dict[str, Any]:
-        """Loss with squared error alone, and rate and PSNR at a few qualities, of the averaged weights on
-        held-out crops, whose latents are rounded as the encoder rounds them; LPIPS of the realism synthesis.
+        """Loss with squared error alone, and bits per pixel, PSNR and the geometric mean of bits per pixel at
+        a few qualities, of the averaged weights on held-out crops, whose latents are rounded as the encoder
+        rounds them; LPIPS of the realism synthesis.
+
+        A curve of geometric means moves as each picture's own curve does. One of arithmetic means also moves
+        when bits go from one picture to another.
         """
         model, realism = copy.deepcopy(self.model), copy.deepcopy(self.realism)
         self.average.copy_to(model)
@@ -232,7 +236,8 @@ class Fidelity:
             if realism is not None:
                 natural = realism(output.rounded, q).clamp(0, 1)
                 lpips.append(round(float(self.lpips(natural, x).mean()), 4))
-            points.append([round(float(loss.bpp.mean()), 4), round(float(loss.psnr), 3)])
+            typical = loss.bpp.log().mean().exp()
+            points.append([round(float(value), 4) for value in (loss.bpp.mean(), loss.psnr, typical)])
             total += float(loss.total) / len(VALIDATION_QUALITIES)
         figures = {"validation_loss": round(total, 5), "validation_rd": points}
         return figures | ({"validation_lpips": lpips} if lpips else {})

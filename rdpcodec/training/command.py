@@ -32,6 +32,13 @@ def training_parser(prog: str, description: str, defaults: Any) -> argparse.Argu
     parser.add_argument("--batch", type=int, default=defaults.batch, help="crops a step and process")
     parser.add_argument("--crop", type=int, default=defaults.crop, help="side of the crops, multiple of 64")
     parser.add_argument("--learning-rate", type=float, default=defaults.learning_rate)
+    parser.add_argument(
+        "--decay",
+        type=float,
+        default=defaults.decay,
+        metavar="SHARE",
+        help="last part of the budget, in which the learning rate falls to zero",
+    )
     parser.add_argument("--seed", type=int, default=defaults.seed)
     parser.add_argument(
         "--bfloat16", action="store_true", help="for processors and accelerators that have it"
@@ -60,6 +67,8 @@ def parse_run(
         parser.error("give --minutes or --gigapixels")
     if options.crop % 64 or options.crop <= 0:
         parser.error("--crop must be a multiple of 64")
+    if not 0 < options.decay <= 1:
+        parser.error("--decay must be above 0 and at most 1")
     return kind(**{field.name: getattr(options, field.name) for field in fields(kind)}), options  # type: ignore[arg-type]
 
 
@@ -74,7 +83,7 @@ def train(options: argparse.Namespace, objective: Callable[[torch.device], Objec
     if "RANK" in os.environ:
         dist.init_process_group("nccl" if options.device.startswith("cuda") else "gloo")
     try:
-        budget = Budget(options.minutes, options.gigapixels)
+        budget = Budget(options.minutes, options.gigapixels, options.decay)
         loop = Loop(objective(torch.device(options.device)), options.out, budget)
         if options.resume:
             loop.resume()

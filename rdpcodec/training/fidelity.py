@@ -30,7 +30,7 @@ from rdpcodec.training.loop import process_count
 from rdpcodec.training.losses import perceptual_distortion, random_window, rate_distortion_loss
 from rdpcodec.training.optimizers import OPTIMIZERS, build_optimizers
 from rdpcodec.training.randomness import Randomness
-from rdpcodec.training.schedule import remember_peaks, set_rates
+from rdpcodec.training.schedule import DECAY_SHARE, remember_peaks, set_rates
 
 VALIDATION_QUALITIES = (5.0, 25.0, 45.0, 65.0, 85.0)
 # One size for all runs, so that their validation losses can be compared.
@@ -67,6 +67,7 @@ class FidelityRun:
     crop: int = 128
     learning_rate: float = 1e-3
     optimizer: str = "adamw"
+    decay: float = DECAY_SHARE
     seed: int = 0
     bfloat16: bool = False
     trains: str = "everything"

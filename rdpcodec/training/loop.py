@@ -130,7 +130,7 @@ class Loop:
             self.save()
 
     def _step(self, progress: float) -> dict[str, float]:
-        figures = self.objective.train_step(rate_factor(self.step, progress), progress)
+        figures = self.objective.train_step(rate_factor(self.step, progress, self.budget.decay), progress)
         for name in CHECKED:
             if not math.isfinite(figures[name]):
                 self._give_up(f"the {name.replace('_', ' ')} became {figures[name]}")

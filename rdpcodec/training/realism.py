@@ -32,7 +32,7 @@ from rdpcodec.training.loop import process_count
 from rdpcodec.training.losses import Window, perceptual_distortion, random_window
 from rdpcodec.training.optimizers import OPTIMIZERS, build_optimizers
 from rdpcodec.training.randomness import Randomness
-from rdpcodec.training.schedule import remember_peaks, set_rates
+from rdpcodec.training.schedule import DECAY_SHARE, remember_peaks, set_rates
 from rdpcodec.weights import BITSTREAM_PREFIXES, fingerprint
 
 # Both parts shrink alike as the rate grows, about as λ^-0.5; without a weight training belongs to low rates.
@@ -60,6 +60,7 @@ class RealismRun:
     crop: int = 192
     learning_rate: float = 1e-3
     optimizer: str = "soap"
+    decay: float = DECAY_SHARE
     discriminator: str = "patch"
     adversary: float = 0.3
     seed: int = 0

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from torch.optim import Optimizer
 
 WARMUP_STEPS = 200
-# Decay over the last 35 %: the usual range for warm-up → stable → decay is 20-40 %, short runs want the
-# longer end.
+# The share of a run over which the rate decays. The usual range for warm-up → stable → decay is 20-40 %,
+# short runs want the longer end.
 DECAY_SHARE = 0.35
 
 
-def rate_factor(step: int, progress: float) -> float:
+def rate_factor(step: int, progress: float, decay_share: float = DECAY_SHARE) -> float:
     """Factor on the peak rate: linear warm-up, stable, then linear decay to zero at `progress` = 1."""
     warmup = min(1.0, (step + 1) / WARMUP_STEPS)
-    decay = min(1.0, max(0.0, 1.0 - progress) / DECAY_SHARE)
+    decay = min(1.0, max(0.0, 1.0 - progress) / decay_share)
     return warmup * decay
 
 
@@ -40,6 +40,8 @@ class Budget:
 
     minutes: float | None
     gigapixels: float | None
+    # The last part of it, 0..1, in which the learning rate decays.
+    decay: float = DECAY_SHARE
     # Wall-clock time for training; comparisons beside other work on the machine count processor time.
     clock: Callable[[], float] = time.monotonic
 

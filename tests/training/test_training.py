@@ -21,7 +21,7 @@ from rdpcodec.errors import RdpError, UsageError
 from rdpcodec.metrics.distortion import psnr
 from rdpcodec.release import ReleasedModel, architecture_from
 from rdpcodec.training import export as exporting
-from rdpcodec.training import fidelity
+from rdpcodec.training import fidelity, schedule
 from rdpcodec.training import loop as looping
 from rdpcodec.training.checkpoint import ExponentialAverage, load_checkpoint, save_checkpoint
 from rdpcodec.training.data import Pictures, load_pictures
@@ -100,6 +100,24 @@ def test_the_learning_rate_warms_up_holds_and_decays_to_zero() -> None:
     assert rate_factor(10_000, 1 - DECAY_SHARE) == 1
     assert rate_factor(10_000, 1 - DECAY_SHARE / 2) == pytest.approx(0.5)
     assert rate_factor(10_000, 1.0) == 0
+
+
+def test_a_run_decays_over_the_share_of_its_budget_that_it_is_told(
+    picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factors: list[float] = []
+
+    def recorded(self: Fidelity, factor: float, progress: float = 0.0) -> dict[str, float]:
+        factors.append(factor)
+        return {"loss": 1.0, "gradient_norm": 1.0, "weight_norm": 1.0}
+
+    monkeypatch.setattr(Fidelity, "train_step", recorded)
+    monkeypatch.setattr(schedule, "WARMUP_STEPS", 1)
+    words = ["--data", str(picture_folder), "--out", str(tmp_path), "--batch", "1", "--crop", "64"]
+    fidelity.main([*words, "--gigapixels", str(8 * 64**2 / 1e9), "--decay", "0.5"])
+    assert factors == pytest.approx([1, 1, 1, 1, 1, 0.75, 0.5, 0.25])
+    with pytest.raises(SystemExit):
+        fidelity.main([*words, "--minutes", "1", "--decay", "0"])
 
 
 class Killed(Exception):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -75,10 +75,10 @@ def test_no_seam_can_be_measured(
     codec: Codec, photograph: Image.Image, monkeypatch: pytest.MonkeyPatch, quality: int
 ) -> None:
     """Beside tile borders the error is no more than 0.05 dB over what it is without tiles, and not much
-    less, in the mean over a few pictures; the bytes are nearly the same.
+    less, in the mean over a dozen crops (of one it is ±0.07 dB by chance); the bytes are nearly the same.
     """
     losses = []
-    for left, top in ((140, 60), (0, 0), (250, 180)):
+    for left, top in product((0, 90, 180, 270), (0, 60, 125)):
         picture = photograph.crop((left, top, left + 330, top + 275))
         monkeypatch.setattr(tiles, "TILE", 128)
         grid = tile_grid(*picture.size)

@@ -23,13 +23,12 @@ from torch import Tensor, nn
 
 from bench.rd import data_option
 from rdpcodec.metrics.perceptual import load_lpips
-from rdpcodec.model.rate import LAMBDA_MIDDLE, lambda_of
 from rdpcodec.model.transforms import PATCH, Architecture, Synthesis
 from rdpcodec.training.checkpoint import ExponentialAverage
 from rdpcodec.training.loop import Loop
-from rdpcodec.training.losses import LPIPS_UNIT, perceptual_distortion, random_window
+from rdpcodec.training.losses import LPIPS_UNIT, PerceptualDistortion, Window
 from rdpcodec.training.optimizers import build_optimizers
-from rdpcodec.training.realism import RATE_EXPONENT, Realism, RealismRun
+from rdpcodec.training.realism import Realism, RealismRun
 from rdpcodec.training.schedule import Budget, remember_peaks
 
 RUN = RealismRun(batch=8, crop=128, learning_rate=7e-4, bfloat16=True, seed=1)
@@ -39,7 +38,12 @@ POWERS = 3  # of β, of which scales and shifts are linear functions
 
 
 class ConditionedSynthesis(Synthesis):
-    """A synthesis whose features are scaled and shifted before each block by polynomials of the realism."""
+    """A synthesis whose features are scaled and shifted before each block by polynomials of the realism.
+
+    realism: that of the pictures to be decoded next, `[B]` in 0..1.
+    """
+
+    realism: Tensor
 
     def __init__(self, size: Architecture, start: Synthesis) -> None:
         """Decodes as `start` does, at every realism, until it is trained."""
@@ -48,9 +52,9 @@ class ConditionedSynthesis(Synthesis):
         self.at_sixteenth = nn.ModuleList(_silent(size.sixteenth) for _ in self.sixteenth)
         self.at_eighth = nn.ModuleList(_silent(size.eighth) for _ in self.eighth)
 
-    def decode(self, y: Tensor, quality: Tensor, realism: Tensor) -> Tensor:
-        """As `Synthesis.forward`, at a realism `[B]` in 0..1."""
-        powers = realism[:, None] ** torch.arange(1.0, POWERS + 1)
+    def forward(self, y: Tensor, quality: Tensor) -> Tensor:
+        """See `Synthesis`."""
+        powers = self.realism[:, None] ** torch.arange(1.0, POWERS + 1)
         y = self.gain(y, quality)
         h = self.sixteenth_gain(self.enter(y), quality)
         h = _modulated(h, self.sixteenth, self.at_sixteenth, powers)
@@ -76,15 +80,14 @@ def _modulated(h: Tensor, stack: nn.Module, modulations: nn.Module, powers: Tens
 class Mixed(Realism):
     """Two pictures, of which one is as near as can be and the other is trained to look natural.
 
-    A run without an adversary. A picture at realism β is to be near its original in (1 - β) · squared error
-    + β · (squared error + LPIPS), in the units in which joint training adds them up; here only β = 1 is
-    learnt, since 0 is the fidelity synthesis.
+    A realism run whose adversary never joins; realism 0 is the fidelity synthesis, so only 1 is learnt.
     """
 
     def __init__(self, run: RealismRun, data: Path, init: Path, lpips: Path | None) -> None:
         super().__init__(run, data, torch.device("cpu"), init=init, lpips=lpips)
         self.lpips_alex = load_lpips("alex", lpips)
         self.synthesis = self.start()
+        self.decode = self.synthesis
         self.synthesis_optimizers = build_optimizers(run.optimizer, self.synthesis, run.learning_rate)
         self.optimizers = [*self.synthesis_optimizers, self.discriminator_optimizer]
         remember_peaks(self.optimizers)
@@ -94,41 +97,13 @@ class Mixed(Realism):
         """What is trained, as it is before training."""
         return copy.deepcopy(self.codec.synthesis).requires_grad_(True)
 
-    def draw(self) -> Tensor:
-        """The realisms `[B]` of a batch."""
-        return torch.ones(self.run.batch)
-
-    def natural(self, synthesis: Synthesis, latents: Tensor, quality: Tensor, realism: Tensor) -> Tensor:
-        """What training sees of a batch at its realisms."""
-        return synthesis(latents, quality)
-
     def picture(self, synthesis: Synthesis, latents: Tensor, quality: Tensor, realism: float) -> Tensor:
         """What a user would see, all pictures at one realism."""
         return torch.lerp(self.codec.synthesis(latents, quality), synthesis(latents, quality), realism)
 
     def train_step(self, factor: float, progress: float) -> dict[str, float]:
         """See `Objective`."""
-        generator = self.randomness.generator
-        x = self.training.crops(self.run.batch, self.run.crop, generator)
-        x = x.contiguous(memory_format=torch.channels_last)
-        quality = torch.rand(self.run.batch, generator=generator) * 100
-        realism = self.draw()
-        with self._autocast():
-            with torch.no_grad():
-                latents = self.codec.analyse(x, quality, by_rate=True).rounded
-            decoded = self.natural(self.synthesis, latents, quality, realism).float()
-        window = random_window(x.shape, generator)
-        looks = perceptual_distortion(self.lpips, decoded, x, window, bfloat16=self.run.bfloat16)
-        distortion = (1 - realism) * LPIPS_UNIT * looks.mse + realism * looks.total
-        weight = (lambda_of(quality) / LAMBDA_MIDDLE) ** RATE_EXPONENT / len(x)
-        loss = (weight * distortion).sum()
-        loss.backward()
-        figures = {"loss": float(loss.detach()), "lpips": float(looks.lpips.detach().mean())}
-        optimizers, synthesis = self.synthesis_optimizers, self.synthesis
-        figures["gradient_norm"] = self._update(optimizers, synthesis, factor, figures["loss"])
-        self.average.update(synthesis)
-        norms = torch._foreach_norm([p.detach() for p in synthesis.parameters()])
-        return {**figures, "weight_norm": float(torch.stack(norms).norm())}
+        return super().train_step(factor, 0.0)
 
     @torch.no_grad()
     def validate(self) -> dict[str, Any]:
@@ -148,24 +123,32 @@ class Mixed(Realism):
 
 
 class Conditioned(Mixed):
-    """One synthesis for all realisms, which is told which one is wanted."""
+    """One synthesis for all realisms, which is told which one is wanted.
+
+    A picture at realism β is to be near its original in (1 - β) · squared error + β · (squared error +
+    LPIPS), in the units in which joint training adds them up.
+    """
 
     def start(self) -> Synthesis:
         """See `Mixed`."""
         return ConditionedSynthesis(self.codec.architecture, self.codec.synthesis)
 
-    def draw(self) -> Tensor:
-        """See `Mixed`."""
-        return torch.rand(self.run.batch, generator=self.randomness.generator)
-
-    def natural(self, synthesis: Synthesis, latents: Tensor, quality: Tensor, realism: Tensor) -> Tensor:
-        """See `Mixed`."""
-        assert isinstance(synthesis, ConditionedSynthesis)
-        return synthesis.decode(latents, quality, realism)
-
     def picture(self, synthesis: Synthesis, latents: Tensor, quality: Tensor, realism: float) -> Tensor:
         """See `Mixed`."""
-        return self.natural(synthesis, latents, quality, torch.full_like(quality, realism))
+        assert isinstance(synthesis, ConditionedSynthesis)
+        synthesis.realism = torch.full_like(quality, realism)
+        return synthesis(latents, quality)
+
+    def train_step(self, factor: float, progress: float) -> dict[str, float]:
+        """See `Objective`."""
+        assert isinstance(self.synthesis, ConditionedSynthesis)
+        self.synthesis.realism = torch.rand(self.run.batch, generator=self.randomness.generator)
+        return super().train_step(factor, progress)
+
+    def _distortion(self, decoded: Tensor, x: Tensor, window: Window) -> PerceptualDistortion:
+        assert isinstance(self.synthesis, ConditionedSynthesis)
+        looks, realism = super()._distortion(decoded, x, window), self.synthesis.realism
+        return looks._replace(total=(1 - realism) * LPIPS_UNIT * looks.mse + realism * looks.total)
 
 
 KINDS = {"mixed": Mixed, "conditioned": Conditioned}

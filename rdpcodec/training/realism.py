@@ -29,7 +29,7 @@ from rdpcodec.training.data import load_pictures
 from rdpcodec.training.discriminator import PatchDiscriminator, ProjectedDiscriminator
 from rdpcodec.training.fidelity import VALIDATION_CROPS, VALIDATION_QUALITIES, VALIDATION_SIDE
 from rdpcodec.training.loop import process_count
-from rdpcodec.training.losses import Window, perceptual_distortion, random_window
+from rdpcodec.training.losses import PerceptualDistortion, Window, perceptual_distortion, random_window
 from rdpcodec.training.optimizers import OPTIMIZERS, build_optimizers
 from rdpcodec.training.randomness import Randomness
 from rdpcodec.training.schedule import DECAY_SHARE, remember_peaks, set_rates
@@ -169,7 +169,7 @@ class Realism:
         """
         weight = (lambda_of(quality) / LAMBDA_MIDDLE) ** RATE_EXPONENT / len(x)
         decoded = decoded.requires_grad_()
-        distortion = perceptual_distortion(self.lpips, decoded, x, window, bfloat16=self.run.bfloat16)
+        distortion = self._distortion(decoded, x, window)
         (gradient,) = torch.autograd.grad(distortion.total.sum(), decoded)
         figures = {
             "loss": float((weight * distortion.total).sum().detach()),
@@ -192,6 +192,10 @@ class Realism:
                 "adversary_loss": float(unreal.detach().mean()),
             }
         return PictureGradient(weight[:, None, None, None] * gradient, figures)
+
+    def _distortion(self, decoded: Tensor, x: Tensor, window: Window) -> PerceptualDistortion:
+        """What the synthesis learns besides the adversary, of each picture."""
+        return perceptual_distortion(self.lpips, decoded, x, window, bfloat16=self.run.bfloat16)
 
     def _discriminate(
         self, decoded: Tensor, x: Tensor, told: Tensor, quality: Tensor, factor: float

@@ -27,12 +27,14 @@ def test_realism_moves_a_conditioned_synthesis_away_from_its_start() -> None:
     y, quality = torch.randn(2, 16, 3, 4), torch.tensor([20.0, 70.0])
     plain = start(y, quality)
     for level in (0.0, 0.5, 1.0):
-        assert torch.equal(told.decode(y, quality, torch.full((2,), level)), plain)
+        told.realism = torch.full((2,), level)
+        assert torch.equal(told(y, quality), plain)
     for modulations in (told.at_sixteenth, told.at_eighth):
         for modulation in modulations:
             assert isinstance(modulation, nn.Linear)
             nn.init.normal_(modulation.weight, std=0.1)
-    moved = told.decode(y, quality, torch.tensor([0.0, 1.0]))
+    told.realism = torch.tensor([0.0, 1.0])
+    moved = told(y, quality)
     assert torch.allclose(moved[0], plain[0], atol=1e-6)
     assert not torch.allclose(moved[1], plain[1], atol=1e-3)
 

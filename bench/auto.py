@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from bench.codecs import weights_identity
 from bench.rd import data_option, load_folder
-from bench.surface import weights_identity
 from rdpcodec import Codec
 from rdpcodec.container import bits_per_pixel, read_header
 from rdpcodec.metrics.distortion import psnr

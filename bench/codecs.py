@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from rdpcodec.peers import PEERS, find_peer
+
+if TYPE_CHECKING:
+    from rdpcodec import Codec
+    from rdpcodec.release import ReleasedModel
 
 
 @dataclass(frozen=True)
@@ -39,12 +44,17 @@ def bench_codec(name: str, device: str = "cpu") -> BenchCodec:
     return BenchCodec(name, peer.description, peer.settings, peer.encode, peer.decode)
 
 
+def weights_identity(model: Codec | ReleasedModel) -> str:
+    """What tells one set of our weights from another."""
+    return f"rdpcodec {model.name}-{model.fingerprint.hex()} {model.decoder_fingerprint}"
+
+
 def _ours(name: str, model: str, device: str) -> BenchCodec:
     from rdpcodec import Codec
     from rdpcodec.weights import DEFAULT_MODEL
 
     codec = Codec(model or DEFAULT_MODEL, device)
-    description = f"rdpcodec {codec.name}-{codec.fingerprint.hex()}, realism 0, {device}"
+    description = f"{weights_identity(codec)}, realism 0, {device}"
 
     def decode_at(data: bytes, realism: float) -> Image.Image:
         return codec.decompress(data, realism=realism)

@@ -18,9 +18,9 @@ import torch
 from PIL import Image
 from rich.progress import track
 
-from bench.codecs import BenchCodec, bench_codec
+from bench.codecs import BenchCodec, bench_codec, weights_identity
 from bench.measured import Measured
-from bench.surface import OURS, weights_identity
+from bench.surface import OURS
 from rdpcodec import Codec, RdpError
 from rdpcodec.metrics import distortion
 from rdpcodec.metrics.perceptual import load_lpips

@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from bench.codecs import BenchCodec
+from bench.codecs import BenchCodec, weights_identity
 from bench.rd import bd_rate, data_option, load_folder, machine, measure
 from rdpcodec import Codec
 
@@ -23,7 +23,7 @@ def at_effort(codec: Codec, effort: int, qualities: tuple[float, ...]) -> BenchC
     """Our codec at one effort."""
     return BenchCodec(
         f"effort {effort}",
-        f"rdpcodec {codec.name}-{codec.fingerprint.hex()}, effort {effort}",
+        f"{weights_identity(codec)}, effort {effort}",
         qualities,
         lambda image, quality: codec.compress(image, quality, effort=effort),
         codec.decompress,

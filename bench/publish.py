@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import click
+import torch
 
+from bench.codecs import weights_identity
 from bench.surface import OURS
 from rdpcodec.peers import PEERS
+from rdpcodec.release import ReleasedModel
 from rdpcodec.training.model_card import CARD, replace_block
+from rdpcodec.weights import ModelEntry
 
 BD_RATES = ("psnr", "psnr_common_range", "ms_ssim", "psnr_by_picture", "ms_ssim_by_picture")
 
@@ -103,13 +107,15 @@ def publish(results: Path, surface: Path | None, root: Path) -> None:
     path = root / "weights" / "manifest.json"
     manifest = json.loads(path.read_text(encoding="utf-8"))
     for name, record in manifest["models"].items():
-        if f"{name}-{record['bitstream_fingerprint'][:8]}" in measured["description"]:
+        entry = ModelEntry(name, path.parent / record["file"], record)
+        identity = weights_identity(ReleasedModel.load(entry, torch.device("cpu")))
+        if measured["description"].startswith(identity):
             break
     else:
         raise click.ClickException(f"{results}: measured with other weights: {measured['description']}")
     if surface:
         traced = json.loads((surface / f"{OURS}.json").read_text(encoding="utf-8"))["description"]
-        if f"{name}-{record['bitstream_fingerprint'][:8]}" not in traced:
+        if not traced.startswith(identity):
             raise click.ClickException(f"{surface}: measured with other weights: {traced}")
         gains = json.loads((surface / "realism" / "gains.json").read_text(encoding="utf-8"))
         replace_block(root / "README.md", f"realism {name}", realism_table(gains))

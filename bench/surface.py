@@ -28,7 +28,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import Progress, TimeRemainingColumn
 
-from bench.codecs import bench_codec
+from bench.codecs import bench_codec, weights_identity
 from bench.judge import Judge, Traits, distances
 from bench.rd import data_option, load_folder, machine
 from rdpcodec import Codec
@@ -245,11 +245,6 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, list):
         return [_rounded(v) for v in value]
     return float(f"{value:.6g}") if isinstance(value, float) else value
-
-
-def weights_identity(codec: Codec) -> str:
-    """What tells one set of our weights from another."""
-    return f"rdpcodec {codec.name}-{codec.fingerprint.hex()} {codec.decoder_fingerprint}"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,14 @@ from PIL import Image
 
 from bench.__main__ import bench
 from bench.ablation import dct_basis
-from bench.codecs import bench_codec
+from bench.codecs import bench_codec, weights_identity
 from bench.publish import BD_RATES
 from bench.rd import bd_rate, bd_rate_by_picture
+from rdpcodec import Codec
 from rdpcodec.metrics.distortion import ms_ssim, mse, psnr
 from rdpcodec.model.transforms import haar_basis
 from rdpcodec.peers import Unavailable
+from rdpcodec.weights import find_model
 
 
 def curve(factor: float, points: int = 6) -> dict[str, object]:
@@ -107,11 +110,13 @@ def test_unknown_codecs_and_empty_folders_are_refused(tmp_path: Path, photograph
     assert "unknown codec 'gif'" in unknown.output
 
 
-def test_published_figures_are_those_measured_and_only_with_the_same_weights(tmp_path: Path) -> None:
-    (tmp_path / "weights").mkdir()
-    record = {"bitstream_fingerprint": "0123456789abcdef"}
+def test_published_figures_are_those_measured_and_only_with_the_same_weights(
+    tmp_path: Path, codec: Codec
+) -> None:
+    shutil.copytree(find_model("fast").path.parent, tmp_path / "weights")
     manifest = tmp_path / "weights" / "manifest.json"
-    manifest.write_text(json.dumps({"models": {"fast": record}}))
+    identity = weights_identity(codec)
+    other_synthesis = identity[:-8] + "0" * 8
     (tmp_path / "README.md").write_text("before\n\n<!-- results fast -->\nold\n<!-- end -->\n\nafter\n")
     ours = {
         "setting": [0, 50, 100],
@@ -122,7 +127,7 @@ def test_published_figures_are_those_measured_and_only_with_the_same_weights(tmp
         "decoding_time": [0.2, 0.2, 0.2],
     }
     measured = {
-        "description": "rdpcodec fast-01234567, realism 0, cpu",
+        "description": f"{identity}, realism 0, cpu",
         "results": ours,
         "bd_rate": {"jpeg": dict(zip(BD_RATES, (-31.25, -30.0, -20.0, -32.0, -21.0), strict=True))},
         "data": "photographs",
@@ -142,19 +147,19 @@ def test_published_figures_are_those_measured_and_only_with_the_same_weights(tmp
     assert "0.070 to 1.50 bits" in json.loads(manifest.read_text())["models"]["fast"]["results"][1]
     surface = tmp_path / "surface"
     (surface / "realism").mkdir(parents=True)
-    (surface / "rdpcodec.json").write_text(json.dumps({"description": "rdpcodec fast-01234567 89ab, cpu"}))
+    (surface / "rdpcodec.json").write_text(json.dumps({"description": f"{identity}, cpu"}))
     along = {"psnr": [30, 29.5, 29], "lpips_alex": [0.2, 0.1, 0.05], "kernel": [0.04, 0.02, 0.01]}
     gains = [{"bpp": 0.3, "avif_share": 0.5, "along": {**along, "sliced_wasserstein": [30, 20, 10]}}]
     (surface / "realism" / "gains.json").write_text(json.dumps(gains))
     CliRunner().invoke(bench, [*words, "--surface", str(surface)], catch_exceptions=False)
     row = "| 0.30 | 30.00 → 29.00 dB | 0.200 → 0.050 | 0.040 → 0.010 | 30 → 10 | 50 % |"
     assert row in (tmp_path / "README.md").read_text()
-    path.write_text(json.dumps({**measured, "description": "rdpcodec fast-76543210, realism 0, cpu"}))
+    path.write_text(json.dumps({**measured, "description": f"{other_synthesis}, realism 0, cpu"}))
     result = CliRunner().invoke(bench, words)
     assert result.exit_code
     assert "other weights" in result.output
     path.write_text(json.dumps(measured))
-    (surface / "rdpcodec.json").write_text(json.dumps({"description": "rdpcodec fast-76543210 89ab, cpu"}))
+    (surface / "rdpcodec.json").write_text(json.dumps({"description": f"{other_synthesis}, cpu"}))
     result = CliRunner().invoke(bench, [*words, "--surface", str(surface)])
     assert result.exit_code
     assert "other weights" in result.output

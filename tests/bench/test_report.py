@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bench.__main__ import bench
+from bench.codecs import weights_identity
 from bench.crops import SIZE, Crop
 from bench.measured import load_measured, picture_weights
 from bench.report import PAGE, PLANE_RATES, bd_rate_table, content, published_curves
-from bench.surface import weights_identity
 from rdpcodec import Codec
 from rdpcodec.pages import assembled
 

@@ -18,11 +18,12 @@ $(VENV)/tested: $(VENV)/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
 	touch $@
 
-# CompressAI pins numpy<2: its adapter is tested in an environment of its own.
+# CompressAI pins numpy<2: its adapter is tested in an environment of its own, and so is what else imports
+# torchvision.
 $(COMPRESSAI_VENV)/tested: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(COMPRESSAI_VENV)
 	$(COMPRESSAI_VENV)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--editable '.[compressai]' 'pytest>=8'
+		--editable '.[compressai,inception]' 'pytest>=8'
 	touch $@
 
 demo: $(VENV)/installed
@@ -36,7 +37,7 @@ lint: $(VENV)/tested
 # Two processes, a file of tests to each at a time: fixtures of a module are made once.
 test: lint $(COMPRESSAI_VENV)/tested
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
-	$(COMPRESSAI_VENV)/bin/python -m pytest tests/test_compressai_model.py
+	$(COMPRESSAI_VENV)/bin/python -m pytest tests/test_compressai_model.py tests/metrics/test_inception.py
 
 # The variable silences what Material for MkDocs has to say of its successor.
 docs: $(VENV)/tested

@@ -8,6 +8,7 @@ from bench.ablation import ablation
 from bench.auto import auto
 from bench.compare import compare
 from bench.conditioned import conditioned
+from bench.distance import distance
 from bench.effort import effort
 from bench.estimate import estimate
 from bench.graphics import graphics
@@ -32,6 +33,7 @@ bench.add_command(auto)
 bench.add_command(classification)
 bench.add_command(compare)
 bench.add_command(conditioned)
+bench.add_command(distance)
 bench.add_command(effort)
 bench.add_command(estimate)
 bench.add_command(graphics)

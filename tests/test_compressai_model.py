@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import torchvision_operators  # noqa: F401
 from PIL import Image
 from torch import Tensor
 
@@ -16,13 +16,6 @@ from rdpcodec.errors import UsageError
 from rdpcodec.metrics.distortion import psnr
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.transforms import Architecture
-
-with contextlib.suppress(RuntimeError):
-    # A registry's torchvision does not load beside a CPU-only torch until its two operators are declared; a
-    # matching one has declared them itself.
-    library = torch.library.Library("torchvision", "DEF")
-    library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 pytest.importorskip("compressai")
 

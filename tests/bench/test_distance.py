@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image, ImageFilter
+
+from bench.__main__ import bench
+
+
+@pytest.fixture
+def folders(tmp_path: Path, photograph: Image.Image) -> tuple[Path, Path]:
+    """A photograph, and a blurred one."""
+    for name, picture in (
+        ("originals", photograph),
+        ("decoded", photograph.filter(ImageFilter.GaussianBlur(3))),
+    ):
+        (tmp_path / name).mkdir()
+        picture.save(tmp_path / name / "coffee.png")
+    return tmp_path / "originals", tmp_path / "decoded"
+
+
+def test_a_blurred_picture_is_further_from_the_original_than_itself(
+    folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    originals, blurred = folders
+    found = {}
+    for decoded in (originals, blurred):
+        words = ["distance", "--data", str(originals), "--decoded", str(decoded)]
+        result = CliRunner().invoke(bench, [*words, "--out", str(tmp_path / "out.json")])
+        assert result.exit_code == 0, result.output
+        found[decoded.name] = json.loads((tmp_path / "out.json").read_text())
+        assert f"{found[decoded.name]['frechet']:.4g}" in result.output
+    assert found["originals"]["patches"] == [3, 3]  # 600×400: two of 256×256, one from (128, 128) on
+    assert abs(found["originals"]["frechet"]) < 1e-3
+    assert found["decoded"]["frechet"] > 1
+    assert found["decoded"]["kernel"] > found["originals"]["kernel"]
+
+
+def test_pictures_without_a_patch_and_missing_packages_are_errors(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    originals, blurred = folders
+    words = ["distance", "--data", str(originals), "--decoded", str(blurred)]
+    monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", None)
+    result = CliRunner().invoke(bench, [*words, "--network", "inception"])
+    assert result.exit_code == 1
+    assert "pip install 'rdpcodec[inception]'" in result.output
+    Image.open(blurred / "coffee.png").resize((200, 150)).save(blurred / "coffee.png")
+    result = CliRunner().invoke(bench, words)
+    assert result.exit_code == 1
+    assert "at least two features" in result.output

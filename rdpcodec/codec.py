@@ -61,9 +61,6 @@ class Codec:
         size = self.network.architecture
         self._analysis_margin = _margin(size.analysis_blocks)
         self._synthesis_margin = _margin(size.synthesis_blocks)
-        # The realism synthesis may see further. Files at realism 0 do not pay for that.
-        depths = released.realism.depths if released.realism else size.synthesis_blocks
-        self._realism_margin = max(self._synthesis_margin, _margin(depths))
         self.decoder_fingerprint = released.decoder_fingerprint
         self.coder = SymbolCoder(released, self.device)
 
@@ -331,7 +328,7 @@ class Codec:
                 part = tile.common(region)
                 if part is None:
                     continue
-                window = part.grown(self._realism_margin if realism else self._synthesis_margin, *size)
+                window = part.grown(self._synthesis_margin, *size)
                 window = Box(
                     window.left // PATCH * PATCH, window.top // PATCH * PATCH, window.right, window.bottom
                 )

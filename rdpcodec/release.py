@@ -20,7 +20,7 @@ from rdpcodec.entropy.tables import TableFamily
 from rdpcodec.errors import WeightsError
 from rdpcodec.model import prior
 from rdpcodec.model.rdp_model import RdpModel
-from rdpcodec.model.transforms import Architecture, Synthesis, synthesis_depths
+from rdpcodec.model.transforms import Architecture, Synthesis
 from rdpcodec.weights import (
     BITSTREAM_PREFIXES,
     REALISM_PREFIX,
@@ -85,7 +85,7 @@ class ReleasedModel:
         network.to(device).eval().requires_grad_(False)
         realism = None
         if weights := realism_state(tensors):
-            realism = Synthesis(architecture, synthesis_depths(weights))
+            realism = Synthesis(architecture)
             realism.load_state_dict(weights)
             realism.to(device).eval().requires_grad_(False)
         bitstream = bytes.fromhex(fingerprint(tensors, BITSTREAM_PREFIXES))[:4]

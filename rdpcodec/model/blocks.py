@@ -84,13 +84,6 @@ class ConvBlock(nn.Module):
         self.widen = Pointwise(channels, 4 * channels, gain=4.0)
         self.narrow = Pointwise(channels, channels, gain=0.25, init=0.3)
 
-    @torch.no_grad()
-    def silence(self) -> None:
-        """Make the block the identity, from which it can learn."""
-        for last in (self.spatial_out, self.narrow):
-            last.weight.zero_()
-            last.bias.zero_()
-
     def forward(self, x: Tensor) -> Tensor:
         """x: `[B, C, H, W]` → the same shape."""
         x = _add(self.spatial_out(self.depthwise(_silu(self.spatial_in(x)))), x)

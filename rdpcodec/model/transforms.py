@@ -112,26 +112,19 @@ class Analysis(nn.Module):
 class Synthesis(nn.Module):
     """Latents → picture: the mirror of the analysis. What leaves it is not clamped to [0, 1]."""
 
-    def __init__(self, size: Architecture, depths: tuple[int, int] | None = None) -> None:
-        """depths: the numbers of blocks at 1/8 and 1/16, if not those of the architecture."""
+    def __init__(self, size: Architecture) -> None:
         super().__init__()
-        eighth, sixteenth = depths or size.synthesis_blocks
         self.gain = RateGain(size.latents, exponent=-0.5)
         self.enter = Pointwise(size.latents, size.sixteenth)
         self.sixteenth_gain = RateGain(size.sixteenth)
-        self.sixteenth = blocks(size.sixteenth, sixteenth)
+        self.sixteenth = blocks(size.sixteenth, size.synthesis_blocks[1])
         self.up = Upsample(size.sixteenth, size.eighth)
         self.eighth_gain = RateGain(size.eighth)
-        self.eighth = blocks(size.eighth, eighth)
+        self.eighth = blocks(size.eighth, size.synthesis_blocks[0])
         self.leave = Upsample(size.eighth, 3, factor=8, init=0.002)
         self.bypass = Pointwise(
             size.latents, PATCH_VALUES, gain=STEP_MIDDLE / 255 * PATCH_VALUES**-0.5, full_precision=True
         )
-
-    @property
-    def depths(self) -> tuple[int, int]:
-        """The numbers of blocks at 1/8 and 1/16."""
-        return len(self.eighth), len(self.sixteenth)
 
     def forward(self, y: Tensor, quality: Tensor) -> Tensor:
         """y: `[B, N, h, w]`, quantised latents; quality `[B]` → `[B, 3, 16·h, 16·w]`, sRGB, about [0, 1]."""
@@ -139,15 +132,6 @@ class Synthesis(nn.Module):
         h = self.sixteenth(self.sixteenth_gain(self.enter(y), quality))
         h = self.eighth(self.eighth_gain(self.up(h), quality))
         return self.leave(h) + F.pixel_shuffle(self.bypass(y), PATCH) + 0.5
-
-
-def synthesis_depths(state: dict[str, Tensor]) -> tuple[int, int]:
-    """The numbers of blocks at 1/8 and 1/16 in a state dict of a `Synthesis`."""
-
-    def depth(stack: str) -> int:
-        return len({name.split(".")[1] for name in state if name.startswith(f"{stack}.")})
-
-    return depth("eighth"), depth("sixteenth")
 
 
 @torch.no_grad()

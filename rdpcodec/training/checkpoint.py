@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import pickle
@@ -14,9 +15,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from rdpcodec.errors import UsageError
-from rdpcodec.model.blocks import ConvBlock
 from rdpcodec.model.rdp_model import RdpModel
-from rdpcodec.model.transforms import Architecture, Synthesis, synthesis_depths
+from rdpcodec.model.transforms import Architecture, Synthesis
 from rdpcodec.release import architecture_from, realism_state, training_state
 
 
@@ -55,43 +55,25 @@ def start_of(state: dict[str, Any]) -> RdpModel:
     return model
 
 
-def load_realism_start(
-    init: Path, codec: RdpModel, previous: Path | None = None, depths: tuple[int, int] | None = None
-) -> Synthesis:
+def load_realism_start(init: Path, codec: RdpModel, previous: Path | None = None) -> Synthesis:
     """The realism synthesis that further training starts from, ready to be trained.
 
     init: what `codec` was loaded from; its realism synthesis if it has one, otherwise what is carried over
-    from `previous` weights of the same architecture, otherwise the fidelity synthesis. depths: numbers of
-    blocks at 1/8 and 1/16, not below those of the start. Raises `UsageError` when they do not fit.
+    from `previous` weights of the same architecture, otherwise the fidelity synthesis. Raises `UsageError`
+    when they do not fit.
     """
+    synthesis = copy.deepcopy(codec.synthesis).requires_grad_(True)
     try:
         if init.suffix == ".pt":
             started = load_checkpoint(init, torch.device("cpu")).get("realism_average", {})
         else:
             started = realism_state(load_file(init))
-        if not started:
-            started = carried_over(previous, codec) if previous else codec.synthesis.state_dict()
-        return deepened(started, codec.architecture, depths)
+        if started:
+            synthesis.load_state_dict(started)
+        elif previous is not None:
+            synthesis.load_state_dict(carried_over(previous, codec))
     except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, KeyError) as error:
         raise UsageError(f"{init}: cannot start from these weights: {error}") from error
-
-
-def deepened(
-    state: dict[str, Tensor], architecture: Architecture, depths: tuple[int, int] | None = None
-) -> Synthesis:
-    """A synthesis from a state dict, with `depths` blocks at 1/8 and 1/16: those that are added come last in
-    their stack and do nothing until they have learnt something. Raises `UsageError` when the state has more.
-    """
-    known = synthesis_depths(state)
-    depths = depths or known
-    if depths[0] < known[0] or depths[1] < known[1]:
-        raise UsageError(f"depths {depths}: the synthesis to start from has more blocks, {known}")
-    synthesis = Synthesis(architecture, depths)
-    for stack, depth in ((synthesis.eighth, known[0]), (synthesis.sixteenth, known[1])):
-        for block in list(stack)[depth:]:
-            assert isinstance(block, ConvBlock)
-            block.silence()
-    synthesis.load_state_dict(synthesis.state_dict() | state)
     return synthesis
 
 
@@ -109,12 +91,8 @@ def carried_over(previous: Path, codec: RdpModel) -> dict[str, Tensor]:
     if not realism:
         raise UsageError(f"{previous}: these weights have no realism synthesis to start from")
     before = load_start(previous, codec.architecture).synthesis.state_dict()
-    now = {name: tensor.cpu() for name, tensor in codec.synthesis.state_dict().items()}
-    # Blocks that only the realism synthesis has stay as they are.
-    return {
-        name: tensor + (now[name] - before[name]) / 2 if name in now else tensor
-        for name, tensor in realism.items()
-    }
+    now = codec.synthesis.state_dict()
+    return {name: realism[name].to(now[name]) + (now[name] - before[name].to(now[name])) / 2 for name in now}
 
 
 def run_history(state: dict[str, Any]) -> list[dict[str, Any]]:

@@ -63,8 +63,6 @@ class RealismRun:
     decay: float = DECAY_SHARE
     discriminator: str = "patch"
     adversary: float = 0.3
-    # Numbers of blocks of the synthesis at 1/8 and 1/16, if more than its start has.
-    depths: tuple[int, int] | None = None
     seed: int = 0
     bfloat16: bool = False
 
@@ -101,7 +99,7 @@ class Realism:
         self.history = start_history(previous or init, realism=True)
         self.codec = load_start(init, architecture).to(device).eval().requires_grad_(False)
         self.bitstream = fingerprint(load_file(init), BITSTREAM_PREFIXES)
-        self.synthesis = load_realism_start(init, self.codec, previous, run.depths).to(device)
+        self.synthesis = load_realism_start(init, self.codec, previous).to(device)
         self.discriminator = DISCRIMINATORS[run.discriminator](self.codec.architecture.latents).to(device)
         self.lpips: Lpips = load_lpips("squeeze", lpips).to(device)
         self.training, self.validation = load_pictures(data, max(run.crop, VALIDATION_SIDE), device)
@@ -267,11 +265,6 @@ class Realism:
         self.randomness.load(state, state["average_steps"])
 
 
-def _depths(text: str) -> tuple[int, int]:
-    eighth, sixteenth = text.split(",")
-    return int(eighth), int(sixteenth)
-
-
 def main(arguments: list[str] | None = None, prog: str = "python -m rdpcodec.training.realism") -> None:
     """The command line."""
     defaults = RealismRun()
@@ -283,12 +276,6 @@ def main(arguments: list[str] | None = None, prog: str = "python -m rdpcodec.tra
     parser.add_argument("--optimizer", choices=OPTIMIZERS, default=defaults.optimizer, help="the synthesis's")
     parser.add_argument(
         "--adversary", type=float, default=defaults.adversary, help="its gradient, against the distortion's"
-    )
-    parser.add_argument(
-        "--depths",
-        type=_depths,
-        metavar="N,N",
-        help="blocks of the synthesis at 1/8 and 1/16; those that the start lacks are added",
     )
     run, options = parse_run(parser, arguments, RealismRun)
     train(

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from rdpcodec import Codec
 from rdpcodec.errors import UsageError
-from rdpcodec.model.blocks import ConvBlock
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.release import ReleasedModel, architecture_from
 from rdpcodec.training import export as exporting
@@ -256,33 +255,6 @@ def test_realism_is_carried_over_to_fidelity_weights_trained_further(
     for name, tensor in objective.synthesis.state_dict().items():
         torch.testing.assert_close(tensor, old[f"realism.{name}"].float() + 0.25, atol=2e-3, rtol=0)
     assert len(objective.history) == 1  # of the realism run behind it
-
-
-def test_added_blocks_change_nothing_until_they_have_learnt_something(
-    picture_folder: Path, tmp_path: Path, weights: Path, lpips: Path
-) -> None:
-    latents, quality = 10 * torch.randn(1, SMALL.latents, 6, 4), torch.tensor([40.0])
-    loops = [
-        loop_of(run_of(4, depths=depths, learning_rate=1e-2), picture_folder, tmp_path / name, weights, lpips)
-        for name, depths in (("as-it-is", None), ("deep", (3, 5)))
-    ]
-    shallow, deep = [loop.objective.synthesis for loop in loops if isinstance(loop.objective, Realism)]
-    assert shallow.depths == (2, 3)
-    assert deep.depths == (3, 5)
-    assert torch.equal(deep(latents, quality), shallow(latents, quality))
-
-    loops[1].train(60)
-    last = deep.sixteenth[4]
-    assert isinstance(last, ConvBlock)
-    assert float(last.narrow.weight.detach().abs().max()) > 0
-    record = exported(picture_folder, tmp_path / "deep", weights)
-    assert record["realism"]["parameters"] > sum(p.numel() for p in shallow.parameters())
-    # What is trained next has the blocks without being told, and no run takes any away.
-    after = loop_of(run_of(1), picture_folder, tmp_path / "after", weights, lpips).objective
-    assert isinstance(after, Realism)
-    assert after.synthesis.depths == (3, 5)
-    with pytest.raises(UsageError, match=r"more blocks, \(3, 5\)"):
-        loop_of(run_of(1, depths=(3, 4)), picture_folder, tmp_path / "less", weights, lpips)
 
 
 def test_realism_needs_its_networks(picture_folder: Path, tmp_path: Path, weights: Path) -> None:

@@ -78,7 +78,7 @@ def realism_table(gains: list[dict[str, Any]]) -> str:
             ("sliced_wasserstein", "{:.0f} → {:.0f}"),
         ):
             along = row["along"][metric]
-            cells.append(form.format(along[0], along[-1]))
+            cells.append(form.format(along[0], along[-1]).replace("-", "−"))
         cells.append(f"{100 * row['avif_share']:.0f} %")
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -38,7 +38,7 @@ MODULES = sorted(set(ROOT.glob("rdpcodec/**/*.py")) - {ROOT / "rdpcodec" / "comp
 # Folders and files that the texts speak of.
 FOLDERS = (
     *("kodak", "KODAK", "photos", "pictures", "PICTURES", "mnist", "cifar10"),
-    *("results", "results-before", "bench/results/surface/kodak"),
+    *("decoded", "results", "results-before", "bench/results/surface/kodak"),
 )
 FILES = ("bench/results/kodak.json", "docs/papers.md", "RUN/checkpoint.pt")
 # Commands that take long, and the function that takes the time: all before it is done.

@@ -7,46 +7,31 @@ point of our dials; this command also takes Inception-v3, whose distances are th
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
 
 import click
 import numpy as np
 import torch
-from PIL import Image
 from rich.console import Console
 from rich.progress import track
-from torch import Tensor
 
-from bench.judge import PATCHES_AT_ONCE
+from bench.judge import patch_features, picture_tensor
 from bench.rd import data_option, load_folder
 from rdpcodec.errors import RdpError
-from rdpcodec.metrics.distribution import frechet_distance, kernel_distance, picture_patches
+from rdpcodec.metrics import efficientnet, inception
+from rdpcodec.metrics.distribution import frechet_distance, kernel_distance
 from rdpcodec.metrics.efficientnet import EfficientNetLite0
 from rdpcodec.metrics.inception import InceptionV3
 
 
-class Network(Protocol):
-    """What makes features `[B, d]` of pictures `[B, 3, H, W]`, sRGB in [0, 1]."""
-
-    def features(self, x: Tensor) -> Tensor: ...
-
-
 @torch.inference_mode()
-def patch_features(pictures: Iterable[Image.Image], network: Network, device: torch.device) -> np.ndarray:
-    """Features `[n, d]` of the patches of all pictures, see `picture_patches`."""
-    found = [
-        network.features(part).float().cpu().numpy()
-        for picture in pictures
-        for part in _patches(picture).to(device).split(PATCHES_AT_ONCE)
-        if len(part)
-    ]
-    return np.concatenate(found) if found else np.zeros((0, 1), np.float32)
-
-
-def _patches(picture: Image.Image) -> Tensor:
-    return picture_patches(torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255)
+def folder_features(
+    folder: Path, network: EfficientNetLite0 | InceptionV3, width: int, device: str, console: Console
+) -> np.ndarray:
+    """Features `[n, width]` of the patches of all pictures of a folder."""
+    pictures = track(load_folder(folder).values(), folder.name, console=console)
+    tensors = (picture_tensor(np.asarray(picture)).to(device) for picture in pictures)
+    return np.concatenate([patch_features(x, network.features, width) for x in tensors])
 
 
 @click.command()
@@ -71,20 +56,19 @@ def distance(
     data: Path, decoded: Path, network: str, weights: Path | None, out: Path | None, device: str
 ) -> None:
     """Fréchet and kernel distance between the patches of two folders of pictures."""
-    console, where = Console(), torch.device(device)
-    sets = [load_folder(folder) for folder in (data, decoded)]
+    console = Console()
     try:
-        judge = InceptionV3(weights) if network == "inception" else EfficientNetLite0()
-        judge.to(where)
-        first, second = (
-            patch_features(track(pictures.values(), folder.name, console=console), judge, where)
-            for pictures, folder in zip(sets, (data, decoded), strict=True)
+        judge, width = (
+            (InceptionV3(weights), inception.FEATURES)
+            if network == "inception"
+            else (EfficientNetLite0(), efficientnet.FEATURES)
         )
+        judge.to(device)
+        first, second = (folder_features(f, judge, width, device, console) for f in (data, decoded))
         record = {
             "data": data.name,
             "decoded": decoded.name,
             "network": network,
-            "pictures": [len(pictures) for pictures in sets],
             "patches": [len(first), len(second)],
             "frechet": frechet_distance(first, second),
             "kernel": kernel_distance(first, second),

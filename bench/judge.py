@@ -6,6 +6,7 @@ picture's part in them is its `Traits`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,18 +101,27 @@ class Judge:
     def traits(self, picture: np.ndarray) -> Traits:
         """What the picture adds to the distribution it belongs to."""
         x = self._tensor(picture)
-        features = [x.new_zeros(0, FEATURES)]
-        parts = picture_patches(x).split(PATCHES_AT_ONCE)
-        # A picture without patches splits into one part without them.
-        features += [self._features.features(part) for part in parts if len(part)]
         drawn = pyramid_neighbourhoods(x.cpu(), NEIGHBOURHOODS)
         return Traits(
-            torch.cat(features).cpu().numpy().astype(np.float16),
+            patch_features(x, self._features.features, FEATURES).astype(np.float16),
             tuple(d.numpy().astype(np.float16) for d in drawn),
         )
 
     def _tensor(self, picture: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.array(picture)).to(self.device).permute(2, 0, 1).float() / 255
+        return picture_tensor(picture).to(self.device)
+
+
+def picture_tensor(picture: np.ndarray) -> Tensor:
+    """8-bit RGB `[H, W, 3]` → `[3, H, W]` in [0, 1]."""
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255
+
+
+def patch_features(x: Tensor, features: Callable[[Tensor], Tensor], width: int) -> np.ndarray:
+    """Features `[n, width]` of the patches of a picture `[3, H, W]`, see `picture_patches`."""
+    found = [x.new_zeros(0, width)]
+    # A picture without patches splits into one part without them.
+    found += [features(part) for part in picture_patches(x).split(PATCHES_AT_ONCE) if len(part)]
+    return torch.cat(found).cpu().numpy()
 
 
 def classifier_view(picture: np.ndarray) -> np.ndarray:

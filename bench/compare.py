@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.measured import INTERVAL, PERCEPTION, Measured, load_measured, picture_weights
+from bench.report import BD_RESAMPLINGS, measured_bd_rate
 from bench.surface import OURS
 from bench.tradeoff import measured_volume, resampled_volumes
 
@@ -59,6 +60,27 @@ def compared(old: Measured, new: Measured) -> Verdict:
     return Verdict(measured_volume(old), measured_volume(new), (float(low), float(high)), confidence)
 
 
+def bit_changes(old: Measured, new: Measured) -> list[str]:
+    """Sentences on BD-rates of the second run against the first, at the realisms that both have."""
+    weights = picture_weights(len(old.pictures))[:BD_RESAMPLINGS]
+    lines = []
+    for metric, label in (("psnr", "PSNR"), ("ms_ssim", "MS-SSIM"), ("lpips_alex", "LPIPS-AlexNet")):
+        dials = old.realisms.tolist(), new.realisms.tolist()
+        for realism in dict.fromkeys((dials[0][0], dials[0][-1])):
+            if realism not in dials[1] or not (old.has(metric) and new.has(metric)):
+                continue
+            columns = (dials[0].index(realism), dials[1].index(realism))
+            found = measured_bd_rate(old, new, metric, columns, weights)
+            if found["interval"] is None:  # the curves share no quality
+                continue
+            low, high = found["interval"]
+            lines.append(
+                f"bits for equal {label} at realism {realism:g}: {found['value']:+.1f} % "
+                f"(95 %: {low:+.1f} to {high:+.1f})"
+            )
+    return lines
+
+
 def _run(path: Path) -> Measured:
     return load_measured(path / f"{OURS}.json" if path.is_dir() else path)
 
@@ -85,6 +107,8 @@ def compare(old: Path, new: Path) -> None:
             table.add_row(label, *(form.format(run.mean(metric).mean()) for run in runs))
     table.add_row("[bold]volume under the surface", *(f"[bold]{v:.4f}" for v in (verdict.old, verdict.new)))
     Console().print(table)
+    for line in bit_changes(*runs):
+        click.echo(line)
     low, high = verdict.interval
     click.echo(
         f"{verdict.word}: volume {verdict.new - verdict.old:+.4f} (95 %: {low:+.4f} to {high:+.4f}), "

@@ -3,68 +3,122 @@
 from __future__ import annotations
 
 import json
+import time
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
+from PIL import Image
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
-from bench.codecs import BenchCodec, weights_identity
-from bench.rd import bd_rate, data_option, load_folder, machine, measure
+from bench.codecs import weights_identity
+from bench.rd import bd_rate, bd_rate_by_picture, data_option, load_folder, machine
 from rdpcodec import Codec
+from rdpcodec.metrics.distortion import ms_ssim, psnr
+from rdpcodec.operating_point import EFFORT_MAX
 
 QUALITIES = (10.0, 30.0, 50.0, 70.0)
-EFFORTS = (0, 2, 4, 6, 9)
+METRICS = ("psnr-rgb", "ms-ssim-rgb")
 
 
-def at_effort(codec: Codec, effort: int, qualities: tuple[float, ...]) -> BenchCodec:
-    """Our codec at one effort."""
-    return BenchCodec(
-        f"effort {effort}",
-        f"{weights_identity(codec)}, effort {effort}",
-        qualities,
-        lambda image, quality: codec.compress(image, quality, effort=effort),
-        codec.decompress,
-    )
+def measure(
+    codec: Codec, pictures: dict[str, Image.Image], qualities: tuple[float, ...], top: int, console: Console
+) -> list[dict[str, list[dict[str, float]]]]:
+    """For each effort 0..`top`, the points of each picture, one for each quality.
+
+    A search is run once: every effort goes on from the one before, and its seconds are those since the start.
+    """
+    measured: list[dict[str, list[dict[str, float]]]] = [
+        {name: [] for name in pictures} for _ in range(top + 1)
+    ]
+    for name, image in track(list(pictures.items()), "effort", console=console, transient=True):
+        original = np.asarray(image)
+        for quality in qualities:
+            seconds, files = 0.0, codec.efforts(image, quality)
+            for points in measured:
+                started = time.perf_counter()
+                data = next(files)
+                seconds += time.perf_counter() - started
+                decoded = np.asarray(codec.decompress(data))
+                points[name].append(
+                    {
+                        "quality": quality,
+                        "bytes": len(data),
+                        "bpp": round(len(data) * 8 / (image.width * image.height), 6),
+                        "psnr-rgb": round(psnr(original, decoded), 5),
+                        "ms-ssim-rgb": round(ms_ssim(original, decoded), 7),
+                        "encoding_time": round(seconds, 4),
+                    }
+                )
+    return measured
 
 
-def savings(measured: dict[int, dict[str, Any]]) -> list[dict[str, float]]:
-    """Results of `measure` by effort → BD-rate against the lowest, and mean seconds to encode a picture."""
-    anchor = measured[min(measured)]
+def curves(pictures: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
+    """Points of each picture → with their means over pictures, what `bd_rate` takes."""
+    settings = list(zip(*pictures.values(), strict=True))
+    means = {
+        key: [round(float(np.mean([point[key] for point in points])), 7) for points in settings]
+        for key in ("bpp", *METRICS, "encoding_time")
+    }
+    return {"results": means, "pictures": pictures}
+
+
+def savings(measured: list[dict[str, Any]]) -> list[dict[str, float]]:
+    """`curves` by effort → BD-rates against effort 0, of the means and of each picture, and mean seconds."""
     return [
         {
             "effort": effort,
-            "bd_rate": round(bd_rate(anchor, found, "psnr-rgb"), 2),
+            "bd_rate": round(bd_rate(measured[0], found, "psnr-rgb"), 2),
+            "bd_rate_by_picture": round(bd_rate_by_picture(measured[0], found, "psnr-rgb"), 2),
+            "bd_rate_ms_ssim": round(bd_rate(measured[0], found, "ms-ssim-rgb"), 2),
             "seconds": round(float(np.mean(found["results"]["encoding_time"])), 2),
         }
-        for effort, found in sorted(measured.items())
+        for effort, found in enumerate(measured)
     ]
 
 
 @click.command()
 @data_option
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="FILE.json for the results.")
-@click.option("--efforts", default=",".join(map(str, EFFORTS)), show_default=True)
+@click.option(
+    "--top",
+    type=click.IntRange(1, EFFORT_MAX),
+    default=EFFORT_MAX,
+    show_default=True,
+    help="The highest effort.",
+)
 @click.option("--qualities", default=",".join(f"{q:g}" for q in QUALITIES), show_default=True)
-def effort(data: Path, out: Path | None, efforts: str, qualities: str) -> None:
-    """BD-rate against effort 0, and seconds, for several efforts."""
-    console, codec, pictures = Console(), Codec(), load_folder(data)
+@click.option("--first", type=click.IntRange(1), help="Only as many pictures, the first by name.")
+def effort(data: Path, out: Path | None, top: int, qualities: str, first: int | None) -> None:
+    """BD-rates against effort 0, and seconds, for every effort up to the highest."""
+    console, codec = Console(), Codec()
+    pictures = dict(islice(load_folder(data).items(), first))
     dial = tuple(float(word) for word in qualities.split(","))
-    chosen = sorted({0, *(int(word) for word in efforts.split(","))})
-    measured = {level: measure(at_effort(codec, level, dial), pictures, console) for level in chosen}
+    measured = [curves(points) for points in measure(codec, pictures, dial, top, console)]
     rows = savings(measured)
-    table = Table("effort", "BD-rate", "seconds a picture", title=f"{len(pictures)} pictures of {data.name}")
+    table = Table(title=f"{len(pictures)} pictures of {data.name}")
+    for column in ("effort", "BD-rate, PSNR", "each picture", "BD-rate, MS-SSIM", "seconds a picture"):
+        table.add_column(column, justify="right")
     for row in rows:
-        table.add_row(f"{row['effort']:g}", f"{row['bd_rate']:+.1f} %", f"{row['seconds']:.1f}")
+        table.add_row(
+            f"{row['effort']:g}",
+            f"{row['bd_rate']:+.1f} %",
+            f"{row['bd_rate_by_picture']:+.1f} %",
+            f"{row['bd_rate_ms_ssim']:+.1f} %",
+            f"{row['seconds']:.1f}",
+        )
     console.print(table)
     if out:
         record = {
             "data": data.name,
+            "codec": weights_identity(codec),
             "machine": machine(),
             "efforts": rows,
-            "measured": list(measured.values()),
+            "measured": measured,
         }
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(record, separators=(",", ":")) + "\n", encoding="utf-8")

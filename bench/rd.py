@@ -117,11 +117,15 @@ def bd_rate_by_picture(anchor: dict[str, Any], test: dict[str, Any], metric: str
     The BD-rate of mean curves also counts how a setting spreads bits over pictures: a codec whose curve is
     worse on each of them can be the better one there (docs/decisions.md).
     """
-    rates = [
-        bd_rate(_rising(points, metric), _rising(test["pictures"][name], metric), metric)
+    return float(np.mean(list(bd_rates_of_pictures(anchor, test, metric).values())))
+
+
+def bd_rates_of_pictures(anchor: dict[str, Any], test: dict[str, Any], metric: str) -> dict[str, float]:
+    """Each picture's own BD-rate."""
+    return {
+        name: bd_rate(_rising(points, metric), _rising(test["pictures"][name], metric), metric)
         for name, points in anchor["pictures"].items()
-    ]
-    return float(np.mean(rates))
+    }
 
 
 def _rising(points: list[dict[str, float]], metric: str) -> dict[str, Any]:
@@ -266,6 +270,9 @@ def rd(data: Path, codecs: str | None, out: Path | None, device: str) -> None:
             f"mean of the pictures' own: {r['psnr_by_picture']:+.1f} % (PSNR), "
             f"{r['ms_ssim_by_picture']:+.1f} % (MS-SSIM)"
         )
+        own = bd_rates_of_pictures(peer, ours, "psnr-rgb")
+        best, worst = min(own, key=own.__getitem__), max(own, key=own.__getitem__)
+        console.print(f"  PSNR: from {own[best]:+.1f} % on {best} to {own[worst]:+.1f} % on {worst}")
     if out:
         setup = {"data": data.name, "picture_count": len(pictures), "machine": machine()}
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -39,7 +39,7 @@ PUBLISHED = Path(__file__).with_name("published.json")
 # Where the perception-distortion plane is cut, in bits per pixel.
 PLANE_RATES = np.array([0.08, 0.12, 0.18, 0.25, 0.35, 0.5, 0.7, 1.0])
 # A hundred BD-rates a second: more resamplings would take minutes.
-_BD_RESAMPLINGS = 200
+BD_RESAMPLINGS = 200
 # What each point of a curve shows.
 _METRICS = ("bpp", "mse", "psnr", "ssim", "ms_ssim", "lpips_alex", "lpips_squeeze")
 
@@ -246,14 +246,14 @@ def bd_rate_table(
     if len(ours.realisms) > 1:
         columns += [("psnr", -1), ("lpips_alex", -1)]
     columns = [(metric, b) for metric, b in columns if ours.has(metric)]
-    few = weights[:_BD_RESAMPLINGS]
+    few = weights[:BD_RESAMPLINGS]
     rows = [
         {
             "label": peer.label,
             "name": peer.name,
             "published": False,
             "cells": [
-                _measured_bd_rate(peer, ours, metric, b, few) if peer.has(metric) else None
+                measured_bd_rate(peer, ours, metric, (0, b), few) if peer.has(metric) else None
                 for metric, b in columns
             ],
         }
@@ -273,20 +273,14 @@ def bd_rate_table(
     }
 
 
-def _measured_bd_rate(
-    anchor: Measured, test: Measured, metric: str, b: int, weights: np.ndarray
+def measured_bd_rate(
+    anchor: Measured, test: Measured, metric: str, realisms: tuple[int, int], weights: np.ndarray
 ) -> dict[str, Any]:
-    """BD-rate of a codec's b-th realism against another codec, with its interval."""
-    first, second = (
-        (codec.mean("bpp")[:, column], codec.mean(metric)[:, column])
-        for codec, column in ((anchor, 0), (test, b))
-    )
+    """BD-rate of `test` against `anchor` in per cent, with its interval; realisms: the column of each."""
+    sides = list(zip((anchor, test), realisms, strict=True))
+    first, second = ((codec.mean("bpp")[:, column], codec.mean(metric)[:, column]) for codec, column in sides)
     drawn = zip(
-        *(
-            codec.resampled(m, weights)[..., column]
-            for codec, column in ((anchor, 0), (test, b))
-            for m in ("bpp", metric)
-        ),
+        *(codec.resampled(m, weights)[..., column] for codec, column in sides for m in ("bpp", metric)),
         strict=True,
     )
     values = [curve_bd_rate((ar, av), (tr, tv), metric) for ar, av, tr, tv in drawn]

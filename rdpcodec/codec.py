@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 import zlib
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
@@ -29,7 +30,7 @@ from rdpcodec.model.prior import anchor_mask
 from rdpcodec.model.quantise import round_by_rate
 from rdpcodec.model.refine import Tile, refine
 from rdpcodec.model.transforms import PATCH, AnalysisFeatures
-from rdpcodec.operating_point import AUTO, OperatingPoint, Realism
+from rdpcodec.operating_point import AUTO, EFFORT_MAX, OperatingPoint, Realism
 from rdpcodec.picture import Picture, alpha_from_bytes, alpha_to_bytes, load_picture
 from rdpcodec.release import ReleasedModel
 from rdpcodec.search import Target, search
@@ -112,6 +113,29 @@ class Codec:
                 refined = self.refine(pictures[i], coded, point.quality, point.effort)
                 files[i] = self._file(pictures[i], _side_segments(pictures[i]), refined, point)
         return files
+
+    def efforts(
+        self,
+        image: Source,
+        quality: float = 50.0,
+        *,
+        realism: Realism = 0.0,
+        keep_metadata: bool = False,
+    ) -> Iterator[bytes]:
+        """Files of one picture at effort 0, 1, … 9, each as soon as it is found; stop when you have waited
+        enough.
+
+        Every search goes on from the last: all ten take as long as the last one alone. All tiles of a picture
+        are searched at once, so that memory grows with them. Arguments and errors are
+        those of `compress`.
+        """
+        picture, point = load_picture(image, keep_metadata=keep_metadata), OperatingPoint(quality, realism)
+        point.check_dials(self.name, self.dials)
+        side = _side_segments(picture)
+        (symbols,) = self.analyse([picture], quality)
+        yield self._file(picture, side, symbols, point)
+        for tiles in zip(*self._refinements(picture, symbols, quality, EFFORT_MAX), strict=True):
+            yield self._file(picture, side, tiles, point)
 
     def encoder(self, picture: Picture) -> Callable[[OperatingPoint], bytes]:
         """A function from operating points to files of one picture, for when there will be several.
@@ -257,13 +281,19 @@ class Codec:
         """
         if effort == 0:
             return list(symbols)
-        tiles = [tile for row in tile_grid(*picture.size) for tile in row]
-        return [
-            self._refined(picture, tile, found, quality, effort)
-            for tile, found in zip(tiles, symbols, strict=True)
-        ]
+        return [deque(tile, maxlen=1).pop() for tile in self._refinements(picture, symbols, quality, effort)]
 
-    def _refined(self, picture: Picture, tile: Box, symbols: Symbols, quality: float, effort: int) -> Symbols:
+    def _refinements(
+        self, picture: Picture, symbols: Sequence[Symbols], quality: float, effort: int
+    ) -> Iterator[Iterator[Symbols]]:
+        """For each tile of a picture, what each effort from 1 to `effort` makes of its symbols."""
+        tiles = [tile for row in tile_grid(*picture.size) for tile in row]
+        for tile, found in zip(tiles, symbols, strict=True):
+            yield self._refined(picture, tile, found, quality, effort)
+
+    def _refined(
+        self, picture: Picture, tile: Box, symbols: Symbols, quality: float, effort: int
+    ) -> Iterator[Symbols]:
         def coded(residual: Tensor) -> float:
             found = replace(symbols, residual=residual[0].int().cpu().numpy())
             return 8.0 * len(self.coder.encode(found, quality))
@@ -283,8 +313,8 @@ class Codec:
             self.coder.residual_bits,
             coded,
         )
-        refined = refine(self.network, searched, effort)
-        return replace(symbols, residual=refined.residual[0].int().cpu().numpy())
+        for refined in refine(self.network, searched, effort):
+            yield replace(symbols, residual=refined.residual[0].int().cpu().numpy())
 
     def synthesise(
         self,

@@ -10,6 +10,7 @@ from rdpcodec.errors import UsageError
 AUTO: Literal["auto"] = "auto"
 """In place of a realism: the encoder chooses it for each picture (`rdpcodec.auto_realism`)."""
 Realism = float | Literal["auto"]
+EFFORT_MAX = 9
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class OperatingPoint:
         for name, value, low, high in (
             ("quality", self.quality, 0, 100),
             ("realism", realism, 0, 1),
-            ("effort", self.effort, 0, 9),
+            ("effort", self.effort, 0, EFFORT_MAX),
         ):
             if not low <= value <= high:
                 raise UsageError(f"{name} {value} is outside {low}..{high}")

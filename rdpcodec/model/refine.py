@@ -11,8 +11,9 @@ rate-distortion optimised quantisation). Hyper-latents stay as they are. The dec
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from itertools import count, islice, pairwise
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -25,9 +26,9 @@ from rdpcodec.model.rdp_model import RdpModel
 # Steps of descent from the encoder's symbols, by effort.
 DESCENT = (0, 4, 8, 16, 16, 16, 16, 16, 16, 16)
 # Steps of annealing, by effort.
-ANNEALING = (0, 0, 0, 0, 40, 80, 120, 170, 240, 340)
-# Steps of descent from every annealed result. The search of a higher effort does all that the lower ones do,
-# and the best is kept: more effort is never worse.
+ANNEALING = (0, 0, 0, 0, 40, 100, 200, 350, 600, 1000)
+# Steps of descent from every annealed result. The search of a higher effort goes on from where a lower one
+# ends, and the best is kept: more effort is never worse.
 POLISH = 16
 
 LEARNING_RATE = 0.01
@@ -79,20 +80,31 @@ class Refined(NamedTuple):
     loss: float
 
 
-def refine(network: RdpModel, tile: Tile, effort: int) -> Refined:
-    """Search for residuals of one tile that cost less, with a frozen `network`; effort 0..9.
+def refine(network: RdpModel, tile: Tile, effort: int) -> Iterator[Refined]:
+    """Search for residuals of one tile that cost less, with a frozen `network`; effort 1..9.
 
-    The result's loss is never above that of the encoder's own residuals, nor of a lower effort's.
+    Yields the best that each effort from 1 to `effort` finds. Its loss is never above that of the encoder's
+    own residuals, nor of a lower effort's.
     """
     search = _Search(network, tile)
-    search.descend(search.best.residual, _looks(DESCENT, effort))
-    search.anneal(_looks(ANNEALING, effort))
-    return search.best
+    descent, annealing = search.descent(search.best.residual), search.annealing()
+    steps = zip(pairwise(DESCENT[: effort + 1]), pairwise(ANNEALING[: effort + 1]), strict=True)
+    for (descended, to_descend), (annealed, to_anneal) in steps:
+        if to_descend > descended:
+            search.consider(_after(descent, to_descend - descended))
+        if to_anneal > annealed:
+            rounded = _after(annealing, to_anneal - annealed)
+            search.consider(rounded)
+            search.consider(_after(search.descent(rounded), POLISH))
+        yield search.best
 
 
-def _looks(steps: tuple[int, ...], effort: int) -> list[int]:
-    """After how many steps this effort and each lower one looks at what it has."""
-    return sorted({count for count in steps[: effort + 1] if count})
+_T = TypeVar("_T")
+
+
+def _after(endless: Iterator[_T], steps: int) -> _T:
+    """What an iterator yields after a number of steps."""
+    return next(islice(endless, steps - 1, None))
 
 
 class _Search:
@@ -105,70 +117,81 @@ class _Search:
         self.weight = float(lambda_of(tile.quality)) * 255**2 * tile.x.shape[2] * tile.x.shape[3]
         (top, left), (height, width) = tile.corner, tile.residual.shape[2:]
         self.inside = (..., slice(top, top + height), slice(left, left + width))
-        self.canvas, self.latents = tile.latents, tile.latents[self.inside].clone()
+        self.canvas = tile.latents.contiguous(memory_format=torch.channels_last)
+        self.latents = self.canvas[self.inside].clone()
+        self.half = _computes_bfloat16(tile.x.device)
         self.mask, self.index = anchor_mask(self.latents), tile.tables.long()
         self.generator = torch.Generator(tile.x.device).manual_seed(0)
         with torch.no_grad():
             features = network.mean_network.features(tile.hyper, tile.quality)
             self.features = features[:, :, :height, :width]
             self.first_mean = network.mean_network.first_means(self.features)
-            self.best = self.rated(*self.decode(lambda _: tile.residual))
+        self.best = self.rated(tile.residual)
 
-    def decode(self, symbols: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
-        """Residuals, a function of their means, and what the decoder makes of them, clamped to [0, 1]."""
+    def residuals(self, symbols: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+        """Residuals, a function of their means, and the latents that they stand for."""
         first = symbols(self.first_mean)
         anchors = torch.where(self.mask, self.first_mean + first, 0.0)
         second_mean = self.network.mean_network.second_means(self.features, anchors)
         residual = torch.where(self.mask, first, symbols(second_mean))
-        surrounded = self.canvas.clone()
-        surrounded[self.inside] = torch.where(self.mask, self.first_mean, second_mean) + residual
-        decoded = self.network.synthesis(surrounded, self.quality)[:, :, : self.x.shape[2], : self.x.shape[3]]
-        return residual, decoded.clamp(0, 1)
+        return residual, torch.where(self.mask, self.first_mean, second_mean) + residual
 
-    def rated(self, residual: Tensor, decoded: Tensor) -> Refined:
+    def decode(self, symbols: Callable[[Tensor], Tensor], *, half: bool) -> tuple[Tensor, Tensor]:
+        """Residuals, a function of their means, and what the decoder makes of them, clamped to [0, 1].
+
+        half: synthesise in bfloat16. Latents and their means are always float32.
+        """
+        residual, latents = self.residuals(symbols)
+        surrounded = self.canvas.clone()
+        surrounded[self.inside] = latents
+        with torch.autocast(self.x.device.type, torch.bfloat16, enabled=half):
+            decoded = self.network.synthesis(surrounded, self.quality)
+        return residual, decoded[:, :, : self.x.shape[2], : self.x.shape[3]].float().clamp(0, 1)
+
+    @torch.no_grad()
+    def rated(self, residual: Tensor) -> Refined:
         """Residuals with their true loss: the coder's bits, and the error of 8-bit pixels."""
+        _, decoded = self.decode(lambda _: residual, half=False)
         error = (_round(decoded * 255) / 255 - self.x).square().mean()
         return Refined(residual, self.coded(residual) + self.weight * float(error))
 
-    def consider(self, found: Refined) -> None:
-        """Keep the better one."""
-        self.best = min(self.best, found, key=lambda refined: refined.loss)
+    def consider(self, residual: Tensor) -> None:
+        """Keep them if they are better."""
+        self.best = min(self.best, self.rated(residual), key=lambda refined: refined.loss)
 
-    def anneal(self, looks: list[int]) -> None:
-        """Stochastic Gumbel annealing; after each number of steps in `looks` a descent starts from there."""
+    def annealing(self) -> Iterator[Tensor]:
+        """Stochastic Gumbel annealing: the residuals after each step, rounded to the nearest integers."""
         latents = self.latents.clone().requires_grad_()
         optimizer = torch.optim.Adam([latents], LEARNING_RATE, BETAS, EPSILON)
-        for step in range(1, max(looks, default=0) + 1):
+        for step in count(1):
             temperature = max(COLD, WARM * math.exp(-step / COOLING))
             residual, decoded = self.decode(
-                lambda mean, t=temperature: _anneal(latents - mean, t, self.generator)  # type: ignore[misc]
+                lambda mean, t=temperature: _anneal(latents - mean, t, self.generator),  # type: ignore[misc]
+                half=self.half,
             )
             rate = self.network.residual_density(residual, self.index).sum()
             (rate + self.weight * (decoded - self.x).square().mean()).backward()
             optimizer.step()
             optimizer.zero_grad()
-            if step in looks:
-                with torch.no_grad():
-                    rounded, decoded = self.decode(lambda mean: _round(latents - mean))
-                self.consider(self.rated(rounded, decoded))
-                self.descend(rounded, [POLISH])
+            yield self.rounded(latents)
 
-    def descend(self, residual: Tensor, looks: list[int]) -> None:
-        """Coordinate descent on integers, which considers what it has after each number of steps in `looks`.
+    @torch.no_grad()
+    def rounded(self, latents: Tensor) -> Tensor:
+        """The nearest integer residuals; those of the second half depend on the first."""
+        return self.residuals(lambda mean: _round(latents - mean))[0]
+
+    def descent(self, residual: Tensor) -> Iterator[Tensor]:
+        """Coordinate descent on integers: the residuals after each step.
 
         Given the hyper-latents, the rate is a sum over symbols, known exactly; the squared error is taken to
         be quadratic, with the gradient where the symbols are and a diagonal curvature. In each step the
         symbol that promises most at each of some positions moves by one. A step that makes things worse is
         taken back.
         """
-        if not looks:
-            return
         curvature = self._curvature(residual)
-        loss, gradient, decoded = self._slope(residual)
+        loss, gradient = self._slope(residual)
         caution = _CAUTION
-        for step in range(max(looks)):
-            if step in looks:
-                self.consider(self.rated(residual, decoded))
+        while True:
             here = self.ideal(residual, self.index)
             bend = 0.5 * caution * curvature
             up = self.ideal(residual + 1, self.index) - here + gradient + bend
@@ -180,9 +203,10 @@ class _Search:
             promised = -float(gain[moved].sum())
             if promised == 0:
                 caution *= _LESS
+                yield residual
                 continue
             tried = residual + change * moved
-            found, slope, picture = self._slope(tried)
+            found, slope = self._slope(tried)
             # What the gradient of a moved symbol has changed by is its true curvature.
             true = (slope - gradient) * change
             curvature = torch.where(moved, torch.maximum(curvature, true), curvature)
@@ -192,24 +216,24 @@ class _Search:
             elif kept > 0.6:
                 caution *= _LESS
             if found < loss:
-                residual, loss, gradient, decoded = tried, found, slope, picture
-        self.consider(self.rated(residual, decoded))
+                residual, loss, gradient = tried, found, slope
+            yield residual
 
-    def _slope(self, residual: Tensor) -> tuple[float, Tensor, Tensor]:
-        """Rate + λ·squared error, the gradient of the latter, and the decoded picture."""
+    def _slope(self, residual: Tensor) -> tuple[float, Tensor]:
+        """Rate + λ·squared error, and the gradient of the latter."""
         leaf = residual.clone().requires_grad_()
-        _, decoded = self.decode(lambda _: leaf)
+        _, decoded = self.decode(lambda _: leaf, half=self.half)
         error = self.weight * (decoded - self.x).square().mean()
         (gradient,) = torch.autograd.grad(error, leaf)
         rate = self.ideal(residual, self.index).double().sum()
-        return float(rate) + float(error.detach()), gradient, decoded.detach()
+        return float(rate) + float(error.detach()), gradient
 
     def _curvature(self, residual: Tensor) -> Tensor:
         """The diagonal of the squared error's Gauss-Newton matrix, `[1, N, h, w]`: a mean for each channel
         and half of the checkerboard. The gradient of pixels with random signs is one sample of its root.
         """
         leaf = residual.clone().requires_grad_()
-        _, decoded = self.decode(lambda _: leaf)
+        _, decoded = self.decode(lambda _: leaf, half=self.half)
         sampled = torch.zeros_like(residual)
         for probe in range(_PROBES):
             signs = (
@@ -224,6 +248,15 @@ class _Search:
             for half in (mask, 1 - mask)
         )
         return scale * torch.where(self.mask, first, second)
+
+
+def _computes_bfloat16(device: torch.device) -> bool:
+    """Whether the device has instructions for bfloat16; to emulate them would be slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    # Older releases of torch do not tell what the processor can do.
+    known: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
 
 
 def _round(x: Tensor) -> Tensor:

@@ -8,33 +8,40 @@ from click.testing import CliRunner
 from PIL import Image
 
 from bench.__main__ import bench
-from bench.effort import savings
+from bench.effort import curves, savings
 
 
-def test_savings_are_against_the_lowest_effort() -> None:
-    curves = {
-        level: {
-            "results": {
-                "bpp": [0.1 * f, 0.4 * f, 1.6 * f],
-                "psnr-rgb": [28, 32, 37],
-                "encoding_time": [f] * 3,
+def test_savings_are_against_effort_zero() -> None:
+    measured = [
+        curves(
+            {
+                name: [
+                    {"bpp": rate * f, "psnr-rgb": db, "ms-ssim-rgb": similar, "encoding_time": 2 * f}
+                    for rate, db, similar in ((0.1, 28, 0.9), (0.4, 32, 0.95), (1.6, 37, 0.99))
+                ]
+                for name in "ab"
             }
-        }
-        for level, f in ((0, 1.0), (3, 0.9), (6, 0.5))
-    }
-    assert [row["bd_rate"] for row in savings(curves)] == pytest.approx([0, -10, -50], abs=0.1)
-    assert [row["seconds"] for row in savings(curves)] == [1.0, 0.9, 0.5]
+        )
+        for f in (1.0, 0.9, 0.5)
+    ]
+    rows = savings(measured)
+    for key in ("bd_rate", "bd_rate_by_picture", "bd_rate_ms_ssim"):
+        assert [row[key] for row in rows] == pytest.approx([0, -10, -50], abs=0.1)
+    assert [row["seconds"] for row in rows] == [2.0, 1.8, 1.0]
 
 
 def test_the_command_measures_a_folder(tmp_path: Path, photograph: Image.Image) -> None:
     folder = tmp_path / "pictures"
     folder.mkdir()
-    photograph.crop((200, 100, 392, 292)).save(folder / "a.png")
+    for name, left in (("a", 200), ("b", 0)):
+        photograph.crop((left, 100, left + 192, 292)).save(folder / f"{name}.png")
     out = tmp_path / "effort.json"
-    words = ["effort", "--data", str(folder), "--out", str(out), "--efforts", "1", "--qualities", "10,50,90"]
-    result = CliRunner().invoke(bench, words, catch_exceptions=False)
+    words = ["effort", "--data", str(folder), "--out", str(out), "--qualities", "10,50,90"]
+    result = CliRunner().invoke(bench, [*words, "--top", "2", "--first", "1"], catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    rows = json.loads(out.read_text())["efforts"]
-    assert [row["effort"] for row in rows] == [0, 1]
-    assert rows[1]["bd_rate"] < 0
-    assert rows[1]["seconds"] > rows[0]["seconds"]
+    record = json.loads(out.read_text())
+    rows = record["efforts"]
+    assert [row["effort"] for row in rows] == [0, 1, 2]
+    assert 0 > rows[1]["bd_rate"] > rows[2]["bd_rate"]
+    assert rows[0]["seconds"] < rows[1]["seconds"] < rows[2]["seconds"]
+    assert [list(found["pictures"]) for found in record["measured"]] == [["a.png"]] * 3

@@ -146,6 +146,16 @@ def test_compare_tells_better_from_worse_and_neither(tmp_path: Path) -> None:
         assert "undecided: volume" in text
 
 
+def test_compare_says_how_many_bits_equal_quality_takes(tmp_path: Path) -> None:
+    gaussian.write(tmp_path / "old", realisms=(0.0, 0.5, 1.0))
+    gaussian.write(tmp_path / "smaller", realisms=(0.0, 1.0), bpp=0.8)
+    _, text = compare(tmp_path / "old", tmp_path / "smaller")
+    for metric in ("PSNR", "MS-SSIM", "LPIPS-AlexNet"):
+        for realism in (0, 1):
+            line = f"bits for equal {metric} at realism {realism}: -20.0 % (95 %: -20.0 to -20.0)"
+            assert (line in text) == (metric != "LPIPS-AlexNet" or realism == 0), text
+
+
 def test_compare_refuses_other_pictures_and_broken_files(tmp_path: Path) -> None:
     gaussian.write(tmp_path / "a")
     gaussian.write(tmp_path / "b", pictures=9)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import numpy as np
 import pytest
@@ -45,6 +45,49 @@ def test_every_effort_searches_longer_and_does_what_the_lower_ones_do() -> None:
 def test_a_search_finds_the_same_file_again(codec: Codec, photograph: Image.Image) -> None:
     image = photograph.crop((200, 100, 264, 164))
     assert codec.compress(image, 40, effort=1) == codec.compress(image, 40, effort=1)
+
+
+def test_an_interrupted_search_has_what_each_effort_finds(codec: Codec, photograph: Image.Image) -> None:
+    image = photograph.crop((200, 100, 328, 228))
+    files = list(islice(codec.efforts(image, 40), 4))
+    assert files == [codec.compress(image, 40, effort=effort) for effort in range(4)]
+    assert files[3] != files[0]
+
+
+def test_an_interrupted_search_looks_at_all_tiles(
+    codec: Codec, photograph: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rdpcodec.tiles.TILE", 128)
+    image = photograph.crop((200, 100, 392, 228))
+    assert list(islice(codec.efforts(image, 40), 2))[1] == codec.compress(image, 40, effort=1)
+
+
+def test_bfloat16_is_for_devices_that_compute_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for capabilities, expected in (
+        ({"avx512_bf16": True}, True),
+        ({"amx_bf16": True, "avx512_bf16": False}, True),
+        ({"avx2": True}, False),
+    ):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda c=capabilities: c, raising=False)
+        assert refining._computes_bfloat16(torch.device("cpu")) is expected
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert refining._computes_bfloat16(torch.device("cpu")) is False
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_search_in_either_precision_finds_as_much(
+    codec: Codec, photograph: Image.Image, monkeypatch: pytest.MonkeyPatch, half: bool
+) -> None:
+    monkeypatch.setattr(refining, "_computes_bfloat16", lambda _: half)
+    search = search_for(codec, photograph.crop((200, 100, 328, 228)), 60)
+    assert search.half is half
+    residual = next(islice(search.descent(search.best.residual), 11, None))
+    # What is compared is always what the decoder will see, in float32.
+    with torch.no_grad():
+        _, decoded = search.decode(lambda _: residual, half=False)
+    error = float(((decoded * 255 + 0.5).floor() / 255 - search.x).square().mean())
+    assert search.rated(residual).loss == pytest.approx(search.coded(residual) + search.weight * error)
+    assert search.rated(residual).loss < 0.995 * search.best.loss
 
 
 def test_pictures_of_a_batch_are_searched_one_by_one(codec: Codec, photograph: Image.Image) -> None:
@@ -92,7 +135,7 @@ def test_what_a_step_of_one_symbol_promises_is_what_it_gains(codec: Codec, photo
     search = search_for(codec, photograph.crop((200, 100, 264, 164)), 60)
     residual = search.best.residual
     curvature = search._curvature(residual)
-    loss, gradient, _ = search._slope(residual)
+    loss, gradient = search._slope(residual)
     errors = []
     for channel in range(0, 320, 20):
         step = torch.zeros_like(residual)
@@ -108,9 +151,9 @@ def test_what_a_step_of_one_symbol_promises_is_what_it_gains(codec: Codec, photo
 def test_a_descent_lowers_the_loss_that_it_sees(codec: Codec, photograph: Image.Image) -> None:
     search = search_for(codec, photograph.crop((200, 100, 328, 228)), 30)
     before = search.best
-    search.descend(before.residual, [12])
-    assert search.best.loss < 0.995 * before.loss
-    assert float((search.best.residual - before.residual).abs().max()) <= 12
+    residual = next(islice(search.descent(before.residual), 11, None))
+    assert search.rated(residual).loss < 0.995 * before.loss
+    assert 1 <= float((residual - before.residual).abs().max()) <= 12
 
 
 def test_annealing_rounds_to_the_nearer_integer_when_cold_and_at_random_when_warm() -> None:

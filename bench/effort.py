@@ -81,9 +81,35 @@ def savings(measured: list[dict[str, Any]]) -> list[dict[str, float]]:
     ]
 
 
+def plot(rows: list[dict[str, float]], path: Path, title: str) -> None:
+    """What each effort of `savings` saves against its seconds, as a PNG."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(6.4, 4.2), layout="constrained")
+    seconds, saved = [row["seconds"] for row in rows], [-row["bd_rate"] for row in rows]
+    axes.plot(seconds, saved, marker="o")
+    for row, x, y in zip(rows, seconds, saved, strict=True):
+        axes.annotate(f"{row['effort']:g}", (x, y), (0, 7), textcoords="offset points", ha="center")
+    axes.set(
+        xlabel="seconds to encode a picture", ylabel="bits saved at equal PSNR (BD-rate, %)", xscale="log"
+    )
+    axes.margins(y=0.12)
+    axes.grid(alpha=0.3)
+    axes.set_title(title)
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
 @click.command()
 @data_option
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="FILE.json for the results.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="FILE.json for the results; FILE.png the curve.",
+)
 @click.option(
     "--top",
     type=click.IntRange(1, EFFORT_MAX),
@@ -122,3 +148,5 @@ def effort(data: Path, out: Path | None, top: int, qualities: str, first: int | 
         }
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(record, separators=(",", ":")) + "\n", encoding="utf-8")
+        title = f"effort, {len(pictures)} pictures of {data.name}, {machine()['threads']} cores"
+        plot(rows, out.with_suffix(".png"), title)

@@ -26,7 +26,7 @@ from rdpcodec.model.rdp_model import RdpModel
 # Steps of descent from the encoder's symbols, by effort.
 DESCENT = (0, 4, 8, 16, 16, 16, 16, 16, 16, 16)
 # Steps of annealing, by effort.
-ANNEALING = (0, 0, 0, 0, 40, 100, 200, 350, 600, 1000)
+ANNEALING = (0, 0, 0, 0, 40, 100, 200, 350, 550, 750)
 # Steps of descent from every annealed result. The search of a higher effort goes on from where a lower one
 # ends, and the best is kept: more effort is never worse.
 POLISH = 16

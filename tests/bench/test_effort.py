@@ -45,3 +45,4 @@ def test_the_command_measures_a_folder(tmp_path: Path, photograph: Image.Image) 
     assert 0 > rows[1]["bd_rate"] > rows[2]["bd_rate"]
     assert rows[0]["seconds"] < rows[1]["seconds"] < rows[2]["seconds"]
     assert [list(found["pictures"]) for found in record["measured"]] == [["a.png"]] * 3
+    assert Image.open(out.with_suffix(".png")).size[0] > 400

@@ -63,9 +63,8 @@ def compared(old: Measured, new: Measured) -> Verdict:
 def bit_changes(old: Measured, new: Measured) -> list[str]:
     """Sentences on BD-rates of the second run against the first, at the realisms that both have."""
     weights = picture_weights(len(old.pictures))[:BD_RESAMPLINGS]
-    lines = []
+    dials, lines = (old.realisms.tolist(), new.realisms.tolist()), []
     for metric, label in (("psnr", "PSNR"), ("ms_ssim", "MS-SSIM"), ("lpips_alex", "LPIPS-AlexNet")):
-        dials = old.realisms.tolist(), new.realisms.tolist()
         for realism in dict.fromkeys((dials[0][0], dials[0][-1])):
             if realism not in dials[1] or not (old.has(metric) and new.has(metric)):
                 continue

@@ -16,13 +16,19 @@ from rich.progress import track
 from rich.table import Table
 
 from bench.codecs import weights_identity
-from bench.rd import bd_rate, bd_rate_by_picture, data_option, load_folder, machine
+from bench.rd import (
+    bd_rate,
+    bd_rate_by_picture,
+    data_option,
+    load_folder,
+    machine,
+    means,
+    rate_and_distortion,
+)
 from rdpcodec import Codec
-from rdpcodec.metrics.distortion import ms_ssim, psnr
 from rdpcodec.operating_point import EFFORT_MAX
 
 QUALITIES = (10.0, 30.0, 50.0, 70.0)
-METRICS = ("psnr-rgb", "ms-ssim-rgb")
 
 
 def measure(
@@ -47,10 +53,7 @@ def measure(
                 points[name].append(
                     {
                         "quality": quality,
-                        "bytes": len(data),
-                        "bpp": round(len(data) * 8 / (image.width * image.height), 6),
-                        "psnr-rgb": round(psnr(original, decoded), 5),
-                        "ms-ssim-rgb": round(ms_ssim(original, decoded), 7),
+                        **rate_and_distortion(data, original, decoded),
                         "encoding_time": round(seconds, 4),
                     }
                 )
@@ -59,12 +62,8 @@ def measure(
 
 def curves(pictures: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
     """Points of each picture → with their means over pictures, what `bd_rate` takes."""
-    settings = list(zip(*pictures.values(), strict=True))
-    means = {
-        key: [round(float(np.mean([point[key] for point in points])), 7) for points in settings]
-        for key in ("bpp", *METRICS, "encoding_time")
-    }
-    return {"results": means, "pictures": pictures}
+    keys = ("bpp", "psnr-rgb", "ms-ssim-rgb", "encoding_time")
+    return {"results": means(pictures, keys), "pictures": pictures}
 
 
 def savings(measured: list[dict[str, Any]]) -> list[dict[str, float]]:

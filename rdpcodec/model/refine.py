@@ -93,7 +93,7 @@ def refine(network: RdpModel, tile: Tile, effort: int) -> Iterator[Refined]:
         if to_descend > descended:
             search.consider(_after(descent, to_descend - descended))
         if to_anneal > annealed:
-            rounded = _after(annealing, to_anneal - annealed)
+            rounded = search.rounded(_after(annealing, to_anneal - annealed))
             search.consider(rounded)
             search.consider(_after(search.descent(rounded), POLISH))
         yield search.best
@@ -160,7 +160,7 @@ class _Search:
         self.best = min(self.best, self.rated(residual), key=lambda refined: refined.loss)
 
     def annealing(self) -> Iterator[Tensor]:
-        """Stochastic Gumbel annealing: the residuals after each step, rounded to the nearest integers."""
+        """Stochastic Gumbel annealing: the latents after each step, always the same tensor."""
         latents = self.latents.clone().requires_grad_()
         optimizer = torch.optim.Adam([latents], LEARNING_RATE, BETAS, EPSILON)
         for step in count(1):
@@ -173,11 +173,11 @@ class _Search:
             (rate + self.weight * (decoded - self.x).square().mean()).backward()
             optimizer.step()
             optimizer.zero_grad()
-            yield self.rounded(latents)
+            yield latents
 
     @torch.no_grad()
     def rounded(self, latents: Tensor) -> Tensor:
-        """The nearest integer residuals; those of the second half depend on the first."""
+        """The integer residuals nearest to latents; those of the second half depend on the first."""
         return self.residuals(lambda mean: _round(latents - mean))[0]
 
     def descent(self, residual: Tensor) -> Iterator[Tensor]:

@@ -48,6 +48,8 @@ class Pointwise(nn.Module):
     def part(self, x: Tensor, number: int, parts: int) -> Tensor:
         """One of `parts` equal parts of the output channels: `[B, in, H, W]` → `[B, out / parts, H, W]`."""
         weight, bias = self.weight.chunk(parts)[number], self.bias.chunk(parts)[number]
+        if x.is_cuda:  # where pixel shuffling leaves another layout than the matrix units read
+            x = x.contiguous(memory_format=torch.channels_last)
         return F.conv2d(x, (self.gain * weight)[:, :, None, None], self.gain * bias)
 
 

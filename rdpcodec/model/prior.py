@@ -120,12 +120,21 @@ class ResidualDensity(nn.Module):
         inverse = torch.exp(-math.log(SCALE_RATIO) * index) / SCALE_MIN
         # Weights that are no longer finite must reach the loss, not fail here.
         level = index.detach().nan_to_num().long()
-        tail = torch.sigmoid(self.tail_logit)[level]
-        core_inverse = inverse * torch.exp(-self.core_log_width)[level]
-        tail_inverse = inverse * torch.exp(-self.tail_log_width)[level]
+        tail = _look_up(torch.sigmoid(self.tail_logit), level)
+        core_inverse = inverse * _look_up(torch.exp(-self.core_log_width), level)
+        tail_inverse = inverse * _look_up(torch.exp(-self.tail_log_width), level)
         distance = residual.abs()
         core = _gaussian_bin(distance, core_inverse)
         return information(core + tail * (_gaussian_bin(distance, tail_inverse) - core))
+
+
+def _look_up(table: Tensor, level: Tensor) -> Tensor:
+    """table[level], for `[64]` and any shape. The gradient is summed by rows first: millions of values on 64
+    sums would wait for each other.
+    """
+    rows = level.flatten(-2)
+    rows = rows.reshape(-1, rows.shape[-1])
+    return table.expand(len(rows), -1).gather(1, rows).view(level.shape)
 
 
 def _gaussian_bin(distance: Tensor, inverse_scale: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ def interpolate_anchors(table: Tensor, quality: Tensor) -> Tensor:
     position = (quality / 100.0 * (ANCHORS - 1)).clamp(0, ANCHORS - 1)
     lower = position.floor().clamp(max=ANCHORS - 2).long()
     fraction = (position - lower).unsqueeze(1)
-    return torch.lerp(table[lower], table[lower + 1], fraction)
+    return torch.lerp(table.index_select(0, lower), table.index_select(0, lower + 1), fraction)
 
 
 class RateGain(nn.Module):

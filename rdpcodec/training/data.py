@@ -47,15 +47,19 @@ class Pictures:
         place = torch.rand(count, 3, generator=generator)
         top = (place[:, 0] * (self.heights[which] - side + 1)).long()
         left = (place[:, 1] * (self.widths[which] - side + 1)).long()
+        corner = self.offsets[which] + top * self.widths[which] + left
         mirrored = place[:, 2] < 0.5
-        columns = torch.arange(side).expand(count, side)
-        columns = torch.where(mirrored[:, None], side - 1 - columns, columns)
-        rows = top[:, None] + torch.arange(side)
-        index = (self.offsets[which, None] + rows * self.widths[which, None])[:, :, None] + (
-            left[:, None] + columns
-        )[:, None]
-        picked = self.pixels[index.to(self.pixels.device)]
+        device = self.pixels.device
+        corner, width, mirrored = (sent(x, device)[:, None] for x in (corner, self.widths[which], mirrored))
+        along = torch.arange(side, device=device)
+        columns = torch.where(mirrored, side - 1 - along, along)
+        picked = self.pixels[(corner + along * width)[:, :, None] + columns[:, None]]
         return picked.permute(0, 3, 1, 2).float().div_(255)
+
+
+def sent(x: Tensor, device: torch.device) -> Tensor:
+    """A small tensor of the CPU on `device`, without waiting for what the device is at."""
+    return x.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x
 
 
 def load_pictures(folder: Path, minimum_side: int, device: torch.device) -> tuple[Pictures, Pictures]:

@@ -11,6 +11,7 @@ its own crops; gradients are averaged, so N processes with batch B do what one d
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,11 +26,12 @@ from rdpcodec.model.rdp_model import RdpModel, TrainingOutput
 from rdpcodec.model.transforms import PATCH, Architecture, Synthesis, haar_basis, start_from_basis
 from rdpcodec.training.checkpoint import ExponentialAverage, load_realism_start, load_start, start_history
 from rdpcodec.training.command import add_realism_options, parse_run, train, training_parser
-from rdpcodec.training.data import load_pictures, random_patches
+from rdpcodec.training.data import load_pictures, random_patches, sent
 from rdpcodec.training.loop import process_count
-from rdpcodec.training.losses import perceptual_distortion, random_window, rate_distortion_loss
+from rdpcodec.training.losses import perceptual_distortion, random_phase, rate_distortion_loss
 from rdpcodec.training.optimizers import OPTIMIZERS, build_optimizers
 from rdpcodec.training.randomness import Randomness
+from rdpcodec.training.recorded import Recorded
 from rdpcodec.training.schedule import DECAY_SHARE, remember_peaks, set_rates
 
 VALIDATION_QUALITIES = (5.0, 25.0, 45.0, 65.0, 85.0)
@@ -37,6 +39,8 @@ VALIDATION_QUALITIES = (5.0, 25.0, 45.0, 65.0, 85.0)
 VALIDATION_SIDE = 256
 VALIDATION_CROPS = 24
 GRADIENT_CLIP = 1.0
+# Of a step, for the log; the last only with a realism synthesis.
+FIGURES = ("loss", "gradient_norm", "bpp", "psnr", "lpips")
 # Enough to order 768 variances; more would exchange a few of the last rows that are kept.
 BASIS_PATCHES = 40_000
 
@@ -154,7 +158,10 @@ class Fidelity:
         module: nn.Module = Decoders(self.model, self.realism)
         if dist.is_initialized():
             module = DistributedDataParallel(module)
-        self.forward = torch.compile(module) if compile_model else module
+        self.forward = module
+        self.loss = torch.compile(self._loss) if compile_model else self._loss
+        alone_on_gpu = device.type == "cuda" and not dist.is_initialized()
+        self.gradients = Recorded(self._gradients) if alone_on_gpu else self._gradients
         held_out = torch.Generator().manual_seed(1)
         self.validation_crops = self.validation.crops(VALIDATION_CROPS, VALIDATION_SIDE, held_out)
 
@@ -169,51 +176,60 @@ class Fidelity:
         self.realism_average = ExponentialAverage(self.realism, decay=0.999)
         self.lpips = load_lpips("squeeze", lpips).to(self.device)
 
-    def batch(self) -> tuple[Tensor, Tensor]:
+    def batch(self) -> tuple[Tensor, ...]:
         """Fresh crops `[B, 3, H, W]` and as many qualities, uniform over the dial."""
         generator = self.randomness.generator
         x = self.training.crops(self.run.batch, self.run.crop, generator)
         quality = torch.rand(self.run.batch, generator=generator) * 100
-        return x.contiguous(memory_format=torch.channels_last), quality.to(self.device)
+        return x.contiguous(memory_format=torch.channels_last), sent(quality, self.device)
 
     def train_step(self, factor: float, progress: float = 0.0) -> dict[str, float]:
         """See `Objective`."""
-        x, quality = self.batch()
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.run.bfloat16):
-            decoded = self.forward(x, quality, by_rate=self.run.by_rate)
-        figures = {}
-        perceptual = None
-        if decoded.natural is not None:
-            window = random_window(x.shape, self.randomness.generator)
-            natural = perceptual_distortion(
-                self.lpips, decoded.natural, x, window, bfloat16=self.run.bfloat16
-            )
-            perceptual = natural.total
-            figures["lpips"] = float(natural.lpips.detach().mean())
-        loss = rate_distortion_loss(decoded.output, x, quality, perceptual, self.run.perception)
-        loss.total.backward()
-        trained = [module for module in (self.model, self.realism) if module is not None]
-        norms = [
-            nn.utils.clip_grad_norm_(module.parameters(), GRADIENT_CLIP, foreach=True) for module in trained
-        ]
-        figures |= {
-            "loss": float(loss.total.detach()),
-            "bpp": float(loss.bpp.detach().mean()),
-            "psnr": float(loss.psnr.detach()),
-            "gradient_norm": float(torch.stack(norms).norm()),
-        }
-        if all(torch.isfinite(value) for value in (loss.total, *norms)):
+        inputs = self.batch()
+        if self.realism is not None:
+            inputs += (random_phase(self.randomness.generator, self.device),)
+        figures = dict(zip(FIGURES, self.gradients(*inputs).tolist(), strict=False))
+        if all(map(math.isfinite, figures.values())):
             for optimizer in self.optimizers:
                 set_rates(optimizer, factor)
                 optimizer.step()
             self.average.update(self.model)
             if self.realism is not None:
                 self.realism_average.update(self.realism)
-        for optimizer in self.optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        sizes = torch._foreach_norm([p.detach() for module in trained for p in module.parameters()])
-        figures["weight_norm"] = float(torch.stack(sizes).norm())
         return figures
+
+    def _gradients(self, x: Tensor, quality: Tensor, phase: Tensor | None = None) -> Tensor:
+        """Leave the clipped gradient with the parameters; returns `FIGURES`."""
+        for parameter in self._parameters():
+            parameter.grad = None
+        total, figures = self.loss(x, quality, phase)
+        total.backward()
+        norms = [
+            nn.utils.clip_grad_norm_(module.parameters(), GRADIENT_CLIP, foreach=True)
+            for module in (self.model, self.realism)
+            if module is not None
+        ]
+        return torch.stack([total.detach(), torch.stack(norms).norm(), *figures])
+
+    def _loss(self, x: Tensor, quality: Tensor, phase: Tensor | None) -> tuple[Tensor, list[Tensor]]:
+        """What is minimised, and the remaining `FIGURES`."""
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.run.bfloat16):
+            decoded = self.forward(x, quality, by_rate=self.run.by_rate)
+        perceptual, figures = None, []
+        if phase is not None:
+            natural = perceptual_distortion(self.lpips, decoded.natural, x, phase, bfloat16=self.run.bfloat16)
+            perceptual = natural.total
+            figures = [natural.lpips.detach().mean()]
+        loss = rate_distortion_loss(decoded.output, x, quality, perceptual, self.run.perception)
+        return loss.total, [loss.bpp.detach().mean(), loss.psnr.detach(), *figures]
+
+    def _parameters(self) -> list[nn.Parameter]:
+        trained = (module for module in (self.model, self.realism) if module is not None)
+        return [parameter for module in trained for parameter in module.parameters()]
+
+    def weight_norm(self) -> float:
+        """See `Objective`."""
+        return float(torch.stack(torch._foreach_norm([p.detach() for p in self._parameters()])).norm())
 
     @torch.no_grad()
     def validate(self) -> dict[str, Any]:

@@ -22,8 +22,8 @@ from rdpcodec.training.schedule import Budget, rate_factor
 
 CHECKPOINT = "checkpoint.pt"
 REPORT_SECONDS = 60.0
-# Figures of a step that must be finite: a checkpoint is only written after steps on which they were.
-CHECKED = ("loss", "gradient_norm", "weight_norm")
+# Figures of a step that must be finite. Before a checkpoint is written the weights are looked at, too.
+CHECKED = ("loss", "gradient_norm")
 # A run whose mean loss between two reports is this many times that of its best report has diverged: noise of
 # the crops moves the mean by a few per cent.
 DIVERGED = 3.0
@@ -45,9 +45,12 @@ class Objective(Protocol):
     def train_step(self, factor: float, progress: float) -> dict[str, float]:
         """One step with the peak learning rates times `factor`; `progress` is the share of the budget spent.
 
-        Returns figures for the log, those of `CHECKED` among them. Loss and gradient belong to the weights
-        before the step, which is not taken if one of the two is not finite; the norm to those after it.
+        Returns figures for the log, those of `CHECKED` among them, which belong to the weights before the
+        step. It is not taken if one of the two is not finite.
         """
+
+    def weight_norm(self) -> float:
+        """The norm of all trained weights together."""
 
     def validate(self) -> dict[str, Any]:
         """Figures for the log on pictures that are not trained on."""
@@ -132,8 +135,7 @@ class Loop:
     def _step(self, progress: float) -> dict[str, float]:
         figures = self.objective.train_step(rate_factor(self.step, progress, self.budget.decay), progress)
         for name in CHECKED:
-            if not math.isfinite(figures[name]):
-                self._give_up(f"the {name.replace('_', ' ')} became {figures[name]}")
+            self._check(name, figures[name])
         self.step += 1
         self.budget.spent_pixels += self.objective.pixels_a_step
         return figures
@@ -144,6 +146,7 @@ class Loop:
             for name in window[0]:
                 record[name] = float(f"{statistics.fmean(figures[name] for figures in window):.5g}")
             pixels = self.objective.pixels_a_step * len(window)
+            record["weight_norm"] = float(f"{self.objective.weight_norm():.5g}")
             record["megapixels_per_second"] = round(pixels / 1e6 / max(seconds, 1e-9), 3)
         record["gigapixels"] = round(self.budget.spent_pixels / 1e9, 4)
         record |= validation
@@ -153,9 +156,14 @@ class Loop:
         shown = "  ".join(f"{name} {value}" for name, value in record.items() if not isinstance(value, list))
         print(f"{_duration(self.budget.seconds_left)} left  {shown}", file=sys.stderr, flush=True)
         if window:
+            self._check("weight_norm", record["weight_norm"])
             if record["loss"] > DIVERGED * self.best_loss:
                 self._give_up(f"the loss grew from {self.best_loss} to {record['loss']}")
             self.best_loss = min(self.best_loss, record["loss"])
+
+    def _check(self, name: str, value: float) -> None:
+        if not math.isfinite(value):
+            self._give_up(f"the {name.replace('_', ' ')} became {value}")
 
     def _give_up(self, what: str) -> None:
         raise Diverged(
@@ -165,9 +173,10 @@ class Loop:
 
     def _progress(self) -> float:
         """Share of the budget that is spent; the first process decides for all."""
+        if not dist.is_initialized():
+            return self.budget.progress
         progress = torch.tensor(self.budget.progress, device=self.objective.device)
-        if dist.is_initialized():
-            dist.broadcast(progress, 0)
+        dist.broadcast(progress, 0)
         return float(progress)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from rdpcodec.metrics.perceptual import Lpips
 from rdpcodec.model.rate import LAMBDA_MIDDLE, lambda_of
 from rdpcodec.model.rdp_model import TrainingOutput
+from rdpcodec.training.data import sent
 
 # A file at λ costs about λ^0.5 in the loss's own units; dividing by most of that keeps the low rates, where
 # BD-rates are measured in per cent of few bits, from being drowned by the high ones.
@@ -47,26 +48,29 @@ class Loss(NamedTuple):
         return (-10 * self.mse.log10()).mean()
 
 
-Window = tuple[slice, slice, slice, slice]
+def random_phase(generator: torch.Generator, device: torch.device) -> Tensor:
+    """The first row and column that a frozen network sees, `[2]`, int64."""
+    return sent(torch.randint(PHASES, (2,), generator=generator), device)
 
 
-def random_window(shape: torch.Size, generator: torch.Generator) -> Window:
-    """A part of pictures `[B, 3, H, W]`, `PHASES - 1` rows and columns smaller, at a random phase."""
-    top, left = torch.randint(PHASES, (2,), generator=generator).tolist()
-    height, width = (side - PHASES + 1 for side in shape[2:])
-    return slice(None), slice(None), slice(top, top + height), slice(left, left + width)
+def seen(x: Tensor, phase: Tensor) -> Tensor:
+    """Pictures `[B, 3, H, W]` from the row and column `phase` on, `PHASES - 1` rows and columns smaller."""
+    for dim in (2, 3):
+        along = torch.arange(x.shape[dim] - PHASES + 1, device=x.device)
+        x = x.index_select(dim, phase[dim - 2] + along)
+    return x.contiguous(memory_format=torch.channels_last)
 
 
 def perceptual_distortion(
-    network: Lpips, decoded: Tensor, x: Tensor, window: Window, *, bfloat16: bool
+    network: Lpips, decoded: Tensor, x: Tensor, phase: Tensor, *, bfloat16: bool
 ) -> PerceptualDistortion:
     """How far pictures `[B, 3, H, W]` in [0, 1] are from their originals x: squared error of the whole, LPIPS
-    of what a window shows. LPIPS may run in bfloat16.
+    of what is `seen` from a phase. LPIPS may run in bfloat16.
     """
     with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=bfloat16):
         with torch.no_grad():
-            wanted = network.features(x[window])
-        lpips = network.between(network.features(decoded[window]), wanted).float()
+            wanted = network.features(seen(x, phase))
+        lpips = network.between(network.features(seen(decoded, phase)), wanted).float()
     mse = (decoded - x).square().mean((1, 2, 3))
     return PerceptualDistortion(MSE_WEIGHT * mse + lpips, mse, lpips)
 

@@ -29,7 +29,7 @@ from rdpcodec.training.data import load_pictures
 from rdpcodec.training.discriminator import PatchDiscriminator, ProjectedDiscriminator
 from rdpcodec.training.fidelity import VALIDATION_CROPS, VALIDATION_QUALITIES, VALIDATION_SIDE
 from rdpcodec.training.loop import process_count
-from rdpcodec.training.losses import PerceptualDistortion, Window, perceptual_distortion, random_window
+from rdpcodec.training.losses import PerceptualDistortion, perceptual_distortion, random_phase, seen
 from rdpcodec.training.optimizers import OPTIMIZERS, build_optimizers
 from rdpcodec.training.randomness import Randomness
 from rdpcodec.training.schedule import DECAY_SHARE, remember_peaks, set_rates
@@ -135,20 +135,24 @@ class Realism:
             decoded = self.decode(latents, quality).float()
         told = self.codec.synthesis.gain(latents, quality)
         adversarial = progress >= WARMUP_SHARE
-        window = random_window(x.shape, generator)
-        wanted = self._picture_gradient(decoded.detach(), x, window, told, quality, adversarial)
+        phase = random_phase(generator, self.device)
+        wanted = self._picture_gradient(decoded.detach(), x, phase, told, quality, adversarial)
         decoded.backward(wanted.gradient)
         figures = wanted.figures
         figures["gradient_norm"] = self._update(
             self.synthesis_optimizers, self.synthesis, factor, figures["loss"]
         )
         if adversarial:
-            seen = decoded.detach()[window]
-            figures |= self._discriminate(seen, x[window], told, quality, factor)
+            figures |= self._discriminate(
+                seen(decoded.detach(), phase), seen(x, phase), told, quality, factor
+            )
         self.average.update(self.synthesis)
-        norms = torch._foreach_norm([p.detach() for p in self.synthesis.parameters()])
-        figures["weight_norm"] = float(torch.stack(norms).norm())
         return figures
+
+    def weight_norm(self) -> float:
+        """See `Objective`."""
+        norms = torch._foreach_norm([p.detach() for p in self.synthesis.parameters()])
+        return float(torch.stack(norms).norm())
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.run.bfloat16)
@@ -157,7 +161,7 @@ class Realism:
         self,
         decoded: Tensor,
         x: Tensor,
-        window: Window,
+        phase: Tensor,
         told: Tensor,
         quality: Tensor,
         adversarial: bool,
@@ -169,7 +173,7 @@ class Realism:
         """
         weight = (lambda_of(quality) / LAMBDA_MIDDLE) ** RATE_EXPONENT / len(x)
         decoded = decoded.requires_grad_()
-        distortion = self._distortion(decoded, x, window)
+        distortion = self._distortion(decoded, x, phase)
         (gradient,) = torch.autograd.grad(distortion.total.sum(), decoded)
         figures = {
             "loss": float((weight * distortion.total).sum().detach()),
@@ -178,7 +182,7 @@ class Realism:
         }
         if adversarial:
             with self._autocast():
-                logits = self.discriminator(decoded[window], told, quality).float()
+                logits = self.discriminator(seen(decoded, phase), told, quality).float()
             unreal = F.softplus(-logits).flatten(1).mean(1)
             (push,) = torch.autograd.grad(unreal.sum(), decoded)
             norm = push.flatten(1).norm(dim=1).mean()
@@ -193,9 +197,9 @@ class Realism:
             }
         return PictureGradient(weight[:, None, None, None] * gradient, figures)
 
-    def _distortion(self, decoded: Tensor, x: Tensor, window: Window) -> PerceptualDistortion:
+    def _distortion(self, decoded: Tensor, x: Tensor, phase: Tensor) -> PerceptualDistortion:
         """What the synthesis learns besides the adversary, of each picture."""
-        return perceptual_distortion(self.lpips, decoded, x, window, bfloat16=self.run.bfloat16)
+        return perceptual_distortion(self.lpips, decoded, x, phase, bfloat16=self.run.bfloat16)
 
     def _discriminate(
         self, decoded: Tensor, x: Tensor, told: Tensor, quality: Tensor, factor: float

@@ -28,8 +28,9 @@ from rdpcodec.training.losses import (
     MSE_WEIGHT,
     PHASES,
     perceptual_distortion,
-    random_window,
+    random_phase,
     rate_distortion_loss,
+    seen,
 )
 from rdpcodec.training.realism import Realism, RealismRun
 from rdpcodec.training.schedule import Budget, rate_factor
@@ -79,8 +80,8 @@ def test_a_share_of_the_squared_error_gives_way_to_lpips(lpips: Path) -> None:
     model, network = RdpModel(SMALL), load_lpips("squeeze", lpips)
     x, decoded, quality = torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64), torch.tensor([50.0, 50.0])
     with torch.no_grad():
-        window = random_window(x.shape, torch.Generator().manual_seed(0))
-        natural = perceptual_distortion(network, decoded, x, window, bfloat16=False)
+        phase = random_phase(torch.Generator().manual_seed(0), x.device)
+        natural = perceptual_distortion(network, decoded, x, phase, bfloat16=False)
         torch.testing.assert_close(natural.total, MSE_WEIGHT * natural.mse + natural.lpips)
         output = model(x, quality)
         none, half, whole = (
@@ -99,15 +100,18 @@ def test_a_share_of_the_squared_error_gives_way_to_lpips(lpips: Path) -> None:
 def test_lpips_sees_pictures_at_every_phase(lpips: Path) -> None:
     network, generator = load_lpips("squeeze", lpips), torch.Generator().manual_seed(0)
     x, decoded = torch.rand(2, 1, 3, 48, 64, generator=generator)
-    windows = [random_window(x.shape, generator) for _ in range(600)]
-    starts = {(rows.start, columns.start) for _, _, rows, columns in windows}
-    assert starts == {(top, left) for top in range(PHASES) for left in range(PHASES)}
+    phases = [random_phase(generator, x.device) for _ in range(600)]
+    assert {tuple(phase.tolist()) for phase in phases} == {
+        (top, left) for top in range(PHASES) for left in range(PHASES)
+    }
     with torch.no_grad():
-        for window in windows[:3]:
-            seen = perceptual_distortion(network, decoded, x, window, bfloat16=False)
-            assert x[window].shape == (1, 3, 49 - PHASES, 65 - PHASES)
-            torch.testing.assert_close(seen.lpips, network(decoded[window], x[window]))
-            torch.testing.assert_close(seen.mse, (decoded - x).square().mean((1, 2, 3)))
+        for phase in phases[:3]:
+            top, left = phase.tolist()
+            window = (..., slice(top, top + 49 - PHASES), slice(left, left + 65 - PHASES))
+            assert torch.equal(seen(x, phase), x[window])
+            found = perceptual_distortion(network, decoded, x, phase, bfloat16=False)
+            torch.testing.assert_close(found.lpips, network(decoded[window], x[window]))
+            torch.testing.assert_close(found.mse, (decoded - x).square().mean((1, 2, 3)))
 
 
 @pytest.mark.parametrize("share", [0.5, 1.0])

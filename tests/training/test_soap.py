@@ -74,7 +74,7 @@ def test_bases_stay_orthogonal_and_states_survive_a_copy() -> None:
     gradients = random_gradients((6, 5), 30)
     steps(weight, optimizer, gradients[:20])
     for basis in optimizer.state[weight]["basis"].values():
-        assert torch.allclose(basis.T @ basis, torch.eye(len(basis)), atol=1e-5)
+        assert torch.allclose(basis.mT @ basis, torch.eye(basis.shape[1]), atol=1e-5)
     other = nn.Parameter(weight.detach().clone())
     resumed = Soap([other], lr=0.1, frequency=3)
     resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))

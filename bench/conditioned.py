@@ -26,7 +26,7 @@ from rdpcodec.metrics.perceptual import load_lpips
 from rdpcodec.model.transforms import PATCH, Architecture, Synthesis
 from rdpcodec.training.checkpoint import ExponentialAverage
 from rdpcodec.training.loop import Loop
-from rdpcodec.training.losses import LPIPS_UNIT, PerceptualDistortion, Window
+from rdpcodec.training.losses import LPIPS_UNIT, PerceptualDistortion
 from rdpcodec.training.optimizers import build_optimizers
 from rdpcodec.training.realism import Realism, RealismRun
 from rdpcodec.training.schedule import Budget, remember_peaks
@@ -145,9 +145,9 @@ class Conditioned(Mixed):
         self.synthesis.realism = torch.rand(self.run.batch, generator=self.randomness.generator)
         return super().train_step(factor, progress)
 
-    def _distortion(self, decoded: Tensor, x: Tensor, window: Window) -> PerceptualDistortion:
+    def _distortion(self, decoded: Tensor, x: Tensor, phase: Tensor) -> PerceptualDistortion:
         assert isinstance(self.synthesis, ConditionedSynthesis)
-        looks, realism = super()._distortion(decoded, x, window), self.synthesis.realism
+        looks, realism = super()._distortion(decoded, x, phase), self.synthesis.realism
         return looks._replace(total=(1 - realism) * LPIPS_UNIT * looks.mse + realism * looks.total)
 
 

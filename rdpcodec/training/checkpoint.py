@@ -103,6 +103,8 @@ def run_history(state: dict[str, Any]) -> list[dict[str, Any]]:
         "hours": round(state["seconds"] / 3600, 3),
         "gigapixels": round(state["pixels"] / 1e9, 3),
     }
+    if state.get("device", "cpu") != "cpu":
+        run["device"] = state["device"]
     return [*state["history"], run]
 
 

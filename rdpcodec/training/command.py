@@ -79,6 +79,10 @@ def train(options: argparse.Namespace, objective: Callable[[torch.device], Objec
     ours.
     """
     keep_freed_memory()
+    # Sums of latents and rates need all of float32; shapes stay the same, so the fastest kernels can be tried
+    # out.
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = True
     options.out.mkdir(parents=True, exist_ok=True)
     if "RANK" in os.environ:
         dist.init_process_group("nccl" if options.device.startswith("cuda") else "gloo")

@@ -72,6 +72,11 @@ def process_count() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
+def device_name(device: torch.device) -> str:
+    """What trains, for the record: the GPU's name, or "cpu"."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 class Loop:
     """One run in one folder: `checkpoint.pt`, and `log.jsonl` with a line per report."""
 
@@ -104,6 +109,7 @@ class Loop:
             "best_loss": self.best_loss,
             "seconds": self.budget.seconds,
             "pixels": self.budget.spent_pixels,
+            "device": device_name(self.objective.device),
         }
         save_checkpoint(self.out / CHECKPOINT, state)
 

@@ -33,12 +33,12 @@ def training_block(record: dict[str, Any]) -> str:
     if "realism" in record:
         trainings.append(("realism", record["realism"]["training"]))
     sums = "; ".join(
-        f"{name}: {training['hours']:.1f} hours and {training['gigapixels']:.1f} gigapixels of training"
+        f"{name}: {hours_by_device(training['runs'])}, {training['gigapixels']:.1f} gigapixels of crops"
         for name, training in trainings
     )
-    together = sum(run["hours"] for run in trainings[0][1]["runs"] if run.get("perception"))
+    together = [run for run in trainings[0][1]["runs"] if run.get("perception")]
     if together:
-        sums += f", {together:.1f} hours of both in the same runs"
+        sums += f"; {hours_by_device(together)} of both in the same runs"
     size = f"{record['parameters'] / 1e6:.2f} million parameters"
     if "realism" in record:
         size += f", {record['realism']['parameters'] / 1e6:.2f} million more for realism"
@@ -51,6 +51,8 @@ def training_block(record: dict[str, Any]) -> str:
     for name, training in trainings:
         for number, run in enumerate(training["runs"], 1):
             what = run.get("discriminator") or run.get("trains", "everything")
+            if run.get("device"):
+                what += f" on {run['device']}"
             if run.get("perception"):
                 what += f" with realism, which has {100 * run['perception']:g} % of the distortion"
             lines.append(
@@ -59,6 +61,14 @@ def training_block(record: dict[str, Any]) -> str:
                 f"| {what}{', ' + run['note'] if run.get('note') else ''} |"
             )
     return "\n".join(lines)
+
+
+def hours_by_device(runs: list[dict[str, Any]]) -> str:
+    """How long runs took on each kind of device, as words."""
+    hours: Counter[str] = Counter()
+    for run in runs:
+        hours[run.get("device", "CPU")] += run["hours"]
+    return " and ".join(f"{total:.2g} hours on {device}" for device, total in hours.items())
 
 
 def data_block(folder: Path) -> str:

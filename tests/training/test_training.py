@@ -23,11 +23,17 @@ from rdpcodec.release import ReleasedModel, architecture_from
 from rdpcodec.training import export as exporting
 from rdpcodec.training import fidelity, schedule
 from rdpcodec.training import loop as looping
-from rdpcodec.training.checkpoint import ExponentialAverage, load_checkpoint, save_checkpoint
+from rdpcodec.training.checkpoint import (
+    ExponentialAverage,
+    load_checkpoint,
+    run_history,
+    save_checkpoint,
+)
 from rdpcodec.training.data import Pictures, load_pictures
 from rdpcodec.training.fidelity import Fidelity, FidelityRun
 from rdpcodec.training.loop import Loop
 from rdpcodec.training.losses import rate_distortion_loss
+from rdpcodec.training.model_card import hours_by_device
 from rdpcodec.training.schedule import DECAY_SHARE, Budget, rate_factor
 
 CPU = torch.device("cpu")
@@ -277,6 +283,15 @@ def test_two_processes_are_one_with_twice_the_batch(
     for name, weights in alone["model"].items():
         assert torch.allclose(together["model"][name], weights, rtol=1e-4, atol=1e-5), name
     assert together["loss"] == pytest.approx(alone["loss"], rel=1e-4)
+
+
+def test_the_record_of_a_run_says_what_trained_it(picture_folder: Path, tmp_path: Path) -> None:
+    loop = loop_of(run_of(1), picture_folder, tmp_path)
+    loop.train(checkpoint_minutes=60)
+    state = load_checkpoint(tmp_path / "checkpoint.pt", CPU)
+    (here,) = run_history(state | {"seconds": 5400.0})
+    (there,) = run_history(state | {"seconds": 720.0, "device": "NVIDIA H200"})
+    assert hours_by_device([here, there, here]) == "3 hours on CPU and 0.2 hours on NVIDIA H200"
 
 
 def test_checkpoints_replace_each_other_whole(tmp_path: Path) -> None:

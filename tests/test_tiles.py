@@ -94,7 +94,8 @@ def test_no_seam_can_be_measured(
             seam[:, tile.left - 8 : tile.left + 8] = True
         errors = [squared_error(picture, other)[seam].mean() for other in (decoded, codec.decompress(whole))]
         losses.append(10 * np.log10(errors[0] / errors[1]))
-        assert len(whole) < len(tiled) < 1.12 * len(whole)
+        # Nine tiles have eight streams more, and eight states of the coder.
+        assert len(whole) < len(tiled) < 1.03 * len(whole) + 12 * 8
     assert -0.2 < np.mean(losses) < 0.05
     assert max(losses) < 0.1
 

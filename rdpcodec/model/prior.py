@@ -132,8 +132,7 @@ def _look_up(table: Tensor, level: Tensor) -> Tensor:
     """table[level], for `[64]` and any shape. The gradient is summed by rows first: millions of values on 64
     sums would wait for each other.
     """
-    rows = level.flatten(-2)
-    rows = rows.reshape(-1, rows.shape[-1])
+    rows = level.reshape(math.prod(level.shape[:-2]), -1)
     return table.expand(len(rows), -1).gather(1, rows).view(level.shape)
 
 

@@ -11,6 +11,7 @@ import click
 from rdpcodec import container
 from rdpcodec.cli.output import read_input
 from rdpcodec.errors import FormatError, WeightsError
+from rdpcodec.training.model_card import hours_by_device
 from rdpcodec.weights import DEFAULT_MODEL, manifest, model_for_file
 
 
@@ -75,7 +76,7 @@ def models(as_json: bool) -> None:
             f"  size      {record['parameters'] / 1e6:.1f} million parameters, {record['bytes'] / 1e6:.1f} MB"
         )
         click.echo(
-            f"  training  {record['training']['hours']:.1f} h, "
+            f"  training  {hours_by_device(record['training']['runs'])}, "
             f"{record['training']['gigapixels']:.1f} gigapixels"
         )
         for line in record.get("results", []):

@@ -27,7 +27,7 @@ from rdpcodec.model.transforms import PATCH, Architecture, Synthesis, haar_basis
 from rdpcodec.training.checkpoint import ExponentialAverage, load_realism_start, load_start, start_history
 from rdpcodec.training.command import add_realism_options, parse_run, train, training_parser
 from rdpcodec.training.data import load_pictures, random_patches, sent
-from rdpcodec.training.loop import process_count
+from rdpcodec.training.loop import CHECKED, process_count
 from rdpcodec.training.losses import perceptual_distortion, random_phase, rate_distortion_loss
 from rdpcodec.training.optimizers import OPTIMIZERS, build_optimizers
 from rdpcodec.training.randomness import Randomness
@@ -189,7 +189,7 @@ class Fidelity:
         if self.realism is not None:
             inputs += (random_phase(self.randomness.generator, self.device),)
         figures = dict(zip(FIGURES, self.gradients(*inputs).tolist(), strict=False))
-        if all(map(math.isfinite, figures.values())):
+        if all(math.isfinite(figures[name]) for name in CHECKED):
             for optimizer in self.optimizers:
                 set_rates(optimizer, factor)
                 optimizer.step()
@@ -200,14 +200,13 @@ class Fidelity:
 
     def _gradients(self, x: Tensor, quality: Tensor, phase: Tensor | None = None) -> Tensor:
         """Leave the clipped gradient with the parameters; returns `FIGURES`."""
-        for parameter in self._parameters():
+        for parameter in self.parameters():
             parameter.grad = None
         total, figures = self.loss(x, quality, phase)
         total.backward()
         norms = [
             nn.utils.clip_grad_norm_(module.parameters(), GRADIENT_CLIP, foreach=True)
-            for module in (self.model, self.realism)
-            if module is not None
+            for module in self._modules()
         ]
         return torch.stack([total.detach(), torch.stack(norms).norm(), *figures])
 
@@ -223,13 +222,12 @@ class Fidelity:
         loss = rate_distortion_loss(decoded.output, x, quality, perceptual, self.run.perception)
         return loss.total, [loss.bpp.detach().mean(), loss.psnr.detach(), *figures]
 
-    def _parameters(self) -> list[nn.Parameter]:
-        trained = (module for module in (self.model, self.realism) if module is not None)
-        return [parameter for module in trained for parameter in module.parameters()]
+    def _modules(self) -> list[nn.Module]:
+        return [module for module in (self.model, self.realism) if module is not None]
 
-    def weight_norm(self) -> float:
+    def parameters(self) -> list[nn.Parameter]:
         """See `Objective`."""
-        return float(torch.stack(torch._foreach_norm([p.detach() for p in self._parameters()])).norm())
+        return [parameter for module in self._modules() for parameter in module.parameters()]
 
     @torch.no_grad()
     def validate(self) -> dict[str, Any]:

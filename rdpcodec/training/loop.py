@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import torch
 import torch.distributed as dist
+from torch import nn
 
 from rdpcodec.errors import RdpError, UsageError
 from rdpcodec.training.checkpoint import load_checkpoint, save_checkpoint
@@ -49,8 +50,8 @@ class Objective(Protocol):
         step. It is not taken if one of the two is not finite.
         """
 
-    def weight_norm(self) -> float:
-        """The norm of all trained weights together."""
+    def parameters(self) -> list[nn.Parameter]:
+        """All weights that a checkpoint must hold finite."""
 
     def validate(self) -> dict[str, Any]:
         """Figures for the log on pictures that are not trained on."""
@@ -75,6 +76,11 @@ def process_count() -> int:
 def device_name(device: torch.device) -> str:
     """What trains, for the record: the GPU's name, or "cpu"."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def norm_of(parameters: list[nn.Parameter]) -> float:
+    """The norm of all of them together."""
+    return float(torch.stack(torch._foreach_norm([p.detach() for p in parameters])).norm())
 
 
 class Loop:
@@ -152,7 +158,7 @@ class Loop:
             for name in window[0]:
                 record[name] = float(f"{statistics.fmean(figures[name] for figures in window):.5g}")
             pixels = self.objective.pixels_a_step * len(window)
-            record["weight_norm"] = float(f"{self.objective.weight_norm():.5g}")
+            record["weight_norm"] = float(f"{norm_of(self.objective.parameters()):.5g}")
             record["megapixels_per_second"] = round(pixels / 1e6 / max(seconds, 1e-9), 3)
         record["gigapixels"] = round(self.budget.spent_pixels / 1e9, 4)
         record |= validation

@@ -18,7 +18,7 @@ BETAS = (0.9, 0.98)
 FAST_PARAMETERS = 5.0
 # Steps between two turns of SOAP's bases. A GPU does their decompositions badly: on an H200 those of all
 # matrices take as long as three steps.
-TURN_EVERY = {"cpu": 10, "cuda": 25}
+TURN_EVERY, TURN_EVERY_ON_GPU = 10, 25
 
 
 def build_optimizers(
@@ -41,4 +41,5 @@ def build_optimizers(
     adamw = AdamW(groups, lr=rate, betas=BETAS, weight_decay=0.0, foreach=True)
     if not matrices:
         return [adamw]
-    return [adamw, Soap(matrices, rate, frequency=TURN_EVERY.get(matrices[0].device.type, 10))]
+    frequency = TURN_EVERY_ON_GPU if matrices[0].is_cuda else TURN_EVERY
+    return [adamw, Soap(matrices, rate, frequency=frequency)]

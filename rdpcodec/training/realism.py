@@ -149,10 +149,9 @@ class Realism:
         self.average.update(self.synthesis)
         return figures
 
-    def weight_norm(self) -> float:
+    def parameters(self) -> list[nn.Parameter]:
         """See `Objective`."""
-        norms = torch._foreach_norm([p.detach() for p in self.synthesis.parameters()])
-        return float(torch.stack(norms).norm())
+        return list(self.synthesis.parameters())
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.run.bfloat16)

@@ -143,6 +143,10 @@ class Loop:
         if first:
             self._report(window, self.budget.seconds - reported, self.objective.validate())
             self.save()
+        if dist.is_initialized():
+            # Gloo's worker takes Python's lock to let go of the last step's tensors. A process that has ended
+            # by then dies in the attempt, and torchrun ends the others, even amid the first one's checkpoint.
+            dist.barrier()
 
     def _step(self, progress: float) -> dict[str, float]:
         figures = self.objective.train_step(rate_factor(self.step, progress, self.budget.decay), progress)

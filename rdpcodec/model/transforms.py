@@ -39,6 +39,13 @@ class Architecture:
     synthesis_blocks: tuple[int, int] = (2, 3)
 
 
+# The sizes that files know by name (`rdpcodec.container.MODEL_NUMBERS`).
+SIZES = {
+    "fast": Architecture(),
+    "base": Architecture(eighth=160, sixteenth=256, analysis_blocks=(3, 4), synthesis_blocks=(5, 6)),
+}
+
+
 def haar_basis(patches: np.ndarray, components: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean of picture patches, and the rows of a two-dimensional Haar transform in which they vary most.
 

@@ -35,12 +35,15 @@ def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
 def load_start(path: Path, architecture: Architecture | None = None) -> RdpModel:
     """The model that further training starts from: a run's averaged weights, or released ones.
 
-    path: a checkpoint (`.pt`), which knows its architecture, or safetensors of `architecture`. Raises
-    `UsageError` when they do not fit.
+    path: a checkpoint (`.pt`), which knows its architecture, or safetensors of `architecture`; by default the
+    manifest beside them says which that is. Raises `UsageError` when they do not fit.
     """
     try:
         if path.suffix == ".pt":
             return start_of(load_checkpoint(path, torch.device("cpu")))
+        record = released_record(path)
+        if architecture is None and record is not None:
+            architecture = architecture_from(record["architecture"])
         model = RdpModel(architecture)
         model.load_state_dict(training_state(load_file(path)))
     except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, KeyError) as error:
@@ -117,13 +120,21 @@ def start_history(path: Path, *, realism: bool = False) -> list[dict[str, Any]]:
         if realism and "realism_history" not in state:
             return []
         return run_history({**state, "history": state["realism_history"]} if realism else state)
+    record = released_record(path)
+    if record is None:
+        return []
+    trained = record.get("realism", {"training": {"runs": []}}) if realism else record
+    return list(trained["training"]["runs"])
+
+
+def released_record(path: Path) -> dict[str, Any] | None:
+    """What the manifest beside a release file says of it, if there is one that does."""
     manifest = path.with_name("manifest.json")
     if manifest.exists():
         for record in json.loads(manifest.read_text(encoding="utf-8"))["models"].values():
             if record["file"] == path.name:
-                trained = record.get("realism", {"training": {"runs": []}}) if realism else record
-                return list(trained["training"]["runs"])
-    return []
+                return record  # type: ignore[no-any-return]
+    return None
 
 
 class ExponentialAverage:

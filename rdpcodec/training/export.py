@@ -27,6 +27,7 @@ from rdpcodec.errors import RdpError, UsageError
 from rdpcodec.model.prior import HYPER_LATENT_MAX, SCALE_COUNT
 from rdpcodec.model.rate import ANCHORS
 from rdpcodec.model.rdp_model import RdpModel
+from rdpcodec.model.transforms import SIZES
 from rdpcodec.picture import Picture
 from rdpcodec.release import (
     ReleasedModel,
@@ -329,17 +330,27 @@ def with_realism(
     return tensors, {**record, "dials": ["quality", "realism"], "realism": realism}
 
 
+def size_name(state: dict[str, Any]) -> str:
+    """The name of the size of a checkpoint's model. Raises `UsageError` where that has none."""
+    architecture = architecture_from(state["architecture"])
+    for name, size in SIZES.items():
+        if architecture == size:
+            return name
+    raise UsageError(f"no size is called {architecture}: give the model's --name")
+
+
 def main(arguments: list[str] | None = None, prog: str = "python -m rdpcodec.training.export") -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog=prog, description="Make released weights of a training run.")
     parser.add_argument("checkpoint", type=Path, help="the run's checkpoint.pt")
     parser.add_argument("folder", type=Path, help="folder of weights and manifest")
     parser.add_argument("--data", type=Path, required=True, help="the training pictures, to count tables on")
-    parser.add_argument("--name", default="fast")
+    parser.add_argument("--name", help="of the model; by default that of its size")
     parser.add_argument("--note", default="", help="a word on the run for the training record")
     options = parser.parse_args(arguments)
     try:
-        record = export(options.checkpoint, options.data, options.name, options.folder, options.note)
+        name = options.name or size_name(load_checkpoint(options.checkpoint, torch.device("cpu")))
+        record = export(options.checkpoint, options.data, name, options.folder, options.note)
     except RdpError as error:
         sys.exit(f"error: {error}")
     print(json.dumps(record, indent=2))

@@ -23,10 +23,18 @@ from torch.nn.parallel import DistributedDataParallel
 
 from rdpcodec.metrics.perceptual import load_lpips
 from rdpcodec.model.rdp_model import RdpModel, TrainingOutput
-from rdpcodec.model.transforms import PATCH, Architecture, Synthesis, haar_basis, start_from_basis
+from rdpcodec.model.transforms import (
+    PATCH,
+    SIZES,
+    Architecture,
+    Synthesis,
+    haar_basis,
+    start_from_basis,
+)
 from rdpcodec.training.checkpoint import ExponentialAverage, load_realism_start, load_start, start_history
 from rdpcodec.training.command import add_realism_options, parse_run, train, training_parser
 from rdpcodec.training.data import load_pictures, random_patches, sent
+from rdpcodec.training.growth import grown, grown_synthesis
 from rdpcodec.training.loop import CHECKED, process_count
 from rdpcodec.training.losses import perceptual_distortion, random_phase, rate_distortion_loss
 from rdpcodec.training.optimizers import OPTIMIZERS, build_optimizers
@@ -77,6 +85,8 @@ class FidelityRun:
     trains: str = "everything"
     # The realism synthesis's share of the distortion, 0..1.
     perception: float = 0.0
+    # A name in `SIZES`, to which a start that is smaller grows; by default the start's own, or "fast".
+    size: str | None = None
 
     @property
     def by_rate(self) -> bool:
@@ -130,6 +140,8 @@ class Fidelity:
     ) -> None:
         """Load the pictures below `data` and the starting weights: `init`, or a Haar transform.
 
+        architecture: of `init`, where that is a file without a manifest, and of a new model, in place of the
+        run's size.
         With `run.perception`: lpips: where LPIPS-squeeze is, see `load_lpips`; previous: weights whose
         realism synthesis is carried over where `init` has none. Raises `UsageError`.
         """
@@ -139,10 +151,13 @@ class Fidelity:
         self.randomness = Randomness(run.seed)
         self.training, self.validation = load_pictures(data, max(run.crop, VALIDATION_SIDE), device)
         self.history = start_history(init) if init else []
+        size = SIZES[run.size] if run.size else None
+        start = None
         if init is not None:
-            self.model = load_start(init, architecture).to(device)
+            start = load_start(init, architecture)
+            self.model = (grown(start, size) if size else start).to(device)
         else:
-            self.model = RdpModel(architecture).to(device)
+            self.model = RdpModel(architecture or size).to(device)
             patches = random_patches(self.training, BASIS_PATCHES, PATCH, self.randomness.generator)
             mean, basis = haar_basis(patches.cpu().double().numpy(), self.model.architecture.latents)
             start_from_basis(self.model.analysis, self.model.synthesis, mean, basis)
@@ -152,7 +167,7 @@ class Fidelity:
         self.average = ExponentialAverage(self.model, decay=0.999)
         self.realism: Synthesis | None = None
         if run.perception:
-            self._add_realism(init, previous, lpips)
+            self._add_realism(init, start, previous, lpips)
         remember_peaks(self.optimizers)
         self.randomness.part_ways()
         module: nn.Module = Decoders(self.model, self.realism)
@@ -165,12 +180,18 @@ class Fidelity:
         held_out = torch.Generator().manual_seed(1)
         self.validation_crops = self.validation.crops(VALIDATION_CROPS, VALIDATION_SIDE, held_out)
 
-    def _add_realism(self, init: Path | None, previous: Path | None, lpips: Path | None) -> None:
-        if init is None:
+    def _add_realism(
+        self, init: Path | None, start: RdpModel | None, previous: Path | None, lpips: Path | None
+    ) -> None:
+        """With `init`, `start` is the model that stands in it."""
+        if init is None or start is None:
             self.realism = copy.deepcopy(self.model.synthesis)
             self.realism_history = []
         else:
-            self.realism = load_realism_start(init, self.model, previous).to(self.device)
+            learnt = load_realism_start(init, start, previous)
+            self.realism = grown_synthesis(learnt, start.architecture, self.model.architecture).to(
+                self.device
+            )
             self.realism_history = start_history(previous or init, realism=True)
         self.optimizers += build_optimizers(self.run.optimizer, self.realism, self.run.learning_rate)
         self.realism_average = ExponentialAverage(self.realism, decay=0.999)
@@ -314,6 +335,11 @@ def main(arguments: list[str] | None = None, prog: str = "python -m rdpcodec.tra
         "default 0",
     )
     add_realism_options(parser)
+    parser.add_argument(
+        "--size",
+        choices=SIZES,
+        help="of the model; a smaller one from --init grows into it; default: that of --init, or fast",
+    )
     parser.add_argument("--optimizer", choices=OPTIMIZERS, default=defaults.optimizer)
     parser.add_argument("--compile", action="store_true", help="torch.compile, for long runs on a GPU")
     run, options = parse_run(parser, arguments, FidelityRun)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 import torch
 from rich.console import Console
 
+from bench.adversarial.workers import progress, workers_option
 from bench.reproduction import claims_on_screen, claims_table, write_figure, write_record
 from rdpcodec.errors import RdpError
 from rdpcodec.training.model_card import replace_block
@@ -31,6 +30,7 @@ _EXPERIMENTS = ("pairs", "universal", "conditioned", "features", "layer")
     help="Leave out all but these and the pairs.",
 )
 @click.option("--device", default="cpu", show_default=True, help="Where networks are trained.")
+@workers_option
 @click.option(
     "--runs",
     type=click.Path(path_type=Path, file_okay=False),
@@ -53,6 +53,7 @@ def mnist(
     quick: bool,
     only: tuple[str, ...],
     device: str,
+    workers: int,
     runs: Path | None,
     out: Path,
     page: Path | None,
@@ -68,8 +69,8 @@ def mnist(
     chosen = [kind for kind in _EXPERIMENTS if kind == "pairs" or not only or kind in only]
     try:
         plan = experiments.QUICK if quick else experiments.FULL
-        bench = experiments.Bench(plan, load_mnist(data), torch.device(device), runs, progress(console))
-        results = {kind: experiments.EXPERIMENTS[kind](bench) for kind in chosen}
+        bench = experiments.Bench(plan, load_mnist(data), torch.device(device), runs, progress)
+        results = experiments.run(bench, chosen, workers)
     except RdpError as error:
         raise click.ClickException(str(error)) from error
     reproduction = claims.reproduction(results)
@@ -85,20 +86,3 @@ def mnist(
     if page:
         replace_block(page, f"claims mnist {name}", claims_table(record))
     console.print(f"written: {out}/" + (f", {page}" if page else ""))
-
-
-def progress(console: Console) -> Callable[[str], Callable[[int], None]]:
-    """Says every half minute how far a training is: a line each, that a log can hold."""
-
-    def begin(label: str) -> Callable[[int], None]:
-        told = time.monotonic()
-
-        def report(step: int) -> None:
-            nonlocal told
-            if time.monotonic() - told > 30:
-                told = time.monotonic()
-                console.print(f"{label}: step {step}")
-
-        return report
-
-    return begin

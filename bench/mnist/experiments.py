@@ -6,8 +6,9 @@ and finished groups are not trained again.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from bench.adversarial.data import Split
 from bench.adversarial.measure import fresh_critics, measure, restorations
 from bench.adversarial.once import once
 from bench.adversarial.train import Fidelity, Schedule, Training, squared_error
+from bench.adversarial.workers import each
 from bench.mnist.codec import CONDITION, SIDE, Bottleneck, Codecs, ConditionedCodec
 from rdpcodec.errors import UsageError
 from rdpcodec.training.checkpoint import load_checkpoint
@@ -93,12 +95,34 @@ class Bench:
         return Schedule(steps, self.plan.batch)
 
 
-def pairs(bench: Bench) -> list[dict[str, Any]]:
-    """Every bottleneck with every weight: the paper's experiment."""
-    return [_group(bench, "pairs", b, bench.plan.weights) for b in bench.plan.bottlenecks]
+def run(bench: Bench, kinds: Sequence[str], workers: int = 1) -> dict[str, list[dict[str, Any]]]:
+    """The records of each of these `EXPERIMENTS`, a record for each rate. `universal` needs `pairs`."""
+    results: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}
+    if "features" in kinds:
+        digit_classifier(bench)  # here, and not in two processes at once
+    for first in (True, False):
+        stage = [kind for kind in kinds if (kind == "pairs") == first]
+        tasks = [(kind, b) for kind in stage for b in _bottlenecks(bench.plan, kind)]
+        for (kind, _), record in zip(tasks, each(partial(_one, bench), tasks, workers), strict=True):
+            results[kind].append(record)
+    return results
 
 
-def universal(bench: Bench) -> list[dict[str, Any]]:
+def _bottlenecks(plan: Plan, kind: str) -> tuple[Bottleneck, ...]:
+    return plan.bottlenecks if kind == "pairs" else plan.some_bottlenecks
+
+
+def _one(bench: Bench, task: tuple[str, Bottleneck]) -> dict[str, Any]:
+    kind, bottleneck = task
+    return EXPERIMENTS[kind](bench, bottleneck)
+
+
+def pairs(bench: Bench, bottleneck: Bottleneck) -> dict[str, Any]:
+    """One rate with every weight: the paper's experiment."""
+    return _group(bench, "pairs", bottleneck, bench.plan.weights)
+
+
+def universal(bench: Bench, bottleneck: Bottleneck) -> dict[str, Any]:
     """The encoder of the pair without an adversary, frozen; a decoder of its own for each other weight."""
 
     def prepare(codecs: Codecs, bottleneck: Bottleneck) -> None:
@@ -112,36 +136,26 @@ def universal(bench: Bench) -> list[dict[str, Any]]:
         codecs.freeze_encoder()
 
     weights = tuple(weight for weight in bench.plan.some_weights if weight)
-    return [_group(bench, "universal", b, weights, prepare=prepare) for b in bench.plan.some_bottlenecks]
+    return _group(bench, "universal", bottleneck, weights, prepare=prepare)
 
 
-def conditioned(bench: Bench) -> list[dict[str, Any]]:
-    """One network a rate that is told the weight, in place of one a weight; trained as long as one pair."""
-    return [
-        _group(bench, "conditioned", b, bench.plan.weights, conditioned=True)
-        for b in bench.plan.some_bottlenecks
-    ]
+def conditioned(bench: Bench, bottleneck: Bottleneck) -> dict[str, Any]:
+    """One network that is told the weight, in place of one a weight; trained as long as one pair."""
+    return _group(bench, "conditioned", bottleneck, bench.plan.weights, conditioned=True)
 
 
-def features(bench: Bench) -> list[dict[str, Any]]:
+def features(bench: Bench, bottleneck: Bottleneck) -> dict[str, Any]:
     """Distortion on pixels and on a classifier's second convolution."""
-    classifier = digit_classifier(bench)
-    fidelity = feature_error(classifier)
-    return [
-        _group(bench, "features", b, bench.plan.some_weights, fidelity=fidelity)
-        for b in bench.plan.some_bottlenecks
-    ]
+    fidelity = feature_error(digit_classifier(bench))
+    return _group(bench, "features", bottleneck, bench.plan.some_weights, fidelity=fidelity)
 
 
-def layer(bench: Bench) -> list[dict[str, Any]]:
+def layer(bench: Bench, bottleneck: Bottleneck) -> dict[str, Any]:
     """Perception on one layer of the critic: how far mean features of real and decoded pictures are apart."""
-    return [
-        _group(bench, "layer", b, bench.plan.some_weights, on_features=True)
-        for b in bench.plan.some_bottlenecks
-    ]
+    return _group(bench, "layer", bottleneck, bench.plan.some_weights, on_features=True)
 
 
-EXPERIMENTS: dict[str, Callable[[Bench], list[dict[str, Any]]]] = {
+EXPERIMENTS: dict[str, Callable[[Bench, Bottleneck], dict[str, Any]]] = {
     "pairs": pairs,
     "universal": universal,
     "conditioned": conditioned,

@@ -8,7 +8,7 @@ import click
 import torch
 from rich.console import Console
 
-from bench.mnist.command import progress
+from bench.adversarial.workers import progress, workers_option
 from bench.reproduction import claims_on_screen, claims_table, rounded, write_figure, write_record
 from rdpcodec.errors import RdpError
 from rdpcodec.training.model_card import replace_block
@@ -32,6 +32,7 @@ from rdpcodec.training.model_card import replace_block
 )
 @click.option("--quick", is_flag=True, help="Fewer restorers and short training: minutes instead of hours.")
 @click.option("--device", default="cpu", show_default=True, help="Where networks are trained.")
+@workers_option
 @click.option(
     "--runs",
     type=click.Path(path_type=Path, file_okay=False),
@@ -56,6 +57,7 @@ def classification(
     surface: Path | None,
     quick: bool,
     device: str,
+    workers: int,
     runs: Path | None,
     out: Path,
     page: Path | None,
@@ -78,8 +80,8 @@ def classification(
     ):
         chosen = experiments.quick(task) if quick else task
         try:
-            bench = experiments.Bench(chosen, load(folder), torch.device(device), runs, progress(console))
-            result = experiments.run(bench)
+            bench = experiments.Bench(chosen, load(folder), torch.device(device), runs, progress)
+            result = experiments.run(bench, workers)
         except RdpError as error:
             raise click.ClickException(str(error)) from error
         record = claims.reproduction(result).record()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from bench.adversarial.data import Split
 from bench.adversarial.measure import fresh_critics, measure, restorations
 from bench.adversarial.once import once
 from bench.adversarial.train import CPU, Fidelity, Schedule, Training, on_device, squared_error
+from bench.adversarial.workers import each
 from bench.restoration.networks import Denoiser, SuperResolver
 
 # Of the noise on digits, in units where pixels are 0..1 (the paper's).
@@ -99,7 +101,7 @@ class Bench:
     report: Callable[[str], Callable[[int], None]]
 
 
-def run(bench: Bench) -> dict[str, Any]:
+def run(bench: Bench, workers: int = 1) -> dict[str, Any]:
     """Train and measure the restorers of both classifiers; the record says what was found."""
     classifiers = {
         design: train_classifier(
@@ -118,7 +120,9 @@ def run(bench: Bench) -> dict[str, Any]:
             design: error_rate(network, bench.data.test, bench.device)
             for design, network in classifiers.items()
         },
-        "groups": {design: _group(bench, design, classifiers) for design in DESIGNS},
+        "groups": dict(
+            zip(DESIGNS, each(partial(_group, bench, classifiers), list(DESIGNS), workers), strict=True)
+        ),
     }
 
 
@@ -135,7 +139,7 @@ def recognised(classifier: Classifier, cross: Sequence[float]) -> Fidelity:
     return fidelity
 
 
-def _group(bench: Bench, design: str, classifiers: dict[str, Classifier]) -> dict[str, Any]:
+def _group(bench: Bench, classifiers: dict[str, Classifier], design: str) -> dict[str, Any]:
     task = bench.task
     weights, cross = zip(*task.models(), strict=True)
     schedule = Schedule(task.steps)

@@ -147,6 +147,32 @@ def test_the_command_writes_records_figures_and_the_pages_table(
     assert again == record
 
 
+def test_two_workers_find_what_one_finds(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(experiments, "QUICK", TINY)
+    found = []
+    for workers in ("1", "2"):
+        run(data, tmp_path / workers, "--quick", "--only", "universal", "--workers", workers)
+        found.append(json.loads((tmp_path / workers / "out" / "quick.json").read_text())["results"])
+    alone, together = found
+    assert set(alone) == set(together)
+    for kind, groups in alone.items():
+        for one, two in zip(groups, together[kind], strict=True):
+            assert two["bits"] == one["bits"]
+            assert two["mse"] == pytest.approx(one["mse"], rel=1e-3)
+
+
+def test_an_error_in_a_worker_is_one_line(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(experiments, "QUICK", TINY)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "pairs-3x4.json").write_text("{")
+    where = ["--data", str(data), "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(bench, ["mnist", "--quick", "--workers", "2", *where])
+    assert result.exit_code == 1
+    assert "pairs-3x4.json: not a record of a training" in result.output.strip().splitlines()[-1]
+
+
 def test_checkpoints_of_another_plan_are_refused(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,8 +194,7 @@ def test_the_universal_decoders_stand_behind_the_faithful_encoder(data: Path, tm
         tmp_path,
         lambda label: lambda step: None,
     )
-    experiments.pairs(bench_)
-    experiments.universal(bench_)
+    experiments.run(bench_, ["pairs", "universal"])
     pair = torch.load(tmp_path / "pairs-3x4.pt", weights_only=True)["restorer"]
     universal = torch.load(tmp_path / "universal-3x4.pt", weights_only=True)["restorer"]
     for name, value in universal.items():

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import numpy as np
 from PIL import Image
 from rich.table import Table
@@ -37,6 +39,23 @@ class Reproduction:
     def record(self) -> dict[str, Any]:
         """As JSON: numbers to six digits, NaN as null."""
         return rounded({"claims": [asdict(claim) for claim in self.claims], **self.curves})
+
+
+def result_options(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`--out` and `--page` of a command whose results stand in `bench/results/<name>`."""
+    out = click.option(
+        "--out",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path("bench/results") / name,
+        show_default=True,
+        help="Folder for JSON and figures.",
+    )
+    page = click.option(
+        "--page",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        help="Markdown page whose tables of claims to renew, docs/papers.md.",
+    )
+    return lambda command: out(page(command))
 
 
 def rounded(value: Any) -> Any:

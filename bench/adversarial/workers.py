@@ -6,11 +6,15 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import reduce
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 import torch
+
+from bench.reproduction import result_options
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -30,15 +34,26 @@ def each(work: Callable[[T], R], tasks: Sequence[T], workers: int) -> list[R]:
         return list(pool.map(work, tasks))
 
 
-def workers_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--workers` of the commands that train groups."""
-    return click.option(
-        "--workers",
-        type=click.IntRange(1),
-        default=1,
-        show_default=True,
-        help="Processes that train groups side by side; as many as cores are fastest on a CPU.",
-    )(command)
+def training_options(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The options of a command that trains groups, with checkpoints in `build/<name>`."""
+    options = (
+        click.option("--device", default="cpu", show_default=True, help="Where networks are trained."),
+        click.option(
+            "--workers",
+            type=click.IntRange(1),
+            default=1,
+            show_default=True,
+            help="Processes that train groups side by side; as many as cores are fastest on a CPU.",
+        ),
+        click.option(
+            "--runs",
+            type=click.Path(path_type=Path, file_okay=False),
+            help="Folder of checkpoints, from which a killed run goes on.  "
+            f"[default: build/{name}, build/{name}-quick]",
+        ),
+        result_options(name),
+    )
+    return lambda command: reduce(lambda decorated, option: option(decorated), reversed(options), command)
 
 
 def progress(label: str) -> Callable[[int], None]:

@@ -8,7 +8,7 @@ import click
 import torch
 from rich.console import Console
 
-from bench.adversarial.workers import progress, workers_option
+from bench.adversarial.workers import progress, training_options
 from bench.reproduction import claims_on_screen, claims_table, write_figure, write_record
 from rdpcodec.errors import RdpError
 from rdpcodec.training.model_card import replace_block
@@ -29,25 +29,7 @@ _EXPERIMENTS = ("pairs", "universal", "conditioned", "features", "layer")
     multiple=True,
     help="Leave out all but these and the pairs.",
 )
-@click.option("--device", default="cpu", show_default=True, help="Where networks are trained.")
-@workers_option
-@click.option(
-    "--runs",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of checkpoints, from which a killed run goes on.  [default: build/mnist, build/mnist-quick]",
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("bench/results/mnist"),
-    show_default=True,
-    help="Folder for JSON and figures.",
-)
-@click.option(
-    "--page",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Markdown page whose table of claims to renew, docs/papers.md.",
-)
+@training_options("mnist")
 def mnist(
     data: Path | None,
     quick: bool,

@@ -8,7 +8,7 @@ import click
 import torch
 from rich.console import Console
 
-from bench.adversarial.workers import progress, workers_option
+from bench.adversarial.workers import progress, training_options
 from bench.reproduction import claims_on_screen, claims_table, rounded, write_figure, write_record
 from rdpcodec.errors import RdpError
 from rdpcodec.training.model_card import replace_block
@@ -31,26 +31,7 @@ from rdpcodec.training.model_card import replace_block
     help="Only report on codecs: a folder of `bench surface` and `bench peers` on labelled pictures.",
 )
 @click.option("--quick", is_flag=True, help="Fewer restorers and short training: minutes instead of hours.")
-@click.option("--device", default="cpu", show_default=True, help="Where networks are trained.")
-@workers_option
-@click.option(
-    "--runs",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of checkpoints, from which a killed run goes on.  "
-    "[default: build/classification, build/classification-quick]",
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("bench/results/classification"),
-    show_default=True,
-    help="Folder for JSON and figures.",
-)
-@click.option(
-    "--page",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Markdown page whose tables to renew, docs/papers.md.",
-)
+@training_options("classification")
 def classification(
     mnist: Path | None,
     cifar10: Path | None,

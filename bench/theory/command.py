@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bench.reproduction import claims_on_screen, claims_table, write_figure, write_record
+from bench.reproduction import claims_on_screen, claims_table, result_options, write_figure, write_record
 from rdpcodec.training.model_card import replace_block
 
 PAPERS = {
@@ -18,18 +18,7 @@ PAPERS = {
 
 
 @click.command()
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("bench/results/theory"),
-    show_default=True,
-    help="Folder for JSON and figures.",
-)
-@click.option(
-    "--page",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Markdown page whose tables of claims to renew, docs/papers.md.",
-)
+@result_options("theory")
 def theory(out: Path, page: Path | None) -> None:
     """The theory that the codec stands on: three papers' claims, computed and checked."""
     # cvxpy and matplotlib take two seconds to import.

@@ -194,16 +194,17 @@ def held_out_crops(held_out: Pictures) -> list[np.ndarray]:
     return [(crop * 255).round().byte().permute(1, 2, 0).contiguous().numpy() for crop in crops]
 
 
-def export(checkpoint: Path, data: Path, name: str, folder: Path, note: str = "") -> dict[str, Any]:
+def export(checkpoint: Path, data: Path, name: str | None, folder: Path, note: str = "") -> dict[str, Any]:
     """Write `folder/<name>.safetensors`, its entry in `folder/manifest.json` and its parts of the model card;
     returns the entry. A realism run's synthesis is added to the weights that it was trained on.
 
-    note: goes into the record of this run.
+    name: of the model, by default that of its size. note: goes into the record of this run.
 
     Raises `ValueError` when the scale network's bounds cannot be proved, `UsageError` when a realism run
-    belongs to other weights than those in the folder.
+    belongs to other weights than those in the folder, or a size has no name.
     """
     state = load_checkpoint(checkpoint, torch.device("cpu"))
+    name = name or size_name(state)
     pictures, held_out = load_pictures(data, CALIBRATION_SIDE, torch.device("cpu"))
     folder.mkdir(parents=True, exist_ok=True)
     release = _with_realism if "realism" in state else _release
@@ -349,8 +350,7 @@ def main(arguments: list[str] | None = None, prog: str = "python -m rdpcodec.tra
     parser.add_argument("--note", default="", help="a word on the run for the training record")
     options = parser.parse_args(arguments)
     try:
-        name = options.name or size_name(load_checkpoint(options.checkpoint, torch.device("cpu")))
-        record = export(options.checkpoint, options.data, name, options.folder, options.note)
+        record = export(options.checkpoint, options.data, options.name, options.folder, options.note)
     except RdpError as error:
         sys.exit(f"error: {error}")
     print(json.dumps(record, indent=2))

@@ -18,6 +18,7 @@ from rdpcodec.errors import UsageError
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.transforms import Architecture, Synthesis
 from rdpcodec.release import architecture_from, realism_state, training_state
+from rdpcodec.training.growth import grown_synthesis
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -62,8 +63,7 @@ def load_realism_start(init: Path, codec: RdpModel, previous: Path | None = None
     """The realism synthesis that further training starts from, ready to be trained.
 
     init: what `codec` was loaded from; its realism synthesis if it has one, otherwise what is carried over
-    from `previous` weights of the same architecture, otherwise the fidelity synthesis. Raises `UsageError`
-    when they do not fit.
+    from `previous` weights, otherwise the fidelity synthesis. Raises `UsageError` when they do not fit.
     """
     synthesis = copy.deepcopy(codec.synthesis).requires_grad_(True)
     try:
@@ -84,7 +84,8 @@ def carried_over(previous: Path, codec: RdpModel) -> dict[str, Tensor]:
     """A start for the realism synthesis of `codec`, from that of the weights that `codec` was trained from.
 
     Halfway between the old realism synthesis and what it becomes when it moves as the fidelity synthesis has
-    moved since (figures in docs/decisions.md). Raises `UsageError` where `previous` has none.
+    moved since (figures in docs/decisions.md). Where that has grown since, the old one grows by the same
+    channels and blocks. Raises `UsageError` where `previous` has none, or is not smaller.
     """
     try:
         tensors = load_file(previous)
@@ -93,9 +94,17 @@ def carried_over(previous: Path, codec: RdpModel) -> dict[str, Tensor]:
     realism = realism_state(tensors)
     if not realism:
         raise UsageError(f"{previous}: these weights have no realism synthesis to start from")
-    before = load_start(previous, codec.architecture).synthesis.state_dict()
+    record = released_record(previous)
+    architecture = architecture_from(record["architecture"]) if record else codec.architecture
+    old = load_start(previous, architecture)
+    natural = Synthesis(architecture)
+    natural.load_state_dict(realism)
     now = codec.synthesis.state_dict()
-    return {name: realism[name].to(now[name]) + (now[name] - before[name].to(now[name])) / 2 for name in now}
+    before, start = (
+        grown_synthesis(synthesis, architecture, codec.architecture, codec.synthesis).state_dict()
+        for synthesis in (old.synthesis, natural)
+    )
+    return {name: start[name] + (now[name] - before[name]) / 2 for name in now}
 
 
 def run_history(state: dict[str, Any]) -> list[dict[str, Any]]:

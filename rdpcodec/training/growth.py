@@ -6,6 +6,7 @@ from the first step on but read with weight zero, and new blocks add zero to wha
 
 from __future__ import annotations
 
+import copy
 from dataclasses import asdict
 
 import torch
@@ -32,10 +33,15 @@ def grown(model: RdpModel, architecture: Architecture) -> RdpModel:
     return larger
 
 
-def grown_synthesis(synthesis: Synthesis, old: Architecture, architecture: Architecture) -> Synthesis:
-    """`grown` for a realism synthesis, which is of the `old` architecture."""
+def grown_synthesis(
+    synthesis: Synthesis, old: Architecture, architecture: Architecture, fresh: Synthesis | None = None
+) -> Synthesis:
+    """`grown` for a realism synthesis, which is of the `old` architecture.
+
+    fresh: of the new one; its new channels are taken, silent as they are here, in place of random ones.
+    """
     check_growth(old, architecture)
-    larger = Synthesis(architecture)
+    larger = copy.deepcopy(fresh) if fresh else Synthesis(architecture)
     _start_as(larger, synthesis)
     return larger
 

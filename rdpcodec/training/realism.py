@@ -89,7 +89,7 @@ class Realism:
         architecture: Architecture | None = None,
     ) -> None:
         """init: released weights; training starts from their realism synthesis if they have one, otherwise
-        from what is carried over from `previous` weights of the same architecture, otherwise from the
+        from what is carried over from `previous` weights, of this size or a smaller one, otherwise from the
         fidelity synthesis. lpips: where LPIPS-squeeze is, see `load_lpips`. Raises `UsageError`.
         """
         self.run, self.device = run, device

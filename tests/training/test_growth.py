@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,16 @@ from typing import Any
 import pytest
 import torch
 from lpips_tensors import save_networks
+from safetensors.torch import save_file
 from small_model import CONSTANTS, SMALL
 
 from rdpcodec.errors import UsageError
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.transforms import SIZES, Architecture, Synthesis
+from rdpcodec.release import architecture_record
 from rdpcodec.training import fidelity
-from rdpcodec.training.export import size_name
+from rdpcodec.training.checkpoint import carried_over
+from rdpcodec.training.export import release_tensors, size_name
 from rdpcodec.training.fidelity import Fidelity, FidelityRun
 from rdpcodec.training.growth import grown, grown_synthesis
 from rdpcodec.training.loop import Loop
@@ -70,6 +74,29 @@ def test_a_grown_synthesis_is_the_same_function() -> None:
 def test_nothing_shrinks_and_latents_stay(sizes: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=f"{next(iter(sizes))} = .* cannot grow"):
         grown(RdpModel(SMALL), replace(SMALL, **sizes))
+
+
+def test_a_realism_synthesis_grows_by_the_channels_of_the_fidelity_synthesis(tmp_path: Path) -> None:
+    small, natural = scrambled(RdpModel(SMALL)), scrambled(Synthesis(SMALL))
+    realism = {f"realism.{name}": tensor for name, tensor in natural.state_dict().items()}
+    path = tmp_path / "fast.safetensors"
+    save_file(release_tensors(small, torch.float32) | realism, path)
+    record = {"file": path.name, "architecture": architecture_record(SMALL)}
+    (tmp_path / "manifest.json").write_text(json.dumps({"models": {"fast": record}}))
+    larger = grown(small, LARGER)
+    y, quality = torch.randn(1, SMALL.latents, 3, 5), torch.tensor([40.0])
+    start = Synthesis(LARGER)
+    start.load_state_dict(carried_over(path, larger))
+    with torch.no_grad():
+        torch.testing.assert_close(start(y, quality), natural(y, quality), rtol=1e-4, atol=1e-5)
+        scrambled(larger)
+    moved = carried_over(path, larger)
+    for name, weight in larger.synthesis.named_parameters():
+        # New blocks are heard half as loud as in the fidelity synthesis, where a start would be silence.
+        if name == "eighth.2.narrow.weight":
+            torch.testing.assert_close(moved[name], weight / 2)
+        elif name == "eighth.2.widen.weight":
+            torch.testing.assert_close(moved[name], weight)
 
 
 def test_a_run_goes_on_in_a_larger_size(

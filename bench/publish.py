@@ -17,7 +17,7 @@ from bench.surface import OURS
 from rdpcodec.peers import PEERS
 from rdpcodec.release import ReleasedModel
 from rdpcodec.training.model_card import CARD, replace_block
-from rdpcodec.weights import ModelEntry
+from rdpcodec.weights import DEFAULT_MODEL, ModelEntry
 
 BD_RATES = ("psnr", "psnr_common_range", "ms_ssim", "psnr_by_picture", "ms_ssim_by_picture")
 
@@ -25,7 +25,7 @@ BD_RATES = ("psnr", "psnr_common_range", "ms_ssim", "psnr_by_picture", "ms_ssim_
 def result_lines(results: dict[str, Any]) -> list[str]:
     """What `rdpcodec models` shows of a result file of `bench rd`."""
     rates = ", ".join(
-        f"{PEERS[name].label} {_percent(rate['psnr'])}" for name, rate in results["bd_rate"].items()
+        f"{_label(name)} {_percent(rate['psnr'])}" for name, rate in results["bd_rate"].items()
     )
     ours = results["results"]
     encode, decode = (sum(ours[key]) / len(ours[key]) for key in ("encoding_time", "decoding_time"))
@@ -49,7 +49,7 @@ def result_tables(results: dict[str, Any], command: str) -> str:
         "| --- " * (1 + len(BD_RATES)) + "|",
     ]
     for name, rate in results["bd_rate"].items():
-        lines.append(f"| {PEERS[name].label} | " + " | ".join(_percent(rate[key]) for key in BD_RATES) + " |")
+        lines.append(f"| {_label(name)} | " + " | ".join(_percent(rate[key]) for key in BD_RATES) + " |")
     ours = results["results"]
     columns = [i for i, setting in enumerate(ours["setting"]) if setting % 20 == 0]
     lines += ["", "| quality | " + " | ".join(f"{ours['setting'][i]:g}" for i in columns) + " |"]
@@ -82,6 +82,11 @@ def realism_table(gains: list[dict[str, Any]]) -> str:
         cells.append(f"{100 * row['avif_share']:.0f} %")
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _label(codec: str) -> str:
+    family, _, model = codec.partition(":")
+    return f"our {model or DEFAULT_MODEL}" if family == OURS else PEERS[codec].label
 
 
 def _percent(value: float) -> str:
@@ -121,6 +126,9 @@ def publish(results: Path, surface: Path | None, root: Path) -> None:
         replace_block(root / "README.md", f"realism {name}", realism_table(gains))
     record["results"] = result_lines(measured)
     path.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    tables = result_tables(measured, f"python -m bench rd --data {measured['data']} --out {results}")
+    command = f"python -m bench rd --data {measured['data']} --out {results}"
+    if measured["name"] != OURS:
+        command += f" --codecs {','.join([measured['name'], *measured['bd_rate']])}"
+    tables = result_tables(measured, command)
     replace_block(root / "weights" / CARD, f"results {name}", tables)
     replace_block(root / "README.md", f"results {name}", tables)

@@ -127,9 +127,13 @@ def test_published_figures_are_those_measured_and_only_with_the_same_weights(
         "decoding_time": [0.2, 0.2, 0.2],
     }
     measured = {
+        "name": "rdpcodec:large",
         "description": f"{identity}, realism 0, cpu",
         "results": ours,
-        "bd_rate": {"jpeg": dict(zip(BD_RATES, (-31.25, -30.0, -20.0, -32.0, -21.0), strict=True))},
+        "bd_rate": {
+            "jpeg": dict(zip(BD_RATES, (-31.25, -30.0, -20.0, -32.0, -21.0), strict=True)),
+            "rdpcodec": dict.fromkeys(BD_RATES, -3.0),
+        },
         "data": "photographs",
         "picture_count": 3,
         "machine": {"threads": 2},
@@ -144,6 +148,8 @@ def test_published_figures_are_those_measured_and_only_with_the_same_weights(
     assert readme.endswith("after\n")
     assert "old" not in readme
     assert readme.count("| JPEG | −31.2 % | −30.0 % | −20.0 % | −32.0 % | −21.0 % |") == 1
+    assert "| our fast | −3.0 % |" in readme
+    assert "--codecs rdpcodec:large,jpeg,rdpcodec`" in readme
     assert "0.070 to 1.50 bits" in json.loads(manifest.read_text())["models"]["fast"]["results"][1]
     surface = tmp_path / "surface"
     (surface / "realism").mkdir(parents=True)

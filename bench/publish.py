@@ -24,9 +24,7 @@ BD_RATES = ("psnr", "psnr_common_range", "ms_ssim", "psnr_by_picture", "ms_ssim_
 
 def result_lines(results: dict[str, Any]) -> list[str]:
     """What `rdpcodec models` shows of a result file of `bench rd`."""
-    rates = ", ".join(
-        f"{_label(name)} {_percent(rate['psnr'])}" for name, rate in results["bd_rate"].items()
-    )
+    rates = ", ".join(f"{_label(name)} {_percent(rate['psnr'])}" for name, rate in results["bd_rate"].items())
     ours = results["results"]
     encode, decode = (sum(ours[key]) / len(ours[key]) for key in ("encoding_time", "decoding_time"))
     return [

@@ -8,12 +8,16 @@ import reference_decoder
 from PIL import Image
 
 from rdpcodec import Codec, container
-from rdpcodec.weights import find_model, load_tensors
+from rdpcodec.weights import DEFAULT_MODEL, find_model, load_tensors, manifest
 
 
 @pytest.fixture(scope="module")
 def weights() -> dict[str, np.ndarray]:
-    tensors = load_tensors(find_model("fast"))
+    return decoding_weights(DEFAULT_MODEL)
+
+
+def decoding_weights(model: str) -> dict[str, np.ndarray]:
+    tensors = load_tensors(find_model(model))
     return {name: t.numpy() for name, t in tensors.items() if name.startswith(("scale.", "tables."))}
 
 
@@ -30,6 +34,16 @@ def assert_same_symbols(data: bytes, codec: Codec, weights: dict[str, np.ndarray
     for (z, residual), symbols in zip(reference_decoder.decode(data, weights), tiles, strict=True):
         np.testing.assert_array_equal(z, symbols.hyper)
         np.testing.assert_array_equal(residual, symbols.residual)
+
+
+@pytest.mark.parametrize("model", sorted(manifest()))
+def test_the_reference_decoder_reads_every_model(small: Image.Image, model: str) -> None:
+    codec = Codec(model)
+    data = codec.compress(small, 55, realism=0.5)
+    assert_same_symbols(data, codec, decoding_weights(model))
+    assert container.read(data).header.model == model
+    distance = np.asarray(codec.decompress(data), np.float64) - np.asarray(small)
+    assert np.square(distance).mean() < 255**2 / 10**3  # 30 dB
 
 
 @pytest.mark.parametrize(("size", "count"), [((1100, 40), 2), ((70, 2050), 3), ((1024, 16), 1)])

@@ -53,6 +53,8 @@ def training_block(record: dict[str, Any]) -> str:
             what = run.get("discriminator") or run.get("trains", "everything")
             if run.get("device"):
                 what += f" on {run['device']}"
+            if run.get("size"):
+                what += f" in size {run['size']}"
             if run.get("perception"):
                 what += f" with realism, which has {100 * run['perception']:g} % of the distortion"
             lines.append(

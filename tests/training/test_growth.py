@@ -18,7 +18,7 @@ from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.transforms import SIZES, Architecture, Synthesis
 from rdpcodec.release import architecture_record
 from rdpcodec.training import fidelity
-from rdpcodec.training.checkpoint import carried_over
+from rdpcodec.training.checkpoint import carried_over, load_checkpoint, run_history
 from rdpcodec.training.export import release_tensors, size_name
 from rdpcodec.training.fidelity import Fidelity, FidelityRun
 from rdpcodec.training.growth import grown, grown_synthesis
@@ -127,6 +127,8 @@ def test_a_run_goes_on_in_a_larger_size(
         assert not start[name].any()
         assert moved[name].any()
     assert size_name(after.state()) == "base"
+    runs = run_history(load_checkpoint(tmp_path / "more" / "checkpoint.pt", CPU))
+    assert [run.get("size") for run in runs] == [None, "base"]
     with pytest.raises(UsageError, match="cannot grow"):
         objective(tmp_path / "more" / "checkpoint.pt", "fast")
 

@@ -94,14 +94,12 @@ def carried_over(previous: Path, codec: RdpModel) -> dict[str, Tensor]:
     realism = realism_state(tensors)
     if not realism:
         raise UsageError(f"{previous}: these weights have no realism synthesis to start from")
-    record = released_record(previous)
-    architecture = architecture_from(record["architecture"]) if record else codec.architecture
-    old = load_start(previous, architecture)
-    natural = Synthesis(architecture)
+    old = load_start(previous, None if released_record(previous) else codec.architecture)
+    natural = Synthesis(old.architecture)
     natural.load_state_dict(realism)
     now = codec.synthesis.state_dict()
     before, start = (
-        grown_synthesis(synthesis, architecture, codec.architecture, codec.synthesis).state_dict()
+        grown_synthesis(synthesis, old.architecture, codec.architecture, codec.synthesis).state_dict()
         for synthesis in (old.synthesis, natural)
     )
     return {name: start[name] + (now[name] - before[name]) / 2 for name in now}

@@ -70,12 +70,15 @@ def squared_error(picture: Image.Image, decoded: Image.Image) -> np.ndarray:
     return ((np.asarray(picture, float) - np.asarray(decoded, float)) ** 2).mean(axis=2)
 
 
-@pytest.mark.parametrize("quality", [15, 70])
+@pytest.mark.parametrize(("quality", "deviation"), [(15, 0.12), (70, 0.035)])
 def test_no_seam_can_be_measured(
-    codec: Codec, photograph: Image.Image, monkeypatch: pytest.MonkeyPatch, quality: int
+    codec: Codec, photograph: Image.Image, monkeypatch: pytest.MonkeyPatch, quality: int, deviation: float
 ) -> None:
     """Beside tile borders the error is no more than 0.05 dB over what it is without tiles, and not much
-    less, in the mean over a dozen crops (of one it is ±0.07 dB by chance); the bytes are nearly the same.
+    less, in the mean over a dozen crops; the bytes are nearly the same.
+
+    deviation: of one crop's figure, in dB, by chance, measured on 40 random crops. Where bits are few, other
+    contexts move many latents to the next integer.
     """
     losses = []
     for left, top in product((0, 90, 180, 270), (0, 60, 125)):
@@ -97,7 +100,7 @@ def test_no_seam_can_be_measured(
         # Nine tiles have eight streams more, and eight states of the coder.
         assert len(whole) < len(tiled) < 1.03 * len(whole) + 12 * 8
     assert -0.2 < np.mean(losses) < 0.05
-    assert max(losses) < 0.1
+    assert max(losses) < 3 * deviation
 
 
 def test_analysis_of_tiles_is_that_of_the_whole(

@@ -103,7 +103,21 @@ class Bench:
 
 def run(bench: Bench, workers: int = 1) -> dict[str, Any]:
     """Train and measure the restorers of both classifiers; the record says what was found."""
-    classifiers = {
+    classifiers = trained_classifiers(bench)  # here, and not in two processes at once
+    return {
+        "task": bench.task.title,
+        "test pictures": len(bench.data.test.labels),
+        "error of originals": {
+            design: error_rate(network, bench.data.test, bench.device)
+            for design, network in classifiers.items()
+        },
+        "groups": dict(zip(DESIGNS, each(partial(_group, bench), list(DESIGNS), workers), strict=True)),
+    }
+
+
+def trained_classifiers(bench: Bench) -> dict[str, Classifier]:
+    """The frozen classifiers of the task's pictures, trained once."""
+    return {
         design: train_classifier(
             design,
             bench.data.train,
@@ -113,33 +127,22 @@ def run(bench: Bench, workers: int = 1) -> dict[str, Any]:
         )
         for design in DESIGNS
     }
-    return {
-        "task": bench.task.title,
-        "test pictures": len(bench.data.test.labels),
-        "error of originals": {
-            design: error_rate(network, bench.data.test, bench.device)
-            for design, network in classifiers.items()
-        },
-        "groups": dict(
-            zip(DESIGNS, each(partial(_group, bench, classifiers), list(DESIGNS), workers), strict=True)
-        ),
-    }
 
 
 def recognised(classifier: Classifier, cross: Sequence[float]) -> Fidelity:
     """Squared error plus each model's μ times the cross-entropy of the classifier's answer."""
-    shares = torch.tensor(cross)
+    shares = torch.tensor(cross, device=next(classifier.parameters()).device)
 
     def fidelity(restored: Tensor, pictures: Tensor, labels: Tensor) -> Tensor:
         logits = classifier(restored.flatten(0, 1)).unflatten(0, restored.shape[:2])
         wanted = labels[:, None].expand(restored.shape[:2])
         surprise = F.cross_entropy(logits.movedim(2, 1), wanted, reduction="none").mean(0)
-        return squared_error(restored, pictures, labels) + shares.to(surprise.device) * surprise
+        return squared_error(restored, pictures, labels) + shares * surprise
 
     return fidelity
 
 
-def _group(bench: Bench, classifiers: dict[str, Classifier], design: str) -> dict[str, Any]:
+def _group(bench: Bench, design: str) -> dict[str, Any]:
     task = bench.task
     weights, cross = zip(*task.models(), strict=True)
     schedule = Schedule(task.steps)
@@ -156,6 +159,7 @@ def _group(bench: Bench, classifiers: dict[str, Classifier], design: str) -> dic
     def make() -> dict[str, Any]:
         _, channels, height, width = bench.data.train.pictures.shape
         shape, rng = (channels, height, width), torch.Generator().manual_seed(0)
+        classifiers = trained_classifiers(bench)
         restorer = task.restorer(shape, weights, rng).to(bench.device)
         critic = Critic(len(weights), shape, rng).to(bench.device)
         fidelity = recognised(classifiers[design], cross)

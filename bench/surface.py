@@ -35,6 +35,7 @@ from rdpcodec import Codec
 from rdpcodec.allocator import keep_freed_memory
 from rdpcodec.errors import RdpError
 from rdpcodec.peers import PEERS, Unavailable
+from rdpcodec.weights import DEFAULT_MODEL
 
 QUALITIES = (5.0, 15.0, 25.0, 35.0, 45.0, 60.0, 75.0, 90.0)
 REALISMS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -289,31 +290,38 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
-def write_summary(codec: str, description: str, jobs: list[Job], originals: list[Job], setup: Setup) -> None:
-    """`<codec>.json`."""
+def write_summary(name: str, description: str, jobs: list[Job], originals: list[Job], setup: Setup) -> Path:
+    """`<name>.json`, whose path is returned."""
     record = {
-        "name": codec,
+        "name": name,
         "description": description,
         "data": setup.data.name,
         "machine": machine(),
         **summary(jobs, originals),
     }
+    path = setup.out / f"{name}.json"
     text = json.dumps(_rounded(record), separators=(",", ":"))
-    (setup.out / f"{codec}.json").write_text(text + "\n", encoding="utf-8")
+    path.write_text(text + "\n", encoding="utf-8")
+    return path
 
 
-def trace(codecs: dict[str, tuple[str, tuple[Point, ...]]], setup: Setup, workers: int) -> None:
-    """Measure codecs, given by name as description and points, and write their summaries."""
+def trace(
+    codecs: dict[str, tuple[str, tuple[Point, ...]]], setup: Setup, workers: int, name: str | None = None
+) -> None:
+    """Measure codecs, given by name as description and points, and write their summaries.
+
+    name: what a single codec is called there, if not by its own name.
+    """
     console = Console()
     originals = setup.jobs(ORIGINAL, ORIGINAL, (Point(0),))
-    jobs = {name: setup.jobs(name, text, points) for name, (text, points) in codecs.items()}
+    jobs = {codec: setup.jobs(codec, text, points) for codec, (text, points) in codecs.items()}
     try:
         run_jobs([*originals, *(job for group in jobs.values() for job in group)], workers, console)
     except RdpError as error:
         raise click.ClickException(str(error)) from error
-    for name, (text, _) in codecs.items():
-        write_summary(name, text, jobs[name], originals, setup)
-        console.print(f"written: {setup.out / name}.json")
+    for codec, (text, _) in codecs.items():
+        path = write_summary(name or codec, text, jobs[codec], originals, setup)
+        console.print(f"written: {path}")
 
 
 _options = [
@@ -348,6 +356,7 @@ def _numbers(text: str) -> tuple[float, ...]:
 @_shared_options
 @click.option("--qualities", default=",".join(f"{q:g}" for q in QUALITIES), show_default=True)
 @click.option("--realisms", default=",".join(f"{b:g}" for b in REALISMS), show_default=True)
+@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Each in a folder of its own.")
 def surface(
     data: Path,
     out: Path,
@@ -356,13 +365,18 @@ def surface(
     device: str,
     qualities: str,
     realisms: str,
+    model: str,
 ) -> None:
     """Trace our rate-distortion-perception surface on a folder of pictures."""
-    codec = Codec()
+    try:
+        codec = Codec(model)
+    except RdpError as error:
+        raise click.ClickException(str(error)) from error
     dial = _numbers(realisms) if "realism" in codec.dials else (0.0,)
     points = tuple(Point(q, b) for q in sorted(_numbers(qualities)) for b in dial)
     description = f"{weights_identity(codec)}, {device}"
-    trace({OURS: (description, points)}, Setup(data, out, lpips_weights, device), workers)
+    setup = Setup(data, out, lpips_weights, device)
+    trace({f"{OURS}:{model}": (description, points)}, setup, workers, OURS)
 
 
 @click.command()

@@ -59,7 +59,7 @@ class Pictures:
 
 def sent(x: Tensor, device: torch.device) -> Tensor:
     """A small tensor of the CPU on `device`, without waiting for what the device is at."""
-    return x.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x
+    return x.contiguous().pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x
 
 
 def load_pictures(folder: Path, minimum_side: int, device: torch.device) -> tuple[Pictures, Pictures]:

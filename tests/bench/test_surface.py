@@ -116,6 +116,18 @@ def test_the_command_traces_a_folder_and_goes_on_where_it_was_stopped(
     assert len(times) == 6
     assert CliRunner().invoke(bench, words, catch_exceptions=False).exit_code == 0
     assert times == {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npz")}
+    unknown = CliRunner().invoke(bench, [*words, "--model", "slow"])
+    assert "there is no model 'slow'" in unknown.output
+
+
+def test_every_model_has_a_surface(
+    pictures: Path, tmp_path: Path, lpips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    words = ["surface", "--data", str(pictures), "--out", str(tmp_path), "--lpips-weights", str(lpips)]
+    words += ["--workers", "1", "--qualities", "20", "--realisms", "0", "--model", "base"]
+    CliRunner().invoke(bench, words, catch_exceptions=False)
+    assert json.loads((tmp_path / "rdpcodec.json").read_text())["description"].startswith("rdpcodec base-")
 
 
 def test_pictures_with_labels_are_classified(setup: Setup) -> None:

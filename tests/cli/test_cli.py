@@ -315,8 +315,10 @@ def test_info_tells_what_the_file_holds(picture: Path) -> None:
 
 
 def test_models_lists_what_is_installed() -> None:
-    assert "fast" in json.loads(run("models", "--json").stdout)
-    assert "(default)" in run("models").stdout
+    assert set(json.loads(run("models", "--json").stdout)) == {"fast", "base"}
+    listed = run("models").stdout
+    assert "(default)" in listed
+    assert listed.count("BD-rate (PSNR)") == listed.count("to decode a picture") == 2
 
 
 @pytest.mark.parametrize(

@@ -382,7 +382,18 @@ def surface(
 @click.command()
 @_shared_options
 @click.option("--codecs", default=",".join(PEERS), show_default=True)
-def peers(data: Path, out: Path, workers: int, lpips_weights: Path | None, device: str, codecs: str) -> None:
+@click.option(
+    "--smallest", type=click.IntRange(1), help="So many settings of each, from the smallest files on; or all."
+)
+def peers(
+    data: Path,
+    out: Path,
+    workers: int,
+    lpips_weights: Path | None,
+    device: str,
+    codecs: str,
+    smallest: int | None,
+) -> None:
     """Measure the codecs that a user would otherwise pick in the same way."""
     chosen = {}
     for name in codecs.split(","):
@@ -393,5 +404,5 @@ def peers(data: Path, out: Path, workers: int, lpips_weights: Path | None, devic
             continue
         except KeyError:
             raise click.ClickException(f"unknown codec {name!r}; known: {', '.join(PEERS)}") from None
-        chosen[name] = (subject.description, tuple(Point(q) for q in subject.settings))
+        chosen[name] = (subject.description, tuple(Point(q) for q in subject.settings[:smallest]))
     trace(chosen, Setup(data, out, lpips_weights, device), workers)

@@ -15,6 +15,7 @@ from bench import surface
 from bench.__main__ import bench
 from bench.judge import Judge, feature_distances, pixel_distance
 from bench.surface import Point, Setup, judge_of, load_cached, measure, standard_errors, summary
+from rdpcodec.peers import PEERS
 
 POINTS = (Point(10), Point(60))
 
@@ -128,6 +129,17 @@ def test_every_model_has_a_surface(
     words += ["--workers", "1", "--qualities", "20", "--realisms", "0", "--model", "base"]
     CliRunner().invoke(bench, words, catch_exceptions=False)
     assert json.loads((tmp_path / "rdpcodec.json").read_text())["description"].startswith("rdpcodec base-")
+
+
+def test_peers_are_measured_from_their_smallest_files_on(
+    pictures: Path, tmp_path: Path, lpips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    words = ["peers", "--data", str(pictures), "--out", str(tmp_path), "--lpips-weights", str(lpips)]
+    words += ["--workers", "1", "--codecs", "jpeg", "--smallest", "2"]
+    CliRunner().invoke(bench, words, catch_exceptions=False)
+    points = json.loads((tmp_path / "jpeg.json").read_text())["points"]
+    assert list(points) == [f"{setting}" for setting in PEERS["jpeg"].settings[:2]]
 
 
 def test_pictures_with_labels_are_classified(setup: Setup) -> None:

@@ -38,7 +38,7 @@ def _axes(codec: Measured) -> dict[str, Any]:
     return {
         "label": codec.label,
         "pictures": len(codec.pictures),
-        "qualities": codec.qualities,
+        "qualities": np.asarray(codec.qualities, np.float64),
         "dials": {
             f"{realism:g}": {
                 "bpp": codec.mean("bpp")[:, column],

@@ -148,6 +148,8 @@ def labelled(folder: Path, **options: Any) -> None:
         for key, facts in picture.items():
             facts["top1"] = float(number > 0 or key.endswith("/1"))
             facts["agreement"] = 1.0
+    for point in made["points"].values():
+        point["quality"] = int(point["quality"])  # as most codecs count
     folder.mkdir(exist_ok=True)
     (folder / f"{made['name']}.json").write_text(json.dumps(made))
 

@@ -23,6 +23,9 @@ _LABELS = {
     "error": "C, error rate",
 }
 
+# Ticks of a logarithmic axis, in bits per pixel.
+_RATES = (0.05, 0.1, 0.2, 0.4)
+
 
 def curves(result: dict[str, Any]) -> Figure:
     """Three pairs of quantities, a row for each classifier that was trained with.
@@ -98,5 +101,7 @@ def codecs(axes: dict[str, Any]) -> Figure:
     for axis in drawn:
         axis.grid(alpha=0.3)
     drawn[0].set_xscale("log")
+    drawn[0].set_xticks([], minor=True)
+    drawn[0].set_xticks(_RATES, [f"{rate:g}" for rate in _RATES])
     drawn[0].legend(fontsize=8)
     return figure

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import click
 
-from bench.ablation import ablation
-from bench.auto import auto
-from bench.compare import compare
-from bench.conditioned import conditioned
-from bench.distance import distance
-from bench.effort import effort
-from bench.estimate import estimate
-from bench.graphics import graphics
-from bench.mnist.command import mnist
-from bench.publish import publish
-from bench.rd import rd
-from bench.realism import realism
-from bench.report import report
-from bench.restoration.command import classification
-from bench.speed import speed
-from bench.surface import peers, surface
-from bench.theory.command import theory
+from bench.measure.auto_realism import auto
+from bench.measure.distance import distance
+from bench.measure.effort import effort
+from bench.measure.graphics import graphics
+from bench.measure.rd import rd
+from bench.measure.speed import speed
+from bench.measure.surface import peers, surface
+from bench.papers.classification.command import classification
+from bench.papers.digits.command import mnist
+from bench.papers.theory.command import theory
+from bench.report.gate import compare
+from bench.report.publish import publish
+from bench.report.realism_gains import realism
+from bench.report.report import report
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -28,14 +25,11 @@ def bench() -> None:
     """Measure rdpcodec and its peers."""
 
 
-bench.add_command(ablation)
 bench.add_command(auto)
 bench.add_command(classification)
 bench.add_command(compare)
-bench.add_command(conditioned)
 bench.add_command(distance)
 bench.add_command(effort)
-bench.add_command(estimate)
 bench.add_command(graphics)
 bench.add_command(mnist)
 bench.add_command(peers)

@@ -12,7 +12,7 @@ from rdpcodec.peers import PEERS, find_peer
 
 if TYPE_CHECKING:
     from rdpcodec import Codec
-    from rdpcodec.release import ReleasedModel
+    from rdpcodec.weights.release import ReleasedModel
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def weights_identity(model: Codec | ReleasedModel) -> str:
 
 def _ours(name: str, model: str, device: str) -> BenchCodec:
     from rdpcodec import Codec
-    from rdpcodec.weights import DEFAULT_MODEL
+    from rdpcodec.weights.manifest import DEFAULT_MODEL
 
     codec = Codec(model or DEFAULT_MODEL, device)
     description = f"{weights_identity(codec)}, realism 0, {device}"

@@ -15,9 +15,9 @@ from rdpcodec.errors import FormatError, OutputError, PictureError, RdpError, Us
 
 if TYPE_CHECKING:
     from rdpcodec.codec import Codec, compress, decompress
+    from rdpcodec.encoder.target_search import Target
+    from rdpcodec.image import PictureWarning
     from rdpcodec.operating_point import PRESETS, OperatingPoint
-    from rdpcodec.picture import PictureWarning
-    from rdpcodec.search import Target
 
 __version__ = "0.1.0"
 __all__ = [
@@ -42,8 +42,8 @@ _LAZY = {
     "decompress": "rdpcodec.codec",
     "OperatingPoint": "rdpcodec.operating_point",
     "PRESETS": "rdpcodec.operating_point",
-    "PictureWarning": "rdpcodec.picture",
-    "Target": "rdpcodec.search",
+    "PictureWarning": "rdpcodec.image",
+    "Target": "rdpcodec.encoder.target_search",
 }
 
 

@@ -21,25 +21,25 @@ from PIL import Image
 from torch import Tensor
 
 from rdpcodec import container
-from rdpcodec.auto_realism import DetailMatch
 from rdpcodec.container import Container, Header, Segment
+from rdpcodec.encoder.auto_realism import DetailMatch
+from rdpcodec.encoder.refine import Tile, refine
+from rdpcodec.encoder.target_search import Target, search
 from rdpcodec.entropy.tables import ESCAPE_LIMIT
 from rdpcodec.errors import UsageError, WeightsError
+from rdpcodec.image import Picture, alpha_from_bytes, alpha_to_bytes, load_picture
 from rdpcodec.metrics.full_reference import full_reference
 from rdpcodec.model.prior import anchor_mask
 from rdpcodec.model.quantise import round_by_rate
-from rdpcodec.model.refine import Tile, refine
 from rdpcodec.model.transforms import PATCH, AnalysisFeatures
 from rdpcodec.operating_point import AUTO, EFFORT_MAX, OperatingPoint, Realism
-from rdpcodec.picture import Picture, alpha_from_bytes, alpha_to_bytes, load_picture
-from rdpcodec.release import ReleasedModel
-from rdpcodec.search import Target, search
 from rdpcodec.symbols import SymbolCoder, Symbols
 from rdpcodec.tiles import Box, join_tiles, split_tiles, tile_grid
-from rdpcodec.weights import DEFAULT_MODEL, find_model, model_for_file
+from rdpcodec.weights.manifest import DEFAULT_MODEL, find_model, model_for_file
+from rdpcodec.weights.release import ReleasedModel
 
 if TYPE_CHECKING:
-    from rdpcodec.picture import Source
+    from rdpcodec.image import Source
 
 
 class Codec:
@@ -79,7 +79,7 @@ class Codec:
     ) -> bytes:
         """Compress one picture to the bytes of an .rdpc file.
 
-        image: anything `rdpcodec.picture.load_picture` takes. quality 0..100 (50 if not given), realism 0..1
+        image: anything `rdpcodec.image.load_picture` takes. quality 0..100 (50 if not given), realism 0..1
         or "auto", effort 0..9: the operating point. target: what the file is to meet, in place of a quality;
         sizes are those of the whole file, errors those of what it decodes to by default. Raises
         `PictureError` and `UsageError`; warns with `PictureWarning` of what the file will not hold.

@@ -25,9 +25,9 @@ from rdpcodec.errors import UsageError
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.transforms import PATCH, Architecture
 from rdpcodec.operating_point import OperatingPoint
-from rdpcodec.release import ReleasedModel, table_tensors
 from rdpcodec.training.export import release_tensors, wide_tables
-from rdpcodec.weights import DEFAULT_MODEL
+from rdpcodec.weights.manifest import DEFAULT_MODEL
+from rdpcodec.weights.release import ReleasedModel, table_tensors
 
 
 @register_model("rdpcodec")

@@ -8,7 +8,7 @@ from typing import Literal
 from rdpcodec.errors import UsageError
 
 AUTO: Literal["auto"] = "auto"
-"""In place of a realism: the encoder chooses it for each picture (`rdpcodec.auto_realism`)."""
+"""In place of a realism: the encoder chooses it for each picture (`rdpcodec.encoder.auto_realism`)."""
 Realism = float | Literal["auto"]
 EFFORT_MAX = 9
 

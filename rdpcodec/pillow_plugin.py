@@ -22,7 +22,7 @@ from rdpcodec import container
 from rdpcodec.container import Header, Segment
 from rdpcodec.errors import FormatError, RdpError, UsageError
 from rdpcodec.operating_point import OperatingPoint
-from rdpcodec.weights import find_model
+from rdpcodec.weights.manifest import find_model
 
 FORMAT = "RDPC"
 _DIALS = ("quality", "realism", "effort")

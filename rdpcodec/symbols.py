@@ -19,7 +19,7 @@ from rdpcodec.entropy.exact import ExactScaleNetwork
 from rdpcodec.model.quantise import TableBits
 from rdpcodec.model.rate import ANCHORS
 from rdpcodec.model.rdp_model import HYPER_FACTOR
-from rdpcodec.release import ReleasedModel
+from rdpcodec.weights.release import ReleasedModel
 
 
 @dataclass(frozen=True)

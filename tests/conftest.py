@@ -20,10 +20,11 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save
 
-from rdpcodec import Codec, weights
+from rdpcodec import Codec
 from rdpcodec import codec as codec_module
-from rdpcodec.release import ReleasedModel
-from rdpcodec.weights import REALISM_PREFIX, find_model
+from rdpcodec.weights import manifest as weights
+from rdpcodec.weights.manifest import REALISM_PREFIX, find_model
+from rdpcodec.weights.release import ReleasedModel
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)  # the processes share the cores

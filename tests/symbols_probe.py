@@ -23,8 +23,8 @@ from rdpcodec.container import Container
 from rdpcodec.entropy import exact
 from rdpcodec.entropy.exact import ExactScaleNetwork
 from rdpcodec.errors import FormatError
-from rdpcodec.release import ReleasedModel
-from rdpcodec.weights import find_model
+from rdpcodec.weights.manifest import find_model
+from rdpcodec.weights.release import ReleasedModel
 
 
 def inexact() -> Any:

@@ -15,8 +15,8 @@ import rdpcodec
 from rdpcodec import Codec, OperatingPoint, container
 from rdpcodec.container import Container, Segment
 from rdpcodec.errors import FormatError, UsageError, WeightsError
+from rdpcodec.image import load_picture
 from rdpcodec.metrics.distortion import psnr
-from rdpcodec.picture import load_picture
 
 
 def recoded(data: bytes, **changes: bytes) -> bytes:

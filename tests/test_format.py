@@ -8,7 +8,7 @@ import reference_decoder
 from PIL import Image
 
 from rdpcodec import Codec, container
-from rdpcodec.weights import DEFAULT_MODEL, find_model, load_tensors, manifest
+from rdpcodec.weights.manifest import DEFAULT_MODEL, find_model, load_tensors, manifest
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from rdpcodec import Codec, FormatError, UsageError, tiles
+from rdpcodec.image import load_picture
 from rdpcodec.metrics.distortion import mse
 from rdpcodec.model.rate import lambda_of
-from rdpcodec.picture import load_picture
 from rdpcodec.symbols import Symbols
 from rdpcodec.tiles import GRID, TILE, Box, join_tiles, split_tiles, tile_grid
 

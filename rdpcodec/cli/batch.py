@@ -27,7 +27,7 @@ from rdpcodec.cli.options import (
 from rdpcodec.errors import OutputError, RdpError, UsageError
 
 if TYPE_CHECKING:
-    from rdpcodec.batch import Outcome, Work
+    from rdpcodec.batch.local import Outcome, Work
 
 _INTERRUPTED = 130  # as shells have it: 128 + SIGINT
 
@@ -95,7 +95,7 @@ def batch(
     status is 1.
     """
     from rdpcodec import storage
-    from rdpcodec.batch import (
+    from rdpcodec.batch.local import (
         Compression,
         Decompression,
         cores,
@@ -115,7 +115,7 @@ def batch(
     if decompress:
         if wrong := next(filter(given, COMPRESSION_ONLY), None):
             raise UsageError(f"{flag(wrong)} has no meaning with --decompress: leave it out")
-        from rdpcodec.picture import writable_format
+        from rdpcodec.image import writable_format
 
         work = Decompression("." + extension.lstrip(".").lower(), realism, device)
         writable_format(work.suffix)

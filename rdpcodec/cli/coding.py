@@ -130,7 +130,7 @@ def decompress(
 
     The output's extension sets its format: PNG and WebP are written lossless, JPEG and AVIF at quality 95.
     """
-    from rdpcodec.picture import encode_picture, writable_format
+    from rdpcodec.image import encode_picture, writable_format
 
     suffix = "." + extension.lstrip(".").lower()
     writable_format(suffix)
@@ -142,7 +142,7 @@ def decompress(
     def run(source: Path, target: Path) -> str:
         from rdpcodec import container
         from rdpcodec.codec import shared_codec
-        from rdpcodec.weights import model_for_file
+        from rdpcodec.weights.manifest import model_for_file
 
         data = read_input(source)
         try:

@@ -12,7 +12,7 @@ from rdpcodec import container
 from rdpcodec.cli.output import read_input
 from rdpcodec.errors import FormatError, WeightsError
 from rdpcodec.training.model_card import hours_by_device
-from rdpcodec.weights import DEFAULT_MODEL, manifest, model_for_file
+from rdpcodec.weights.manifest import DEFAULT_MODEL, manifest, model_for_file
 
 
 @click.command()

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import click
 
+from rdpcodec.encoder.target_search import Target
 from rdpcodec.errors import UsageError
 from rdpcodec.operating_point import AUTO, PRESETS, OperatingPoint, Realism
-from rdpcodec.search import Target
-from rdpcodec.weights import DEFAULT_MODEL, find_model
+from rdpcodec.weights.manifest import DEFAULT_MODEL, find_model
 
 Command = Callable[..., Any]
 

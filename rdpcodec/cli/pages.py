@@ -59,8 +59,8 @@ def compare(
     for quality in qualities:
         OperatingPoint(quality, effort=effort)
     from rdpcodec.codec import shared_codec
+    from rdpcodec.image import load_picture
     from rdpcodec.pages.compare import compare_page, names_of
-    from rdpcodec.picture import load_picture
 
     pictures = {}
     for name, source in zip(names_of(sources), sources, strict=True):

@@ -33,8 +33,8 @@ def suggest(source: Path, as_json: bool, model: str, device: str) -> None:
     import numpy as np
 
     from rdpcodec.codec import shared_codec
+    from rdpcodec.image import load_picture
     from rdpcodec.metrics.full_reference import Metrics
-    from rdpcodec.picture import load_picture
 
     with named_warnings(source):
         picture = load_picture(given)

@@ -155,6 +155,6 @@ def _package_weights(network: str) -> dict[str, Tensor]:
     except ImportError as error:
         raise UsageError(f"LPIPS-{network} is not available: {advice}") from error
     try:
-        return lpips.LPIPS(net=network, verbose=False).state_dict()  # type: ignore[no-any-return]
+        return lpips.LPIPS(net=network, verbose=False).state_dict()
     except Exception as error:  # whatever torchvision or the network raises
         raise UsageError(f"LPIPS-{network}: the lpips package failed ({error}): {advice}") from error

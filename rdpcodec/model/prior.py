@@ -49,18 +49,18 @@ def _clamp_through(x: Tensor, low: float, high: float) -> Tensor:
     """Clamp; outside the range the gradient passes only where it leads back inside (as in LSQ), so no unit
     dies for good.
     """
-    return _ClampThrough.apply(x, low, high)  # type: ignore[no-any-return]
+    return _ClampThrough.apply(x, low, high)
 
 
 class _ClampThrough(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x: Tensor, low: float, high: float) -> Tensor:  # type: ignore[override, no-untyped-def]
+    def forward(ctx, x: Tensor, low: float, high: float) -> Tensor:  # type: ignore[no-untyped-def]
         ctx.save_for_backward(x)
         ctx.low, ctx.high = low, high
         return x.clamp(low, high)
 
     @staticmethod
-    def backward(ctx, grad: Tensor):  # type: ignore[override, no-untyped-def]
+    def backward(ctx, grad: Tensor):  # type: ignore[no-untyped-def]
         (x,) = ctx.saved_tensors
         keep = ((x >= ctx.low) | (grad < 0)) & ((x <= ctx.high) | (grad > 0))
         return grad * keep, None, None

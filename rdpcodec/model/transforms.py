@@ -58,16 +58,9 @@ def haar_basis(patches: np.ndarray, components: int) -> tuple[np.ndarray, np.nda
     while len(haar) < PATCH:
         smooth = np.kron(haar, [1, 1])
         haar = np.concatenate([smooth, np.kron(np.eye(len(haar)), [1, -1])]) / np.sqrt(2)
-    return separable_basis(haar, patches, components)
-
-
-def separable_basis(
-    transform: np.ndarray, patches: np.ndarray, components: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """`haar_basis` with another orthonormal transform `[16, 16]`, one basis function in each row."""
     colour = np.array([[1, 1, 1], [1, 0, -1], [-1, 2, -1]], float)
     colour /= np.linalg.norm(colour, axis=1, keepdims=True)
-    basis = np.kron(colour, np.kron(transform, transform))
+    basis = np.kron(colour, np.kron(haar, haar))
     mean = patches.mean(axis=0)
     variance = np.var((patches - mean) @ basis.T, axis=0)
     return mean, np.ascontiguousarray(basis[np.argsort(-variance)[:components]])

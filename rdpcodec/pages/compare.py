@@ -17,11 +17,11 @@ import numpy as np
 from PIL import Image
 
 from rdpcodec.codec import Codec
+from rdpcodec.image import Picture
 from rdpcodec.metrics.full_reference import Metrics
 from rdpcodec.operating_point import OperatingPoint
 from rdpcodec.pages import FOLDER, assembled
 from rdpcodec.peers import Peer, Unavailable, closest_to, find_peer
-from rdpcodec.picture import Picture
 
 # What browsers show.
 _PEERS = ("jpeg", "webp", "avif")

@@ -44,10 +44,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from rdpcodec import container
 from rdpcodec.codec import Codec
 from rdpcodec.errors import PictureError, RdpError
+from rdpcodec.image import Picture, PictureWarning, load_picture
 from rdpcodec.metrics.full_reference import Metrics
 from rdpcodec.operating_point import OperatingPoint
 from rdpcodec.pages import FOLDER, assembled
-from rdpcodec.picture import Picture, PictureWarning, load_picture
 
 # Pillow opens more, but EPS by starting Ghostscript, which is nothing to do with files from a network.
 _FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "TIFF", "BMP", "PPM", "JPEG2000")
@@ -260,7 +260,7 @@ def application(codec: Codec, limits: Limits, host: str) -> Starlette:
         ],
         middleware=[Middleware(Guard, host=host)],
         exception_handlers={
-            HTTPException: lambda _, error: _error(error.status_code, error.detail),  # type: ignore[attr-defined]
+            HTTPException: lambda _, error: _error(error.status_code, error.detail),
             RdpError: lambda _, error: _error(400, str(error)),
             ClientDisconnect: lambda *_: _error(400, "the upload ended early"),
             MemoryError: lambda *_: _error(507, "not enough memory for a picture of this size"),

@@ -17,8 +17,7 @@ from torch import Tensor
 from rdpcodec.errors import UsageError
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.transforms import Architecture, Synthesis
-from rdpcodec.release import architecture_from, realism_state, training_state
-from rdpcodec.training.growth import grown_synthesis
+from rdpcodec.weights.release import architecture_from, realism_state, training_state
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -30,7 +29,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     """Read a checkpoint of `save_checkpoint`. Only tensors and plain values are loaded, never code."""
-    return torch.load(path, map_location=device, weights_only=True)  # type: ignore[no-any-return]
+    return torch.load(path, map_location=device, weights_only=True)
 
 
 def load_start(path: Path, architecture: Architecture | None = None) -> RdpModel:
@@ -84,8 +83,7 @@ def carried_over(previous: Path, codec: RdpModel) -> dict[str, Tensor]:
     """A start for the realism synthesis of `codec`, from that of the weights that `codec` was trained from.
 
     Halfway between the old realism synthesis and what it becomes when it moves as the fidelity synthesis has
-    moved since (figures in docs/decisions.md). Where that has grown since, the old one grows by the same
-    channels and blocks. Raises `UsageError` where `previous` has none, or is not smaller.
+    moved since. Raises `UsageError` where `previous` has none, or one of another size.
     """
     try:
         tensors = load_file(previous)
@@ -95,14 +93,10 @@ def carried_over(previous: Path, codec: RdpModel) -> dict[str, Tensor]:
     if not realism:
         raise UsageError(f"{previous}: these weights have no realism synthesis to start from")
     old = load_start(previous, None if released_record(previous) else codec.architecture)
-    natural = Synthesis(old.architecture)
-    natural.load_state_dict(realism)
-    now = codec.synthesis.state_dict()
-    before, start = (
-        grown_synthesis(synthesis, old.architecture, codec.architecture, codec.synthesis).state_dict()
-        for synthesis in (old.synthesis, natural)
-    )
-    return {name: start[name] + (now[name] - before[name]) / 2 for name in now}
+    if old.architecture != codec.architecture:
+        raise UsageError(f"{previous}: these weights are of another size than those they should continue in")
+    now, before = codec.synthesis.state_dict(), old.synthesis.state_dict()
+    return {name: realism[name] + (now[name] - before[name]) / 2 for name in now}
 
 
 def run_history(state: dict[str, Any]) -> list[dict[str, Any]]:
@@ -140,7 +134,7 @@ def released_record(path: Path) -> dict[str, Any] | None:
     if manifest.exists():
         for record in json.loads(manifest.read_text(encoding="utf-8"))["models"].values():
             if record["file"] == path.name:
-                return record  # type: ignore[no-any-return]
+                return record
     return None
 
 

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 
-from rdpcodec.allocator import keep_freed_memory
 from rdpcodec.errors import RdpError
+from rdpcodec.training.allocator import keep_freed_memory
 from rdpcodec.training.loop import Loop, Objective
 from rdpcodec.training.schedule import Budget
 

@@ -24,12 +24,17 @@ from torch import Tensor
 from rdpcodec.codec import Codec
 from rdpcodec.entropy.tables import TableFamily, integer_frequencies
 from rdpcodec.errors import RdpError, UsageError
+from rdpcodec.image import Picture
 from rdpcodec.model.prior import HYPER_LATENT_MAX, SCALE_COUNT
 from rdpcodec.model.rate import ANCHORS
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.transforms import SIZES
-from rdpcodec.picture import Picture
-from rdpcodec.release import (
+from rdpcodec.symbols import Symbols, hyper_bank
+from rdpcodec.training.checkpoint import load_checkpoint, run_history, start_of
+from rdpcodec.training.data import Pictures, load_pictures
+from rdpcodec.training.model_card import CARD, data_block, replace_block, training_block
+from rdpcodec.weights.manifest import BITSTREAM_PREFIXES, REALISM_PREFIX, SYNTHESIS_PREFIXES, fingerprint
+from rdpcodec.weights.release import (
     ReleasedModel,
     architecture_from,
     architecture_record,
@@ -37,11 +42,6 @@ from rdpcodec.release import (
     table_family,
     table_tensors,
 )
-from rdpcodec.symbols import Symbols, hyper_bank
-from rdpcodec.training.checkpoint import load_checkpoint, run_history, start_of
-from rdpcodec.training.data import Pictures, load_pictures
-from rdpcodec.training.model_card import CARD, data_block, replace_block, training_block
-from rdpcodec.weights import BITSTREAM_PREFIXES, REALISM_PREFIX, SYNTHESIS_PREFIXES, fingerprint
 
 CALIBRATION_SIDE = 384
 CALIBRATION_CROPS = 1200
@@ -227,7 +227,7 @@ def export(checkpoint: Path, data: Path, name: str | None, folder: Path, note: s
 
 def _manifest(folder: Path) -> dict[str, Any]:
     path = folder / "manifest.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"models": {}}  # type: ignore[no-any-return]
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"models": {}}
 
 
 def _release(

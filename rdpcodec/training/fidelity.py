@@ -21,6 +21,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from rdpcodec.errors import UsageError
 from rdpcodec.metrics.perceptual import load_lpips
 from rdpcodec.model.rdp_model import RdpModel, TrainingOutput
 from rdpcodec.model.transforms import (
@@ -33,13 +34,12 @@ from rdpcodec.model.transforms import (
 )
 from rdpcodec.training.checkpoint import ExponentialAverage, load_realism_start, load_start, start_history
 from rdpcodec.training.command import add_realism_options, parse_run, train, training_parser
+from rdpcodec.training.cuda_graph import Recorded
 from rdpcodec.training.data import load_pictures, random_patches, sent
-from rdpcodec.training.growth import grown, grown_synthesis
 from rdpcodec.training.loop import CHECKED, process_count
 from rdpcodec.training.losses import perceptual_distortion, random_phase, rate_distortion_loss
 from rdpcodec.training.optimizers import OPTIMIZERS, build_optimizers
 from rdpcodec.training.randomness import Randomness
-from rdpcodec.training.recorded import Recorded
 from rdpcodec.training.schedule import DECAY_SHARE, remember_peaks, set_rates
 
 VALIDATION_QUALITIES = (5.0, 25.0, 45.0, 65.0, 85.0)
@@ -85,7 +85,7 @@ class FidelityRun:
     trains: str = "everything"
     # The realism synthesis's share of the distortion, 0..1.
     perception: float = 0.0
-    # A name in `SIZES`, to which a start that is smaller grows; by default the start's own, or "fast".
+    # Of a new model, a name in `SIZES`; None for that of the start, or "fast".
     size: str | None = None
 
     @property
@@ -151,13 +151,14 @@ class Fidelity:
         self.randomness = Randomness(run.seed)
         self.training, self.validation = load_pictures(data, max(run.crop, VALIDATION_SIDE), device)
         self.history = start_history(init) if init else []
-        size = SIZES[run.size] if run.size else None
         start = None
         if init is not None:
             start = load_start(init, architecture)
-            self.model = (grown(start, size) if size else start).to(device)
+            if run.size and start.architecture != SIZES[run.size]:
+                raise UsageError(f"{init}: these weights are not of size {run.size!r}: leave --size out")
+            self.model = start.to(device)
         else:
-            self.model = RdpModel(architecture or size).to(device)
+            self.model = RdpModel(architecture or SIZES[run.size or "fast"]).to(device)
             patches = random_patches(self.training, BASIS_PATCHES, PATCH, self.randomness.generator)
             mean, basis = haar_basis(patches.cpu().double().numpy(), self.model.architecture.latents)
             start_from_basis(self.model.analysis, self.model.synthesis, mean, basis)
@@ -188,10 +189,7 @@ class Fidelity:
             self.realism = copy.deepcopy(self.model.synthesis)
             self.realism_history = []
         else:
-            learnt = load_realism_start(init, start, previous)
-            self.realism = grown_synthesis(learnt, start.architecture, self.model.architecture).to(
-                self.device
-            )
+            self.realism = load_realism_start(init, start, previous).to(self.device)
             self.realism_history = start_history(previous or init, realism=True)
         self.optimizers += build_optimizers(self.run.optimizer, self.realism, self.run.learning_rate)
         self.realism_average = ExponentialAverage(self.realism, decay=0.999)
@@ -338,7 +336,7 @@ def main(arguments: list[str] | None = None, prog: str = "python -m rdpcodec.tra
     parser.add_argument(
         "--size",
         choices=SIZES,
-        help="of the model; a smaller one from --init grows into it; default: that of --init, or fast",
+        help="of a new model; default: fast",
     )
     parser.add_argument("--optimizer", choices=OPTIMIZERS, default=defaults.optimizer)
     parser.add_argument("--compile", action="store_true", help="torch.compile, for long runs on a GPU")

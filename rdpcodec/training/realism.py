@@ -33,7 +33,7 @@ from rdpcodec.training.losses import PerceptualDistortion, perceptual_distortion
 from rdpcodec.training.optimizers import OPTIMIZERS, build_optimizers
 from rdpcodec.training.randomness import Randomness
 from rdpcodec.training.schedule import DECAY_SHARE, remember_peaks, set_rates
-from rdpcodec.weights import BITSTREAM_PREFIXES, fingerprint
+from rdpcodec.weights.manifest import BITSTREAM_PREFIXES, fingerprint
 
 # Both parts shrink alike as the rate grows, about as λ^-0.5; without a weight training belongs to low rates.
 RATE_EXPONENT = 0.4

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bench.adversarial.data import Labelled
+from bench.papers.wgan.data import Labelled
 
 SHAPE = (1, 28, 28)
 

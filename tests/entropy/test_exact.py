@@ -12,7 +12,7 @@ from rdpcodec.entropy import exact
 from rdpcodec.entropy.exact import ExactScaleNetwork, ScaleWeights, rate_bias
 from rdpcodec.model import prior
 from rdpcodec.model.transforms import Architecture
-from rdpcodec.release import _scale_weights, scale_tensors
+from rdpcodec.weights.release import _scale_weights, scale_tensors
 
 SMALL = Architecture(latents=12, hyper_latents=7, scale=9)
 CPU = torch.device("cpu")

@@ -12,9 +12,9 @@ from torch import Tensor
 from rdpcodec import Codec
 from rdpcodec import codec as coding
 from rdpcodec.entropy.tables import TableFamily, integer_frequencies
+from rdpcodec.image import load_picture
 from rdpcodec.model.quantise import TableBits, round_by_rate
 from rdpcodec.model.rate import lambda_of
-from rdpcodec.picture import load_picture
 
 latents = arrays(np.float32, (1, 2, 3, 4), elements=st.floats(-40, 40, width=32))
 qualities = st.floats(0, 100).map(lambda quality: torch.tensor([quality]))

@@ -16,10 +16,10 @@ from PIL import Image
 
 from rdpcodec import Codec, RdpError
 from rdpcodec.cli import rdpcodec as command
+from rdpcodec.image import Picture, load_picture
 from rdpcodec.metrics.distortion import psnr
 from rdpcodec.pages import FOLDER, assembled, compare
 from rdpcodec.pages.compare import compare_page
-from rdpcodec.picture import Picture, load_picture
 
 
 def run(*words: object) -> Result:

@@ -23,9 +23,9 @@ from PIL import Image
 from rdpcodec import Codec, OperatingPoint, UsageError
 from rdpcodec.cli import rdpcodec as command
 from rdpcodec.container import bits_per_pixel, read_header
+from rdpcodec.image import Picture
 from rdpcodec.metrics.distortion import psnr
 from rdpcodec.pages.serve import Limits, application
-from rdpcodec.picture import Picture
 
 LIMITS = Limits(size=300_000, pixels=50_000)
 

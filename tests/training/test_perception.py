@@ -18,7 +18,6 @@ from rdpcodec import Codec
 from rdpcodec.errors import UsageError
 from rdpcodec.metrics.perceptual import load_lpips
 from rdpcodec.model.rdp_model import RdpModel
-from rdpcodec.release import ReleasedModel, architecture_from
 from rdpcodec.training import export as exporting
 from rdpcodec.training import fidelity, realism
 from rdpcodec.training.fidelity import Fidelity, FidelityRun
@@ -34,6 +33,7 @@ from rdpcodec.training.losses import (
 )
 from rdpcodec.training.realism import Realism, RealismRun
 from rdpcodec.training.schedule import Budget, rate_factor
+from rdpcodec.weights.release import ReleasedModel, architecture_from
 
 CPU = torch.device("cpu")
 

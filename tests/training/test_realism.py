@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from rdpcodec import Codec
 from rdpcodec.errors import UsageError
 from rdpcodec.model.rdp_model import RdpModel
-from rdpcodec.release import ReleasedModel, architecture_from
 from rdpcodec.training import export as exporting
 from rdpcodec.training import fidelity, realism
 from rdpcodec.training.checkpoint import carried_over
@@ -27,6 +26,7 @@ from rdpcodec.training.fidelity import Fidelity, FidelityRun
 from rdpcodec.training.loop import Loop
 from rdpcodec.training.realism import WARMUP_SHARE, Realism, RealismRun
 from rdpcodec.training.schedule import Budget
+from rdpcodec.weights.release import ReleasedModel, architecture_from
 
 CPU = torch.device("cpu")
 

@@ -19,7 +19,6 @@ from rdpcodec import Codec
 from rdpcodec.cli import rdpcodec as rdpcodec_command
 from rdpcodec.errors import RdpError, UsageError
 from rdpcodec.metrics.distortion import psnr
-from rdpcodec.release import ReleasedModel, architecture_from
 from rdpcodec.training import export as exporting
 from rdpcodec.training import fidelity, schedule
 from rdpcodec.training import loop as looping
@@ -35,6 +34,7 @@ from rdpcodec.training.loop import Loop
 from rdpcodec.training.losses import rate_distortion_loss
 from rdpcodec.training.model_card import hours_by_device
 from rdpcodec.training.schedule import DECAY_SHARE, Budget, rate_factor
+from rdpcodec.weights.release import ReleasedModel, architecture_from
 
 CPU = torch.device("cpu")
 PIXELS_A_STEP = 4 * 64**2

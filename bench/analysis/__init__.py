@@ -1,0 +1,1 @@
+"""Pure functions of stored figures: curves, BD-rates, volumes, checks."""

@@ -1,0 +1,135 @@
+"""The rate-distortion-perception function of a measured codec, and the volume under it: one number for a
+surface.
+
+D(R, P) is the least distortion that the codec reaches with at most R bits per pixel and a perception measure
+of at most P (Blau & Michaeli 2019, for what a dial reaches instead of for all codes).
+docs/surface.md defines the volume and says why it looks so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.analysis.measured import PERCEPTION, Measured, interpolated
+
+PEAK_DB = 20 * np.log10(255)
+
+
+@dataclass(frozen=True)
+class Box:
+    """Where surfaces are compared: bits per pixel, PSNR in dB, LPIPS-alex; each from low to high."""
+
+    bpp: tuple[float, float] = (1 / 16, 1.0)
+    psnr: tuple[float, float] = (20.0, 40.0)
+    lpips: tuple[float, float] = (0.01, 0.64)
+
+
+# Four octaves of rate, 20 dB and six octaves of LPIPS: what photographs are exchanged at, from coarse to
+# hardly distinguishable. It never changes with data or weights: volumes in different boxes cannot be
+# compared.
+BOX = Box()
+# Nodes of the integral along rate and perception: with more of them the volume of a measured surface moves by
+# less than 0.001.
+_NODES = (65, 193)
+
+
+def attained(
+    bpp: np.ndarray, bound: np.ndarray, value: np.ndarray, rates: np.ndarray, bounds: np.ndarray
+) -> np.ndarray:
+    """The least `value` reached with at most `rates` bits per pixel and at most `bounds` in the other
+    measure.
+
+    bpp, bound, value: of a grid of points, `[Q, B]`, on the scales on which they are interpolated: along
+    quality by `interpolated`, between neighbouring realisms linearly. rates: `[R]`, rising; bounds: `[L]`.
+    Returns `[R, L]`, inf where nothing is reached. Fewer bits than allowed are always allowed, so beyond its
+    last point a codec keeps what it has there.
+    """
+    # A measured point below a rate counts there, whatever lies between them.
+    every = np.union1d(rates, bpp[bpp < rates[-1]])
+    pair = np.stack([bound, value], axis=-1)
+    at_rate = np.stack([_held(bpp[:, b], pair[:, b], every) for b in range(bpp.shape[1])])  # [B, every, 2]
+    a, v = at_rate[:, :, None, 0], at_rate[:, :, None, 1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        least = np.where(a <= bounds, v, np.inf).min(axis=0)
+        # On the segment between two realisms, value is linear: the least lies at an end or where the bound is
+        # met.
+        share = (bounds - a[:-1]) / (a[1:] - a[:-1])
+        crossing = v[:-1] + share * (v[1:] - v[:-1])
+        inside = (share > 0) & (share < 1)
+        least = np.minimum(least, np.where(inside, crossing, np.inf).min(axis=0, initial=np.inf))
+    return np.minimum.accumulate(least, axis=0)[np.searchsorted(every, rates)]
+
+
+def _held(bpp: np.ndarray, values: np.ndarray, rates: np.ndarray) -> np.ndarray:
+    """`interpolated`, held at the last point beyond it; NaN before the first."""
+    return interpolated(bpp, values, np.where(rates > bpp.min(), np.minimum(rates, bpp.max()), rates))
+
+
+def volume(bpp: np.ndarray, psnr: np.ndarray, lpips: np.ndarray, box: Box = BOX) -> float:
+    """The volume under D(R, P) in the box, as a share of the box: 0 is best, 1 reaches nothing in it.
+
+    bpp, psnr, lpips: means over pictures, `[Q, B]`. Axes are log2 of the rate, dB and log2 of LPIPS.
+    """
+    rates = np.geomspace(box.bpp[0], box.bpp[1], _NODES[0])
+    levels = np.linspace(np.log2(box.lpips[0]), np.log2(box.lpips[1]), _NODES[1])
+    loss = attained(bpp, np.log2(lpips), -psnr, rates, levels)
+    low, high = box.psnr
+    height = np.clip((loss + high) / (high - low), 0, 1)
+    return float(np.trapezoid(np.trapezoid(height, axis=1), axis=0) / ((_NODES[0] - 1) * (_NODES[1] - 1)))
+
+
+def measured_volume(measured: Measured) -> float:
+    """The volume of a codec's means."""
+    return volume(measured.mean("bpp"), measured.mean("psnr"), measured.mean("lpips_alex"))
+
+
+def resampled_volumes(measured: Measured, weights: np.ndarray) -> np.ndarray:
+    """The volumes under weights of pictures `[S, N]`, as `[S]`."""
+    metrics = [measured.resampled(metric, weights) for metric in ("bpp", "psnr", "lpips_alex")]
+    return np.array([volume(*grids) for grids in zip(*metrics, strict=True)])
+
+
+def contours(
+    measured: Measured, perception: str, count: int = 6
+) -> dict[str, list[tuple[float, np.ndarray]]]:
+    """Sections of the surface: `equal_perception` in the rate-distortion plane, as in the 2019 paper,
+    and `equal_distortion` in the rate-perception plane.
+
+    Each a list of a level and its line `[n, 2]`: bits per pixel, then PSNR in dB or the perception measure.
+    None for a codec without a realism dial, whose surface is a line.
+    """
+    if len(measured.realisms) < 2:
+        return {"equal_perception": [], "equal_distortion": []}
+    measure = PERCEPTION[perception]
+    bpp, psnr = measured.mean("bpp"), measured.mean("psnr")
+    perceived = measure.scaled(measured.mean(perception))
+    rates = np.geomspace(bpp.min(), bpp.max(), 97)
+    # Not the extremes, which are reached at one rate only.
+    shares = np.linspace(0, 1, count)
+    levels, dbs = (
+        (1 - shares) * np.quantile(v, 0.1) + shares * np.quantile(v, 0.9) for v in (perceived, psnr)
+    )
+    distortion = -attained(bpp, perceived, -psnr, rates, levels)
+    perception_at = measure.unscaled(attained(bpp, -psnr, perceived, rates, -dbs))
+    return {
+        "equal_perception": [
+            (level, _line(rates, distortion[:, i])) for i, level in enumerate(measure.unscaled(levels))
+        ],
+        "equal_distortion": [(level, _line(rates, perception_at[:, i])) for i, level in enumerate(dbs)],
+    }
+
+
+def _line(rates: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The part of a line that is reached."""
+    return np.stack([rates, values], axis=1)[np.isfinite(values)]
+
+
+def dominates(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Whether one method dominates another: better in both distortion and perception (Blau & Michaeli
+    2018).
+
+    first, second: `[…, 2]`, smaller is better. False where one is NaN.
+    """
+    return np.asarray((first < second).all(axis=-1))

@@ -1,0 +1,45 @@
+"""`python -m bench estimate`: do real files cost what the probability tables say?
+
+What a search or a training run minimises is the estimate; it is worth that only if the coder keeps to it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from bench.measure.rd import data_option, load_folder
+from rdpcodec import Codec, container
+from rdpcodec.image import load_picture
+
+
+@click.command()
+@data_option
+@click.option("--quality", "qualities", type=float, multiple=True, default=(0, 25, 50, 75, 100))
+def estimate(data: Path, qualities: tuple[float, ...]) -> None:
+    """Bytes of the coded symbols and of whole files against the bits that the tables say they cost."""
+    codec = Codec()
+    table = Table(
+        "quality", "mean file", "largest excess of the coded segment", "of the whole file", "allowed there"
+    )
+    for quality in qualities:
+        sizes, segments, files = [], [], []
+        for image in load_folder(data).values():
+            tiles = codec.analyse([load_picture(image)], quality)[0]
+            expected = sum(codec.coder.ideal_bits(tile, quality) for tile in tiles) / 8
+            file = codec.compress(image, quality)
+            sizes.append(len(file))
+            segments.append(abs(len(container.read(file).picture) - expected))
+            files.append((abs(len(file) - expected), 0.005 * len(file) + 16))
+        worst, allowed = max(files, key=lambda pair: pair[0] / pair[1])
+        table.add_row(
+            f"{quality:g}",
+            f"{sum(sizes) / len(sizes):.0f} bytes",
+            f"{max(segments):.1f} bytes",
+            f"{worst:.1f} bytes",
+            f"{allowed:.1f} bytes (0.5 % + 16)",
+        )
+    Console(width=140).print(table)

@@ -1,0 +1,1 @@
+"""Measuring: images and codecs in, stored figures out."""

@@ -1,0 +1,76 @@
+"""`python -m bench auto`: which realism `--realism auto` chooses, and what that gives and costs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+import numpy as np
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from bench.codecs import weights_identity
+from bench.measure.rd import data_option, load_folder
+from rdpcodec import Codec
+from rdpcodec.container import bits_per_pixel, read_header
+from rdpcodec.metrics.distortion import psnr
+from rdpcodec.metrics.perceptual import load_lpips
+
+QUALITIES = (5.0, 20.0, 35.0, 50.0, 70.0, 90.0)
+
+
+def averages(rows: list[dict[str, float]]) -> dict[str, float]:
+    """Means over pictures, and how far apart the chosen realisms are."""
+    means = {name: float(f"{np.mean([row[name] for row in rows]):.5g}") for name in rows[0]}
+    chosen = [row["realism"] for row in rows]
+    return {**means, "least_realism": round(min(chosen), 3), "most_realism": round(max(chosen), 3)}
+
+
+@click.command()
+@data_option
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="FILE.json for the results.")
+@click.option("--qualities", default=",".join(f"{q:g}" for q in QUALITIES), show_default=True)
+@click.option(
+    "--lpips-weights",
+    type=click.Path(path_type=Path, exists=True),
+    help="Folder of the LPIPS networks; otherwise RDPCODEC_LPIPS or the lpips package.",
+)
+def auto(data: Path, out: Path | None, qualities: str, lpips_weights: Path | None) -> None:
+    """Realism chosen by the picture, against none and all of it: PSNR and LPIPS of the same files."""
+    codec, lpips, pictures = Codec(), load_lpips("alex", lpips_weights), load_folder(data)
+    if "realism" not in codec.dials:
+        raise click.ClickException("these weights have no realism dial")
+
+    def measured(image: Image.Image, quality: float) -> dict[str, float]:
+        original = np.asarray(image)
+        file = codec.compress(image, quality, realism="auto")
+        chosen = read_header(file)[0].realism
+        row = {"bpp": bits_per_pixel(file), "realism": chosen}
+        for name, realism in (("at_0", 0.0), ("chosen", chosen), ("at_1", 1.0)):
+            decoded = np.asarray(codec.decompress(file, realism=realism).convert("RGB"))
+            row[f"psnr_{name}"] = psnr(original, decoded)
+            row[f"lpips_{name}"] = lpips.distance(original, decoded)
+        return row
+
+    points = []
+    for quality in track([float(word) for word in qualities.split(",")], "measuring", transient=True):
+        rows = [measured(image, quality) for image in pictures.values()]
+        points.append({"quality": quality, **averages(rows)})
+    table = Table("quality", "bpp", "chosen", "from … to", "PSNR at 0, chosen, 1", "LPIPS at 0, chosen, 1")
+    for point in points:
+        table.add_row(
+            f"{point['quality']:g}",
+            f"{point['bpp']:.3f}",
+            f"{point['realism']:.2f}",
+            f"{point['least_realism']:.2f} … {point['most_realism']:.2f}",
+            ", ".join(f"{point[f'psnr_{name}']:.2f}" for name in ("at_0", "chosen", "at_1")),
+            ", ".join(f"{point[f'lpips_{name}']:.3f}" for name in ("at_0", "chosen", "at_1")),
+        )
+    Console().print(table)
+    if out:
+        record = {"data": data.name, "weights": weights_identity(codec), "points": points}
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,83 @@
+"""`python -m bench distance`: how far the distribution of decoded pictures is from that of the originals.
+
+For pictures of any codec, in two folders. `bench surface` measures the same with EfficientNet-Lite0, at every
+point of our dials; this command also takes Inception-v3, whose distances are the published ones.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+
+from bench.measure.distribution import frechet_distance, kernel_distance
+from bench.measure.inception import InceptionV3
+from bench.measure.judge import patch_features, picture_tensor
+from bench.measure.rd import data_option, load_folder
+from rdpcodec.errors import RdpError
+from rdpcodec.metrics import efficientnet, inception
+from rdpcodec.metrics.efficientnet import EfficientNetLite0
+
+
+@torch.inference_mode()
+def folder_features(
+    folder: Path, network: EfficientNetLite0 | InceptionV3, width: int, device: str, console: Console
+) -> np.ndarray:
+    """Features `[n, width]` of the patches of all pictures of a folder."""
+    pictures = track(load_folder(folder).values(), folder.name, console=console)
+    tensors = (picture_tensor(np.asarray(picture)).to(device) for picture in pictures)
+    return np.concatenate([patch_features(x, network.features, width) for x in tensors])
+
+
+@click.command()
+@data_option
+@click.option(
+    "--decoded",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    required=True,
+    help="Folder of what they became.",
+)
+@click.option(
+    "--network", type=click.Choice(["efficientnet", "inception"]), default="efficientnet", show_default=True
+)
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="torch-fidelity's weights of Inception-v3, if it cannot download them.",
+)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="FILE.json for the results.")
+@click.option("--device", default="cpu", show_default=True)
+def distance(
+    data: Path, decoded: Path, network: str, weights: Path | None, out: Path | None, device: str
+) -> None:
+    """Fréchet and kernel distance between the patches of two folders of pictures."""
+    console = Console()
+    try:
+        judge, width = (
+            (InceptionV3(weights), inception.FEATURES)
+            if network == "inception"
+            else (EfficientNetLite0(), efficientnet.FEATURES)
+        )
+        judge.to(device)
+        first, second = (folder_features(f, judge, width, device, console) for f in (data, decoded))
+        record = {
+            "data": data.name,
+            "decoded": decoded.name,
+            "network": network,
+            "patches": [len(first), len(second)],
+            "frechet": frechet_distance(first, second),
+            "kernel": kernel_distance(first, second),
+        }
+    except RdpError as error:
+        raise click.ClickException(str(error)) from error
+    console.print(
+        f"{network}, {len(first)} and {len(second)} patches of 256×256: Fréchet distance "
+        f"{record['frechet']:.4g}, kernel distance {record['kernel']:.4g}"
+    )
+    if out:
+        out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,151 @@
+"""`python -m bench effort`: what the search for better latents saves, and how long it takes."""
+
+from __future__ import annotations
+
+import json
+import time
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from bench.codecs import weights_identity
+from bench.measure.rd import (
+    bd_rate,
+    bd_rate_by_picture,
+    data_option,
+    load_folder,
+    machine,
+    means,
+    rate_and_distortion,
+)
+from rdpcodec import Codec
+from rdpcodec.operating_point import EFFORT_MAX
+
+QUALITIES = (10.0, 30.0, 50.0, 70.0)
+
+
+def measure(
+    codec: Codec, pictures: dict[str, Image.Image], qualities: tuple[float, ...], top: int, console: Console
+) -> list[dict[str, list[dict[str, float]]]]:
+    """For each effort 0..`top`, the points of each picture, one for each quality.
+
+    A search is run once: every effort goes on from the one before, and its seconds are those since the start.
+    """
+    measured: list[dict[str, list[dict[str, float]]]] = [
+        {name: [] for name in pictures} for _ in range(top + 1)
+    ]
+    for name, image in track(list(pictures.items()), "effort", console=console, transient=True):
+        original = np.asarray(image)
+        for quality in qualities:
+            seconds, files = 0.0, codec.efforts(image, quality)
+            for points in measured:
+                started = time.perf_counter()
+                data = next(files)
+                seconds += time.perf_counter() - started
+                decoded = np.asarray(codec.decompress(data))
+                points[name].append(
+                    {
+                        "quality": quality,
+                        **rate_and_distortion(data, original, decoded),
+                        "encoding_time": round(seconds, 4),
+                    }
+                )
+    return measured
+
+
+def curves(pictures: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
+    """Points of each picture → with their means over pictures, what `bd_rate` takes."""
+    keys = ("bpp", "psnr-rgb", "ms-ssim-rgb", "encoding_time")
+    return {"results": means(pictures, keys), "pictures": pictures}
+
+
+def savings(measured: list[dict[str, Any]]) -> list[dict[str, float]]:
+    """`curves` by effort → BD-rates against effort 0, of the means and of each picture, and mean seconds."""
+    return [
+        {
+            "effort": effort,
+            "bd_rate": round(bd_rate(measured[0], found, "psnr-rgb"), 2),
+            "bd_rate_by_picture": round(bd_rate_by_picture(measured[0], found, "psnr-rgb"), 2),
+            "bd_rate_ms_ssim": round(bd_rate(measured[0], found, "ms-ssim-rgb"), 2),
+            "seconds": round(float(np.mean(found["results"]["encoding_time"])), 2),
+        }
+        for effort, found in enumerate(measured)
+    ]
+
+
+def plot(rows: list[dict[str, float]], path: Path, title: str) -> None:
+    """What each effort of `savings` saves against its seconds, as a PNG."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(6.4, 4.2), layout="constrained")
+    seconds, saved = [row["seconds"] for row in rows], [-row["bd_rate"] for row in rows]
+    axes.plot(seconds, saved, marker="o")
+    for row, x, y in zip(rows, seconds, saved, strict=True):
+        axes.annotate(f"{row['effort']:g}", (x, y), (0, 7), textcoords="offset points", ha="center")
+    axes.set(
+        xlabel="seconds to encode a picture", ylabel="bits saved at equal PSNR (BD-rate, %)", xscale="log"
+    )
+    axes.margins(y=0.12)
+    axes.grid(alpha=0.3)
+    axes.set_title(title)
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+@click.command()
+@data_option
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="FILE.json for the results; FILE.png the curve.",
+)
+@click.option(
+    "--top",
+    type=click.IntRange(1, EFFORT_MAX),
+    default=EFFORT_MAX,
+    show_default=True,
+    help="The highest effort.",
+)
+@click.option("--qualities", default=",".join(f"{q:g}" for q in QUALITIES), show_default=True)
+@click.option("--first", type=click.IntRange(1), help="Only as many pictures, the first by name.")
+def effort(data: Path, out: Path | None, top: int, qualities: str, first: int | None) -> None:
+    """BD-rates against effort 0, and seconds, for every effort up to the highest."""
+    console, codec = Console(), Codec()
+    pictures = dict(islice(load_folder(data).items(), first))
+    dial = tuple(float(word) for word in qualities.split(","))
+    measured = [curves(points) for points in measure(codec, pictures, dial, top, console)]
+    rows = savings(measured)
+    table = Table(title=f"{len(pictures)} pictures of {data.name}")
+    for column in ("effort", "BD-rate, PSNR", "each picture", "BD-rate, MS-SSIM", "seconds a picture"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(
+            f"{row['effort']:g}",
+            f"{row['bd_rate']:+.1f} %",
+            f"{row['bd_rate_by_picture']:+.1f} %",
+            f"{row['bd_rate_ms_ssim']:+.1f} %",
+            f"{row['seconds']:.1f}",
+        )
+    console.print(table)
+    if out:
+        record = {
+            "data": data.name,
+            "codec": weights_identity(codec),
+            "machine": machine(),
+            "efforts": rows,
+            "measured": measured,
+        }
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(record, separators=(",", ":")) + "\n", encoding="utf-8")
+        title = f"effort, {len(pictures)} pictures of {data.name}, {machine()['threads']} cores"
+        plot(rows, out.with_suffix(".png"), title)

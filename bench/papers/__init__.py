@@ -1,0 +1,1 @@
+"""The three papers that the project grew from, reproduced."""

@@ -1,0 +1,87 @@
+"""The three axes for codecs of photographs, as `bench surface` and `bench peers` measured labelled ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from bench.analysis.measured import PERCEPTION, Measured, load_measured
+
+OURS = "rdpcodec"
+# The files beside ours in the figures; others in the folder are left out.
+BESIDE = ("avif", "webp")
+
+
+def axes_of(folder: Path) -> dict[str, Any]:
+    """Per codec and realism: rate, distortion, perception and error rate over the measured qualities.
+
+    Raises `click.ClickException` where ours is missing or the classifier was not asked.
+    """
+    if not (folder / f"{OURS}.json").exists():
+        raise click.ClickException(f"{folder}: has no {OURS}.json; make it with `python -m bench surface`")
+    return {
+        name: _axes(load_measured(folder / f"{name}.json"))
+        for name in (OURS, *BESIDE)
+        if (folder / f"{name}.json").exists()
+    }
+
+
+def _axes(codec: Measured) -> dict[str, Any]:
+    if not codec.has("top1"):
+        raise click.ClickException(
+            f"{codec.name}: no classifier was asked; measure a folder of pictures with a classes.tsv"
+        )
+    perceptions = [key for key in PERCEPTION if codec.has(key)]
+    return {
+        "label": codec.label,
+        "pictures": len(codec.pictures),
+        "qualities": np.asarray(codec.qualities, np.float64),
+        "dials": {
+            f"{realism:g}": {
+                "bpp": codec.mean("bpp")[:, column],
+                "mse": codec.mean("mse")[:, column],
+                "psnr": codec.mean("psnr")[:, column],
+                "error": 1 - codec.mean("top1")[:, column],
+                "disagreement": 1 - codec.mean("agreement")[:, column],
+                **{key: codec.mean(key)[:, column] for key in perceptions},
+            }
+            for column, realism in enumerate(codec.realisms)
+        },
+    }
+
+
+def effect_of_realism(axes: dict[str, Any]) -> list[dict[str, float]]:
+    """How MSE, LPIPS and errors of our codec change from realism 0 to the most, for each quality."""
+    dials = axes[OURS]["dials"]
+    first, last = (dials[key] for key in (min(dials, key=float), max(dials, key=float)))
+    return [
+        {
+            "bpp": float(first["bpp"][row]),
+            **{
+                name: float(last[name][row] - first[name][row])
+                for name in ("mse", "lpips_alex", "error")
+                if name in first
+            },
+        }
+        for row in range(len(axes[OURS]["qualities"]))
+    ]
+
+
+def codec_table(axes: dict[str, Any]) -> str:
+    """As Markdown: a row for each codec, realism and quality."""
+    lines = [
+        "| codec | realism | bpp | PSNR | LPIPS | top-1 errors |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for codec in axes.values():
+        for realism, dial in codec["dials"].items():
+            for row in range(len(dial["bpp"])):
+                lpips = f"{dial['lpips_alex'][row]:.3f}" if "lpips_alex" in dial else "–"
+                dialled = realism if len(codec["dials"]) > 1 else "–"
+                numbers = f"{dial['bpp'][row]:.3f} | {dial['psnr'][row]:.2f} | {lpips}"
+                error = f"{100 * np.asarray(dial['error'])[row]:.1f} %"
+                lines.append(f"| {codec['label']} | {dialled} | {numbers} | {error} |")
+    return "\n".join(lines)

@@ -1,0 +1,189 @@
+"""What Blau & Michaeli (2019) and Zhang et al. (2021) claim of their MNIST experiments, checked on ours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bench.papers.reproduction import Claim, Reproduction
+from bench.papers.wgan.frontier import least, rank_correlation
+from bench.papers.wgan.measure import Values
+
+# A claim that two systems are about as good, or that a trade-off stays, needs a number: ours, no paper's.
+SMALL_PENALTY = 1.1
+CLEAR_TREND = 0.7
+# Bounds on perception between the tightest that every rate reaches and none at all.
+_STEPS = (1.0, 1.25, 1.6)
+
+Groups = list[dict[str, Any]]
+
+
+def bounds_on_perception(pairs: Groups) -> Values:
+    """Bounds P of the equi-perception curves: from the tightest that all rates reach; the last is none."""
+    tightest = max(min(group["wasserstein"]) for group in pairs)
+    return np.array([*(step * tightest for step in _STEPS), np.inf])
+
+
+def equi_perception(pairs: Groups, bounds: Values) -> Values:
+    """D(R, P), the least squared error of each rate at each bound, `[rates, bounds]`."""
+    return np.array([least(*_points(group), bounds) for group in pairs])
+
+
+def reproduction(results: dict[str, Groups]) -> Reproduction:
+    """Claims and curves of what was run. results: by experiment, one record a rate; `pairs` must be there."""
+    pairs = results["pairs"]
+    bounds = bounds_on_perception(pairs)
+    distortions = equi_perception(pairs, bounds)
+    claims = _grid_claims(pairs, bounds, distortions)
+    by_rate = {group["bits"]: group for group in pairs}
+    if "universal" in results:
+        # The decoder for weight 0 is the pair's own.
+        whole = [_with_first(group, by_rate[group["bits"]]) for group in results["universal"]]
+        penalties = _penalties(whole, by_rate)
+        claims.append(
+            Claim(
+                "one encoder trained for fidelity serves all decoders at little cost (Zhang et al. 2021)",
+                "small penalty",
+                f"distortion at equal perception ×{np.median(penalties):.3f} in the median, "
+                f"×{penalties.min():.3f} to ×{penalties.max():.3f}",
+                np.median(penalties) < SMALL_PENALTY,
+            )
+        )
+    if "conditioned" in results:
+        penalties = _penalties(results["conditioned"], by_rate)
+        count = len(results["conditioned"][0]["weights"])
+        claims.append(
+            Claim(
+                f"one network that is told λ does for the {count} of a rate (ours)",
+                "–",
+                f"distortion at equal perception ×{np.median(penalties):.3f} in the median, "
+                f"×{penalties.min():.3f} to ×{penalties.max():.3f}, in 1/{count} of the training",
+                np.median(penalties) < SMALL_PENALTY,
+            )
+        )
+    if "features" in results:
+        claims.append(
+            _trade_off(
+                "with distortion on a classifier's second convolution and pixels the trade-off stays",
+                results["features"],
+                "fidelity",
+            )
+        )
+    if "layer" in results:
+        claims.append(
+            _trade_off(
+                "with perception on one layer of the critic the trade-off stays", results["layer"], "mse"
+            )
+        )
+    curves = {
+        "equi_perception": {
+            "bits": [group["bits"] for group in pairs],
+            "bounds": bounds,
+            "mse": distortions,
+        },
+        "results": results,
+    }
+    return Reproduction(curves, claims)
+
+
+def _grid_claims(pairs: Groups, bounds: Values, distortions: Values) -> list[Claim]:
+    rates = [group["bits"] for group in pairs]
+    first, last = f"{rates[0]:g}", f"{rates[-1]:g}"
+    falls = np.diff(distortions, axis=0)
+    rise = distortions[:, 0] - distortions[:, -1]
+    trend, sliced = _trends(pairs, "mse"), _trends(pairs, "mse", "sliced")
+    costs = np.array([_at_best_perception(group) for group in pairs])
+    changes = np.array([group["change"][-1] for group in pairs])
+    perceptions = np.array([group["wasserstein"][0] for group in pairs])
+    return [
+        Claim(
+            "distortion falls with rate at every bound on perception",
+            "D(R, P) falls with R",
+            f"largest step {np.max(falls):+.4f}, {len(bounds)} bounds × {len(rates)} rates",
+            np.max(falls) < 0,
+        ),
+        Claim(
+            "at each rate distortion rises as perception improves",
+            "a trade-off",
+            f"rank correlation with MSE over λ: W₁ {_range(trend)}, sliced {_range(sliced)}",
+            max(trend) < -CLEAR_TREND,
+        ),
+        Claim(
+            "the rate-distortion curve rises as perception tightens",
+            "above the curve without a bound",
+            f"W₁ ≤ {bounds[0]:.2f}: MSE {distortions[0, 0]:.4f} for {distortions[0, -1]:.4f} at {first} bits",
+            np.min(rise) >= 0 and rise[0] > 0,
+        ),
+        Claim(
+            "it rises most at low rate",
+            "the rise falls with rate",
+            f"{rise[0]:.4f} at {first} bits, {rise[-1]:.4f} at {last}",
+            rank_correlation(np.array(rates), rise) < -CLEAR_TREND,
+        ),
+        Claim(
+            "without an adversary pictures look least real at low rate",
+            "falls with rate",
+            f"W₁ = {perceptions[0]:.2f} at {first} bits, {perceptions[-1]:.2f} at {last}",
+            rank_correlation(np.array(rates), perceptions) < -CLEAR_TREND,
+        ),
+        Claim(
+            "at low rate a bound on perception changes the pictures most",
+            "falls with rate",
+            f"mean squared change {changes[0]:.4f} at {first} bits, {changes[-1]:.4f} at {last}",
+            rank_correlation(np.array(rates), changes) < -CLEAR_TREND,
+        ),
+        Claim(
+            "the best perception costs no more than twice the distortion (3 dB)",
+            "≤ 2",
+            f"×{costs.min():.2f} to ×{costs.max():.2f}",
+            np.max(costs) <= 2,
+        ),
+    ]
+
+
+def _points(group: dict[str, Any]) -> tuple[Values, Values]:
+    return np.array(group["wasserstein"]), np.array(group["mse"])
+
+
+def _with_first(group: dict[str, Any], pair: dict[str, Any]) -> dict[str, Any]:
+    """The group with the pair of weight 0 in front."""
+    return {name: [pair[name][0], *group[name]] for name in ("wasserstein", "mse")} | {"bits": group["bits"]}
+
+
+def _at_best_perception(group: dict[str, Any]) -> float:
+    """The distortion where perception is best, over the least distortion."""
+    perception, mse = _points(group)
+    return float(mse[np.argmin(perception)] / mse.min())
+
+
+def _penalties(groups: Groups, by_rate: dict[float, dict[str, Any]]) -> Values:
+    """Distortion over that of the pairs at equal perception, at bounds that both reach."""
+    ratios = []
+    for group in groups:
+        ours, theirs = _points(group), _points(by_rate[group["bits"]])
+        low = max(ours[0].min(), theirs[0].min())
+        high = min(ours[0][np.argmin(ours[1])], theirs[0][np.argmin(theirs[1])])
+        bounds = np.linspace(low, max(low, high), 9)
+        ratios.append(least(*ours, bounds) / least(*theirs, bounds))
+    return np.concatenate(ratios)
+
+
+def _trends(groups: Groups, distortion: str, perception: str = "wasserstein") -> list[float]:
+    return [rank_correlation(np.array(group[perception]), np.array(group[distortion])) for group in groups]
+
+
+def _trade_off(claim: str, groups: Groups, distortion: str) -> Claim:
+    trends = _trends(groups, distortion)
+    return Claim(
+        claim,
+        "a trade-off",
+        f"rank correlation of W₁ and the distortion {_range(trends)} over λ",
+        max(trends) < -CLEAR_TREND,
+    )
+
+
+def _range(values: Sequence[float]) -> str:
+    low, high = f"{min(values):.2f}", f"{max(values):.2f}"
+    return low if low == high else f"{low} to {high}"

@@ -1,0 +1,107 @@
+"""Figures of the MNIST experiments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import numpy as np
+from matplotlib import pyplot
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from bench.papers.wgan.frontier import hull
+
+_PERCEPTION = "P, Wasserstein-1 (fresh critic)"
+_RATE = "R, bits a picture"
+_DISTORTION = "D, mean squared error"
+
+
+def surface(curves: dict[str, Any]) -> Figure:
+    """All pairs in space, curves of equal perception, and distortion against perception at each rate."""
+    pairs = curves["results"]["pairs"]
+    figure = pyplot.figure(figsize=(14, 4.6), layout="constrained")
+    grid = figure.add_gridspec(1, 3, width_ratios=(1.1, 1, 1))
+    space, equal = figure.add_subplot(grid[0], projection="3d"), figure.add_subplot(grid[1])
+    planes = figure.add_subplot(grid[2])
+    inks = pyplot.get_cmap("viridis")(np.linspace(0, 0.9, len(pairs)))
+    for ink, group in zip(inks, pairs, strict=True):
+        p, d, bits = (np.array(group[name]) for name in ("wasserstein", "mse", "bits"))
+        space.plot(p, d, np.full(len(p), bits), "o-", color=ink, markersize=3)
+        planes.plot(p, d, "o", color=ink, markersize=3.5)
+        planes.plot(*hull(p, d), color=ink, label=f"{bits:g} bits")
+    space.set(xlabel=_PERCEPTION, ylabel=_DISTORTION, zlabel=_RATE)
+    for dimension in (space.xaxis, space.yaxis, space.zaxis):
+        dimension.set_major_locator(MaxNLocator(4))
+        dimension.labelpad = 8
+    space.view_init(elev=22, azim=35)
+    space.set_box_aspect(None, zoom=0.85)
+    planes.set(title="Distortion and perception at each rate", xlabel=_PERCEPTION, ylabel=_DISTORTION)
+    planes.legend(fontsize=8)
+    lines = curves["equi_perception"]
+    distortions = np.asarray(lines["mse"])
+    inks = pyplot.get_cmap("plasma")(np.linspace(0, 0.85, len(lines["bounds"])))
+    for ink, bound, values in zip(inks, lines["bounds"], distortions.T, strict=True):
+        label = f"P ≤ {bound:.2f}" if np.isfinite(bound) else "no bound"
+        equal.plot(values, lines["bits"], "o-", color=ink, markersize=4, label=label)
+    equal.set(title="Curves of equal perception", xlabel=_DISTORTION, ylabel=_RATE)
+    equal.legend()
+    for axis in (equal, planes):
+        axis.grid(alpha=0.3)
+    return figure
+
+
+def variants(curves: dict[str, Any]) -> Figure:
+    """The other experiments beside the pairs, at the rates they share."""
+    results = curves["results"]
+    names = {
+        "universal": "one encoder, frozen",
+        "conditioned": "one network, told λ",
+        "features": "distortion with features",
+        "layer": "perception on one layer",
+    }
+    drawn = [name for name in names if name in results]
+    rates = [group["bits"] for group in results[drawn[0]]] if drawn else []
+    width = max(1, len(rates))
+    figure, axes = pyplot.subplots(1, width, figsize=(4.7 * width, 4.2), layout="constrained", squeeze=False)
+    inks = ("#cc4125", "#38761d", "#7f6000", "#674ea7")
+    for axis, bits in zip(axes[0], rates, strict=False):
+        pair = next(group for group in results["pairs"] if group["bits"] == bits)
+        axis.plot(pair["wasserstein"], pair["mse"], "o-", color="#0b5394", label="a pair for each λ")
+        for ink, name in zip(inks, names, strict=True):
+            for group in results.get(name, []):
+                if group["bits"] == bits:
+                    axis.plot(group["wasserstein"], group["mse"], "s--", color=ink, label=names[name])
+        axis.set(title=f"{bits:g} bits", xlabel=_PERCEPTION, ylabel=_DISTORTION)
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=8)
+    return figure
+
+
+def reconstructions(pairs: list[dict[str, Any]], shown: list[NDArray[np.uint8]]) -> Figure:
+    """Decoded digits: a block for each of at most four rates, in it a row for each of at most four weights.
+
+    shown: for each rate `[1 + models, digits, 28, 28]`, originals first.
+    """
+    rows, rates = _spread(len(pairs[0]["weights"])), _spread(len(pairs))
+    figure, axes = pyplot.subplots(
+        len(rates), 1, figsize=(4.4, 1.9 * len(rates)), layout="constrained", squeeze=False
+    )
+    for axis, rate in zip(axes[:, 0], rates, strict=True):
+        group, pictures = pairs[rate], shown[rate]
+        lines = [pictures[0], *(pictures[1 + row] for row in rows)]
+        axis.imshow(255 - np.concatenate([np.concatenate(list(line), 1) for line in lines]), cmap="gray")
+        labels = ["original", *(f"λ = {group['weights'][row]:g}" for row in rows)]
+        axis.set_yticks([14 + 28 * number for number in range(len(lines))], labels, fontsize=8)
+        axis.set_xticks([])
+        axis.set_title(f"{group['bits']:g} bits", fontsize=9)
+    return figure
+
+
+def _spread(count: int, most: int = 4) -> list[int]:
+    """At most so many of 0..count−1, evenly spread, both ends included."""
+    return np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int)).tolist()

@@ -1,0 +1,91 @@
+"""Wasserstein distances between sets of pictures: by critics (WGAN-GP), or by projections on lines."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bench.papers.wgan.networks import GroupedConvolution, GroupedLinear, activation, for_each
+
+# Of the gradient penalty (Gulrajani et al. 2017, section 4).
+PENALTY = 10.0
+_BLOCK = 4  # pictures are seen as blocks of 4×4 pixels, all work is at a quarter of the side
+_CHANNELS = 32
+_HIDDEN = 128
+
+
+class Critic(nn.Module):
+    """M critics of pictures `[B, M, C, H, W]` in [0, 1], sides divisible by 4.
+
+    No normalisation: the penalty is on the gradient of each sample by itself. condition: how many features
+    `[B, M, condition]` it takes beside the pictures, to serve several weights; others it does not look at.
+    """
+
+    def __init__(
+        self, models: int, shape: tuple[int, int, int], rng: torch.Generator, condition: int = 0
+    ) -> None:
+        """shape: of a picture, channels, height and width."""
+        super().__init__()
+        self.conditioned = condition > 0
+        channels, height, width = shape
+        positions = (height // _BLOCK) * (width // _BLOCK)
+        self.first = GroupedConvolution(models, channels * _BLOCK**2, _CHANNELS, rng)
+        self.second = GroupedLinear(models, _CHANNELS * positions + condition, _HIDDEN, rng)
+        self.last = GroupedLinear(models, _HIDDEN, 1, rng)
+
+    def features(self, pictures: Tensor, condition: Tensor | None = None) -> Tensor:
+        """The last hidden layer, `[B, M, 128]`."""
+        x = activation(self.first(F.pixel_unshuffle(2 * pictures - 1, _BLOCK))).flatten(2)
+        if self.conditioned:
+            assert condition is not None
+            x = torch.cat([x, condition], 2)
+        return activation(self.second(x))
+
+    def forward(self, pictures: Tensor, condition: Tensor | None = None) -> Tensor:
+        """How real each picture looks, `[B, M]`, without a unit or an origin."""
+        return self.score(self.features(pictures, condition))
+
+    def score(self, features: Tensor) -> Tensor:
+        """`[B, M, 128]` → `[B, M]`."""
+        return self.last(features).squeeze(2)
+
+
+def gradient_norms(
+    critic: nn.Module, real: Tensor, fake: Tensor, place: Tensor, condition: Tensor | None = None
+) -> Tensor:
+    """The critics' slopes between real and restored pictures, `[B, M]`, differentiable.
+
+    real `[B, C, H, W]`, fake `[B, M, C, H, W]`; place `[B]` in [0, 1): where on the way from real to fake.
+    """
+    between = torch.lerp(for_each(fake.shape[1], real), fake, place.reshape(-1, 1, 1, 1, 1))
+    between = between.detach().requires_grad_()
+    with torch.enable_grad():
+        (slope,) = torch.autograd.grad(critic(between, condition).sum(), between, create_graph=True)
+    # Where the slope is 0, so is the derivative of this square root; of the norm it would be NaN.
+    return (slope.square().flatten(2).sum(2) + 1e-12).sqrt()
+
+
+def penalty(norms: Tensor) -> Tensor:
+    """PENALTY · E(‖∇‖ − 1)² of slopes `[B, M]`, as `[M]` (Gulrajani et al. 2017, equation 3)."""
+    return PENALTY * (norms - 1).square().mean(0)
+
+
+def projections(pictures: Tensor, directions: Tensor) -> Tensor:
+    """Pictures `[…, C, H, W]` on directions `[C·H·W, K]` → `[…, K]`."""
+    return pictures.flatten(-3) @ directions
+
+
+def random_directions(pixels: int, count: int = 64, seed: int = 0) -> Tensor:
+    """Unit vectors drawn uniformly, `[pixels, count]`."""
+    drawn = torch.randn(pixels, count, generator=torch.Generator().manual_seed(seed))
+    return drawn / drawn.norm(dim=0)
+
+
+def sliced_wasserstein(first: Tensor, second: Tensor) -> float:
+    """Sliced Wasserstein-1 distance of two sets of equally many pictures, from their projections `[N, K]`.
+
+    Mean over directions of the exact distance on a line: what sorted values differ by (Rabin et al. 2011).
+    In units of one direction; two sets of one law are not at 0 but at about 1/√N of their spread.
+    """
+    return float((first.sort(0).values - second.sort(0).values).abs().mean())

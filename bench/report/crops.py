@@ -1,0 +1,164 @@
+"""The pictures of the report's browser: crops of decoded pictures, beside AVIF files of as many bytes.
+
+Whole pictures are coded, as a user would, and a part of them is shown; bytes and metrics are of the whole.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+from PIL import Image
+from rich.progress import track
+
+from bench.analysis.measured import Measured
+from bench.codecs import BenchCodec, bench_codec, weights_identity
+from bench.measure.surface import OURS
+from rdpcodec import Codec, RdpError
+from rdpcodec.metrics import distortion
+from rdpcodec.metrics.perceptual import load_lpips
+from rdpcodec.peers import Unavailable, largest_within
+
+SIZE = (384, 256)
+# Decoded crops are stored as WebP of this quality: lossless ones would make the page three times as large.
+_WEBP_QUALITY = 90
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A part of one picture of the data folder: its left upper corner, or its middle."""
+
+    name: str
+    corner: tuple[int, int] | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Crop:
+        """`photo.png`, or `photo.png@120,80`. Raises `click.BadParameter`."""
+        name, _, corner = text.partition("@")
+        if not corner:
+            return cls(name)
+        try:
+            x, y = (int(word) for word in corner.split(","))
+        except ValueError:
+            raise click.BadParameter(f"{text!r}: write NAME or NAME@X,Y") from None
+        return cls(name, (x, y))
+
+    def box(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
+        """Left, upper, right and lower edge inside of a picture of this size."""
+        extent = [min(have, want) for have, want in zip(size, SIZE, strict=True)]
+        corner = self.corner or [(have - want) // 2 for have, want in zip(size, extent, strict=True)]
+        left, upper = (
+            max(0, min(at, have - want)) for at, have, want in zip(corner, size, extent, strict=True)
+        )
+        return left, upper, left + extent[0], upper + extent[1]
+
+
+def default_crops(measured: Measured, count: int) -> tuple[Crop, ...]:
+    """The middles of some pictures, spread evenly over the folder."""
+    places = np.linspace(0, len(measured.pictures) - 1, min(count, len(measured.pictures)))
+    return tuple(Crop(measured.pictures[round(place)]) for place in places)
+
+
+def coded_crops(
+    measured: Measured, data: Path, crops: tuple[Crop, ...], lpips: Path | None
+) -> Iterator[dict[str, Any]]:
+    """Code pictures at all points of the grid, and as AVIF of as many bytes; one record a picture.
+
+    Raises `click.ClickException` when the installed weights are not those measured, or a picture is missing.
+    """
+    codec = Codec()
+    if not measured.description.startswith(weights_identity(codec)):
+        raise click.ClickException(
+            f"measured with {measured.description}, but {weights_identity(codec)} is installed: install "
+            "those weights, trace the surface again, or leave out --data for a report without pictures"
+        )
+    ours = bench_codec(OURS)
+    try:
+        avif: BenchCodec | None = bench_codec("avif")
+    except Unavailable as error:
+        click.echo(f"left out of the pictures: {error}")
+        avif = None
+    metrics = _metrics(lpips)
+    for crop in track(crops, "pictures", transient=True):
+        if crop.name not in measured.pictures or not (data / crop.name).is_file():
+            raise click.ClickException(f"{data / crop.name}: not among the pictures that were measured")
+        yield _coded(crop, Image.open(data / crop.name).convert("RGB"), ours, avif, measured, metrics)
+
+
+Metrics = Callable[[np.ndarray, np.ndarray], dict[str, float]]
+
+
+def _metrics(lpips: Path | None) -> Metrics:
+    """PSNR and MS-SSIM of two pictures, and LPIPS where its weights are found."""
+    try:
+        network = load_lpips("alex", lpips).eval()
+    except RdpError as error:
+        if lpips:
+            raise click.ClickException(str(error)) from error
+        click.echo(f"left out under the pictures: LPIPS: {error}")
+        network = None
+
+    @torch.inference_mode()
+    def measure(original: np.ndarray, decoded: np.ndarray) -> dict[str, float]:
+        figures = {
+            "psnr": distortion.psnr(original, decoded),
+            "ms_ssim": distortion.ms_ssim(original, decoded),
+        }
+        if network is not None:
+            pair = [torch.from_numpy(np.array(a)).permute(2, 0, 1)[None] / 255 for a in (original, decoded)]
+            figures["lpips_alex"] = float(network(*pair))
+        return figures
+
+    return measure
+
+
+def _coded(
+    crop: Crop,
+    image: Image.Image,
+    ours: BenchCodec,
+    avif: BenchCodec | None,
+    measured: Measured,
+    metrics: Metrics,
+) -> dict[str, Any]:
+    original = np.asarray(image)
+    box = crop.box(image.size)
+
+    def shown(decoded: Image.Image, size: int) -> dict[str, Any]:
+        return {
+            "image": _data_url(decoded.crop(box)),
+            "bytes": size,
+            "bpp": size * 8 / (image.width * image.height),
+            **metrics(original, np.asarray(decoded)),
+        }
+
+    record: dict[str, Any] = {
+        "name": crop.name,
+        "picture": image.size,
+        "crop": box,
+        "original": _data_url(image.crop(box)),
+        "ours": [],
+        "avif": [],
+    }
+    assert ours.decode_at is not None
+    files: dict[int, bytes] = {}
+    for quality in measured.qualities:
+        data = ours.encode(image, float(quality))
+        decoded = [ours.decode_at(data, float(realism)) for realism in measured.realisms]
+        record["ours"].append([shown(picture, len(data)) for picture in decoded])
+        if avif:
+            peer = largest_within(lambda setting: avif.encode(image, setting), len(data), files)
+            record["avif"].append(shown(avif.decode(peer), len(peer)))
+    return record
+
+
+def _data_url(image: Image.Image) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", quality=_WEBP_QUALITY, method=5)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

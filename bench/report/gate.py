@@ -1,0 +1,119 @@
+"""`python -m bench compare OLD NEW`: is a change of weights better, as one figure with its confidence?
+
+The figure is the volume under the surface (`bench.analysis.volume`). Both runs are resampled with the same
+pictures, so that what pictures have in common cancels. Fréchet and kernel distances have no value of their own per
+picture and cannot be resampled in pairs; they are shown, but do not decide.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from bench.analysis.measured import INTERVAL, PERCEPTION, Measured, load_measured, picture_weights
+from bench.analysis.volume import measured_volume, resampled_volumes
+from bench.measure.surface import OURS
+from bench.report.report import BD_RESAMPLINGS, measured_bd_rate
+
+# Below this many pictures a bootstrap's intervals are known to be too short.
+FEW_PICTURES = 10
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Volumes of two runs, their difference with its 95 % interval, and the share of resamplings in which the
+    second is better."""
+
+    old: float
+    new: float
+    interval: tuple[float, float]
+    confidence: float
+
+    @property
+    def word(self) -> str:
+        """better, worse or undecided."""
+        low, high = self.interval
+        if high < 0:
+            return "better"
+        return "worse" if low > 0 else "undecided"
+
+
+def compared(old: Measured, new: Measured) -> Verdict:
+    """Compare two runs on the same pictures. Raises `click.ClickException` if they are not the same."""
+    if old.pictures != new.pictures:
+        raise click.ClickException(
+            f"not measured on the same pictures: {len(old.pictures)} of {old.data} and {len(new.pictures)} "
+            f"of {new.data}; measure both with the same --data"
+        )
+    if len(old.pictures) < 2:
+        raise click.ClickException("one picture says nothing about others; measure at least two")
+    weights = picture_weights(len(old.pictures))
+    change = resampled_volumes(new, weights) - resampled_volumes(old, weights)
+    low, high = np.percentile(change, INTERVAL)
+    # Resamplings without any difference count half.
+    confidence = float(np.mean(change < 0) + np.mean(change == 0) / 2)
+    return Verdict(measured_volume(old), measured_volume(new), (float(low), float(high)), confidence)
+
+
+def bit_changes(old: Measured, new: Measured) -> list[str]:
+    """Sentences on BD-rates of the second run against the first, at the realisms that both have."""
+    weights = picture_weights(len(old.pictures))[:BD_RESAMPLINGS]
+    dials, lines = (old.realisms.tolist(), new.realisms.tolist()), []
+    for metric, label in (("psnr", "PSNR"), ("ms_ssim", "MS-SSIM"), ("lpips_alex", "LPIPS-AlexNet")):
+        for realism in dict.fromkeys((dials[0][0], dials[0][-1])):
+            if realism not in dials[1] or not (old.has(metric) and new.has(metric)):
+                continue
+            columns = (dials[0].index(realism), dials[1].index(realism))
+            found = measured_bd_rate(old, new, metric, columns, weights)
+            if found["interval"] is None:  # the curves share no quality
+                continue
+            low, high = found["interval"]
+            lines.append(
+                f"bits for equal {label} at realism {realism:g}: {found['value']:+.1f} % "
+                f"(95 %: {low:+.1f} to {high:+.1f})"
+            )
+    return lines
+
+
+def _run(path: Path) -> Measured:
+    return load_measured(path / f"{OURS}.json" if path.is_dir() else path)
+
+
+@click.command()
+@click.argument("old", type=click.Path(exists=True, path_type=Path))
+@click.argument("new", type=click.Path(exists=True, path_type=Path))
+def compare(old: Path, new: Path) -> None:
+    """Say whether NEW is better than OLD: folders of `bench surface`, or files <codec>.json.
+
+    Exits with 1 if NEW is worse.
+    """
+    runs = [_run(old), _run(new)]
+    verdict = compared(*runs)
+    table = Table(title=f"{len(runs[0].pictures)} pictures of {runs[0].data}", title_justify="left")
+    for column in ("means over all settings", "old", "new"):
+        table.add_column(column, justify="left" if column.startswith("means") else "right")
+    for label, metric, form in (
+        ("bits per pixel", "bpp", "{:.4f}"),
+        ("PSNR, dB", "psnr", "{:.3f}"),
+        *((measure.label, measure.key, "{:.4g}") for measure in PERCEPTION.values()),
+    ):
+        if all(run.has(metric) for run in runs):
+            table.add_row(label, *(form.format(run.mean(metric).mean()) for run in runs))
+    table.add_row("[bold]volume under the surface", *(f"[bold]{v:.4f}" for v in (verdict.old, verdict.new)))
+    Console().print(table)
+    for line in bit_changes(*runs):
+        click.echo(line)
+    low, high = verdict.interval
+    click.echo(
+        f"{verdict.word}: volume {verdict.new - verdict.old:+.4f} (95 %: {low:+.4f} to {high:+.4f}), "
+        f"smaller is better; better in {verdict.confidence:.1%} of the resamplings of the pictures"
+    )
+    if len(runs[0].pictures) < FEW_PICTURES:
+        click.echo(f"only {len(runs[0].pictures)} pictures: the real interval is wider")
+    if verdict.word == "worse":
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,132 @@
+"""`python -m bench publish`: measured results into the manifest, the model card and README.
+
+No figure there is copied by hand.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+
+from bench.codecs import weights_identity
+from bench.measure.surface import OURS
+from rdpcodec.peers import PEERS
+from rdpcodec.training.model_card import CARD, replace_block
+from rdpcodec.weights.manifest import DEFAULT_MODEL, ModelEntry
+from rdpcodec.weights.release import ReleasedModel
+
+BD_RATES = ("psnr", "psnr_common_range", "ms_ssim", "psnr_by_picture", "ms_ssim_by_picture")
+
+
+def result_lines(results: dict[str, Any]) -> list[str]:
+    """What `rdpcodec models` shows of a result file of `bench rd`."""
+    rates = ", ".join(f"{_label(name)} {_percent(rate['psnr'])}" for name, rate in results["bd_rate"].items())
+    ours = results["results"]
+    encode, decode = (sum(ours[key]) / len(ours[key]) for key in ("encoding_time", "decoding_time"))
+    return [
+        f"BD-rate (PSNR) on {results['data']}: against {rates}",
+        f"{ours['bpp'][0]:.3f} to {ours['bpp'][-1]:.2f} bits per pixel, "
+        f"{ours['psnr-rgb'][0]:.1f} to {ours['psnr-rgb'][-1]:.1f} dB",
+        f"{encode:.2f} s to encode, {decode:.2f} s to decode a picture of {results['data']} "
+        f"on {results['machine']['threads']} cores",
+    ]
+
+
+def result_tables(results: dict[str, Any], command: str) -> str:
+    """A result file of `bench rd` as Markdown."""
+    lines = [
+        f"{results['picture_count']} pictures of {results['data']}, bytes of real files, RGB, means over "
+        f"pictures (`{command}`). BD-rate is the change in bytes at equal quality; negative is smaller. "
+        "Three are of the mean curves, two are means of the pictures' own:",
+        "",
+        "| against | PSNR | PSNR, 0.15-1.0 bpp | MS-SSIM | PSNR, each picture | MS-SSIM, each picture |",
+        "| --- " * (1 + len(BD_RATES)) + "|",
+    ]
+    for name, rate in results["bd_rate"].items():
+        lines.append(f"| {_label(name)} | " + " | ".join(_percent(rate[key]) for key in BD_RATES) + " |")
+    ours = results["results"]
+    columns = [i for i, setting in enumerate(ours["setting"]) if setting % 20 == 0]
+    lines += ["", "| quality | " + " | ".join(f"{ours['setting'][i]:g}" for i in columns) + " |"]
+    lines.append("| --- " * (len(columns) + 1) + "|")
+    for label, key, form in (
+        ("bits per pixel", "bpp", "{:.3f}"),
+        ("PSNR, dB", "psnr-rgb", "{:.2f}"),
+        ("MS-SSIM", "ms-ssim-rgb", "{:.4f}"),
+    ):
+        lines.append(f"| {label} | " + " | ".join(form.format(ours[key][i]) for i in columns) + " |")
+    return "\n".join(lines)
+
+
+def realism_table(gains: list[dict[str, Any]]) -> str:
+    """What `bench realism` found as Markdown: realism 0 → realism 1 of the same files at each rate."""
+    lines = [
+        "| bits per pixel | PSNR | LPIPS-AlexNet | kernel distance | sliced Wasserstein | bytes of AVIF |",
+        "| --- " * 6 + "|",
+    ]
+    for row in gains:
+        cells = [f"{row['bpp']:.2f}"]
+        for metric, form in (
+            ("psnr", "{:.2f} → {:.2f} dB"),
+            ("lpips_alex", "{:.3f} → {:.3f}"),
+            ("kernel", "{:.3f} → {:z.3f}"),
+            ("sliced_wasserstein", "{:.0f} → {:.0f}"),
+        ):
+            along = row["along"][metric]
+            cells.append(form.format(along[0], along[-1]).replace("-", "−"))
+        cells.append(f"{100 * row['avif_share']:.0f} %")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _label(codec: str) -> str:
+    family, _, model = codec.partition(":")
+    return f"our {model or DEFAULT_MODEL}" if family == OURS else PEERS[codec].label
+
+
+def _percent(value: float) -> str:
+    return f"{value:+.1f} %".replace("-", "−")
+
+
+@click.command()
+@click.argument("results", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--surface",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of `bench surface`, after `bench realism`.",
+)
+@click.option(
+    "--root",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path(),
+    help="The repository's root.",
+)
+def publish(results: Path, surface: Path | None, root: Path) -> None:
+    """Put the figures of RESULTS, a file of `bench rd`, and of a surface where people read them."""
+    measured = json.loads(results.read_text(encoding="utf-8"))
+    path = root / "weights" / "manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    for name, record in manifest["models"].items():
+        entry = ModelEntry(name, path.parent / record["file"], record)
+        identity = weights_identity(ReleasedModel.load(entry, torch.device("cpu")))
+        if measured["description"].startswith(identity):
+            break
+    else:
+        raise click.ClickException(f"{results}: measured with other weights: {measured['description']}")
+    if surface:
+        traced = json.loads((surface / f"{OURS}.json").read_text(encoding="utf-8"))["description"]
+        if not traced.startswith(identity):
+            raise click.ClickException(f"{surface}: measured with other weights: {traced}")
+        gains = json.loads((surface / "realism" / "gains.json").read_text(encoding="utf-8"))
+        replace_block(root / "README.md", f"realism {name}", realism_table(gains))
+    record["results"] = result_lines(measured)
+    path.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    command = f"python -m bench rd --data {measured['data']} --out {results}"
+    if measured["name"] != OURS:
+        command += f" --codecs {','.join([measured['name'], *measured['bd_rate']])}"
+    tables = result_tables(measured, command)
+    replace_block(root / "weights" / CARD, f"results {name}", tables)
+    replace_block(root / "README.md", f"results {name}", tables)

@@ -1,0 +1,158 @@
+"""`python -m bench realism`: what the realism dial buys, from a folder that `bench surface` and `peers`
+filled.
+
+At a few rates: how far LPIPS and the kernel distance fall from realism 0 to 1, what that costs in PSNR,
+whether everything in between is monotonic, and how many bytes AVIF needs for the same LPIPS. And sheets of
+crops to look at, because no figure sees everything.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from rich.console import Console
+from rich.table import Table
+from scipy.interpolate import PchipInterpolator
+
+from bench.codecs import BenchCodec, bench_codec
+from bench.measure.rd import load_folder
+from rdpcodec.peers import largest_within
+
+RATES = (0.15, 0.30, 0.45)
+CROP = (256, 256)
+SHEETS = 8
+# Metrics of perception, and whether they fall as pictures look better.
+PERCEPTION = ("lpips_alex", "lpips_squeeze", "kernel", "frechet", "sliced_wasserstein")
+
+
+def curve(points: list[dict[str, Any]], metric: str, bpp: float) -> float:
+    """A metric at a rate, interpolated over log bpp; nan outside the measured rates."""
+    points = sorted(points, key=lambda point: point["bpp"])
+    rates = np.array([point["bpp"] for point in points])
+    if not rates[0] <= bpp <= rates[-1]:
+        return float("nan")
+    values = np.array([point[metric] for point in points])
+    return float(PchipInterpolator(np.log(rates), values)(np.log(bpp)))
+
+
+def rate_at(points: list[dict[str, Any]], metric: str, value: float) -> float:
+    """The rate at which a metric that falls with the rate reaches a value; nan outside what was measured."""
+    points = sorted(points, key=lambda point: -point[metric])
+    values = np.array([point[metric] for point in points])
+    if not values[-1] <= value <= values[0]:
+        return float("nan")
+    rates = np.log([point["bpp"] for point in points])
+    return float(np.exp(PchipInterpolator(-values, rates)(-value)))
+
+
+def gains(ours: list[dict[str, Any]], avif: list[dict[str, Any]], bpp: float) -> dict[str, Any]:
+    """Realism 1 against realism 0 at one rate, and against AVIF at equal LPIPS-alex."""
+    dial = sorted({point["realism"] for point in ours})
+    along = {
+        metric: [curve([p for p in ours if p["realism"] == beta], metric, bpp) for beta in dial]
+        for metric in ("psnr", *PERCEPTION)
+    }
+    lpips = along["lpips_alex"]
+    return {
+        "bpp": bpp,
+        "realism": dial,
+        "along": along,
+        "psnr_cost": along["psnr"][0] - along["psnr"][-1],
+        "lpips_alex_factor": lpips[0] / lpips[-1],
+        "kernel_factor": along["kernel"][0] / along["kernel"][-1],
+        "avif_share": bpp / rate_at(avif, "lpips_alex", lpips[-1]),
+        "monotonic": {
+            metric: all(after < before for before, after in pairwise(values))
+            for metric, values in along.items()
+        },
+    }
+
+
+def _points(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        raise click.ClickException(
+            f"{path}: not measured yet; run `python -m bench surface` and `peers` first"
+        )
+    return list(json.loads(path.read_text(encoding="utf-8"))["points"].values())
+
+
+def busiest(image: Image.Image) -> tuple[int, int, int, int]:
+    """The crop with the most detail, on a grid of half its size: what a codec has to invent most of."""
+    gray = np.asarray(image.convert("L"), float)
+    energy = np.abs(np.diff(gray, axis=0))[:, :-1] + np.abs(np.diff(gray, axis=1))[:-1]
+    width, height = min(CROP[0], image.width), min(CROP[1], image.height)
+    boxes = [
+        (left, top, left + width, top + height)
+        for top in range(0, image.height - height + 1, max(1, height // 2))
+        for left in range(0, image.width - width + 1, max(1, width // 2))
+    ]
+    return max(boxes, key=lambda box: energy[box[1] : box[3], box[0] : box[2]].mean())
+
+
+def sheet(image: Image.Image, quality: float, ours: BenchCodec, avif: BenchCodec) -> Image.Image:
+    """One row at 1:1: realism 0, ½ and 1 of one file, AVIF with as many bytes, and the original."""
+    assert ours.decode_at is not None
+    data = ours.encode(image, quality)
+    other = largest_within(lambda setting: avif.encode(image, setting), len(data), {})
+    box = busiest(image)
+    row = [(f"realism {beta:g}", ours.decode_at(data, beta)) for beta in (0, 0.5, 1)]
+    row += [("AVIF", avif.decode(other)), ("original", image)]
+    bpp = len(data) * 8 / (image.width * image.height)
+    row[0] = (f"{row[0][0]}, {len(data)} bytes, {bpp:.2f} bpp", row[0][1])
+    row[3] = (f"AVIF, {len(other)} bytes", row[3][1])
+    width, height = box[2] - box[0], box[3] - box[1]
+    gap, label = 6, 22
+    page = Image.new("RGB", (len(row) * (width + gap) - gap, height + label), "white")
+    draw = ImageDraw.Draw(page)
+    for i, (text, picture) in enumerate(row):
+        page.paste(picture.crop(box), (i * (width + gap), label))
+        draw.text((i * (width + gap) + 2, 3), text, "black", ImageFont.load_default(13))
+    return page
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--sheets",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of pictures to show crops of.",
+)
+@click.option("--quality", default=30.0, show_default=True, help="Quality of the sheets.")
+def realism(folder: Path, sheets: Path | None, quality: float) -> None:
+    """What the realism dial buys at a few rates, and at which price, into FOLDER/realism/.
+
+    FOLDER is that of `bench surface` and `bench peers`.
+    """
+    ours, avif = _points(folder / "rdpcodec.json"), _points(folder / "avif.json")
+    if len({point.get("realism") for point in ours}) < 2:
+        raise click.ClickException(f"{folder}: measured with weights that have no realism dial")
+    console = Console()
+    found = [gains(ours, avif, bpp) for bpp in RATES]
+    table = Table("bpp", "PSNR cost", "LPIPS-alex", "kernel distance", "bytes of AVIF", "not monotonic")
+    for row in found:
+        found_at = row["along"]
+        lpips, kernel = found_at["lpips_alex"], found_at["kernel"]
+        table.add_row(
+            f"{row['bpp']:.2f}",
+            f"{row['psnr_cost']:.2f} dB",
+            f"{lpips[0]:.3f} → {lpips[-1]:.3f}, ÷ {row['lpips_alex_factor']:.2f}",
+            f"{kernel[0]:.4f} → {kernel[-1]:.4f}, ÷ {row['kernel_factor']:.2f}",
+            f"{100 * row['avif_share']:.0f} %",
+            ", ".join(metric for metric, falls in row["monotonic"].items() if not falls) or "-",
+        )
+    console.print(table)
+    out = folder / "realism"
+    out.mkdir(exist_ok=True)
+    (out / "gains.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    if sheets:
+        ours_codec, avif_codec = bench_codec("rdpcodec"), bench_codec("avif")
+        for name, image in list(load_folder(sheets).items())[:SHEETS]:
+            page = sheet(image, quality, ours_codec, avif_codec)
+            page.save(out / f"{Path(name).stem}.webp", quality=90)
+    console.print(f"written: {out}/")

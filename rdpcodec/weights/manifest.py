@@ -1,0 +1,113 @@
+"""Manifest → verified tensors: the weights that ship with the package, and the two fingerprints that tell
+them apart.
+
+Importing this module, and reading the manifest, does not import torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rdpcodec.errors import WeightsError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# A folder of weights and manifest, as `rdpcodec export` writes it, in place of the released ones.
+WEIGHTS_VARIABLE = "RDPCODEC_WEIGHTS"
+# In an installed package the weights lie inside it, in a checkout beside it.
+_PACKAGE = Path(__file__).parents[1]
+_FOLDERS = (_PACKAGE / "released_weights", _PACKAGE.parent / "weights")
+DEFAULT_MODEL = "fast"
+
+# Whatever decides how symbols are read or what the encoder subtracted from the latents. Changing any of it
+# makes old files unreadable; the rest of the decoder may be improved at any time.
+BITSTREAM_PREFIXES = ("scale.", "tables.", "mean_network.")
+SYNTHESIS_PREFIXES = ("synthesis.",)
+# A second synthesis, of those models that have a realism dial.
+REALISM_PREFIX = "realism."
+
+
+class ModelEntry(NamedTuple):
+    """One model of the manifest."""
+
+    name: str
+    path: Path
+    record: dict[str, Any]
+
+    @property
+    def fingerprint(self) -> bytes:
+        """What a file stores of the bitstream-defining weights, 4 bytes."""
+        return bytes.fromhex(self.record["bitstream_fingerprint"])[:4]
+
+
+@cache
+def manifest() -> dict[str, ModelEntry]:
+    """The installed models by name, or those of the folder that `RDPCODEC_WEIGHTS` names.
+
+    Raises `WeightsError` if there are none.
+    """
+    own = os.environ.get(WEIGHTS_VARIABLE)
+    for folder in (Path(own),) if own else _FOLDERS:
+        path = folder / "manifest.json"
+        if path.is_file():
+            models: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["models"]
+            return {
+                name: ModelEntry(name, folder / record["file"], record) for name, record in models.items()
+            }
+    raise WeightsError(
+        f"{own}: {WEIGHTS_VARIABLE} names a folder without a manifest.json"
+        if own
+        else "no weights are installed: reinstall rdpcodec"
+    )
+
+
+def find_model(name: str) -> ModelEntry:
+    """The manifest's entry of a model. Raises `WeightsError` for an unknown name."""
+    try:
+        return manifest()[name]
+    except KeyError:
+        raise WeightsError(f"there is no model {name!r}; installed: {', '.join(manifest())}") from None
+
+
+def model_for_file(name: str, fingerprint: bytes) -> ModelEntry:
+    """The model that a file names. Raises `WeightsError` if its weights are not the installed ones."""
+    entry = manifest().get(name)
+    if entry is None or entry.fingerprint != fingerprint:
+        installed = ", ".join(f"{e.name}-{e.fingerprint.hex()}" for e in manifest().values())
+        raise WeightsError(f"the file needs weights {name}-{fingerprint.hex()}; installed: {installed}")
+    return entry
+
+
+def load_tensors(entry: ModelEntry) -> dict[str, Tensor]:
+    """The tensors of a model, as stored.
+
+    Raises `WeightsError` when the file is missing or not what the manifest says.
+    """
+    from safetensors.torch import load
+
+    try:
+        data = entry.path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{entry.path}: cannot be read: {error.strerror}; reinstall rdpcodec") from error
+    if hashlib.sha256(data).hexdigest() != entry.record["sha256"]:
+        raise WeightsError(f"{entry.path}: damaged (its SHA-256 is not the manifest's); reinstall rdpcodec")
+    return load(data)
+
+
+def fingerprint(tensors: dict[str, Tensor], prefixes: tuple[str, ...]) -> str:
+    """SHA-256, hexadecimal, over name, type, shape and little-endian bytes of the tensors whose names begin
+    with a prefix.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        if name.startswith(prefixes):
+            array = tensors[name].contiguous().cpu().numpy()
+            digest.update(f"{name} {array.dtype.name} {array.shape}\n".encode())
+            digest.update(array.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import gaussian
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.__main__ import bench
+from bench.analysis.measured import Measured, interpolated, load_measured, picture_weights
+from bench.analysis.volume import BOX, attained, contours, dominates, measured_volume, volume
+
+
+@pytest.fixture
+def measured(tmp_path: Path) -> Measured:
+    return load_measured(gaussian.write(tmp_path))
+
+
+def test_a_gaussians_surface_is_its_rate_distortion_perception_function() -> None:
+    bpp = np.geomspace(0.1, 1, 40)
+    realism = np.linspace(0, 1, 60)
+    grid = np.broadcast_to(bpp[:, None], (40, 60))
+    mse, distance = gaussian.unit(grid, realism[None])
+    bounds = np.array([1e-4, 1e-3, 1e-2, 0.05, 0.2])
+    reached = attained(grid, distance, mse, bpp, bounds)
+    d = 2 ** (-2 * gaussian.SAMPLES * bpp)[:, None]
+    excess = np.clip(1 - np.sqrt(1 - d) - np.sqrt(bounds)[None], 0, None)
+    assert reached == pytest.approx(d + excess**2, rel=5e-3)
+
+
+def test_nothing_is_reached_below_the_first_rate_and_more_bits_never_hurt() -> None:
+    bpp, bound, value = (np.array(v)[:, None] for v in ([0.2, 0.4, 0.8], [3.0, 2.0, 1.0], [5.0, 3.0, 4.0]))
+    reached = attained(bpp, bound, value, np.array([0.1, 0.2, 0.4, 0.8, 1.6]), np.array([0.5, 3.0]))
+    assert np.isinf(reached[:, 0]).all()
+    assert reached[:, 1].tolist() == [np.inf, 5.0, 3.0, 3.0, 3.0]
+
+
+def test_interpolation_meets_the_measured_points_and_stays_inside_of_them() -> None:
+    bpp = np.array([0.1, 0.3, 0.3, 0.9])  # the third costs no more than the second
+    values = np.array([1.0, 2.0, 7.0, 3.0])
+    found = interpolated(bpp, values, np.array([0.05, 0.1, 0.3, 0.5, 0.9, 1.0]))
+    assert found[[1, 2, 4]] == pytest.approx([1, 2, 3])
+    assert 2 < found[3] < 3
+    assert np.isnan(found[[0, 5]]).all()
+
+
+@pytest.mark.parametrize(
+    ("first", "psnr", "lpips", "expected"),
+    [
+        (BOX.bpp[0], 30.0, 0.08, 1 - 1 / 2 * 1 / 2),  # half of the dB at half of the octaves of LPIPS
+        (0.25, 30.0, 0.08, 1 - 1 / 2 * 1 / 2 * 1 / 2),  # from the middle of the rates on
+        (BOX.bpp[0], 50.0, 0.001, 0.0),
+        (BOX.bpp[0], 15.0, 0.08, 1.0),
+        (BOX.bpp[0], 30.0, 0.9, 1.0),
+        (1.5, 30.0, 0.08, 1.0),
+    ],
+)
+def test_the_volume_of_a_codec_with_one_distortion_and_one_perception(
+    first: float, psnr: float, lpips: float, expected: float
+) -> None:
+    bpp = np.geomspace(first, 2, 5)[:, None]
+    found = volume(bpp, np.full_like(bpp, psnr), np.full_like(bpp, lpips))
+    assert found == pytest.approx(expected, abs=0.01)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.tuples(*[st.floats(0.5, 1)] * 3), st.integers(0, 2**32 - 1))
+def test_a_better_codec_has_a_smaller_volume(factors: tuple[float, ...], seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    bpp = np.broadcast_to(np.geomspace(0.05, 1.5, 6)[:, None], (6, 4))
+    psnr, lpips = generator.uniform(22, 38, (6, 4)), generator.uniform(0.02, 0.5, (6, 4))
+    before = volume(bpp, psnr, lpips)
+    after = volume(bpp * factors[0], psnr - 10 * np.log10(factors[1]), lpips * factors[2])
+    assert 0 <= after <= before + 0.002  # how finely the integral is taken
+    assert before <= 1
+    if factors[1] < 0.9:
+        assert after < before
+
+
+def test_a_dial_only_adds(tmp_path: Path, measured: Measured) -> None:
+    without = load_measured(gaussian.write(tmp_path, name="without", realisms=(0.0,)))
+    assert measured_volume(measured) < measured_volume(without) - 0.01
+
+
+def test_contours_of_equal_perception_are_ordered_by_it(measured: Measured) -> None:
+    lines = contours(measured, "lpips_alex")["equal_perception"]
+    assert len(lines) == 6
+    for (_, strict), (_, loose) in pairwise(lines):
+        common = min(len(strict), len(loose))
+        assert (strict[-common:, 1] <= loose[-common:, 1] + 1e-9).all()
+    assert all((np.diff(line[:, 1]) >= 0).all() for _, line in lines)
+
+
+def test_only_the_better_in_both_dominates() -> None:
+    a, b, c = np.array([1.0, 1.0]), np.array([2.0, 2.0]), np.array([0.5, 3.0])
+    assert dominates(a, b)
+    assert not dominates(b, a)
+    assert not dominates(a, a)
+    assert not dominates(a, c)
+    assert not dominates(c, a)
+    assert not dominates(a, np.array([np.nan, 2.0]))
+
+
+def test_resampled_means_spread_like_the_standard_error_of_the_mean(tmp_path: Path) -> None:
+    measured = load_measured(gaussian.write(tmp_path, pictures=60))
+    mse = measured.values["mse"][:, 0, 0]
+    drawn = measured.resampled("mse", picture_weights(60, 4000))[:, 0, 0]
+    assert drawn.std() == pytest.approx(mse.std() / np.sqrt(60), rel=0.1)
+    kernel = measured.resampled("kernel", picture_weights(60, 4000))[:, 0, 0]
+    assert kernel.std() == pytest.approx(1e-4, rel=0.1)
+
+
+def compare(*paths: Path) -> tuple[int, str]:
+    result = CliRunner().invoke(bench, ["compare", *map(str, paths)])
+    return result.exit_code, result.output
+
+
+def test_compare_tells_better_from_worse_and_neither(tmp_path: Path) -> None:
+    old, better, doubtful = tmp_path / "old", tmp_path / "better", tmp_path / "doubtful"
+    ends = (0.0, 1.0)
+    gaussian.write(old, realisms=ends)
+    gaussian.write(better, realisms=ends, mse=0.97)
+    # Half of the pictures better, half worse.
+    record = gaussian.write(doubtful, realisms=ends)
+    made = load_measured(record)
+    stored = json.loads(record.read_text())
+    for i, picture in enumerate(made.pictures):
+        for facts in stored["pictures"][picture].values():
+            facts["psnr"] += 1 if i % 2 else -1
+    record.write_text(json.dumps(stored))
+    code, text = compare(old, better)
+    assert code == 0
+    assert "better: volume" in text
+    assert "better in 100.0% of the resamplings" in text
+    code, text = compare(better, old)
+    assert code == 1
+    assert "worse: volume +" in text
+    for same in (old / "rdpcodec.json", doubtful):
+        code, text = compare(old, same)
+        assert code == 0
+        assert "undecided: volume" in text
+
+
+def test_compare_says_how_many_bits_equal_quality_takes(tmp_path: Path) -> None:
+    gaussian.write(tmp_path / "old", realisms=(0.0, 0.5, 1.0))
+    gaussian.write(tmp_path / "smaller", realisms=(0.0, 1.0), bpp=0.8)
+    _, text = compare(tmp_path / "old", tmp_path / "smaller")
+    for metric in ("PSNR", "MS-SSIM", "LPIPS-AlexNet"):
+        for realism in (0, 1):
+            line = f"bits for equal {metric} at realism {realism}: -20.0 % (95 %: -20.0 to -20.0)"
+            assert (line in text) == (metric != "LPIPS-AlexNet" or realism == 0), text
+
+
+def test_compare_refuses_other_pictures_and_broken_files(tmp_path: Path) -> None:
+    gaussian.write(tmp_path / "a")
+    gaussian.write(tmp_path / "b", pictures=9)
+    code, text = compare(tmp_path / "a", tmp_path / "b")
+    assert code
+    assert "not measured on the same pictures" in text
+    broken = tmp_path / "broken.json"
+    broken.write_text((tmp_path / "a" / "rdpcodec.json").read_text().replace('"40/0.5"', '"40/x"', 1))
+    code, text = compare(tmp_path / "a", broken)
+    assert code
+    assert "measure it again" in text
+    code, text = compare(tmp_path / "a", tmp_path)
+    assert code
+    assert "cannot be read" in text

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from scipy.linalg import sqrtm
+
+from bench.measure.distribution import (
+    frechet_distance,
+    kernel_distance,
+    picture_patches,
+    pyramid_neighbourhoods,
+    sliced_wasserstein,
+)
+from rdpcodec.errors import UsageError
+from rdpcodec.metrics.efficientnet import FEATURES, EfficientNetLite0
+
+
+def normal(seed: int, n: int, d: int, mean: float = 0.0, deviation: float = 1.0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(mean, deviation, (n, d))
+
+
+def test_the_frechet_distance_is_its_definition() -> None:
+    a, b = normal(0, 200, 8) @ normal(1, 8, 8), normal(2, 150, 8, 0.5) @ normal(3, 8, 8)
+    covariances = [np.cov(x, rowvar=False) for x in (a, b)]
+    root = sqrtm(covariances[0] @ covariances[1]).real
+    expected = np.square(a.mean(0) - b.mean(0)).sum() + np.trace(sum(covariances) - 2 * root)
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_frechet_distance_of_gaussians_reaches_the_closed_form() -> None:
+    """|μ₁ - μ₂|² + d·(σ₁ - σ₂)²."""
+    a, b = normal(0, 200_000, 3), normal(1, 200_000, 3, 2.0, 3.0)
+    assert frechet_distance(a, b) == pytest.approx(3 * 4 + 3 * 4, rel=0.02)
+
+
+@given(st.integers(0, 1000), st.integers(2, 12), st.integers(2, 12))
+def test_distances_of_few_features_are_finite_symmetric_and_zero_for_equal_sets(
+    seed: int, n: int, m: int
+) -> None:
+    a, b = normal(seed, n, 40), normal(seed + 1, m, 40)
+    for distance in (frechet_distance, kernel_distance):
+        assert np.isfinite(distance(a, b))
+        assert distance(a, b) == pytest.approx(distance(b, a), abs=1e-6)
+    assert frechet_distance(a, a) == pytest.approx(0, abs=1e-6)
+    assert frechet_distance(a, b) > -1e-6
+
+
+def test_the_kernel_distance_is_unbiased() -> None:
+    """Between samples of one distribution it is zero on average, even for few of them."""
+    same = [kernel_distance(normal(2 * i, 10, 5), normal(2 * i + 1, 14, 5)) for i in range(400)]
+    assert abs(np.mean(same)) < 3 * np.std(same) / len(same) ** 0.5
+    other = [kernel_distance(normal(2 * i, 10, 5), normal(2 * i + 1, 14, 5, 1.0)) for i in range(400)]
+    assert np.mean(other) > 10 * np.std(other) / len(other) ** 0.5
+
+
+def test_one_feature_is_no_distribution() -> None:
+    for distance in (frechet_distance, kernel_distance):
+        with pytest.raises(UsageError, match="at least two"):
+            distance(normal(0, 1, 4), normal(1, 5, 4))
+
+
+def test_patches_tile_the_picture_twice() -> None:
+    picture = torch.arange(3 * 40 * 56, dtype=torch.float32).reshape(3, 40, 56)
+    patches = picture_patches(picture, 16)
+    assert patches.shape == (2 * 3 + 2 * 3, 3, 16, 16)
+    assert torch.equal(patches[4], picture[:, 16:32, 16:32])
+    assert torch.equal(patches[6], picture[:, 8:24, 8:24])
+    assert len(picture_patches(picture, 64)) == 0
+
+
+def sliced(first: list[torch.Tensor], second: list[torch.Tensor]) -> list[float]:
+    drawn = (
+        [pyramid_neighbourhoods(x, seed=i) for i, x in enumerate(pictures)] for pictures in (first, second)
+    )
+    return sliced_wasserstein(*drawn)
+
+
+def test_the_sliced_wasserstein_distance_sees_lost_detail_where_it_was_lost(photograph: Image.Image) -> None:
+    picture = torch.from_numpy(np.array(photograph)).permute(2, 0, 1).float() / 255
+    halves = [picture[:, :, :296], picture[:, :, 304:]]
+    small = [torch.nn.functional.avg_pool2d(half[None], 2) for half in halves]
+    blurred = [torch.nn.functional.interpolate(x, scale_factor=2, mode="bilinear")[0] for x in small]
+    equal, lost = sliced(halves, halves), sliced(halves, blurred)
+    assert equal == [0.0] * len(equal)
+    assert len(lost) == 5
+    assert lost[0] > 3 * max(lost[2:])
+
+
+def test_the_sliced_wasserstein_distance_grows_with_noise(photograph: Image.Image) -> None:
+    picture = torch.from_numpy(np.array(photograph)).permute(2, 0, 1).float() / 255
+    noise = torch.randn(picture.shape, generator=torch.Generator().manual_seed(0))
+    distances = [np.mean(sliced([picture], [picture + level * noise])) for level in (0.01, 0.03, 0.1)]
+    assert 0 < distances[0] < distances[1] < distances[2]
+
+
+def test_neighbourhoods_are_cut_from_the_same_places_of_pictures_of_one_size() -> None:
+    x = torch.rand(3, 50, 70)
+    first, second = pyramid_neighbourhoods(x, 5, seed=3), pyramid_neighbourhoods(2 * x, 5, seed=3)
+    assert [level.shape for level in first] == [(5, 3, 7, 7)] * 2
+    for a, b in zip(first, second, strict=True):
+        assert torch.allclose(2 * a, b, atol=1e-5)
+    assert not torch.equal(first[0], pyramid_neighbourhoods(x, 5, seed=4)[0])
+
+
+def test_sets_of_different_size_have_no_sliced_distance() -> None:
+    drawn = pyramid_neighbourhoods(torch.rand(3, 32, 32), 4)
+    for first, second in (([], []), ([drawn], [drawn, drawn])):
+        with pytest.raises(UsageError, match="equally many"):
+            sliced_wasserstein(first, second)
+
+
+def test_efficientnet_recognises_a_cup_of_coffee(photograph: Image.Image) -> None:
+    """With the weights and the normalisation that belong together: class 967 is espresso, 504 coffee mug."""
+    network = EfficientNetLite0()
+    square = photograph.crop((100, 0, 500, 400)).resize((224, 224), Image.Resampling.BICUBIC)
+    x = torch.from_numpy(np.array(square)).permute(2, 0, 1)[None].float() / 255
+    with torch.no_grad():
+        best = network(x)[0].topk(3).indices.tolist()
+        assert network.features(x).shape == (1, FEATURES)
+        last = network.stages(x, [2, 15])
+    assert {967, 504} & set(best)
+    assert [stage.shape[1:] for stage in last] == [(24, 56, 56), (320, 7, 7)]

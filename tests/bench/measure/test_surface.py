@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from lpips_tensors import save_networks
+from PIL import Image
+
+from bench.__main__ import bench
+from bench.measure import surface
+from bench.measure.judge import Judge, feature_distances, pixel_distance
+from bench.measure.surface import Point, Setup, judge_of, load_cached, measure, standard_errors, summary
+from rdpcodec.peers import PEERS
+
+POINTS = (Point(10), Point(60))
+
+
+@pytest.fixture(scope="module")
+def lpips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_networks(tmp_path_factory.mktemp("lpips"))
+
+
+@pytest.fixture(scope="module")
+def judge(lpips: Path) -> Judge:
+    return judge_of(lpips, "cpu")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory, photograph: Image.Image) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    for number, left in enumerate((0, 160, 330)):
+        photograph.crop((left, 60, left + 260, 330)).save(folder / f"{number}.png")
+    return folder
+
+
+@pytest.fixture
+def setup(pictures: Path, tmp_path: Path, lpips: Path) -> Setup:
+    return Setup(pictures, tmp_path, lpips, "cpu")
+
+
+def test_more_bytes_are_closer_in_every_sense(setup: Setup) -> None:
+    originals = setup.jobs("original", "original", (Point(0),))
+    jobs = setup.jobs("jpeg", "jpeg", POINTS)
+    for job in (*originals, *jobs):
+        measure(job)
+    few, many = summary(jobs, originals)["points"].values()
+    assert few["bytes"] < many["bytes"]
+    for name in ("psnr", "ssim", "ms_ssim"):
+        assert few[name] < many[name]
+    for name in ("mse", "lpips_alex", "lpips_squeeze", "frechet", "kernel", "sliced_wasserstein"):
+        assert few[name] > many[name]
+        assert few["standard_errors"][name] > 0
+
+
+def test_originals_are_at_no_distance_from_themselves(pictures: Path, judge: Judge) -> None:
+    traits = [judge.traits(np.asarray(Image.open(path))) for path in sorted(pictures.iterdir())]
+    assert feature_distances(traits, traits)["frechet"] == pytest.approx(0, abs=1e-3)
+    assert pixel_distance(traits, traits) == 0
+    assert [len(part.features) for part in traits] == [1, 1, 1]
+
+
+def test_only_what_the_cache_lacks_is_measured(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[tuple[Point, ...]] = []
+    coded = surface.coded
+
+    def recorded(codec: str, image: Image.Image, points: tuple[Point, ...], device: str) -> Any:
+        measured.append(points)
+        return coded(codec, image, points, device)
+
+    monkeypatch.setattr(surface, "coded", recorded)
+    measure(setup.jobs("jpeg", "first", POINTS[:1])[0])
+    measure(setup.jobs("jpeg", "first", POINTS)[0])
+    measure(setup.jobs("jpeg", "first", POINTS)[0])
+    assert measured == [POINTS[:1], POINTS[1:]]
+    kept = load_cached(setup.jobs("jpeg", "first", POINTS)[0])
+    assert set(kept) == {"10", "60"}
+    # Other weights, or another picture under the same name, make everything new.
+    measure(setup.jobs("jpeg", "second", POINTS)[0])
+    assert measured[2:] == [POINTS]
+
+
+def test_a_realism_of_zero_and_one_are_two_points_of_one_file() -> None:
+    assert Point(20, 0.25).key == "20/0.25"
+    assert Point(20).key == "20"
+
+
+def test_errors_shrink_with_more_pictures(judge: Judge) -> None:
+    generator = np.random.default_rng(0)
+    noise = generator.integers(0, 256, (24, 256, 256, 3), dtype=np.uint8)
+    traits = [judge.traits(picture) for picture in noise[:2]] * 12
+    facts = [{"psnr": value} for value in generator.normal(30, 2, 24)]
+    few = standard_errors(facts[:6], traits[:6], traits[:6])["psnr"]
+    many = standard_errors(facts, traits, traits)["psnr"]
+    assert many == pytest.approx(2 / 24**0.5, rel=0.4)
+    assert many < few
+
+
+def test_the_command_traces_a_folder_and_goes_on_where_it_was_stopped(
+    pictures: Path, tmp_path: Path, lpips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)  # threads that wait for each other take longer than one
+    words = ["surface", "--data", str(pictures), "--out", str(tmp_path), "--lpips-weights", str(lpips)]
+    words += ["--workers", "1", "--qualities", "20,70", "--realisms", "0"]
+    result = CliRunner().invoke(bench, words, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    record = json.loads((tmp_path / "rdpcodec.json").read_text())
+    assert list(record["points"]) == ["20/0", "70/0"]
+    assert set(record["pictures"]) == {"0.png", "1.png", "2.png"}
+    mean = np.mean([points["20/0"]["bpp"] for points in record["pictures"].values()])
+    assert record["points"]["20/0"]["bpp"] == pytest.approx(mean, rel=1e-4)
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npz")}
+    assert len(times) == 6
+    assert CliRunner().invoke(bench, words, catch_exceptions=False).exit_code == 0
+    assert times == {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npz")}
+    unknown = CliRunner().invoke(bench, [*words, "--model", "slow"])
+    assert "there is no model 'slow'" in unknown.output
+
+
+def test_every_model_has_a_surface(
+    pictures: Path, tmp_path: Path, lpips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    words = ["surface", "--data", str(pictures), "--out", str(tmp_path), "--lpips-weights", str(lpips)]
+    words += ["--workers", "1", "--qualities", "20", "--realisms", "0", "--model", "base"]
+    CliRunner().invoke(bench, words, catch_exceptions=False)
+    assert json.loads((tmp_path / "rdpcodec.json").read_text())["description"].startswith("rdpcodec base-")
+
+
+def test_peers_are_measured_from_their_smallest_files_on(
+    pictures: Path, tmp_path: Path, lpips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    words = ["peers", "--data", str(pictures), "--out", str(tmp_path), "--lpips-weights", str(lpips)]
+    words += ["--workers", "1", "--codecs", "jpeg", "--smallest", "2"]
+    CliRunner().invoke(bench, words, catch_exceptions=False)
+    points = json.loads((tmp_path / "jpeg.json").read_text())["points"]
+    assert list(points) == [f"{setting}" for setting in PEERS["jpeg"].settings[:2]]
+
+
+def test_pictures_with_labels_are_classified(setup: Setup) -> None:
+    """A little loss does not change the answer; a coffee mug is no goldfish; no label, no answer."""
+    rows = ["wnid\tindex\tlabel\tprobe_file", "n1\t504\tcoffee mug\t0.png", "n2\t1\tgoldfish\t1.png"]
+    (setup.data / "classes.tsv").write_text("\n".join(rows) + "\n")
+    try:
+        jobs = setup.jobs("jpeg", "labelled", (Point(90),))
+    finally:
+        (setup.data / "classes.tsv").unlink()
+    assert [job.label for job in jobs] == [504, 1, None]
+    facts = []
+    for job in jobs:
+        measure(job)
+        facts.append(load_cached(job)["90"][0])
+    assert facts[0]["agreement"] == 1
+    assert facts[1]["top5"] == 0
+    assert "top1" not in facts[2]
+
+
+def test_networks_that_are_missing_are_named(pictures: Path, tmp_path: Path) -> None:
+    words = ["surface", "--data", str(pictures), "--out", str(tmp_path), "--lpips-weights", str(tmp_path)]
+    result = CliRunner().invoke(bench, [*words, "--workers", "1"])
+    assert result.exit_code != 0
+    assert "LPIPS-alex" in result.output

@@ -1,0 +1,190 @@
+"""The classification experiments on stand-ins from end to end, and claims where the answers are known."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gaussian
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from bars import bars, random, write_mnist
+from click.testing import CliRunner
+from PIL import Image
+from torch import nn
+
+from bench.__main__ import bench
+from bench.papers.classification import experiments
+from bench.papers.classification.claims import reproduction
+from bench.papers.classification.codecs import axes_of, effect_of_realism
+from bench.papers.classification.networks import Denoiser, SuperResolver
+from bench.papers.reproduction import claims_table
+from bench.papers.wgan.classifier import Classifier
+from bench.papers.wgan.train import squared_error
+
+ROOT = Path(__file__).parents[3]
+RESULTS = ROOT / "bench" / "results" / "classification"
+
+
+def tiny(task: experiments.Task) -> experiments.Task:
+    return replace(task, weights=(0, 0.01), cross=(0, 0.01), steps=2, critic_steps=2, classifier_steps=2)
+
+
+def group_of(trades: bool) -> dict[str, Any]:
+    """Nine restorers: λ improves perception, μ errors, and each costs what is not its own, or nothing."""
+    weights, cross = np.repeat([0, 1, 2], 3), np.tile([0, 1, 2], 3)
+    price = 1 if trades else -1
+    error = 0.3 - 0.05 * cross + 0.02 * price * weights
+    return {
+        "weights": weights.tolist(),
+        "cross": cross.tolist(),
+        "mse": (0.2 + price * (0.02 * weights + 0.01 * cross)).tolist(),
+        "wasserstein": (3.0 - weights + 0.2 * price * cross).tolist(),
+        "error convolutional": error.tolist(),
+        "error pooling": (error + 0.1).tolist(),
+    }
+
+
+@pytest.mark.parametrize("trades", [True, False])
+def test_claims_hold_where_there_is_a_trade_off_and_only_there(trades: bool) -> None:
+    result = {
+        "task": "a stand-in",
+        "test pictures": 10_000,
+        "error of originals": {"convolutional": 0.02, "pooling": 0.03},
+        "groups": {"convolutional": group_of(trades)},
+    }
+    record = reproduction(result).record()
+    holds = [claim["holds"] for claim in record["claims"]]
+    assert len(holds) == 5
+    assert holds[:4] == [trades] * 4
+    assert holds[4]  # errors fall with the other classifier too
+    if trades:
+        assert "errors ×1.50 where MSE least; MSE ×1.10 where errors least" in record["claims"][1]["ours"]
+
+
+def test_errors_within_two_standard_errors_are_no_trade_off() -> None:
+    group = group_of(True)
+    group["error convolutional"] = [0.2 + 0.0001 * cross for cross in group["cross"]]
+    result = {
+        "task": "a stand-in",
+        "test pictures": 1000,
+        "error of originals": {"convolutional": 0.02, "pooling": 0.03},
+        "groups": {"convolutional": group},
+    }
+    claims = reproduction(result).record()["claims"]
+    assert [claim["holds"] for claim in claims[1:4]] == [False, True, False]
+
+
+def test_the_denoiser_is_given_pictures_in_noise_of_the_deviation() -> None:
+    denoiser = Denoiser((1, 28, 28), (0.0, 0.1), 0.7, random())
+    pictures = torch.rand(40, 1, 28, 28, generator=random(1))
+    draw = denoiser.draw(40, random(2))
+    noise = denoiser.degraded(pictures, draw) - pictures
+    assert float(noise.std()) == pytest.approx(0.7, rel=0.02)
+    restored = denoiser(pictures, draw)
+    assert restored.shape == (40, 2, 1, 28, 28)
+    assert torch.equal(restored[:, 0], restored[:, 1])  # all models begin alike
+    assert restored.min() >= 0
+    assert restored.max() <= 1
+
+
+def test_the_super_resolver_sees_means_of_blocks_and_nothing_else() -> None:
+    network = SuperResolver((3, 32, 32), (0.0,), random())
+    pictures = torch.rand(4, 3, 32, 32, generator=random(1))
+    # What has mean 0 in every block is lost.
+    detail = torch.tensor([1.0, -1.0]).repeat(16) * torch.tensor([0.1, -0.1]).repeat(16)[:, None]
+    draw = network.draw(4, random(2))
+    assert network.degraded(pictures, draw).shape == (4, 3, 8, 8)
+    torch.testing.assert_close(network(pictures, draw), network(pictures + detail, draw))
+
+
+def test_the_loss_is_squared_error_and_each_models_share_of_cross_entropy() -> None:
+    classifier = Classifier(nn.Flatten(), nn.Linear(784, 10))
+    pictures, restored = torch.rand(6, 1, 28, 28), torch.rand(6, 3, 1, 28, 28)
+    labels = torch.arange(6)
+    found = experiments.recognised(classifier, (0, 0.1, 2))(restored, pictures, labels)
+    for m, share in enumerate((0, 0.1, 2)):
+        surprise = F.cross_entropy(classifier(restored[:, m]), labels)
+        expected = squared_error(restored, pictures, labels)[m] + share * surprise
+        torch.testing.assert_close(found[m], expected)
+
+
+def test_the_command_writes_records_figures_and_the_pages_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(experiments, "quick", tiny)
+    write_mnist(tmp_path, bars(60))
+    generator = np.random.default_rng(0)
+    for part in ("train", "test"):
+        images = generator.integers(0, 256, (60, 32, 32, 3)).astype(np.uint8)
+        np.savez(tmp_path / f"{part}.npz", images=images, labels=(np.arange(60) % 10).astype(np.uint8))
+    page = tmp_path / "page.md"
+    page.write_text("# Page\n")
+    where = ["--mnist", str(tmp_path), "--cifar10", str(tmp_path), "--runs", str(tmp_path / "runs")]
+    arguments = ["classification", "--quick", *where, "--out", str(tmp_path / "out"), "--page", str(page)]
+    for attempt in range(2):  # the second time nothing is trained
+        result = CliRunner().invoke(bench, arguments)
+        assert result.exit_code == 0, (attempt, result.output)
+        monkeypatch.setattr("bench.papers.wgan.train.Training.step", lambda self: pytest.fail("again"))
+    for name in ("denoising", "super-resolution"):
+        record = json.loads((tmp_path / "out" / f"quick-{name}.json").read_text())
+        assert len(record["groups"]["pooling"]["mse"]) == 4
+        assert claims_table(record) in page.read_text()
+        for figure in (f"quick-{name}", f"quick-{name}-pictures"):
+            assert min(Image.open(tmp_path / "out" / f"{figure}.png").size) > 100
+
+
+# Codecs.
+
+
+def labelled(folder: Path, **options: Any) -> None:
+    """A record of a surface whose classifier errs in the first picture, everywhere but at full realism."""
+    made = gaussian.record(**options)
+    for number, picture in enumerate(made["pictures"].values()):
+        for key, facts in picture.items():
+            facts["top1"] = float(number > 0 or key.endswith("/1"))
+            facts["agreement"] = 1.0
+    for point in made["points"].values():
+        point["quality"] = int(point["quality"])  # as most codecs count
+    folder.mkdir(exist_ok=True)
+    (folder / f"{made['name']}.json").write_text(json.dumps(made))
+
+
+def test_codecs_have_the_axes_that_surface_and_peers_stored(tmp_path: Path) -> None:
+    labelled(tmp_path)
+    labelled(tmp_path, name="webp", realisms=None)
+    axes = axes_of(tmp_path)
+    assert list(axes) == ["rdpcodec", "webp"]
+    dials = axes["rdpcodec"]["dials"]
+    assert dials["0"]["error"] == pytest.approx(1 / 8)
+    assert dials["1"]["error"] == pytest.approx(0)
+    assert list(axes["webp"]["dials"]) == ["0"]
+    for row in effect_of_realism(axes):
+        assert row["error"] == pytest.approx(-1 / 8)
+        assert row["mse"] > 0 > row["lpips_alex"]
+    page, out = tmp_path / "page.md", tmp_path / "out"
+    where = ["--surface", str(tmp_path), "--out", str(out), "--page", str(page)]
+    page.write_text("# Page\n")
+    result = CliRunner().invoke(bench, ["classification", *where])
+    assert result.exit_code == 0, result.output
+    assert "| WebP | – | 0.080 |" in page.read_text()
+    assert json.loads((out / "codecs.json").read_text())["realism"][0]["error"] == -0.125
+    assert (out / "codecs.png").exists()
+
+
+def test_a_surface_that_no_classifier_saw_is_refused(tmp_path: Path) -> None:
+    arguments = ["classification", "--surface", str(tmp_path), "--out", str(tmp_path / "out")]
+    assert "has no rdpcodec.json" in CliRunner().invoke(bench, arguments).output
+    gaussian.write(tmp_path)
+    result = CliRunner().invoke(bench, arguments)
+    assert result.exit_code == 1
+    assert "no classifier was asked" in result.output
+
+
+@pytest.mark.parametrize("path", sorted(RESULTS.glob("*-*.json")), ids=lambda path: path.stem)
+def test_the_page_shows_the_committed_results(path: Path) -> None:
+    assert claims_table(json.loads(path.read_text())) in (ROOT / "docs" / "papers.md").read_text()

@@ -1,0 +1,229 @@
+"""The MNIST experiments from end to end on stand-ins, and their claims on grids whose answers are known."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from bars import bars, write_mnist
+from click.testing import CliRunner
+from PIL import Image
+
+from bench.__main__ import bench
+from bench.papers.digits import experiments
+from bench.papers.digits.claims import bounds_on_perception, equi_perception, reproduction
+from bench.papers.digits.codec import Bottleneck
+from bench.papers.reproduction import claims_table
+from bench.papers.wgan.data import load_mnist
+
+ROOT = Path(__file__).parents[3]
+RESULTS = ROOT / "bench" / "results" / "mnist"
+MNIST = os.environ.get("RDPCODEC_MNIST")
+WEIGHTS = [0, 0.01, 0.02]
+
+TINY = replace(
+    experiments.QUICK,
+    bottlenecks=(Bottleneck(1, 4), Bottleneck(3, 4)),
+    weights=(0, 0.02),
+    some_bottlenecks=(Bottleneck(3, 4),),
+    some_weights=(0, 0.02),
+    hidden=32,
+    steps=3,
+    critic_steps=2,
+    classifier_steps=2,
+    batch=8,
+)
+
+
+def gaussian_grid(rates: tuple[float, ...] = (4, 8, 16)) -> list[dict[str, Any]]:
+    """Pairs as a Gaussian source would have them: D(R) = 2^(−R/4), perfect perception at twice of it."""
+    groups = []
+    for bits in rates:
+        least = 2 ** (-bits / 4)
+        share = np.array([0, 0.5, 1])
+        perception = (1 - share) * np.sqrt(least)
+        groups.append(
+            {
+                "bits": bits,
+                "weights": WEIGHTS,
+                "mse": (least * (1 + share**2)).tolist(),
+                "fidelity": (least * (1 + share**2)).tolist(),
+                "wasserstein": perception.tolist(),
+                "sliced": (perception / 28).tolist(),
+                "change": (least * share**2).tolist(),
+            }
+        )
+    return groups
+
+
+def claim(record: dict[str, Any], part: str) -> dict[str, Any]:
+    (found,) = (claim for claim in record["claims"] if part in claim["claim"])
+    return found
+
+
+def test_all_claims_hold_on_a_grid_of_the_gaussian_source() -> None:
+    pairs = gaussian_grid()
+    results = {"pairs": pairs, "conditioned": pairs, "features": pairs, "layer": pairs}
+    results["universal"] = [
+        {name: values[1:] if isinstance(values, list) else values for name, values in group.items()}
+        for group in pairs
+    ]
+    record = reproduction(results).record()
+    assert [c["claim"] for c in record["claims"] if not c["holds"]] == []
+    assert "×2.00 to ×2.00" in claim(record, "twice the distortion")["ours"]
+    assert "×1.000 in the median" in claim(record, "one encoder")["ours"]
+
+
+def test_claims_fail_where_there_is_no_trade_off() -> None:
+    pairs = gaussian_grid()
+    for group in pairs:
+        group["mse"] = group["mse"][::-1]  # the most real pictures are also the closest
+    record = reproduction({"pairs": pairs}).record()
+    assert not claim(record, "at each rate distortion rises")["holds"]
+    assert not claim(record, "rises as perception tightens")["holds"]
+
+
+def test_a_worse_encoder_shows_as_a_penalty_of_so_much() -> None:
+    pairs = gaussian_grid()
+    worse = [{**group, "mse": [1.25 * value for value in group["mse"]]} for group in pairs]
+    record = reproduction({"pairs": pairs, "conditioned": worse}).record()
+    found = claim(record, "one network")
+    assert "×1.250 in the median, ×1.250 to ×1.250" in found["ours"]
+    assert not found["holds"]
+
+
+def test_equal_perception_is_read_off_the_hull() -> None:
+    pairs = gaussian_grid((4,))
+    bounds = bounds_on_perception(pairs)
+    assert np.isinf(bounds[-1])
+    pairs[0]["wasserstein"], pairs[0]["mse"] = [3.0, 2.0, 1.0], [1.0, 9.0, 2.0]  # the second is beaten
+    found = equi_perception(pairs, np.array([0.5, 1.0, 2.0, np.inf]))
+    assert found[0] == pytest.approx([np.nan, 2.0, 1.5, 1.0], nan_ok=True)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    write_mnist(folder, bars(120))
+    return folder
+
+
+def run(data: Path, tmp_path: Path, *options: str) -> str:
+    where = ["--data", str(data), "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(bench, ["mnist", *where, *options])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_the_command_writes_records_figures_and_the_pages_table(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(experiments, "QUICK", TINY)
+    page = tmp_path / "page.md"
+    page.write_text("# Page\n\n<!-- claims mnist quick -->\n<!-- end -->\n")
+    run(data, tmp_path, "--quick", "--page", str(page))
+    record = json.loads((tmp_path / "out" / "quick.json").read_text())
+    assert set(record["results"]) == set(experiments.EXPERIMENTS)
+    first, second = record["results"]["pairs"]
+    assert (first["bits"], second["bits"]) == (2, 6)
+    assert all(entropy <= group["bits"] + 1e-6 for group in (first, second) for entropy in group["entropy"])
+    assert first["change"][0] == 0 < first["change"][1]
+    assert claims_table(record) in page.read_text()
+    for figure in ("surface", "variants", "digits"):
+        assert min(Image.open(tmp_path / "out" / f"quick-{figure}.png").size) > 100
+
+    # Every file of results is still there: nothing is trained again.
+    monkeypatch.setattr("bench.papers.wgan.train.Training.step", lambda self: pytest.fail("trained again"))
+    run(data, tmp_path, "--quick")
+    again = json.loads((tmp_path / "out" / "quick.json").read_text())
+    assert again == record
+
+
+def test_two_workers_find_what_one_finds(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(experiments, "QUICK", TINY)
+    found = []
+    for workers in ("1", "2"):
+        run(data, tmp_path / workers, "--quick", "--only", "universal", "--workers", workers)
+        found.append(json.loads((tmp_path / workers / "out" / "quick.json").read_text())["results"])
+    alone, together = found
+    assert set(alone) == set(together)
+    for kind, groups in alone.items():
+        for one, two in zip(groups, together[kind], strict=True):
+            assert two["bits"] == one["bits"]
+            assert two["mse"] == pytest.approx(one["mse"], rel=1e-3)
+
+
+def test_an_error_in_a_worker_is_one_line(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(experiments, "QUICK", TINY)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "pairs-3x4.json").write_text("{")
+    where = ["--data", str(data), "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(bench, ["mnist", "--quick", "--workers", "2", *where])
+    assert result.exit_code == 1
+    assert "pairs-3x4.json: not a record of a training" in result.output.strip().splitlines()[-1]
+
+
+def test_checkpoints_of_another_plan_are_refused(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(experiments, "QUICK", TINY)
+    run(data, tmp_path, "--quick", "--only", "layer")
+    monkeypatch.setattr(experiments, "QUICK", replace(TINY, steps=4))
+    where = ["--data", str(data), "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(bench, ["mnist", "--quick", *where])
+    assert result.exit_code == 1
+    assert "is of another plan" in result.output
+    assert len(result.output.strip().splitlines()) == 1
+
+
+def test_the_universal_decoders_stand_behind_the_faithful_encoder(data: Path, tmp_path: Path) -> None:
+    bench_ = experiments.Bench(
+        TINY,
+        load_mnist(data),
+        torch.device("cpu"),
+        tmp_path,
+        lambda label: lambda step: None,
+    )
+    experiments.run(bench_, ["pairs", "universal"])
+    pair = torch.load(tmp_path / "pairs-3x4.pt", weights_only=True)["restorer"]
+    universal = torch.load(tmp_path / "universal-3x4.pt", weights_only=True)["restorer"]
+    for name, value in universal.items():
+        if name.startswith("encoder"):
+            assert torch.equal(value[0], pair[name][0]), name
+
+
+def test_the_full_grid_is_the_papers_size_and_the_quick_one_has_12_pairs() -> None:
+    full, quick = experiments.FULL, experiments.QUICK
+    assert len(full.bottlenecks) * len(full.weights) >= 98
+    assert len(quick.bottlenecks) * len(quick.weights) == 12
+    assert [b.bits for b in full.bottlenecks] == [2, 4, 6, 8, 12, 16, 24]
+    for plan in (full, quick):
+        assert plan.weights[0] == plan.some_weights[0] == 0
+        assert set(plan.some_bottlenecks) <= set(plan.bottlenecks)
+
+
+@pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)
+def test_the_page_shows_the_committed_results(path: Path) -> None:
+    assert claims_table(json.loads(path.read_text())) in (ROOT / "docs" / "papers.md").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(MNIST is None, reason="RDPCODEC_MNIST names no folder of MNIST")
+def test_the_quick_grid_bears_out_the_paper_in_ten_minutes(tmp_path: Path) -> None:
+    started = time.monotonic()
+    assert MNIST is not None
+    run(Path(MNIST), tmp_path, "--quick")
+    assert time.monotonic() - started < 600
+    record = json.loads((tmp_path / "out" / "quick.json").read_text())
+    for part in ("falls with rate at every", "rises as perception tightens", "rises most at low rate"):
+        assert claim(record, part)["holds"], claim(record, part)

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from bench.__main__ import bench
+from bench.codecs import bench_codec
+from bench.report.realism_gains import PERCEPTION, busiest, curve, gains, rate_at
+from rdpcodec.peers import largest_within
+
+BPPS = (0.05, 0.1, 0.2, 0.4, 0.8)
+
+
+def ours(cost: float = 0.8, factor: float = 3.0) -> list[dict[str, float]]:
+    """A made-up surface with known answers: perception falls as 1 / bpp, and with realism to 1 / factor."""
+    return [
+        {
+            "bpp": bpp,
+            "realism": beta,
+            "psnr": 30 + 5 * np.log2(bpp / 0.1) - cost * beta,
+            **dict.fromkeys(PERCEPTION, 0.02 / bpp / (1 + (factor - 1) * beta)),
+        }
+        for bpp in BPPS
+        for beta in (0.0, 0.5, 1.0)
+    ]
+
+
+def test_gains_are_read_off_at_the_asked_rate() -> None:
+    avif = [{"bpp": bpp, "lpips_alex": 0.03 / bpp} for bpp in (0.02, *BPPS, 2.0)]
+    found = gains(ours(), avif, 0.2)
+    assert found["psnr_cost"] == pytest.approx(0.8)
+    assert found["lpips_alex_factor"] == pytest.approx(3)
+    # AVIF needs 4.5 times the rate for an LPIPS of 0.02 / 0.2 / 3.
+    assert found["avif_share"] == pytest.approx(1 / 4.5, rel=0.02)
+    assert all(found["monotonic"].values())
+
+
+def test_a_dial_that_turns_back_is_noticed() -> None:
+    points = ours()
+    for point in points:
+        if point["realism"] == 0.5:
+            point["kernel"] *= 0.1
+    found = gains(points, [{"bpp": bpp, "lpips_alex": 1 / bpp} for bpp in BPPS], 0.3)
+    assert [metric for metric, falls in found["monotonic"].items() if not falls] == ["kernel"]
+
+
+def test_nothing_is_extrapolated() -> None:
+    points = [point for point in ours() if point["realism"] == 0]
+    assert np.isnan(curve(points, "psnr", 0.01))
+    assert np.isnan(rate_at(points, "lpips_alex", 1e-6))
+    assert curve(points, "psnr", 0.1) == pytest.approx(30)
+
+
+def test_another_codec_gets_as_many_bytes_and_no_more(photograph: Image.Image) -> None:
+    jpeg = bench_codec("jpeg")
+    limits = (10_000, 20_000, 40_000)
+    sizes = [len(largest_within(lambda q: jpeg.encode(photograph, q), limit, {})) for limit in limits]
+    assert sizes == sorted(sizes)
+    for size, limit in zip(sizes, limits, strict=True):
+        assert 0.93 * limit < size <= limit
+
+
+def test_the_busiest_crop_is_where_the_detail_is() -> None:
+    pixels = np.full((600, 700, 3), 128, np.uint8)
+    pixels[300:, 400:] = np.random.default_rng(0).integers(0, 256, (300, 300, 3))
+    left, top, right, bottom = busiest(Image.fromarray(pixels))
+    assert (right - left, bottom - top) == (256, 256)
+    assert left >= 350
+    assert top >= 250
+
+
+def test_the_command_needs_a_dial(tmp_path: Path) -> None:
+    plain = [point for point in ours() if point["realism"] == 0]
+    for name in ("rdpcodec", "avif"):
+        record = {"points": {str(i): point for i, point in enumerate(plain)}}
+        (tmp_path / f"{name}.json").write_text(json.dumps(record))
+    result = CliRunner().invoke(bench, ["realism", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "no realism dial" in result.output
+    record = {"points": {str(i): point for i, point in enumerate(ours())}}
+    (tmp_path / "rdpcodec.json").write_text(json.dumps(record))
+    assert CliRunner().invoke(bench, ["realism", str(tmp_path)]).exit_code == 0
+    gained = json.loads((tmp_path / "realism" / "gains.json").read_text())
+    assert [row["bpp"] for row in gained] == [0.15, 0.3, 0.45]

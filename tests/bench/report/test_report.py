@@ -1,0 +1,301 @@
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gaussian
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from bench.__main__ import bench
+from bench.analysis.measured import load_measured, picture_weights
+from bench.codecs import weights_identity
+from bench.report.crops import SIZE, Crop
+from bench.report.report import PAGE, PLANE_RATES, bd_rate_table, content, published_curves
+from rdpcodec import Codec
+from rdpcodec.pages import assembled
+
+
+@pytest.fixture(scope="module")
+def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The content of a report on Gaussians: ours, AVIF a little worse, JPEG with 1.3 times the bits."""
+    folder = tmp_path_factory.mktemp("gaussian")
+    ours = load_measured(gaussian.write(folder))
+    avif = load_measured(gaussian.write(folder, name="avif", realisms=None, mse=1.1))
+    jpeg = load_measured(gaussian.write(folder, name="jpeg", realisms=None, bpp=1.3))
+    return content(ours, [avif, jpeg])
+
+
+def test_bd_rates_of_codecs_a_factor_apart_are_that_factor(figures: dict[str, Any]) -> None:
+    rows = {row["label"]: row["cells"] for row in figures["bd_rates"]["rows"]}
+    columns = [(column["metric"], column["realism"]) for column in figures["bd_rates"]["columns"]]
+    assert columns == [("psnr", 0), ("ms_ssim", 0), ("lpips_alex", 0), ("psnr", 1), ("lpips_alex", 1)]
+    for cell in rows["JPEG"][:3]:
+        assert cell["value"] == pytest.approx(100 * (1 / 1.3 - 1), abs=0.2)
+        assert cell["interval"] == pytest.approx([cell["value"]] * 2, abs=0.5)
+    assert rows["AVIF"][2]["value"] == pytest.approx(0, abs=0.01)
+    assert rows["JPEG"][3]["value"] > rows["JPEG"][0]["value"]
+
+
+def test_in_each_plane_the_better_in_both_dominates_and_only_it(figures: dict[str, Any]) -> None:
+    plane = figures["planes"]["lpips_alex"][list(PLANE_RATES).index(0.35)]
+    names = [(m["label"], m["realism"]) for m in plane["methods"]]
+    found = {(names[a], names[b]) for a, b, _ in plane["dominance"]}
+    assert (("rdpcodec", 0.0), ("JPEG", 0.0)) in found  # fewer bits for the same
+    assert (("rdpcodec", 0.25), ("AVIF", 0.0)) in found
+    assert not {(a, b) for a, b in found if (b, a) in found}
+    assert not {a for a, b in found if a[0] == b[0]}  # no realism beats another in both
+    assert all(share > 0.97 for a, b, share in plane["dominance"])
+
+
+def test_published_curves_appear_beside_their_test_set_and_no_other(tmp_path: Path) -> None:
+    kodak = load_measured(gaussian.write(tmp_path / "a", pictures=24, data="kodak"))
+    assert {"VTM", "mbt2018-mean", "MS-ILLM"} <= {curve["label"] for curve in published_curves(kodak)}
+    rows = bd_rate_table(kodak, [], published_curves(kodak), picture_weights(24))["rows"]
+    assert {row["label"] for row in rows if row["published"]} >= {"VTM", "HiFiC"}
+    assert published_curves(load_measured(gaussian.write(tmp_path / "b", pictures=23, data="kodak"))) == []
+    assert published_curves(load_measured(gaussian.write(tmp_path / "c", pictures=24, data="mine"))) == []
+
+
+def test_every_published_curve_names_its_source_and_rises(tmp_path: Path) -> None:
+    for name, pictures in (("kodak", 24), ("clic2020", 428)):
+        measured = load_measured(gaussian.write(tmp_path / name, pictures=pictures, data=name))
+        for curve in published_curves(measured):
+            assert re.fullmatch(r"[\w.-]+/[\w.-]+(@\w+)?:[\w./-]+", curve["description"])
+            points = curve["points"]
+            assert all(a["bpp"] < b["bpp"] and a["psnr"] < b["psnr"] for a, b in zip(points, points[1:]))  # noqa: B905, RUF007
+
+
+def test_the_page_needs_nothing_from_elsewhere_and_no_name_ends_its_script(figures: dict[str, Any]) -> None:
+    text = assembled(PAGE, {**figures, "title": "</script><b>", "crops": []}, "base")
+    assert text.count("</script>") == 2
+    assert not re.search(r"""(src|href)=["']?(?!data:|#)\w""", text)
+    assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text)
+    assert "@import" not in text
+
+
+@given(st.integers(1, 2000), st.integers(1, 2000), st.none() | st.tuples(*[st.integers(0, 3000)] * 2))
+def test_a_crop_lies_inside_of_its_picture(width: int, height: int, corner: tuple[int, int] | None) -> None:
+    left, upper, right, lower = Crop("a.png", corner).box((width, height))
+    assert 0 <= left < right <= width
+    assert 0 <= upper < lower <= height
+    assert (right - left, lower - upper) == (min(width, SIZE[0]), min(height, SIZE[1]))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, codec: Codec) -> Path:
+    """Results that claim to be of two pictures, whose pictures are there to be coded with the real codec."""
+    folder = tmp_path_factory.mktemp("results")
+    photograph = Image.open(Path(__file__).parents[3] / "docs" / "demo" / "coffee.png").convert("RGB")
+    (folder / "data").mkdir()
+    for i, name in enumerate(("00.png", "01.png")):
+        photograph.crop((100 * i, 60, 100 * i + 200, 240)).save(folder / "data" / name)
+    gaussian.write(folder, pictures=2, realisms=(0.0,), description=f"{weights_identity(codec)}, cpu")
+    return folder
+
+
+def test_the_command_writes_a_page_with_the_pictures_and_its_figures(folder: Path) -> None:
+    words = ["report", str(folder), "--data", str(folder / "data"), "--picture", "01.png@10,10"]
+    result = CliRunner().invoke(bench, words)
+    assert result.exit_code == 0, result.output
+    assert "holds" in result.output
+    data = embedded((folder / "report.html").read_text())
+    (crop,) = data["crops"]
+    assert crop["name"] == "01.png"
+    assert crop["crop"] == [0, 0, 200, 180]
+    sizes = [row[0]["bytes"] for row in crop["ours"]]
+    assert sizes == sorted(sizes)
+    for (ours,), avif in zip(crop["ours"][2:], crop["avif"][2:], strict=True):
+        assert 0.7 * ours["bytes"] < avif["bytes"] <= ours["bytes"]
+    shown = [picture(row[0]["image"]) for row in crop["ours"]]
+    errors = [float(np.abs(image - picture(crop["original"])).mean()) for image in shown]
+    assert errors == sorted(errors, reverse=True)
+    pngs = {path.name: Image.open(path).width for path in (folder / "figures").iterdir()}
+    assert pngs.keys() == {
+        f"{name}.png" for name in ("surface", "rate-distortion", "rate-perception", "perception-distortion")
+    }
+    assert min(pngs.values()) > 400
+
+
+def test_other_weights_and_unknown_pictures_are_refused(folder: Path, tmp_path: Path) -> None:
+    words = ["report", str(folder), "--data", str(folder / "data"), "--picture", "02.png"]
+    result = CliRunner().invoke(bench, words)
+    assert result.exit_code
+    assert "not among the pictures that were measured" in result.output
+    gaussian.write(tmp_path, pictures=2, realisms=(0.0,))
+    result = CliRunner().invoke(bench, ["report", str(tmp_path), "--data", str(folder / "data")])
+    assert result.exit_code
+    assert "measured with a Gaussian source" in result.output
+    assert not (tmp_path / "report.html").exists()
+
+
+def embedded(text: str) -> dict[str, Any]:
+    """The data inside of a page."""
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    assert found
+    return json.loads(found[1])
+
+
+def picture(url: str) -> np.ndarray:
+    """The pixels of a data URL."""
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))), float)
+
+
+# In a browser.
+
+
+def flat(colour: tuple[int, int, int]) -> dict[str, Any]:
+    buffer = io.BytesIO()
+    Image.new("RGB", (96, 64), colour).save(buffer, "PNG")
+    url = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return {"image": url, "bytes": sum(colour), "bpp": 0.5, "psnr": 30.0, "ms_ssim": 0.9}
+
+
+@pytest.fixture(scope="module")
+def html(figures: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A page whose crops say by their colour which picture, quality and realism they are."""
+    crops = [
+        {
+            "name": f"{p}.png",
+            "picture": [96, 64],
+            "crop": [0, 0, 96, 64],
+            "original": flat((p, 0, 255))["image"],
+            "ours": [[flat((p, 40 * q, 40 * b)) for b in range(5)] for q in range(5)],
+            "avif": [flat((p, 40 * q, 200)) for q in range(5)],
+        }
+        for p in range(2)
+    ]
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    path.write_text(assembled(PAGE, {**figures, "crops": crops}, "base"), encoding="utf-8")
+    return path.as_uri()
+
+
+@pytest.fixture
+def opened(browser: Any, html: str) -> Iterator[Any]:
+    view = browser.new_page(viewport={"width": 1280, "height": 900})
+    wrong: list[str] = []
+    view.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    view.on("pageerror", lambda error: wrong.append(str(error)))
+    view.on(
+        "request",
+        lambda request: None if request.url.startswith(("file:", "data:")) else wrong.append(request.url),
+    )
+    view.goto(html)
+    yield view
+    assert wrong == []
+    view.close()
+
+
+COLOUR = """name => {
+  const image = document.getElementById(name), canvas = document.createElement("canvas");
+  const pen = canvas.getContext("2d");
+  pen.drawImage(image, 0, 0);
+  return [...pen.getImageData(5, 5, 1, 1).data].slice(0, 3);
+}"""
+
+
+def colour(view: Any, name: str) -> list[int]:
+    view.wait_for_function(f"document.getElementById('{name}').complete")
+    return view.evaluate(COLOUR, name)
+
+
+def test_turning_a_dial_shows_the_picture_of_that_point(opened: Any) -> None:
+    opened.locator("#quality").focus()
+    opened.keyboard.press("Home")
+    assert colour(opened, "ours-image") == [0, 0, 0]
+    opened.keyboard.press("End")
+    assert colour(opened, "ours-image") == [0, 160, 0]
+    assert colour(opened, "avif-image") == [0, 160, 200]
+    box = opened.locator("#realism").bounding_box()
+    opened.mouse.move(box["x"] + 8, box["y"] + box["height"] / 2)
+    opened.mouse.down()
+    opened.mouse.move(box["x"] + box["width"] - 8, box["y"] + box["height"] / 2, steps=4)
+    opened.mouse.up()
+    assert colour(opened, "ours-image") == [0, 160, 160]
+    assert opened.locator("#realism-value").inner_text() == "1"
+    assert opened.locator("#quality-value").inner_text() == "80"
+    assert "320 bytes" in opened.locator("#pane-ours").inner_text()
+    opened.get_by_role("button", name="1.png").click()
+    assert colour(opened, "ours-image") == [1, 160, 160]
+    assert colour(opened, "original-image") == [1, 0, 255]
+
+
+def test_the_surface_turns_under_the_mouse_and_the_arrow_keys(opened: Any) -> None:
+    space = opened.locator("#space")
+    space.scroll_into_view_if_needed()
+
+    def pixels() -> str:
+        opened.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        return opened.evaluate("document.getElementById('space').toDataURL()")
+
+    views = [pixels()]
+    box = space.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    opened.mouse.move(x, y)
+    opened.mouse.down()
+    opened.mouse.move(x + 90, y + 30, steps=3)
+    opened.mouse.up()
+    views.append(pixels())
+    space.focus()
+    opened.keyboard.press("ArrowLeft")
+    views.append(pixels())
+    assert len(set(views)) == 3
+    opened.get_by_role("button", name="Reset the view").click()
+    assert pixels() == views[0]
+
+
+def test_every_measure_draws_all_charts(opened: Any, figures: dict[str, Any]) -> None:
+    for measure in figures["measures"]:
+        opened.locator("#measure").select_option(measure["key"])
+        assert opened.locator("main svg").count() == 6
+        assert opened.locator("#perception-chart").inner_text().count(measure["label"]) == 1
+        assert "NaN" not in opened.locator("main").inner_html()
+
+
+def test_the_rate_dial_cuts_the_plane_elsewhere(opened: Any) -> None:
+    rate = opened.locator("#rate")
+    rate.focus()
+    opened.keyboard.press("Home")
+    for _ in range(4):
+        opened.keyboard.press("ArrowRight")
+    assert opened.locator("#rate-value").inner_text() == "0.35 bits per pixel"
+    text = opened.locator("#dominance").inner_text()
+    assert re.search(r"rdpcodec, realism 0\.25\s+dominates AVIF 100 %, JPEG 100 %", text)
+
+
+@pytest.mark.parametrize("width", [400, 800, 1600])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_fits_its_window(opened: Any, width: int, scheme: str) -> None:
+    opened.emulate_media(color_scheme=scheme)
+    opened.set_viewport_size({"width": width, "height": 900})
+    assert opened.evaluate("document.documentElement.scrollWidth") <= width
+    light = sum(
+        map(int, re.findall(r"\d+", opened.evaluate("getComputedStyle(document.body).backgroundColor")))
+    )
+    assert (light > 600) == (scheme == "light")
+
+
+def test_without_a_realism_dial_the_page_says_so(browser: Any, tmp_path: Path) -> None:
+    ours = load_measured(gaussian.write(tmp_path, realisms=(0.0,)))
+    path = tmp_path / "report.html"
+    path.write_text(assembled(PAGE, {**content(ours, []), "crops": []}, "base"), encoding="utf-8")
+    view = browser.new_page()
+    wrong: list[str] = []
+    view.on("pageerror", lambda error: wrong.append(str(error)))
+    view.goto(path.as_uri())
+    assert view.locator("#no-contours").is_visible()
+    assert not view.locator("#equal-perception").is_visible()
+    assert not view.locator("#browser").is_visible()
+    assert "not measured" in view.locator("#checks").inner_text()
+    assert view.locator("#psnr-chart svg").is_visible()
+    assert wrong == []
+    view.close()

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import islice, pairwise
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from rdpcodec import Codec
+from rdpcodec.encoder.refine import ANNEALING, COLD, DESCENT, WARM
+from rdpcodec.image import load_picture
+from rdpcodec.metrics.distortion import mse
+from rdpcodec.model import refine as refining
+from rdpcodec.model.rate import lambda_of
+
+
+def loss(codec: Codec, image: Image.Image, quality: float, effort: int) -> float:
+    """Rate + λ·squared error of the real file, in bits; its container costs the same at every effort."""
+    data = codec.compress(image, quality, effort=effort)
+    error = mse(np.asarray(image), np.asarray(codec.decompress(data)))
+    return 8 * len(data) + float(lambda_of(torch.tensor(quality))) * error * image.width * image.height
+
+
+@pytest.mark.parametrize(("quality", "box"), [(15.0, (230, 120, 359, 221)), (60.0, (0, 0, 90, 70))])
+def test_more_effort_is_never_worse_and_soon_better(
+    codec: Codec, photograph: Image.Image, quality: float, box: tuple[int, int, int, int]
+) -> None:
+    image = photograph.crop(box)
+    losses = [loss(codec, image, quality, effort) for effort in range(4)]
+    assert all(after <= before for before, after in pairwise(losses))
+    assert losses[3] < 0.995 * losses[0]
+
+
+def test_every_effort_searches_longer_and_does_what_the_lower_ones_do() -> None:
+    assert len(DESCENT) == len(ANNEALING) == 10
+    assert DESCENT[0] == ANNEALING[0] == 0
+    efforts = [(DESCENT[effort], ANNEALING[effort]) for effort in range(10)]
+    assert all(lower < higher for lower, higher in pairwise(efforts))
+    # Annealing goes on from a longer descent's random numbers: none before all efforts share the same.
+    assert all(DESCENT[effort] == DESCENT[9] for effort in range(10) if ANNEALING[effort])
+
+
+def test_a_search_finds_the_same_file_again(codec: Codec, photograph: Image.Image) -> None:
+    image = photograph.crop((200, 100, 264, 164))
+    assert codec.compress(image, 40, effort=1) == codec.compress(image, 40, effort=1)
+
+
+def test_an_interrupted_search_has_what_each_effort_finds(codec: Codec, photograph: Image.Image) -> None:
+    image = photograph.crop((200, 100, 328, 228))
+    files = list(islice(codec.efforts(image, 40), 4))
+    assert files == [codec.compress(image, 40, effort=effort) for effort in range(4)]
+    assert files[3] != files[0]
+
+
+def test_an_interrupted_search_looks_at_all_tiles(
+    codec: Codec, photograph: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rdpcodec.tiles.TILE", 128)
+    image = photograph.crop((200, 100, 392, 228))
+    assert list(islice(codec.efforts(image, 40), 2))[1] == codec.compress(image, 40, effort=1)
+
+
+def test_bfloat16_is_for_devices_that_compute_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for capabilities, expected in (
+        ({"avx512_bf16": True}, True),
+        ({"amx_bf16": True, "avx512_bf16": False}, True),
+        ({"avx2": True}, False),
+    ):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda c=capabilities: c, raising=False)
+        assert refining._computes_bfloat16(torch.device("cpu")) is expected
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert refining._computes_bfloat16(torch.device("cpu")) is False
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_search_in_either_precision_finds_as_much(
+    codec: Codec, photograph: Image.Image, monkeypatch: pytest.MonkeyPatch, half: bool
+) -> None:
+    monkeypatch.setattr(refining, "_computes_bfloat16", lambda _: half)
+    search = search_for(codec, photograph.crop((200, 100, 328, 228)), 60)
+    assert search.half is half
+    residual = next(islice(search.descent(search.best.residual), 11, None))
+    # What is compared is always what the decoder will see, in float32.
+    with torch.no_grad():
+        _, decoded = search.decode(lambda _: residual, half=False)
+    error = float(((decoded * 255 + 0.5).floor() / 255 - search.x).square().mean())
+    assert search.rated(residual).loss == pytest.approx(search.coded(residual) + search.weight * error)
+    assert search.rated(residual).loss < 0.995 * search.best.loss
+
+
+def test_pictures_of_a_batch_are_searched_one_by_one(codec: Codec, photograph: Image.Image) -> None:
+    from rdpcodec import OperatingPoint
+
+    images = [photograph.crop((left, 100, left + 64, 164)) for left in (100, 300)]
+    together = codec.compress_batch(images, OperatingPoint(40, effort=1))
+    alone = [codec.compress(image, 40, effort=1) for image in images]
+    assert [abs(len(a) - len(b)) <= 4 for a, b in zip(together, alone, strict=True)] == [True, True]
+
+
+def test_annealing_that_finds_nothing_keeps_what_there_was(
+    codec: Codec, photograph: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = photograph.crop((200, 100, 264, 164))
+    descended = codec.compress(image, 40, effort=3)
+    monkeypatch.setattr(refining, "LEARNING_RATE", 50.0)  # every step is a leap into the dark
+    monkeypatch.setattr(refining, "POLISH", 1)
+    assert codec.compress(image, 40, effort=4) == descended
+
+
+def search_for(codec: Codec, image: Image.Image, quality: float) -> refining._Search:
+    """A search as `Codec` starts it, for a picture of one tile with sides that are multiples of 64."""
+    picture = load_picture(image)
+    ((symbols,),) = codec.analyse([picture], quality)
+    x = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None] / 255.0
+    q = torch.tensor([quality])
+    tile = refining.Tile(
+        x,
+        q,
+        codec.network.analysis(x, q),
+        torch.from_numpy(symbols.hyper)[None].float(),
+        torch.from_numpy(symbols.tables)[None],
+        torch.from_numpy(symbols.residual)[None].float(),
+        (0, 0),
+        codec.coder.residual_bits,
+        lambda residual: codec.coder.ideal_bits(
+            replace(symbols, residual=residual[0].numpy().astype(int)), quality
+        ),
+    )
+    return refining._Search(codec.network, tile)
+
+
+def test_what_a_step_of_one_symbol_promises_is_what_it_gains(codec: Codec, photograph: Image.Image) -> None:
+    search = search_for(codec, photograph.crop((200, 100, 264, 164)), 60)
+    residual = search.best.residual
+    curvature = search._curvature(residual)
+    loss, gradient = search._slope(residual)
+    errors = []
+    for channel in range(0, 320, 20):
+        step = torch.zeros_like(residual)
+        step[0, channel, 2, 1] = 1
+        rate = (search.ideal(residual + step, search.index) - search.ideal(residual, search.index)).sum()
+        promised = float(rate) + float((step * (gradient + 0.5 * curvature)).sum())
+        errors.append((search._slope(residual + step)[0] - loss, promised))
+    gained, promised_all = np.array(errors).T
+    assert np.corrcoef(gained, promised_all)[0, 1] > 0.8
+    assert np.abs(gained - promised_all).mean() < 0.5 * np.abs(gained).mean()
+
+
+def test_a_descent_lowers_the_loss_that_it_sees(codec: Codec, photograph: Image.Image) -> None:
+    search = search_for(codec, photograph.crop((200, 100, 328, 228)), 30)
+    before = search.best
+    residual = next(islice(search.descent(before.residual), 11, None))
+    assert search.rated(residual).loss < 0.995 * before.loss
+    assert 1 <= float((residual - before.residual).abs().max()) <= 12
+
+
+def test_annealing_rounds_to_the_nearer_integer_when_cold_and_at_random_when_warm() -> None:
+    x = torch.tensor([0.2, -1.2, 3.9, 5.0, 0.5]).repeat(4000, 1)
+    generator = torch.Generator().manual_seed(0)
+    cold = refining._anneal(x, COLD, generator).mean(0)
+    np.testing.assert_allclose(cold, [0, -1, 4, 5, 0.5], atol=0.03)
+    warm = refining._anneal(x, WARM, generator)
+    assert torch.all((warm >= x.floor()) & (warm <= x.floor() + 1))
+    assert 0.05 < float(warm[:, 0].mean()) < 0.2

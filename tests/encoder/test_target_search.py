@@ -1,0 +1,315 @@
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lpips_tensors import save_networks
+from PIL import Image
+
+import rdpcodec
+from rdpcodec import Codec, OperatingPoint, Target, container
+from rdpcodec.encoder.target_search import MAX_ENCODES, TOLERANCE, search
+from rdpcodec.errors import UsageError
+from rdpcodec.image import load_picture
+from rdpcodec.metrics.distortion import ms_ssim, psnr
+from rdpcodec.metrics.full_reference import full_reference
+from rdpcodec.metrics.perceptual import WEIGHTS_VARIABLE, load_lpips
+from rdpcodec.weights.manifest import find_model
+from rdpcodec.weights.release import ReleasedModel
+
+SLACK = 1e-9  # of floating point
+
+
+class Counted:
+    """A function of quality that knows where it was evaluated."""
+
+    def __init__(self, value: Callable[[float], float]) -> None:
+        self.value = value
+        self.qualities: list[float] = []
+
+    def __call__(self, quality: float) -> float:
+        assert 0 <= quality <= 100
+        assert quality == round(quality, 2)
+        assert quality not in self.qualities
+        self.qualities.append(quality)
+        return self.value(quality)
+
+
+@st.composite
+def rate_curves(draw: st.DrawFn) -> Callable[[float], float]:
+    """Logarithms of bytes over quality as photographs have them, and beyond: slopes of 0.01 to 0.1, measured
+    are 0.016 to 0.056, which change along the dial.
+    """
+    ends = [draw(st.floats(0.01, 0.1)) for _ in range(3)]
+    start = draw(st.floats(5, 15))
+    knots = np.linspace(0, 100, 101)
+    slopes = np.interp(knots, [0, 50, 100], ends)
+    logs = start + np.concatenate([[0], np.cumsum((slopes[1:] + slopes[:-1]) / 2)])
+    return lambda quality: math.exp(np.interp(quality, knots, logs))
+
+
+@settings(deadline=None)
+@given(rate_curves(), st.floats(0, 100), st.booleans())
+def test_a_smooth_cost_is_met_within_one_percent_and_never_exceeded(
+    curve: Callable[[float], float], where: float, falls: bool
+) -> None:
+    def cost(quality: float) -> float:
+        return curve(100 - quality if falls else quality)
+
+    target = Target.lpips(cost(where)) if falls else Target.bpp(cost(where))
+    measure = Counted(cost)
+    found = search(measure, target)
+    assert len(measure.qualities) <= MAX_ENCODES
+    assert found in measure.qualities
+    assert -TOLERANCE - SLACK <= target.excess(cost(found)) <= 0
+
+
+@settings(deadline=None)
+@given(
+    rate_curves(),
+    st.floats(0, 100),
+    st.integers(1, 3000),
+    st.floats(0, 0.02),
+    st.integers(0, 2**32 - 1),
+)
+def test_plateaus_and_noise_neither_break_the_bound_nor_the_budget(
+    curve: Callable[[float], float], where: float, plateau: int, noise: float, seed: int
+) -> None:
+    shifts = np.random.default_rng(seed).normal(0, noise, 10_001)
+
+    def cost(quality: float) -> float:
+        step = round(quality * 100)
+        return curve(step // plateau * plateau / 100) * math.exp(shifts[step])
+
+    target = Target.bpp(curve(where))
+    measure = Counted(cost)
+    try:
+        found = search(measure, target)
+    except UsageError:
+        assert {0.0, 100.0} <= set(measure.qualities)
+    else:
+        met = [q for q in measure.qualities if cost(q) <= target.value]
+        assert found in met
+        assert cost(found) == max(cost(q) for q in met)
+    assert len(measure.qualities) <= MAX_ENCODES
+
+
+@given(rate_curves(), st.floats(1.02, 1e6), st.booleans())
+def test_a_target_out_of_reach_is_refused_with_the_range(
+    curve: Callable[[float], float], factor: float, above: bool
+) -> None:
+    measure = Counted(curve)
+    value = curve(100) * factor if above else curve(0) / factor
+    with pytest.raises(UsageError, match="qualities 0 to 100 give this picture") as error:
+        search(measure, Target.bpp(value))
+    assert len(measure.qualities) <= 7
+    low, high = str(error.value).split("this picture ")[1].removesuffix(" bits per pixel").split(" to ")
+    assert float(low) == pytest.approx(curve(0), abs=1e-4)
+    assert float(high) == pytest.approx(curve(100), abs=1e-4)
+    for end in (float(low), float(high)):  # whoever takes the range at its word is not refused again
+        search(curve, Target.bpp(end))
+
+
+def test_a_cost_that_hardly_moves_for_a_while_is_nearly_met() -> None:
+    # LPIPS of a dark picture: flat between 60 and 70, then steep.
+    qualities = [0, 25, 50, 60, 70, 80, 100]
+    logs = [-2.2, -2.53, -2.97, -3.1, -3.18, -3.4, -4.7]
+
+    def lpips(quality: float) -> float:
+        return math.exp(np.interp(quality, qualities, logs))
+
+    for quality in range(5, 100, 5):
+        target = Target.lpips(lpips(quality))
+        assert -5 * TOLERANCE < target.excess(lpips(search(lpips, target))) <= 0
+
+
+def test_an_error_of_zero_counts_as_met() -> None:
+    def decibels(quality: float) -> float:
+        return 30 + quality / 5 if quality < 40 else math.inf
+
+    target = Target.psnr(37)
+    found = search(decibels, target)
+    assert target.excess(decibels(found)) == pytest.approx(0, abs=TOLERANCE)
+    with pytest.raises(UsageError, match=r"30\.00 to inf dB PSNR"):
+        search(decibels, Target.psnr(20))
+
+
+@given(
+    st.integers(1, 10**9), st.sampled_from(["", "B", "kB", "KB", "MB", "GB", "KiB", "MiB", "GiB", "k", "M"])
+)
+def test_sizes_are_read_as_people_write_them(number: int, unit: str) -> None:
+    prefix = unit.upper().replace("B", "").replace("I", "")
+    factor = (1024 if "i" in unit else 1000) ** " KMG".index(prefix or " ")
+    assert Target.size(f"{number}{unit}") == Target.size(f" {number} {unit}") == Target.size(number * factor)
+
+
+@given(st.decimals("0.001", 10**6, places=3))
+def test_fractions_of_a_size_round_down_to_whole_bytes(number: object) -> None:
+    assert Target.size(f"{number}kB").value == int(number * 1000)  # type: ignore[operator]
+
+
+@given(st.text())
+def test_any_text_is_a_size_or_a_usage_error(text: str) -> None:
+    try:
+        target = Target.size(text)
+    except UsageError:
+        return
+    assert target.value >= 1
+    assert text.strip()[0] in "0123456789."
+
+
+@pytest.mark.parametrize(
+    ("make", "value", "message"),
+    [
+        (Target.bpp, 0, "over 0"),
+        (Target.bpp, math.nan, "over 0"),
+        (Target.bpp, math.inf, "over 0"),
+        (Target.size, -1, "over 0"),
+        (Target.size, "0kB", "over 0"),
+        (Target.size, "50 kilograms", "give bytes"),
+        (Target.size, "-5kB", "give bytes"),
+        (Target.psnr, 100, "between 0 and 100"),
+        (Target.ms_ssim, 1, "between 0 and 1"),
+        (Target.lpips, -0.1, "over 0"),
+    ],
+)
+def test_targets_that_no_file_can_have_are_refused(
+    make: Callable[[object], Target], value: object, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        make(value)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "LA"])
+@pytest.mark.parametrize("target", [Target.bpp(0.7), Target.size(12_345)])
+def test_a_file_is_never_over_its_target_size(
+    codec: Codec, photograph: Image.Image, target: Target, mode: str
+) -> None:
+    image = photograph.resize((300, 200)).convert(mode)
+    if mode == "LA":
+        image.putalpha(Image.linear_gradient("L").resize(image.size))
+    data = codec.compress(image, target=target)
+    limit = target.value if target.kind == "size" else target.value * 300 * 200 / 8
+    assert 0.985 * limit <= len(data) <= limit
+
+
+def test_a_file_with_a_target_is_the_file_of_its_quality(codec: Codec, small: Image.Image) -> None:
+    data = codec.compress(small, target=Target.bpp(1.2))
+    assert data == codec.compress(small, container.read(data).header.quality)
+    assert data == rdpcodec.compress(small, target=Target.bpp(1.2))
+
+
+def test_an_encoder_used_again_and_again_makes_the_files_of_compress(
+    codec: Codec, small: Image.Image
+) -> None:
+    image = small.copy()
+    image.putalpha(Image.linear_gradient("L").resize(small.size))
+    encode = codec.encoder(load_picture(image))
+    for quality in (90, 10, 90):
+        assert encode(OperatingPoint(quality)) == codec.compress(image, quality)
+
+
+@pytest.mark.parametrize(
+    ("target", "metric"), [(Target.psnr(33), psnr), (Target.ms_ssim(0.975), ms_ssim)], ids=["psnr", "ms_ssim"]
+)
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_decoded_picture_is_as_good_as_its_target(
+    codec: Codec,
+    photograph: Image.Image,
+    target: Target,
+    metric: Callable[[np.ndarray, np.ndarray], float],
+    mode: str,
+) -> None:
+    image = photograph.resize((300, 200)).convert(mode)
+    decoded = codec.decompress(codec.compress(image, target=target))
+    value = metric(np.asarray(image.convert("RGB")), np.asarray(decoded.convert("RGB")))
+    assert value >= target.value
+    assert target.excess(value) >= -TOLERANCE
+
+
+def test_with_realism_a_target_holds_for_the_realistic_picture(photograph: Image.Image) -> None:
+    released = ReleasedModel.load(find_model("fast"), torch.device("cpu"))
+    realism = copy.deepcopy(released.network.synthesis)
+    realism.bypass.bias.add_(0.02 / realism.bypass.gain)  # brighter by five steps of 255
+    codec = Codec(replace(released, realism=realism))
+    image, target = photograph.resize((150, 100)), Target.psnr(28)
+
+    def value(decoded: Image.Image) -> float:
+        return psnr(np.asarray(image), np.asarray(decoded))
+
+    data = codec.compress(image, target=target, realism=1)
+    # PSNR of so small a picture does not rise with every hundredth of the dial.
+    assert -5 * TOLERANCE <= target.excess(value(codec.decompress(data))) <= 0
+    assert value(codec.decompress(data, realism=0)) > 28.5
+
+
+def test_an_lpips_target_is_measured_with_the_networks_that_are_there(
+    codec: Codec, photograph: Image.Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full_reference.cache_clear()
+    monkeypatch.setenv(WEIGHTS_VARIABLE, str(save_networks(tmp_path)))
+    image = photograph.resize((150, 100))
+
+    def value(data: bytes) -> float:
+        return load_lpips("alex").distance(np.asarray(image), np.asarray(codec.decompress(data)))
+
+    target = Target.lpips(value(codec.compress(image, 61.8)))
+    assert -TOLERANCE <= target.excess(value(codec.compress(image, target=target))) <= 0
+    full_reference.cache_clear()
+
+
+@pytest.mark.parametrize("target", [Target.ms_ssim(0.9), Target.lpips(0.1)], ids=str)
+def test_a_missing_metric_is_an_error_that_says_what_to_install(
+    codec: Codec, small: Image.Image, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full_reference.cache_clear()
+    monkeypatch.delenv(WEIGHTS_VARIABLE, raising=False)
+    for package in ("pytorch_msssim", "lpips"):
+        monkeypatch.setitem(__import__("sys").modules, package, None)
+    with pytest.raises(UsageError, match="install"):
+        codec.compress(small, target=target)
+
+
+def test_a_picture_too_small_for_the_metric_is_refused(codec: Codec, small: Image.Image) -> None:
+    with pytest.raises(UsageError, match=r"0\.9 MS-SSIM: not defined for a picture as small"):
+        codec.compress(small, target=Target.ms_ssim(0.9))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"quality": 50, "target": Target.bpp(0.5)}, "give one of them"),
+        ({"target": 0.5}, r"Target\.bpp"),
+        ({"target": Target.bpp(0.5), "realism": 1}, "no realism dial"),
+        ({"target": Target.size(10)}, r"target 10 bytes: .* \d+ to \d+ bytes"),
+    ],
+)
+def test_targets_that_cannot_be_had_are_refused(
+    plain_codec: Codec, small: Image.Image, arguments: dict[str, object], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        plain_codec.compress(small, **arguments)  # type: ignore[arg-type]
+
+
+def test_a_target_is_met_by_a_picture_of_several_tiles(
+    codec: Codec, photograph: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rdpcodec.tiles.TILE", 128)
+    image = photograph.resize((300, 200))
+    data = codec.compress(image, target=Target.size(9000))
+    assert 8900 <= len(data) <= 9000
+    assert data == codec.compress(image, container.read(data).header.quality)
+
+
+def test_a_target_is_met_with_effort_too(codec: Codec, small: Image.Image) -> None:
+    data = codec.compress(small, target=Target.size(900), effort=1)
+    assert 890 <= len(data) <= 900
+    assert data == codec.compress(small, container.read(data).header.quality, effort=1)

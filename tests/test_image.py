@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageCms
+
+from rdpcodec.errors import FormatError, PictureError
+from rdpcodec.image import Picture, PictureWarning, alpha_from_bytes, alpha_to_bytes, load_picture
+
+RAMP = np.arange(6 * 4 * 3, dtype=np.uint8).reshape(6, 4, 3) * 3
+
+
+def saved(image: Image.Image, kind: str = "PNG", **options: object) -> io.BytesIO:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    buffer.seek(0)
+    return buffer
+
+
+@pytest.mark.parametrize(
+    ("mode", "gray", "alpha", "returned"),
+    [
+        ("1", True, False, "L"),
+        ("L", True, False, "L"),
+        ("LA", True, True, "LA"),
+        ("P", False, False, "RGB"),
+        ("RGB", False, False, "RGB"),
+        ("RGBA", False, True, "RGBA"),
+        ("RGBX", False, False, "RGB"),
+        ("CMYK", False, False, "RGB"),
+        ("YCbCr", False, False, "RGB"),
+        ("HSV", False, False, "RGB"),
+    ],
+)
+def test_every_mode_comes_back_as_the_nearest_8_bit_mode(
+    mode: str, gray: bool, alpha: bool, returned: str
+) -> None:
+    picture = load_picture(Image.fromarray(RAMP).convert(mode))
+    assert picture.gray == gray
+    assert (picture.alpha is not None) == alpha
+    assert picture.to_pillow().mode == returned
+    assert picture.to_pillow().size == (4, 6)
+
+
+def test_palette_and_colour_key_transparency_become_alpha() -> None:
+    palette = Image.fromarray(RAMP).convert("P", palette=Image.Palette.ADAPTIVE)
+    palette.info["transparency"] = 0
+    alpha = load_picture(saved(palette, transparency=0)).alpha
+    assert alpha is not None
+    assert alpha.min() == 0
+    key = Image.new("L", (3, 3), 7)
+    assert load_picture(saved(key, transparency=7)).to_pillow().mode == "LA"
+
+
+@pytest.mark.parametrize("value", [0, 257 * 100 + 128, 257 * 100 + 129, 65_535])
+def test_16_bits_are_rounded_to_8_with_a_warning(value: int) -> None:
+    values = np.full((2, 2), value, np.uint16)
+    for source in (values, Image.fromarray(values), saved(Image.fromarray(values))):
+        with pytest.warns(PictureWarning, match="16 bits"):
+            picture = load_picture(source)
+        assert picture.gray
+        assert (picture.pixels == round(value / 257)).all()
+
+
+def test_the_first_frame_of_an_animation_is_taken_with_a_warning() -> None:
+    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+    buffer = saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    with pytest.warns(PictureWarning, match="first of 2 frames"):
+        picture = load_picture(buffer)
+    assert (picture.pixels[0, 0] == [255, 0, 0]).all()
+
+
+def test_exif_orientation_is_applied_and_exif_kept_only_on_request() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # rotated by 90°
+    exif[0x010F] = "Maker"
+    buffer = saved(Image.fromarray(RAMP), "PNG", exif=exif)
+    assert load_picture(buffer).size == (6, 4)
+    assert load_picture(buffer).exif is None
+    kept = load_picture(buffer, keep_metadata=True)
+    assert kept.size == (6, 4)
+    assert kept.exif is not None
+    read = Image.Exif()
+    read.load(kept.exif)
+    assert read[0x010F] == "Maker"
+    assert 0x0112 not in read
+
+
+def display_p3_like() -> bytes:
+    """An RGB matrix profile with wider primaries, made by swapping the name and green primary of littleCMS's
+    sRGB.
+    """
+    data = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    tags = int.from_bytes(data[128:132], "big")
+    for i in range(tags):
+        entry = 132 + 12 * i
+        if data[entry : entry + 4] == b"gXYZ":
+            offset = int.from_bytes(data[entry + 4 : entry + 8], "big")
+            data[offset + 8 : offset + 12] = (int(0.25 * 65536)).to_bytes(4, "big")
+    return (
+        bytes(data)
+        .replace("sRGB".encode("utf-16-be"), "wide".encode("utf-16-be"))
+        .replace(b"sRGB built", b"wide built")
+    )
+
+
+def test_icc_profiles_are_applied_or_kept_but_not_both() -> None:
+    profile = display_p3_like()
+    colour = Image.new("RGB", (2, 2), (40, 200, 40))
+    applied = load_picture(saved(colour, icc_profile=profile))
+    assert applied.icc is None
+    assert (applied.pixels[0, 0] != [40, 200, 40]).any()
+    kept = load_picture(saved(colour, icc_profile=profile), keep_metadata=True)
+    assert kept.icc == profile
+    assert (kept.pixels[0, 0] == [40, 200, 40]).all()
+    assert kept.to_pillow().info["icc_profile"] == profile
+
+
+def test_a_broken_profile_is_ignored_with_a_warning() -> None:
+    with pytest.warns(PictureWarning, match="ICC profile"):
+        picture = load_picture(saved(Image.fromarray(RAMP), icc_profile=b"rubbish"))
+    np.testing.assert_array_equal(picture.pixels, RAMP)
+
+
+def test_srgb_profiles_change_no_pixel() -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    np.testing.assert_array_equal(
+        load_picture(saved(Image.fromarray(RAMP), icc_profile=profile)).pixels, RAMP
+    )
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("kind", ["uint8 array", "uint8 tensor", "float tensor", "batched tensor"])
+def test_arrays_and_tensors_hold_the_same_picture(channels: int, kind: str) -> None:
+    array = np.random.default_rng(0).integers(0, 256, (5, 7, channels), dtype=np.uint8)
+    tensor = torch.from_numpy(array).permute(2, 0, 1)
+    source = {
+        "uint8 array": array,
+        "uint8 tensor": tensor,
+        "float tensor": tensor.float() / 255,
+        "batched tensor": tensor[None],
+    }[kind]
+    picture = load_picture(source)
+    assert picture.gray == (channels < 3)
+    np.testing.assert_array_equal(picture.pixels[:, :, 0], array[:, :, 0])
+    assert (picture.alpha is None) == (channels in (1, 3))
+    if picture.alpha is not None:
+        np.testing.assert_array_equal(picture.alpha, array[:, :, -1])
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (np.zeros((4, 4, 3), np.float32), "float32"),
+        (np.zeros((4, 4, 5), np.uint8), "is no picture"),
+        (np.zeros((4,), np.uint8), "is no picture"),
+        (np.zeros((0, 4, 3), np.uint8), "sides must be"),
+        (torch.zeros(3, 4, 4) + 2, r"in \[0, 1\]"),
+        (torch.full((3, 4, 4), float("nan")), r"in \[0, 1\]"),
+        (torch.zeros(2, 3, 4, 4), "compress_batch"),
+        (torch.zeros(3, 4, 4, dtype=torch.int64), "int64"),
+        (Image.new("F", (3, 3)), "floating-point"),
+        (Path("missing.png"), "no such file"),
+        (io.BytesIO(b"rubbish"), "not a picture"),
+        (12, "cannot read a picture from int"),
+    ],
+)
+def test_what_is_no_picture_is_refused_by_name(source: object, message: str) -> None:
+    with pytest.raises(PictureError, match=message):
+        load_picture(source)  # type: ignore[arg-type]
+
+
+def test_a_truncated_picture_file_is_refused(photograph: Image.Image) -> None:
+    data = saved(photograph).getvalue()
+    with pytest.raises(PictureError, match="cannot be read"):
+        load_picture(io.BytesIO(data[: len(data) // 2]))
+
+
+def test_a_picture_bomb_is_refused_before_it_is_decoded() -> None:
+    bomb = saved(Image.new("1", (20_000, 20_000)))
+    with pytest.raises(PictureError, match="pixels"):
+        load_picture(bomb)
+
+
+def test_alpha_survives_and_a_foreign_alpha_is_refused() -> None:
+    alpha = np.random.default_rng(0).integers(0, 256, (5, 9), dtype=np.uint8)
+    np.testing.assert_array_equal(alpha_from_bytes(alpha_to_bytes(alpha), (9, 5)), alpha)
+    with pytest.raises(FormatError, match="does not fit"):
+        alpha_from_bytes(alpha_to_bytes(alpha), (5, 9))
+    with pytest.raises(FormatError, match="cannot be read"):
+        alpha_from_bytes(b"rubbish", (9, 5))
+
+
+def test_gray_is_the_mean_of_the_decoded_channels() -> None:
+    pixels = np.array([[[10, 11, 12], [10, 10, 11]]], np.uint8)
+    np.testing.assert_array_equal(np.asarray(Picture(pixels, gray=True).to_pillow()), [[11, 10]])

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from rdpcodec.errors import WeightsError
+from rdpcodec.weights import manifest as weights
+from rdpcodec.weights.manifest import (
+    BITSTREAM_PREFIXES,
+    SYNTHESIS_PREFIXES,
+    find_model,
+    fingerprint,
+    load_tensors,
+    manifest,
+)
+from rdpcodec.weights.release import ReleasedModel, training_state
+
+MODELS = sorted(manifest())
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_manifest_tells_the_truth(name: str) -> None:
+    entry = find_model(name)
+    data = entry.path.read_bytes()
+    assert hashlib.sha256(data).hexdigest() == entry.record["sha256"]
+    assert len(data) == entry.record["bytes"]
+    tensors = load_tensors(entry)
+    assert fingerprint(tensors, BITSTREAM_PREFIXES) == entry.record["bitstream_fingerprint"]
+    assert fingerprint(tensors, SYNTHESIS_PREFIXES) == entry.record["synthesis_fingerprint"]
+    released = ReleasedModel.load(entry, torch.device("cpu"))
+    assert released.scale.prove_bounds() == entry.record["largest_exact_sum"] < 2**24
+    assert sum(p.numel() for p in released.network.parameters()) == entry.record["parameters"]
+
+
+def test_weights_stay_small() -> None:
+    sizes = {name: find_model(name).path.stat().st_size for name in MODELS}
+    assert sizes["fast"] < 16e6
+    assert sum(sizes.values()) < 36e6
+
+
+def test_better_synthesis_weights_leave_the_bitstream_alone() -> None:
+    tensors = load_tensors(find_model(MODELS[0]))
+    before = fingerprint(tensors, BITSTREAM_PREFIXES), fingerprint(tensors, SYNTHESIS_PREFIXES)
+    tensors["synthesis.leave.mix.bias"] = tensors["synthesis.leave.mix.bias"] + 1
+    after = fingerprint(tensors, BITSTREAM_PREFIXES), fingerprint(tensors, SYNTHESIS_PREFIXES)
+    assert before[0] == after[0]
+    assert before[1] != after[1]
+
+
+@pytest.mark.parametrize(
+    "name", ["scale.leave", "tables.latents.frequencies", "tables.hyper.reach", "mean_network.leave.bias"]
+)
+def test_whatever_decoding_depends_on_changes_the_bitstream_fingerprint(name: str) -> None:
+    tensors = load_tensors(find_model(MODELS[0]))
+    before = fingerprint(tensors, BITSTREAM_PREFIXES)
+    tensors[name] = tensors[name] + 1
+    assert fingerprint(tensors, BITSTREAM_PREFIXES) != before
+
+
+def test_a_release_holds_all_that_further_training_needs() -> None:
+    released = ReleasedModel.load(find_model(MODELS[0]), torch.device("cpu"))
+    state = training_state(load_tensors(find_model(MODELS[0])))
+    assert state.keys() == released.network.state_dict().keys()
+
+
+@pytest.fixture
+def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The installed weights in a folder that a test may damage."""
+    folder = tmp_path / "weights"
+    shutil.copytree(find_model(MODELS[0]).path.parent, folder)
+    monkeypatch.setattr(weights, "_FOLDERS", (folder,))
+    manifest.cache_clear()
+    yield folder
+    manifest.cache_clear()
+
+
+def test_damaged_weights_are_refused(copied: Path) -> None:
+    path = find_model(MODELS[0]).path
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(WeightsError, match="damaged"):
+        load_tensors(find_model(MODELS[0]))
+
+
+def test_missing_weights_are_named(copied: Path) -> None:
+    find_model(MODELS[0]).path.unlink()
+    with pytest.raises(WeightsError, match="cannot be read"):
+        load_tensors(find_model(MODELS[0]))
+
+
+def test_an_installation_without_weights_says_so(copied: Path) -> None:
+    (copied / "manifest.json").unlink()
+    with pytest.raises(WeightsError, match="no weights are installed"):
+        find_model("fast")
+
+
+def test_weights_that_do_not_fit_their_architecture_are_refused(copied: Path) -> None:
+    path = copied / "manifest.json"
+    record = json.loads(path.read_text())
+    record["models"][MODELS[0]]["architecture"]["eighth"] += 8
+    path.write_text(json.dumps(record))
+    with pytest.raises(WeightsError, match="size mismatch"):
+        ReleasedModel.load(find_model(MODELS[0]), torch.device("cpu"))
+
+
+def test_an_unknown_model_is_named_with_those_there_are() -> None:
+    with pytest.raises(WeightsError, match=r"there is no model .slow.; installed: .*fast"):
+        find_model("slow")

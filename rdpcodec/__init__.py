@@ -4,7 +4,7 @@
     data = rdpcodec.compress("photo.png", quality=40)
     image = rdpcodec.decompress(data)  # a Pillow image
 
-Importing this package does not import torch; the first picture does.
+Importing this package does not import torch; the first image does.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Codec: picture ⇄ bytes. The one place where networks, entropy coder, container and pictures meet.
+"""Codec: image ⇄ bytes. The one place where networks, entropy coder, container and images meet.
 
-A `Codec` holds one model on one device. Coding a picture is three steps each way, and the methods follow
+A `Codec` holds one model on one device. Coding an image is three steps each way, and the methods follow
 them: pixels → `Symbols` (analyse) → bytes (entropy coding) → file, and back.
 """
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 class Codec:
-    """One model, loaded once, for any number of pictures. May be shared between threads."""
+    """One model, loaded once, for any number of images. May be shared between threads."""
 
     def __init__(
         self, model: str | ReleasedModel = DEFAULT_MODEL, device: str | torch.device = "cpu"
@@ -77,7 +77,7 @@ class Codec:
         effort: int = 0,
         keep_metadata: bool = False,
     ) -> bytes:
-        """Compress one picture to the bytes of an .rdpc file.
+        """Compress one image to the bytes of an .rdpc file.
 
         image: anything `rdpcodec.image.load_picture` takes. quality 0..100 (50 if not given), realism 0..1
         or "auto", effort 0..9: the operating point. target: what the file is to meet, in place of a quality;
@@ -99,7 +99,7 @@ class Codec:
         *,
         keep_metadata: bool = False,
     ) -> list[bytes]:
-        """Compress several pictures; those of equal size go through the networks together.
+        """Compress several images; those of equal size go through the networks together.
 
         images: a sequence of what `compress` takes, or a tensor `[B, C, H, W]`.
         """
@@ -122,10 +122,10 @@ class Codec:
         realism: Realism = 0.0,
         keep_metadata: bool = False,
     ) -> Iterator[bytes]:
-        """Files of one picture at effort 0, 1, … 9, each as soon as it is found; stop when you have waited
+        """Files of one image at effort 0, 1, … 9, each as soon as it is found; stop when you have waited
         enough.
 
-        Every search goes on from the last: all ten take as long as the last one alone. All tiles of a picture
+        Every search goes on from the last: all ten take as long as the last one alone. All tiles of an image
         are searched at once, so that memory grows with them. Arguments and errors are
         those of `compress`.
         """
@@ -138,12 +138,12 @@ class Codec:
             yield self._file(picture, side, tiles, point)
 
     def encoder(self, picture: Picture) -> Callable[[OperatingPoint], bytes]:
-        """A function from operating points to files of one picture, for when there will be several.
+        """A function from operating points to files of one image, for when there will be several.
 
-        It computes once what all points share: the compressed alpha channel and metadata and, of a picture of
+        It computes once what all points share: the compressed alpha channel and metadata and, of an image of
         one tile, the analysis up to its first gain and its bypass. All behind the first gain depends on the
         quality, and so do the means and scales that are computed from it; what is shared is 37 % of the time
-        of an encode. Of larger pictures it would fill the memory that tiles are there to bound.
+        of an encode. Of larger images it would fill the memory that tiles are there to bound.
         """
         features = lru_cache(maxsize=1)(partial(self._features, [picture]))
         side = _side_segments(picture)
@@ -157,7 +157,7 @@ class Codec:
         return encode
 
     def _compress_to(self, target: Target, picture: Picture, point: OperatingPoint) -> bytes:
-        """The file of one picture that meets a target, with the realism and effort of `point`."""
+        """The file of one image that meets a target, with the realism and effort of `point`."""
         if not isinstance(target, Target):
             raise UsageError(f"target {target!r}: give a rdpcodec.Target, such as Target.bpp(0.3)")
         point.check_dials(self.name, self.dials)
@@ -185,7 +185,7 @@ class Codec:
         realism: 0..1, instead of the file's own default. region: left, top, width and height of the part to
         return, of which alone the tiles are decoded. Raises `FormatError` for damaged or foreign data,
         `WeightsError` when the file needs other weights than this codec's, `UsageError` for a region outside
-        the picture.
+        the image.
         """
         return self.decompress_batch([data], realism=realism, region=region)[0]
 
@@ -241,19 +241,19 @@ class Codec:
         return [list(parts) for parts in zip(*tiles, strict=True)]
 
     def _features(self, pictures: Sequence[Picture], box: Box) -> AnalysisFeatures:
-        """Of a part of the pictures and its margin: the part of the analysis that all qualities share."""
+        """Of a part of the images and its margin: the part of the analysis that all qualities share."""
         window = box.grown(self._analysis_margin, *pictures[0].size)
         return self.network.analysis.features(self._padded(pictures, window))
 
     def _latents(self, features: AnalysisFeatures, box: Box, size: tuple[int, int], quality: float) -> Tensor:
-        """The latents of a part of the pictures, as if the whole had been analysed, `[B, N, h, w]`."""
+        """The latents of a part of the images, as if the whole had been analysed, `[B, N, h, w]`."""
         window = box.grown(self._analysis_margin, *size)
         y = self.network.analysis.latents(features, self._quality(quality, len(features.bypass)))
         top, left = (box.top - window.top) // PATCH, (box.left - window.left) // PATCH
         return y[:, :, top : top + -(-box.height // PATCH), left : left + -(-box.width // PATCH)]
 
     def _quantise(self, y: Tensor, quality: float) -> list[Symbols]:
-        """Latents of one tile of each picture, `[B, N, h, w]` → its symbols."""
+        """Latents of one tile of each image, `[B, N, h, w]` → its symbols."""
         q = self._quality(quality, len(y))
         z = torch.floor(self.network.hyper_latents(y) + 0.5)
         z = self.coder.within_tables(z, quality)
@@ -274,9 +274,9 @@ class Codec:
     def refine(
         self, picture: Picture, symbols: Sequence[Symbols], quality: float, effort: int
     ) -> list[Symbols]:
-        """Search for symbols of a picture that cost less in rate + λ·squared error; effort 0..9.
+        """Search for symbols of an image that cost less in rate + λ·squared error; effort 0..9.
 
-        symbols: what `analyse` found. More effort takes longer. A picture of one tile never gets worse by it;
+        symbols: what `analyse` found. More effort takes longer. An image of one tile never gets worse by it;
         tiles are searched one by one, beside neighbours as the analysis left them.
         """
         if effort == 0:
@@ -286,7 +286,7 @@ class Codec:
     def _refinements(
         self, picture: Picture, symbols: Sequence[Symbols], quality: float, effort: int
     ) -> Iterator[Iterator[Symbols]]:
-        """For each tile of a picture, what each effort from 1 to `effort` makes of its symbols."""
+        """For each tile of an image, what each effort from 1 to `effort` makes of its symbols."""
         tiles = [tile for row in tile_grid(*picture.size) for tile in row]
         for tile, found in zip(tiles, symbols, strict=True):
             yield self._refined(picture, tile, found, quality, effort)
@@ -324,7 +324,7 @@ class Codec:
         *,
         realism: float = 0.0,
     ) -> np.ndarray:
-        """Symbols of the tiles of pictures of one `size` (width, height) → pixels, uint8 `[B, H, W, 3]`.
+        """Symbols of the tiles of images of one `size` (width, height) → pixels, uint8 `[B, H, W, 3]`.
 
         realism: 0..1, for models that have the dial. Between its ends two decodings are mixed, which reaches
         every point between them (Yan, Wen & Liu 2022; Freirich, Michaeli & Meir 2021).
@@ -345,7 +345,7 @@ class Codec:
         realism: float,
         region: Box,
     ) -> np.ndarray:
-        """A region of `count` pictures, whose symbols `read` gives tile by tile, → pixels, uint8.
+        """A region of `count` images, whose symbols `read` gives tile by tile, → pixels, uint8.
 
         Not more than three rows of tiles are in memory as latents at a time.
         """
@@ -386,7 +386,7 @@ class Codec:
         return pixels
 
     def _natural(self, picture: Picture, symbols: Sequence[Symbols], quality: float) -> float:
-        """The realism that the picture's detail asks for: decodes it twice, one row of tiles at a time."""
+        """The realism that the image's detail asks for: decodes it twice, one row of tiles at a time."""
         if self._realism is None:
             return 0.0
         match = DetailMatch()
@@ -428,7 +428,7 @@ class Codec:
         return y.contiguous(memory_format=torch.channels_last)
 
     def _dequantise(self, symbols: Sequence[Symbols], q: Tensor) -> Tensor:
-        """Symbols of one tile of each picture → its latents, `[B, N, h, w]`."""
+        """Symbols of one tile of each image → its latents, `[B, N, h, w]`."""
         z = self._batch([s.hyper for s in symbols])
         residual = self._batch([s.residual for s in symbols])
         mean, second_means = self._means(z, q, residual.shape[2:])
@@ -456,7 +456,7 @@ class Codec:
         return network.first_means(features), lambda anchors: network.second_means(features, anchors)
 
     def _padded(self, pictures: Sequence[Picture], box: Box) -> Tensor:
-        """A part of pictures as the networks want it, `[B, 3, H, W]` in [0, 1], sides multiples of 16."""
+        """A part of images as the networks want it, `[B, 3, H, W]` in [0, 1], sides multiples of 16."""
         parts = [picture.pixels[box.top : box.bottom, box.left : box.right] for picture in pictures]
         x = self._batch([part.transpose(2, 0, 1) for part in parts]).div_(255)
         x = F.pad(x, (0, -x.shape[3] % PATCH, 0, -x.shape[2] % PATCH), mode="replicate")
@@ -468,7 +468,7 @@ class Codec:
         return batch.contiguous(memory_format=torch.channels_last)
 
     def _quality(self, quality: float, count: int) -> Tensor:
-        """The quality exactly as the file stores it, once per picture."""
+        """The quality exactly as the file stores it, once per image."""
         stored = container.stored_quality(quality) / container.QUALITY_UNITS
         return torch.full((count,), stored, device=self.device)
 
@@ -496,7 +496,7 @@ class Codec:
         return read
 
     def _decode_tile(self, coded: Sequence[bytes], tile: Box, quality: float) -> list[Symbols]:
-        """Entropy-decode one tile of each picture."""
+        """Entropy-decode one tile of each image."""
         size = (-(-tile.height // PATCH), -(-tile.width // PATCH))
         return self.coder.decode(coded, size, quality)
 
@@ -529,18 +529,17 @@ def _margin(blocks: tuple[int, int]) -> int:
 
 
 def _region(region: tuple[int, int, int, int], size: tuple[int, int]) -> Box:
-    """A region as users give it. Raises `UsageError` unless it lies within the picture."""
+    """A region as users give it. Raises `UsageError` unless it lies within the image."""
     left, top, width, height = region
     if left < 0 or top < 0 or width < 1 or height < 1 or left + width > size[0] or top + height > size[1]:
         raise UsageError(
-            f"region {left},{top},{width},{height} does not lie within the picture, "
-            f"{size[0]}×{size[1]} pixels"
+            f"region {left},{top},{width},{height} does not lie within the image, {size[0]}×{size[1]} pixels"
         )
     return Box(left, top, left + width, top + height)
 
 
 def _side_segments(picture: Picture) -> dict[Segment, bytes]:
-    """What goes with the coded picture, whatever its quality."""
+    """What goes with the coded image, whatever its quality."""
     segments: dict[Segment, bytes] = {}
     if picture.icc is not None:
         segments[Segment.ICC] = zlib.compress(picture.icc, 9)
@@ -552,7 +551,7 @@ def _side_segments(picture: Picture) -> dict[Segment, bytes]:
 
 
 def _with_side_data(pixels: np.ndarray, file: Container, box: Box) -> Picture:
-    """A decoded region of a picture with what the file's other segments carry."""
+    """A decoded region of an image with what the file's other segments carry."""
     picture = Picture(pixels, file.gray)
     segments = file.segments
     if Segment.ALPHA in segments:
@@ -600,7 +599,7 @@ def compress(
     device: str = "cpu",
     keep_metadata: bool = False,
 ) -> bytes:
-    """Compress one picture to the bytes of an .rdpc file. See `Codec.compress`."""
+    """Compress one image to the bytes of an .rdpc file. See `Codec.compress`."""
     codec = shared_codec(model, device)
     return codec.compress(
         image, quality, target=target, realism=realism, effort=effort, keep_metadata=keep_metadata

@@ -56,7 +56,7 @@ class RdpCompressionModel(CompressionModel):
     def forward(self, x: Tensor) -> dict[str, Any]:
         """x: `[B, 3, H, W]` in [0, 1], sides multiples of 64.
 
-        Returns the decoded pictures `x_hat` and `likelihoods` of latents `y` and hyper-latents `z`: with
+        Returns the decoded images `x_hat` and `likelihoods` of latents `y` and hyper-latents `z`: with
         noise in training, rounded otherwise.
         """
         quality = torch.full((len(x),), float(self.quality), device=x.device)
@@ -90,13 +90,13 @@ class RdpCompressionModel(CompressionModel):
         return self._codec
 
     def compress(self, x: Tensor) -> dict[str, Any]:
-        """x: `[B, 3, H, W]` in [0, 1] → `strings`, one list with a .rdpc file per picture, and `shape`."""
+        """x: `[B, 3, H, W]` in [0, 1] → `strings`, one list with a .rdpc file per image, and `shape`."""
         pixels = (x.clamp(0, 1) * 255).round().byte().cpu()
         files = self.codec.compress_batch(list(pixels), OperatingPoint(self.quality, self.realism))
         return {"strings": [files], "shape": torch.Size(-(-side // PATCH) for side in x.shape[2:])}
 
     def decompress(self, strings: Sequence[Sequence[bytes]], shape: Sequence[int]) -> dict[str, Tensor]:
-        """The pictures `x_hat` of what `compress` returned.
+        """The images `x_hat` of what `compress` returned.
 
         The files know their size; `shape` is not used.
         """

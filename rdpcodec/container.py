@@ -4,7 +4,7 @@
 "RDP" version │ model │ fingerprint │ quality │ realism │ width height │ segments … │ CRC-32
 ```
 
-A plain picture has 19 bytes of this around its coded data and the segment's length: 23 or 24 in all.
+A plain image has 19 bytes of this around its coded data and the segment's length: 23 or 24 in all.
 docs/format.md is the specification. This module knows bytes only; it imports neither torch nor NumPy, so that
 `rdpcodec info` answers at once.
 """
@@ -31,7 +31,7 @@ REALISM_UNITS = 255
 MODEL_NUMBERS = {"fast": 1, "base": 2}
 MODEL_NAMES = {number: name for name, number in MODEL_NUMBERS.items()}
 MAX_SIDE = 65_535
-# Decoding works tile by tile; what grows with the picture is the picture itself, and this bounds what a
+# Decoding works tile by tile; what grows with the image is the image itself, and this bounds what a
 # hostile header can claim of that, at 0.8 gigabytes.
 MAX_PIXELS = 1 << 28
 # Metadata is small; a bound keeps a hostile segment from inflating without end.
@@ -46,7 +46,7 @@ class Segment(IntEnum):
     """Kinds of segment. An even kind may be skipped by a reader that does not know it, an odd one may not."""
 
     COLOUR = 1
-    """The coded picture; exactly one of COLOUR and GRAY, and it comes last."""
+    """The coded image; exactly one of COLOUR and GRAY, and it comes last."""
     GRAY = 3
     """The same, to be returned as one channel."""
     ALPHA = 5
@@ -84,12 +84,12 @@ class Container:
 
     @property
     def picture(self) -> bytes:
-        """The coded picture."""
+        """The coded image."""
         return next(self.segments[kind] for kind in PICTURE_SEGMENTS if kind in self.segments)
 
     @property
     def gray(self) -> bool:
-        """Whether the picture is to be returned as one channel."""
+        """Whether the image is to be returned as one channel."""
         return Segment.GRAY in self.segments
 
 
@@ -101,12 +101,12 @@ def stored_quality(quality: float) -> int:
 
 
 def check_size(width: int, height: int, error: type[Exception]) -> None:
-    """Raise `error` unless a picture of this size can be coded."""
+    """Raise `error` unless an image of this size can be coded."""
     if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
-        raise error(f"a picture of {width}×{height} pixels: sides must be 1..{MAX_SIDE}")
+        raise error(f"an image of {width}×{height} pixels: sides must be 1..{MAX_SIDE}")
     if width * height > MAX_PIXELS:
         raise error(
-            f"a picture of {width}×{height} pixels is over the limit of {MAX_PIXELS / 1e6:.0f} megapixels"
+            f"an image of {width}×{height} pixels is over the limit of {MAX_PIXELS / 1e6:.0f} megapixels"
         )
 
 
@@ -181,7 +181,7 @@ def _places(file: IO[bytes], position: int, end: int) -> dict[Segment, range]:
             raise FormatError(f"the file has two segments of kind {segment.name}")
         places[segment] = place
         if segment in PICTURE_SEGMENTS and position != end:
-            raise FormatError("the coded picture is not the last segment")
+            raise FormatError("the coded image is not the last segment")
     if sum(kind in places for kind in PICTURE_SEGMENTS) != 1:
         raise FormatError("the file has no coded picture")
     return places

@@ -12,7 +12,7 @@ class UsageError(RdpError, ValueError):
 
 
 class PictureError(RdpError, ValueError):
-    """A picture that cannot be read or is of a kind the codec does not take."""
+    """An image that cannot be read or is of a kind the codec does not take."""
 
 
 class FormatError(RdpError, ValueError):

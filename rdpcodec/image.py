@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Source = Image.Image | str | Path | BinaryIO | np.ndarray | Tensor
 
-# A decoded picture should lose nothing more where the format allows, and next to nothing where it does not.
+# A decoded image should lose nothing more where the format allows, and next to nothing where it does not.
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
     "WEBP": {"lossless": True},
@@ -39,7 +39,7 @@ class PictureWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture as the codec takes it and gives it back."""
+    """An image as the codec takes it and gives it back."""
 
     pixels: np.ndarray  # uint8 [H, W, 3], sRGB, or in the colour space of `icc`
     gray: bool = False  # the three channels are equal and one is to be returned
@@ -69,7 +69,7 @@ class Picture:
 
 
 def load_picture(source: Source, *, keep_metadata: bool = False) -> Picture:
-    """Read a picture from any of the supported sources.
+    """Read an image from any of the supported sources.
 
     source: a Pillow image; a path or binary file of any format Pillow reads; a NumPy array, uint8 or uint16,
     `[H, W]` or `[H, W, C]` with C = 1 (gray), 2 (gray, alpha), 3 (RGB) or 4 (RGBA); a torch tensor `[C, H,
@@ -87,7 +87,7 @@ def load_picture(source: Source, *, keep_metadata: bool = False) -> Picture:
     if hasattr(source, "detach"):
         return _from_tensor(source)
     raise PictureError(
-        f"cannot read a picture from {type(source).__name__}: give a Pillow image, path, array or tensor"
+        f"cannot read an image from {type(source).__name__}: give a Pillow image, path, array or tensor"
     )
 
 
@@ -103,7 +103,7 @@ def _from_file(source: Any, keep_metadata: bool) -> Picture:
     except FileNotFoundError:
         raise PictureError(f"{name}: no such file") from None
     except UnidentifiedImageError:
-        raise PictureError(f"{name}: not a picture in a format that Pillow reads") from None
+        raise PictureError(f"{name}: not an image in a format that Pillow reads") from None
     except PictureError as error:
         raise PictureError(f"{name}: {error}") from None
     # Pillow's plugins raise many kinds of error on damaged files.
@@ -124,7 +124,7 @@ def _from_pillow(image: Image.Image, keep_metadata: bool) -> Picture:
     if sixteen:
         warnings.warn("16 bits a channel are coded as 8", PictureWarning, stacklevel=4)
     if image.mode == "F":
-        raise PictureError("a floating-point picture has no defined range: scale it to 8 or 16 bits first")
+        raise PictureError("a floating-point image has no defined range: scale it to 8 or 16 bits first")
     image.load()
     profile = image.info.get("icc_profile") or None
     exif = Image.Exif()
@@ -160,7 +160,7 @@ def _from_pillow(image: Image.Image, keep_metadata: bool) -> Picture:
 def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
     """Apply an ICC profile.
 
-    A profile that does not fit the picture is ignored with a warning, as browsers do.
+    A profile that does not fit the image is ignored with a warning, as browsers do.
     """
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -210,11 +210,11 @@ def _from_array(array: np.ndarray) -> Picture:
 def _from_tensor(tensor: Any) -> Picture:
     if tensor.ndim == 4:
         if tensor.shape[0] != 1:
-            raise PictureError(f"a batch of {tensor.shape[0]} pictures: use Codec.compress_batch")
+            raise PictureError(f"a batch of {tensor.shape[0]} images: use Codec.compress_batch")
         tensor = tensor[0]
     if tensor.ndim != 3:
         raise PictureError(
-            f"a tensor of shape {tuple(tensor.shape)} is no picture: give [C, H, W] or [1, C, H, W]"
+            f"a tensor of shape {tuple(tensor.shape)} is no image: give [C, H, W] or [1, C, H, W]"
         )
     if tensor.is_floating_point():
         if not bool(((tensor >= 0) & (tensor <= 1)).all()):
@@ -232,15 +232,15 @@ def writable_format(suffix: str) -> str:
     name = Image.registered_extensions().get(suffix)
     if name is None or name not in Image.SAVE:
         raise UsageError(
-            f"{suffix or 'no extension'}: not a picture format that can be written; try .png, .webp or .jpg"
+            f"{suffix or 'no extension'}: not an image format that can be written; try .png, .webp or .jpg"
         )
     return name
 
 
 def encode_picture(image: Image.Image, name: str, target: object) -> bytes:
-    """A decoded picture as the bytes of a file of a Pillow format, with the metadata of its `info`.
+    """A decoded image as the bytes of a file of a Pillow format, with the metadata of its `info`.
 
-    target: what an error names. Raises `UsageError` when the format cannot hold the picture.
+    target: what an error names. Raises `UsageError` when the format cannot hold the image.
     """
     options = dict(_SAVE_OPTIONS.get(name, {}))
     options |= {key: image.info[key] for key in ("exif", "icc_profile") if key in image.info}
@@ -248,7 +248,7 @@ def encode_picture(image: Image.Image, name: str, target: object) -> bytes:
     try:
         image.save(buffer, name, **options)
     except (OSError, ValueError, KeyError) as error:
-        raise UsageError(f"{target}: {name} cannot hold this picture ({error}); try .png or .webp") from error
+        raise UsageError(f"{target}: {name} cannot hold this image ({error}); try .png or .webp") from error
     return buffer.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""The operating point: where on the rate-distortion-perception surface a picture is coded. Some are named."""
+"""The operating point: where on the rate-distortion-perception surface an image is coded. Some are named."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 from rdpcodec.errors import UsageError
 
 AUTO: Literal["auto"] = "auto"
-"""In place of a realism: the encoder chooses it for each picture (`rdpcodec.encoder.auto_realism`)."""
+"""In place of a realism: the encoder chooses it for each image (`rdpcodec.encoder.auto_realism`)."""
 Realism = float | Literal["auto"]
 EFFORT_MAX = 9
 
@@ -16,7 +16,7 @@ EFFORT_MAX = 9
 @dataclass(frozen=True)
 class OperatingPoint:
     """Quality 0..100 sets the rate; realism 0..1 how far decoding moves from closest to most natural, or
-    "auto", as far as the picture's detail asks for; effort 0..9 how long the encoder searches. Raises
+    "auto", as far as the image's detail asks for; effort 0..9 how long the encoder searches. Raises
     `UsageError` for values outside.
     """
 
@@ -51,10 +51,10 @@ class OperatingPoint:
 
 
 PRESETS = {
-    "archive": OperatingPoint(90),  # pictures to keep
-    "web": OperatingPoint(50),  # pictures on a page
-    "thumbnail": OperatingPoint(30),  # small pictures that stand for larger ones
+    "archive": OperatingPoint(90),  # images to keep
+    "web": OperatingPoint(50),  # images on a page
+    "thumbnail": OperatingPoint(30),  # small images that stand for larger ones
     "photo-real": OperatingPoint(20, realism=1),  # natural rather than exact, where bits are few
-    "auto": OperatingPoint(50, realism=AUTO),  # realism as the picture's detail asks for
+    "auto": OperatingPoint(50, realism=AUTO),  # realism as the image's detail asks for
 }
 """What people ask for by name. README says what each gives on Kodak."""

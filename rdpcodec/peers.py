@@ -31,13 +31,13 @@ class Peer:
     plugin: str | None = None
 
     def encode(self, image: Image.Image, quality: float) -> bytes:
-        """A file of the picture; quality 0..100."""
+        """A file of the image; quality 0..100."""
         buffer = io.BytesIO()
         image.save(buffer, self.kind, quality=int(quality), **self.options)
         return buffer.getvalue()
 
     def decode(self, data: bytes) -> Image.Image:
-        """The picture of a file, RGB."""
+        """The image of a file, RGB."""
         with Image.open(io.BytesIO(data)) as image:
             return image.convert("RGB")
 
@@ -102,7 +102,7 @@ def largest_within(encode: Callable[[int], bytes], size: int, files: dict[int, b
 def closest_to(encode: Callable[[int], bytes], size: int, files: dict[int, bytes]) -> bytes:
     """The file of a setting 0..100 whose length is nearest to `size` as a ratio; otherwise `largest_within`.
 
-    For pictures to be looked at: where settings are coarse, the largest file within may be a third smaller.
+    For images to be looked at: where settings are coarse, the largest file within may be a third smaller.
     """
     largest_within(encode, size, files)  # makes both neighbours
     return min(files.values(), key=lambda file: abs(math.log(len(file) / size)))

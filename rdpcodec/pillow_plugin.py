@@ -70,7 +70,7 @@ class RdpImageFile(ImageFile.ImageFile):
     @realism.setter
     def realism(self, realism: float) -> None:
         if self._decoded:
-            raise UsageError("the picture is decoded already: open it again, and set realism before its use")
+            raise UsageError("the image is decoded already: open it again, and set realism before its use")
         model = self._header.model
         OperatingPoint(realism=realism).check_dials(model, tuple(find_model(model).record["dials"]))
         self._realism = realism
@@ -113,7 +113,7 @@ class RdpImageFile(ImageFile.ImageFile):
 
 
 def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
-    """Options of `Image.save`: quality, realism, effort; exif; icc_profile, by default the picture's own.
+    """Options of `Image.save`: quality, realism, effort; exif; icc_profile, by default the image's own.
 
     As everywhere in rdpcodec, EXIF orientation is applied, since the format has none.
     """

@@ -24,7 +24,7 @@ from rdpcodec.weights.release import ReleasedModel
 
 @dataclass(frozen=True)
 class Symbols:
-    """All that a coded tile says: integers. A picture of up to 1024 pixels a side is one tile.
+    """All that a coded tile says: integers. An image of up to 1024 pixels a side is one tile.
 
     hyper: rounded hyper-latents, int32 `[M, ⌈h/4⌉, ⌈w/4⌉]`; tables: what the scale network makes of them, the
     probability table of each residual, uint8 `[N, h, w]`, 0..63; residual: rounded latents less their means,
@@ -68,7 +68,7 @@ class SymbolCoder:
         return encoder.bytes()
 
     def decode(self, coded: Sequence[bytes], size: tuple[int, int], quality: float) -> list[Symbols]:
-        """Entropy-decode a tile of each of several pictures, of (h, w) latents.
+        """Entropy-decode a tile of each of several images, of (h, w) latents.
 
         Raises `FormatError` when the data does not fit.
         """

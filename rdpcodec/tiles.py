@@ -1,8 +1,8 @@
-"""Large pictures in bounded memory: a grid of tiles, each coded on its own.
+"""Large images in bounded memory: a grid of tiles, each coded on its own.
 
 Entropy coding, and what the means are predicted from, ends at a tile's border, so that tiles can be decoded
 alone and side by side. Analysis and synthesis look across it: they work on a tile with a margin as wide as
-they see, and so make the same latents and pixels as on the whole picture. There is no seam to hide.
+they see, and so make the same latents and pixels as on the whole image. There is no seam to hide.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Box:
         return self.bottom - self.top
 
     def grown(self, margin: int, width: int, height: int) -> Box:
-        """With a margin on all sides, within a picture of `width` and `height`."""
+        """With a margin on all sides, within an image of `width` and `height`."""
         return Box(
             max(0, self.left - margin),
             max(0, self.top - margin),
@@ -57,7 +57,7 @@ class Box:
 
 
 def tile_grid(width: int, height: int) -> list[list[Box]]:
-    """The tiles of a picture, row by row."""
+    """The tiles of an image, row by row."""
     across, down = _side(width), _side(height)
     return [
         [

@@ -1,4 +1,4 @@
-"""What many tests need: the installed model, loaded once, pictures to code, and a browser."""
+"""What many tests need: the installed model, loaded once, images to code, and a browser."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def small(photograph: Image.Image) -> Image.Image:
 
 @pytest.fixture(scope="session")
 def picture_folder(tmp_path_factory: pytest.TempPathFactory, photograph: Image.Image) -> Path:
-    """42 small pictures, cut from the photograph: enough to train on, with one held out."""
+    """42 small images, cut from the photograph: enough to train on, with one held out."""
     folder = tmp_path_factory.mktemp("pictures")
     generator = np.random.default_rng(0)
     for number in range(42):

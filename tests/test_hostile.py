@@ -89,7 +89,7 @@ def test_mutations_with_a_repaired_checksum_decode_or_are_refused(seeds: list[by
             rdpcodec.decompress(data)
         except RdpError:
             refused += 1
-        # A header may now claim a larger picture, up to a few megapixels here; it must still end soon.
+        # A header may now claim a larger image, up to a few megapixels here; it must still end soon.
         assert time.perf_counter() - started < 30
     assert refused > 200
 

@@ -165,8 +165,8 @@ def test_arrays_and_tensors_hold_the_same_picture(channels: int, kind: str) -> N
         (torch.zeros(3, 4, 4, dtype=torch.int64), "int64"),
         (Image.new("F", (3, 3)), "floating-point"),
         (Path("missing.png"), "no such file"),
-        (io.BytesIO(b"rubbish"), "not a picture"),
-        (12, "cannot read a picture from int"),
+        (io.BytesIO(b"rubbish"), "not an image"),
+        (12, "cannot read an image from int"),
     ],
 )
 def test_what_is_no_picture_is_refused_by_name(source: object, message: str) -> None:

@@ -57,7 +57,7 @@ def test_any_payload_comes_apart_or_is_refused(payload: bytes, count: int) -> No
 
 @pytest.fixture
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tiles of 128 pixels and less, so that small pictures have many."""
+    """Tiles of 128 pixels and less, so that small images have many."""
     monkeypatch.setattr(tiles, "TILE", 128)
 
 
@@ -167,7 +167,7 @@ def test_a_region_decodes_only_the_tiles_it_needs(
 def test_a_region_outside_the_picture_is_refused(
     codec: Codec, picture: Image.Image, region: tuple[int, int, int, int]
 ) -> None:
-    with pytest.raises(UsageError, match="does not lie within the picture, 330×275"):
+    with pytest.raises(UsageError, match="does not lie within the image, 330×275"):
         codec.decompress(codec.compress(picture, 10), region=region)
 
 

@@ -2,7 +2,7 @@
 
 Each statement becomes a figure at many places of the surface and a limit that it must not exceed. A statement
 holds when no place exceeds the limit, holds within error when none does in more than 97.5 % of the
-resamplings of the pictures, and fails otherwise.
+resamplings of the images, and fails otherwise.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Check:
 
 
 def checks(measured: Measured, weights: np.ndarray) -> list[Check]:
-    """All checks of one codec; weights: resamplings of its pictures `[S, N]`."""
+    """All checks of one codec; weights: resamplings of its images `[S, N]`."""
     return [
         distortion_falls_with_rate(measured, weights),
         *(
@@ -89,9 +89,9 @@ def perception_improves_with_realism(measured: Measured, weights: np.ndarray, me
 def surface_is_convex(measured: Measured, weights: np.ndarray) -> Check:
     """R(D, P) is convex (Blau & Michaeli 2019): no mixture of settings does better than a setting.
 
-    The figure is the share of bits that coding some pictures at other settings would save at the same mean
+    The figure is the share of bits that coding some images at other settings would save at the same mean
     MSE and the same mean LPIPS. Theory speaks of a divergence between distributions; LPIPS stands in for one
-    because each picture has its own, so that its error is known.
+    because each image has its own, so that its error is known.
     """
     metrics = ("bpp", "mse", "lpips_alex")
     places = [

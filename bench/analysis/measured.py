@@ -1,7 +1,7 @@
 """What `python -m bench surface` and `python -m bench peers` stored, as arrays, and resamplings of its
-pictures.
+images.
 
-Every error bar of the report and of the gate comes from here: pictures are drawn anew, with the same draws
+Every error bar of the report and of the gate comes from here: images are drawn anew, with the same draws
 for every codec, so that differences between codecs are paired.
 """
 
@@ -22,7 +22,7 @@ from rdpcodec.peers import PEERS
 # Quantiles of this many resamplings move by a twentieth of the bar with the seed.
 RESAMPLINGS = 500
 INTERVAL = (2.5, 97.5)
-# What a lossless picture counts as, so that a mean over pictures exists.
+# What a lossless image counts as, so that a mean over images exists.
 LOSSLESS_PSNR = 100.0
 
 
@@ -44,7 +44,7 @@ class Measure:
         return np.exp2(values) if self.log else values
 
 
-# LPIPS first: the one of which every picture has its own value, and which no training minimised (training
+# LPIPS first: the one of which every image has its own value, and which no training minimised (training
 # uses LPIPS-squeeze). The others are distances between distributions. The kernel distance is unbiased and so
 # may be negative: it has no logarithm.
 PERCEPTION = {
@@ -60,10 +60,10 @@ PERCEPTION = {
 
 @dataclass(frozen=True)
 class Measured:
-    """One codec on one set of pictures.
+    """One codec on one set of images.
 
     qualities `[Q]` and realisms `[B]` rise; a codec without a realism dial has realism 0 alone. values: by
-    metric, of each picture, `[N, Q, B]`; distances: of the whole set, `[Q, B]`, and their standard errors,
+    metric, of each image, `[N, Q, B]`; distances: of the whole set, `[Q, B]`, and their standard errors,
     where known.
     """
 
@@ -88,13 +88,13 @@ class Measured:
         return known is not None and bool(np.isfinite(known).all())
 
     def mean(self, metric: str) -> np.ndarray:
-        """Mean over pictures, or the distance between distributions, `[Q, B]`."""
+        """Mean over images, or the distance between distributions, `[Q, B]`."""
         return self.values[metric].mean(axis=0) if metric in self.values else self.distances[metric]
 
     def resampled(self, metric: str, weights: np.ndarray) -> np.ndarray:
-        """Means under weights of pictures `[S, N]`, as `[S, Q, B]`.
+        """Means under weights of images `[S, N]`, as `[S, Q, B]`.
 
-        Repeated pictures make distributions look further apart than they are, so distances are drawn from
+        Repeated images make distributions look further apart than they are, so distances are drawn from
         normal distributions with their jackknife errors instead, log-normal where they are read in octaves:
         independent ones, which overstates the error of a difference. Distances without a known error are
         repeated as they are.
@@ -108,7 +108,7 @@ class Measured:
 
 
 def picture_weights(pictures: int, resamplings: int = RESAMPLINGS) -> np.ndarray:
-    """Bootstrap over pictures: the share of each picture in each resampling, `[resamplings, pictures]`."""
+    """Bootstrap over images: the share of each image in each resampling, `[resamplings, images]`."""
     counts = np.random.default_rng(0).multinomial(pictures, [1 / pictures] * pictures, size=resamplings)
     return counts / pictures
 

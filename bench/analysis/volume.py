@@ -70,7 +70,7 @@ def _held(bpp: np.ndarray, values: np.ndarray, rates: np.ndarray) -> np.ndarray:
 def volume(bpp: np.ndarray, psnr: np.ndarray, lpips: np.ndarray, box: Box = BOX) -> float:
     """The volume under D(R, P) in the box, as a share of the box: 0 is best, 1 reaches nothing in it.
 
-    bpp, psnr, lpips: means over pictures, `[Q, B]`. Axes are log2 of the rate, dB and log2 of LPIPS.
+    bpp, psnr, lpips: means over images, `[Q, B]`. Axes are log2 of the rate, dB and log2 of LPIPS.
     """
     rates = np.geomspace(box.bpp[0], box.bpp[1], _NODES[0])
     levels = np.linspace(np.log2(box.lpips[0]), np.log2(box.lpips[1]), _NODES[1])
@@ -86,7 +86,7 @@ def measured_volume(measured: Measured) -> float:
 
 
 def resampled_volumes(measured: Measured, weights: np.ndarray) -> np.ndarray:
-    """The volumes under weights of pictures `[S, N]`, as `[S]`."""
+    """The volumes under weights of images `[S, N]`, as `[S]`."""
     metrics = [measured.resampled(metric, weights) for metric in ("bpp", "psnr", "lpips_alex")]
     return np.array([volume(*grids) for grids in zip(*metrics, strict=True)])
 

@@ -23,7 +23,7 @@ QUALITIES = (5.0, 20.0, 35.0, 50.0, 70.0, 90.0)
 
 
 def averages(rows: list[dict[str, float]]) -> dict[str, float]:
-    """Means over pictures, and how far apart the chosen realisms are."""
+    """Means over images, and how far apart the chosen realisms are."""
     means = {name: float(f"{np.mean([row[name] for row in rows]):.5g}") for name in rows[0]}
     chosen = [row["realism"] for row in rows]
     return {**means, "least_realism": round(min(chosen), 3), "most_realism": round(max(chosen), 3)}
@@ -39,7 +39,7 @@ def averages(rows: list[dict[str, float]]) -> dict[str, float]:
     help="Folder of the LPIPS networks; otherwise RDPCODEC_LPIPS or the lpips package.",
 )
 def auto(data: Path, out: Path | None, qualities: str, lpips_weights: Path | None) -> None:
-    """Realism chosen by the picture, against none and all of it: PSNR and LPIPS of the same files."""
+    """Realism chosen by the image, against none and all of it: PSNR and LPIPS of the same files."""
     codec, lpips, pictures = Codec(), load_lpips("alex", lpips_weights), load_folder(data)
     if "realism" not in codec.dials:
         raise click.ClickException("these weights have no realism dial")

@@ -1,6 +1,6 @@
-"""`python -m bench distance`: how far the distribution of decoded pictures is from that of the originals.
+"""`python -m bench distance`: how far the distribution of decoded images is from that of the originals.
 
-For pictures of any codec, in two folders. `bench surface` measures the same with EfficientNet-Lite0, at every
+For images of any codec, in two folders. `bench surface` measures the same with EfficientNet-Lite0, at every
 point of our dials; this command also takes Inception-v3, whose distances are the published ones.
 """
 
@@ -15,12 +15,13 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
+from bench.measure import inception
 from bench.measure.distribution import frechet_distance, kernel_distance
 from bench.measure.inception import InceptionV3
 from bench.measure.judge import patch_features, picture_tensor
 from bench.measure.rd import data_option, load_folder
 from rdpcodec.errors import RdpError
-from rdpcodec.metrics import efficientnet, inception
+from rdpcodec.metrics import efficientnet
 from rdpcodec.metrics.efficientnet import EfficientNetLite0
 
 
@@ -28,7 +29,7 @@ from rdpcodec.metrics.efficientnet import EfficientNetLite0
 def folder_features(
     folder: Path, network: EfficientNetLite0 | InceptionV3, width: int, device: str, console: Console
 ) -> np.ndarray:
-    """Features `[n, width]` of the patches of all pictures of a folder."""
+    """Features `[n, width]` of the patches of all images of a folder."""
     pictures = track(load_folder(folder).values(), folder.name, console=console)
     tensors = (picture_tensor(np.asarray(picture)).to(device) for picture in pictures)
     return np.concatenate([patch_features(x, network.features, width) for x in tensors])
@@ -55,7 +56,7 @@ def folder_features(
 def distance(
     data: Path, decoded: Path, network: str, weights: Path | None, out: Path | None, device: str
 ) -> None:
-    """Fréchet and kernel distance between the patches of two folders of pictures."""
+    """Fréchet and kernel distance between the patches of two folders of images."""
     console = Console()
     try:
         judge, width = (

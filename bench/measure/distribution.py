@@ -1,7 +1,7 @@
-"""Perception as Blau & Michaeli define it: a distance between distributions of pictures.
+"""Perception as Blau & Michaeli define it: a distance between distributions of images.
 
 Fréchet distance and kernel distance compare features of patches, the sliced Wasserstein distance compares
-pixels at several scales. All of them compare two *sets*; a picture alone has no such distance. Small sets
+pixels at several scales. All of them compare two *sets*; an image alone has no such distance. Small sets
 overstate the Fréchet distance; the kernel distance is unbiased and may be slightly negative.
 """
 
@@ -23,10 +23,10 @@ _SMALLEST_LEVEL = 16
 
 
 def picture_patches(picture: Tensor, side: int = PATCH_SIDE) -> Tensor:
-    """The patches of a picture that the perception of codecs is measured on (Mentzer et al. 2020, A.7).
+    """The patches of an image that the perception of codecs is measured on (Mentzer et al. 2020, A.7).
 
-    picture: `[3, H, W]` → `[n, 3, side, side]`: all that fit on a grid from the top left corner, and again
-    from half a side further in both directions. n is 0 where the picture is smaller than a patch.
+    image: `[3, H, W]` → `[n, 3, side, side]`: all that fit on a grid from the top left corner, and again
+    from half a side further in both directions. n is 0 where the image is smaller than a patch.
     """
     grids = [picture, picture[:, side // 2 :, side // 2 :]]
     patches = []
@@ -79,9 +79,9 @@ def _two_sets(
 
 
 def pyramid_neighbourhoods(picture: Tensor, count: int = 128, seed: int = 0) -> list[Tensor]:
-    """Random neighbourhoods of a picture on each level of its Laplacian pyramid, finest first.
+    """Random neighbourhoods of an image on each level of its Laplacian pyramid, finest first.
 
-    picture: `[3, H, W]`, sides of 16 or more → `[count, 3, 7, 7]` a level. Pictures of one size and `seed`
+    image: `[3, H, W]`, sides of 16 or more → `[count, 3, 7, 7]` a level. Images of one size and `seed`
     are looked at in the same places.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -97,11 +97,11 @@ def pyramid_neighbourhoods(picture: Tensor, count: int = 128, seed: int = 0) -> 
 
 
 def sliced_wasserstein(first: list[list[Tensor]], second: list[list[Tensor]]) -> list[float]:
-    """Sliced Wasserstein distance between two sets of pictures, for each level of the pyramid, finest first.
+    """Sliced Wasserstein distance between two sets of images, for each level of the pyramid, finest first.
 
-    first, second: the `pyramid_neighbourhoods` of each picture. They are normalised per channel and projected
+    first, second: the `pyramid_neighbourhoods` of each image. They are normalised per channel and projected
     on random directions; the mean difference of the sorted projections, times 10³ (Karras, Aila, Laine &
-    Lehtinen 2018, section 5). Levels that not every picture has are left out; it needs no network.
+    Lehtinen 2018, section 5). Levels that not every image has are left out; it needs no network.
     """
     if not first or len(first) != len(second):
         raise UsageError("the sliced Wasserstein distance needs two sets of equally many pictures")
@@ -124,7 +124,7 @@ def _descriptors(drawn: list[Tensor]) -> Tensor:
 
 
 def _laplacian_pyramid(picture: Tensor) -> list[Tensor]:
-    """Bands of a picture `[3, H, W]`, finest first; the last one is the low-pass rest."""
+    """Bands of an image `[3, H, W]`, finest first; the last one is the low-pass rest."""
     binomial = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0])
     kernel = (binomial[:, None] * binomial / 256).expand(3, 1, 5, 5)
     bands = []

@@ -34,7 +34,7 @@ QUALITIES = (10.0, 30.0, 50.0, 70.0)
 def measure(
     codec: Codec, pictures: dict[str, Image.Image], qualities: tuple[float, ...], top: int, console: Console
 ) -> list[dict[str, list[dict[str, float]]]]:
-    """For each effort 0..`top`, the points of each picture, one for each quality.
+    """For each effort 0..`top`, the points of each image, one for each quality.
 
     A search is run once: every effort goes on from the one before, and its seconds are those since the start.
     """
@@ -61,13 +61,13 @@ def measure(
 
 
 def curves(pictures: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
-    """Points of each picture → with their means over pictures, what `bd_rate` takes."""
+    """Points of each image → with their means over images, what `bd_rate` takes."""
     keys = ("bpp", "psnr-rgb", "ms-ssim-rgb", "encoding_time")
     return {"results": means(pictures, keys), "pictures": pictures}
 
 
 def savings(measured: list[dict[str, Any]]) -> list[dict[str, float]]:
-    """`curves` by effort → BD-rates against effort 0, of the means and of each picture, and mean seconds."""
+    """`curves` by effort → BD-rates against effort 0, of the means and of each image, and mean seconds."""
     return [
         {
             "effort": effort,
@@ -93,7 +93,7 @@ def plot(rows: list[dict[str, float]], path: Path, title: str) -> None:
     for row, x, y in zip(rows, seconds, saved, strict=True):
         axes.annotate(f"{row['effort']:g}", (x, y), (0, 7), textcoords="offset points", ha="center")
     axes.set(
-        xlabel="seconds to encode a picture", ylabel="bits saved at equal PSNR (BD-rate, %)", xscale="log"
+        xlabel="seconds to encode an image", ylabel="bits saved at equal PSNR (BD-rate, %)", xscale="log"
     )
     axes.margins(y=0.12)
     axes.grid(alpha=0.3)
@@ -117,7 +117,7 @@ def plot(rows: list[dict[str, float]], path: Path, title: str) -> None:
     help="The highest effort.",
 )
 @click.option("--qualities", default=",".join(f"{q:g}" for q in QUALITIES), show_default=True)
-@click.option("--first", type=click.IntRange(1), help="Only as many pictures, the first by name.")
+@click.option("--first", type=click.IntRange(1), help="Only as many images, the first by name.")
 def effort(data: Path, out: Path | None, top: int, qualities: str, first: int | None) -> None:
     """BD-rates against effort 0, and seconds, for every effort up to the highest."""
     console, codec = Console(), Codec()
@@ -125,8 +125,8 @@ def effort(data: Path, out: Path | None, top: int, qualities: str, first: int | 
     dial = tuple(float(word) for word in qualities.split(","))
     measured = [curves(points) for points in measure(codec, pictures, dial, top, console)]
     rows = savings(measured)
-    table = Table(title=f"{len(pictures)} pictures of {data.name}")
-    for column in ("effort", "BD-rate, PSNR", "each picture", "BD-rate, MS-SSIM", "seconds a picture"):
+    table = Table(title=f"{len(pictures)} images of {data.name}")
+    for column in ("effort", "BD-rate, PSNR", "each picture", "BD-rate, MS-SSIM", "seconds an image"):
         table.add_column(column, justify="right")
     for row in rows:
         table.add_row(
@@ -147,5 +147,5 @@ def effort(data: Path, out: Path | None, top: int, qualities: str, first: int | 
         }
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(record, separators=(",", ":")) + "\n", encoding="utf-8")
-        title = f"effort, {len(pictures)} pictures of {data.name}, {machine()['threads']} cores"
+        title = f"effort, {len(pictures)} images of {data.name}, {machine()['threads']} cores"
         plot(rows, out.with_suffix(".png"), title)

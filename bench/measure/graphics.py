@@ -1,4 +1,4 @@
-"""`python -m bench graphics`: pictures that are no photographs, drawn with Pillow alone.
+"""`python -m bench graphics`: images that are no photographs, drawn with Pillow alone.
 
 Text, charts, a window, a map, line art and a gradient, 768×512 each and the same on every machine: what a
 codec trained on photographs is most likely to spoil.
@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 SIZE = (768, 512)
 _SENTENCE = (
-    "the rate of a picture is the number of bits that its file takes for each pixel and distortion is how "
+    "the rate of an image is the number of bits that its file takes for each pixel and distortion is how "
     "far what comes back lies from what went in so a curve of the two says what a codec is worth"
 )
 
@@ -137,7 +137,7 @@ PICTURES: dict[str, Callable[[ImageDraw.ImageDraw], None]] = {
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def graphics(folder: Path) -> None:
-    """Draw the pictures into FOLDER, to be measured with `bench rd --data FOLDER`."""
+    """Draw the images into FOLDER, to be measured with `bench rd --data FOLDER`."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, draw in PICTURES.items():
         image = Image.new("RGB", SIZE)

@@ -47,7 +47,7 @@ class InceptionV3(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """x: `[B, 3, H, W]`, sRGB in [0, 1] → the features before the classifier, `[B, 2048]`.
 
-        Pictures of any size: they are rounded to 8 bits and scaled to 299×299, as in the original.
+        Images of any size: they are rounded to 8 bits and scaled to 299×299, as in the original.
         """
         (features,) = self.network(x.mul(255).round().to(torch.uint8))
         return features

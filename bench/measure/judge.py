@@ -1,7 +1,7 @@
-"""What a decoded picture is measured with: distortion against its original, features for perception.
+"""What a decoded image is measured with: distortion against its original, features for perception.
 
-One `Judge` holds the networks of one process. Distances between distributions need all pictures of a set; a
-picture's part in them is its `Traits`.
+One `Judge` holds the networks of one process. Distances between distributions need all images of a set; a
+image's part in them is its `Traits`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from rdpcodec.metrics import distortion
 from rdpcodec.metrics.efficientnet import FEATURES, EfficientNetLite0
 from rdpcodec.metrics.perceptual import load_lpips
 
-# Of each picture and pyramid level: enough for a distance of 24 pictures that moves by 2 % with the seed.
+# Of each image and pyramid level: enough for a distance of 24 images that moves by 2 % with the seed.
 NEIGHBOURHOODS = 64
 # Patches that go through the network at once: two take 0.4 of the time of eight on a CPU, whose caches they
 # fit.
@@ -35,7 +35,7 @@ PATCHES_AT_ONCE = 2
 
 @dataclass(frozen=True)
 class Traits:
-    """One picture's part in distances between distributions.
+    """One image's part in distances between distributions.
 
     features: EfficientNet-Lite0's, of patches of 256×256 and the same shifted by 128, float16 `[n, 1280]`;
     neighbourhoods: of each pyramid level, float16 `[64, 3, 7, 7]`.
@@ -54,7 +54,7 @@ class Reference:
 
 
 class Judge:
-    """Metrics of 8-bit RGB pictures, `[H, W, 3]`."""
+    """Metrics of 8-bit RGB images, `[H, W, 3]`."""
 
     def __init__(self, lpips: Path | None, device: str = "cpu") -> None:
         """lpips: where the LPIPS networks are, see `load_lpips`."""
@@ -64,7 +64,7 @@ class Judge:
 
     @torch.inference_mode()
     def reference(self, original: np.ndarray) -> Reference:
-        """The original that decoded pictures are going to be compared with."""
+        """The original that decoded images are going to be compared with."""
         x = self._tensor(original)[None]
         return Reference(original, {name: network.features(x) for name, network in self._lpips.items()})
 
@@ -86,7 +86,7 @@ class Judge:
 
     @torch.inference_mode()
     def classification(self, original: np.ndarray, decoded: np.ndarray, label: int) -> dict[str, float]:
-        """Whether a frozen classifier recognises the decoded picture, as 0 or 1: top-1, top-5, and whether it
+        """Whether a frozen classifier recognises the decoded image, as 0 or 1: top-1, top-5, and whether it
         says what it says of the original. label: the true ImageNet class, 0..999.
         """
         views = torch.stack([self._tensor(classifier_view(picture)) for picture in (original, decoded)])
@@ -99,7 +99,7 @@ class Judge:
 
     @torch.inference_mode()
     def traits(self, picture: np.ndarray) -> Traits:
-        """What the picture adds to the distribution it belongs to."""
+        """What the image adds to the distribution it belongs to."""
         x = self._tensor(picture)
         drawn = pyramid_neighbourhoods(x.cpu(), NEIGHBOURHOODS)
         return Traits(
@@ -117,9 +117,9 @@ def picture_tensor(picture: np.ndarray) -> Tensor:
 
 
 def patch_features(x: Tensor, features: Callable[[Tensor], Tensor], width: int) -> np.ndarray:
-    """Features `[n, width]` of the patches of a picture `[3, H, W]`, see `picture_patches`."""
+    """Features `[n, width]` of the patches of an image `[3, H, W]`, see `picture_patches`."""
     found = [x.new_zeros(0, width)]
-    # A picture without patches splits into one part without them.
+    # An image without patches splits into one part without them.
     found += [features(part) for part in picture_patches(x).split(PATCHES_AT_ONCE) if len(part)]
     return torch.cat(found).cpu().numpy()
 
@@ -134,13 +134,13 @@ def classifier_view(picture: np.ndarray) -> np.ndarray:
 
 
 def feature_distances(originals: list[Traits], decoded: list[Traits]) -> dict[str, float]:
-    """Fréchet and kernel distance between the distributions of originals and decoded pictures."""
+    """Fréchet and kernel distance between the distributions of originals and decoded images."""
     first, second = (np.concatenate([part.features for part in parts]) for parts in (originals, decoded))
     return {"frechet": frechet_distance(first, second), "kernel": kernel_distance(first, second)}
 
 
 def pixel_distance(originals: list[Traits], decoded: list[Traits]) -> float:
-    """Sliced Wasserstein distance between originals and decoded pictures, mean over the pyramid's levels."""
+    """Sliced Wasserstein distance between originals and decoded images, mean over the pyramid's levels."""
     first, second = (
         [[torch.from_numpy(level).float() for level in part.neighbourhoods] for part in parts]
         for parts in (originals, decoded)
@@ -149,7 +149,7 @@ def pixel_distance(originals: list[Traits], decoded: list[Traits]) -> float:
 
 
 def distances(originals: list[Traits], decoded: list[Traits]) -> dict[str, float]:
-    """All distances between the distributions of originals and decoded pictures."""
+    """All distances between the distributions of originals and decoded images."""
     return {
         **feature_distances(originals, decoded),
         "sliced_wasserstein": pixel_distance(originals, decoded),

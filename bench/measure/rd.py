@@ -1,7 +1,7 @@
-"""`python -m bench rd`: rate and distortion of codecs on a folder of pictures, in one run.
+"""`python -m bench rd`: rate and distortion of codecs on a folder of images, in one run.
 
-Rates come from the bytes of real files, distortion from pictures decoded from them. Figures are means over
-pictures of per-picture values. Results go into CompressAI's JSON schema: `FILE.json` holds our codec at its
+Rates come from the bytes of real files, distortion from images decoded from them. Figures are means over
+images of per-picture values. Results go into CompressAI's JSON schema: `FILE.json` holds our codec at its
 top level and everything else beside it, `FILE/<codec>.json` each codec alone, `FILE.png` the plot.
 """
 
@@ -35,9 +35,9 @@ _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
 
 
 def measure(codec: BenchCodec, pictures: dict[str, Image.Image], console: Console) -> dict[str, Any]:
-    """Code every picture at every setting.
+    """Code every image at every setting.
 
-    Returns means in CompressAI's schema, and the values of each picture.
+    Returns means in CompressAI's schema, and the values of each image.
     """
     first = next(iter(pictures.values()))
     codec.decode(codec.encode(first, codec.settings[0]))  # loads what is loaded once
@@ -66,7 +66,7 @@ def measure(codec: BenchCodec, pictures: dict[str, Image.Image], console: Consol
 
 
 def rate_and_distortion(data: bytes, original: np.ndarray, decoded: np.ndarray) -> dict[str, float]:
-    """What a file of a picture costs, and how far it decodes from it; pixels uint8 `[H, W, 3]`."""
+    """What a file of an image costs, and how far it decodes from it; pixels uint8 `[H, W, 3]`."""
     height, width = original.shape[:2]
     return {
         "bytes": len(data),
@@ -77,7 +77,7 @@ def rate_and_distortion(data: bytes, original: np.ndarray, decoded: np.ndarray) 
 
 
 def means(pictures: dict[str, list[dict[str, float]]], keys: tuple[str, ...]) -> dict[str, list[float]]:
-    """Means over pictures of the values of each setting."""
+    """Means over images of the values of each setting."""
     return {
         key: [
             round(float(np.mean([point[key] for point in points])), 7)
@@ -88,7 +88,7 @@ def means(pictures: dict[str, list[dict[str, float]]], keys: tuple[str, ...]) ->
 
 
 def rises(points: list[dict[str, float]]) -> bool:
-    """Whether bytes and PSNR of one picture rise strictly with the setting."""
+    """Whether bytes and PSNR of one image rise strictly with the setting."""
     return all(
         before["bytes"] < after["bytes"] and before["psnr-rgb"] < after["psnr-rgb"]
         for before, after in pairwise(points)
@@ -124,16 +124,16 @@ def bd_rate(
 
 
 def bd_rate_by_picture(anchor: dict[str, Any], test: dict[str, Any], metric: str) -> float:
-    """The mean of the pictures' own BD-rates, for results of `measure` on the same pictures.
+    """The mean of the images' own BD-rates, for results of `measure` on the same images.
 
-    The BD-rate of mean curves also counts how a setting spreads bits over pictures: a codec whose curve is
+    The BD-rate of mean curves also counts how a setting spreads bits over images: a codec whose curve is
     worse on each of them can be the better one there (docs/decisions.md).
     """
     return float(np.mean(list(bd_rates_of_pictures(anchor, test, metric).values())))
 
 
 def bd_rates_of_pictures(anchor: dict[str, Any], test: dict[str, Any], metric: str) -> dict[str, float]:
-    """Each picture's own BD-rate."""
+    """Each image's own BD-rate."""
     return {
         name: bd_rate(_rising(points, metric), _rising(test["pictures"][name], metric), metric)
         for name, points in anchor["pictures"].items()
@@ -141,7 +141,7 @@ def bd_rates_of_pictures(anchor: dict[str, Any], test: dict[str, Any], metric: s
 
 
 def _rising(points: list[dict[str, float]], metric: str) -> dict[str, Any]:
-    """One picture's curve, without settings that cost more and show no more than one before."""
+    """One image's curve, without settings that cost more and show no more than one before."""
     kept: list[dict[str, float]] = []
     for point in points:
         if not kept or (point["bpp"] > kept[-1]["bpp"] and point[metric] > kept[-1][metric]):
@@ -205,12 +205,12 @@ data_option = click.option(
     "--data",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     required=True,
-    help="Folder of pictures.",
+    help="Folder of images.",
 )
 
 
 def load_folder(folder: Path) -> dict[str, Image.Image]:
-    """The pictures of a folder as RGB, by name. Raises `click.ClickException` if there are none."""
+    """The images of a folder as RGB, by name. Raises `click.ClickException` if there are none."""
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
     if not paths:
         raise click.ClickException(f"{folder}: no pictures")
@@ -223,7 +223,7 @@ def load_folder(folder: Path) -> dict[str, Image.Image]:
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="FILE.json for the results.")
 @click.option("--device", default="cpu", show_default=True, help="Where our networks run.")
 def rd(data: Path, codecs: str | None, out: Path | None, device: str) -> None:
-    """Rate, distortion, seconds and BD-rates of codecs on a folder of pictures."""
+    """Rate, distortion, seconds and BD-rates of codecs on a folder of images."""
     console = Console()
     pictures = load_folder(data)
     measured = []
@@ -240,7 +240,7 @@ def rd(data: Path, codecs: str | None, out: Path | None, device: str) -> None:
             ) from None
     ours, peers = measured[0], measured[1:]
 
-    table = Table(title=f"{len(pictures)} pictures of {data.name}", title_justify="left")
+    table = Table(title=f"{len(pictures)} images of {data.name}", title_justify="left")
     for column in ("codec", "setting", "bpp", "PSNR dB", "MS-SSIM", "encode s", "decode s"):
         table.add_column(column, justify="left" if column == "codec" else "right")
     for codec in measured:
@@ -279,7 +279,7 @@ def rd(data: Path, codecs: str | None, out: Path | None, device: str) -> None:
         console.print(
             f"BD-rate of {ours['name']} against {peer['name']}: {r['psnr']:+.1f} % (PSNR), "
             f"{r['psnr_common_range']:+.1f} % (PSNR, {low}-{high} bpp), {r['ms_ssim']:+.1f} % (MS-SSIM); "
-            f"mean of the pictures' own: {r['psnr_by_picture']:+.1f} % (PSNR), "
+            f"mean of the images' own: {r['psnr_by_picture']:+.1f} % (PSNR), "
             f"{r['ms_ssim_by_picture']:+.1f} % (MS-SSIM)"
         )
         own = bd_rates_of_pictures(peer, ours, "psnr-rgb")
@@ -306,6 +306,6 @@ def rd(data: Path, codecs: str | None, out: Path | None, device: str) -> None:
         plot(
             measured,
             out.with_suffix(".png"),
-            f"{len(pictures)} pictures of {data.name}, means of per-picture values",
+            f"{len(pictures)} images of {data.name}, means of per-picture values",
         )
         console.print(f"written: {out}, {folder}/, {out.with_suffix('.png')}")

@@ -24,7 +24,7 @@ from rdpcodec.peers import Unavailable
 
 
 def compressai_codec(quality: int) -> BenchCodec:
-    """CompressAI's `mbt2018_mean` with random weights: they serve for timing, not for pictures.
+    """CompressAI's `mbt2018_mean` with random weights: they serve for timing, not for images.
 
     Raises `Unavailable` when compressai is not installed.
     """
@@ -73,7 +73,7 @@ def seconds(action: Callable[[], object], repeats: int) -> float:
 @click.option("--repeats", type=int, default=3, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="FILE.json for the results.")
 def speed(data: Path, quality: float, repeats: int, out: Path | None) -> None:
-    """Encoding and decoding seconds per picture, ours and CompressAI's, on the same cores in the same run."""
+    """Encoding and decoding seconds per image, ours and CompressAI's, on the same cores in the same run."""
     pictures = load_folder(data)
     try:
         peer = compressai_codec(4)
@@ -92,7 +92,7 @@ def speed(data: Path, quality: float, repeats: int, out: Path | None) -> None:
     for codec, _ in codecs:
         each = {key: value / len(pictures) for key, value in totals[codec.name].items()}
         click.echo(
-            f"{codec.description}: encode {each['encode']:.3f} s, decode {each['decode']:.3f} s a picture"
+            f"{codec.description}: encode {each['encode']:.3f} s, decode {each['decode']:.3f} s an image"
         )
     ratios = {key: theirs[key] / ours[key] for key in ours}
     click.echo(

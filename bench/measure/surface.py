@@ -1,8 +1,8 @@
 """`python -m bench surface` and `python -m bench peers`: every codec, every setting, every metric.
 
-Both write into one folder. `cache/` holds one file per codec and picture, with all metrics and what distances
-between distributions need; a run that is killed loses the pictures in work and no more. `<codec>.json` sums a
-codec up: per picture and point, means, and distances with their errors. Where the pictures have ImageNet
+Both write into one folder. `cache/` holds one file per codec and image, with all metrics and what distances
+between distributions need; a run that is killed loses the images in work and no more. `<codec>.json` sums a
+codec up: per image and point, means, and distances with their errors. Where the images have ImageNet
 labels, a frozen classifier answers too.
 """
 
@@ -41,9 +41,9 @@ QUALITIES = (5.0, 15.0, 25.0, 35.0, 45.0, 60.0, 75.0, 90.0)
 REALISMS = (0.0, 0.25, 0.5, 0.75, 1.0)
 OURS = "rdpcodec"
 ORIGINAL = "original"
-# Resamplings of the pictures for error bars: their own error is then 3 % of the bar.
+# Resamplings of the images for error bars: their own error is then 3 % of the bar.
 BOOTSTRAPS = 200
-# At most so many groups of pictures are left out in turn for the errors of distances: the errors are then
+# At most so many groups of images are left out in turn for the errors of distances: the errors are then
 # known to a quarter.
 JACKKNIFE_GROUPS = 8
 
@@ -63,14 +63,14 @@ class Point:
 
 @dataclass(frozen=True)
 class Job:
-    """One picture through one codec."""
+    """One image through one codec."""
 
     codec: str
     name: str
     path: Path
     points: tuple[Point, ...]
     cache: Path
-    identity: str  # of codec and picture: what is cached under another one is measured again
+    identity: str  # of codec and image: what is cached under another one is measured again
     lpips: Path | None
     device: str
     label: int | None = None  # ImageNet class, where the folder says
@@ -85,7 +85,7 @@ def judge_of(lpips: Path | None, device: str) -> Judge:
 def coded(
     codec: str, image: Image.Image, points: tuple[Point, ...], device: str
 ) -> Iterator[tuple[Point, dict[str, float], np.ndarray]]:
-    """Code a picture at points sorted by quality: bytes and seconds, and what comes back."""
+    """Code an image at points sorted by quality: bytes and seconds, and what comes back."""
     if codec == ORIGINAL:
         for point in points:
             yield point, {}, np.asarray(image)
@@ -115,7 +115,7 @@ def coded(
 
 
 def measure(job: Job) -> str:
-    """Measure what the cache lacks of one picture; returns the picture's name."""
+    """Measure what the cache lacks of one image; returns the image's name."""
     known = load_cached(job)
     missing = tuple(point for point in job.points if point.key not in known)
     if missing:
@@ -137,7 +137,7 @@ Measured = dict[str, tuple[dict[str, float], Traits]]
 
 
 def load_cached(job: Job) -> Measured:
-    """What is cached of a picture by point; nothing if it was measured with another codec."""
+    """What is cached of an image by point; nothing if it was measured with another codec."""
     if not job.cache.exists():
         return {}
     with np.load(job.cache) as file:
@@ -151,7 +151,7 @@ def load_cached(job: Job) -> Measured:
 
 
 def save_cached(job: Job, measured: Measured) -> None:
-    """Write the cache of a picture, whole or not at all."""
+    """Write the cache of an image, whole or not at all."""
     arrays: dict[str, Any] = {
         "identity": np.array(job.identity),
         "points": np.array(json.dumps({key: facts for key, (facts, _) in measured.items()})),
@@ -193,7 +193,7 @@ def run_jobs(jobs: list[Job], workers: int, console: Console) -> None:
 
 
 def summary(jobs: list[Job], originals: list[Job]) -> dict[str, Any]:
-    """A codec's points: per picture, means, and distances between distributions with standard errors."""
+    """A codec's points: per image, means, and distances between distributions with standard errors."""
     measured = [load_cached(job) for job in jobs]
     references = [load_cached(job)[Point(0).key][1] for job in originals]
     points = {}
@@ -217,9 +217,9 @@ def summary(jobs: list[Job], originals: list[Job]) -> dict[str, Any]:
 def standard_errors(
     facts: list[dict[str, float]], references: list[Traits], traits: list[Traits]
 ) -> dict[str, float]:
-    """What other pictures of the same kind would change, as one standard deviation.
+    """What other images of the same kind would change, as one standard deviation.
 
-    Means: bootstrap over pictures. Distances: jackknife over groups of pictures, since repeated pictures make
+    Means: bootstrap over images. Distances: jackknife over groups of images, since repeated images make
     distributions look further apart than they are.
     """
     generator = np.random.default_rng(0)
@@ -258,7 +258,7 @@ class Setup:
     device: str
 
     def jobs(self, codec: str, identity: str, points: tuple[Point, ...]) -> list[Job]:
-        """One job for each picture of the folder."""
+        """One job for each image of the folder."""
         folder = self.out / "cache" / codec.replace(":", "-")
         labels = read_labels(self.data)
         return [
@@ -278,7 +278,7 @@ class Setup:
 
 
 def read_labels(data: Path) -> dict[str, int]:
-    """The ImageNet class of each picture, from a `classes.tsv` with the columns `index` and `probe_file`."""
+    """The ImageNet class of each image, from a `classes.tsv` with the columns `index` and `probe_file`."""
     path = data / "classes.tsv"
     if not path.exists():
         return {}
@@ -367,7 +367,7 @@ def surface(
     realisms: str,
     model: str,
 ) -> None:
-    """Trace our rate-distortion-perception surface on a folder of pictures."""
+    """Trace our rate-distortion-perception surface on a folder of images."""
     try:
         codec = Codec(model)
     except RdpError as error:

@@ -1,6 +1,6 @@
-"""The pictures of the report's browser: crops of decoded pictures, beside AVIF files of as many bytes.
+"""The images of the report's browser: crops of decoded images, beside AVIF files of as many bytes.
 
-Whole pictures are coded, as a user would, and a part of them is shown; bytes and metrics are of the whole.
+Whole images are coded, as a user would, and a part of them is shown; bytes and metrics are of the whole.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _WEBP_QUALITY = 90
 
 @dataclass(frozen=True)
 class Crop:
-    """A part of one picture of the data folder: its left upper corner, or its middle."""
+    """A part of one image of the data folder: its left upper corner, or its middle."""
 
     name: str
     corner: tuple[int, int] | None = None
@@ -51,7 +51,7 @@ class Crop:
         return cls(name, (x, y))
 
     def box(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
-        """Left, upper, right and lower edge inside of a picture of this size."""
+        """Left, upper, right and lower edge inside of an image of this size."""
         extent = [min(have, want) for have, want in zip(size, SIZE, strict=True)]
         corner = self.corner or [(have - want) // 2 for have, want in zip(size, extent, strict=True)]
         left, upper = (
@@ -61,7 +61,7 @@ class Crop:
 
 
 def default_crops(measured: Measured, count: int) -> tuple[Crop, ...]:
-    """The middles of some pictures, spread evenly over the folder."""
+    """The middles of some images, spread evenly over the folder."""
     places = np.linspace(0, len(measured.pictures) - 1, min(count, len(measured.pictures)))
     return tuple(Crop(measured.pictures[round(place)]) for place in places)
 
@@ -69,9 +69,9 @@ def default_crops(measured: Measured, count: int) -> tuple[Crop, ...]:
 def coded_crops(
     measured: Measured, data: Path, crops: tuple[Crop, ...], lpips: Path | None
 ) -> Iterator[dict[str, Any]]:
-    """Code pictures at all points of the grid, and as AVIF of as many bytes; one record a picture.
+    """Code images at all points of the grid, and as AVIF of as many bytes; one record an image.
 
-    Raises `click.ClickException` when the installed weights are not those measured, or a picture is missing.
+    Raises `click.ClickException` when the installed weights are not those measured, or an image is missing.
     """
     codec = Codec()
     if not measured.description.startswith(weights_identity(codec)):
@@ -83,12 +83,12 @@ def coded_crops(
     try:
         avif: BenchCodec | None = bench_codec("avif")
     except Unavailable as error:
-        click.echo(f"left out of the pictures: {error}")
+        click.echo(f"left out of the images: {error}")
         avif = None
     metrics = _metrics(lpips)
     for crop in track(crops, "pictures", transient=True):
         if crop.name not in measured.pictures or not (data / crop.name).is_file():
-            raise click.ClickException(f"{data / crop.name}: not among the pictures that were measured")
+            raise click.ClickException(f"{data / crop.name}: not among the images that were measured")
         yield _coded(crop, Image.open(data / crop.name).convert("RGB"), ours, avif, measured, metrics)
 
 
@@ -96,13 +96,13 @@ Metrics = Callable[[np.ndarray, np.ndarray], dict[str, float]]
 
 
 def _metrics(lpips: Path | None) -> Metrics:
-    """PSNR and MS-SSIM of two pictures, and LPIPS where its weights are found."""
+    """PSNR and MS-SSIM of two images, and LPIPS where its weights are found."""
     try:
         network = load_lpips("alex", lpips).eval()
     except RdpError as error:
         if lpips:
             raise click.ClickException(str(error)) from error
-        click.echo(f"left out under the pictures: LPIPS: {error}")
+        click.echo(f"left out under the images: LPIPS: {error}")
         network = None
 
     @torch.inference_mode()

@@ -1,8 +1,8 @@
 """`python -m bench compare OLD NEW`: is a change of weights better, as one figure with its confidence?
 
-The figure is the volume under the surface (`bench.analysis.volume`). Both runs are resampled with the same
-pictures, so that what pictures have in common cancels. Fréchet and kernel distances have no value of their own per
-picture and cannot be resampled in pairs; they are shown, but do not decide.
+The figure is the volume under the surface. Both runs are resampled with the same
+images, so that what images have in common cancels. Fréchet and kernel distances have no value of their
+own per image and cannot be resampled in pairs; they are shown, but do not decide.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from bench.analysis.volume import measured_volume, resampled_volumes
 from bench.measure.surface import OURS
 from bench.report.report import BD_RESAMPLINGS, measured_bd_rate
 
-# Below this many pictures a bootstrap's intervals are known to be too short.
+# Below this many images a bootstrap's intervals are known to be too short.
 FEW_PICTURES = 10
 
 
@@ -44,14 +44,14 @@ class Verdict:
 
 
 def compared(old: Measured, new: Measured) -> Verdict:
-    """Compare two runs on the same pictures. Raises `click.ClickException` if they are not the same."""
+    """Compare two runs on the same images. Raises `click.ClickException` if they are not the same."""
     if old.pictures != new.pictures:
         raise click.ClickException(
-            f"not measured on the same pictures: {len(old.pictures)} of {old.data} and {len(new.pictures)} "
+            f"not measured on the same images: {len(old.pictures)} of {old.data} and {len(new.pictures)} "
             f"of {new.data}; measure both with the same --data"
         )
     if len(old.pictures) < 2:
-        raise click.ClickException("one picture says nothing about others; measure at least two")
+        raise click.ClickException("one image says nothing about others; measure at least two")
     weights = picture_weights(len(old.pictures))
     change = resampled_volumes(new, weights) - resampled_volumes(old, weights)
     low, high = np.percentile(change, INTERVAL)
@@ -94,7 +94,7 @@ def compare(old: Path, new: Path) -> None:
     """
     runs = [_run(old), _run(new)]
     verdict = compared(*runs)
-    table = Table(title=f"{len(runs[0].pictures)} pictures of {runs[0].data}", title_justify="left")
+    table = Table(title=f"{len(runs[0].pictures)} images of {runs[0].data}", title_justify="left")
     for column in ("means over all settings", "old", "new"):
         table.add_column(column, justify="left" if column.startswith("means") else "right")
     for label, metric, form in (
@@ -114,6 +114,6 @@ def compare(old: Path, new: Path) -> None:
         f"smaller is better; better in {verdict.confidence:.1%} of the resamplings of the pictures"
     )
     if len(runs[0].pictures) < FEW_PICTURES:
-        click.echo(f"only {len(runs[0].pictures)} pictures: the real interval is wider")
+        click.echo(f"only {len(runs[0].pictures)} images: the real interval is wider")
     if verdict.word == "worse":
         raise click.exceptions.Exit(1)

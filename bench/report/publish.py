@@ -31,7 +31,7 @@ def result_lines(results: dict[str, Any]) -> list[str]:
         f"BD-rate (PSNR) on {results['data']}: against {rates}",
         f"{ours['bpp'][0]:.3f} to {ours['bpp'][-1]:.2f} bits per pixel, "
         f"{ours['psnr-rgb'][0]:.1f} to {ours['psnr-rgb'][-1]:.1f} dB",
-        f"{encode:.2f} s to encode, {decode:.2f} s to decode a picture of {results['data']} "
+        f"{encode:.2f} s to encode, {decode:.2f} s to decode an image of {results['data']} "
         f"on {results['machine']['threads']} cores",
     ]
 
@@ -39,11 +39,11 @@ def result_lines(results: dict[str, Any]) -> list[str]:
 def result_tables(results: dict[str, Any], command: str) -> str:
     """A result file of `bench rd` as Markdown."""
     lines = [
-        f"{results['picture_count']} pictures of {results['data']}, bytes of real files, RGB, means over "
+        f"{results['picture_count']} images of {results['data']}, bytes of real files, RGB, means over "
         f"pictures (`{command}`). BD-rate is the change in bytes at equal quality; negative is smaller. "
-        "Three are of the mean curves, two are means of the pictures' own:",
+        "Three are of the mean curves, two are means of the images' own:",
         "",
-        "| against | PSNR | PSNR, 0.15-1.0 bpp | MS-SSIM | PSNR, each picture | MS-SSIM, each picture |",
+        "| against | PSNR | PSNR, 0.15-1.0 bpp | MS-SSIM | PSNR, each image | MS-SSIM, each image |",
         "| --- " * (1 + len(BD_RATES)) + "|",
     ]
     for name, rate in results["bd_rate"].items():

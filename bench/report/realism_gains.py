@@ -27,7 +27,7 @@ from rdpcodec.peers import largest_within
 RATES = (0.15, 0.30, 0.45)
 CROP = (256, 256)
 SHEETS = 8
-# Metrics of perception, and whether they fall as pictures look better.
+# Metrics of perception, and whether they fall as images look better.
 PERCEPTION = ("lpips_alex", "lpips_squeeze", "kernel", "frechet", "sliced_wasserstein")
 
 
@@ -121,7 +121,7 @@ def sheet(image: Image.Image, quality: float, ours: BenchCodec, avif: BenchCodec
 @click.option(
     "--sheets",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of pictures to show crops of.",
+    help="Folder of images to show crops of.",
 )
 @click.option("--quality", default=30.0, show_default=True, help="Quality of the sheets.")
 def realism(folder: Path, sheets: Path | None, quality: float) -> None:

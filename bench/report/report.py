@@ -1,7 +1,7 @@
 """`python -m bench report`: one page and its figures from what `bench surface` and `bench peers` stored.
 
 Here figures become a page's content; `page/` holds the page itself. It loads nothing: style, script, figures
-and pictures are inside.
+and images are inside.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _METRICS = ("bpp", "mse", "psnr", "ssim", "ms_ssim", "lpips_alex", "lpips_squeez
 
 
 def content(ours: Measured, peers: list[Measured]) -> dict[str, Any]:
-    """All figures of the page, without its pictures, as plain JSON."""
+    """All figures of the page, without its images, as plain JSON."""
     weights = picture_weights(len(ours.pictures))
     measures = [measure for key, measure in PERCEPTION.items() if ours.has(key)]
     published = published_curves(ours)
@@ -56,7 +56,7 @@ def content(ours: Measured, peers: list[Measured]) -> dict[str, Any]:
     bd_rates = bd_rate_table(ours, peers, published, weights)
     judged = checks(ours, weights)
     result = {
-        "title": f"{ours.label} on {len(ours.pictures)} pictures of {ours.data}",
+        "title": f"{ours.label} on {len(ours.pictures)} images of {ours.data}",
         "data": ours.data,
         "pictures": len(ours.pictures),
         "description": ours.description,
@@ -110,7 +110,7 @@ def curve(codec: Measured, weights: np.ndarray) -> dict[str, Any]:
 
 def published_curves(ours: Measured) -> list[dict[str, Any]]:
     """What others published on the same whole test set, judged by the folder's name and number of
-    pictures.
+    images.
     """
     for name, test_set in json.loads(PUBLISHED.read_text(encoding="utf-8")).items():
         if name in ours.data.lower() and test_set["pictures"] == len(ours.pictures):
@@ -381,7 +381,7 @@ def _plain(value: Any) -> Any:
 @click.option(
     "--data",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of the pictures that were measured, for the picture browser; left out without.",
+    help="Folder of the images that were measured, for the image browser; left out without.",
 )
 @click.option(
     "--picture",
@@ -403,9 +403,7 @@ def report(folder: Path, data: Path | None, pictures: tuple[str, ...], lpips_wei
             continue
         peer = load_measured(path)
         if peer.pictures != ours.pictures:
-            raise click.ClickException(
-                f"{path}: measured on other pictures than {OURS}.json; measure it again"
-            )
+            raise click.ClickException(f"{path}: measured on other images than {OURS}.json; measure it again")
         peers.append(peer)
     crops = tuple(Crop.parse(text) for text in pictures) or default_crops(ours, 3)
     figures = content(ours, peers)

@@ -1,4 +1,4 @@
-"""Many pictures: the plan, the work on one picture, and two engines that work through a plan.
+"""Many images: the plan, the work on one image, and two engines that work through a plan.
 
 `plan` says which file comes from which, before anything starts. `run_local` (processes of this machine) and
 `run_ray` (actors of a Ray cluster) then yield an `Outcome` for every task as soon as it is finished, in any
@@ -42,7 +42,7 @@ _DIED = "the worker process died, perhaps for lack of memory: try fewer workers"
 
 @dataclass(frozen=True)
 class Task:
-    """One picture: paths or URLs."""
+    """One image: paths or URLs."""
 
     source: str
     output: str
@@ -79,7 +79,7 @@ class Compression:
     suffix: ClassVar[str] = EXTENSION
 
     def converted(self, data: bytes, task: Task) -> bytes:
-        """The bytes of a picture's file → those of its .rdpc file."""
+        """The bytes of an image's file → those of its .rdpc file."""
         from rdpcodec.codec import shared_codec
 
         file = io.BytesIO(data)
@@ -94,7 +94,7 @@ class Compression:
                 effort=self.point.effort,
                 keep_metadata=self.keep_metadata,
             )
-        except UsageError as error:  # a target that this picture cannot meet
+        except UsageError as error:  # a target that this image cannot meet
             raise UsageError(f"{task.source}: {error}") from error
 
     @staticmethod
@@ -112,14 +112,14 @@ class Compression:
 
 @dataclass(frozen=True)
 class Decompression:
-    """.rdpc files → pictures in the format of `suffix`; realism 0..1, None for the files' own."""
+    """.rdpc files → images in the format of `suffix`; realism 0..1, None for the files' own."""
 
     suffix: str = ".png"
     realism: float | None = None
     device: str = "cpu"
 
     def converted(self, data: bytes, task: Task) -> bytes:
-        """The bytes of an .rdpc file → those of a picture's file."""
+        """The bytes of an .rdpc file → those of an image's file."""
         from rdpcodec.codec import decompress
         from rdpcodec.image import encode_picture, writable_format
 
@@ -150,7 +150,7 @@ def plan(sources: Sequence[str], destination: str, work: Work, *, recursive: boo
     keeps its folders (an absolute path those from the root). All may be URLs that fsspec knows. What folders
     and globs find hidden is left out.
 
-    Raises `UsageError` when a source is missing, nothing is found, or two pictures would share an output, and
+    Raises `UsageError` when a source is missing, nothing is found, or two images would share an output, and
     `OutputError` when a list cannot be read.
     """
     root = _location(*storage.filesystem(destination)).rstrip("/")
@@ -214,11 +214,11 @@ def _location(system: AbstractFileSystem, path: str) -> str:
     return path if storage.is_local(system) else str(system.unstrip_protocol(path))
 
 
-# The work on one picture.
+# The work on one image.
 
 
 def process(task: Task, work: Work, *, force: bool) -> Outcome:
-    """Do one task. Whatever goes wrong is in the outcome: one bad picture never stops the rest."""
+    """Do one task. Whatever goes wrong is in the outcome: one bad image never stops the rest."""
     from rdpcodec.image import PictureWarning
 
     started = time.perf_counter()
@@ -231,7 +231,7 @@ def process(task: Task, work: Work, *, force: bool) -> Outcome:
             after = work.converted(before, task)
             storage.write_file(task.output, after)
         except MemoryError:
-            return _failed(task, f"{task.source}: not enough memory for a picture of this size")
+            return _failed(task, f"{task.source}: not enough memory for an image of this size")
         except RdpError as error:
             return _failed(task, str(error))
         except Exception as error:
@@ -277,7 +277,7 @@ def run_local(tasks: Sequence[Task], work: Work, *, workers: int, force: bool) -
     """Work through `tasks` in `workers` processes, which share this machine's cores among them.
 
     Each process has one task at a time. So when one is killed, for lack of memory say, it is known which
-    picture was in work: that one fails, and a new process takes over. Closing the iterator ends all of them.
+    image was in work: that one fails, and a new process takes over. Closing the iterator ends all of them.
 
     Raises `UsageError` when the device cannot be used, `RdpError` when no process survives its start.
     """
@@ -372,7 +372,7 @@ def run_ray(tasks: Sequence[Task], work: Work, *, workers: int, force: bool) -> 
     """Work through `tasks` with up to `workers` actors of a Ray cluster: the one that is connected to or that
     `RAY_ADDRESS` names, otherwise one that is started on this machine.
 
-    As in `run_local`, an actor has one task at a time: one that dies costs a picture and is replaced. Closing
+    As in `run_local`, an actor has one task at a time: one that dies costs an image and is replaced. Closing
     the iterator ends all of them. Sources and outputs must mean the same on all machines: URLs, or paths of a
     shared folder.
 

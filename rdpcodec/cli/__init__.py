@@ -1,6 +1,6 @@
 """The command `rdpcodec`: one file per group of commands.
 
-Nothing here imports torch before a picture is coded.
+Nothing here imports torch before an image is coded.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from rdpcodec.errors import RdpError
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="rdpcodec")
 def rdpcodec() -> None:
-    """Compress pictures with a learned codec.
+    """Compress images with a learned codec.
 
     \b
     rdpcodec compress photo.png            # → photo.rdpc

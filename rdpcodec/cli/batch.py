@@ -44,11 +44,11 @@ _INTERRUPTED = 130  # as shells have it: 128 + SIGINT
     show_default="one per core",
     help="Processes, which share the cores among them.",
 )
-@click.option("--resume", is_flag=True, help="Skip pictures whose output exists: none is ever left in part.")
+@click.option("--resume", is_flag=True, help="Skip images whose output exists: none is ever left in part.")
 @click.option(
     "--manifest",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Append a line of JSON to this file for every finished picture.",
+    help="Append a line of JSON to this file for every finished image.",
 )
 @click.option(
     "--engine",
@@ -91,7 +91,7 @@ def batch(
     SRC is a folder, a glob, a file, or @ and a file with one path a line. What lies below a folder, or
     below the part of a glob without wildcards, keeps its place below DST. All may be URLs that fsspec knows.
 
-    A picture that cannot be coded does not stop the others: failures are listed at the end, and the exit
+    An image that cannot be coded does not stop the others: failures are listed at the end, and the exit
     status is 1.
     """
     from rdpcodec import storage
@@ -140,7 +140,7 @@ def batch(
                         record(done_before(task, work))
                     except RdpError as error:
                         tally.errors.append(str(error))
-        # A worker that outlived a killed run may still finish its picture: not a conflict, but the same file.
+        # A worker that outlived a killed run may still finish its image: not a conflict, but the same file.
         overwrite = force or resume
         refused = [] if resume else [exists_already(task) for task in present]
         try:
@@ -167,7 +167,7 @@ def batch(
 
 @dataclass
 class _Tally:
-    """What became of the pictures so far."""
+    """What became of the images so far."""
 
     total: int
     done: int = 0
@@ -199,7 +199,7 @@ class _Tally:
         seconds = time.monotonic() - self.started
         sizes = f"{self.bytes_before / 1e6:.1f} → {self.bytes_after / 1e6:.1f} MB"
         return (
-            f"{self.done} of {self.total} pictures in {seconds:.0f} s, {self.rate()}, {sizes}, {self.saved()}"
+            f"{self.done} of {self.total} images in {seconds:.0f} s, {self.rate()}, {sizes}, {self.saved()}"
         )
 
 

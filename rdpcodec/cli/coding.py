@@ -54,7 +54,7 @@ def compress(
     device: str,
     **chosen: Any,
 ) -> None:
-    """Compress pictures to .rdpc files.
+    """Compress images to .rdpc files.
 
     \b
     rdpcodec compress photo.png                     # → photo.rdpc
@@ -63,9 +63,9 @@ def compress(
     rdpcodec compress *.png -o compressed/ --preset web
     cat photo.png | rdpcodec compress - - > photo.rdpc
 
-    IN is a picture in any format that Pillow reads, or - for standard input.
+    IN is an image in any format that Pillow reads, or - for standard input.
 
-    With a target, the quality is searched for each picture, in at most 8 encodes. The file is never over the
+    With a target, the quality is searched for each image, in at most 8 encodes. The file is never over the
     target, and no more than 1 % under it. `rdpcodec suggest IN` shows what can be had.
     """
     point, aim = wish(model, **chosen)
@@ -86,7 +86,7 @@ def compress(
                     effort=point.effort,
                     keep_metadata=keep_metadata,
                 )
-            except UsageError as error:  # a target that this picture cannot meet
+            except UsageError as error:  # a target that this image cannot meet
                 raise UsageError(f"{source}: {error}") from error
         write_output(target, data, force)
         header, _ = read_header(data)
@@ -105,7 +105,7 @@ def compress(
     "--region",
     callback=_region,
     metavar="X,Y,W,H",
-    help="Only this part of the picture: left, top, width and height. Only the tiles it needs are decoded.",
+    help="Only this part of the image: left, top, width and height. Only the tiles it needs are decoded.",
 )
 @format_option
 @_FOLDER
@@ -120,7 +120,7 @@ def decompress(
     force: bool,
     device: str,
 ) -> None:
-    """Decompress .rdpc files to pictures.
+    """Decompress .rdpc files to images.
 
     \b
     rdpcodec decompress photo.rdpc                  # → photo.png
@@ -196,7 +196,7 @@ def _run_all(
                 click.echo(f"error: {error}", err=True)
             except MemoryError:
                 failed += 1
-                click.echo(f"error: {source}: not enough memory for a picture of this size", err=True)
+                click.echo(f"error: {source}: not enough memory for an image of this size", err=True)
             step()
     if failed:
         if len(jobs) > 1:

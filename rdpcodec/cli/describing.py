@@ -52,7 +52,7 @@ def info(path: Path, as_json: bool) -> None:
         return
     segments = ", ".join(f"{name} {size} bytes" for name, size in record["segments"].items())
     click.echo(f"{path}: intact, {record['bytes']} bytes, {record['bits_per_pixel']:.3f} bits per pixel")
-    click.echo(f"  picture   {header.width}×{header.height}, {record['channels']}")
+    click.echo(f"  image   {header.width}×{header.height}, {record['channels']}")
     click.echo(f"  dials     quality {header.quality:g}, realism {record['realism']:g}")
     state = "installed" if installed else "NOT installed"
     click.echo(f"  weights   {header.model}-{record['fingerprint']} ({state})")

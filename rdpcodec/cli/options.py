@@ -67,7 +67,7 @@ _COMPRESSION = (
         "--realism",
         type=RealismType(),
         metavar="X",
-        help="Default realism of decoding, 0 to 1, or auto: as the picture asks for. 0, or the preset's.",
+        help="Default realism of decoding, 0 to 1, or auto: as the image asks for. 0, or the preset's.",
     ),
     click.option(
         "--effort", type=int, help="How long to search for a better file, 0 to 9; 0, or the preset's."
@@ -75,7 +75,7 @@ _COMPRESSION = (
     model_option,
     click.option("--keep-metadata", is_flag=True, help="Keep EXIF, and the ICC profile unapplied."),
 )
-# What says how pictures are compressed, and means nothing to decompression.
+# What says how images are compressed, and means nothing to decompression.
 COMPRESSION_ONLY = ("quality", "preset", *_TARGETS, "effort", "model", "keep_metadata")
 
 

@@ -92,7 +92,7 @@ def progress(label: str, total: int) -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def named_warnings(name: object) -> Iterator[None]:
-    """Show our warnings as one line each that names the picture."""
+    """Show our warnings as one line each that names the image."""
     from rdpcodec.image import PictureWarning
 
     with warnings.catch_warnings(record=True) as caught:

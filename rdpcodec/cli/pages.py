@@ -1,4 +1,4 @@
-"""`rdpcodec compare` and `rdpcodec serve`: pictures in a browser."""
+"""`rdpcodec compare` and `rdpcodec serve`: images in a browser."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def compare(
     force: bool,
     device: str,
 ) -> None:
-    """Make a page that shows pictures beside JPEG, WebP and AVIF of as many bytes.
+    """Make a page that shows images beside JPEG, WebP and AVIF of as many bytes.
 
     \b
     rdpcodec compare photo.png -o page.html
     rdpcodec compare *.png -o page.html -q 20 -q 60
 
-    IN is a picture in any format that Pillow reads, or - for standard input. The page is one file that loads
-    nothing: a slider wipes between any two versions. Of pictures over 2 megapixels the middle is cut out.
+    IN is an image in any format that Pillow reads, or - for standard input. The page is one file that loads
+    nothing: a slider wipes between any two versions. Of images over 2 megapixels the middle is cut out.
     """
     check_output(output, force)
     for quality in qualities:
@@ -96,7 +96,7 @@ def compare(
     type=click.FloatRange(0, min_open=True),
     default=24,
     show_default=True,
-    help="Largest picture, megapixels.",
+    help="Largest image, megapixels.",
 )
 @click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
 @model_option
@@ -104,9 +104,9 @@ def compare(
 def serve(
     host: str, port: int, max_size: float, max_pixels: float, open_page: bool, model: str, device: str
 ) -> None:
-    """Serve a page where a dropped picture follows the dials: picture, bytes and errors, and the file.
+    """Serve a page where a dropped image follows the dials: image, bytes and errors, and the file.
 
-    Only this machine reaches it, unless --host says otherwise; there is no password. Pictures stay in memory.
+    Only this machine reaches it, unless --host says otherwise; there is no password. Images stay in memory.
     Stop it with Ctrl-C. Needs the extra: pip install 'rdpcodec[web]'.
     """
     try:

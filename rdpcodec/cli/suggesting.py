@@ -1,4 +1,4 @@
-"""`rdpcodec suggest`: what a few operating points give a picture."""
+"""`rdpcodec suggest`: what a few operating points give an image."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _COLUMNS = {"psnr": ("PSNR dB", ".2f"), "ms_ssim": ("MS-SSIM", ".4f"), "lpips": 
 @model_option
 @device_option
 def suggest(source: Path, as_json: bool, model: str, device: str) -> None:
-    """Show the size and the errors of a picture at five qualities.
+    """Show the size and the errors of an image at five qualities.
 
-    IN is a picture in any format that Pillow reads, or - for standard input. PSNR, MS-SSIM and LPIPS are
-    those of the decoded picture; LPIPS and MS-SSIM need more than a plain installation.
+    IN is an image in any format that Pillow reads, or - for standard input. PSNR, MS-SSIM and LPIPS are
+    those of the decoded image; LPIPS and MS-SSIM need more than a plain installation.
     """
     given: Any = io.BytesIO(read_input(source)) if source == STANDARD else source
     import numpy as np

@@ -13,7 +13,7 @@ _arguments = click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 
 @click.group()
 def train() -> None:
-    """Train weights on a folder of pictures."""
+    """Train weights on a folder of images."""
 
 
 @train.command(context_settings=_PASSED_ON, add_help_option=False)

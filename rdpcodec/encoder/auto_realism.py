@@ -1,6 +1,6 @@
-"""Realism chosen by the picture: as much as brings its fine detail back, and no more.
+"""Realism chosen by the image: as much as brings its fine detail back, and no more.
 
-At few bits the fidelity synthesis loses fine detail where the picture has texture, and the realism synthesis
+At few bits the fidelity synthesis loses fine detail where the image has texture, and the realism synthesis
 paints it anew; at many bits, and on flat graphics, there is little to bring back, and realism would only cost
 fidelity. Both are seen in the energy of fine detail, block by block: of the original, and of every mixture of
 the two syntheses, where it is a quadratic function of the realism.
@@ -37,13 +37,13 @@ def _mean_in_blocks(x: np.ndarray) -> np.ndarray:
 
 @dataclass
 class DetailMatch:
-    """How well mixtures at all realisms match the original's detail, added up over parts of a picture."""
+    """How well mixtures at all realisms match the original's detail, added up over parts of an image."""
 
     errors: np.ndarray = field(default_factory=lambda: np.zeros(_STEPS))
     blocks: int = 0
 
     def add(self, original: np.ndarray, fidelity: np.ndarray, realistic: np.ndarray) -> None:
-        """Take in one part of a picture, and what realism 0 and 1 make of it: uint8 `[H, W, 3]` each."""
+        """Take in one part of an image, and what realism 0 and 1 make of it: uint8 `[H, W, 3]` each."""
         wanted, low, high = (_detail(pixels) for pixels in (original, fidelity, realistic))
         energy, zero, cross, one = (
             _mean_in_blocks(product) for product in (wanted**2, low**2, low * high, high**2)
@@ -55,7 +55,7 @@ class DetailMatch:
 
     def realism(self) -> float:
         """The least realism, 0..1, whose detail is as near to the original's as `TOLERANCE` can tell; 0 for a
-        picture without a whole block.
+        image without a whole block.
         """
         if not self.blocks:
             return 0.0

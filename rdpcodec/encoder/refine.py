@@ -1,6 +1,6 @@
-"""Latent refinement: with more time, the encoder searches for better latents of one picture.
+"""Latent refinement: with more time, the encoder searches for better latents of one image.
 
-The analysis makes good latents of any picture in one pass; here the symbols of this picture are themselves
+The analysis makes good latents of any image in one pass; here the symbols of this image are themselves
 optimised, on rate + λ·squared error through the frozen prior and synthesis. Two searches take turns. One
 anneals: latents are continuous, and rounded at random (stochastic Gumbel annealing; Yang, Bamler & Mandt,
 Improving Inference for Neural Image Compression, NeurIPS 2020, section 3.2). One descends: symbols are
@@ -74,7 +74,7 @@ class Tile(NamedTuple):
 
 
 class Refined(NamedTuple):
-    """Rounded residuals `[1, N, h, w]`, and rate + λ·squared error of the picture, in bits."""
+    """Rounded residuals `[1, N, h, w]`, and rate + λ·squared error of the image, in bits."""
 
     residual: Tensor
     loss: float

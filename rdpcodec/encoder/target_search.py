@@ -22,7 +22,7 @@ TOLERANCE = 0.01
 # Aiming at the bound itself would land over it every other time.
 _AIM = -TOLERANCE / 4
 # By how much the logarithm of a cost changes from one quality to the next, on photographs: 0.02 to 0.055, for
-# bytes and for errors. It places the second trial; from then on the picture's own slope is known.
+# bytes and for errors. It places the second trial; from then on the image's own slope is known.
 _SLOPE = 0.035
 # Where so many trials lie on one side of the target, the next step goes twice as far, to get to the other
 # side; if that is not enough, to the end of the dial.
@@ -108,7 +108,7 @@ class Target:
         where the target is met. Raises `UsageError` where the measure is not a number.
         """
         if math.isnan(measured):
-            raise UsageError(f"target {self}: not defined for a picture as small as this one")
+            raise UsageError(f"target {self}: not defined for an image as small as this one")
         cost = _KINDS[self.kind].cost
         return math.log(max(cost(measured) / cost(self.value), _LEAST))
 
@@ -170,7 +170,7 @@ def search(measure: Callable[[float], float], target: Target) -> float:
             for quality in {0.0, 100.0} - measured.keys():
                 measured[quality] = measure(quality)
             reached = target.range_of(measured[0.0], measured[100.0])
-            raise UsageError(f"target {target}: qualities 0 to 100 give this picture {reached}")
+            raise UsageError(f"target {target}: qualities 0 to 100 give this image {reached}")
         step = _next_step(trials)
     best = max((trial for trial in trials if trial.excess <= 0), key=lambda trial: trial.excess)
     return quality_of(best.step)

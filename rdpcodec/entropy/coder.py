@@ -108,4 +108,4 @@ class Decoder:
     def finish(self) -> None:
         """Raise `FormatError` unless everything was read: the data is damaged, or of other weights."""
         if not self._coder.is_empty():
-            raise FormatError("coded data does not end where the picture ends")
+            raise FormatError("coded data does not end where the image ends")

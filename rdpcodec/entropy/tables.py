@@ -14,7 +14,7 @@ import numpy as np
 PRECISION = 24
 TOTAL = 1 << PRECISION
 # A value outside its table is coded as the escape symbol and, apart, as 16 raw bits. Residuals stay below
-# 6000 in any 8-bit picture; the encoder clips what lies outside.
+# 6000 in any 8-bit image; the encoder clips what lies outside.
 ESCAPE_BITS = 16
 ESCAPE_LIMIT = (1 << (ESCAPE_BITS - 1)) - 1
 

@@ -1,1 +1,1 @@
-"""How far a decoded picture is from the original, and how natural it looks."""
+"""How far a decoded image is from the original, and how natural it looks."""

@@ -1,4 +1,4 @@
-"""Full-reference distortion of 8-bit pictures: MSE, PSNR, SSIM, MS-SSIM."""
+"""Full-reference distortion of 8-bit images: MSE, PSNR, SSIM, MS-SSIM."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def mse(reference: np.ndarray, decoded: np.ndarray) -> float:
 
 
 def psnr(reference: np.ndarray, decoded: np.ndarray) -> float:
-    """Peak signal-to-noise ratio in dB over all channels together (RGB PSNR); infinite for equal pictures."""
+    """Peak signal-to-noise ratio in dB over all channels together (RGB PSNR); infinite for equal images."""
     error = mse(reference, decoded)
     return float(10 * np.log10(255**2 / error)) if error else float("inf")
 
@@ -54,7 +54,7 @@ def ms_ssim(reference: np.ndarray, decoded: np.ndarray) -> float:
 
 
 def _pair(reference: np.ndarray, decoded: np.ndarray) -> list[Tensor]:
-    """Both pictures as float tensors `[1, 3, H, W]`, 0..255."""
+    """Both images as float tensors `[1, 3, H, W]`, 0..255."""
     import torch
 
     return [torch.from_numpy(np.array(a)).permute(2, 0, 1)[None].float() for a in (reference, decoded)]

@@ -46,7 +46,7 @@ class EfficientNetLite0(nn.Module):
         return super().train(False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """→ logits of the 1000 ImageNet classes, `[B, 1000]`; trained on pictures of 224×224."""
+        """→ logits of the 1000 ImageNet classes, `[B, 1000]`; trained on images of 224×224."""
         return self.network._fc(self.features(x))
 
     def features(self, x: Tensor) -> Tensor:

@@ -18,9 +18,9 @@ _DECIMALS = 4
 
 @cache
 def full_reference(name: str) -> Callable[[np.ndarray, np.ndarray], float]:
-    """`psnr`, `ms_ssim` or `lpips` (of the AlexNet) as a function of original and decoded picture.
+    """`psnr`, `ms_ssim` or `lpips` (of the AlexNet) as a function of original and decoded image.
 
-    Both uint8 `[H, W, 3]`; the function's value is not a number for pictures too small for the metric. Raises
+    Both uint8 `[H, W, 3]`; the function's value is not a number for images too small for the metric. Raises
     `UsageError`, which says what to install, where a package or weights are missing.
     """
     if name == "ms_ssim":
@@ -46,8 +46,8 @@ class Metrics:
                 self.notes.append(str(error))
 
     def __call__(self, reference: np.ndarray, decoded: np.ndarray) -> dict[str, float | None]:
-        """All by name, of two pictures, uint8 `[H, W, 3]`; none for what is missing, or not a finite number
-        because the pictures are too small for it or equal.
+        """All by name, of two images, uint8 `[H, W, 3]`; none for what is missing, or not a finite number
+        because the images are too small for it or equal.
         """
         values = {name: function(reference, decoded) for name, function in self._functions.items()}
         return {
@@ -61,9 +61,9 @@ class Metrics:
         return {name: LABELS[name] for name in self._functions}
 
     def undefined(self, measured: list[dict[str, float | None]]) -> list[str]:
-        """A note on each metric that could be had, but had no value for some picture."""
+        """A note on each metric that could be had, but had no value for some image."""
         return [
-            f"{LABELS[name]}: not defined for pictures so small, or equal"
+            f"{LABELS[name]}: not defined for images so small, or equal"
             for name in self._functions
             if any(values[name] is None for values in measured)
         ]

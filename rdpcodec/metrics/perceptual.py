@@ -1,4 +1,4 @@
-"""LPIPS: how different two pictures look to the features of a trained network.
+"""LPIPS: how different two images look to the features of a trained network.
 
 Zhang, Isola, Efros, Shechtman & Wang, The Unreasonable Effectiveness of Deep Features as a Perceptual Metric,
 CVPR 2018, version 0.1. The networks are plain convolutions written out here, so that training needs no more
@@ -56,7 +56,7 @@ class Lpips(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """x, y: `[B, 3, H, W]`, sRGB in [0, 1], sides of 32 or more → LPIPS `[B]`, 0 where equal."""
-        # One pass for both: small pictures are dominated by the cost of starting each layer.
+        # One pass for both: small images are dominated by the cost of starting each layer.
         pairs = [feature.chunk(2) for feature in self.features(torch.cat([x, y]))]
         return self.between([first for first, _ in pairs], [second for _, second in pairs])
 
@@ -67,7 +67,7 @@ class Lpips(nn.Module):
         return [_unit_length(layer.float()) for layer in layers]
 
     def between(self, first: list[Tensor], second: list[Tensor]) -> Tensor:
-        """LPIPS `[B]` of pictures whose `features` are known: those of a reference need finding only once."""
+        """LPIPS `[B]` of images whose `features` are known: those of a reference need finding only once."""
         total = torch.zeros(len(first[0]), device=first[0].device)
         for i, (a, b) in enumerate(zip(first, second, strict=True)):
             weight = self._tensor(f"lin{i}.model.1.weight")
@@ -76,7 +76,7 @@ class Lpips(nn.Module):
 
     @torch.inference_mode()
     def distance(self, reference: np.ndarray, decoded: np.ndarray) -> float:
-        """LPIPS of two 8-bit pictures, `[H, W, 3]`; not a number where a side is under 32 pixels."""
+        """LPIPS of two 8-bit images, `[H, W, 3]`; not a number where a side is under 32 pixels."""
         if min(reference.shape[:2]) < MINIMUM_SIDE:
             return float("nan")
         pair = [torch.from_numpy(np.array(a)).permute(2, 0, 1)[None] for a in (reference, decoded)]

@@ -80,7 +80,7 @@ class ConvBlock(nn.Module):
         super().__init__()
         self.spatial_in = Pointwise(channels, channels, gain=4.0)
         self.depthwise = Depthwise(channels)
-        # Both halves leave the residual stream almost as it was at the start: the bypass carries the picture
+        # Both halves leave the residual stream almost as it was at the start: the bypass carries the image
         # then.
         self.spatial_out = Pointwise(channels, channels, gain=0.25, init=0.3)
         self.widen = Pointwise(channels, 4 * channels, gain=4.0)

@@ -70,7 +70,7 @@ class FactorizedPrior(nn.Module):
     """Density of the hyper-latents in training: one logistic per channel, whose width and centre follow the
     quality.
 
-    At export it is replaced by integer tables counted on the training pictures.
+    At export it is replaced by integer tables counted on the training images.
     """
 
     def __init__(self, channels: int) -> None:
@@ -101,7 +101,7 @@ class ResidualDensity(nn.Module):
     """Density of y - μ in training: a zero-mean mixture of two Gaussians whose shape is learned per scale
     index.
 
-    The wide component gives the tails that residuals of natural pictures have. At export it becomes integer
+    The wide component gives the tails that residuals of natural images have. At export it becomes integer
     tables.
     """
 

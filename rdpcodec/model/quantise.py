@@ -18,7 +18,7 @@ Bits = Callable[[Tensor, Tensor], Tensor]
 
 # What a squared quantisation step is worth in bits, at the ends of the quality dial. A fine uniform quantiser
 # would have 6 / ln 2 = 8.7; but the errors that this rounding makes all point the same way, and so add up.
-# Measured on held-out crops of training pictures (docs/decisions.md).
+# Measured on held-out crops of training images (docs/decisions.md).
 _PRICE_MIN, _PRICE_MAX = 19.0, 80.0
 
 

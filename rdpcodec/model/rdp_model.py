@@ -45,7 +45,7 @@ class Quantised(NamedTuple):
 
 class TrainingOutput(NamedTuple):
     """The rounded latents `[B, N, H/16, W/16]`, the reconstruction `[B, 3, H, W]` (not clamped) and bits per
-    picture `[B]`.
+    image `[B]`.
     """
 
     rounded: Tensor
@@ -58,7 +58,7 @@ class RdpModel(nn.Module):
     """The whole model. Its parts, by what depends on them:
 
     - `scale_network`: the bitstream. A change makes old files unreadable.
-    - `mean_network`, `synthesis`: the decoded picture. `mean_network` belongs to the bitstream too, because
+    - `mean_network`, `synthesis`: the decoded image. `mean_network` belongs to the bitstream too, because
     the encoder
       subtracted its means.
     - `analysis`, `hyper_analysis`: the encoder alone.

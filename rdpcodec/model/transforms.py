@@ -1,4 +1,4 @@
-"""Analysis (picture → latents) and synthesis (latents → picture).
+"""Analysis (image → latents) and synthesis (latents → image).
 
 Each is a stack of blocks at 1/8 and 1/16 of the resolution with a linear bypass beside it: a 16×16 Haar
 transform, which alone is already a transform codec, so that the network only has to learn what a linear
@@ -47,7 +47,7 @@ SIZES = {
 
 
 def haar_basis(patches: np.ndarray, components: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean of picture patches, and the rows of a two-dimensional Haar transform in which they vary most.
+    """Mean of image patches, and the rows of a two-dimensional Haar transform in which they vary most.
 
     The transform goes along rows and columns of a patch, and over luma and two colour differences.
 
@@ -67,7 +67,7 @@ def haar_basis(patches: np.ndarray, components: int) -> tuple[np.ndarray, np.nda
 
 
 class AnalysisFeatures(NamedTuple):
-    """What all qualities of a picture share: `[B, C, H/8, W/8]` before the first gain, and the bypass's
+    """What all qualities of an image share: `[B, C, H/8, W/8]` before the first gain, and the bypass's
     `[B, N, H/16, W/16]`.
     """
 
@@ -110,7 +110,7 @@ class Analysis(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """Latents → picture: the mirror of the analysis. What leaves it is not clamped to [0, 1]."""
+    """Latents → image: the mirror of the analysis. What leaves it is not clamped to [0, 1]."""
 
     def __init__(self, size: Architecture) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """Pages for a browser: a comparison in one file, and the page that `rdpcodec serve` serves.
 
 Each has a template, a style and a script of its own beside this file; `base` is what all pages share, the
-bench's report included, and `viewer` the wipe between two pictures. `compare` and `serve` are the content.
+bench's report included, and `viewer` the wipe between two images. `compare` and `serve` are the content.
 """
 
 from __future__ import annotations

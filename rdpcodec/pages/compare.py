@@ -1,6 +1,6 @@
-"""What `rdpcodec compare` shows: pictures, what our codec makes of them, and other formats at equal bytes.
+"""What `rdpcodec compare` shows: images, what our codec makes of them, and other formats at equal bytes.
 
-All of it is in the page: our pictures as lossless WebP, the other formats' own files as they are.
+All of it is in the page: our images as lossless WebP, the other formats' own files as they are.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from rdpcodec.peers import Peer, Unavailable, closest_to, find_peer
 
 # What browsers show.
 _PEERS = ("jpeg", "webp", "avif")
-# A screen of 1920×1080. At ten megapixels, the page of one picture would be 50 MB, and take minutes to make.
+# A screen of 1920×1080. At ten megapixels, the page of one image would be 50 MB, and take minutes to make.
 MAX_PIXELS = 1920 * 1080
 
 
@@ -38,8 +38,8 @@ def compare_page(
 ) -> str:
     """The page, HTML.
 
-    pictures: by the names that readers see; of those over `MAX_PIXELS` the middle is taken, alpha channels
-    are left out. step: called after each quality of each picture.
+    images: by the names that readers see; of those over `MAX_PIXELS` the middle is taken, alpha channels
+    are left out. step: called after each quality of each image.
     """
     peers, notes = {}, []
     for name in _PEERS:
@@ -78,7 +78,7 @@ def _compared(
     metrics: Metrics,
     step: Callable[[], None],
 ) -> dict[str, Any]:
-    """One picture, and its versions: for each quality ours at each realism, then the peers at equal bytes."""
+    """One image, and its versions: for each quality ours at each realism, then the peers at equal bytes."""
     picture, notes = _middle(source)
     image = picture.to_pillow()
     encode = codec.encoder(picture)
@@ -113,7 +113,7 @@ def _compared(
 
 
 def _middle(source: Picture) -> tuple[Picture, list[str]]:
-    """What is compared of a picture, and in words what is not."""
+    """What is compared of an image, and in words what is not."""
     notes = []
     width, height = source.size
     picture = replace(source, alpha=None, icc=None, exif=None)
@@ -127,7 +127,7 @@ def _middle(source: Picture) -> tuple[Picture, list[str]]:
         left, top = (width - cut_width) // 2, (height - cut_height) // 2
         picture = replace(picture, pixels=picture.pixels[top : top + cut_height, left : left + cut_width])
         notes.append(
-            f"The picture is {width}×{height}; its middle, {cut_width}×{cut_height}, was cut out, and that "
+            f"The image is {width}×{height}; its middle, {cut_width}×{cut_height}, was cut out, and that "
             "alone is coded, measured and shown."
         )
     return picture, notes
@@ -144,7 +144,7 @@ def _data_url(file: bytes, kind: str) -> str:
 
 
 def names_of(paths: Iterable[Path]) -> list[str]:
-    """Names to tell pictures apart by: file names, with their folders where those are equal."""
+    """Names to tell images apart by: file names, with their folders where those are equal."""
     paths = list(paths)
     names = [path.name for path in paths]
     return [str(path) if names.count(name) > 1 else name for path, name in zip(paths, names, strict=True)]

@@ -1,16 +1,16 @@
-"""What `rdpcodec serve` serves: drop a picture, turn the dials, see what becomes of it, take the file.
+"""What `rdpcodec serve` serves: drop an image, turn the dials, see what becomes of it, take the file.
 
 ```text
 GET  /                        the page
-POST /pictures                a picture's file → its id, size, and what is lost of it
-GET  /pictures/ID/original    the picture as the codec takes it, PNG
+POST /pictures                an image's file → its id, size, and what is lost of it
+GET  /pictures/ID/original    the image as the codec takes it, PNG
 GET  /pictures/ID/coded       what its file takes, JSON
 GET  /pictures/ID/decoded     what the file decodes to, PNG
 GET  /pictures/ID/figures     how far that is from the original, JSON
 GET  /pictures/ID/file        the file, with realism as its default
 ```
 
-The last four take ?quality=Q&realism=R. Everything is in memory: pictures and what was made of them last.
+The last four take ?quality=Q&realism=R. Everything is in memory: images and what was made of them last.
 An error is JSON, {"error": message}.
 """
 
@@ -53,20 +53,20 @@ from rdpcodec.pages import FOLDER, assembled
 _FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "TIFF", "BMP", "PPM", "JPEG2000")
 # Of each, three bytes a pixel are kept twice: the original and what was decoded last.
 _PICTURES = 4
-# Of each picture, the qualities seen last. Files are small.
+# Of each image, the qualities seen last. Files are small.
 _FILES = 32
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What is taken: bytes of an upload, and pixels of the picture in it."""
+    """What is taken: bytes of an upload, and pixels of the image in it."""
 
     size: int
     pixels: int
 
 
 class Held:
-    """One picture, and what was made of it last. Not to be used by two threads at once."""
+    """One image, and what was made of it last. Not to be used by two threads at once."""
 
     def __init__(self, codec: Codec, picture: Picture) -> None:
         self.picture = picture
@@ -90,9 +90,9 @@ class Held:
 
 
 class Studio:
-    """The endpoints, and the pictures in memory: at most four, those used last.
+    """The endpoints, and the images in memory: at most four, those used last.
 
-    The codec works on one picture at a time, since its networks use all processors.
+    The codec works on one image at a time, since its networks use all processors.
     """
 
     def __init__(self, codec: Codec, limits: Limits) -> None:
@@ -127,7 +127,7 @@ class Studio:
         return JSONResponse(await run_in_threadpool(self.hold, bytes(body)), status_code=201)
 
     def hold(self, data: bytes) -> dict[str, Any]:
-        """Read a picture and keep it under a new id that cannot be guessed."""
+        """Read an image and keep it under a new id that cannot be guessed."""
         with self.working:  # warnings are caught for the whole process
             picture, notes = _read(data, self.limits.pixels)
             name = secrets.token_urlsafe(16)
@@ -173,7 +173,7 @@ class Studio:
         try:
             self.held.move_to_end(name)
         except KeyError:
-            raise HTTPException(404, "the picture is not in memory any more: choose it again") from None
+            raise HTTPException(404, "the image is not in memory any more: choose it again") from None
         return self.held[name]
 
     def _dials(self, request: Request) -> tuple[float, float]:
@@ -229,7 +229,7 @@ class Guard:
         return True
 
 
-# Pictures are private: no cache keeps them, no other page shows them.
+# Images are private: no cache keeps them, no other page shows them.
 _HEADERS = {
     "Cache-Control": "no-store",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -263,22 +263,22 @@ def application(codec: Codec, limits: Limits, host: str) -> Starlette:
             HTTPException: lambda _, error: _error(error.status_code, error.detail),
             RdpError: lambda _, error: _error(400, str(error)),
             ClientDisconnect: lambda *_: _error(400, "the upload ended early"),
-            MemoryError: lambda *_: _error(507, "not enough memory for a picture of this size"),
+            MemoryError: lambda *_: _error(507, "not enough memory for an image of this size"),
         },
     )
 
 
 def _read(data: bytes, pixels: int) -> tuple[Picture, list[str]]:
-    """An uploaded picture, and what is lost of it. Raises `PictureError`; `HTTPException` if too large."""
+    """An uploaded image, and what is lost of it. Raises `PictureError`; `HTTPException` if too large."""
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             width, height = image.size
     except Exception as error:  # whatever Pillow's plugins raise on damaged files
-        raise PictureError(f"not a picture in one of the formats {', '.join(_FORMATS)}") from error
+        raise PictureError(f"not an image in one of the formats {', '.join(_FORMATS)}") from error
     if width * height > pixels:
         raise HTTPException(
             413,
-            f"a picture of {width}×{height} pixels is over this server's limit of "
+            f"an image of {width}×{height} pixels is over this server's limit of "
             f"{pixels / 1e6:.3g} megapixels",
         )
     with warnings.catch_warnings(record=True) as caught:

@@ -12,7 +12,7 @@ def keep_freed_memory() -> None:
     """Let this process keep the memory that it frees; does nothing without glibc.
 
     By default glibc takes every large block from the system and gives it back at once, and the system clears
-    each page again: half of the time of LPIPS on a picture of 3 megapixels, 9 % of a training step. Meant for
+    each page again: half of the time of LPIPS on an image of 3 megapixels, 9 % of a training step. Meant for
     programs of our own; a library has no business with its host's allocator.
     """
     try:

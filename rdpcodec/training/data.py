@@ -1,4 +1,4 @@
-"""Training pictures: decoded once to uint8 in memory, crops cut on the device that trains."""
+"""Training images: decoded once to uint8 in memory, crops cut on the device that trains."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from torch import Tensor
 from rdpcodec.errors import UsageError
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
-# Every 40th picture is never trained on: 2.5 %, enough crops for a loss curve that is smooth to 0.5 %.
+# Every 40th image is never trained on: 2.5 %, enough crops for a loss curve that is smooth to 0.5 %.
 VALIDATION_EVERY = 40
 
 
 class Pictures:
-    """A set of pictures as one flat array of pixels on one device."""
+    """A set of images as one flat array of pixels on one device."""
 
     def __init__(self, arrays: list[np.ndarray], device: torch.device) -> None:
         """arrays: uint8 `[H, W, 3]` each, sRGB."""
@@ -37,7 +37,7 @@ class Pictures:
         return len(self.pixels) / 1e6
 
     def crops(self, count: int, side: int, generator: torch.Generator) -> Tensor:
-        """`count` random square crops, half of them mirrored, from pictures drawn in proportion to their
+        """`count` random square crops, half of them mirrored, from images drawn in proportion to their
         area.
 
         generator: on the CPU, whatever the device. Returns float32 `[count, 3, side, side]` in [0, 1], on the
@@ -63,11 +63,11 @@ def sent(x: Tensor, device: torch.device) -> Tensor:
 
 
 def load_pictures(folder: Path, minimum_side: int, device: torch.device) -> tuple[Pictures, Pictures]:
-    """All pictures below `folder`, split into training and validation. Pictures with a shorter side are left
+    """All images below `folder`, split into training and validation. Images with a shorter side are left
     out.
 
-    The split depends on the sorted relative paths alone, so that every run holds out the same pictures.
-    Raises `UsageError` when there are too few pictures.
+    The split depends on the sorted relative paths alone, so that every run holds out the same images.
+    Raises `UsageError` when there are too few images.
     """
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
 
@@ -84,7 +84,7 @@ def load_pictures(folder: Path, minimum_side: int, device: torch.device) -> tupl
             (validation if position % VALIDATION_EVERY == 0 else training).append(array)
     if not training or not validation:
         raise UsageError(
-            f"{folder}: found {len(paths)} pictures, too few of at least {minimum_side} pixels a side; "
+            f"{folder}: found {len(paths)} images, too few of at least {minimum_side} pixels a side; "
             f"training needs {VALIDATION_EVERY + 1} or more"
         )
     return Pictures(training, device), Pictures(validation, device)

@@ -1,7 +1,7 @@
 """Discriminators: real photograph or decoded one, given the latents that the decoder was given.
 
-Both see what the decoder sees, so that they judge whether a picture is a likely one *for these latents*; both
-give a logit per patch, not per picture. `PatchDiscriminator` learns from pixels; `ProjectedDiscriminator`
+Both see what the decoder sees, so that they judge whether an image is a likely one *for these latents*; both
+give a logit per patch, not per image. `PatchDiscriminator` learns from pixels; `ProjectedDiscriminator`
 learns on the features of a frozen network.
 """
 

@@ -1,6 +1,6 @@
 """A training run → a released model: rounds, proves, counts tables, measures what rounding cost, writes.
 
-`rdpcodec export`, or `python -m rdpcodec.training.export`. The tables are counted on the training pictures at
+`rdpcodec export`, or `python -m rdpcodec.training.export`. The tables are counted on the training images at
 all qualities: they are then the best static code for what the model really emits, not for the density it was
 trained under.
 """
@@ -125,7 +125,7 @@ def hyper_family(counts: np.ndarray, density: np.ndarray) -> TableFamily:
 
 
 def calibration_symbols(codec: Codec, pictures: Pictures) -> Iterator[tuple[Symbols, float]]:
-    """Symbols of crops of the pictures, the qualities spread evenly over the dial."""
+    """Symbols of crops of the images, the qualities spread evenly over the dial."""
     generator = torch.Generator().manual_seed(3)
     for number in range(CALIBRATION_CROPS):
         crop = pictures.crops(1, CALIBRATION_SIDE, generator)[0]
@@ -136,7 +136,7 @@ def calibration_symbols(codec: Codec, pictures: Pictures) -> Iterator[tuple[Symb
 
 
 def counted_tables(codec: Codec, model: RdpModel, pictures: Pictures) -> tuple[TableFamily, TableFamily]:
-    """Tables counted on what `codec` makes of training pictures."""
+    """Tables counted on what `codec` makes of training images."""
     density_latents, density_hyper = density_tables(model)
     latents, hyper = np.zeros_like(density_latents), np.zeros_like(density_hyper)
     channels = np.arange(hyper.shape[1])[:, None]
@@ -189,7 +189,7 @@ def training_record(state: dict[str, Any], note: str) -> dict[str, Any]:
 
 
 def held_out_crops(held_out: Pictures) -> list[np.ndarray]:
-    """Crops of validation pictures, uint8 `[384, 384, 3]`, on which rounding is checked."""
+    """Crops of validation images, uint8 `[384, 384, 3]`, on which rounding is checked."""
     crops = held_out.crops(8, CALIBRATION_SIDE, torch.Generator().manual_seed(4))
     return [(crop * 255).round().byte().permute(1, 2, 0).contiguous().numpy() for crop in crops]
 
@@ -345,7 +345,7 @@ def main(arguments: list[str] | None = None, prog: str = "python -m rdpcodec.tra
     parser = argparse.ArgumentParser(prog=prog, description="Make released weights of a training run.")
     parser.add_argument("checkpoint", type=Path, help="the run's checkpoint.pt")
     parser.add_argument("folder", type=Path, help="folder of weights and manifest")
-    parser.add_argument("--data", type=Path, required=True, help="the training pictures, to count tables on")
+    parser.add_argument("--data", type=Path, required=True, help="the training images, to count tables on")
     parser.add_argument("--name", help="of the model; by default that of its size")
     parser.add_argument("--note", default="", help="a word on the run for the training record")
     options = parser.parse_args(arguments)

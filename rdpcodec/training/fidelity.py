@@ -54,7 +54,7 @@ BASIS_PATCHES = 40_000
 
 
 # What a run may train, and the parts of `RdpModel` that are frozen then. The decoder is all that bitstream
-# and picture depend on.
+# and image depend on.
 FROZEN: dict[str, tuple[str, ...]] = {
     "everything": (),
     "decoder": ("analysis", "hyper_analysis"),
@@ -71,7 +71,7 @@ FROZEN: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class FidelityRun:
-    """What defines a run besides its pictures and its start."""
+    """What defines a run besides its images and its start."""
 
     minutes: float | None = None
     gigapixels: float | None = None
@@ -124,7 +124,7 @@ def make_optimizers(model: RdpModel, run: FidelityRun) -> list[torch.optim.Optim
 
 
 class Fidelity:
-    """The objective of a fidelity run: model, optimisers, averaged weights and pictures."""
+    """The objective of a fidelity run: model, optimisers, averaged weights and images."""
 
     def __init__(
         self,
@@ -138,7 +138,7 @@ class Fidelity:
         architecture: Architecture | None = None,
         compile_model: bool = False,
     ) -> None:
-        """Load the pictures below `data` and the starting weights: `init`, or a Haar transform.
+        """Load the images below `data` and the starting weights: `init`, or a Haar transform.
 
         architecture: of `init`, where that is a file without a manifest, and of a new model, in place of the
         run's size.
@@ -254,8 +254,8 @@ class Fidelity:
         a few qualities, of the averaged weights on held-out crops, whose latents are rounded as the encoder
         rounds them; LPIPS of the realism synthesis.
 
-        A curve of geometric means moves as each picture's own curve does. One of arithmetic means also moves
-        when bits go from one picture to another.
+        A curve of geometric means moves as each image's own curve does. One of arithmetic means also moves
+        when bits go from one image to another.
         """
         model, realism = copy.deepcopy(self.model), copy.deepcopy(self.realism)
         self.average.copy_to(model)

@@ -54,7 +54,7 @@ class Objective(Protocol):
         """All weights that a checkpoint must hold finite."""
 
     def validate(self) -> dict[str, Any]:
-        """Figures for the log on pictures that are not trained on."""
+        """Figures for the log on images that are not trained on."""
 
     def state(self) -> dict[str, Any]:
         """Tensors and plain values from which `load` goes on exactly."""

@@ -1,4 +1,4 @@
-"""What trainings minimise: rate, squared error, and how different pictures look."""
+"""What trainings minimise: rate, squared error, and how different images look."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ MSE_WEIGHT = 20.0
 # What LPIPS is divided by where it takes the place of squared error in a rate-distortion loss: with a share
 # of a half the whole is, up to a factor, LPIPS + (75 + 20) · squared error.
 LPIPS_UNIT = 75.0
-# Frozen networks see crops that begin at one of so many rows and columns. Their strides look at a picture at
+# Frozen networks see crops that begin at one of so many rows and columns. Their strides look at an image at
 # one phase; a synthesis that always met the same one learnt a pattern that pleases them there and is visible
 # to everybody else (docs/decisions.md).
 PHASES = 8
 
 
 class PerceptualDistortion(NamedTuple):
-    """MSE_WEIGHT · squared error + LPIPS of each picture, and its parts, all `[B]`."""
+    """MSE_WEIGHT · squared error + LPIPS of each image, and its parts, all `[B]`."""
 
     total: Tensor
     mse: Tensor
@@ -36,7 +36,7 @@ class PerceptualDistortion(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """The mean over a batch that is minimised, and its parts for each picture, `[B]`."""
+    """The mean over a batch that is minimised, and its parts for each image, `[B]`."""
 
     total: Tensor
     bpp: Tensor
@@ -64,7 +64,7 @@ def seen(x: Tensor, phase: Tensor) -> Tensor:
 def perceptual_distortion(
     network: Lpips, decoded: Tensor, x: Tensor, phase: Tensor, *, bfloat16: bool
 ) -> PerceptualDistortion:
-    """How far pictures `[B, 3, H, W]` in [0, 1] are from their originals x: squared error of the whole, LPIPS
+    """How far images `[B, 3, H, W]` in [0, 1] are from their originals x: squared error of the whole, LPIPS
     of what is `seen` from a phase. LPIPS may run in bfloat16.
     """
     with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=bfloat16):
@@ -82,7 +82,7 @@ def rate_distortion_loss(
     perceptual: Tensor | None = None,
     share: float = 0.0,
 ) -> Loss:
-    """Σ weight(λ) · (bpp + λ·255²·D) / B for pictures x `[B, 3, H, W]` coded at `quality` `[B]`.
+    """Σ weight(λ) · (bpp + λ·255²·D) / B for images x `[B, 3, H, W]` coded at `quality` `[B]`.
 
     D is the squared error, of which `share` gives way to a perceptual distortion `[B]` of what another
     synthesis makes of the same latents.

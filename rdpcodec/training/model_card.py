@@ -1,4 +1,4 @@
-"""The parts of `MODEL_CARD.md` that are facts about a release: its training runs and its pictures.
+"""The parts of `MODEL_CARD.md` that are facts about a release: its training runs and its images.
 
 They stand between markers, `<!-- training fast -->` … `<!-- end -->`, and are replaced at every export; what
 people write around them stays.
@@ -74,12 +74,12 @@ def hours_by_device(runs: list[dict[str, Any]]) -> str:
 
 
 def data_block(folder: Path) -> str:
-    """The pictures of a training folder by source and licence, from its `MANIFEST.tsv`
+    """The images of a training folder by source and licence, from its `MANIFEST.tsv`
     (`path width height source licence`); a sentence that says so where it has none.
     """
     manifest = folder / "MANIFEST.tsv"
     if not manifest.exists():
-        return "The folder of training pictures had no MANIFEST.tsv: their sources were not recorded."
+        return "The folder of training images had no MANIFEST.tsv: their sources were not recorded."
     pictures: Counter[tuple[str, str]] = Counter()
     pixels: Counter[tuple[str, str]] = Counter()
     with manifest.open(encoding="utf-8", newline="") as file:
@@ -91,7 +91,7 @@ def data_block(folder: Path) -> str:
         f"{pictures.total()} photographs, {pixels.total() / 1e6:.0f} megapixels. "
         "Licences as stated by each source.",
         "",
-        "| source | pictures | megapixels | licence |",
+        "| source | images | megapixels | licence |",
         "| --- | --- | --- | --- |",
     ]
     for (source, licence), count in sorted(pixels.items(), key=lambda item: -item[1]):

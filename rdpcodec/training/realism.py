@@ -1,4 +1,4 @@
-"""Training for realism: a second synthesis whose pictures look like photographs, on a frozen encoder.
+"""Training for realism: a second synthesis whose images look like photographs, on a frozen encoder.
 
 `rdpcodec train realism`, or `python -m rdpcodec.training.realism`; torchrun as in `fidelity`. It starts from
 the fidelity synthesis, learns squared error and LPIPS first, then an adversary joins. Encoder, prior and
@@ -52,7 +52,7 @@ DISCRIMINATORS = {"patch": PatchDiscriminator, "projected": ProjectedDiscriminat
 
 @dataclass(frozen=True)
 class RealismRun:
-    """What defines a run besides its pictures and its start."""
+    """What defines a run besides its images and its start."""
 
     minutes: float | None = None
     gigapixels: float | None = None
@@ -68,14 +68,14 @@ class RealismRun:
 
 
 class PictureGradient(NamedTuple):
-    """The loss's gradient with respect to the decoded pictures `[B, 3, H, W]`, and figures for the log."""
+    """The loss's gradient with respect to the decoded images `[B, 3, H, W]`, and figures for the log."""
 
     gradient: Tensor
     figures: dict[str, float]
 
 
 class Realism:
-    """The objective of a realism run: frozen codec, realism synthesis, discriminator and pictures."""
+    """The objective of a realism run: frozen codec, realism synthesis, discriminator and images."""
 
     def __init__(
         self,
@@ -165,9 +165,9 @@ class Realism:
         quality: Tensor,
         adversarial: bool,
     ) -> PictureGradient:
-        """What each decoded picture should change by, all pictures and rates counting the same.
+        """What each decoded image should change by, all images and rates counting the same.
 
-        The adversary's gradient is `run.adversary` times as strong as the distortion's on every picture, as
+        The adversary's gradient is `run.adversary` times as strong as the distortion's on every image, as
         far as `ADVERSARY_WEIGHTS` allows.
         """
         weight = (lambda_of(quality) / LAMBDA_MIDDLE) ** RATE_EXPONENT / len(x)
@@ -197,7 +197,7 @@ class Realism:
         return PictureGradient(weight[:, None, None, None] * gradient, figures)
 
     def _distortion(self, decoded: Tensor, x: Tensor, phase: Tensor) -> PerceptualDistortion:
-        """What the synthesis learns besides the adversary, of each picture."""
+        """What the synthesis learns besides the adversary, of each image."""
         return perceptual_distortion(self.lpips, decoded, x, phase, bfloat16=self.run.bfloat16)
 
     def _discriminate(

@@ -39,7 +39,7 @@ DEADLINE = 180  # seconds that nothing here takes, however busy the machine is
 
 @pytest.fixture(autouse=True, scope="module")
 def _one_core() -> Iterator[None]:
-    """Threads of tiny pictures mostly wait for each other, very long where other programs are at work."""
+    """Threads of tiny images mostly wait for each other, very long where other programs are at work."""
     allowed, threads = os.sched_getaffinity(0), torch.get_num_threads()
     os.sched_setaffinity(0, {min(allowed)})
     torch.set_num_threads(1)
@@ -50,7 +50,7 @@ def _one_core() -> Iterator[None]:
 
 @pytest.fixture
 def folder(tmp_path: Path, small: Image.Image) -> Path:
-    """Three pictures, one of them below, and files that are none."""
+    """Three images, one of them below, and files that are none."""
     folder = tmp_path / "in"
     (folder / "sub" / ".hidden").mkdir(parents=True)
     tiny = small.crop((0, 0, 20, 18))
@@ -69,13 +69,13 @@ def planned(*sources: object, work: Compression | Decompression | None = None, *
 
 
 def slow_picture(path: Path) -> Path:
-    """A picture that whoever reads it waits for, until `reader_of` lets go of it."""
+    """An image that whoever reads it waits for, until `reader_of` lets go of it."""
     os.mkfifo(path)
     return path
 
 
 def reader_of(path: Path) -> int:
-    """Wait until somebody reads a slow picture; the descriptor that keeps the reader waiting."""
+    """Wait until somebody reads a slow image; the descriptor that keeps the reader waiting."""
     end = time.monotonic() + DEADLINE
     while True:
         try:
@@ -126,7 +126,7 @@ def test_pictures_that_would_share_an_output_are_found_before_anything_starts(fo
     (folder / "a.bmp").write_bytes(b"")
     with pytest.raises(UsageError, match=r"a\.rdpc would be written twice, from .*a\.bmp and .*a\.png"):
         planned(folder)
-    assert planned(folder / "a.png", f"{folder}/*.png") == ["a.rdpc"]  # one picture given twice is one
+    assert planned(folder / "a.png", f"{folder}/*.png") == ["a.rdpc"]  # one image given twice is one
 
 
 @pytest.mark.parametrize("source", ["missing", "missing/*.png", "s3x://bucket/a.png", "@missing.txt", "."])
@@ -165,7 +165,7 @@ def test_partials_of_other_files_are_left_alone(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == [".a.rdpc.partial", ".b.rdpc.0123abcd.partial", "a.rdpc"]
 
 
-# The work on one picture.
+# The work on one image.
 
 
 def test_an_outcome_says_what_the_file_is(folder: Path, tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_an_outcome_says_what_the_file_is(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "work", "message"),
     [
-        (b"rubbish", Compression(), "bad: not a picture"),
+        (b"rubbish", Compression(), "bad: not an image"),
         (b"rubbish", Decompression(), "bad: not an .rdpc file"),
         (None, Compression(), "bad: cannot be read: No such file"),
         (b"rubbish", Compression(device="tpu9"), "device 'tpu9' cannot be used"),
@@ -315,7 +315,7 @@ def start(programs: list[subprocess.Popen[bytes]], *words: object) -> subprocess
 
 
 def five_pictures(tmp_path: Path, small: Image.Image) -> tuple[Path, Path]:
-    """A list of five pictures, and the third, which is slow."""
+    """A list of five images, and the third, which is slow."""
     names = [tmp_path / f"{i}.png" for i in range(5)]
     for i, name in enumerate(names):
         if i == 2:
@@ -401,7 +401,7 @@ def test_failures_are_listed_at_the_end_and_set_the_exit_status(folder: Path, tm
     warning, *errors, last = result.stderr.splitlines()
     assert warning == f"warning: {folder}/deep.png: 16 bits a channel are coded as 8"
     assert errors[0].startswith(f"error: {tmp_path}/out/a.rdpc: exists already")
-    assert errors[1:] == [f"error: {folder}/bad.png: not a picture in a format that Pillow reads"]
+    assert errors[1:] == [f"error: {folder}/bad.png: not an image in a format that Pillow reads"]
     assert last == "error: 2 of 5 failed"
     records = {Path(str(line["source"])).name: line for line in lines_of(manifest)}
     assert sorted(records) == ["a.png", "b.JPG", "bad.png", "c.webp", "deep.png"]
@@ -425,7 +425,7 @@ def test_a_folder_is_decompressed_in_the_format_asked_for(folder: Path, tmp_path
         (("--resume", "--force"), "give one of the two"),
         (("--decompress", "-q", "20"), "--quality has no meaning with --decompress"),
         (("--format", "webp"), "--format is for decompression"),
-        (("--decompress", "--format", "xyz"), "not a picture format"),
+        (("--decompress", "--format", "xyz"), "not an image format"),
         (("-q", "101"), "quality 101.0 is outside"),
         (("--realism", "0.5"), "no realism dial"),
         (("--model", "slow"), "there is no model 'slow'"),
@@ -484,7 +484,7 @@ def test_ray_does_the_same_over_urls_and_a_killed_actor_costs_one_picture(
     folder: Path, tmp_path: Path
 ) -> None:
     class Odd(Compression):
-        """Two pictures are special: one kills whoever codes it, one is never finished."""
+        """Two images are special: one kills whoever codes it, one is never finished."""
 
         def converted(self, data: bytes, task: Task) -> bytes:
             if task.source.endswith("deadly.png"):
@@ -504,7 +504,7 @@ def test_ray_does_the_same_over_urls_and_a_killed_actor_costs_one_picture(
     run = run_ray(tasks, Odd(), workers=1, force=False)
     outcomes = {Path(o.source).name: o for o in islice(run, 5)}
     assert "worker process died" in (outcomes["deadly.png"].error or "")
-    assert "not a picture" in (outcomes["bad.png"].error or "")
+    assert "not an image" in (outcomes["bad.png"].error or "")
     for name in ("a.png", "b.JPG", "c.webp"):
         assert outcomes[name].error is None
         assert Path(outcomes[name].output).stat().st_size == outcomes[name].bytes_after

@@ -1,7 +1,7 @@
 """A surface with known answers: a Gaussian source, squared error, and the squared Wasserstein distance.
 
 Of unit variance at rate R the least mean squared error is d = 2^(−2R); the decoder that reaches it makes
-pictures of standard deviation s = √(1 − d). Stretched by a gain g, g = 1 … 1/s, it has the error 1 + g²s² −
+images of standard deviation s = √(1 − d). Stretched by a gain g, g = 1 … 1/s, it has the error 1 + g²s² −
 2gs² and the distance (1 − gs)², which is the rate-distortion-perception function (Zhang, Qian, Chen & Khisti
 2021).
 """

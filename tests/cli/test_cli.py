@@ -70,7 +70,7 @@ def test_a_region_is_cut_out(picture: Path) -> None:
     assert run("decompress", file, part, "--region", "10,20,30,40").exit_code == 0
     assert Image.open(part).tobytes() == Image.open(whole).crop((10, 20, 40, 60)).tobytes()
     for region, message in (
-        ("90,0,20,5", "does not lie within the picture, 101×67"),
+        ("90,0,20,5", "does not lie within the image, 101×67"),
         ("1,2,3", "four whole numbers"),
     ):
         result = run("decompress", file, part, "--region", region, "--force")
@@ -199,7 +199,7 @@ def test_one_bad_picture_does_not_stop_the_rest(picture: Path) -> None:
     bad.write_bytes(b"rubbish")
     result = run("compress", bad, picture, "-o", picture.parent)
     assert result.exit_code == 1
-    assert "bad.png: not a picture" in result.stderr
+    assert "bad.png: not an image" in result.stderr
     assert "1 of 2 failed" in result.stderr
     assert picture.with_suffix(".rdpc").exists()
 
@@ -255,7 +255,7 @@ def test_a_failed_run_leaves_nothing_behind(picture: Path) -> None:
         (("compress", "{picture}", "--target-msssim", "1.5"), "must be between 0 and 1"),
         (
             ("compress", "{picture}", "--target-bpp", "40"),
-            "photo.png: target 40 bits per pixel: qualities 0 to 100 give this picture 0.",
+            "photo.png: target 40 bits per pixel: qualities 0 to 100 give this image 0.",
         ),
         (("suggest", "missing.png"), "missing.png: no such file"),
         (("compress", "{picture}", "--model", "slow"), "there is no model 'slow'"),
@@ -265,7 +265,7 @@ def test_a_failed_run_leaves_nothing_behind(picture: Path) -> None:
         (("compress", "{picture}", "nowhere/out.rdpc"), "the folder nowhere does not exist"),
         (("decompress", "{picture}", "out.png"), "not an .rdpc file"),
         (("decompress", "missing.rdpc"), "missing.rdpc: cannot be read: No such file"),
-        (("decompress", "{picture}", "out.xyz"), "not a picture format"),
+        (("decompress", "{picture}", "out.xyz"), "not an image format"),
         (("info", "{picture}"), "not an .rdpc file"),
         (("info", "missing.rdpc"), "cannot be read"),
     ],
@@ -318,7 +318,7 @@ def test_models_lists_what_is_installed() -> None:
     assert set(json.loads(run("models", "--json").stdout)) == {"fast", "base"}
     listed = run("models").stdout
     assert "(default)" in listed
-    assert listed.count("BD-rate (PSNR)") == listed.count("to decode a picture") == 2
+    assert listed.count("BD-rate (PSNR)") == listed.count("to decode an image") == 2
 
 
 @pytest.mark.parametrize(

@@ -210,7 +210,7 @@ def test_the_examples_in_a_commands_help_are_understood(name: str, monkeypatch: 
         ("", "rdpcodec models", "a block of kind '' is not run"),
         ("text", "rdpcodec models", "a text block is only shown"),
         ("sh", "rdpcodec models --colour", "No such option"),
-        ("sh", "rdpcodec train fidelity --data pictures --out run --hours 1", "unrecognized arguments"),
+        ("sh", "rdpcodec train fidelity --data images --out run --hours 1", "unrecognized arguments"),
         ("sh", "python -m bench rd --date kodak", "No such option"),
         ("sh", "make coffee", "coffee"),
         ("sh", "pip install 'rdpcodec[coffee]'", "no such extra"),

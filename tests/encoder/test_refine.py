@@ -110,7 +110,7 @@ def test_annealing_that_finds_nothing_keeps_what_there_was(
 
 
 def search_for(codec: Codec, image: Image.Image, quality: float) -> refining._Search:
-    """A search as `Codec` starts it, for a picture of one tile with sides that are multiples of 64."""
+    """A search as `Codec` starts it, for an image of one tile with sides that are multiples of 64."""
     picture = load_picture(image)
     ((symbols,),) = codec.analyse([picture], quality)
     x = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None] / 255.0

@@ -111,7 +111,7 @@ def test_a_target_out_of_reach_is_refused_with_the_range(
     with pytest.raises(UsageError, match="qualities 0 to 100 give this picture") as error:
         search(measure, Target.bpp(value))
     assert len(measure.qualities) <= 7
-    low, high = str(error.value).split("this picture ")[1].removesuffix(" bits per pixel").split(" to ")
+    low, high = str(error.value).split("this image ")[1].removesuffix(" bits per pixel").split(" to ")
     assert float(low) == pytest.approx(curve(0), abs=1e-4)
     assert float(high) == pytest.approx(curve(100), abs=1e-4)
     for end in (float(low), float(high)):  # whoever takes the range at its word is not refused again
@@ -119,7 +119,7 @@ def test_a_target_out_of_reach_is_refused_with_the_range(
 
 
 def test_a_cost_that_hardly_moves_for_a_while_is_nearly_met() -> None:
-    # LPIPS of a dark picture: flat between 60 and 70, then steep.
+    # LPIPS of a dark image: flat between 60 and 70, then steep.
     qualities = [0, 25, 50, 60, 70, 80, 100]
     logs = [-2.2, -2.53, -2.97, -3.1, -3.18, -3.4, -4.7]
 
@@ -246,7 +246,7 @@ def test_with_realism_a_target_holds_for_the_realistic_picture(photograph: Image
         return psnr(np.asarray(image), np.asarray(decoded))
 
     data = codec.compress(image, target=target, realism=1)
-    # PSNR of so small a picture does not rise with every hundredth of the dial.
+    # PSNR of so small an image does not rise with every hundredth of the dial.
     assert -5 * TOLERANCE <= target.excess(value(codec.decompress(data))) <= 0
     assert value(codec.decompress(data, realism=0)) > 28.5
 
@@ -279,7 +279,7 @@ def test_a_missing_metric_is_an_error_that_says_what_to_install(
 
 
 def test_a_picture_too_small_for_the_metric_is_refused(codec: Codec, small: Image.Image) -> None:
-    with pytest.raises(UsageError, match=r"0\.9 MS-SSIM: not defined for a picture as small"):
+    with pytest.raises(UsageError, match=r"0\.9 MS-SSIM: not defined for an image as small"):
         codec.compress(small, target=Target.ms_ssim(0.9))
 
 

@@ -43,7 +43,7 @@ def picture_of(url: str) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory, photograph: Image.Image) -> list[Path]:
-    """Two pictures: one as large as MS-SSIM needs, one with alpha."""
+    """Two images: one as large as MS-SSIM needs, one with alpha."""
     folder = tmp_path_factory.mktemp("sources")
     paths = [folder / "coffee.png", folder / "spoon.png"]
     photograph.crop((120, 60, 300, 230)).save(paths[0])
@@ -58,7 +58,7 @@ def written(sources: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Pa
     path = tmp_path_factory.mktemp("page") / "page.html"
     result = run(*sources, "-o", path, "-q", 30, "-q", 70)
     assert result.exit_code == 0, result.output
-    assert f"{path}: 2 pictures, {path.stat().st_size / 1e6:.1f} MB" in result.output
+    assert f"{path}: 2 images, {path.stat().st_size / 1e6:.1f} MB" in result.output
     return path
 
 
@@ -167,7 +167,7 @@ RED, GREEN, BLUE = (200, 0, 0), (0, 150, 0), (0, 0, 250)
 
 @pytest.fixture(scope="module")
 def colours(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A page whose pictures say by their colour what they are: red original, ours green, JPEG blue."""
+    """A page whose images say by their colour what they are: red original, ours green, JPEG blue."""
 
     def record(name: str, size: tuple[int, int]) -> dict[str, Any]:
         versions = [

@@ -70,7 +70,7 @@ class Server:
         return found
 
     def upload(self, image: Image.Image) -> str:
-        """Returns what the paths of the picture begin with."""
+        """Returns what the paths of the image begin with."""
         answer = self.ask("/pictures", png(image))
         assert answer.status == 201, answer.body
         return f"/pictures/{answer.json['id']}"
@@ -181,9 +181,9 @@ def test_uploads_that_are_too_large_or_no_pictures_are_refused(server: Server) -
     for body, status, message in (
         (large, 413, "over this server's limit of 0.3 MB"),
         (iter([large[:200_000], large[:200_000]]), 413, "over this server's limit of 0.3 MB"),  # chunked
-        (wide, 413, "a picture of 50001×1 pixels is over this server's limit of 0.05 megapixels"),
-        (b"GIF89a" + bytes(9), 400, "not a picture"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", 400, "not a picture"),  # Ghostscript's
+        (wide, 413, "an image of 50001×1 pixels is over this server's limit of 0.05 megapixels"),
+        (b"GIF89a" + bytes(9), 400, "not an image"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", 400, "not an image"),  # Ghostscript's
     ):
         answer = server.ask("/pictures", body)
         assert answer.status == status
@@ -296,7 +296,7 @@ def test_help_needs_neither_torch_nor_the_framework(name: str) -> None:
 
 @pytest.fixture
 def studio(view: Any, server: Server, piece: Image.Image, tmp_path: Path) -> Any:
-    """The page, with a picture in it."""
+    """The page, with an image in it."""
     path = tmp_path / "my photo.png"
     piece.save(path)
     view.goto(server.url)

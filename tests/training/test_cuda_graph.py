@@ -12,7 +12,7 @@ from rdpcodec.training.fidelity import Fidelity, FidelityRun
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="graphs are recorded on CUDA devices only")
 def test_a_recorded_step_is_the_step(picture_folder: Path) -> None:
-    """Without noise, so that the same pictures give the same gradients."""
+    """Without noise, so that the same images give the same gradients."""
     run = FidelityRun(gigapixels=1.0, batch=4, crop=64, trains="decoder")
     objective = Fidelity(run, picture_folder, torch.device("cuda"), architecture=SMALL)
     recorded = Recorded(objective._gradients)

@@ -1,1 +1,1 @@
-"""Liu, Zhang & Xiong's experiments (2019): restored pictures that a classifier is asked about."""
+"""Liu, Zhang & Xiong's experiments (2019): restored images that a classifier is asked about."""

@@ -1,4 +1,4 @@
-"""What Liu, Zhang & Xiong (2019) claim of restored pictures, checked on ours."""
+"""What Liu, Zhang & Xiong (2019) claim of restored images, checked on ours."""
 
 from __future__ import annotations
 

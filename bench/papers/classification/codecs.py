@@ -32,7 +32,7 @@ def axes_of(folder: Path) -> dict[str, Any]:
 def _axes(codec: Measured) -> dict[str, Any]:
     if not codec.has("top1"):
         raise click.ClickException(
-            f"{codec.name}: no classifier was asked; measure a folder of pictures with a classes.tsv"
+            f"{codec.name}: no classifier was asked; measure a folder of images with a classes.tsv"
         )
     perceptions = [key for key in PERCEPTION if codec.has(key)]
     return {

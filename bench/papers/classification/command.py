@@ -1,4 +1,4 @@
-"""`python -m bench classification`: what classifiers recognise in restored and in coded pictures."""
+"""`python -m bench classification`: what classifiers recognise in restored and in coded images."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from rdpcodec.training.model_card import replace_block
 @click.option(
     "--surface",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Only report on codecs: a folder of `bench surface` and `bench peers` on labelled pictures.",
+    help="Only report on codecs: a folder of `bench surface` and `bench peers` on labelled images.",
 )
 @click.option("--quick", is_flag=True, help="Fewer restorers and short training: minutes instead of hours.")
 @training_options("classification")

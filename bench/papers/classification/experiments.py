@@ -1,7 +1,7 @@
 """The classification experiments: what is trained with what, and what is measured of it.
 
 A group is all restorers of one task with one classifier. Loss of each: MSE + λ · W₁ + μ · cross-entropy
-of the frozen classifier's answer. Both classifiers see every restored picture.
+of the frozen classifier's answer. Both classifiers see every restored image.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ SUPER_RESOLUTION = Task(
     SuperResolver,
     weights=(0, 0.0005, 0.001, 0.002),
     cross=(0, 0.001, 0.003, 0.01, 0.03),
-    steps=1500,  # the set is small: 5000 pictures where it is not all of CIFAR-10
+    steps=1500,  # the set is small: 5000 images where it is not all of CIFAR-10
     critic_steps=1000,
     classifier_steps=3000,
 )
@@ -116,7 +116,7 @@ def run(bench: Bench, workers: int = 1) -> dict[str, Any]:
 
 
 def trained_classifiers(bench: Bench) -> dict[str, Classifier]:
-    """The frozen classifiers of the task's pictures, trained once."""
+    """The frozen classifiers of the task's images, trained once."""
     return {
         design: train_classifier(
             design,

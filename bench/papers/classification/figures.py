@@ -63,7 +63,7 @@ def curves(result: dict[str, Any]) -> Figure:
 def pictures(group: dict[str, Any], shown: NDArray[np.uint8]) -> Figure:
     """Originals, what restorers were given, and what the corners of the grid of (λ, μ) made of it.
 
-    shown: uint8 `[2 + models, pictures, H, W, C]`.
+    shown: uint8 `[2 + models, images, H, W, C]`.
     """
     weights, cross = np.array(group["weights"]), np.array(group["cross"])
     corners = [

@@ -1,4 +1,4 @@
-"""Restorers of degraded pictures, many at once: a denoiser of digits and a super-resolver of CIFAR-10."""
+"""Restorers of degraded images, many at once: a denoiser of digits and a super-resolver of CIFAR-10."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _CHANNELS = 32
 
 
 class Denoiser(nn.Module):
-    """M denoisers of pictures in white noise, X̂ = f(X + N(0, σ²)), deterministic as the paper's are."""
+    """M denoisers of images in white noise, X̂ = f(X + N(0, σ²)), deterministic as the paper's are."""
 
     def __init__(
         self, shape: tuple[int, int, int], weights: Sequence[float], deviation: float, rng: torch.Generator
     ) -> None:
-        """shape: of a picture. weights: λ of each model. deviation: σ, in units where pixels are 0..1."""
+        """shape: of an image. weights: λ of each model. deviation: σ, in units where pixels are 0..1."""
         super().__init__()
         self.shape, self.deviation, self.weights = shape, deviation, torch.tensor([weights])
         self.body = _Body(len(weights), shape, shape[0] * _BLOCK**2, rng)
@@ -41,7 +41,7 @@ class Denoiser(nn.Module):
 
 
 class SuperResolver(nn.Module):
-    """M networks that enlarge pictures four times, adding to what bilinear interpolation gives."""
+    """M networks that enlarge images four times, adding to what bilinear interpolation gives."""
 
     def __init__(self, shape: tuple[int, int, int], weights: Sequence[float], rng: torch.Generator) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class SuperResolver(nn.Module):
 class _Body(nn.Module):
     """`[B, inputs, H/4, W/4]` → `[B, M, C, H, W]`.
 
-    A bottleneck over the whole picture runs beside the convolutions: blocks of strong noise say little alone.
+    A bottleneck over the whole image runs beside the convolutions: blocks of strong noise say little alone.
     """
 
     def __init__(self, models: int, shape: tuple[int, int, int], inputs: int, rng: torch.Generator) -> None:

@@ -123,13 +123,13 @@ def _grid_claims(pairs: Groups, bounds: Values, distortions: Values) -> list[Cla
             rank_correlation(np.array(rates), rise) < -CLEAR_TREND,
         ),
         Claim(
-            "without an adversary pictures look least real at low rate",
+            "without an adversary images look least real at low rate",
             "falls with rate",
             f"W₁ = {perceptions[0]:.2f} at {first} bits, {perceptions[-1]:.2f} at {last}",
             rank_correlation(np.array(rates), perceptions) < -CLEAR_TREND,
         ),
         Claim(
-            "at low rate a bound on perception changes the pictures most",
+            "at low rate a bound on perception changes the images most",
             "falls with rate",
             f"mean squared change {changes[0]:.4f} at {first} bits, {changes[-1]:.4f} at {last}",
             rank_correlation(np.array(rates), changes) < -CLEAR_TREND,

@@ -38,7 +38,7 @@ class Bottleneck:
 
     @property
     def bits(self) -> float:
-        """The rate, an upper bound on the entropy: dimension · log₂ levels, in bits a picture."""
+        """The rate, an upper bound on the entropy: dimension · log₂ levels, in bits an image."""
         return self.dimension * float(torch.tensor(self.levels, dtype=torch.float64).log2())
 
 
@@ -82,7 +82,7 @@ class Codecs(nn.Module):
     def decode(
         self, symbols: Tensor, dither: Tensor, noise: Tensor, condition: Tensor | None = None
     ) -> Tensor:
-        """Symbols `[B, M, dimension]` → pictures `[B, M, 1, 28, 28]` in [0, 1]."""
+        """Symbols `[B, M, dimension]` → images `[B, M, 1, 28, 28]` in [0, 1]."""
         latents = (symbols - dither[:, None]) / (self.bottleneck.levels - 1) * 2 - 1
         x = _joined(torch.cat([latents, for_each(latents.shape[1], noise)], 2), condition)
         x = activation(self.decoder(x).unflatten(2, (_CHANNELS, _GRID, _GRID)))

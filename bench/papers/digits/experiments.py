@@ -27,7 +27,7 @@ from bench.papers.wgan.workers import each
 from rdpcodec.errors import UsageError
 from rdpcodec.training.checkpoint import load_checkpoint
 
-# Pictures of the test set in the figure: the first of each digit among the first hundred.
+# Images of the test set in the figure: the first of each digit among the first hundred.
 SHOWN = 10
 # Features of the second convolution are larger than pixels: at this weight both parts of the distortion are
 # about equal for the pairs without an adversary.
@@ -87,7 +87,7 @@ class Bench:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of a picture."""
+        """Of an image."""
         return 1, SIDE, SIDE
 
     def schedule(self, steps: int) -> Schedule:
@@ -151,7 +151,7 @@ def features(bench: Bench, bottleneck: Bottleneck) -> dict[str, Any]:
 
 
 def layer(bench: Bench, bottleneck: Bottleneck) -> dict[str, Any]:
-    """Perception on one layer of the critic: how far mean features of real and decoded pictures are apart."""
+    """Perception on one layer of the critic: how far mean features of real and decoded images are apart."""
     return _group(bench, "layer", bottleneck, bench.plan.some_weights, on_features=True)
 
 
@@ -224,7 +224,7 @@ def _group(
             on_features=on_features,
             device=bench.device,
         )
-        training.run(_path(bench, experiment, bottleneck, ".pt"), bench.report.report(label))
+        training.run(_path(bench, experiment, bottleneck, ".pt"), bench.report(label))
         codecs.requires_grad_(False)
         if isinstance(codecs, ConditionedCodec):
             codecs.spread()

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bench.papers.wgan.frontier import hull
 
 _PERCEPTION = "P, Wasserstein-1 (fresh critic)"
-_RATE = "R, bits a picture"
+_RATE = "R, bits an image"
 _DISTORTION = "D, mean squared error"
 
 

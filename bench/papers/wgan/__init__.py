@@ -1,1 +1,1 @@
-"""Restorers of small pictures trained against Wasserstein critics, many at once: data, networks, training."""
+"""Restorers of small images trained against Wasserstein critics, many at once: data, networks, training."""

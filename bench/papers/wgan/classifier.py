@@ -1,4 +1,4 @@
-"""Classifiers of small pictures, trained on originals and then frozen: two that see in different ways."""
+"""Classifiers of small images, trained on originals and then frozen: two that see in different ways."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Classifier(nn.Sequential):
     """Pictures `[B, C, H, W]` in [0, 1] → logits `[B, 10]`."""
 
     def features(self, pictures: Tensor) -> Tensor:
-        """What the second convolution makes of pictures, before its activation."""
+        """What the second convolution makes of images, before its activation."""
         second = [number for number, layer in enumerate(self) if isinstance(layer, nn.Conv2d)][1]
         return self[: second + 1](pictures)
 
@@ -64,7 +64,7 @@ def train_classifier(
 ) -> Classifier:
     """A frozen classifier of one of the `DESIGNS`, trained on `data` (Adam, one cycle), or read from `cache`.
 
-    Pictures are shifted by up to two pixels, so that a small set lasts longer.
+    Images are shifted by up to two pixels, so that a small set lasts longer.
     """
     channels, side = data.pictures.shape[1:3]
     with torch.random.fork_rng(devices=[]):
@@ -97,7 +97,7 @@ def _fit(network: Classifier, data: Labelled, steps: int, device: torch.device, 
 
 @torch.no_grad()
 def error_rate(network: Classifier, data: Labelled, device: torch.device) -> float:
-    """The share of pictures that a classifier gets wrong."""
+    """The share of images that a classifier gets wrong."""
     wrong = 0
     for start in range(0, len(data.labels), 500):
         x = torch.tensor(data.pictures[start : start + 500]).to(device).float() / 255

@@ -1,4 +1,4 @@
-"""Wasserstein distances between sets of pictures: by critics (WGAN-GP), or by projections on lines."""
+"""Wasserstein distances between sets of images: by critics (WGAN-GP), or by projections on lines."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from bench.papers.wgan.networks import GroupedConvolution, GroupedLinear, activa
 
 # Of the gradient penalty (Gulrajani et al. 2017, section 4).
 PENALTY = 10.0
-_BLOCK = 4  # pictures are seen as blocks of 4×4 pixels, all work is at a quarter of the side
+_BLOCK = 4  # images are seen as blocks of 4×4 pixels, all work is at a quarter of the side
 _CHANNELS = 32
 _HIDDEN = 128
 
 
 class Critic(nn.Module):
-    """M critics of pictures `[B, M, C, H, W]` in [0, 1], sides divisible by 4.
+    """M critics of images `[B, M, C, H, W]` in [0, 1], sides divisible by 4.
 
     No normalisation: the penalty is on the gradient of each sample by itself. condition: how many features
-    `[B, M, condition]` it takes beside the pictures, to serve several weights; others it does not look at.
+    `[B, M, condition]` it takes beside the images, to serve several weights; others it does not look at.
     """
 
     def __init__(
         self, models: int, shape: tuple[int, int, int], rng: torch.Generator, condition: int = 0
     ) -> None:
-        """shape: of a picture, channels, height and width."""
+        """shape: of an image, channels, height and width."""
         super().__init__()
         self.conditioned = condition > 0
         channels, height, width = shape
@@ -43,7 +43,7 @@ class Critic(nn.Module):
         return activation(self.second(x))
 
     def forward(self, pictures: Tensor, condition: Tensor | None = None) -> Tensor:
-        """How real each picture looks, `[B, M]`, without a unit or an origin."""
+        """How real each image looks, `[B, M]`, without a unit or an origin."""
         return self.score(self.features(pictures, condition))
 
     def score(self, features: Tensor) -> Tensor:
@@ -54,7 +54,7 @@ class Critic(nn.Module):
 def gradient_norms(
     critic: nn.Module, real: Tensor, fake: Tensor, place: Tensor, condition: Tensor | None = None
 ) -> Tensor:
-    """The critics' slopes between real and restored pictures, `[B, M]`, differentiable.
+    """The critics' slopes between real and restored images, `[B, M]`, differentiable.
 
     real `[B, C, H, W]`, fake `[B, M, C, H, W]`; place `[B]` in [0, 1): where on the way from real to fake.
     """
@@ -83,7 +83,7 @@ def random_directions(pixels: int, count: int = 64, seed: int = 0) -> Tensor:
 
 
 def sliced_wasserstein(first: Tensor, second: Tensor) -> float:
-    """Sliced Wasserstein-1 distance of two sets of equally many pictures, from their projections `[N, K]`.
+    """Sliced Wasserstein-1 distance of two sets of equally many images, from their projections `[N, K]`.
 
     Mean over directions of the exact distance on a line: what sorted values differ by (Rabin et al. 2011).
     In units of one direction; two sets of one law are not at 0 but at about 1/√N of their spread.

@@ -1,4 +1,4 @@
-"""Small labelled pictures: readers of MNIST's IDX files and of CIFAR-10 as npz, which trust no file.
+"""Small labelled images: readers of MNIST's IDX files and of CIFAR-10 as npz, which trust no file.
 
 Nothing is stored in this repository. The files come from a folder, or torchvision downloads them.
 """
@@ -22,7 +22,7 @@ from rdpcodec.errors import UsageError
 
 Bytes = NDArray[np.uint8]
 
-# MNIST's own files; a header that asks for more than CIFAR-10's 60 000 pictures is not of such a set.
+# MNIST's own files; a header that asks for more than CIFAR-10's 60 000 images is not of such a set.
 _IDX = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
@@ -33,7 +33,7 @@ _UNSIGNED_BYTE = 0x08  # the only element type that MNIST uses
 
 @dataclass(frozen=True)
 class Labelled:
-    """Pictures with their classes. pictures: uint8 `[N, C, H, W]`; labels: uint8 `[N]`, 0..9."""
+    """Pictures with their classes. images: uint8 `[N, C, H, W]`; labels: uint8 `[N]`, 0..9."""
 
     pictures: Bytes
     labels: Bytes
@@ -62,7 +62,7 @@ def load_mnist(folder: Path | None) -> Split:
     for part, names in _IDX.items():
         pictures, labels = (read_idx(_existing(folder, name)) for name in names)
         if pictures.ndim != 3 or labels.ndim != 1:
-            raise UsageError(f"{folder / names[0]}: not pictures with their labels beside them")
+            raise UsageError(f"{folder / names[0]}: not images with their labels beside them")
         parts[part] = _labelled(folder / names[0], pictures[:, None], labels)
     return Split(parts["train"], parts["test"])
 
@@ -93,7 +93,7 @@ def read_idx(path: Path) -> Bytes:
             shape = struct.unpack(f">{start[3]}I", sizes)
             announced = int(np.prod(shape, dtype=object))
             if not 0 < announced <= _MOST_BYTES:
-                raise UsageError(f"{path}: announces {announced} bytes of pictures, which is no MNIST file")
+                raise UsageError(f"{path}: announces {announced} bytes of images, which is no MNIST file")
             values = file.read(announced + 1)
     except (OSError, EOFError, zlib.error) as error:  # gzip raises all three
         raise UsageError(f"{path}: cannot be read: {error}") from error
@@ -123,7 +123,7 @@ def read_npz(path: Path) -> Labelled:
 
 def _labelled(path: Path, pictures: Bytes, labels: NDArray[Any]) -> Labelled:
     if labels.dtype != np.uint8 or labels.shape != pictures.shape[:1]:
-        raise UsageError(f"{path}: {len(pictures)} pictures, but labels {labels.dtype} {list(labels.shape)}")
+        raise UsageError(f"{path}: {len(pictures)} images, but labels {labels.dtype} {list(labels.shape)}")
     if len(labels) == 0 or labels.max() > 9:
         raise UsageError(f"{path}: labels are not classes 0 to 9")
     return Labelled(pictures, labels)

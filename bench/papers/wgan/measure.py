@@ -1,4 +1,4 @@
-"""What a trained group is worth on pictures it has not seen: distortion, perception, errors."""
+"""What a trained group is worth on images it has not seen: distortion, perception, errors."""
 
 from __future__ import annotations
 
@@ -73,11 +73,11 @@ def measure(
     fidelity: Fidelity = squared_error,
     classifiers: Mapping[str, Classifier] | None = None,
 ) -> dict[str, Values]:
-    """By name `[M]`, on held-out pictures.
+    """By name `[M]`, on held-out images.
 
     mse and fidelity (the training's distortion); one Wasserstein-1 estimate for each of `critics`; sliced,
     the distance without a network, and its floor: what two halves of the originals have; change, the mean
-    squared difference from the first model's pictures; and the error rate with each of `classifiers`.
+    squared difference from the first model's images; and the error rate with each of `classifiers`.
     """
     sums: dict[str, Values] = {}
     drawn, originals = [], []

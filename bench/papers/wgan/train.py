@@ -44,7 +44,7 @@ CPU = torch.device("cpu")
 
 
 class Restorer(Protocol):
-    """M models that give pictures back. `draw` runs on the CPU, so that all devices draw alike."""
+    """M models that give images back. `draw` runs on the CPU, so that all devices draw alike."""
 
     def draw(self, batch: int, rng: torch.Generator) -> Draw: ...
 
@@ -58,7 +58,7 @@ class Restorer(Protocol):
     def load_state_dict(self, state_dict: dict[str, Any]) -> Any: ...
 
 
-# Restored pictures [B, M, C, H, W], originals [B, C, H, W], labels [B] → [M], the mean over the batch.
+# Restored images [B, M, C, H, W], originals [B, C, H, W], labels [B] → [M], the mean over the batch.
 Fidelity = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 

@@ -23,7 +23,7 @@ def verdicts(measured: Measured) -> dict[str, str]:
 
 
 def changed(measured: Measured, metric: str, place: tuple[object, ...], factor: float) -> Measured:
-    """The same with a metric multiplied at some pictures, qualities and realisms."""
+    """The same with a metric multiplied at some images, qualities and realisms."""
     values = measured.values[metric].copy()
     values[place] *= factor
     return dataclasses.replace(measured, values={**measured.values, metric: values})
@@ -80,7 +80,7 @@ def test_without_a_dial_only_rate_distortion_and_convexity_are_judged(tmp_path: 
 
 @pytest.mark.parametrize("perception", [[1.0, 1.0, 1.0], [3.0, 2.0, 1.0], [1.0, 2.0, 3.0]])
 def test_the_bits_saved_are_those_over_the_straight_line(perception: list[float]) -> None:
-    # Half of the pictures at each end would cost 2 bits instead of 2.5 for the same error and perception.
+    # Half of the images at each end would cost 2 bits instead of 2.5 for the same error and perception.
     saved = bits_saved_by_mixing(np.array([3, 2.5, 1]), np.array([1.0, 2, 3]), np.array(perception))
     assert saved == pytest.approx([0, 20, 0])
 

@@ -125,7 +125,7 @@ def test_compare_tells_better_from_worse_and_neither(tmp_path: Path) -> None:
     ends = (0.0, 1.0)
     gaussian.write(old, realisms=ends)
     gaussian.write(better, realisms=ends, mse=0.97)
-    # Half of the pictures better, half worse.
+    # Half of the images better, half worse.
     record = gaussian.write(doubtful, realisms=ends)
     made = load_measured(record)
     stored = json.loads(record.read_text())

@@ -39,7 +39,7 @@ def test_bd_rate_of_curves_a_factor_apart_is_that_factor(
 
 
 def test_bits_that_move_between_pictures_leave_the_mean_of_their_own_bd_rates_alone() -> None:
-    """Both pictures cost 5 % more, and the easy one is coded better at the price of the hard one."""
+    """Both images cost 5 % more, and the easy one is coded better at the price of the hard one."""
 
     keys = ("bpp", "psnr-rgb")
 

@@ -79,7 +79,7 @@ def test_only_what_the_cache_lacks_is_measured(setup: Setup, monkeypatch: pytest
     assert measured == [POINTS[:1], POINTS[1:]]
     kept = load_cached(setup.jobs("jpeg", "first", POINTS)[0])
     assert set(kept) == {"10", "60"}
-    # Other weights, or another picture under the same name, make everything new.
+    # Other weights, or another image under the same name, make everything new.
     measure(setup.jobs("jpeg", "second", POINTS)[0])
     assert measured[2:] == [POINTS]
 

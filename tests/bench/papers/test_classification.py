@@ -142,7 +142,7 @@ def test_the_command_writes_records_figures_and_the_pages_tables(
 
 
 def labelled(folder: Path, **options: Any) -> None:
-    """A record of a surface whose classifier errs in the first picture, everywhere but at full realism."""
+    """A record of a surface whose classifier errs in the first image, everywhere but at full realism."""
     made = gaussian.record(**options)
     for number, picture in enumerate(made["pictures"].values()):
         for key, facts in picture.items():

@@ -84,7 +84,7 @@ def test_all_claims_hold_on_a_grid_of_the_gaussian_source() -> None:
 def test_claims_fail_where_there_is_no_trade_off() -> None:
     pairs = gaussian_grid()
     for group in pairs:
-        group["mse"] = group["mse"][::-1]  # the most real pictures are also the closest
+        group["mse"] = group["mse"][::-1]  # the most real images are also the closest
     record = reproduction({"pairs": pairs}).record()
     assert not claim(record, "at each rate distortion rises")["holds"]
     assert not claim(record, "rises as perception tightens")["holds"]

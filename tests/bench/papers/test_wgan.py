@@ -206,7 +206,7 @@ def test_the_gradient_penalty_of_a_linear_critic_is_in_closed_form(slope: float)
 
 
 class Shift(nn.Module):
-    """Gives pictures back darker by a step: known distances."""
+    """Gives images back darker by a step: known distances."""
 
     def __init__(self, steps: tuple[float, ...]) -> None:
         super().__init__()
@@ -220,7 +220,7 @@ class Shift(nn.Module):
 
 
 def test_fresh_critics_recover_the_distance_of_a_shift() -> None:
-    """A shift by δ moves every picture by δ√784, and no plan is shorter; the soft penalty alone would let a
+    """A shift by δ moves every image by δ√784, and no plan is shorter; the soft penalty alone would let a
     critic say 8 % more at a distance of 5.6.
     """
     data = bars(256)
@@ -382,7 +382,7 @@ def test_npz_files_are_read_and_others_refused(tmp_path: Path) -> None:
     assert np.array_equal(read.pictures[1, :, 4, 5], images[1, 4, 5])
     for change, message in (
         ({"labels": np.array([3, 10], np.uint8)}, "classes 0 to 9"),
-        ({"labels": np.array([3], np.uint8)}, "2 pictures, but labels"),
+        ({"labels": np.array([3], np.uint8)}, "2 images, but labels"),
         ({"labels": np.array([3, {}], object)}, "cannot be read as npz"),
         ({"images": images[..., :1]}, "not uint8"),
         ({"images": images / 255}, "not uint8"),

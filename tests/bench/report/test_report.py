@@ -93,7 +93,7 @@ def test_a_crop_lies_inside_of_its_picture(width: int, height: int, corner: tupl
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, codec: Codec) -> Path:
-    """Results that claim to be of two pictures, whose pictures are there to be coded with the real codec."""
+    """Results that claim to be of two images, whose images are there to be coded with the real codec."""
     folder = tmp_path_factory.mktemp("results")
     photograph = Image.open(Path(__file__).parents[3] / "docs" / "demo" / "coffee.png").convert("RGB")
     (folder / "data").mkdir()
@@ -130,7 +130,7 @@ def test_other_weights_and_unknown_pictures_are_refused(folder: Path, tmp_path: 
     words = ["report", str(folder), "--data", str(folder / "data"), "--picture", "02.png"]
     result = CliRunner().invoke(bench, words)
     assert result.exit_code
-    assert "not among the pictures that were measured" in result.output
+    assert "not among the images that were measured" in result.output
     gaussian.write(tmp_path, pictures=2, realisms=(0.0,))
     result = CliRunner().invoke(bench, ["report", str(tmp_path), "--data", str(folder / "data")])
     assert result.exit_code
@@ -162,7 +162,7 @@ def flat(colour: tuple[int, int, int]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def html(figures: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A page whose crops say by their colour which picture, quality and realism they are."""
+    """A page whose crops say by their colour which image, quality and realism they are."""
     crops = [
         {
             "name": f"{p}.png",

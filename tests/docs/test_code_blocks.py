@@ -29,7 +29,7 @@ from PIL import Image
 
 from bench.__main__ import bench
 from rdpcodec.cli import rdpcodec
-from rdpcodec.model import refine
+from rdpcodec.encoder import refine
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("weights/*.md"))]

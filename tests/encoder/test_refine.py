@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 
 from rdpcodec import Codec
+from rdpcodec.encoder import refine as refining
 from rdpcodec.encoder.refine import ANNEALING, COLD, DESCENT, WARM
 from rdpcodec.image import load_picture
 from rdpcodec.metrics.distortion import mse
-from rdpcodec.model import refine as refining
 from rdpcodec.model.rate import lambda_of
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bench.ablation import dct_basis
 from click.testing import CliRunner
 from PIL import Image
 
@@ -171,7 +170,7 @@ def test_published_figures_are_those_measured_and_only_with_the_same_weights(
     assert "other weights" in result.output
 
 
-@pytest.mark.parametrize("make", [haar_basis, dct_basis])
+@pytest.mark.parametrize("make", [haar_basis])
 def test_bases_are_orthonormal_and_in_the_order_of_the_patches(
     make: Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]],
 ) -> None:

@@ -26,9 +26,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rdpcodec import container, storage
 from rdpcodec.container import EXTENSION
-from rdpcodec.encoder.target_search import Target
 from rdpcodec.errors import RdpError, UsageError
-from rdpcodec.operating_point import OperatingPoint
+from rdpcodec.operating_point import OperatingPoint, Target
 from rdpcodec.weights.manifest import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -337,7 +336,7 @@ def run_local(tasks: Sequence[Task], work: Work, *, workers: int, force: bool) -
 def _serve(connection: Connection, work: Work, force: bool, threads: int) -> None:
     """A worker process: sends None when ready, or why it cannot be; then an outcome for every task."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is for the parent, which ends this process
-    from rdpcodec.codec import usable_device
+    from rdpcodec.engine.torch import usable_device
 
     _limit_threads(threads)
     with suppress(EOFError, BrokenPipeError):  # there is no more work, or no parent
@@ -433,7 +432,7 @@ class _Actor:
     """A worker process of Ray."""
 
     def __init__(self, work: Work, force: bool, threads: int) -> None:
-        from rdpcodec.codec import usable_device
+        from rdpcodec.engine.torch import usable_device
 
         _limit_threads(threads)
         usable_device(work.device)

@@ -140,15 +140,11 @@ def decompress(
     }
 
     def run(source: Path, target: Path) -> str:
-        from rdpcodec import container
-        from rdpcodec.codec import shared_codec
-        from rdpcodec.weights.manifest import model_for_file
+        from rdpcodec.codec import decompress as decompress_file
 
         data = read_input(source)
         try:
-            header = container.read(data).header
-            codec = shared_codec(model_for_file(header.model, header.fingerprint).name, device)
-            image = codec.decompress(data, realism=realism, region=region)
+            image = decompress_file(data, realism=realism, region=region, device=device)
         except RdpError as error:
             raise type(error)(f"{source}: {error}") from error
         write_output(target, encode_picture(image, formats[target], target), force)

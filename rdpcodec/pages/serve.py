@@ -183,7 +183,7 @@ class Studio:
             raise HTTPException(400, "give quality and realism as numbers") from None
         OperatingPoint(quality, realism).check_dials(self.codec.name, self.codec.dials)
         # As a file stores them, so that equal files are one.
-        return container.stored_quality(quality) / container.QUALITY_UNITS, realism
+        return container.stored_quality(quality) / container.QUALITY_STEPS, realism
 
 
 class Guard:

@@ -132,13 +132,13 @@ class _Search:
             raise UsageError("effort above 0 needs torch: its gradients lead the search")
         self.network, self.coder, self.start, self.dial = engine.network, tile_codec.coder, symbols, quality
         height, width = pixels.shape[:2]
-        self.x = engine.padded(pixels[*window.outer.slices()][None])[
+        self.x = engine.padded(np.stack([pixels[*window.outer.slices()]]))[
             :, :, : window.outer.height, : window.outer.width
         ]
         self.quality = engine.quality(quality, 1)
         self.weight = float(lambda_of(self.quality)) * 255**2 * self.x.shape[2] * self.x.shape[3]
         surroundings = Window.around(window.outer, engine.analysis_margin, (width, height))
-        features = engine.features(pixels[*surroundings.outer.slices()][None])
+        features = engine.features(np.stack([pixels[*surroundings.outer.slices()]]))
         self.canvas = engine.batch(surroundings.latents(engine.analyse(features, quality)))
         (top, left), (rows, columns) = window.corner, symbols.residual.shape[1:]
         self.inside = (..., slice(top, top + rows), slice(left, left + columns))
@@ -147,9 +147,9 @@ class _Search:
         self.index = torch.from_numpy(symbols.tables)[None].to(self.x.device).long()
         self.generator = torch.Generator(self.x.device).manual_seed(0)
         with torch.no_grad():
-            known = self.network.mean_network.features(engine.batch(symbols.hyper[None]), self.quality)
+            known = self.network.mean_network.features(engine.batch(np.stack([symbols.hyper])), self.quality)
             self.features = known[:, :, :rows, :columns]
-        self.best = self.rated(engine.batch(symbols.residual[None]))
+        self.best = self.rated(engine.batch(np.stack([symbols.residual])))
 
     def symbols(self, residual: Tensor) -> Symbols:
         """The tile's symbols with other residuals `[1, N, h, w]`."""

@@ -325,14 +325,15 @@ _loading = threading.Lock()
 
 
 @lru_cache(maxsize=4)
-def _codec(model: str, device: str) -> Codec:
+def loaded_codec(model: str, device: str) -> Codec:
+    """A codec, loaded once. `shared_codec` keeps two threads from loading it at the same time."""
     return Codec(model, device)
 
 
 def shared_codec(model: str = DEFAULT_MODEL, device: str = "cpu") -> Codec:
     """A codec that the module-level functions share, loaded at its first use."""
     with _loading:
-        return _codec(model, device)
+        return loaded_codec(model, device)
 
 
 def compress(

@@ -35,6 +35,8 @@ MAX_SIDE = 65_535
 # Decoding works tile by tile; what grows with the image is the image itself, and this bounds what a
 # hostile header can claim of that, at 0.8 gigabytes.
 MAX_PIXELS = 1 << 28
+# Metadata is small; a bound keeps a hostile segment from inflating without end.
+_METADATA_LIMIT = 16 << 20
 _FIXED = struct.Struct("<3sBB4sHB")
 _CRC = struct.Struct("<I")
 _VARINT_BYTES = 5
@@ -190,6 +192,18 @@ def _places(file: IO[bytes], position: int, end: int) -> dict[Segment, range]:
     if sum(kind in places for kind in PICTURE_SEGMENTS) != 1:
         raise FormatError("the file has no coded picture")
     return places
+
+
+def inflate(payload: bytes) -> bytes:
+    """Inflate a metadata segment, within a limit of 16 MiB. Raises `FormatError`."""
+    inflater = zlib.decompressobj()
+    try:
+        inflated = inflater.decompress(payload, _METADATA_LIMIT)
+    except zlib.error as error:
+        raise FormatError(f"a metadata segment is damaged: {error}") from error
+    if not inflater.eof:
+        raise FormatError("a metadata segment is truncated or over 16 MiB")
+    return inflated
 
 
 def read_header(data: bytes) -> tuple[Header, int]:

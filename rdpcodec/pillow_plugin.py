@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from PIL import Image, ImageFile, ImageOps
 
-from rdpcodec import container, side_data
+from rdpcodec import container
 from rdpcodec.container import Header, Segment
 from rdpcodec.errors import FormatError, RdpError, UsageError
 from rdpcodec.operating_point import OperatingPoint
@@ -57,7 +57,7 @@ class RdpImageFile(ImageFile.ImageFile):
             for name, kind in (("icc_profile", Segment.ICC), ("exif", Segment.EXIF)):
                 if kind in places:
                     self.fp.seek(places[kind].start)
-                    self.info[name] = side_data.inflate(self.fp.read(len(places[kind])))
+                    self.info[name] = container.inflate(self.fp.read(len(places[kind])))
 
     @property
     def realism(self) -> float:

@@ -9,13 +9,11 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
+from rdpcodec import container
 from rdpcodec.container import Container, Segment
 from rdpcodec.errors import FormatError
 from rdpcodec.image import Picture
 from rdpcodec.tiles import Box
-
-# Metadata is small; a bound keeps a hostile segment from inflating without end.
-_METADATA_LIMIT = 16 << 20
 
 
 def pack(picture: Picture) -> dict[Segment, bytes]:
@@ -39,22 +37,10 @@ def unpack(pixels: np.ndarray, file: Container, region: Box) -> Picture:
         alpha = alpha_from_bytes(segments[Segment.ALPHA], (file.header.width, file.header.height))
         picture = replace(picture, alpha=alpha[*region.slices()])
     if Segment.ICC in segments:
-        picture = replace(picture, icc=inflate(segments[Segment.ICC]))
+        picture = replace(picture, icc=container.inflate(segments[Segment.ICC]))
     if Segment.EXIF in segments:
-        picture = replace(picture, exif=inflate(segments[Segment.EXIF]))
+        picture = replace(picture, exif=container.inflate(segments[Segment.EXIF]))
     return picture
-
-
-def inflate(payload: bytes) -> bytes:
-    """Inflate a metadata segment, within a limit of 16 MiB. Raises `FormatError`."""
-    inflater = zlib.decompressobj()
-    try:
-        inflated = inflater.decompress(payload, _METADATA_LIMIT)
-    except zlib.error as error:
-        raise FormatError(f"a metadata segment is damaged: {error}") from error
-    if not inflater.eof:
-        raise FormatError("a metadata segment is truncated or over 16 MiB")
-    return inflated
 
 
 def alpha_to_bytes(alpha: np.ndarray) -> bytes:

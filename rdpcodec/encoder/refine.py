@@ -99,7 +99,7 @@ def refine_tile(
     """Yields the best symbols of one tile that each effort from 1 to `effort` finds. What they cost is never
     above what the encoder's own cost, nor a lower effort's.
     """
-    search = _Search(tile_codec, pixels, window, symbols, quality)
+    search = Search(tile_codec, pixels, window, symbols, quality)
     descent, annealing = search.descent(search.best.residual), search.annealing()
     steps = zip(pairwise(DESCENT[: effort + 1]), pairwise(ANNEALING[: effort + 1]), strict=True)
     for (descended, to_descend), (annealed, to_anneal) in steps:
@@ -120,7 +120,7 @@ def _after(endless: Iterator[_T], steps: int) -> _T:
     return next(islice(endless, steps - 1, None))
 
 
-class _Search:
+class Search:
     """One tile's search: what does not change in it, and the best so far."""
 
     def __init__(
@@ -143,7 +143,7 @@ class _Search:
         (top, left), (rows, columns) = window.corner, symbols.residual.shape[1:]
         self.inside = (..., slice(top, top + rows), slice(left, left + columns))
         self.latents = self.canvas[self.inside].clone()
-        self.ideal, self.half = engine.residual_bits, _computes_bfloat16(self.x.device)
+        self.ideal, self.half = engine.residual_bits, computes_bfloat16(self.x.device)
         self.index = torch.from_numpy(symbols.tables)[None].to(self.x.device).long()
         self.generator = torch.Generator(self.x.device).manual_seed(0)
         with torch.no_grad():
@@ -194,7 +194,7 @@ class _Search:
         for step in count(1):
             temperature = max(COLD, WARM * math.exp(-step / COOLING))
             residual, decoded = self.decode(
-                lambda mean, t=temperature: _anneal(latents - mean, t, self.generator),  # type: ignore[misc]
+                lambda mean, t=temperature: anneal(latents - mean, t, self.generator),  # type: ignore[misc]
                 half=self.half,
             )
             rate = self.network.residual_density(residual, self.index).sum()
@@ -216,8 +216,8 @@ class _Search:
         symbol that promises most at each of some positions moves by one. A step that makes things worse is
         taken back.
         """
-        curvature = self._curvature(residual)
-        loss, gradient = self._slope(residual)
+        curvature = self.curvature(residual)
+        loss, gradient = self.slope(residual)
         caution = _CAUTION
         while True:
             here = self.ideal(residual, self.index)
@@ -234,7 +234,7 @@ class _Search:
                 yield residual
                 continue
             tried = residual + change * moved
-            found, slope = self._slope(tried)
+            found, slope = self.slope(tried)
             # What the gradient of a moved symbol has changed by is its true curvature.
             true = (slope - gradient) * change
             curvature = torch.where(moved, torch.maximum(curvature, true), curvature)
@@ -247,7 +247,7 @@ class _Search:
                 residual, loss, gradient = tried, found, slope
             yield residual
 
-    def _slope(self, residual: Tensor) -> tuple[float, Tensor]:
+    def slope(self, residual: Tensor) -> tuple[float, Tensor]:
         """Rate + λ·squared error, and the gradient of the latter."""
         leaf = residual.clone().requires_grad_()
         _, decoded = self.decode(lambda _: leaf, half=self.half)
@@ -256,7 +256,7 @@ class _Search:
         rate = self.ideal(residual, self.index).double().sum()
         return float(rate) + float(error.detach()), gradient
 
-    def _curvature(self, residual: Tensor) -> Tensor:
+    def curvature(self, residual: Tensor) -> Tensor:
         """The diagonal of the squared error's Gauss-Newton matrix, `[1, N, h, w]`: a mean for each channel
         and half of the checkerboard. The gradient of pixels with random signs is one sample of its root.
         """
@@ -279,7 +279,7 @@ class _Search:
         return scale * torch.where(anchor, first, second)
 
 
-def _computes_bfloat16(device: torch.device) -> bool:
+def computes_bfloat16(device: torch.device) -> bool:
     """Whether the device has instructions for bfloat16; to emulate them would be slower than float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
@@ -292,7 +292,7 @@ def _round(x: Tensor) -> Tensor:
     return torch.floor(x + 0.5)
 
 
-def _anneal(x: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
+def anneal(x: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
     """A random mixture of the two integers around x, nearly always the nearer one when cold (equation 6)."""
     low = torch.floor(x)
     # artanh is infinite at 1: a latent on an integer stays there.

@@ -162,11 +162,14 @@ def test_second_means_see_the_anchors_and_first_means_do_not() -> None:
     torch.manual_seed(0)
     network = RdpModel(SMALL).mean_network
     features = network.features(torch.randn(1, 6, 2, 2), torch.tensor([50.0]))
-    anchors = torch.randn(1, 24, 8, 8, requires_grad=True)
-    network.second_means(features, anchors).sum().backward()
-    assert anchors.grad is not None
-    assert anchors.grad.abs().sum() > 0
-    assert network.first_means(features).shape == (1, 24, 8, 8)
+    residual = torch.randn(1, 24, 8, 8, requires_grad=True)
+    mean, anchor = network.two_pass(features, lambda _: residual).mean, anchor_mask(residual)
+    assert mean.shape == (1, 24, 8, 8)
+    (seen,) = torch.autograd.grad(mean[..., ~anchor].sum(), residual, retain_graph=True)
+    assert seen[..., anchor].abs().sum() > 0
+    assert seen[..., ~anchor].abs().sum() == 0
+    (blind,) = torch.autograd.grad(mean[..., anchor].sum(), residual, allow_unused=True)
+    assert blind is None or blind.abs().sum() == 0
 
 
 def test_counting_what_is_rounded_teaches_latents_what_noise_teaches_in_the_mean() -> None:

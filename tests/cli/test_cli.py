@@ -119,7 +119,7 @@ def test_a_target_out_of_reach_of_one_picture_does_not_stop_the_rest(
     photograph.save(large)
     result = run("compress", large, picture, "-o", picture.parent, "--target-size", 800)
     assert result.exit_code == 1
-    assert "large.png: target 800 bytes: qualities 0 to 100 give this picture" in result.stderr
+    assert "large.png: target 800 bytes: qualities 0 to 100 give this image" in result.stderr
     assert not large.with_suffix(".rdpc").exists()
     assert picture.with_suffix(".rdpc").stat().st_size <= 800
 

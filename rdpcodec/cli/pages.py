@@ -61,16 +61,16 @@ def compare(
     from rdpcodec.image import load_picture
     from rdpcodec.pages.compare import compare_page, names_of
 
-    pictures = {}
+    images = {}
     for name, source in zip(names_of(sources), sources, strict=True):
         given = image_source(source)
         with named_warnings(source):
-            pictures[name] = load_picture(given)
+            images[name] = load_picture(given)
     codec = shared_codec(model, device)
-    with progress("comparing", len(pictures) * len(set(qualities))) as bar:
-        page = compare_page(codec, pictures, qualities, effort, bar.step).encode()
+    with progress("comparing", len(images) * len(set(qualities))) as bar:
+        page = compare_page(codec, images, qualities, effort, bar.step).encode()
     write_output(output, page, force)
-    count = f"{len(pictures)} pictures" if len(pictures) > 1 else "1 picture"
+    count = f"{len(images)} images" if len(images) > 1 else "1 image"
     click.echo(f"{output}: {count}, {len(page) / 1e6:.1f} MB", err=output == STANDARD)
 
 

@@ -16,9 +16,8 @@ from typing import ClassVar
 from rdpcodec import container, storage
 from rdpcodec.batch.plan import Task
 from rdpcodec.container import EXTENSION
-from rdpcodec.encoder.target_search import Target
 from rdpcodec.errors import RdpError, UsageError
-from rdpcodec.operating_point import OperatingPoint
+from rdpcodec.operating_point import OperatingPoint, Target
 from rdpcodec.weights.manifest import DEFAULT_MODEL
 
 # Pillow knows these formats but cannot decode them without a handler of the user's.
@@ -121,7 +120,7 @@ def prepare(work: Work, threads: int) -> None:
     """Make this process ready for `work`: torch, its threads, and the device. Raises `UsageError`."""
     import torch
 
-    from rdpcodec.codec import usable_device
+    from rdpcodec.engine.torch import usable_device
 
     torch.set_num_threads(threads)
     usable_device(work.device)

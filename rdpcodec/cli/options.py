@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 
 import click
 
-from rdpcodec.encoder.target_search import Target
 from rdpcodec.errors import UsageError
-from rdpcodec.operating_point import AUTO, PRESETS, OperatingPoint, Realism
+from rdpcodec.operating_point import AUTO, PRESETS, OperatingPoint, Realism, Target
 from rdpcodec.weights.manifest import DEFAULT_MODEL, find_model
 
 Command = Callable[..., Any]

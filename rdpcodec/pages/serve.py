@@ -194,7 +194,7 @@ def parse_request(request: Request, codec: Codec) -> EncodeRequest:
         raise HTTPException(400, "give quality and realism as numbers") from None
     OperatingPoint(quality, realism).check_dials(codec.name, codec.dials)
     # As a file stores them, so that equal files are one.
-    return EncodeRequest(container.stored_quality(quality) / container.QUALITY_UNITS, realism)
+    return EncodeRequest(container.stored_quality(quality) / container.QUALITY_STEPS, realism)
 
 
 def application(codec: Codec, limits: Limits, host: str) -> Starlette:

@@ -25,13 +25,13 @@ from rdpcodec.errors import UsageError
 from rdpcodec.metrics.perceptual import load_lpips
 from rdpcodec.model.rdp_model import RdpModel, TrainingOutput
 from rdpcodec.model.transforms import (
-    PATCH,
     SIZES,
     Architecture,
     Synthesis,
     haar_basis,
     start_from_basis,
 )
+from rdpcodec.tiles import PATCH
 from rdpcodec.training.checkpoint import ExponentialAverage, load_realism_start, load_start, start_history
 from rdpcodec.training.command import add_realism_options, parse_run, train, training_parser
 from rdpcodec.training.cuda_graph import Recorded

@@ -13,7 +13,7 @@ from rdpcodec.model.prior import (
     anchor_mask,
     round_through,
 )
-from rdpcodec.model.rate import ANCHORS, LAMBDA_MAX, LAMBDA_MIN, RateGain, interpolate_anchors, lambda_of
+from rdpcodec.model.rate import KNOTS, LAMBDA_MAX, LAMBDA_MIN, RateGain, interpolate_knots, lambda_of
 from rdpcodec.model.rdp_model import Quantised, RdpModel
 from rdpcodec.model.transforms import (
     PATCH_VALUES,
@@ -33,11 +33,11 @@ def test_lambda_runs_over_its_range_in_equal_ratios() -> None:
 
 
 def test_anchors_are_met_and_joined_by_straight_lines() -> None:
-    table = torch.randn(ANCHORS, 3)
-    at = torch.linspace(0, 100, ANCHORS)
-    torch.testing.assert_close(interpolate_anchors(table, at), table)
+    table = torch.randn(KNOTS, 3)
+    at = torch.linspace(0, 100, KNOTS)
+    torch.testing.assert_close(interpolate_knots(table, at), table)
     middle = (at[:-1] + at[1:]) / 2
-    torch.testing.assert_close(interpolate_anchors(table, middle), (table[:-1] + table[1:]) / 2)
+    torch.testing.assert_close(interpolate_knots(table, middle), (table[:-1] + table[1:]) / 2)
 
 
 def test_analysis_gain_and_synthesis_gain_start_as_inverses() -> None:

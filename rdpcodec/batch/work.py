@@ -17,7 +17,7 @@ from rdpcodec import container, storage
 from rdpcodec.batch.plan import Task
 from rdpcodec.container import EXTENSION
 from rdpcodec.errors import RdpError, UsageError
-from rdpcodec.operating_point import OperatingPoint, Target
+from rdpcodec.operating_point import OperatingPoint
 from rdpcodec.weights.manifest import DEFAULT_MODEL
 
 # Pillow knows these formats but cannot decode them without a handler of the user's.
@@ -46,10 +46,9 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Compression:
-    """Images → .rdpc files. A target takes the place of the point's quality."""
+    """Images → .rdpc files."""
 
     point: OperatingPoint = field(default_factory=OperatingPoint)
-    target: Target | None = None
     model: str = DEFAULT_MODEL
     keep_metadata: bool = False
     device: str = "cpu"
@@ -63,14 +62,7 @@ class Compression:
         file.name = task.source  # for errors
         codec = shared_codec(self.model, self.device)
         try:
-            return codec.compress(
-                file,
-                None if self.target else self.point.quality,
-                target=self.target,
-                realism=self.point.realism,
-                effort=self.point.effort,
-                keep_metadata=self.keep_metadata,
-            )
+            return codec.compress_batch([file], self.point, keep_metadata=self.keep_metadata)[0]
         except UsageError as error:  # a target that this image cannot meet
             raise UsageError(f"{task.source}: {error}") from error
 

@@ -19,7 +19,7 @@ from rdpcodec.cli.options import (
     flag,
     force_option,
     format_option,
-    wish,
+    operating_point,
 )
 from rdpcodec.cli.tally import Tally, tally_bar
 from rdpcodec.errors import UsageError
@@ -105,8 +105,7 @@ def _compression(model: str, keep_metadata: bool, device: str, extension: str, *
 
     if _given("extension"):
         raise UsageError("--format is for decompression: give --decompress, or leave it out")
-    point, target = wish(model, **chosen)
-    return Compression(point, target, model, keep_metadata, device)
+    return Compression(operating_point(model, **chosen), model, keep_metadata, device)
 
 
 def _decompression(extension: str, realism: float | None, device: str, **chosen: Any) -> Decompression:

@@ -9,7 +9,13 @@ from typing import Any
 
 import click
 
-from rdpcodec.cli.options import compression_options, device_option, force_option, format_option, wish
+from rdpcodec.cli.options import (
+    compression_options,
+    device_option,
+    force_option,
+    format_option,
+    operating_point,
+)
 from rdpcodec.cli.output import STANDARD, check_output, image_source, named_warnings, read_input, write_output
 from rdpcodec.cli.progress import progress
 from rdpcodec.container import EXTENSION, bits_per_pixel, read_header
@@ -68,7 +74,7 @@ def compress(
     With a target, the quality is searched for each image, in at most 8 encodes. The file is never over the
     target, and no more than 1 % under it. `rdpcodec suggest IN` shows what can be had.
     """
-    point, aim = wish(model, **chosen)
+    point = operating_point(model, **chosen)
     jobs = _jobs(paths, output_dir, EXTENSION, lambda path: path.suffix.lower() == EXTENSION)
 
     def run(source: Path, output: Path) -> str:
@@ -76,14 +82,7 @@ def compress(
 
         codec = shared_codec(model, device)
         try:
-            data = codec.compress(
-                image_source(source),
-                None if aim else point.quality,
-                target=aim,
-                realism=point.realism,
-                effort=point.effort,
-                keep_metadata=keep_metadata,
-            )
+            (data,) = codec.compress_batch([image_source(source)], point, keep_metadata=keep_metadata)
         except UsageError as error:  # a target that this image cannot meet
             raise UsageError(f"{source}: {error}") from error
         write_output(output, data, force)

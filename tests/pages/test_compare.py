@@ -63,7 +63,7 @@ def written(sources: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def test_our_pictures_are_in_the_page_without_loss(written: Path, sources: list[Path], codec: Codec) -> None:
-    first, second = embedded(written.read_text())["pictures"]
+    first, second = embedded(written.read_text())["images"]
     original = load_picture(sources[0])
     assert (picture_of(first["original"]) == original.pixels).all()
     ours = [version for version in first["versions"] if version["ours"]]
@@ -80,7 +80,7 @@ def test_our_pictures_are_in_the_page_without_loss(written: Path, sources: list[
 
 
 def test_the_other_formats_files_are_in_the_page_as_they_are(written: Path) -> None:
-    record = embedded(written.read_text())["pictures"][0]
+    record = embedded(written.read_text())["images"][0]
     own = {version["quality"]: version["bytes"] for version in record["versions"] if version["ours"]}
     peers = [version for version in record["versions"] if not version["ours"]]
     assert [version["label"] for version in peers] == ["JPEG", "WebP", "AVIF"] * 2
@@ -96,11 +96,11 @@ def test_the_other_formats_files_are_in_the_page_as_they_are(written: Path) -> N
 def test_realism_is_shown_if_and_only_if_the_weights_have_it(
     small: Image.Image, plain_codec: Codec, codec_with_realism: Codec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compare, "_PEERS", ())
+    monkeypatch.setattr(compare, "PEER_NAMES", ())
     shown = {}
     for name, model in (("without", plain_codec), ("with", codec_with_realism)):
         page = compare_page(model, {"a": load_picture(small)}, [40], 0, lambda: None)
-        shown[name] = embedded(page)["pictures"][0]["versions"]
+        shown[name] = embedded(page)["images"][0]["versions"]
     assert [version["label"] for version in shown["without"]] == ["rdpcodec"]
     assert [version["label"] for version in shown["with"]] == [f"rdpcodec, realism {r}" for r in (0, 1)]
     fidelity, realism = shown["with"]
@@ -114,7 +114,7 @@ def test_of_a_large_picture_the_middle_is_compared(width: int, height: int, limi
     pixels = np.indices((height, width)).transpose(1, 2, 0).astype(np.uint16)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compare, "MAX_PIXELS", limit)
-        cut, notes = compare._middle(Picture(pixels))
+        cut, notes = compare.middle(Picture(pixels))
     cut_width, cut_height = cut.size
     assert cut_width * cut_height <= limit or cut.size == (width, height)
     assert bool(notes) == (cut.size != (width, height))
@@ -194,8 +194,8 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> str:
         "model": "fast",
         "peers": ["JPEG: Pillow"],
         "notes": [],
-        "picture_bytes": 1,
-        "pictures": [record("a</script><b>.png", (300, 200)), record("b.png", (64, 128))],
+        "image_bytes": 1,
+        "images": [record("a</script><b>.png", (300, 200)), record("b.png", (64, 128))],
     }
     path = tmp_path_factory.mktemp("page") / "page.html"
     path.write_text(assembled(FOLDER / "compare", data, "base", "viewer"), encoding="utf-8")

@@ -86,13 +86,18 @@ def compress(
         except UsageError as error:  # a target that this image cannot meet
             raise UsageError(f"{source}: {error}") from error
         write_output(output, data, force)
-        header, _ = read_header(data)
-        return (
-            f"{output}: {len(data)} bytes, {bits_per_pixel(data):.3f} bits per pixel, "
-            f"{header.width}×{header.height}, quality {header.quality:g}"
-        )
+        return f"{output}: {_about(data)}"
 
     _run_all(jobs, run, "compressing", force)
+
+
+def _about(data: bytes) -> str:
+    """What a file takes and holds, in words."""
+    header, _ = read_header(data)
+    return (
+        f"{len(data)} bytes, {bits_per_pixel(data):.3f} bits per pixel, "
+        f"{header.width}×{header.height}, quality {header.quality:g}"
+    )
 
 
 @click.command()

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import pty
 import re
 import signal
 import socket
@@ -19,7 +18,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from cli.test_cli import run
+from cli.test_cli import on_terminal, run
 from PIL import Image, ImageChops
 
 import rdpcodec
@@ -53,7 +52,7 @@ def folder(tmp_path: Path, small: Image.Image) -> Path:
     for name in ("a.png", "b.JPG", "sub/c.webp", "sub/.hidden/d.png", "._a.png"):
         tiny.save(folder / name)
     (folder / "old.rdpc").write_bytes(rdpcodec.compress(tiny))
-    (folder / "notes.txt").write_text("no picture")
+    (folder / "notes.txt").write_text("no image")
     return folder
 
 
@@ -76,7 +75,7 @@ def planned(*sources: object, work: Work | None = None, **options: bool) -> list
     return [task.output.removeprefix("/dst/") for task in tasks]
 
 
-def slow_picture(path: Path) -> Path:
+def slow_image(path: Path) -> Path:
     """An image that whoever reads it waits for, until `reader_of` lets go of it."""
     os.mkfifo(path)
     return path
@@ -130,7 +129,7 @@ def test_a_list_keeps_its_folders(folder: Path, monkeypatch: pytest.MonkeyPatch)
         planned(f"@{names}")
 
 
-def test_pictures_that_would_share_an_output_are_found_before_anything_starts(folder: Path) -> None:
+def test_images_that_would_share_an_output_are_found_before_anything_starts(folder: Path) -> None:
     (folder / "a.bmp").write_bytes(b"")
     with pytest.raises(UsageError, match=r"a\.rdpc would be written twice, from .*a\.bmp and .*a\.png"):
         planned(folder)
@@ -138,7 +137,7 @@ def test_pictures_that_would_share_an_output_are_found_before_anything_starts(fo
 
 
 @pytest.mark.parametrize("source", ["missing", "missing/*.png", "s3x://bucket/a.png", "@missing.txt", "."])
-def test_a_source_without_pictures_is_a_mistake(
+def test_a_source_without_images_is_a_mistake(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -198,7 +197,7 @@ def test_an_outcome_says_what_the_file_is(folder: Path, tmp_path: Path) -> None:
         (b"rubbish", Compression(device="tpu9"), "device 'tpu9' cannot be used"),
     ],
 )
-def test_what_is_wrong_with_a_picture_is_in_its_outcome(
+def test_what_is_wrong_with_a_image_is_in_its_outcome(
     tmp_path: Path, content: bytes | None, work: Work, message: str
 ) -> None:
     if content is not None:
@@ -210,7 +209,7 @@ def test_what_is_wrong_with_a_picture_is_in_its_outcome(
 
 
 @pytest.mark.parametrize("surprise", [MemoryError(), RuntimeError("two\nlines"), KeyError("x")])
-def test_no_error_of_one_picture_escapes(
+def test_no_error_of_one_image_escapes(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, surprise: Exception
 ) -> None:
     def fail(self: Compression, data: bytes, task: Task) -> bytes:
@@ -240,8 +239,8 @@ def tasks_of(sources: list[Path], out: Path) -> list[Task]:
     return [Task(str(source), str(out / f"{source.name}.rdpc")) for source in sources]
 
 
-def test_a_killed_worker_costs_the_picture_in_work_and_is_replaced(folder: Path, tmp_path: Path) -> None:
-    slow = slow_picture(tmp_path / "slow.png")
+def test_a_killed_worker_costs_the_image_in_work_and_is_replaced(folder: Path, tmp_path: Path) -> None:
+    slow = slow_image(tmp_path / "slow.png")
     tasks = tasks_of([slow, folder / "a.png", folder / "b.JPG"], tmp_path / "out")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / ".slow.png.rdpc.0123abcd.partial").touch()  # as if it were killed while writing
@@ -300,7 +299,7 @@ def test_a_worker_that_dies_at_its_start_costs_no_image_while_another_lives(
 
 
 def test_closing_the_iterator_ends_the_workers(folder: Path, tmp_path: Path) -> None:
-    slow = slow_picture(tmp_path / "slow.png")
+    slow = slow_image(tmp_path / "slow.png")
     outcomes = run_local(
         tasks_of([folder / "a.png", slow], tmp_path / "out"), Compression(), workers=1, force=False
     )
@@ -347,12 +346,12 @@ def start(programs: list[subprocess.Popen[bytes]], *words: object) -> subprocess
     return program
 
 
-def five_pictures(tmp_path: Path, small: Image.Image) -> tuple[Path, Path]:
+def five_images(tmp_path: Path, small: Image.Image) -> tuple[Path, Path]:
     """A list of five images, and the third, which is slow."""
     names = [tmp_path / f"{i}.png" for i in range(5)]
     for i, name in enumerate(names):
         if i == 2:
-            slow_picture(name)
+            slow_image(name)
         else:
             small.rotate(i).save(name)
     (tmp_path / "list.txt").write_text("".join(f"{name}\n" for name in names))
@@ -362,7 +361,7 @@ def five_pictures(tmp_path: Path, small: Image.Image) -> tuple[Path, Path]:
 def test_a_run_that_was_killed_is_resumed_without_redoing_or_losing_any(
     tmp_path: Path, small: Image.Image, started: list[subprocess.Popen[bytes]]
 ) -> None:
-    names, slow = five_pictures(tmp_path, small)
+    names, slow = five_images(tmp_path, small)
     out, manifest = tmp_path / "out", tmp_path / "out.jsonl"
     killed = start(started, f"@{names}", out, "-w", 1, "--manifest", manifest)
     descriptor = reader_of(slow)
@@ -395,7 +394,7 @@ def test_a_run_that_was_killed_is_resumed_without_redoing_or_losing_any(
 def test_an_interrupt_ends_the_run_and_keeps_what_is_done(
     tmp_path: Path, small: Image.Image, started: list[subprocess.Popen[bytes]]
 ) -> None:
-    names, slow = five_pictures(tmp_path, small)
+    names, slow = five_images(tmp_path, small)
     program = start(started, f"@{names}", tmp_path / "out", "-w", 1)
     descriptor = reader_of(slow)
     os.killpg(program.pid, signal.SIGINT)  # as a terminal does: parent and workers
@@ -410,16 +409,12 @@ def test_an_interrupt_ends_the_run_and_keeps_what_is_done(
 
 
 def test_a_terminal_shows_the_rate_what_is_saved_and_the_time_left(folder: Path, tmp_path: Path) -> None:
-    terminal, end = pty.openpty()
     words = [sys.executable, "-m", "rdpcodec", "batch", str(folder), str(tmp_path / "out"), "-r"]
-    environment = os.environ | {"COLUMNS": "120", "TERM": "xterm"}
-    result = subprocess.run(words, stdout=subprocess.PIPE, stderr=end, env=environment, timeout=DEADLINE)
-    os.close(end)
-    shown = os.read(terminal, 1 << 20).decode()
-    os.close(terminal)
-    assert result.returncode == 0
-    assert "3 of 3 images" in result.stdout.decode()
-    assert re.search(r"0/3 .*0\.0 images/s, 0\.0 MB saved, .*left", re.sub(r"\x1b\[[0-9;?]*\w", "", shown))
+    status, written = on_terminal(words, env=os.environ | {"COLUMNS": "120", "TERM": "xterm"})
+    assert status == 0
+    assert "3 of 3 images" in written
+    shown = re.sub(r"\x1b\[[0-9;?]*\w", "", written)
+    assert re.search(r"0/3 .*0\.0 images/s, 0\.0 MB saved, .*left", shown)
 
 
 def test_failures_are_listed_at_the_end_and_set_the_exit_status(folder: Path, tmp_path: Path) -> None:
@@ -512,9 +507,7 @@ def ray_cluster() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("ray_cluster")
-def test_ray_does_the_same_over_urls_and_a_killed_actor_costs_one_picture(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_ray_does_the_same_over_urls_and_a_killed_actor_costs_one_image(folder: Path, tmp_path: Path) -> None:
     class Odd(Compression):
         """Two images are special: one kills whoever codes it, one is never finished."""
 

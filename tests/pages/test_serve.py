@@ -175,7 +175,7 @@ def test_dials_that_cannot_be_turned_so_far_are_refused(
     assert message in answer.json["error"]
 
 
-def test_uploads_that_are_too_large_or_no_pictures_are_refused(server: Server) -> None:
+def test_uploads_that_are_too_large_or_no_images_are_refused(server: Server) -> None:
     large = bytes(LIMITS.size + 1)
     wide = png(Image.new("L", (LIMITS.pixels + 1, 1)))
     for body, status, message in (
@@ -214,7 +214,7 @@ def test_answers_are_kept_by_no_cache_and_shown_by_no_other_page(server: Server,
     assert "default-src 'none'" in server.ask("/").headers["content-security-policy"]
 
 
-def test_four_pictures_are_kept_those_used_last(server: Server, small: Image.Image) -> None:
+def test_four_images_are_kept_those_used_last(server: Server, small: Image.Image) -> None:
     paths = [server.upload(small) for _ in range(4)]
     assert server.ask(f"{paths[0]}/original").status == 200
     paths.append(server.upload(small))
@@ -318,7 +318,7 @@ def figure(view: Any, name: str) -> str:
     return view.locator("#figures > div", has=view.get_by_text(name, exact=True)).locator("dd").inner_text()
 
 
-def test_dragging_quality_changes_picture_bytes_and_figures(
+def test_dragging_quality_changes_image_bytes_and_figures(
     page: Any, piece: Image.Image, codec: Codec
 ) -> None:
     before = page.locator(".layer.right img").get_attribute("src")
@@ -338,7 +338,7 @@ def test_dragging_quality_changes_picture_bytes_and_figures(
     assert page.locator(".layer.right img").get_attribute("src") != before
 
 
-def test_the_downloaded_file_decodes_to_the_picture_on_the_page(
+def test_the_downloaded_file_decodes_to_the_image_on_the_page(
     page: Any, codec: Codec, piece: Image.Image
 ) -> None:
     slider = page.get_by_role("slider", name="Quality")
@@ -370,7 +370,7 @@ def test_without_the_dial_realism_is_disabled_and_says_why(page: Any) -> None:
     assert described == "The weights that are installed have no realism dial."
 
 
-def test_with_the_dial_realism_changes_the_picture_and_no_byte(
+def test_with_the_dial_realism_changes_the_image_and_no_byte(
     view: Any, codec_with_realism: Codec, small: Image.Image, tmp_path: Path
 ) -> None:
     from playwright.sync_api import expect
@@ -392,7 +392,7 @@ def test_with_the_dial_realism_changes_the_picture_and_no_byte(
         running.stop()
 
 
-def test_a_dropped_picture_is_taken_and_bad_ones_are_refused_with_a_reason(
+def test_a_dropped_image_is_taken_and_bad_ones_are_refused_with_a_reason(
     view: Any, server: Server, small: Image.Image
 ) -> None:
     view.goto(server.url)

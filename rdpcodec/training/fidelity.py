@@ -1,7 +1,8 @@
 """Training for fidelity: rate + λ·distortion over all qualities at once.
 
-Distortion is squared error; with `perception`, a share of it is that of the realism synthesis, which then
-learns beside the fidelity synthesis: latents that serve both cost the squared error next to nothing.
+Distortion is squared error, or with `eyes` in part SSIMULACRA2. With `perception`, a share of it is that of
+the realism synthesis, which then learns beside the fidelity synthesis: latents that serve both cost the
+squared error next to nothing.
 
 `rdpcodec train fidelity`, or `python -m rdpcodec.training.fidelity` on a machine that has only torch, NumPy,
 Pillow and safetensors; several processes or machines: `torchrun --nproc_per_node=N -m …`. Each process takes
@@ -21,6 +22,12 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from rdpcodec.metrics.eyes import (
+    ms_ssim_distortion,
+    ssimulacra2_distortion,
+    ssimulacra2_score,
+    wasserstein_distortion,
+)
 from rdpcodec.metrics.perceptual import load_lpips
 from rdpcodec.model.rdp_model import RdpModel, TrainingOutput
 from rdpcodec.model.transforms import (
@@ -68,6 +75,12 @@ FROZEN: dict[str, tuple[str, ...]] = {
     ),
 }
 
+EYES = {
+    "ssimulacra2": ssimulacra2_distortion,
+    "ms-ssim": ms_ssim_distortion,
+    "wasserstein": wasserstein_distortion,
+}
+
 
 @dataclass(frozen=True)
 class FidelityRun:
@@ -85,6 +98,10 @@ class FidelityRun:
     trains: str = "everything"
     # The realism synthesis's share of the distortion, 0..1.
     perception: float = 0.0
+    # The share of the fidelity synthesis's squared error that gives way to a distortion for eyes, 0..1.
+    eyes: float = 0.0
+    # Which one, a name in `EYES`.
+    eyes_kind: str = "ssimulacra2"
     # A name in `SIZES`, to which a start that is smaller grows; by default the start's own, or "fast".
     size: str | None = None
 
@@ -240,7 +257,10 @@ class Fidelity:
             natural = perceptual_distortion(self.lpips, decoded.natural, x, phase, bfloat16=self.run.bfloat16)
             perceptual = natural.total
             figures = [natural.lpips.detach().mean()]
-        loss = rate_distortion_loss(decoded.output, x, quality, perceptual, self.run.perception)
+        eyes = EYES[self.run.eyes_kind](x, decoded.output.reconstruction) if self.run.eyes else None
+        loss = rate_distortion_loss(
+            decoded.output, x, quality, perceptual, self.run.perception, eyes=eyes, eyes_share=self.run.eyes
+        )
         return loss.total, [loss.bpp.detach().mean(), loss.psnr.detach(), *figures]
 
     def _modules(self) -> list[nn.Module]:
@@ -252,9 +272,9 @@ class Fidelity:
 
     @torch.no_grad()
     def validate(self) -> dict[str, Any]:
-        """Loss with squared error alone, and bits per pixel, PSNR and the geometric mean of bits per pixel at
-        a few qualities, of the averaged weights on held-out crops, whose latents are rounded as the encoder
-        rounds them; LPIPS of the realism synthesis.
+        """Loss with squared error alone, and bits per pixel, PSNR, the geometric mean of bits per pixel and
+        the mean SSIMULACRA2 at a few qualities, of the averaged weights on held-out crops, whose latents are
+        rounded as the encoder rounds them; LPIPS of the realism synthesis.
 
         A curve of geometric means moves as each picture's own curve does. One of arithmetic means also moves
         when bits go from one picture to another.
@@ -263,7 +283,7 @@ class Fidelity:
         self.average.copy_to(model)
         if realism is not None:
             self.realism_average.copy_to(realism)
-        points, total, lpips = [], 0.0, []
+        points, total, lpips, eyes = [], 0.0, [], []
         x = self.validation_crops
         for quality in VALIDATION_QUALITIES:
             q = torch.full((len(x),), quality, device=self.device)
@@ -272,10 +292,16 @@ class Fidelity:
             if realism is not None:
                 natural = realism(output.rounded, q).clamp(0, 1)
                 lpips.append(round(float(self.lpips(natural, x).mean()), 4))
+            judged = ssimulacra2_distortion(x, output.reconstruction.clamp(0, 1))
+            eyes.append(round(float(ssimulacra2_score(judged).mean()), 2))
             typical = loss.bpp.log().mean().exp()
             points.append([round(float(value), 4) for value in (loss.bpp.mean(), loss.psnr, typical)])
             total += float(loss.total) / len(VALIDATION_QUALITIES)
-        figures = {"validation_loss": round(total, 5), "validation_rd": points}
+        figures = {
+            "validation_loss": round(total, 5),
+            "validation_rd": points,
+            "validation_ssimulacra2": eyes,
+        }
         return figures | ({"validation_lpips": lpips} if lpips else {})
 
     def state(self) -> dict[str, Any]:
@@ -334,6 +360,14 @@ def main(arguments: list[str] | None = None, prog: str = "python -m rdpcodec.tra
         help="of the distortion that is squared error and LPIPS of the realism synthesis, which learns too; "
         "default 0",
     )
+    parser.add_argument(
+        "--eyes",
+        type=float,
+        default=defaults.eyes,
+        metavar="SHARE",
+        help="of the fidelity synthesis's squared error that gives way to SSIMULACRA2; default 0",
+    )
+    parser.add_argument("--eyes-kind", choices=EYES, default=defaults.eyes_kind)
     add_realism_options(parser)
     parser.add_argument(
         "--size",
@@ -345,6 +379,8 @@ def main(arguments: list[str] | None = None, prog: str = "python -m rdpcodec.tra
     run, options = parse_run(parser, arguments, FidelityRun)
     if not 0 <= run.perception <= 1:
         parser.error("--perception must be between 0 and 1")
+    if not 0 <= run.eyes <= 1:
+        parser.error("--eyes must be between 0 and 1")
     train(
         options,
         lambda device: Fidelity(

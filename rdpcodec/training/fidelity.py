@@ -40,7 +40,8 @@ from rdpcodec.model.transforms import (
 )
 from rdpcodec.training.checkpoint import ExponentialAverage, load_realism_start, load_start, start_history
 from rdpcodec.training.command import add_realism_options, parse_run, train, training_parser
-from rdpcodec.training.data import load_pictures, random_patches, sent
+from rdpcodec.training.data import Pictures, load_pictures, random_patches, sent
+from rdpcodec.training.graphics import graphics
 from rdpcodec.training.growth import grown, grown_synthesis
 from rdpcodec.training.loop import CHECKED, process_count
 from rdpcodec.training.losses import perceptual_distortion, random_phase, rate_distortion_loss
@@ -56,6 +57,9 @@ VALIDATION_CROPS = 24
 GRADIENT_CLIP = 1.0
 # Of a step, for the log; the last only with a realism synthesis.
 FIGURES = ("loss", "gradient_norm", "bpp", "psnr", "lpips")
+# Made graphics are drawn once, when a run begins: enough that ten thousand crops of them differ.
+GRAPHICS_IMAGES = 256
+GRAPHICS_SIDE = 384
 # Enough to order 768 variances; more would exchange a few of the last rows that are kept.
 BASIS_PATCHES = 40_000
 
@@ -102,6 +106,8 @@ class FidelityRun:
     eyes: float = 0.0
     # Which one, a name in `EYES`.
     eyes_kind: str = "ssimulacra2"
+    # The share of the crops that are made graphics, 0..1.
+    graphics: float = 0.0
     # A name in `SIZES`, to which a start that is smaller grows; by default the start's own, or "fast".
     size: str | None = None
 
@@ -167,6 +173,10 @@ class Fidelity:
         self.pixels_a_step = process_count() * run.batch * run.crop**2
         self.randomness = Randomness(run.seed)
         self.training, self.validation = load_pictures(data, max(run.crop, VALIDATION_SIDE), device)
+        self.drawn: Pictures | None = None
+        if run.graphics:
+            side = max(run.crop, GRAPHICS_SIDE)
+            self.drawn = Pictures(graphics(GRAPHICS_IMAGES, side, run.seed), device)
         self.history = start_history(init) if init else []
         size = SIZES[run.size] if run.size else None
         start = None
@@ -218,6 +228,10 @@ class Fidelity:
         """Fresh crops `[B, 3, H, W]` and as many qualities, uniform over the dial."""
         generator = self.randomness.generator
         x = self.training.crops(self.run.batch, self.run.crop, generator)
+        if self.drawn is not None:
+            which = (torch.rand(self.run.batch, generator=generator) < self.run.graphics).nonzero()[:, 0]
+            if len(which):
+                x[sent(which, self.device)] = self.drawn.crops(len(which), self.run.crop, generator)
         quality = torch.rand(self.run.batch, generator=generator) * 100
         return x.contiguous(memory_format=torch.channels_last), sent(quality, self.device)
 
@@ -367,6 +381,13 @@ def main(arguments: list[str] | None = None, prog: str = "python -m rdpcodec.tra
         metavar="SHARE",
         help="of the fidelity synthesis's squared error that gives way to SSIMULACRA2; default 0",
     )
+    parser.add_argument(
+        "--graphics",
+        type=float,
+        default=defaults.graphics,
+        metavar="SHARE",
+        help="of the crops that are drawn: text, charts, screens, line art; default 0",
+    )
     parser.add_argument("--eyes-kind", choices=EYES, default=defaults.eyes_kind)
     add_realism_options(parser)
     parser.add_argument(
@@ -381,6 +402,8 @@ def main(arguments: list[str] | None = None, prog: str = "python -m rdpcodec.tra
         parser.error("--perception must be between 0 and 1")
     if not 0 <= run.eyes <= 1:
         parser.error("--eyes must be between 0 and 1")
+    if not 0 <= run.graphics <= 1:
+        parser.error("--graphics must be between 0 and 1")
     train(
         options,
         lambda device: Fidelity(

@@ -23,10 +23,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from rdpcodec.metrics.eyes import (
-    ms_ssim_distortion,
     ssimulacra2_distortion,
     ssimulacra2_score,
-    wasserstein_distortion,
 )
 from rdpcodec.metrics.perceptual import load_lpips
 from rdpcodec.model.rdp_model import RdpModel, TrainingOutput
@@ -79,12 +77,6 @@ FROZEN: dict[str, tuple[str, ...]] = {
     ),
 }
 
-EYES = {
-    "ssimulacra2": ssimulacra2_distortion,
-    "ms-ssim": ms_ssim_distortion,
-    "wasserstein": wasserstein_distortion,
-}
-
 
 @dataclass(frozen=True)
 class FidelityRun:
@@ -102,10 +94,8 @@ class FidelityRun:
     trains: str = "everything"
     # The realism synthesis's share of the distortion, 0..1.
     perception: float = 0.0
-    # The share of the fidelity synthesis's squared error that gives way to a distortion for eyes, 0..1.
+    # The share of the fidelity synthesis's squared error that gives way to SSIMULACRA2, 0..1.
     eyes: float = 0.0
-    # Which one, a name in `EYES`.
-    eyes_kind: str = "ssimulacra2"
     # The share of the crops that are made graphics, 0..1.
     graphics: float = 0.0
     # A name in `SIZES`, to which a start that is smaller grows; by default the start's own, or "fast".
@@ -271,7 +261,7 @@ class Fidelity:
             natural = perceptual_distortion(self.lpips, decoded.natural, x, phase, bfloat16=self.run.bfloat16)
             perceptual = natural.total
             figures = [natural.lpips.detach().mean()]
-        eyes = EYES[self.run.eyes_kind](x, decoded.output.reconstruction) if self.run.eyes else None
+        eyes = ssimulacra2_distortion(x, decoded.output.reconstruction) if self.run.eyes else None
         loss = rate_distortion_loss(
             decoded.output, x, quality, perceptual, self.run.perception, eyes=eyes, eyes_share=self.run.eyes
         )
@@ -388,7 +378,6 @@ def main(arguments: list[str] | None = None, prog: str = "python -m rdpcodec.tra
         metavar="SHARE",
         help="of the crops that are drawn: text, charts, screens, line art; default 0",
     )
-    parser.add_argument("--eyes-kind", choices=EYES, default=defaults.eyes_kind)
     add_realism_options(parser)
     parser.add_argument(
         "--size",

@@ -10,7 +10,7 @@ from torch import Tensor
 WARMUPS = 3
 
 
-class Recorded:
+class CudaGraphed:
     """A function of tensors on a CUDA device that always does the same, recorded at its first call.
 
     A step of this small model is thousands of kernels of a few microseconds each, which take longer to launch

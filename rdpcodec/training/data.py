@@ -17,7 +17,7 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 VALIDATION_EVERY = 40
 
 
-class Pictures:
+class ImageSet:
     """A set of images as one flat array of pixels on one device."""
 
     def __init__(self, arrays: list[np.ndarray], device: torch.device) -> None:
@@ -50,19 +50,21 @@ class Pictures:
         corner = self.offsets[which] + top * self.widths[which] + left
         mirrored = place[:, 2] < 0.5
         device = self.pixels.device
-        corner, width, mirrored = (sent(x, device)[:, None] for x in (corner, self.widths[which], mirrored))
+        corner, width, mirrored = (
+            to_device(x, device)[:, None] for x in (corner, self.widths[which], mirrored)
+        )
         along = torch.arange(side, device=device)
         columns = torch.where(mirrored, side - 1 - along, along)
         picked = self.pixels[(corner + along * width)[:, :, None] + columns[:, None]]
         return picked.permute(0, 3, 1, 2).float().div_(255)
 
 
-def sent(x: Tensor, device: torch.device) -> Tensor:
+def to_device(x: Tensor, device: torch.device) -> Tensor:
     """A small tensor of the CPU on `device`, without waiting for what the device is at."""
     return x.contiguous().pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x
 
 
-def load_pictures(folder: Path, minimum_side: int, device: torch.device) -> tuple[Pictures, Pictures]:
+def load_images(folder: Path, minimum_side: int, device: torch.device) -> tuple[ImageSet, ImageSet]:
     """All images below `folder`, split into training and validation. Images with a shorter side are left
     out.
 
@@ -87,10 +89,10 @@ def load_pictures(folder: Path, minimum_side: int, device: torch.device) -> tupl
             f"{folder}: found {len(paths)} images, too few of at least {minimum_side} pixels a side; "
             f"training needs {VALIDATION_EVERY + 1} or more"
         )
-    return Pictures(training, device), Pictures(validation, device)
+    return ImageSet(training, device), ImageSet(validation, device)
 
 
-def random_patches(pictures: Pictures, count: int, side: int, generator: torch.Generator) -> Tensor:
+def random_patches(pictures: ImageSet, count: int, side: int, generator: torch.Generator) -> Tensor:
     """`count` patches as rows in pixel_unshuffle's channel order, float32 `[count, 3·side²]` in [0, 1]."""
     crops = pictures.crops(count, side, generator)
     return torch.nn.functional.pixel_unshuffle(crops, side).reshape(count, -1)

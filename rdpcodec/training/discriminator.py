@@ -19,7 +19,7 @@ CONDITION_CHANNELS = 12
 
 
 class Condition(nn.Module):
-    """What a discriminator is told: latents and quality, as a few maps at 1/16 of the resolution."""
+    """What a discriminator is condition: latents and quality, as a few maps at 1/16 of the resolution."""
 
     def __init__(self, latents: int) -> None:
         super().__init__()
@@ -50,9 +50,9 @@ class PatchDiscriminator(nn.Module):
         self.leave = spectral_norm(nn.Conv2d(channels[-1], 1, 1))
 
     def forward(self, x: Tensor, latents: Tensor, quality: Tensor) -> Tensor:
-        """Pictures `[B, 3, H, W]` in [0, 1], with what they were decoded from → logits `[B, 1, H/8, W/8]`."""
-        told = F.interpolate(self.condition(latents, quality), x.shape[2:], mode="nearest")
-        h = torch.cat([2 * x - 1, told.to(x)], 1)
+        """ImageSet `[B, 3, H, W]` in [0, 1], with what they were decoded from → logits `[B, 1, H/8, W/8]`."""
+        condition = F.interpolate(self.condition(latents, quality), x.shape[2:], mode="nearest")
+        h = torch.cat([2 * x - 1, condition.to(x)], 1)
         for layer in self.layers:
             h = F.leaky_relu(layer(h), LEAK)
         return self.leave(h)
@@ -70,11 +70,11 @@ class ProjectedDiscriminator(nn.Module):
         super().__init__()
         self.features = EfficientNetLite0()
         self.condition = Condition(latents)
-        told = CONDITION_CHANNELS + 1
+        condition = CONDITION_CHANNELS + 1
         width = self.HEAD_CHANNELS
         self.heads = nn.ModuleList(
             nn.Sequential(
-                spectral_norm(nn.Conv2d(channels + told, width, 1)),
+                spectral_norm(nn.Conv2d(channels + condition, width, 1)),
                 nn.LeakyReLU(LEAK),
                 spectral_norm(nn.Conv2d(width, width, 3, padding=1)),
                 nn.LeakyReLU(LEAK),
@@ -87,10 +87,10 @@ class ProjectedDiscriminator(nn.Module):
         """Like `PatchDiscriminator.forward`; the logits of all stages in one row, `[B, 1, L]`, a stage each
         counting the same.
         """
-        told = self.condition(latents, quality)
+        condition = self.condition(latents, quality)
         logits = []
         for head, stage in zip(self.heads, self._stages(x), strict=True):
-            here = F.interpolate(told, stage.shape[2:], mode="nearest").to(stage)
+            here = F.interpolate(condition, stage.shape[2:], mode="nearest").to(stage)
             logits.append(head(torch.cat([stage, here], 1)))
         longest = max(part[0].numel() for part in logits)
         rows = [F.interpolate(part.flatten(2), longest, mode="nearest") for part in logits]

@@ -30,7 +30,7 @@ from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.transforms import SIZES
 from rdpcodec.symbols import Symbols, hyper_bank
 from rdpcodec.training.checkpoint import load_checkpoint, run_history, start_of
-from rdpcodec.training.data import Pictures, load_pictures
+from rdpcodec.training.data import ImageSet, load_images
 from rdpcodec.training.model_card import CARD, data_block, replace_block, training_block
 from rdpcodec.weights.manifest import BITSTREAM_PREFIXES, REALISM_PREFIX, SYNTHESIS_PREFIXES, fingerprint
 from rdpcodec.weights.release import (
@@ -123,7 +123,7 @@ def hyper_family(counts: np.ndarray, density: np.ndarray) -> TableFamily:
     return TableFamily(np.concatenate(parts), np.array(reaches, np.int32), escape=False)
 
 
-def calibration_symbols(codec: Codec, pictures: Pictures) -> Iterator[tuple[Symbols, float]]:
+def calibration_symbols(codec: Codec, pictures: ImageSet) -> Iterator[tuple[Symbols, float]]:
     """Symbols of crops of the images, the qualities spread evenly over the dial."""
     generator = torch.Generator().manual_seed(3)
     for number in range(CALIBRATION_CROPS):
@@ -134,7 +134,7 @@ def calibration_symbols(codec: Codec, pictures: Pictures) -> Iterator[tuple[Symb
         yield symbols, quality
 
 
-def counted_tables(codec: Codec, model: RdpModel, pictures: Pictures) -> tuple[TableFamily, TableFamily]:
+def counted_tables(codec: Codec, model: RdpModel, pictures: ImageSet) -> tuple[TableFamily, TableFamily]:
     """Tables counted on what `codec` makes of training images."""
     density_latents, density_hyper = density_tables(model)
     latents, hyper = np.zeros_like(density_latents), np.zeros_like(density_hyper)
@@ -187,7 +187,7 @@ def training_record(state: dict[str, Any], note: str) -> dict[str, Any]:
     return {**sums, "runs": runs}
 
 
-def held_out_crops(held_out: Pictures) -> list[np.ndarray]:
+def held_out_crops(held_out: ImageSet) -> list[np.ndarray]:
     """Crops of validation images, uint8 `[384, 384, 3]`, on which rounding is checked."""
     crops = held_out.crops(8, CALIBRATION_SIDE, torch.Generator().manual_seed(4))
     return [(crop * 255).round().byte().permute(1, 2, 0).contiguous().numpy() for crop in crops]
@@ -204,7 +204,7 @@ def export(checkpoint: Path, data: Path, name: str | None, folder: Path, note: s
     """
     state = load_checkpoint(checkpoint, torch.device("cpu"))
     name = name or size_name(state)
-    pictures, held_out = load_pictures(data, CALIBRATION_SIDE, torch.device("cpu"))
+    pictures, held_out = load_images(data, CALIBRATION_SIDE, torch.device("cpu"))
     folder.mkdir(parents=True, exist_ok=True)
     release = _with_realism if "realism" in state else _release
     tensors, record = release(state, pictures, held_out_crops(held_out), name, folder, note)
@@ -230,7 +230,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
 
 
 def _release(
-    state: dict[str, Any], pictures: Pictures, crops: list[np.ndarray], name: str, folder: Path, note: str
+    state: dict[str, Any], pictures: ImageSet, crops: list[np.ndarray], name: str, folder: Path, note: str
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and manifest entry of a fidelity run."""
     model = start_of(state)
@@ -285,7 +285,7 @@ def _release(
 
 
 def _with_realism(
-    state: dict[str, Any], pictures: Pictures, crops: list[np.ndarray], name: str, folder: Path, note: str
+    state: dict[str, Any], pictures: ImageSet, crops: list[np.ndarray], name: str, folder: Path, note: str
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and manifest entry of the weights in `folder` with a realism run's synthesis."""
     record = _manifest(folder)["models"].get(name)

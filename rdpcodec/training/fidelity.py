@@ -36,14 +36,14 @@ from rdpcodec.model.transforms import (
 from rdpcodec.tiles import PATCH
 from rdpcodec.training.checkpoint import ExponentialAverage, load_realism_start, load_start, start_history
 from rdpcodec.training.command import add_realism_options, parse_run, train, training_parser
-from rdpcodec.training.cuda_graph import Recorded
-from rdpcodec.training.data import Pictures, load_pictures, random_patches, sent
+from rdpcodec.training.cuda_graph import CudaGraphed
+from rdpcodec.training.data import ImageSet, load_images, random_patches, to_device
 from rdpcodec.training.graphics import graphics
 from rdpcodec.training.loop import CHECKED, process_count
 from rdpcodec.training.losses import perceptual_distortion, random_phase, rate_distortion_loss
 from rdpcodec.training.optimizers import OPTIMIZERS, build_optimizers
 from rdpcodec.training.randomness import Randomness
-from rdpcodec.training.schedule import DECAY_SHARE, remember_peaks, set_rates
+from rdpcodec.training.schedule import DECAY_SHARE, scale_learning_rates
 
 VALIDATION_QUALITIES = (5.0, 25.0, 45.0, 65.0, 85.0)
 # One size for all runs, so that their validation losses can be compared.
@@ -110,7 +110,7 @@ class Decoded(NamedTuple):
     """
 
     output: TrainingOutput
-    natural: Tensor | None
+    realistic: Tensor | None
 
 
 class Decoders(nn.Module):
@@ -123,8 +123,8 @@ class Decoders(nn.Module):
     def forward(self, x: Tensor, quality: Tensor, *, by_rate: bool) -> Decoded:
         """See `RdpModel.forward`."""
         output = self.model(x, quality, by_rate=by_rate)
-        natural = None if self.realism is None else self.realism(output.rounded, quality).float()
-        return Decoded(output, natural)
+        realistic = None if self.realism is None else self.realism(output.rounded, quality).float()
+        return Decoded(output, realistic)
 
 
 def make_optimizers(model: RdpModel, run: FidelityRun) -> list[torch.optim.Optimizer]:
@@ -159,11 +159,11 @@ class Fidelity:
         self.settings = asdict(run)
         self.pixels_a_step = process_count() * run.batch * run.crop**2
         self.randomness = Randomness(run.seed)
-        self.training, self.validation = load_pictures(data, max(run.crop, VALIDATION_SIDE), device)
-        self.drawn: Pictures | None = None
+        self.training, self.validation = load_images(data, max(run.crop, VALIDATION_SIDE), device)
+        self.drawn: ImageSet | None = None
         if run.graphics:
             side = max(run.crop, GRAPHICS_SIDE)
-            self.drawn = Pictures(graphics(GRAPHICS_IMAGES, side, run.seed), device)
+            self.drawn = ImageSet(graphics(GRAPHICS_IMAGES, side, run.seed), device)
         self.history = start_history(init) if init else []
         start = None
         if init is not None:
@@ -183,15 +183,14 @@ class Fidelity:
         self.realism: Synthesis | None = None
         if run.perception:
             self._add_realism(init, start, previous, lpips)
-        remember_peaks(self.optimizers)
-        self.randomness.part_ways()
+        self.randomness.seed_per_rank()
         module: nn.Module = Decoders(self.model, self.realism)
         if dist.is_initialized():
             module = DistributedDataParallel(module)
         self.forward = module
         self.loss = torch.compile(self._loss) if compile_model else self._loss
         alone_on_gpu = device.type == "cuda" and not dist.is_initialized()
-        self.gradients = Recorded(self._gradients) if alone_on_gpu else self._gradients
+        self.gradients = CudaGraphed(self._gradients) if alone_on_gpu else self._gradients
         held_out = torch.Generator().manual_seed(1)
         self.validation_crops = self.validation.crops(VALIDATION_CROPS, VALIDATION_SIDE, held_out)
 
@@ -216,19 +215,18 @@ class Fidelity:
         if self.drawn is not None:
             which = (torch.rand(self.run.batch, generator=generator) < self.run.graphics).nonzero()[:, 0]
             if len(which):
-                x[sent(which, self.device)] = self.drawn.crops(len(which), self.run.crop, generator)
+                x[to_device(which, self.device)] = self.drawn.crops(len(which), self.run.crop, generator)
         quality = torch.rand(self.run.batch, generator=generator) * 100
-        return x.contiguous(memory_format=torch.channels_last), sent(quality, self.device)
+        return x.contiguous(memory_format=torch.channels_last), to_device(quality, self.device)
 
     def train_step(self, factor: float, progress: float = 0.0) -> dict[str, float]:
-        """See `Objective`."""
         inputs = self.batch()
         if self.realism is not None:
             inputs += (random_phase(self.randomness.generator, self.device),)
         figures = dict(zip(FIGURES, self.gradients(*inputs).tolist(), strict=False))
         if all(math.isfinite(figures[name]) for name in CHECKED):
             for optimizer in self.optimizers:
-                set_rates(optimizer, factor)
+                scale_learning_rates(optimizer, factor)
                 optimizer.step()
             self.average.update(self.model)
             if self.realism is not None:
@@ -253,9 +251,11 @@ class Fidelity:
             decoded = self.forward(x, quality, by_rate=self.run.by_rate)
         perceptual, figures = None, []
         if phase is not None:
-            natural = perceptual_distortion(self.lpips, decoded.natural, x, phase, bfloat16=self.run.bfloat16)
-            perceptual = natural.total
-            figures = [natural.lpips.detach().mean()]
+            realistic = perceptual_distortion(
+                self.lpips, decoded.realistic, x, phase, bfloat16=self.run.bfloat16
+            )
+            perceptual = realistic.total
+            figures = [realistic.lpips.detach().mean()]
         eyes = ssimulacra2_distortion(x, decoded.output.reconstruction) if self.run.eyes else None
         loss = rate_distortion_loss(
             decoded.output, x, quality, perceptual, self.run.perception, eyes=eyes, eyes_share=self.run.eyes
@@ -266,7 +266,6 @@ class Fidelity:
         return [module for module in (self.model, self.realism) if module is not None]
 
     def parameters(self) -> list[nn.Parameter]:
-        """See `Objective`."""
         return [parameter for module in self._modules() for parameter in module.parameters()]
 
     @torch.no_grad()
@@ -289,8 +288,8 @@ class Fidelity:
             output = model(x, q, by_rate=True)
             loss = rate_distortion_loss(output, x, q)
             if realism is not None:
-                natural = realism(output.rounded, q).clamp(0, 1)
-                lpips.append(round(float(self.lpips(natural, x).mean()), 4))
+                realistic = realism(output.rounded, q).clamp(0, 1)
+                lpips.append(round(float(self.lpips(realistic, x).mean()), 4))
             judged = ssimulacra2_distortion(x, output.reconstruction.clamp(0, 1))
             eyes.append(round(float(ssimulacra2_score(judged).mean()), 2))
             typical = loss.bpp.log().mean().exp()
@@ -304,7 +303,6 @@ class Fidelity:
         return figures | ({"validation_lpips": lpips} if lpips else {})
 
     def state(self) -> dict[str, Any]:
-        """See `Objective`."""
         realism = {}
         if self.realism is not None:
             realism = {
@@ -324,7 +322,6 @@ class Fidelity:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """See `Objective`."""
         self.history = state["history"]
         self.model.load_state_dict(state["model"])
         self.average.values, self.average.steps = state["average"], state["average_steps"]

@@ -10,7 +10,7 @@ from torch import Tensor
 from rdpcodec.metrics.perceptual import Lpips
 from rdpcodec.model.rate import LAMBDA_MIDDLE, lambda_of
 from rdpcodec.model.rdp_model import TrainingOutput
-from rdpcodec.training.data import sent
+from rdpcodec.training.data import to_device
 
 # A file at λ costs about λ^0.5 in the loss's own units; dividing by most of that keeps the low rates, where
 # BD-rates are measured in per cent of few bits, from being drowned by the high ones.
@@ -52,11 +52,11 @@ class Loss(NamedTuple):
 
 def random_phase(generator: torch.Generator, device: torch.device) -> Tensor:
     """The first row and column that a frozen network sees, `[2]`, int64."""
-    return sent(torch.randint(PHASES, (2,), generator=generator), device)
+    return to_device(torch.randint(PHASES, (2,), generator=generator), device)
 
 
-def seen(x: Tensor, phase: Tensor) -> Tensor:
-    """Pictures `[B, 3, H, W]` from the row and column `phase` on, `PHASES - 1` rows and columns smaller."""
+def shifted_crop(x: Tensor, phase: Tensor) -> Tensor:
+    """ImageSet `[B, 3, H, W]` from the row and column `phase` on, `PHASES - 1` rows and columns smaller."""
     for dim in (2, 3):
         along = torch.arange(x.shape[dim] - PHASES + 1, device=x.device)
         x = x.index_select(dim, phase[dim - 2] + along)
@@ -67,12 +67,12 @@ def perceptual_distortion(
     network: Lpips, decoded: Tensor, x: Tensor, phase: Tensor, *, bfloat16: bool
 ) -> PerceptualDistortion:
     """How far images `[B, 3, H, W]` in [0, 1] are from their originals x: squared error of the whole, LPIPS
-    of what is `seen` from a phase. LPIPS may run in bfloat16.
+    of what is a `shifted_crop` from a phase. LPIPS may run in bfloat16.
     """
     with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=bfloat16):
         with torch.no_grad():
-            wanted = network.features(seen(x, phase))
-        lpips = network.between(network.features(seen(decoded, phase)), wanted).float()
+            wanted = network.features(shifted_crop(x, phase))
+        lpips = network.between(network.features(shifted_crop(decoded, phase)), wanted).float()
     mse = (decoded - x).square().mean((1, 2, 3))
     return PerceptualDistortion(MSE_WEIGHT * mse + lpips, mse, lpips)
 

@@ -13,8 +13,7 @@ from rdpcodec.training.soap import Soap
 
 OPTIMIZERS = ("adamw", "soap")
 BETAS = (0.9, 0.98)
-# Gains and densities are few, see every pixel and live in the log domain: they can and should move faster
-# (measured in the design).
+# Gains and densities are few, see every pixel and live in the log domain: they can and should move faster.
 FAST_PARAMETERS = 5.0
 # Steps between two turns of SOAP's bases. A GPU does their decompositions badly: on an H200 those of all
 # matrices take as long as three steps.
@@ -28,16 +27,21 @@ def build_optimizers(
 
     rate: the peak learning rate; gains and the parameters in `fast` learn at `FAST_PARAMETERS` times it.
     """
-    hasty = [p for part in module.modules() if isinstance(part, RateGain) for p in part.parameters()]
-    hasty += fast
-    seen = {id(p) for p in hasty}
+    fast_parameters = [
+        p for part in module.modules() if isinstance(part, RateGain) for p in part.parameters()
+    ]
+    fast_parameters += fast
+    seen = {id(p) for p in fast_parameters}
     matrices: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
     for name, parameter in module.named_parameters():
         if id(parameter) not in seen:
             turned = kind == "soap" and parameter.ndim == 2 and name.endswith("weight")
             (matrices if turned else rest).append(parameter)
-    groups: list[dict[str, Any]] = [{"params": rest}, {"params": hasty, "lr": rate * FAST_PARAMETERS}]
+    groups: list[dict[str, Any]] = [
+        {"params": rest},
+        {"params": fast_parameters, "lr": rate * FAST_PARAMETERS},
+    ]
     adamw = AdamW(groups, lr=rate, betas=BETAS, weight_decay=0.0, foreach=True)
     if not matrices:
         return [adamw]

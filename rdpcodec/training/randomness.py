@@ -17,7 +17,7 @@ class Randomness:
         self.generator = torch.Generator()
         self._begin(seed)
 
-    def part_ways(self) -> None:
+    def seed_per_rank(self) -> None:
         """From here on every process draws its own numbers."""
         self._begin(self.seed + 1000 * process_rank())
 

@@ -25,14 +25,14 @@ from rdpcodec.model.rate import LAMBDA_MIDDLE, lambda_of
 from rdpcodec.model.transforms import Architecture, Synthesis
 from rdpcodec.training.checkpoint import ExponentialAverage, load_realism_start, load_start, start_history
 from rdpcodec.training.command import add_realism_options, parse_run, train, training_parser
-from rdpcodec.training.data import load_pictures
+from rdpcodec.training.data import load_images
 from rdpcodec.training.discriminator import PatchDiscriminator, ProjectedDiscriminator
 from rdpcodec.training.fidelity import VALIDATION_CROPS, VALIDATION_QUALITIES, VALIDATION_SIDE
 from rdpcodec.training.loop import process_count
-from rdpcodec.training.losses import PerceptualDistortion, perceptual_distortion, random_phase, seen
+from rdpcodec.training.losses import PerceptualDistortion, perceptual_distortion, random_phase, shifted_crop
 from rdpcodec.training.optimizers import OPTIMIZERS, build_optimizers
 from rdpcodec.training.randomness import Randomness
-from rdpcodec.training.schedule import DECAY_SHARE, remember_peaks, set_rates
+from rdpcodec.training.schedule import DECAY_SHARE, scale_learning_rates
 from rdpcodec.weights.manifest import BITSTREAM_PREFIXES, fingerprint
 
 # Both parts shrink alike as the rate grows, about as λ^-0.5; without a weight training belongs to low rates.
@@ -67,7 +67,7 @@ class RealismRun:
     bfloat16: bool = False
 
 
-class PictureGradient(NamedTuple):
+class ImageGradient(NamedTuple):
     """The loss's gradient with respect to the decoded images `[B, 3, H, W]`, and figures for the log."""
 
     gradient: Tensor
@@ -97,12 +97,12 @@ class Realism:
         self.pixels_a_step = process_count() * run.batch * run.crop**2
         self.randomness = Randomness(run.seed)
         self.history = start_history(previous or init, realism=True)
-        self.codec = load_start(init, architecture).to(device).eval().requires_grad_(False)
+        self.model = load_start(init, architecture).to(device).eval().requires_grad_(False)
         self.bitstream = fingerprint(load_file(init), BITSTREAM_PREFIXES)
-        self.synthesis = load_realism_start(init, self.codec, previous).to(device)
-        self.discriminator = DISCRIMINATORS[run.discriminator](self.codec.architecture.latents).to(device)
+        self.synthesis = load_realism_start(init, self.model, previous).to(device)
+        self.discriminator = DISCRIMINATORS[run.discriminator](self.model.architecture.latents).to(device)
         self.lpips: Lpips = load_lpips("squeeze", lpips).to(device)
-        self.training, self.validation = load_pictures(data, max(run.crop, VALIDATION_SIDE), device)
+        self.training, self.validation = load_images(data, max(run.crop, VALIDATION_SIDE), device)
 
         trained = [p for p in self.discriminator.parameters() if p.requires_grad]
         self.discriminator_optimizer = torch.optim.AdamW(
@@ -110,10 +110,9 @@ class Realism:
         )
         self.synthesis_optimizers = build_optimizers(run.optimizer, self.synthesis, run.learning_rate)
         self.optimizers = [*self.synthesis_optimizers, self.discriminator_optimizer]
-        remember_peaks(self.optimizers)
         self.average = ExponentialAverage(self.synthesis, decay=0.999)
         self.adversary_norm = 0.0
-        self.randomness.part_ways()
+        self.randomness.seed_per_rank()
         # Gradients of these two are averaged over the processes.
         self.decode: nn.Module = self.synthesis
         self.judge: nn.Module = self.discriminator
@@ -124,19 +123,19 @@ class Realism:
         self.validation_crops = self.validation.crops(VALIDATION_CROPS, VALIDATION_SIDE, held_out)
 
     def train_step(self, factor: float, progress: float) -> dict[str, float]:
-        """See `Objective`. The loss in the figures is the weighted distortion, without the adversary."""
+        """One step. The loss in the figures is the weighted distortion, without the adversary."""
         generator = self.randomness.generator
         x = self.training.crops(self.run.batch, self.run.crop, generator)
         x = x.contiguous(memory_format=torch.channels_last)
         quality = (torch.rand(self.run.batch, generator=generator) * 100).to(self.device)
         with self._autocast():
             with torch.no_grad():
-                latents = self.codec.analyse(x, quality, by_rate=True).rounded
+                latents = self.model.analyse(x, quality, by_rate=True).rounded
             decoded = self.decode(latents, quality).float()
-        told = self.codec.synthesis.gain(latents, quality)
+        condition = self.model.synthesis.gain(latents, quality)
         adversarial = progress >= WARMUP_SHARE
         phase = random_phase(generator, self.device)
-        wanted = self._picture_gradient(decoded.detach(), x, phase, told, quality, adversarial)
+        wanted = self._image_gradient(decoded.detach(), x, phase, condition, quality, adversarial)
         decoded.backward(wanted.gradient)
         figures = wanted.figures
         figures["gradient_norm"] = self._update(
@@ -144,27 +143,26 @@ class Realism:
         )
         if adversarial:
             figures |= self._discriminate(
-                seen(decoded.detach(), phase), seen(x, phase), told, quality, factor
+                shifted_crop(decoded.detach(), phase), shifted_crop(x, phase), condition, quality, factor
             )
         self.average.update(self.synthesis)
         return figures
 
     def parameters(self) -> list[nn.Parameter]:
-        """See `Objective`."""
         return list(self.synthesis.parameters())
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.run.bfloat16)
 
-    def _picture_gradient(
+    def _image_gradient(
         self,
         decoded: Tensor,
         x: Tensor,
         phase: Tensor,
-        told: Tensor,
+        condition: Tensor,
         quality: Tensor,
         adversarial: bool,
-    ) -> PictureGradient:
+    ) -> ImageGradient:
         """What each decoded image should change by, all images and rates counting the same.
 
         The adversary's gradient is `run.adversary` times as strong as the distortion's on every image, as
@@ -181,7 +179,7 @@ class Realism:
         }
         if adversarial:
             with self._autocast():
-                logits = self.discriminator(seen(decoded, phase), told, quality).float()
+                logits = self.discriminator(shifted_crop(decoded, phase), condition, quality).float()
             unreal = F.softplus(-logits).flatten(1).mean(1)
             (push,) = torch.autograd.grad(unreal.sum(), decoded)
             norm = push.flatten(1).norm(dim=1).mean()
@@ -194,18 +192,18 @@ class Realism:
                 "adversary_weight": float(strength.mean()),
                 "adversary_loss": float(unreal.detach().mean()),
             }
-        return PictureGradient(weight[:, None, None, None] * gradient, figures)
+        return ImageGradient(weight[:, None, None, None] * gradient, figures)
 
     def _distortion(self, decoded: Tensor, x: Tensor, phase: Tensor) -> PerceptualDistortion:
         """What the synthesis learns besides the adversary, of each image."""
         return perceptual_distortion(self.lpips, decoded, x, phase, bfloat16=self.run.bfloat16)
 
     def _discriminate(
-        self, decoded: Tensor, x: Tensor, told: Tensor, quality: Tensor, factor: float
+        self, decoded: Tensor, x: Tensor, condition: Tensor, quality: Tensor, factor: float
     ) -> dict[str, float]:
         """One step of the discriminator."""
         with self._autocast():
-            pictures, twice = torch.cat([x, decoded]), torch.cat([told, told])
+            pictures, twice = torch.cat([x, decoded]), torch.cat([condition, condition])
             logits = self.judge(pictures, twice, torch.cat([quality, quality])).float()
         real, false = logits.chunk(2)
         loss = F.softplus(-real).mean() + F.softplus(false).mean()
@@ -222,7 +220,7 @@ class Realism:
         norm = nn.utils.clip_grad_norm_(module.parameters(), GRADIENT_CLIP, foreach=True)
         if torch.isfinite(norm) and math.isfinite(loss):
             for optimizer in optimizers:
-                set_rates(optimizer, factor)
+                scale_learning_rates(optimizer, factor)
                 optimizer.step()
         module.zero_grad(set_to_none=True)
         return float(norm)
@@ -236,15 +234,14 @@ class Realism:
         x = self.validation_crops
         for quality in VALIDATION_QUALITIES:
             q = torch.full((len(x),), quality, device=self.device)
-            decoded = synthesis(self.codec.analyse(x, q, by_rate=True).rounded, q).clamp(0, 1)
+            decoded = synthesis(self.model.analyse(x, q, by_rate=True).rounded, q).clamp(0, 1)
             psnr = -10 * (decoded - x).square().mean((1, 2, 3)).log10()
             points.append([round(float(psnr.mean()), 3), round(float(self.lpips(decoded, x).mean()), 4)])
         return {"validation_psnr_lpips": points}
 
     def state(self) -> dict[str, Any]:
-        """See `Objective`."""
         return {
-            "architecture": asdict(self.codec.architecture),
+            "architecture": asdict(self.model.architecture),
             "history": self.history,
             "bitstream": self.bitstream,
             "realism": self.synthesis.state_dict(),
@@ -257,7 +254,6 @@ class Realism:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """See `Objective`."""
         self.history = state["history"]
         self.synthesis.load_state_dict(state["realism"])
         self.discriminator.load_state_dict(state["discriminator"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch.optim import Optimizer
@@ -21,17 +21,10 @@ def rate_factor(step: int, progress: float, decay_share: float = DECAY_SHARE) ->
     return warmup * decay
 
 
-def remember_peaks(optimizers: Iterable[Optimizer]) -> None:
-    """Take the optimisers' present rates for their peaks."""
-    for optimizer in optimizers:
-        for group in optimizer.param_groups:
-            group["peak"] = group["lr"]
-
-
-def set_rates(optimizer: Optimizer, factor: float) -> None:
-    """Set the rates to their peaks times `factor`."""
+def scale_learning_rates(optimizer: Optimizer, factor: float) -> None:
+    """Set the learning rates to those that the optimizer was made with, times `factor`."""
     for group in optimizer.param_groups:
-        group["lr"] = group["peak"] * factor
+        group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
 
 
 @dataclass

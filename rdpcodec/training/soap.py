@@ -57,7 +57,7 @@ class Soap(torch.optim.Optimizer):
                 for side, covariance in state["covariance"].items():
                     covariance.lerp_(_covariance(gradient, side), 1 - BETAS[1])
                 if (state["step"] + number) % group["frequency"] == 0:
-                    _turn(state)
+                    _update_basis(state)
 
     @staticmethod
     def _start(state: dict[str, Any], gradient: Tensor, longest_side: int) -> None:
@@ -81,11 +81,11 @@ def _stacks(parameters: list[nn.Parameter]) -> list[list[nn.Parameter]]:
 def _update(state: dict[str, Any], gradient: Tensor) -> Tensor:
     """What to subtract at a rate of one."""
     first, second = BETAS
-    gradient = _into(state["basis"], gradient)
+    gradient = _project(state["basis"], gradient)
     mean: Tensor = state["mean"].lerp_(gradient, 1 - first)
     square: Tensor = state["square"].lerp_(gradient.square(), 1 - second)
     correction = (1 - second ** state["step"]) ** 0.5 / (1 - first ** state["step"])
-    return _out_of(state["basis"], mean / square.sqrt().add_(EPSILON)).mul_(correction)
+    return _unproject(state["basis"], mean / square.sqrt().add_(EPSILON)).mul_(correction)
 
 
 def _covariance(gradient: Tensor, side: int) -> Tensor:
@@ -99,21 +99,21 @@ def _eigenvectors(covariance: Tensor) -> Tensor:
     return torch.linalg.eigh(covariance.double() / largest)[1].flip(2).to(covariance.dtype)
 
 
-def _into(basis: dict[int, Tensor], x: Tensor) -> Tensor:
+def _project(basis: dict[int, Tensor], x: Tensor) -> Tensor:
     """Matrices in their eigenbases."""
     x = basis[0].mT @ x if 0 in basis else x
     return x @ basis[1] if 1 in basis else x
 
 
-def _out_of(basis: dict[int, Tensor], x: Tensor) -> Tensor:
-    """The inverse of `_into`."""
+def _unproject(basis: dict[int, Tensor], x: Tensor) -> Tensor:
+    """The inverse of `_project`."""
     x = basis[0] @ x if 0 in basis else x
     return x @ basis[1].mT if 1 in basis else x
 
 
-def _turn(state: dict[str, Any]) -> None:
+def _update_basis(state: dict[str, Any]) -> None:
     """One step of power iteration and a QR decomposition bring each basis closer to the eigenvectors."""
-    mean = _out_of(state["basis"], state["mean"])
+    mean = _unproject(state["basis"], state["mean"])
     for side, basis in state["basis"].items():
         product = state["covariance"][side] @ basis
         # By falling eigenvalue, as the next decomposition wants them; the squares move with their axes.
@@ -122,4 +122,4 @@ def _turn(state: dict[str, Any]) -> None:
         state["square"] = state["square"].take_along_dim(across, 1 + side)
         product = product.take_along_dim(order[:, None, :], 2)
         state["basis"][side] = torch.linalg.qr(product)[0]
-    state["mean"] = _into(state["basis"], mean)
+    state["mean"] = _project(state["basis"], mean)

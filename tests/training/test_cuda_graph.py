@@ -6,7 +6,7 @@ import pytest
 import torch
 from small_model import SMALL
 
-from rdpcodec.training.cuda_graph import Recorded
+from rdpcodec.training.cuda_graph import CudaGraphed
 from rdpcodec.training.fidelity import Fidelity, FidelityRun
 
 
@@ -15,7 +15,7 @@ def test_a_recorded_step_is_the_step(picture_folder: Path) -> None:
     """Without noise, so that the same images give the same gradients."""
     run = FidelityRun(gigapixels=1.0, batch=4, crop=64, trains="decoder")
     objective = Fidelity(run, picture_folder, torch.device("cuda"), architecture=SMALL)
-    recorded = Recorded(objective._gradients)
+    recorded = CudaGraphed(objective._gradients)
     trained = [p for p in objective.model.parameters() if p.requires_grad]
     for _ in range(3):
         inputs = objective.batch()

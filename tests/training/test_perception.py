@@ -29,7 +29,7 @@ from rdpcodec.training.losses import (
     perceptual_distortion,
     random_phase,
     rate_distortion_loss,
-    seen,
+    shifted_crop,
 )
 from rdpcodec.training.realism import Realism, RealismRun
 from rdpcodec.training.schedule import Budget, rate_factor
@@ -70,9 +70,9 @@ def weights_of(loop: Loop) -> dict[str, Tensor]:
     objective = loop.objective
     assert isinstance(objective, Fidelity)
     assert objective.realism is not None
-    natural = {f"realism.{name}": t for name, t in objective.realism.state_dict().items()}
+    realistic = {f"realism.{name}": t for name, t in objective.realism.state_dict().items()}
     averages = {f"average {name}": t for name, t in objective.realism_average.values.items()}
-    return {**objective.model.state_dict(), **natural, **averages}
+    return {**objective.model.state_dict(), **realistic, **averages}
 
 
 def test_a_share_of_the_squared_error_gives_way_to_lpips(lpips: Path) -> None:
@@ -81,11 +81,11 @@ def test_a_share_of_the_squared_error_gives_way_to_lpips(lpips: Path) -> None:
     x, decoded, quality = torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64), torch.tensor([50.0, 50.0])
     with torch.no_grad():
         phase = random_phase(torch.Generator().manual_seed(0), x.device)
-        natural = perceptual_distortion(network, decoded, x, phase, bfloat16=False)
-        torch.testing.assert_close(natural.total, MSE_WEIGHT * natural.mse + natural.lpips)
+        realistic = perceptual_distortion(network, decoded, x, phase, bfloat16=False)
+        torch.testing.assert_close(realistic.total, MSE_WEIGHT * realistic.mse + realistic.lpips)
         output = model(x, quality)
         none, half, whole = (
-            float(rate_distortion_loss(output, x, quality, natural.total, share).total)
+            float(rate_distortion_loss(output, x, quality, realistic.total, share).total)
             for share in (0, 0.5, 1)
         )
         assert none == pytest.approx(float(rate_distortion_loss(output, x, quality).total))
@@ -93,7 +93,7 @@ def test_a_share_of_the_squared_error_gives_way_to_lpips(lpips: Path) -> None:
         lossless = output._replace(reconstruction=x)
         rate = float(rate_distortion_loss(lossless, x, quality).total)
         squared_error = float((output.reconstruction - x).square().mean())
-        expected = float(natural.total.mean()) / LPIPS_UNIT / squared_error
+        expected = float(realistic.total.mean()) / LPIPS_UNIT / squared_error
         assert (whole - rate) / (none - rate) == pytest.approx(expected, rel=1e-3)
 
 
@@ -108,7 +108,7 @@ def test_lpips_sees_pictures_at_every_phase(lpips: Path) -> None:
         for phase in phases[:3]:
             top, left = phase.tolist()
             window = (..., slice(top, top + 49 - PHASES), slice(left, left + 65 - PHASES))
-            assert torch.equal(seen(x, phase), x[window])
+            assert torch.equal(shifted_crop(x, phase), x[window])
             found = perceptual_distortion(network, decoded, x, phase, bfloat16=False)
             torch.testing.assert_close(found.lpips, network(decoded[window], x[window]))
             torch.testing.assert_close(found.mse, (decoded - x).square().mean((1, 2, 3)))
@@ -157,8 +157,8 @@ def test_both_syntheses_are_released_and_trained_further(
     tensors = load_file(path)
     codec = Codec(ReleasedModel.from_tensors("fast", architecture_from(record["architecture"]), tensors, CPU))
     file = codec.compress(photograph.crop((100, 100, 200, 180)), 60)
-    exact, natural = (np.asarray(codec.decompress(file, realism=beta)) for beta in (0, 1))
-    assert (exact != natural).any()
+    exact, realistic = (np.asarray(codec.decompress(file, realism=beta)) for beta in (0, 1))
+    assert (exact != realistic).any()
 
     # From the checkpoint or from what was released, the next run begins with the same realism synthesis.
     for init in (checkpoint, path):

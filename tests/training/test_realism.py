@@ -154,7 +154,7 @@ def test_only_the_realism_synthesis_moves(
 ) -> None:
     loop = loop_of(run_of(4), picture_folder, tmp_path / "run", weights, lpips)
     assert isinstance(loop.objective, Realism)
-    codec, synthesis = loop.objective.codec, loop.objective.synthesis
+    codec, synthesis = loop.objective.model, loop.objective.synthesis
     before = {name: t.clone() for name, t in codec.state_dict().items()}
     loop.train(checkpoint_minutes=60)
     assert all(torch.equal(before[name], t) for name, t in codec.state_dict().items())

@@ -28,7 +28,7 @@ from rdpcodec.training.checkpoint import (
     run_history,
     save_checkpoint,
 )
-from rdpcodec.training.data import Pictures, load_pictures
+from rdpcodec.training.data import ImageSet, load_images
 from rdpcodec.training.fidelity import Fidelity, FidelityRun
 from rdpcodec.training.loop import Loop
 from rdpcodec.training.losses import rate_distortion_loss
@@ -73,7 +73,7 @@ def small_start(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_crops_are_cut_from_the_pictures_and_half_are_mirrored() -> None:
     array = np.arange(40 * 50 * 3, dtype=np.uint8).reshape(40, 50, 3)
-    pictures = Pictures([array], CPU)
+    pictures = ImageSet([array], CPU)
     crops = pictures.crops(64, 16, torch.Generator().manual_seed(0)) * 255
     mirrored = 0
     for crop in crops.round().byte().permute(0, 2, 3, 1).numpy():
@@ -90,15 +90,15 @@ def test_crops_are_cut_from_the_pictures_and_half_are_mirrored() -> None:
 
 
 def test_training_and_validation_pictures_are_disjoint_and_stable(picture_folder: Path) -> None:
-    training, validation = load_pictures(picture_folder, 64, CPU)
+    training, validation = load_images(picture_folder, 64, CPU)
     assert (len(training), len(validation)) == (40, 2)
-    again, _ = load_pictures(picture_folder, 64, CPU)
+    again, _ = load_images(picture_folder, 64, CPU)
     assert torch.equal(training.pixels, again.pixels)
 
 
 def test_too_few_pictures_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="too few"):
-        load_pictures(tmp_path, 64, CPU)
+        load_images(tmp_path, 64, CPU)
 
 
 def test_the_learning_rate_warms_up_holds_and_decays_to_zero() -> None:

@@ -21,7 +21,7 @@ from bench.papers.wgan.data import Labelled
 from bench.papers.wgan.networks import for_each
 from rdpcodec.errors import UsageError
 from rdpcodec.training.checkpoint import load_checkpoint, save_checkpoint
-from rdpcodec.training.data import sent
+from rdpcodec.training.data import to_device
 
 # A killed run loses at most this, and what it takes to start.
 _SECONDS_BETWEEN_CHECKPOINTS = 120.0
@@ -128,8 +128,8 @@ class Training:
     def step(self) -> None:
         """One batch: models and critics both learn from the same pass."""
         size = self.schedule.batch
-        chosen = sent(torch.randint(len(self.pictures), (size,), generator=self.rng), self.device)
-        place = sent(torch.rand(size, generator=self.rng), self.device)
+        chosen = to_device(torch.randint(len(self.pictures), (size,), generator=self.rng), self.device)
+        place = to_device(torch.rand(size, generator=self.rng), self.device)
         draw = on_device(self.restorer.draw(size, self.rng), self.device)
         pictures, labels = self.pictures[chosen].float() / 255, self.labels[chosen]
         with torch.set_grad_enabled(bool(self.learned)):
@@ -195,8 +195,10 @@ class Training:
 
 def on_device(draw: Draw, device: torch.device) -> Draw:
     """The same draw where the networks are."""
-    condition = None if draw.condition is None else sent(draw.condition, device)
-    return Draw(tuple(sent(part, device) for part in draw.noise), sent(draw.weight, device), condition)
+    condition = None if draw.condition is None else to_device(draw.condition, device)
+    return Draw(
+        tuple(to_device(part, device) for part in draw.noise), to_device(draw.weight, device), condition
+    )
 
 
 def _assign(parameters: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:

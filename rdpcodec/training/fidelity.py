@@ -34,7 +34,7 @@ from rdpcodec.model.transforms import (
     start_from_basis,
 )
 from rdpcodec.tiles import PATCH
-from rdpcodec.training.checkpoint import ExponentialAverage, load_realism_start, load_start, start_history
+from rdpcodec.training.checkpoint import WeightAverage, load_realism_start, load_start, start_history
 from rdpcodec.training.command import add_realism_options, parse_run, train, training_parser
 from rdpcodec.training.cuda_graph import CudaGraphed
 from rdpcodec.training.data import ImageSet, load_images, random_patches, to_device
@@ -179,7 +179,7 @@ class Fidelity:
         for part in FROZEN[run.trains]:
             self.model.get_submodule(part).requires_grad_(False)
         self.optimizers = make_optimizers(self.model, run)
-        self.average = ExponentialAverage(self.model, decay=0.999)
+        self.average = WeightAverage(self.model, decay=0.999)
         self.realism: Synthesis | None = None
         if run.perception:
             self._add_realism(init, start, previous, lpips)
@@ -205,7 +205,7 @@ class Fidelity:
             self.realism = load_realism_start(init, start, previous).to(self.device)
             self.realism_history = start_history(previous or init, realism=True)
         self.optimizers += build_optimizers(self.run.optimizer, self.realism, self.run.learning_rate)
-        self.realism_average = ExponentialAverage(self.realism, decay=0.999)
+        self.realism_average = WeightAverage(self.realism, decay=0.999)
         self.lpips = load_lpips("squeeze", lpips).to(self.device)
 
     def batch(self) -> tuple[Tensor, ...]:
@@ -228,9 +228,9 @@ class Fidelity:
             for optimizer in self.optimizers:
                 scale_learning_rates(optimizer, factor)
                 optimizer.step()
-            self.average.update(self.model)
+            self.average.update_parameters(self.model)
             if self.realism is not None:
-                self.realism_average.update(self.realism)
+                self.realism_average.update_parameters(self.realism)
         return figures
 
     def _gradients(self, x: Tensor, quality: Tensor, phase: Tensor | None = None) -> Tensor:
@@ -277,10 +277,7 @@ class Fidelity:
         A curve of geometric means moves as each image's own curve does. One of arithmetic means also moves
         when bits go from one image to another.
         """
-        model, realism = copy.deepcopy(self.model), copy.deepcopy(self.realism)
-        self.average.copy_to(model)
-        if realism is not None:
-            self.realism_average.copy_to(realism)
+        model, realism = self.average.module, None if self.realism is None else self.realism_average.module
         points, total, lpips, eyes = [], 0.0, [], []
         x = self.validation_crops
         for quality in VALIDATION_QUALITIES:
@@ -324,12 +321,11 @@ class Fidelity:
     def load(self, state: dict[str, Any]) -> None:
         self.history = state["history"]
         self.model.load_state_dict(state["model"])
-        self.average.values, self.average.steps = state["average"], state["average_steps"]
+        self.average.load(state["average"], state["average_steps"])
         if self.realism is not None:
             self.realism_history = state["realism_history"]
             self.realism.load_state_dict(state["realism_synthesis"])
-            self.realism_average.values = state["realism_average"]
-            self.realism_average.steps = state["average_steps"]
+            self.realism_average.load(state["realism_average"], state["average_steps"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.randomness.load(state, state["average_steps"])

@@ -7,7 +7,6 @@ bitstream stay as they are: old files are decoded more realistically, new ones a
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,8 +21,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from rdpcodec.metrics.perceptual import Lpips, load_lpips
 from rdpcodec.model.rate import LAMBDA_MIDDLE, lambda_of
-from rdpcodec.model.transforms import Architecture, Synthesis
-from rdpcodec.training.checkpoint import ExponentialAverage, load_realism_start, load_start, start_history
+from rdpcodec.model.transforms import Architecture
+from rdpcodec.training.checkpoint import WeightAverage, load_realism_start, load_start, start_history
 from rdpcodec.training.command import add_realism_options, parse_run, train, training_parser
 from rdpcodec.training.data import load_images
 from rdpcodec.training.discriminator import PatchDiscriminator, ProjectedDiscriminator
@@ -110,7 +109,7 @@ class Realism:
         )
         self.synthesis_optimizers = build_optimizers(run.optimizer, self.synthesis, run.learning_rate)
         self.optimizers = [*self.synthesis_optimizers, self.discriminator_optimizer]
-        self.average = ExponentialAverage(self.synthesis, decay=0.999)
+        self.average = WeightAverage(self.synthesis, decay=0.999)
         self.adversary_norm = 0.0
         self.randomness.seed_per_rank()
         # Gradients of these two are averaged over the processes.
@@ -145,7 +144,7 @@ class Realism:
             figures |= self._discriminate(
                 shifted_crop(decoded.detach(), phase), shifted_crop(x, phase), condition, quality, factor
             )
-        self.average.update(self.synthesis)
+        self.average.update_parameters(self.synthesis)
         return figures
 
     def parameters(self) -> list[nn.Parameter]:
@@ -228,8 +227,7 @@ class Realism:
     @torch.no_grad()
     def validate(self) -> dict[str, Any]:
         """PSNR and LPIPS-squeeze of the averaged synthesis at a few qualities, on held-out crops."""
-        synthesis: Synthesis = copy.deepcopy(self.synthesis)
-        self.average.copy_to(synthesis)
+        synthesis = self.average.module
         points = []
         x = self.validation_crops
         for quality in VALIDATION_QUALITIES:
@@ -257,7 +255,7 @@ class Realism:
         self.history = state["history"]
         self.synthesis.load_state_dict(state["realism"])
         self.discriminator.load_state_dict(state["discriminator"])
-        self.average.values, self.average.steps = state["average"], state["average_steps"]
+        self.average.load(state["average"], state["average_steps"])
         self.adversary_norm = state["adversary_norm"]
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)

@@ -23,7 +23,7 @@ from rdpcodec.training import export as exporting
 from rdpcodec.training import fidelity, schedule
 from rdpcodec.training import loop as looping
 from rdpcodec.training.checkpoint import (
-    ExponentialAverage,
+    WeightAverage,
     load_checkpoint,
     run_history,
     save_checkpoint,
@@ -306,12 +306,14 @@ def test_checkpoints_replace_each_other_whole(tmp_path: Path) -> None:
 
 def test_the_average_follows_the_weights() -> None:
     module = torch.nn.Linear(1, 1, bias=False)
-    average = ExponentialAverage(module, decay=0.9)
+    average = WeightAverage(module, decay=0.9)
     torch.nn.init.constant_(module.weight, 5.0)
     for _ in range(200):
-        average.update(module)
-    average.copy_to(module)
-    assert float(module.weight.detach()) == pytest.approx(5.0, rel=1e-3)
+        average.update_parameters(module)
+    assert float(average.values["weight"]) == pytest.approx(5.0, rel=1e-3)
+    module.weight.data.fill_(6.0)
+    average.update_parameters(module)
+    assert float(average.values["weight"]) == pytest.approx(5.1, rel=1e-3)
 
 
 def test_low_rates_count_as_much_as_high_ones(picture_folder: Path, tmp_path: Path) -> None:

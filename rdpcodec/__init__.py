@@ -15,9 +15,8 @@ from rdpcodec.errors import FormatError, OutputError, PictureError, RdpError, Us
 
 if TYPE_CHECKING:
     from rdpcodec.codec import Codec, compress, decompress
-    from rdpcodec.encoder.target_search import Target
     from rdpcodec.image import PictureWarning
-    from rdpcodec.operating_point import PRESETS, OperatingPoint
+    from rdpcodec.operating_point import PRESETS, OperatingPoint, Target
 
 __version__ = "0.1.0"
 __all__ = [
@@ -43,7 +42,7 @@ _LAZY = {
     "OperatingPoint": "rdpcodec.operating_point",
     "PRESETS": "rdpcodec.operating_point",
     "PictureWarning": "rdpcodec.image",
-    "Target": "rdpcodec.encoder.target_search",
+    "Target": "rdpcodec.operating_point",
 }
 
 

@@ -23,8 +23,9 @@ from torch import Tensor
 from rdpcodec.codec import Codec
 from rdpcodec.errors import UsageError
 from rdpcodec.model.rdp_model import RdpModel
-from rdpcodec.model.transforms import PATCH, Architecture
+from rdpcodec.model.transforms import Architecture
 from rdpcodec.operating_point import OperatingPoint
+from rdpcodec.tiles import PATCH
 from rdpcodec.training.export import release_tensors, wide_tables
 from rdpcodec.weights.manifest import DEFAULT_MODEL
 from rdpcodec.weights.release import ReleasedModel, table_tensors
@@ -41,7 +42,7 @@ class RdpCompressionModel(CompressionModel):
         super().__init__()
         self.quality, self.realism = quality, realism
         self._codec = None if model is None else Codec(model)
-        self.network = RdpModel() if self._codec is None else self._codec.network
+        self.network = RdpModel() if self._codec is None else self._codec.engine.network
 
     @classmethod
     def from_state_dict(cls, state_dict: dict[str, Tensor]) -> RdpCompressionModel:

@@ -1,7 +1,7 @@
 """The .rdpc file: header, segments, checksum.
 
 ```text
-"RDP" version │ model │ fingerprint │ quality │ realism │ width height │ segments … │ CRC-32
+"RDP" version │ size │ fingerprint │ quality │ realism │ width height │ segments … │ CRC-32
 ```
 
 A plain image has 19 bytes of this around its coded data and the segment's length: 23 or 24 in all.
@@ -25,11 +25,12 @@ SIGNATURE = b"RDP"
 VERSION = 1
 EXTENSION = ".rdpc"
 MIME_TYPE = "image/x-rdpc"
-QUALITY_UNITS = 100  # a stored quality of 10000 is 100.00
-REALISM_UNITS = 255
-# Models are numbered here once and for all; a number is never used again for another architecture.
-MODEL_NUMBERS = {"fast": 1, "base": 2}
-MODEL_NAMES = {number: name for name, number in MODEL_NUMBERS.items()}
+QUALITY_STEPS = 100  # to one unit of quality: a stored 10000 is 100.00
+REALISM_STEPS = 255
+# Sizes of the networks are numbered here once and for all; a number is never used again for another
+# architecture. "own" is any that has no number: the fingerprint alone says which weights a file needs.
+SIZE_NUMBERS = {"own": 0, "fast": 1, "base": 2}
+_SIZE_NAMES = {number: name for name, number in SIZE_NUMBERS.items()}
 MAX_SIDE = 65_535
 # Decoding works tile by tile; what grows with the image is the image itself, and this bounds what a
 # hostile header can claim of that, at 0.8 gigabytes.
@@ -64,7 +65,8 @@ PICTURE_SEGMENTS = (Segment.COLOUR, Segment.GRAY)
 class Header:
     """What a file says of itself before its segments."""
 
-    model: str
+    size: str
+    """Of the networks, a name in `SIZE_NUMBERS`."""
     fingerprint: bytes
     """Of the weights that define the bitstream, 4 bytes."""
     quality: float
@@ -73,6 +75,11 @@ class Header:
     """0..1, the default for decoding, in steps of 1/255."""
     width: int
     height: int
+
+    @property
+    def weights(self) -> str:
+        """The weights that the file needs, as messages name them."""
+        return f"{self.size}-{self.fingerprint.hex()}"
 
 
 @dataclass(frozen=True)
@@ -97,7 +104,7 @@ def stored_quality(quality: float) -> int:
     """Quality 0..100 → hundredths, as stored. Raises `UsageError` outside the range."""
     if not 0 <= quality <= 100:
         raise UsageError(f"quality {quality} is outside 0..100")
-    return round(quality * QUALITY_UNITS)
+    return round(quality * QUALITY_STEPS)
 
 
 def check_size(width: int, height: int, error: type[Exception]) -> None:
@@ -124,10 +131,10 @@ def write(container: Container) -> bytes:
         _FIXED.pack(
             SIGNATURE,
             VERSION,
-            MODEL_NUMBERS[header.model],
+            SIZE_NUMBERS[header.size],
             header.fingerprint,
             stored_quality(header.quality),
-            round(header.realism * REALISM_UNITS),
+            round(header.realism * REALISM_STEPS),
         ),
         varint(header.width),
         varint(header.height),
@@ -213,17 +220,17 @@ def read_header(data: bytes) -> tuple[Header, int]:
         raise FormatError(
             f"the file has format version {version}, this rdpcodec reads version {VERSION}: update it"
         )
-    if number not in MODEL_NAMES:
+    if number not in _SIZE_NAMES:
         raise FormatError(
-            f"the file was made with model number {number}, which this rdpcodec does not know: update it"
+            f"the file was made with networks of size {number}, which this rdpcodec does not know: update it"
         )
-    if quality > 100 * QUALITY_UNITS:
-        raise FormatError(f"the stored quality {quality / QUALITY_UNITS} is outside 0..100")
+    if quality > 100 * QUALITY_STEPS:
+        raise FormatError(f"the stored quality {quality / QUALITY_STEPS} is outside 0..100")
     width, position = read_varint(data, _FIXED.size)
     height, position = read_varint(data, position)
     check_size(width, height, FormatError)
-    model = MODEL_NAMES[number]
-    header = Header(model, fingerprint, quality / QUALITY_UNITS, realism / REALISM_UNITS, width, height)
+    size = _SIZE_NAMES[number]
+    header = Header(size, fingerprint, quality / QUALITY_STEPS, realism / REALISM_STEPS, width, height)
     return header, position
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from rdpcodec.container import check_size
-from rdpcodec.errors import FormatError, PictureError, UsageError
+from rdpcodec.errors import PictureError, UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -250,26 +250,3 @@ def encode_picture(image: Image.Image, name: str, target: object) -> bytes:
     except (OSError, ValueError, KeyError) as error:
         raise UsageError(f"{target}: {name} cannot hold this image ({error}); try .png or .webp") from error
     return buffer.getvalue()
-
-
-def alpha_to_bytes(alpha: np.ndarray) -> bytes:
-    """The alpha channel, uint8 `[H, W]`, as a gray PNG."""
-    buffer = io.BytesIO()
-    Image.fromarray(alpha).save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
-
-
-def alpha_from_bytes(data: bytes, size: tuple[int, int]) -> np.ndarray:
-    """The inverse of `alpha_to_bytes`.
-
-    Raises `FormatError` unless `data` is a gray PNG of `size` (width, height).
-    """
-    try:
-        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-            if image.size != size or image.mode != "L":
-                raise FormatError("the alpha channel does not fit the picture")
-            return np.asarray(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        if isinstance(error, FormatError):
-            raise
-        raise FormatError(f"the alpha channel cannot be read: {error}") from error

@@ -1,9 +1,18 @@
-"""The operating point: where on the rate-distortion-perception surface an image is coded. Some are named."""
+"""The operating point: where on the rate-distortion-perception surface an image is coded. Some are named.
+
+A quality may be a number, or a `Target` that the file is to meet: bytes, bits per pixel, PSNR, MS-SSIM,
+LPIPS.
+"""
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from decimal import Decimal
+from numbers import Real
+from typing import Literal, NamedTuple
 
 from rdpcodec.errors import UsageError
 
@@ -11,16 +20,123 @@ AUTO: Literal["auto"] = "auto"
 """In place of a realism: the encoder chooses it for each image (`rdpcodec.encoder.auto_realism`)."""
 Realism = float | Literal["auto"]
 EFFORT_MAX = 9
+# Of the target: costs below count as this, since an error of zero has no logarithm.
+_LEAST = 0.01
+_SIZE = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(?:([kmg])(i?))?b?", re.IGNORECASE)
+
+
+class _Kind(NamedTuple):
+    unit: str
+    decimals: int
+    bounds: tuple[float, float]  # of sensible targets, exclusive
+    cost: Callable[[float], float]  # a target is an upper bound of it
+    rises: bool  # the cost, with quality
+
+
+_KINDS = {
+    "bpp": _Kind("bits per pixel", 4, (0, math.inf), lambda bpp: bpp, True),
+    "size": _Kind("bytes", 0, (0, math.inf), lambda size: size, True),
+    "psnr": _Kind("dB PSNR", 2, (0, 100), lambda psnr: 10 ** (-psnr / 10), False),
+    "ms_ssim": _Kind("MS-SSIM", 4, (0, 1), lambda ms_ssim: 1 - ms_ssim, False),
+    "lpips": _Kind("LPIPS", 4, (0, math.inf), lambda lpips: lpips, False),
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a file is to meet. Made by `Target.bpp`, `.size`, `.psnr`, `.ms_ssim` or `.lpips`, which raise
+    `UsageError` for values that no file can have.
+
+    Every target bounds a cost from above: a file's bytes, its mean squared error, 1 - MS-SSIM, or its LPIPS.
+    A file that meets it costs as much as the bound or up to 1 % less: it is never larger, and never worse,
+    than was asked for.
+    """
+
+    kind: str
+    value: float
+
+    def __post_init__(self) -> None:
+        if self.kind not in _KINDS:
+            raise UsageError(f"target {self.kind!r}: must be one of {', '.join(_KINDS)}")
+        low, high = _KINDS[self.kind].bounds
+        if not low < self.value < high:
+            limits = f"over {low}" if high == math.inf else f"between {low} and {high}"
+            raise UsageError(f"target {self}: must be {limits}")
+
+    @classmethod
+    def bpp(cls, value: float) -> Target:
+        """At most so many bits of the whole file per pixel."""
+        return cls("bpp", value)
+
+    @classmethod
+    def size(cls, value: int | str) -> Target:
+        """At most so many bytes of the whole file: a number, or text such as "50kB", "1.5MB" and "64KiB"."""
+        return cls("size", _parsed_size(value) if isinstance(value, str) else value)
+
+    @classmethod
+    def psnr(cls, value: float) -> Target:
+        """At least so many dB, over the RGB channels together."""
+        return cls("psnr", value)
+
+    @classmethod
+    def ms_ssim(cls, value: float) -> Target:
+        """At least this MS-SSIM, mean over the RGB channels, between 0 and 1."""
+        return cls("ms_ssim", value)
+
+    @classmethod
+    def lpips(cls, value: float) -> Target:
+        """At most this LPIPS, of the AlexNet."""
+        return cls("lpips", value)
+
+    def __str__(self) -> str:
+        return f"{self.value:.12g} {_KINDS[self.kind].unit}"
+
+    @property
+    def cost_rises(self) -> bool:
+        """Whether the cost that the target bounds rises with quality, as bytes do, or falls, as errors do."""
+        return _KINDS[self.kind].rises
+
+    def excess(self, measured: float) -> float:
+        """How far a measured value is over the target: the logarithm of the ratio of their costs, at most 0
+        where the target is met. Raises `UsageError` where the measure is not a number.
+        """
+        if math.isnan(measured):
+            raise UsageError(f"target {self}: not defined for an image as small as this one")
+        cost = _KINDS[self.kind].cost
+        return math.log(max(cost(measured) / cost(self.value), _LEAST))
+
+    def range_of(self, first: float, last: float) -> str:
+        """Measured values at both ends of the dial in words, rounded so that both can be had as a target."""
+        kind = _KINDS[self.kind]
+        unit = 10.0**-kind.decimals
+        inside = (math.ceil, math.floor) if first < last else (math.floor, math.ceil)
+        ends = [
+            f"{end if math.isinf(end) else rounded(end / unit) * unit:.{kind.decimals}f}"
+            for end, rounded in zip((first, last), inside, strict=True)
+        ]
+        return f"{' to '.join(ends)} {kind.unit}"
+
+
+def _parsed_size(text: str) -> int:
+    """A file size in bytes: kB, MB, GB are powers of 1000, KiB, MiB, GiB of 1024. Raises `UsageError`."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(f"size {text!r}: give bytes, or a number with kB, MB, GB, KiB, MiB or GiB")
+    number, prefix, binary = match.groups()
+    power = " kmg".index(prefix.lower()) if prefix else 0
+    return int(Decimal(number) * (1024 if binary else 1000) ** power)
 
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """Quality 0..100 sets the rate; realism 0..1 how far decoding moves from closest to most natural, or
-    "auto", as far as the image's detail asks for; effort 0..9 how long the encoder searches. Raises
-    `UsageError` for values outside.
+    """What an image is coded for.
+
+    quality: 0..100, the rate; or a `Target` that the file is to meet. realism: 0..1, how far decoding moves
+    from the closest image to the most natural one; "auto" for as far as the image's detail asks. effort:
+    0..9, how long the encoder searches. Raises `UsageError` for values outside.
     """
 
-    quality: float = 50.0
+    quality: float | Target = 50.0
     realism: Realism = 0.0
     effort: int = 0
 
@@ -28,11 +144,15 @@ class OperatingPoint:
         if isinstance(self.realism, str) and self.realism != AUTO:
             raise UsageError(f"realism {self.realism!r} is neither a number nor {AUTO!r}")
         realism = 0.0 if self.realism == AUTO else self.realism
-        for name, value, low, high in (
-            ("quality", self.quality, 0, 100),
+        ranges: list[tuple[str, float, int, int]] = [
             ("realism", realism, 0, 1),
             ("effort", self.effort, 0, EFFORT_MAX),
-        ):
+        ]
+        if not isinstance(self.quality, Target):
+            ranges.insert(0, ("quality", self.quality, 0, 100))
+        for name, value, low, high in ranges:
+            if not isinstance(value, Real):
+                raise UsageError(f"{name} {value!r} is not a number")
             if not low <= value <= high:
                 raise UsageError(f"{name} {value} is outside {low}..{high}")
         if self.effort != int(self.effort):

@@ -22,7 +22,7 @@ from rdpcodec import container
 from rdpcodec.container import Header, Segment
 from rdpcodec.errors import FormatError, RdpError, UsageError
 from rdpcodec.operating_point import OperatingPoint
-from rdpcodec.weights.manifest import find_model
+from rdpcodec.weights.manifest import model_for_file, model_name
 
 FORMAT = "RDPC"
 _DIALS = ("quality", "realism", "effort")
@@ -53,7 +53,7 @@ class RdpImageFile(ImageFile.ImageFile):
             _, places = container.layout(self.fp)
             self._size = (header.width, header.height)
             self._mode = ("L" if Segment.GRAY in places else "RGB") + "A" * (Segment.ALPHA in places)
-            self.info |= {"quality": header.quality, "realism": header.realism, "model": header.model}
+            self.info |= {"quality": header.quality, "realism": header.realism, "model": model_name(header)}
             for name, kind in (("icc_profile", Segment.ICC), ("exif", Segment.EXIF)):
                 if kind in places:
                     self.fp.seek(places[kind].start)
@@ -71,8 +71,8 @@ class RdpImageFile(ImageFile.ImageFile):
     def realism(self, realism: float) -> None:
         if self._decoded:
             raise UsageError("the image is decoded already: open it again, and set realism before its use")
-        model = self._header.model
-        OperatingPoint(realism=realism).check_dials(model, tuple(find_model(model).record["dials"]))
+        entry = model_for_file(self._header)
+        OperatingPoint(realism=realism).check_dials(entry.name, tuple(entry.record["dials"]))
         self._realism = realism
 
     def verify(self) -> None:

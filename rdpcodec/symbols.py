@@ -1,7 +1,7 @@
 """Symbols of a tile ⇄ bytes: the integers that a file says, and the entropy coder that knows their order.
 
 Hyper-latents come first, under tables of their own; the scale network turns them into the table of every
-residual, in integers, so that encoder and decoder agree. What symbols mean for pixels is the codec's affair.
+residual, in integers, so that encoder and decoder agree. What symbols mean for pixels is the engine's affair.
 """
 
 from __future__ import annotations
@@ -10,16 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from rdpcodec import container
 from rdpcodec.entropy.coder import Decoder, Encoder, EntropyModels
-from rdpcodec.entropy.exact import ExactScaleNetwork
-from rdpcodec.model.quantise import TableBits
-from rdpcodec.model.rate import ANCHORS
-from rdpcodec.model.rdp_model import HYPER_FACTOR
-from rdpcodec.weights.release import ReleasedModel
+from rdpcodec.entropy.tables import KNOTS, TableFamily
 
 
 @dataclass(frozen=True)
@@ -39,26 +33,9 @@ class Symbols:
 class SymbolCoder:
     """The entropy coding of one released model. Holds no state between calls."""
 
-    def __init__(self, released: ReleasedModel, device: torch.device) -> None:
-        self.device, self._size = device, released.network.architecture
-        self.scale_network = ExactScaleNetwork(released.scale, device)
-        self._latents = EntropyModels.of(released.latent_tables)
-        self._hyper = EntropyModels.of(released.hyper_tables)
-        # What residuals cost, elementwise and on the device, for the encoder to weigh.
-        self.residual_bits = TableBits(torch.from_numpy(released.latent_tables.costs()).to(device))
-
-    def tables(self, z: Tensor, quality: float, shape: Sequence[int]) -> Tensor:
-        """Rounded hyper-latents `[B, M, ⌈h/4⌉, ⌈w/4⌉]` → the table of every latent, uint8 `[B, N, h, w]`, for
-        the `shape` (h, w).
-        """
-        indices = self.scale_network.indices(z, container.stored_quality(quality))
-        return indices[:, :, : shape[0], : shape[1]]
-
-    def within_tables(self, z: Tensor, quality: float) -> Tensor:
-        """Hyper-latents `[B, M, h, w]` clipped to what their tables hold: they have no escape."""
-        tables = _hyper_tables(z.shape[1:], quality)
-        reach = torch.from_numpy(self._hyper.family.reach[tables]).to(z).view(z.shape[1:])
-        return torch.maximum(torch.minimum(z, reach), -reach)
+    def __init__(self, latent_tables: TableFamily, hyper_tables: TableFamily) -> None:
+        self._latents = EntropyModels.of(latent_tables)
+        self._hyper = EntropyModels.of(hyper_tables)
 
     def encode(self, symbols: Symbols, quality: float) -> bytes:
         """Entropy-code the symbols of one tile."""
@@ -67,22 +44,9 @@ class SymbolCoder:
         encoder.write(symbols.hyper.reshape(-1), _hyper_tables(symbols.hyper.shape, quality), self._hyper)
         return encoder.bytes()
 
-    def decode(self, coded: Sequence[bytes], size: tuple[int, int], quality: float) -> list[Symbols]:
-        """Entropy-decode a tile of each of several images, of (h, w) latents.
-
-        Raises `FormatError` when the data does not fit.
-        """
-        shape = (self._size.hyper_latents, *(-(-side // HYPER_FACTOR) for side in size))
-        decoders = [Decoder(data) for data in coded]
-        hyper_tables = _hyper_tables(shape, quality)
-        hyper = np.stack([decoder.read(hyper_tables, self._hyper).reshape(shape) for decoder in decoders])
-        tables = self.tables(torch.from_numpy(hyper).to(self.device), quality, size).cpu().numpy()
-        symbols = []
-        for decoder, known, chosen in zip(decoders, hyper, tables, strict=True):
-            residual = decoder.read(chosen.reshape(-1), self._latents)
-            decoder.finish()
-            symbols.append(Symbols(known, chosen, residual.reshape(chosen.shape)))
-        return symbols
+    def decode(self, coded: bytes) -> SymbolReader:
+        """Begin to decode a tile. Raises `FormatError` when the data cannot be a coded tile."""
+        return SymbolReader(Decoder(coded), self._latents, self._hyper)
 
     def ideal_bits(self, symbols: Symbols, quality: float) -> float:
         """What the tables say the symbols of a tile cost, in bits: the length of an ideal coder's output."""
@@ -91,10 +55,38 @@ class SymbolCoder:
         return bits + self._hyper.family.bits(symbols.hyper.reshape(-1), hyper_tables)
 
 
+@dataclass(frozen=True)
+class SymbolReader:
+    """A coded tile that is being read: hyper-latents first, then residuals under the tables they lead to."""
+
+    decoder: Decoder
+    latent_models: EntropyModels
+    hyper_models: EntropyModels
+
+    def hyper(self, shape: tuple[int, int, int], quality: float) -> np.ndarray:
+        """The rounded hyper-latents, int32 of `shape` (M, h, w)."""
+        return self.decoder.read(_hyper_tables(shape, quality), self.hyper_models).reshape(shape)
+
+    def residual(self, tables: np.ndarray) -> np.ndarray:
+        """The residuals, int32 `[N, h, w]`, under `tables`, uint8 of the same shape. Raises `FormatError`
+        when the data does not end with them.
+        """
+        residual = self.decoder.read(tables.reshape(-1), self.latent_models)
+        self.decoder.finish()
+        return residual.reshape(tables.shape)
+
+
 def hyper_bank(quality: float) -> int:
-    """Which of the banks of hyper-latents' tables serves a quality: that of the nearest anchor."""
-    full = 100 * container.QUALITY_UNITS
-    return (container.stored_quality(quality) * (ANCHORS - 1) + full // 2) // full
+    """Which of the banks of hyper-latents' tables serves a quality: that of the nearest knot."""
+    full = 100 * container.QUALITY_STEPS
+    return (container.stored_quality(quality) * (KNOTS - 1) + full // 2) // full
+
+
+def hyper_reach(family: TableFamily, shape: Sequence[int], quality: float) -> np.ndarray:
+    """The largest hyper-latents of a tile `[M, h, w]` that their tables hold, int of that shape: they have no
+    escape.
+    """
+    return family.reach[_hyper_tables(shape, quality)].reshape(tuple(shape))
 
 
 def _hyper_tables(shape: Sequence[int], quality: float) -> np.ndarray:

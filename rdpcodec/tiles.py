@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from rdpcodec.container import read_varint, varint
 from rdpcodec.errors import FormatError
 
-# Both are part of the bitstream; docs/format.md states them. A tile of 1024² pixels takes a quarter of a
+# All are part of the bitstream; docs/format.md states them. A tile of 1024² pixels takes a quarter of a
 # gigabyte to decode; what its independence costs is lost in 4000 latents along its border of 1.3 million.
 TILE = 1024
-GRID = 64  # pixels of a hyper-latent
+PATCH = 16  # pixels of a latent, along each side
+HYPER_FACTOR = 4  # latents of a hyper-latent, along each side
+GRID = PATCH * HYPER_FACTOR  # pixels of a hyper-latent
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,14 @@ class Box:
             min(self.bottom, other.bottom),
         )
         return box if box.width > 0 and box.height > 0 else None
+
+    def slices(self, frame: Box | None = None) -> tuple[slice, slice]:
+        """Rows and columns of an array `[H, W, …]` of the whole image, or of a `frame` around the box."""
+        top, left = (0, 0) if frame is None else (frame.top, frame.left)
+        return (
+            slice(self.top - top, self.bottom - top),
+            slice(self.left - left, self.right - left),
+        )
 
 
 def tile_grid(width: int, height: int) -> list[list[Box]]:

@@ -58,7 +58,7 @@ def plain_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @contextmanager
 def weights_read_anew() -> Iterator[None]:
     """As in a process of its own: without what was loaded before, and nothing is left behind."""
-    caches = (weights.manifest, codec_module._codec)
+    caches = (weights.manifest, codec_module.loaded_codec)
     try:
         for cache in caches:
             cache.cache_clear()

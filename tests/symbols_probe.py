@@ -56,7 +56,7 @@ def hashes(files: list[Container], setup: dict[str, Any]) -> list[tuple[str, str
             tables.update(indices[:1].numpy(force=True).tobytes())
             return indices
 
-        codec.coder.scale_network = SimpleNamespace(indices=recorded)
+        codec.engine.scale_network = SimpleNamespace(indices=recorded)
         try:
             decoded = codec.decode_symbols([file] * setup.get("batch", 1))
             digests = {

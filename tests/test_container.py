@@ -13,7 +13,7 @@ from rdpcodec.errors import FormatError, UsageError
 sides = st.integers(1, 8191)
 headers = st.builds(
     Header,
-    model=st.sampled_from(sorted(container.MODEL_NUMBERS)),
+    size=st.sampled_from(sorted(container.SIZE_NUMBERS)),
     fingerprint=st.binary(min_size=4, max_size=4),
     quality=st.integers(0, 10_000).map(lambda q: q / 100),
     realism=st.integers(0, 255).map(lambda r: r / 255),
@@ -92,7 +92,7 @@ def test_every_truncation_and_extension_is_refused() -> None:
     [
         (0, b"PNG", "not an .rdpc file"),
         (3, b"\x02", "format version 2"),
-        (4, b"\xc8", "model number 200"),
+        (4, b"\xc8", "size 200"),
         (9, (10_001).to_bytes(2, "little"), "quality 100.01"),
         (12, b"\x00", "0×"),
         (12, b"\xff\xff\xff\xff\x07\xff\xff\xff\xff\x07", "pixels"),

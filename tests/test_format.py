@@ -41,7 +41,7 @@ def test_the_reference_decoder_reads_every_model(small: Image.Image, model: str)
     codec = Codec(model)
     data = codec.compress(small, 55, realism=0.5)
     assert_same_symbols(data, codec, decoding_weights(model))
-    assert container.read(data).header.model == model
+    assert container.read(data).header.size == model
     distance = np.asarray(codec.decompress(data), np.float64) - np.asarray(small)
     assert np.square(distance).mean() < 255**2 / 10**3  # 30 dB
 
@@ -72,4 +72,4 @@ def test_the_reference_parser_agrees_on_every_field(codec: Codec, small: Image.I
     assert (theirs.width, theirs.height) == (ours.header.width, ours.header.height) == small.size
     assert theirs.quality == 1234
     assert theirs.fingerprint == ours.header.fingerprint
-    assert theirs.model == container.MODEL_NUMBERS[ours.header.model]
+    assert theirs.model == container.SIZE_NUMBERS[ours.header.size]

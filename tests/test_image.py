@@ -9,7 +9,8 @@ import torch
 from PIL import Image, ImageCms
 
 from rdpcodec.errors import FormatError, PictureError
-from rdpcodec.image import Picture, PictureWarning, alpha_from_bytes, alpha_to_bytes, load_picture
+from rdpcodec.image import Picture, PictureWarning, load_picture
+from rdpcodec.side_data import alpha_from_bytes, alpha_to_bytes
 
 RAMP = np.arange(6 * 4 * 3, dtype=np.uint8).reshape(6, 4, 3) * 3
 

@@ -15,6 +15,7 @@ from rdpcodec import Codec, FormatError, UsageError, tiles
 from rdpcodec.image import load_picture
 from rdpcodec.metrics.distortion import mse
 from rdpcodec.model.rate import lambda_of
+from rdpcodec.mosaic import Window
 from rdpcodec.symbols import Symbols
 from rdpcodec.tiles import GRID, TILE, Box, join_tiles, split_tiles, tile_grid
 
@@ -109,12 +110,15 @@ def test_analysis_of_tiles_is_that_of_the_whole(
     """The same latents from the same pixels, whatever the tile: those of the middle tile are found in the
     whole.
     """
-    loaded = load_picture(picture)
+    pixels, engine = load_picture(picture).pixels, codec.engine
     middle = tile_grid(*picture.size)[1][1]
-    part, whole = (
-        codec._latents(codec._features([loaded], box), box, picture.size, 40)
-        for box in (middle, Box(0, 0, *picture.size))
-    )
+
+    def latents(box: Box) -> np.ndarray:
+        window = Window.around(box, engine.analysis_margin, picture.size)
+        seen = np.stack([pixels[*window.outer.slices()]])
+        return window.latents(engine.analyse(engine.features(seen), 40))
+
+    part, whole = latents(middle), latents(Box(0, 0, *picture.size))
     top, left = middle.top // 16, middle.left // 16
     same = whole[:, :, top : top + part.shape[2], left : left + part.shape[3]]
     assert part.shape == same.shape
@@ -145,14 +149,14 @@ def test_a_region_decodes_only_the_tiles_it_needs(
     codec: Codec, picture: Image.Image, small_tiles: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = codec.compress(picture, 30)
-    decode_tile = codec._decode_tile
+    decode = codec.tile_codec.decode
     decoded: list[Box] = []
 
     def recorded(coded: list[bytes], tile: Box, quality: float) -> list[Symbols]:
         decoded.append(tile)
-        return decode_tile(coded, tile, quality)
+        return decode(coded, tile, quality)
 
-    monkeypatch.setattr(codec, "_decode_tile", recorded)
+    monkeypatch.setattr(codec.tile_codec, "decode", recorded)
     grid = tile_grid(*picture.size)
     codec.decompress(data, region=(0, 0, 40, 40))  # 64 pixels of margin still lie within the first tile
     assert decoded == [grid[0][0]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +9,15 @@ from typing import Any
 
 import click
 
-from rdpcodec.cli.options import compression_options, device_option, force_option, format_option, wish
-from rdpcodec.cli.output import STANDARD, check_output, named_warnings, progress, read_input, write_output
+from rdpcodec.cli.options import (
+    compression_options,
+    device_option,
+    force_option,
+    format_option,
+    operating_point,
+)
+from rdpcodec.cli.output import STANDARD, check_output, image_source, named_warnings, read_input, write_output
+from rdpcodec.cli.progress import progress
 from rdpcodec.container import EXTENSION, bits_per_pixel, read_header
 from rdpcodec.errors import RdpError, UsageError
 
@@ -68,34 +74,30 @@ def compress(
     With a target, the quality is searched for each image, in at most 8 encodes. The file is never over the
     target, and no more than 1 % under it. `rdpcodec suggest IN` shows what can be had.
     """
-    point, aim = wish(model, **chosen)
+    point = operating_point(model, **chosen)
     jobs = _jobs(paths, output_dir, EXTENSION, lambda path: path.suffix.lower() == EXTENSION)
 
-    def run(source: Path, target: Path) -> str:
+    def run(source: Path, output: Path) -> str:
         from rdpcodec.codec import shared_codec
 
         codec = shared_codec(model, device)
-        given: Any = io.BytesIO(read_input(source)) if source == STANDARD else source
-        with named_warnings(source):
-            try:
-                data = codec.compress(
-                    given,
-                    None if aim else point.quality,
-                    target=aim,
-                    realism=point.realism,
-                    effort=point.effort,
-                    keep_metadata=keep_metadata,
-                )
-            except UsageError as error:  # a target that this image cannot meet
-                raise UsageError(f"{source}: {error}") from error
-        write_output(target, data, force)
-        header, _ = read_header(data)
-        return (
-            f"{target}: {len(data)} bytes, {bits_per_pixel(data):.3f} bits per pixel, "
-            f"{header.width}×{header.height}, quality {header.quality:g}"
-        )
+        try:
+            (data,) = codec.compress_batch([image_source(source)], point, keep_metadata=keep_metadata)
+        except UsageError as error:  # a target that this image cannot meet
+            raise UsageError(f"{source}: {error}") from error
+        write_output(output, data, force)
+        return f"{output}: {_about(data)}"
 
     _run_all(jobs, run, "compressing", force)
+
+
+def _about(data: bytes) -> str:
+    """What a file takes and holds, in words."""
+    header, _ = read_header(data)
+    return (
+        f"{len(data)} bytes, {bits_per_pixel(data):.3f} bits per pixel, "
+        f"{header.width}×{header.height}, quality {header.quality:g}"
+    )
 
 
 @click.command()
@@ -125,7 +127,7 @@ def decompress(
     \b
     rdpcodec decompress photo.rdpc                  # → photo.png
     rdpcodec decompress photo.rdpc photo.webp
-    rdpcodec decompress *.rdpc -o pictures/ --format jpg
+    rdpcodec decompress *.rdpc -o images/ --format jpg
     rdpcodec decompress - - < photo.rdpc > photo.png
 
     The output's extension sets its format: PNG and WebP are written lossless, JPEG and AVIF at quality 95.
@@ -136,23 +138,19 @@ def decompress(
     writable_format(suffix)
     jobs = _jobs(paths, output_dir, suffix, lambda path: path.suffix.lower() != EXTENSION)
     formats = {
-        target: writable_format(target.suffix.lower() if target != STANDARD else suffix) for _, target in jobs
+        output: writable_format(output.suffix.lower() if output != STANDARD else suffix) for _, output in jobs
     }
 
-    def run(source: Path, target: Path) -> str:
-        from rdpcodec import container
-        from rdpcodec.codec import shared_codec
-        from rdpcodec.weights.manifest import model_for_file
+    def run(source: Path, output: Path) -> str:
+        from rdpcodec import codec
 
         data = read_input(source)
         try:
-            header = container.read(data).header
-            codec = shared_codec(model_for_file(header.model, header.fingerprint).name, device)
-            image = codec.decompress(data, realism=realism, region=region)
+            image = codec.decompress(data, realism=realism, region=region, device=device)
         except RdpError as error:
             raise type(error)(f"{source}: {error}") from error
-        write_output(target, encode_picture(image, formats[target], target), force)
-        return f"{target}: {image.width}×{image.height} {image.mode}"
+        write_output(output, encode_picture(image, formats[output], output), force)
+        return f"{output}: {image.width}×{image.height} {image.mode}"
 
     _run_all(jobs, run, "decompressing", force)
 
@@ -163,16 +161,16 @@ def _jobs(
     """Pairs of input and output from the arguments: `IN`, `IN OUT`, or `IN… -o DIR`."""
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        targets = [
+        outputs = [
             folder / (path.name + suffix if path == STANDARD else path.with_suffix(suffix).name)
             for path in paths
         ]
-        for target in targets:
-            if targets.count(target) > 1:
+        for output in outputs:
+            if outputs.count(output) > 1:
                 raise UsageError(
-                    f"several inputs would be written to {target}: rename them or use several folders"
+                    f"several inputs would be written to {output}: rename them or use several folders"
                 )
-        return list(zip(paths, targets, strict=True))
+        return list(zip(paths, outputs, strict=True))
     if len(paths) == 1:
         return [(paths[0], STANDARD if paths[0] == STANDARD else paths[0].with_suffix(suffix))]
     if len(paths) == 2 and (paths[1] == STANDARD or is_output(paths[1])):
@@ -184,21 +182,22 @@ def _run_all(
     jobs: list[tuple[Path, Path]], run: Callable[[Path, Path], str], label: str, force: bool
 ) -> None:
     """Run every job; one that fails is reported and does not stop the others. Exit status 1 if any failed."""
-    failed = 0
-    with progress(label, len(jobs)) as step:
-        for source, target in jobs:
+    errors = 0
+    with progress(label, len(jobs)) as bar:
+        for source, output in jobs:
             try:
-                check_output(target, force)
-                report = run(source, target)
-                click.echo(report, err=target == STANDARD)
+                check_output(output, force)
+                with named_warnings(source, bar.echo):
+                    report = run(source, output)
+                bar.echo(report, err=output == STANDARD)
             except RdpError as error:
-                failed += 1
-                click.echo(f"error: {error}", err=True)
+                errors += 1
+                bar.echo(f"error: {error}", err=True)
             except MemoryError:
-                failed += 1
-                click.echo(f"error: {source}: not enough memory for an image of this size", err=True)
-            step()
-    if failed:
+                errors += 1
+                bar.echo(f"error: {source}: not enough memory for an image of this size", err=True)
+            bar.step()
+    if errors:
         if len(jobs) > 1:
-            click.echo(f"error: {failed} of {len(jobs)} failed", err=True)
+            click.echo(f"error: {errors} of {len(jobs)} failed", err=True)
         sys.exit(1)

@@ -12,7 +12,7 @@ from rdpcodec import container
 from rdpcodec.cli.output import read_input
 from rdpcodec.errors import FormatError, WeightsError
 from rdpcodec.training.model_card import hours_by_device
-from rdpcodec.weights.manifest import DEFAULT_MODEL, manifest, model_for_file
+from rdpcodec.weights.manifest import DEFAULT_MODEL, manifest, model_for_file, model_name
 
 
 @click.command()
@@ -27,7 +27,7 @@ def info(path: Path, as_json: bool) -> None:
         raise FormatError(f"{path}: {error}") from error
     header = file.header
     try:
-        model_for_file(header.model, header.fingerprint)
+        model_for_file(header)
         installed = True
     except WeightsError:
         installed = False
@@ -42,7 +42,7 @@ def info(path: Path, as_json: bool) -> None:
         + (" + alpha" if container.Segment.ALPHA in file.segments else ""),
         "quality": header.quality,
         "realism": round(header.realism, 3),
-        "model": header.model,
+        "model": model_name(header),
         "fingerprint": header.fingerprint.hex(),
         "weights_installed": installed,
         "segments": {kind.name.lower(): len(payload) for kind, payload in file.segments.items()},
@@ -55,7 +55,7 @@ def info(path: Path, as_json: bool) -> None:
     click.echo(f"  image   {header.width}×{header.height}, {record['channels']}")
     click.echo(f"  dials     quality {header.quality:g}, realism {record['realism']:g}")
     state = "installed" if installed else "NOT installed"
-    click.echo(f"  weights   {header.model}-{record['fingerprint']} ({state})")
+    click.echo(f"  weights   {record['model']}-{record['fingerprint']} ({state})")
     click.echo(f"  segments  {segments}")
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
-from rdpcodec.encoder.target_search import Target
 from rdpcodec.errors import UsageError
-from rdpcodec.operating_point import AUTO, PRESETS, OperatingPoint, Realism
+from rdpcodec.operating_point import AUTO, PRESETS, OperatingPoint, Realism, Target
 from rdpcodec.weights.manifest import DEFAULT_MODEL, find_model
 
 Command = Callable[..., Any]
@@ -80,20 +79,13 @@ COMPRESSION_ONLY = ("quality", "preset", *_TARGETS, "effort", "model", "keep_met
 
 
 def compression_options(command: Command) -> Command:
-    """Give a command the options model and keep_metadata, and those that `wish` takes as keywords."""
+    """Give a command the options model and keep_metadata, and all those of `operating_point`."""
     for option in reversed(_COMPRESSION):
         command = option(command)
     return command
 
 
-class Wish(NamedTuple):
-    """What was asked for. A target takes the place of the point's quality."""
-
-    point: OperatingPoint
-    target: Target | None
-
-
-def wish(
+def operating_point(
     model: str,
     *,
     quality: float | None,
@@ -101,8 +93,8 @@ def wish(
     realism: Realism | None,
     effort: int | None,
     **targets: Any,
-) -> Wish:
-    """What the options ask of the weights of `model`.
+) -> OperatingPoint:
+    """The operating point that the options ask of the weights of `model`; a target is its quality.
 
     Raises `UsageError` when more than one of them sets the quality, or the weights lack a dial.
     """
@@ -110,12 +102,15 @@ def wish(
     given = [name for name, value in options.items() if value is not None]
     if len(given) > 1:
         raise UsageError(f"{' and '.join(map(flag, given))} each set the quality: give one of them")
-    point = PRESETS[preset] if preset else OperatingPoint(50 if quality is None else quality)
+    point = PRESETS[preset] if preset else OperatingPoint()
+    if quality is not None:
+        point = replace(point, quality=quality)
+    for name in _TARGETS.keys() & given:
+        point = replace(point, quality=_TARGETS[name][0](targets[name]))
     point = replace(
         point,
         realism=point.realism if realism is None else realism,
         effort=point.effort if effort is None else effort,
     )
     point.check_dials(model, tuple(find_model(model).record["dials"]))
-    target = next((_TARGETS[name][0](targets[name]) for name in given if name in _TARGETS), None)
-    return Wish(point, target)
+    return point

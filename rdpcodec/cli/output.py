@@ -1,9 +1,9 @@
-"""Where the command line writes: files that appear whole or not at all, and progress for whoever waits."""
+"""What the command line reads and writes: files that appear whole or not at all, and warnings."""
 
 from __future__ import annotations
 
+import io
 import sys
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,8 +15,6 @@ from rdpcodec.errors import OutputError
 from rdpcodec.storage import replace_file
 
 STANDARD = Path("-")
-# A bar that flashes up for a moment only disturbs.
-_PATIENCE_SECONDS = 2.0
 
 
 def read_input(path: Path) -> bytes:
@@ -27,6 +25,11 @@ def read_input(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise OutputError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def image_source(path: Path) -> Path | io.BytesIO:
+    """What `rdpcodec.compress` reads an image from: the file itself, or what standard input gives for `-`."""
+    return io.BytesIO(read_input(path)) if path == STANDARD else path
 
 
 def check_output(path: Path, force: bool) -> None:
@@ -57,42 +60,8 @@ def write_output(path: Path, data: bytes, force: bool) -> None:
 
 
 @contextmanager
-def progress(label: str, total: int) -> Iterator[Callable[[], None]]:
-    """A progress bar on standard error, once two seconds have passed, if that is a terminal.
-
-    Yields the step function.
-    """
-    if not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = [TextColumn(label), BarColumn(), TimeElapsedColumn()]
-    if total > 1:
-        columns += [MofNCompleteColumn(), TimeRemainingColumn()]
-    bar = Progress(*columns, console=Console(stderr=True), transient=True)
-    task = bar.add_task(label, total=total if total > 1 else None)
-    timer = threading.Timer(_PATIENCE_SECONDS, bar.start)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield lambda: bar.advance(task)
-    finally:
-        timer.cancel()
-        bar.stop()
-
-
-@contextmanager
-def named_warnings(name: object) -> Iterator[None]:
-    """Show our warnings as one line each that names the image."""
+def named_warnings(name: object, echo: Callable[..., None] = click.echo) -> Iterator[None]:
+    """Show our warnings as one line each that names the image. echo: what prints them, as click's does."""
     from rdpcodec.image import PictureWarning
 
     with warnings.catch_warnings(record=True) as caught:
@@ -100,4 +69,4 @@ def named_warnings(name: object) -> Iterator[None]:
         yield
     for warning in caught:
         if issubclass(warning.category, PictureWarning):
-            click.echo(f"warning: {name}: {warning.message}", err=True)
+            echo(f"warning: {name}: {warning.message}", err=True)

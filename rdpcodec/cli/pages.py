@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import ipaddress
 import socket
 import webbrowser
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import click
 
 from rdpcodec.cli.options import device_option, force_option, model_option
-from rdpcodec.cli.output import STANDARD, check_output, named_warnings, progress, read_input, write_output
+from rdpcodec.cli.output import STANDARD, check_output, image_source, named_warnings, write_output
+from rdpcodec.cli.progress import progress
 from rdpcodec.errors import UsageError
 from rdpcodec.operating_point import OperatingPoint
 
@@ -62,16 +61,16 @@ def compare(
     from rdpcodec.image import load_picture
     from rdpcodec.pages.compare import compare_page, names_of
 
-    pictures = {}
+    images = {}
     for name, source in zip(names_of(sources), sources, strict=True):
-        given: Any = io.BytesIO(read_input(source)) if source == STANDARD else source
+        given = image_source(source)
         with named_warnings(source):
-            pictures[name] = load_picture(given)
+            images[name] = load_picture(given)
     codec = shared_codec(model, device)
-    with progress("comparing", len(pictures) * len(set(qualities))) as step:
-        page = compare_page(codec, pictures, qualities, effort, step).encode()
+    with progress("comparing", len(images) * len(set(qualities))) as bar:
+        page = compare_page(codec, images, qualities, effort, bar.step).encode()
     write_output(output, page, force)
-    count = f"{len(pictures)} pictures" if len(pictures) > 1 else "1 picture"
+    count = f"{len(images)} images" if len(images) > 1 else "1 image"
     click.echo(f"{output}: {count}, {len(page) / 1e6:.1f} MB", err=output == STANDARD)
 
 

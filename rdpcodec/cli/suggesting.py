@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,8 @@ from typing import Any
 import click
 
 from rdpcodec.cli.options import device_option, model_option
-from rdpcodec.cli.output import STANDARD, named_warnings, progress, read_input
+from rdpcodec.cli.output import image_source, named_warnings
+from rdpcodec.cli.progress import progress
 from rdpcodec.container import bits_per_pixel
 from rdpcodec.operating_point import OperatingPoint
 
@@ -29,7 +29,7 @@ def suggest(source: Path, as_json: bool, model: str, device: str) -> None:
     IN is an image in any format that Pillow reads, or - for standard input. PSNR, MS-SSIM and LPIPS are
     those of the decoded image; LPIPS and MS-SSIM need more than a plain installation.
     """
-    given: Any = io.BytesIO(read_input(source)) if source == STANDARD else source
+    given = image_source(source)
     import numpy as np
 
     from rdpcodec.codec import shared_codec
@@ -42,7 +42,7 @@ def suggest(source: Path, as_json: bool, model: str, device: str) -> None:
     metrics = Metrics()
     encode = codec.encoder(picture)
     points: list[dict[str, Any]] = []
-    with progress("measuring", len(_QUALITIES)) as step:
+    with progress("measuring", len(_QUALITIES)) as bar:
         for quality in _QUALITIES:
             data = encode(OperatingPoint(quality))
             decoded = np.asarray(codec.decompress(data).convert("RGB"))
@@ -54,7 +54,7 @@ def suggest(source: Path, as_json: bool, model: str, device: str) -> None:
                     **metrics(picture.pixels, decoded),
                 }
             )
-            step()
+            bar.step()
     width, height = picture.size
     if as_json:
         click.echo(json.dumps({"file": str(source), "width": width, "height": height, "points": points}))

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from rdpcodec.mosaic import Mosaic
+from rdpcodec.tiles import Box, tile_grid
+
 BLOCK = 16
 # Squared gray levels: below this, detail is not seen, and its ratio says nothing.
 _FLOOR = 4.0
@@ -61,3 +64,17 @@ class DetailMatch:
             return 0.0
         error = self.errors / self.blocks
         return float(np.argmax(error <= error.min() + TOLERANCE)) / (_STEPS - 1)
+
+
+def realism_of(pixels: np.ndarray, mosaic: Mosaic) -> float:
+    """The realism, 0..1, that the detail of an image asks for.
+
+    pixels: the original, uint8 `[H, W, 3]`; mosaic: the image as it was coded, which is decoded twice, one
+    row of tiles at a time.
+    """
+    match = DetailMatch()
+    for row in tile_grid(*mosaic.size):
+        strip = Box(0, row[0].top, mosaic.size[0], row[0].bottom)
+        ends = [mosaic.decode(strip, realism)[0] for realism in (0.0, 1.0)]
+        match.add(pixels[strip.top : strip.bottom], *ends)
+    return match.realism()

@@ -11,17 +11,22 @@ rate-distortion optimised quantisation). Hyper-latents stay as they are. The dec
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import count, islice, pairwise
 from typing import NamedTuple, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from rdpcodec.engine.torch import TorchEngine
+from rdpcodec.errors import UsageError
 from rdpcodec.model.prior import anchor_mask
-from rdpcodec.model.quantise import Bits
 from rdpcodec.model.rate import lambda_of
-from rdpcodec.model.rdp_model import RdpModel
+from rdpcodec.mosaic import Window, tiles_of
+from rdpcodec.symbols import Symbols
+from rdpcodec.tile_codec import TileCodec
 
 # Steps of descent from the encoder's symbols, by effort.
 DESCENT = (0, 4, 8, 16, 16, 16, 16, 16, 16, 16)
@@ -51,28 +56,6 @@ _SHARE = 0.4
 _CAUTION, _MORE, _LESS = 1.2, 1.1, 1 / 1.05
 
 
-class Tile(NamedTuple):
-    """What is searched, and how its residuals are coded.
-
-    x: the tile's pixels with a margin, `[1, 3, H, W]` in [0, 1]; quality `[1]`; latents: the unrounded
-    latents of x; hyper: rounded hyper-latents of the tile; tables: the index of each residual's table,
-    residual: the rounded residuals as the encoder left them, `[1, N, h, w]`; corner: where the tile's latents
-    begin. Latents in the margin stand for those of the neighbours.
-
-    ideal: bits of each residual in the table of each index; coded: what residuals `[1, N, h, w]` really cost.
-    """
-
-    x: Tensor
-    quality: Tensor
-    latents: Tensor
-    hyper: Tensor
-    tables: Tensor
-    residual: Tensor
-    corner: tuple[int, int]
-    ideal: Bits
-    coded: Callable[[Tensor], float]
-
-
 class Refined(NamedTuple):
     """Rounded residuals `[1, N, h, w]`, and rate + λ·squared error of the image, in bits."""
 
@@ -80,13 +63,43 @@ class Refined(NamedTuple):
     loss: float
 
 
-def refine(network: RdpModel, tile: Tile, effort: int) -> Iterator[Refined]:
-    """Search for residuals of one tile that cost less, with a frozen `network`; effort 1..9.
+def refine(
+    tile_codec: TileCodec, pixels: np.ndarray, symbols: Sequence[Symbols], quality: float, effort: int
+) -> list[Symbols]:
+    """Search for symbols of an image that cost less in rate + λ·squared error; effort 0..9.
 
-    Yields the best that each effort from 1 to `effort` finds. Its loss is never above that of the encoder's
-    own residuals, nor of a lower effort's.
+    pixels: uint8 `[H, W, 3]`; symbols: what the engine found, of each tile. More effort takes longer. An
+    image of one tile never gets worse by it; tiles are searched one by one, beside neighbours as the analysis
+    left them.
     """
-    search = _Search(network, tile)
+    if effort == 0:
+        return list(symbols)
+    searches = refinements(tile_codec, pixels, symbols, quality, effort)
+    return [last for *_, last in searches]
+
+
+def refinements(
+    tile_codec: TileCodec, pixels: np.ndarray, symbols: Sequence[Symbols], quality: float, effort: int
+) -> Iterator[Iterator[Symbols]]:
+    """For each tile of an image, what each effort from 1 to `effort` makes of its symbols."""
+    height, width = pixels.shape[:2]
+    for tile, found in zip(tiles_of((width, height)), symbols, strict=True):
+        window = Window.around(tile, tile_codec.engine.synthesis_margin, (width, height))
+        yield refine_tile(tile_codec, pixels, window, found, quality, effort)
+
+
+def refine_tile(
+    tile_codec: TileCodec,
+    pixels: np.ndarray,
+    window: Window,
+    symbols: Symbols,
+    quality: float,
+    effort: int,
+) -> Iterator[Symbols]:
+    """Yields the best symbols of one tile that each effort from 1 to `effort` finds. What they cost is never
+    above what the encoder's own cost, nor a lower effort's.
+    """
+    search = Search(tile_codec, pixels, window, symbols, quality)
     descent, annealing = search.descent(search.best.residual), search.annealing()
     steps = zip(pairwise(DESCENT[: effort + 1]), pairwise(ANNEALING[: effort + 1]), strict=True)
     for (descended, to_descend), (annealed, to_anneal) in steps:
@@ -96,7 +109,7 @@ def refine(network: RdpModel, tile: Tile, effort: int) -> Iterator[Refined]:
             rounded = search.rounded(_after(annealing, to_anneal - annealed))
             search.consider(rounded)
             search.consider(_after(search.descent(rounded), POLISH))
-        yield search.best
+        yield search.symbols(search.best.residual)
 
 
 _T = TypeVar("_T")
@@ -107,34 +120,49 @@ def _after(endless: Iterator[_T], steps: int) -> _T:
     return next(islice(endless, steps - 1, None))
 
 
-class _Search:
+class Search:
     """One tile's search: what does not change in it, and the best so far."""
 
-    def __init__(self, network: RdpModel, tile: Tile) -> None:
-        """Rates what the encoder found."""
-        self.network, self.x, self.quality = network, tile.x, tile.quality
-        self.ideal, self.coded = tile.ideal, tile.coded
-        self.weight = float(lambda_of(tile.quality)) * 255**2 * tile.x.shape[2] * tile.x.shape[3]
-        (top, left), (height, width) = tile.corner, tile.residual.shape[2:]
-        self.inside = (..., slice(top, top + height), slice(left, left + width))
-        self.canvas = tile.latents.contiguous(memory_format=torch.channels_last)
+    def __init__(
+        self, tile_codec: TileCodec, pixels: np.ndarray, window: Window, symbols: Symbols, quality: float
+    ) -> None:
+        """Rates what the encoder found. Latents in the window's margin stand for those of the neighbours."""
+        engine = tile_codec.engine
+        if not isinstance(engine, TorchEngine):
+            raise UsageError("effort above 0 needs torch: its gradients lead the search")
+        self.network, self.coder, self.start, self.dial = engine.network, tile_codec.coder, symbols, quality
+        height, width = pixels.shape[:2]
+        self.x = engine.padded(np.stack([pixels[*window.outer.slices()]]))[
+            :, :, : window.outer.height, : window.outer.width
+        ]
+        self.quality = engine.quality(quality, 1)
+        self.weight = float(lambda_of(self.quality)) * 255**2 * self.x.shape[2] * self.x.shape[3]
+        surroundings = Window.around(window.outer, engine.analysis_margin, (width, height))
+        features = engine.features(np.stack([pixels[*surroundings.outer.slices()]]))
+        self.canvas = engine.batch(surroundings.latents(engine.analyse(features, quality)))
+        (top, left), (rows, columns) = window.corner, symbols.residual.shape[1:]
+        self.inside = (..., slice(top, top + rows), slice(left, left + columns))
         self.latents = self.canvas[self.inside].clone()
-        self.half = _computes_bfloat16(tile.x.device)
-        self.mask, self.index = anchor_mask(self.latents), tile.tables.long()
-        self.generator = torch.Generator(tile.x.device).manual_seed(0)
+        self.ideal, self.half = engine.residual_bits, computes_bfloat16(self.x.device)
+        self.index = torch.from_numpy(symbols.tables)[None].to(self.x.device).long()
+        self.generator = torch.Generator(self.x.device).manual_seed(0)
         with torch.no_grad():
-            features = network.mean_network.features(tile.hyper, tile.quality)
-            self.features = features[:, :, :height, :width]
-            self.first_mean = network.mean_network.first_means(self.features)
-        self.best = self.rated(tile.residual)
+            known = self.network.mean_network.features(engine.batch(np.stack([symbols.hyper])), self.quality)
+            self.features = known[:, :, :rows, :columns]
+        self.best = self.rated(engine.batch(np.stack([symbols.residual])))
+
+    def symbols(self, residual: Tensor) -> Symbols:
+        """The tile's symbols with other residuals `[1, N, h, w]`."""
+        return replace(self.start, residual=residual[0].int().cpu().numpy())
+
+    def coded(self, residual: Tensor) -> float:
+        """The bits that residuals `[1, N, h, w]` really take."""
+        return 8.0 * len(self.coder.encode(self.symbols(residual), self.dial))
 
     def residuals(self, symbols: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
         """Residuals, a function of their means, and the latents that they stand for."""
-        first = symbols(self.first_mean)
-        anchors = torch.where(self.mask, self.first_mean + first, 0.0)
-        second_mean = self.network.mean_network.second_means(self.features, anchors)
-        residual = torch.where(self.mask, first, symbols(second_mean))
-        return residual, torch.where(self.mask, self.first_mean, second_mean) + residual
+        passed = self.network.mean_network.two_pass(self.features, symbols)
+        return passed.residual, passed.latents
 
     def decode(self, symbols: Callable[[Tensor], Tensor], *, half: bool) -> tuple[Tensor, Tensor]:
         """Residuals, a function of their means, and what the decoder makes of them, clamped to [0, 1].
@@ -166,7 +194,7 @@ class _Search:
         for step in count(1):
             temperature = max(COLD, WARM * math.exp(-step / COOLING))
             residual, decoded = self.decode(
-                lambda mean, t=temperature: _anneal(latents - mean, t, self.generator),  # type: ignore[misc]
+                lambda mean, t=temperature: anneal(latents - mean, t, self.generator),  # type: ignore[misc]
                 half=self.half,
             )
             rate = self.network.residual_density(residual, self.index).sum()
@@ -188,8 +216,8 @@ class _Search:
         symbol that promises most at each of some positions moves by one. A step that makes things worse is
         taken back.
         """
-        curvature = self._curvature(residual)
-        loss, gradient = self._slope(residual)
+        curvature = self.curvature(residual)
+        loss, gradient = self.slope(residual)
         caution = _CAUTION
         while True:
             here = self.ideal(residual, self.index)
@@ -206,7 +234,7 @@ class _Search:
                 yield residual
                 continue
             tried = residual + change * moved
-            found, slope = self._slope(tried)
+            found, slope = self.slope(tried)
             # What the gradient of a moved symbol has changed by is its true curvature.
             true = (slope - gradient) * change
             curvature = torch.where(moved, torch.maximum(curvature, true), curvature)
@@ -219,7 +247,7 @@ class _Search:
                 residual, loss, gradient = tried, found, slope
             yield residual
 
-    def _slope(self, residual: Tensor) -> tuple[float, Tensor]:
+    def slope(self, residual: Tensor) -> tuple[float, Tensor]:
         """Rate + λ·squared error, and the gradient of the latter."""
         leaf = residual.clone().requires_grad_()
         _, decoded = self.decode(lambda _: leaf, half=self.half)
@@ -228,7 +256,7 @@ class _Search:
         rate = self.ideal(residual, self.index).double().sum()
         return float(rate) + float(error.detach()), gradient
 
-    def _curvature(self, residual: Tensor) -> Tensor:
+    def curvature(self, residual: Tensor) -> Tensor:
         """The diagonal of the squared error's Gauss-Newton matrix, `[1, N, h, w]`: a mean for each channel
         and half of the checkerboard. The gradient of pixels with random signs is one sample of its root.
         """
@@ -242,15 +270,16 @@ class _Search:
             (root,) = torch.autograd.grad(decoded, leaf, signs, retain_graph=probe + 1 < _PROBES)
             sampled += root.square() / _PROBES
         scale = 2 * self.weight / self.x.numel()
-        mask = self.mask.to(sampled)
+        anchor = anchor_mask(sampled)
+        mask = anchor.to(sampled)
         first, second = (
             (sampled * half).sum((0, 2, 3), keepdim=True) / half.sum().clamp_min(1)
             for half in (mask, 1 - mask)
         )
-        return scale * torch.where(self.mask, first, second)
+        return scale * torch.where(anchor, first, second)
 
 
-def _computes_bfloat16(device: torch.device) -> bool:
+def computes_bfloat16(device: torch.device) -> bool:
     """Whether the device has instructions for bfloat16; to emulate them would be slower than float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
@@ -263,7 +292,7 @@ def _round(x: Tensor) -> Tensor:
     return torch.floor(x + 0.5)
 
 
-def _anneal(x: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
+def anneal(x: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
     """A random mixture of the two integers around x, nearly always the nearer one when cold (equation 6)."""
     low = torch.floor(x)
     # artanh is infinite at 1: a latent on an integer stays there.

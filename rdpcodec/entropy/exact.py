@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 # These numbers are part of the bitstream; docs/format.md states them.
-QUALITY_UNITS = 10_000  # a quality is stored in hundredths
+QUALITY_FULL = 10_000  # a quality of 100, as stored: in hundredths
 WEIGHT_LIMIT = 127
 ACTIVATION_LIMIT = 255
 HYPER_LATENT_LIMIT = 127
@@ -74,12 +74,12 @@ def rate_bias(table: np.ndarray, quality: int) -> np.ndarray:
     table: int32 `[A, C]` → int64 `[C]`.
     """
     position = quality * (len(table) - 1)
-    lower = min(position // QUALITY_UNITS, len(table) - 2)
-    fraction = position - lower * QUALITY_UNITS
+    lower = min(position // QUALITY_FULL, len(table) - 2)
+    fraction = position - lower * QUALITY_FULL
     wide = table.astype(np.int64)
     return (
-        wide[lower] * (QUALITY_UNITS - fraction) + wide[lower + 1] * fraction + QUALITY_UNITS // 2
-    ) // QUALITY_UNITS
+        wide[lower] * (QUALITY_FULL - fraction) + wide[lower + 1] * fraction + QUALITY_FULL // 2
+    ) // QUALITY_FULL
 
 
 class ExactScaleNetwork:

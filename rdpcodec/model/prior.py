@@ -9,14 +9,16 @@ point: an error in the last bit there moves a reconstructed latent by that last 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rdpcodec.entropy.tables import KNOTS
 from rdpcodec.model.blocks import ConvBlock, Downsample, Pointwise, Upsample
-from rdpcodec.model.rate import ANCHORS, RateGain, interpolate_anchors
+from rdpcodec.model.rate import RateGain, interpolate_knots
 from rdpcodec.model.transforms import Architecture
 
 # Table i is meant for a residual of standard deviation SCALE_MIN · SCALE_RATIO^i quantisation steps. At 0.1 a
@@ -75,17 +77,17 @@ class FactorizedPrior(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.mean = nn.Parameter(torch.zeros(ANCHORS, channels))
+        self.mean = nn.Parameter(torch.zeros(KNOTS, channels))
         # Narrow at first: hyper-latents near zero cost next to nothing until they are worth something.
-        self.log_scale = nn.Parameter(torch.full((ANCHORS, channels), math.log(0.1)))
+        self.log_scale = nn.Parameter(torch.full((KNOTS, channels), math.log(0.1)))
 
     def bits(self, z: Tensor, quality: Tensor) -> Tensor:
         """Information of z (noisy or rounded), in bits.
 
         z: `[B, M, h, w]`; quality: `[B]` → `[B, M, h, w]`.
         """
-        mean = interpolate_anchors(self.mean, quality)[:, :, None, None]
-        inverse = torch.exp(-interpolate_anchors(self.log_scale, quality))[:, :, None, None]
+        mean = interpolate_knots(self.mean, quality)[:, :, None, None]
+        inverse = torch.exp(-interpolate_knots(self.log_scale, quality))[:, :, None, None]
         distance = (z - mean).abs()
         upper = torch.sigmoid((0.5 - distance) * inverse)
         lower = torch.sigmoid((-0.5 - distance) * inverse)
@@ -158,15 +160,15 @@ class IntegerPointwise(_IntegerLayer):
     """1×1 convolution on integers; the bias may follow the quality."""
 
     def __init__(
-        self, channels_in: int, channels_out: int, *, anchors: int = 1, init: float = 1.0, bias: float = 0.0
+        self, channels_in: int, channels_out: int, *, knots: int = 1, init: float = 1.0, bias: float = 0.0
     ) -> None:
         super().__init__()
         bound = init * (3.0 / channels_in) ** 0.5
         self.weight = nn.Parameter(torch.empty(channels_out, channels_in).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.full((anchors, channels_out), bias))
+        self.bias = nn.Parameter(torch.full((knots, channels_out), bias))
 
     def integer_bias(self, unit: float) -> Tensor:
-        """The bias table `[anchors, out]` in the accumulator's units, integers carried in floating point."""
+        """The bias table `[knots, out]` in the accumulator's units, integers carried in floating point."""
         return round_through(self.bias / unit)
 
     def accumulate(self, x: Tensor, quality: Tensor, unit: float) -> Tensor:
@@ -174,7 +176,7 @@ class IntegerPointwise(_IntegerLayer):
         accumulator.
         """
         bias = self.integer_bias(unit)
-        bias = bias.expand(len(quality), -1) if len(bias) == 1 else interpolate_anchors(bias, quality)
+        bias = bias.expand(len(quality), -1) if len(bias) == 1 else interpolate_knots(bias, quality)
         return F.conv2d(x, self.integer_weight()[:, :, None, None]) + round_through(bias)[:, :, None, None]
 
 
@@ -212,12 +214,12 @@ class ScaleNetwork(nn.Module):
         super().__init__()
         k = size.scale
         # Positive biases keep the clamped units alive at z = 0.
-        self.enter = IntegerPointwise(size.hyper_latents, k, anchors=ANCHORS, bias=1.0)
+        self.enter = IntegerPointwise(size.hyper_latents, k, knots=KNOTS, bias=1.0)
         self.filters: Any = nn.ModuleList(IntegerDepthwise(k) for _ in range(3))
         self.widen: Any = nn.ModuleList(IntegerPointwise(k, 4 * k, bias=0.5) for _ in range(2))
         # At the start every residual is taken to have a standard deviation of half a step.
         half_step = math.log(0.5 / SCALE_MIN) / math.log(SCALE_RATIO) / 8
-        self.leave = IntegerPointwise(k, size.latents, anchors=ANCHORS, init=0.5, bias=half_step)
+        self.leave = IntegerPointwise(k, size.latents, knots=KNOTS, init=0.5, bias=half_step)
 
     def forward(self, z: Tensor, quality: Tensor) -> Tensor:
         """z: `[B, M, h, w]`, integers in ±127; quality `[B]` → indices 0..63, `[B, N, 4h, 4w]`, integral
@@ -257,6 +259,18 @@ class HyperAnalysis(nn.Module):
         return self.leave(self.second(self.down(self.first(self.enter(y)))))
 
 
+class TwoPass(NamedTuple):
+    """What two passes over the checkerboard end with: means and residuals of all latents, `[B, N, h, w]`."""
+
+    mean: Tensor
+    residual: Tensor
+
+    @property
+    def latents(self) -> Tensor:
+        """The latents as the decoder has them."""
+        return self.mean + self.residual
+
+
 class MeanNetwork(nn.Module):
     """Rounded hyper-latents → means of the latents, refined once: the second half of a checkerboard sees the
     first.
@@ -278,16 +292,20 @@ class MeanNetwork(nn.Module):
         """z: `[B, M, h, w]` → features `[B, P, 4h, 4w]`."""
         return self.gain(self.up(self.first(self.enter(z))), quality)
 
-    def first_means(self, features: Tensor) -> Tensor:
-        """Means of the anchor positions (valid at all positions), `[B, N, 4h, 4w]`."""
-        return self.leave(features)
+    def two_pass(self, features: Tensor, residual_of: Callable[[Tensor], Tensor]) -> TwoPass:
+        """The checkerboard: anchors first, from the hyper-latents alone; the rest from the anchors, too.
 
-    def second_means(self, features: Tensor, anchors: Tensor) -> Tensor:
-        """Means of the other positions.
-
-        anchors: quantised latents, zero at the positions that are not anchors.
+        features: of the hyper-latents, cut to the latents' size, `[B, P, h, w]`. residual_of: means
+        `[B, N, h, w]` → residuals, of which those at the positions of this pass are used. An encoder rounds
+        `y - mean`; a decoder has read them all already.
         """
-        return self.context_leave(self.context(features + self.context_enter(anchors)))
+        first_mean = self.leave(features)
+        anchor = anchor_mask(first_mean)
+        first = residual_of(first_mean)
+        anchors = torch.where(anchor, first_mean + first, 0.0)
+        second_mean = self.context_leave(self.context(features + self.context_enter(anchors)))
+        second = residual_of(second_mean)
+        return TwoPass(torch.where(anchor, first_mean, second_mean), torch.where(anchor, first, second))
 
 
 def anchor_mask(latents: Tensor) -> Tensor:

@@ -1,13 +1,15 @@
 """Quality → λ and the gain vectors that turn one model into a codec for every rate.
 
 The quality dial runs from 0 (fewest bits) to 100; λ grows with it in equal ratios. Whatever depends on the
-rate is stored at a few anchors along the dial and interpolated between them.
+rate is stored at a few knots along the dial and interpolated between them.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+
+from rdpcodec.entropy.tables import KNOTS
 
 # CompressAI's ladder runs from λ = 0.0018 (0.12 bpp on Kodak) to 0.18 (1.6 bpp); the low end goes 6 times
 # further down.
@@ -16,9 +18,6 @@ LAMBDA_MAX = 0.18
 # Where one quantisation step of the initial latents is right, near the middle of the dial; the gains start
 # from step ∝ λ^-1/2.
 LAMBDA_MIDDLE = 0.0095
-# Eight anchors put neighbouring ones 2.5 × in λ apart, a step over which optimal gains are close to
-# log-linear.
-ANCHORS = 8
 
 
 def lambda_of(quality: Tensor) -> Tensor:
@@ -29,27 +28,27 @@ def lambda_of(quality: Tensor) -> Tensor:
     return LAMBDA_MIN * (LAMBDA_MAX / LAMBDA_MIN) ** (quality / 100.0)
 
 
-def interpolate_anchors(table: Tensor, quality: Tensor) -> Tensor:
-    """Values at `quality`, linear between anchors.
+def interpolate_knots(table: Tensor, quality: Tensor) -> Tensor:
+    """Values at `quality`, linear between knots.
 
-    table: `[ANCHORS, C]`; quality: `[B]`, 0..100 → `[B, C]`.
+    table: `[KNOTS, C]`; quality: `[B]`, 0..100 → `[B, C]`.
     """
-    position = (quality / 100.0 * (ANCHORS - 1)).clamp(0, ANCHORS - 1)
-    lower = position.floor().clamp(max=ANCHORS - 2).long()
+    position = (quality / 100.0 * (KNOTS - 1)).clamp(0, KNOTS - 1)
+    lower = position.floor().clamp(max=KNOTS - 2).long()
     fraction = (position - lower).unsqueeze(1)
     return torch.lerp(table.index_select(0, lower), table.index_select(0, lower + 1), fraction)
 
 
 class RateGain(nn.Module):
-    """One positive gain per channel, a function of the quality: log-linear between anchors."""
+    """One positive gain per channel, a function of the quality: log-linear between knots."""
 
     def __init__(self, channels: int, exponent: float = 0.0) -> None:
         """The gains start as (λ / LAMBDA_MIDDLE)^exponent, the same for all channels."""
         super().__init__()
-        log_lambda = lambda_of(torch.linspace(0, 100, ANCHORS)).div(LAMBDA_MIDDLE).log()
+        log_lambda = lambda_of(torch.linspace(0, 100, KNOTS)).div(LAMBDA_MIDDLE).log()
         self.log_gain = nn.Parameter((exponent * log_lambda)[:, None].repeat(1, channels))
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:
         """x: `[B, C, H, W]`; quality: `[B]`, 0..100 → x times the gains, in x's dtype."""
-        gain = interpolate_anchors(self.log_gain, quality).exp()
+        gain = interpolate_knots(self.log_gain, quality).exp()
         return x * gain[:, :, None, None].to(x.dtype)

@@ -16,13 +16,11 @@ from rdpcodec.model.prior import (
     MeanNetwork,
     ResidualDensity,
     ScaleNetwork,
-    anchor_mask,
     round_through,
 )
 from rdpcodec.model.quantise import round_by_rate
 from rdpcodec.model.transforms import Analysis, Architecture, Synthesis
-
-HYPER_FACTOR = 4  # latents per hyper-latent, along each side
+from rdpcodec.tiles import HYPER_FACTOR
 
 
 class Quantised(NamedTuple):
@@ -58,9 +56,8 @@ class RdpModel(nn.Module):
     """The whole model. Its parts, by what depends on them:
 
     - `scale_network`: the bitstream. A change makes old files unreadable.
-    - `mean_network`, `synthesis`: the decoded image. `mean_network` belongs to the bitstream too, because
-    the encoder
-      subtracted its means.
+    - `mean_network`, `synthesis`: the decoded image. The means belong to the bitstream too: the encoder
+      subtracted them.
     - `analysis`, `hyper_analysis`: the encoder alone.
     - `hyper_prior`, `residual_density`: training alone; shipped as integer tables.
     """
@@ -102,11 +99,8 @@ class RdpModel(nn.Module):
             return residual + (chosen - residual).detach()
 
         features = self.mean_network.features(z_rounded, quality)
-        mask = anchor_mask(y)
-        mean = self.mean_network.first_means(features)
-        anchors = torch.where(mask, mean + rounded(y - mean), 0.0)
-        mean = torch.where(mask, mean, self.mean_network.second_means(features, anchors))
-        return Quantised(y, mean, rounded(y - mean), table, z, z_rounded)
+        passed = self.mean_network.two_pass(features, lambda mean: rounded(y - mean))
+        return Quantised(y, passed.mean, passed.residual, table, z, z_rounded)
 
     def forward(self, x: Tensor, quality: Tensor, *, by_rate: bool = False) -> TrainingOutput:
         """x: `[B, 3, H, W]` in [0, 1], H and W multiples of 64; quality `[B]`, 0..100.

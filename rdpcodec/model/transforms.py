@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from rdpcodec.model.blocks import Downsample, Pointwise, Upsample, blocks
 from rdpcodec.model.rate import LAMBDA_MIDDLE, RateGain
+from rdpcodec.tiles import PATCH
 
-PATCH = 16  # the latents' sampling step, in pixels
 PATCH_VALUES = 3 * PATCH**2
 # High-rate theory: step² = 12·D and D'(R) = -2 ln 2·D give step² = 18/(λ ln 2) for three colours; in units of
 # pixels 0..255.
@@ -39,11 +39,16 @@ class Architecture:
     synthesis_blocks: tuple[int, int] = (2, 3)
 
 
-# The sizes that files know by name (`rdpcodec.container.MODEL_NUMBERS`).
+# The sizes that files know by name (`rdpcodec.container.SIZE_NUMBERS`).
 SIZES = {
     "fast": Architecture(),
     "base": Architecture(eighth=160, sixteenth=256, analysis_blocks=(3, 4), synthesis_blocks=(5, 6)),
 }
+
+
+def size_name(architecture: Architecture) -> str:
+    """What a file calls the size of an architecture: its name in `SIZES`, or "own"."""
+    return next((name for name, size in SIZES.items() if size == architecture), "own")
 
 
 def haar_basis(patches: np.ndarray, components: int) -> tuple[np.ndarray, np.ndarray]:

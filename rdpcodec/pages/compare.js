@@ -1,15 +1,15 @@
 
-// The comparison: which versions of which picture are on the two sides ---------------------------------------------
+// The comparison: which versions of which image are on the two sides -----------------------------------------------
 
 const METRICS = Object.keys(data.metrics);
 const LOWER_IS_BETTER = new Set(["lpips"]);
 const viewer = createViewer($("viewer"));
-let picture = data.pictures[0];
-// Versions by their place in picture.versions, -1 for the original: the same for all pictures.
+let source = data.images[0];
+// Versions by their place in source.versions, -1 for the original: the same for all images.
 const middle = data.qualities[Math.floor((data.qualities.length - 1) / 2)];
-const sides = [-1, picture.versions.findIndex((v) => v.ours && v.quality === middle)];
+const sides = [-1, source.versions.findIndex((v) => v.ours && v.quality === middle)];
 
-const versionAt = (i) => picture.versions[i];
+const versionAt = (i) => source.versions[i];
 const nameOf = (i) => (i < 0 ? "Original" : versionAt(i).label);
 const fullName = (i) => (i < 0 ? "Original" : `${versionAt(i).label} at quality ${versionAt(i).quality}`);
 const bytesText = (version) => `${count(version.bytes)} bytes`;
@@ -19,7 +19,7 @@ async function show() {
   const current = ++shows;
   const images = sides.map((i) => {
     const image = new Image();
-    image.src = i < 0 ? picture.original : versionAt(i).image;
+    image.src = i < 0 ? source.original : versionAt(i).image;
     return image;
   });
   const decoded = await Promise.allSettled(images.map((image) => image.decode()));
@@ -31,7 +31,7 @@ async function show() {
   $("captions").replaceChildren(...sides.map((i, side) => element("figure", {},
     element("figcaption", {}, element("small", {}, side ? "right" : "left"), fullName(i)),
     i < 0
-      ? figureList([["size", `${picture.width} × ${picture.height}`]])
+      ? figureList([["size", `${source.width} × ${source.height}`]])
       : figureList([["bytes", count(versionAt(i).bytes)], ["bits per pixel", fixed(versionAt(i).bpp, 3)],
         ...METRICS.map((name) => [data.metrics[name], metricText(name, versionAt(i)[name])])]),
     ...(failed.includes(fullName(i)) ? [element("p", { class: "note" }, "This browser cannot show this format.")] : []))));
@@ -59,7 +59,7 @@ function drawVersions() {
   const original = element("tbody", {}, element("tr", { "data-version": -1 }, ...choices(-1), element("th", { scope: "row" }, "Original"),
     element("td", { colspan: columns.length })));
   const groups = data.qualities.map((quality) => {
-    const members = picture.versions.map((version, i) => ({ version, i })).filter(({ version }) => version.quality === quality);
+    const members = source.versions.map((version, i) => ({ version, i })).filter(({ version }) => version.quality === quality);
     const own = members.find(({ version }) => version.ours).version;
     const best = Object.fromEntries(METRICS.map((name) => {
       const values = members.filter(({ version }) => equal(version, own)).map(({ version }) => version[name]).filter((v) => v !== null);
@@ -83,30 +83,30 @@ function drawVersions() {
 function drawNotes() {
   const realism = data.realism ? " Realism is chosen when decoding: both decodings of a quality are of the same file." : "";
   $("notes").replaceChildren(...[
-    ...picture.notes,
-    `rdpcodec ${data.model}. Our decoded pictures are stored in this page without loss.${realism}`,
+    ...source.notes,
+    `rdpcodec ${data.model}. Our decoded images are stored in this page without loss.${realism}`,
     `${data.peers.join("; ")}. Of each format the file nearest to ours in bytes is shown, the file itself, decoded by this browser.`,
-    `Metrics are of the pictures as decoded where this page was made, over RGB${data.metrics.lpips ? "; LPIPS is of the AlexNet, lower is better" : ""}.`,
+    `Metrics are of the images as decoded where this page was made, over RGB${data.metrics.lpips ? "; LPIPS is of the AlexNet, lower is better" : ""}.`,
     ...data.notes,
-    `The pictures take ${(data.picture_bytes / 1e6).toFixed(1)} MB of this page, which needs nothing else.`,
+    `The images take ${(data.image_bytes / 1e6).toFixed(1)} MB of this page, which needs nothing else.`,
   ].map((note) => element("li", {}, note)));
 }
 
-function drawPicture() {
-  document.title = `${picture.name}: rdpcodec compared`;
-  $("title").textContent = picture.name;
-  $("about").textContent = `${picture.width} × ${picture.height} pixels, as rdpcodec and other formats of about as many bytes`;
-  for (const button of $("pictures").children) button.setAttribute("aria-pressed", Number(button.value) === data.pictures.indexOf(picture));
+function drawImage() {
+  document.title = `${source.name}: rdpcodec compared`;
+  $("title").textContent = source.name;
+  $("about").textContent = `${source.width} × ${source.height} pixels, as rdpcodec and other formats of about as many bytes`;
+  for (const button of $("images").children) button.setAttribute("aria-pressed", Number(button.value) === data.images.indexOf(source));
   drawVersions();
   drawNotes();
   return show();
 }
 
 viewer.swapped = () => { sides.reverse(); show(); };
-$("pictures").hidden = data.pictures.length === 1;
-$("pictures").append(...data.pictures.map((choice, i) => {
+$("images").hidden = data.images.length === 1;
+$("images").append(...data.images.map((choice, i) => {
   const button = element("button", { type: "button", value: i }, choice.name);
-  button.addEventListener("click", () => { picture = choice; drawPicture().then(viewer.fit); });
+  button.addEventListener("click", () => { source = choice; drawImage().then(viewer.fit); });
   return button;
 }));
 $("qualities").hidden = data.qualities.length === 1;
@@ -114,10 +114,10 @@ $("qualities").append(...data.qualities.map((quality) => {
   const button = element("button", { type: "button", value: quality }, `Quality ${quality}`);
   button.addEventListener("click", () => {
     sides.forEach((i, side) => {
-      if (i >= 0) sides[side] = picture.versions.findIndex((v) => v.label === versionAt(i).label && v.quality === quality);
+      if (i >= 0) sides[side] = source.versions.findIndex((v) => v.label === versionAt(i).label && v.quality === quality);
     });
     show();
   });
   return button;
 }));
-drawPicture();
+drawImage();

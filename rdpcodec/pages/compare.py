@@ -24,14 +24,14 @@ from rdpcodec.pages import FOLDER, assembled
 from rdpcodec.peers import Peer, Unavailable, closest_to, find_peer
 
 # What browsers show.
-_PEERS = ("jpeg", "webp", "avif")
+PEER_NAMES = ("jpeg", "webp", "avif")
 # A screen of 1920×1080. At ten megapixels, the page of one image would be 50 MB, and take minutes to make.
 MAX_PIXELS = 1920 * 1080
 
 
 def compare_page(
     codec: Codec,
-    pictures: dict[str, Picture],
+    images: dict[str, Picture],
     qualities: Iterable[float],
     effort: int,
     step: Callable[[], None],
@@ -42,7 +42,7 @@ def compare_page(
     are left out. step: called after each quality of each image.
     """
     peers, notes = {}, []
-    for name in _PEERS:
+    for name in PEER_NAMES:
         try:
             peers[name] = find_peer(name)
         except Unavailable as error:
@@ -52,7 +52,7 @@ def compare_page(
     points = [OperatingPoint(quality, effort=effort) for quality in sorted(set(qualities))]
     shown = [
         _compared(codec, name, picture, points, realisms, peers, metrics, step)
-        for name, picture in pictures.items()
+        for name, picture in images.items()
     ]
     versions = [version for record in shown for version in record["versions"]]
     data = {
@@ -62,8 +62,8 @@ def compare_page(
         "model": f"{codec.name}-{codec.fingerprint.hex()}, effort {effort}",
         "peers": [f"{peer.label}: {peer.description}" for peer in peers.values()],
         "notes": notes + metrics.notes + metrics.undefined(versions),
-        "picture_bytes": sum(len(v["image"]) for v in versions) + sum(len(r["original"]) for r in shown),
-        "pictures": shown,
+        "image_bytes": sum(len(v["image"]) for v in versions) + sum(len(r["original"]) for r in shown),
+        "images": shown,
     }
     return assembled(FOLDER / "compare", data, "base", "viewer")
 
@@ -79,7 +79,7 @@ def _compared(
     step: Callable[[], None],
 ) -> dict[str, Any]:
     """One image, and its versions: for each quality ours at each realism, then the peers at equal bytes."""
-    picture, notes = _middle(source)
+    picture, notes = middle(source)
     image = picture.to_pillow()
     encode = codec.encoder(picture)
     files: dict[str, dict[int, bytes]] = {peer: {} for peer in peers}
@@ -102,18 +102,12 @@ def _compared(
             url = _data_url(file, key)
             add(peer.decode(file), len(file), url, label=peer.label, quality=quality, ours=False)
         step()
-    return {
-        "name": name,
-        "width": image.width,
-        "height": image.height,
-        "original": _lossless(image),
-        "notes": notes,
-        "versions": versions,
-    }
+    about = {"name": name, "width": image.width, "height": image.height, "notes": notes}
+    return {**about, "original": _lossless(image), "versions": versions}
 
 
-def _middle(source: Picture) -> tuple[Picture, list[str]]:
-    """What is compared of an image, and in words what is not."""
+def middle(source: Picture) -> tuple[Picture, list[str]]:
+    """What is compared of an image, at most `MAX_PIXELS` of its middle, and in words what is not."""
     notes = []
     width, height = source.size
     picture = replace(source, alpha=None, icc=None, exif=None)

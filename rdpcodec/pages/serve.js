@@ -1,11 +1,11 @@
 
-// The studio: one picture, its dials, and what the server makes of it ----------------------------------------------
+// One image, its dials, and what the server makes of it ----------------------------------------------------------------
 
 const viewer = createViewer($("viewer"));
 const dials = { quality: $("quality"), realism: $("realism") };
-let shown = null; // the picture: { id, name, size, original }
+let shown = null; // the image: { id, name, size, original }
 let sides = ["original", "coded"];
-const pictures = { original: null, coded: null }; // images that have loaded
+const loaded = { original: null, coded: null }; // as the browser shows them
 const names = { original: "Original", coded: "rdpcodec" };
 
 function fail(message) {
@@ -21,8 +21,8 @@ async function ask(path, options) {
     throw new Error("The server does not answer. Is it still running?");
   }
   if (answer.ok) return answer;
-  const told = await answer.json().catch(() => ({}));
-  throw new Error(told.error ?? `The server answered with status ${answer.status}.`);
+  const answered = await answer.json().catch(() => ({}));
+  throw new Error(answered.error ?? `The server answered with status ${answer.status}.`);
 }
 
 async function loadImage(path) {
@@ -38,10 +38,10 @@ async function loadImage(path) {
 }
 
 const wanted = () => ({ quality: dials.quality.value, realism: dials.realism.value });
-const path = (picture, kind, { quality, realism }) => `pictures/${picture.id}/${kind}?quality=${quality}&realism=${realism}`;
+const path = (source, kind, { quality, realism }) => `images/${source.id}/${kind}?quality=${quality}&realism=${realism}`;
 
 function showSides() {
-  sides.forEach((side, i) => (pictures[side] ? viewer.show(i, pictures[side], names[side]) : viewer.clear(i, names[side])));
+  sides.forEach((side, i) => (loaded[side] ? viewer.show(i, loaded[side], names[side]) : viewer.clear(i, names[side])));
 }
 
 const figures = {}; // by name: text, and whether it is of an earlier setting
@@ -62,7 +62,7 @@ function showDials() {
   }
   const link = $("download");
   link.href = path(shown, "file", wanted());
-  link.download = `${shown.name.replace(/\.[^.]*$/, "") || "picture"}.rdpc`;
+  link.download = `${shown.name.replace(/\.[^.]*$/, "") || "image"}.rdpc`;
 }
 
 // One request for a setting at a time: while the server works, only the newest setting waits. So answers come in
@@ -91,21 +91,21 @@ async function update() {
   if (waiting) update();
 }
 
-async function showSetting(picture, setting) {
-  const stale = () => picture !== shown;
+async function showSetting(source, setting) {
+  const stale = () => source !== shown;
   const changed = () => waiting || stale();
   const started = performance.now();
-  const [coded, image] = [await (await ask(path(picture, "coded", setting))).json(), await loadImage(path(picture, "decoded", setting))];
+  const [coded, image] = [await (await ask(path(source, "coded", setting))).json(), await loadImage(path(source, "decoded", setting))];
   if (stale()) return;
-  pictures.coded = image;
+  loaded.coded = image;
   names.coded = `Quality ${setting.quality}` + (data.realism ? `, realism ${Number(setting.realism).toFixed(2)}` : "");
   showSides();
   setFigures({
-    bytes: count(coded.bytes), "bits per pixel": fixed(coded.bits_per_pixel, 3), "of the upload": `${fixed(100 * coded.bytes / picture.size, 1)} %`,
+    bytes: count(coded.bytes), "bits per pixel": fixed(coded.bits_per_pixel, 3), "of the upload": `${fixed(100 * coded.bytes / source.size, 1)} %`,
     seconds: fixed((performance.now() - started) / 1000, 2),
   });
   if (changed()) return;
-  const measured = await (await ask(path(picture, "figures", setting))).json();
+  const measured = await (await ask(path(source, "figures", setting))).json();
   if (changed()) return;
   setFigures(Object.fromEntries(METRIC_NAMES.map((m) => [data.metrics[m], metricText(m, measured[m])])));
 }
@@ -121,11 +121,11 @@ async function choose(file) {
   }
   $("limits").textContent = "Reading …";
   try {
-    const about = await (await ask("pictures", { method: "POST", body: file })).json();
-    const original = await loadImage(`pictures/${about.id}/original`);
+    const about = await (await ask("images", { method: "POST", body: file })).json();
+    const original = await loadImage(`images/${about.id}/original`);
     if (choice !== choices) return;
     shown = { ...about, name: file.name, size: file.size };
-    Object.assign(pictures, { original, coded: null });
+    Object.assign(loaded, { original, coded: null });
     names.coded = "coding …";
     for (const id of ["work", "another"]) $(id).hidden = false;
     for (const node of $("drop").querySelectorAll("label")) node.hidden = true;

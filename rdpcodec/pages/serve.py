@@ -1,13 +1,13 @@
 """What `rdpcodec serve` serves: drop an image, turn the dials, see what becomes of it, take the file.
 
 ```text
-GET  /                        the page
-POST /pictures                an image's file → its id, size, and what is lost of it
-GET  /pictures/ID/original    the image as the codec takes it, PNG
-GET  /pictures/ID/coded       what its file takes, JSON
-GET  /pictures/ID/decoded     what the file decodes to, PNG
-GET  /pictures/ID/figures     how far that is from the original, JSON
-GET  /pictures/ID/file        the file, with realism as its default
+GET  /                      the page
+POST /images                an image's file → its id, size, and what is lost of it
+GET  /images/ID/original    the image as the codec takes it, PNG
+GET  /images/ID/coded       what its file takes, JSON
+GET  /images/ID/decoded     what the file decodes to, PNG
+GET  /images/ID/figures     how far that is from the original, JSON
+GET  /images/ID/file        the file, with realism as its default
 ```
 
 The last four take ?quality=Q&realism=R. Everything is in memory: images and what was made of them last.
@@ -16,30 +16,24 @@ An error is JSON, {"error": message}.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import io
-import ipaddress
 import secrets
 import threading
 import warnings
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rdpcodec import container
 from rdpcodec.codec import Codec
@@ -48,11 +42,12 @@ from rdpcodec.image import Picture, PictureWarning, load_picture
 from rdpcodec.metrics.full_reference import Metrics
 from rdpcodec.operating_point import OperatingPoint
 from rdpcodec.pages import FOLDER, assembled
+from rdpcodec.pages.guard import Guard, content_policy, error_response
 
 # Pillow opens more, but EPS by starting Ghostscript, which is nothing to do with files from a network.
 _FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "TIFF", "BMP", "PPM", "JPEG2000")
 # Of each, three bytes a pixel are kept twice: the original and what was decoded last.
-_PICTURES = 4
+_IMAGES = 4
 # Of each image, the qualities seen last. Files are small.
 _FILES = 32
 
@@ -65,7 +60,14 @@ class Limits:
     pixels: int
 
 
-class Held:
+class EncodeRequest(NamedTuple):
+    """Dials that a page has been set to: quality 0..100, realism 0..1."""
+
+    quality: float
+    realism: float
+
+
+class LoadedImage:
     """One image, and what was made of it last. Not to be used by two threads at once."""
 
     def __init__(self, codec: Codec, picture: Picture) -> None:
@@ -77,19 +79,19 @@ class Held:
             return encode(OperatingPoint(quality))
 
         @lru_cache(maxsize=1)
-        def decoded(quality: float, realism: float) -> Image.Image:
-            return codec.decompress(file(quality), realism=realism)
+        def decoded(asked: EncodeRequest) -> Image.Image:
+            return codec.decompress(file(asked.quality), realism=asked.realism)
 
         self.file = file
         self.decoded = decoded
 
-    def file_with(self, quality: float, realism: float) -> bytes:
+    def file_with(self, asked: EncodeRequest) -> bytes:
         """The file of a quality with a realism as its default, which is a byte of the header."""
-        parsed = container.read(self.file(quality))
-        return container.write(replace(parsed, header=replace(parsed.header, realism=realism)))
+        parsed = container.read(self.file(asked.quality))
+        return container.write(replace(parsed, header=replace(parsed.header, realism=asked.realism)))
 
 
-class Studio:
+class ImageServer:
     """The endpoints, and the images in memory: at most four, those used last.
 
     The codec works on one image at a time, since its networks use all processors.
@@ -98,8 +100,8 @@ class Studio:
     def __init__(self, codec: Codec, limits: Limits) -> None:
         self.codec, self.limits = codec, limits
         self.metrics = Metrics()
-        self.held: OrderedDict[str, Held] = OrderedDict()
-        self.working = threading.Lock()
+        self.loaded: OrderedDict[str, LoadedImage] = OrderedDict()
+        self.lock = threading.Lock()
         self.html = assembled(
             FOLDER / "serve",
             {
@@ -114,9 +116,11 @@ class Studio:
         )
 
     def page(self, request: Request) -> Response:
-        return HTMLResponse(self.html, headers={"Content-Security-Policy": _policy(self.html)})
+        """The page itself, under a policy that lets it load nothing from elsewhere."""
+        return HTMLResponse(self.html, headers={"Content-Security-Policy": content_policy(self.html)})
 
     async def upload(self, request: Request) -> Response:
+        """Take an image's file. Raises `HTTPException` as soon as it is known to be too large."""
         body = bytearray()
         claimed = int(request.headers.get("content-length", 0))
         async for chunk in request.stream():
@@ -128,142 +132,96 @@ class Studio:
 
     def hold(self, data: bytes) -> dict[str, Any]:
         """Read an image and keep it under a new id that cannot be guessed."""
-        with self.working:  # warnings are caught for the whole process
+        with self.lock:  # warnings are caught for the whole process
             picture, notes = _read(data, self.limits.pixels)
             name = secrets.token_urlsafe(16)
-            self.held[name] = Held(self.codec, picture)
-            while len(self.held) > _PICTURES:
-                self.held.popitem(last=False)
+            self.loaded[name] = LoadedImage(self.codec, picture)
+            while len(self.loaded) > _IMAGES:
+                self.loaded.popitem(last=False)
         width, height = picture.size
         return {"id": name, "width": width, "height": height, "notes": notes}
 
     def original(self, request: Request) -> Response:
-        with self.working:
-            picture = self._held(request).picture
+        """The image as the codec takes it, PNG."""
+        with self.lock:
+            picture = self._find(request).picture
         return _png(picture.to_pillow())
 
     def coded(self, request: Request) -> Response:
-        quality, _ = self._dials(request)
-        with self.working:
-            data = self._held(request).file(quality)
+        """The size of its file: bytes and bits per pixel."""
+        asked = parse_request(request, self.codec)
+        with self.lock:
+            data = self._find(request).file(asked.quality)
         return JSONResponse({"bytes": len(data), "bits_per_pixel": container.bits_per_pixel(data)})
 
     def decoded(self, request: Request) -> Response:
-        quality, realism = self._dials(request)
-        with self.working:
-            image = self._held(request).decoded(quality, realism)
+        """What its file decodes to, PNG."""
+        asked = parse_request(request, self.codec)
+        with self.lock:
+            image = self._find(request).decoded(asked)
         return _png(image)
 
     def figures(self, request: Request) -> Response:
-        quality, realism = self._dials(request)
-        with self.working:
-            held = self._held(request)
-            decoded = np.asarray(held.decoded(quality, realism).convert("RGB"))
-            return JSONResponse(self.metrics(held.picture.pixels, decoded))
+        """How far what is decoded is from the original: a value for each metric, null where there is none."""
+        asked = parse_request(request, self.codec)
+        with self.lock:
+            loaded = self._find(request)
+            decoded = np.asarray(loaded.decoded(asked).convert("RGB"))
+            return JSONResponse(self.metrics(loaded.picture.pixels, decoded))
 
     def file(self, request: Request) -> Response:
-        quality, realism = self._dials(request)
-        with self.working:
-            data = self._held(request).file_with(quality, realism)
+        """The .rdpc file, for download."""
+        asked = parse_request(request, self.codec)
+        with self.lock:
+            data = self._find(request).file_with(asked)
         headers = {"Content-Disposition": "attachment"}
         return Response(data, media_type=container.MIME_TYPE, headers=headers)
 
-    def _held(self, request: Request) -> Held:
+    def _find(self, request: Request) -> LoadedImage:
         name = request.path_params["id"]
         try:
-            self.held.move_to_end(name)
+            self.loaded.move_to_end(name)
         except KeyError:
             raise HTTPException(404, "the image is not in memory any more: choose it again") from None
-        return self.held[name]
-
-    def _dials(self, request: Request) -> tuple[float, float]:
-        try:
-            quality, realism = (float(request.query_params[name]) for name in ("quality", "realism"))
-        except (KeyError, ValueError):
-            raise HTTPException(400, "give quality and realism as numbers") from None
-        OperatingPoint(quality, realism).check_dials(self.codec.name, self.codec.dials)
-        # As a file stores them, so that equal files are one.
-        return container.stored_quality(quality) / container.QUALITY_UNITS, realism
+        return self.loaded[name]
 
 
-class Guard:
-    """Lets through only what the page itself asks for.
-
-    A page of another site can make a browser send requests here, and can point its own name at this address
-    (DNS rebinding) so that the browser takes this server for that site. The first is told by Origin. The
-    second by Host, which is then that site's name: an IP address cannot be pointed elsewhere, so that those,
-    localhost and the name this server was given are taken.
-    """
-
-    def __init__(self, app: ASGIApp, host: str) -> None:
-        self.app, self.host = app, host.lower()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        headers = Headers(scope=scope)
-        host, origin = headers.get("host", ""), headers.get("origin")
-
-        async def hardened(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(_HEADERS)
-            await send(message)
-
-        app = self.app
-        if not self._known(host):
-            app = _error(421, f"{host!r} is no name of this server: use its IP address")
-        elif origin is not None and urlsplit(origin).netloc.lower() != host.lower():
-            app = _error(403, f"requests from pages of {origin} are refused")
-        await app(scope, receive, hardened)
-
-    def _known(self, host: str) -> bool:
-        try:
-            name = urlsplit(f"//{host}").hostname or ""
-        except ValueError:
-            return False
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return name in ("localhost", self.host)
-        return True
-
-
-# Images are private: no cache keeps them, no other page shows them.
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
+def parse_request(request: Request, codec: Codec) -> EncodeRequest:
+    """What a query asks for. Raises `HTTPException` or `UsageError` for what the codec cannot do."""
+    try:
+        quality, realism = (float(request.query_params[name]) for name in ("quality", "realism"))
+    except (KeyError, ValueError):
+        raise HTTPException(400, "give quality and realism as numbers") from None
+    OperatingPoint(quality, realism).check_dials(codec.name, codec.dials)
+    # As a file stores them, so that equal files are one.
+    return EncodeRequest(container.stored_quality(quality) / container.QUALITY_STEPS, realism)
 
 
 def application(codec: Codec, limits: Limits, host: str) -> Starlette:
     """The server as an ASGI application. host: the name or address that it will be reached by."""
-    studio = Studio(codec, limits)
-    pictures = [
-        Route(f"/pictures/{{id}}/{name}", endpoint)
+    server = ImageServer(codec, limits)
+    endpoints = [
+        Route(f"/images/{{id}}/{name}", endpoint)
         for name, endpoint in (
-            ("original", studio.original),
-            ("coded", studio.coded),
-            ("decoded", studio.decoded),
-            ("figures", studio.figures),
-            ("file", studio.file),
+            ("original", server.original),
+            ("coded", server.coded),
+            ("decoded", server.decoded),
+            ("figures", server.figures),
+            ("file", server.file),
         )
     ]
     return Starlette(
         routes=[
-            Route("/", studio.page),
-            Route("/pictures", studio.upload, methods=["POST"]),
-            *pictures,
+            Route("/", server.page),
+            Route("/images", server.upload, methods=["POST"]),
+            *endpoints,
         ],
         middleware=[Middleware(Guard, host=host)],
         exception_handlers={
-            HTTPException: lambda _, error: _error(error.status_code, error.detail),
-            RdpError: lambda _, error: _error(400, str(error)),
-            ClientDisconnect: lambda *_: _error(400, "the upload ended early"),
-            MemoryError: lambda *_: _error(507, "not enough memory for an image of this size"),
+            HTTPException: lambda _, error: error_response(error.status_code, error.detail),
+            RdpError: lambda _, error: error_response(400, str(error)),
+            ClientDisconnect: lambda *_: error_response(400, "the upload ended early"),
+            MemoryError: lambda *_: error_response(507, "not enough memory for an image of this size"),
         },
     )
 
@@ -288,25 +246,7 @@ def _read(data: bytes, pixels: int) -> tuple[Picture, list[str]]:
     return picture, notes
 
 
-def _error(status: int, message: str) -> JSONResponse:
-    return JSONResponse({"error": message}, status_code=status)
-
-
 def _png(image: Image.Image) -> Response:
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=1)  # it goes no further than this machine, as a rule
     return Response(buffer.getvalue(), media_type="image/png")
-
-
-def _policy(html: str) -> str:
-    """A content security policy under which the page's own style and script work and nothing else does."""
-
-    def source(before: str, after: str) -> str:
-        text = html.rpartition(before)[2].partition(after)[0]
-        return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
-
-    return (
-        f"default-src 'none'; connect-src 'self'; img-src blob: data:; "
-        f"style-src {source('<style>', '</style>')}; script-src {source('<script>', '</script>')}; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )

@@ -1,8 +1,8 @@
 
-// The viewer: two pictures of one size on a stage, with a wipe between them, zoom and pan -------------------------
+// The viewer: two images of one size on a stage, with a wipe between them, zoom and pan -----------------------------
 
 const SIDES = ["left", "right"];
-const MOST_PIXELS = 32; // of the screen, along one of the picture
+const MOST_PIXELS = 32; // of the screen, along one of the image
 const PIXELATED = 2; // from here on pixels are shown as squares
 
 // holder: an element to fill.
@@ -10,12 +10,12 @@ function createViewer(holder) {
   const layers = SIDES.map((side) => element("div", { class: `layer ${side}` }));
   const tags = SIDES.map((side) => element("span", { class: `tag ${side}` }));
   const wipe = element("div", {
-    class: "wipe", role: "slider", tabindex: 0, "aria-label": "Wipe between the two pictures", "aria-orientation": "horizontal",
+    class: "wipe", role: "slider", tabindex: 0, "aria-label": "Wipe between the two images", "aria-orientation": "horizontal",
     "aria-valuemin": 0, "aria-valuemax": 100,
   });
   const stage = element("div", {
     class: "stage", tabindex: 0, role: "group",
-    "aria-label": "Pictures. Plus and minus zoom, 0 fits, 1 shows pixel for pixel, arrow keys move.",
+    "aria-label": "Images. Plus and minus zoom, 0 fits, 1 shows pixel for pixel, arrow keys move.",
   }, layers[1], layers[0], ...tags, wipe);
   const zoomed = element("output", { "aria-label": "Zoom" });
   const button = (text, label, action) => {
@@ -27,12 +27,12 @@ function createViewer(holder) {
     button("−", "Zoom out", () => zoomBy(1 / 2)), zoomed, button("+", "Zoom in", () => zoomBy(2)),
     button("Fit", "Fit into the window", () => fit()), button("1:1", "Pixel for pixel", () => zoomTo(1)),
     button("⇄", "Swap the two sides", () => viewer.swapped?.()),
-    element("span", { class: "hint" }, "Drag the line to wipe, the picture to move; Ctrl + wheel or pinch zooms"));
+    element("span", { class: "hint" }, "Drag the line to wipe, the image to move; Ctrl + wheel or pinch zooms"));
   holder.replaceChildren(stage, tools);
 
-  let size = [1, 1]; // of the pictures, in their pixels
+  let size = [1, 1]; // of the images, in their pixels
   let scale = 1; // screen pixels for one of theirs
-  let corner = [0, 0]; // of the pictures on the stage, in CSS pixels
+  let corner = [0, 0]; // of the images on the stage, in CSS pixels
   let fitted = true, share = 0.5;
   const names = ["", ""];
   const ratio = () => devicePixelRatio || 1;
@@ -94,7 +94,7 @@ function createViewer(holder) {
     return [event.clientX - frame.left, event.clientY - frame.top];
   };
 
-  // Pointers: one on the wipe moves it, one on the stage moves the pictures, two zoom.
+  // Pointers: one on the wipe moves it, one on the stage moves the images, two zoom.
   wipe.addEventListener("pointerdown", (event) => {
     event.stopPropagation();
     wipe.setPointerCapture(event.pointerId);
@@ -190,7 +190,7 @@ function createViewer(holder) {
   return viewer;
 }
 
-// The figures of a coded picture, as a list of terms.
+// The figures of a coded image, as a list of terms.
 function figureList(figures) {
   return element("dl", { class: "figures" }, ...figures.map(([term, value]) => element("div", {}, element("dt", {}, term), element("dd", {}, value))));
 }

@@ -22,11 +22,10 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from rdpcodec.codec import Codec
-from rdpcodec.entropy.tables import TableFamily, integer_frequencies
+from rdpcodec.entropy.tables import KNOTS, TableFamily, integer_frequencies
 from rdpcodec.errors import RdpError, UsageError
 from rdpcodec.image import Picture
 from rdpcodec.model.prior import HYPER_LATENT_MAX, SCALE_COUNT
-from rdpcodec.model.rate import ANCHORS
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.transforms import SIZES
 from rdpcodec.symbols import Symbols, hyper_bank
@@ -78,8 +77,8 @@ def density_tables(model: RdpModel) -> tuple[np.ndarray, np.ndarray]:
         latents = torch.exp2(-model.residual_density(magnitudes, index))
         values = torch.arange(-HYPER_LATENT_MAX, HYPER_LATENT_MAX + 1.0)
         channels = model.architecture.hyper_latents
-        grid = values.expand(ANCHORS, channels, -1)[..., None]
-        bits = model.hyper_prior.bits(grid, torch.linspace(0, 100, ANCHORS))
+        grid = values.expand(KNOTS, channels, -1)[..., None]
+        bits = model.hyper_prior.bits(grid, torch.linspace(0, 100, KNOTS))
     return latents.double().numpy(), torch.exp2(-bits[..., 0]).double().numpy()
 
 

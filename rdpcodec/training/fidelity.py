@@ -1,7 +1,8 @@
 """Training for fidelity: rate + λ·distortion over all qualities at once.
 
-Distortion is squared error; with `perception`, a share of it is that of the realism synthesis, which then
-learns beside the fidelity synthesis: latents that serve both cost the squared error next to nothing.
+Distortion is squared error, or with `eyes` in part SSIMULACRA2. With `perception`, a share of it is that of
+the realism synthesis, which then learns beside the fidelity synthesis: latents that serve both cost the
+squared error next to nothing.
 
 `rdpcodec train fidelity`, or `python -m rdpcodec.training.fidelity` on a machine that has only torch, NumPy,
 Pillow and safetensors; several processes or machines: `torchrun --nproc_per_node=N -m …`. Each process takes
@@ -22,20 +23,22 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from rdpcodec.errors import UsageError
+from rdpcodec.metrics.eyes import ssimulacra2_distortion, ssimulacra2_score
 from rdpcodec.metrics.perceptual import load_lpips
 from rdpcodec.model.rdp_model import RdpModel, TrainingOutput
 from rdpcodec.model.transforms import (
-    PATCH,
     SIZES,
     Architecture,
     Synthesis,
     haar_basis,
     start_from_basis,
 )
+from rdpcodec.tiles import PATCH
 from rdpcodec.training.checkpoint import ExponentialAverage, load_realism_start, load_start, start_history
 from rdpcodec.training.command import add_realism_options, parse_run, train, training_parser
 from rdpcodec.training.cuda_graph import Recorded
-from rdpcodec.training.data import load_pictures, random_patches, sent
+from rdpcodec.training.data import Pictures, load_pictures, random_patches, sent
+from rdpcodec.training.graphics import graphics
 from rdpcodec.training.loop import CHECKED, process_count
 from rdpcodec.training.losses import perceptual_distortion, random_phase, rate_distortion_loss
 from rdpcodec.training.optimizers import OPTIMIZERS, build_optimizers
@@ -49,6 +52,9 @@ VALIDATION_CROPS = 24
 GRADIENT_CLIP = 1.0
 # Of a step, for the log; the last only with a realism synthesis.
 FIGURES = ("loss", "gradient_norm", "bpp", "psnr", "lpips")
+# Made graphics are drawn once, when a run begins: enough that ten thousand crops of them differ.
+GRAPHICS_IMAGES = 256
+GRAPHICS_SIDE = 384
 # Enough to order 768 variances; more would exchange a few of the last rows that are kept.
 BASIS_PATCHES = 40_000
 
@@ -85,6 +91,10 @@ class FidelityRun:
     trains: str = "everything"
     # The realism synthesis's share of the distortion, 0..1.
     perception: float = 0.0
+    # The share of the fidelity synthesis's squared error that gives way to SSIMULACRA2, 0..1.
+    eyes: float = 0.0
+    # The share of the crops that are made graphics, 0..1.
+    graphics: float = 0.0
     # Of a new model, a name in `SIZES`; None for that of the start, or "fast".
     size: str | None = None
 
@@ -150,6 +160,10 @@ class Fidelity:
         self.pixels_a_step = process_count() * run.batch * run.crop**2
         self.randomness = Randomness(run.seed)
         self.training, self.validation = load_pictures(data, max(run.crop, VALIDATION_SIDE), device)
+        self.drawn: Pictures | None = None
+        if run.graphics:
+            side = max(run.crop, GRAPHICS_SIDE)
+            self.drawn = Pictures(graphics(GRAPHICS_IMAGES, side, run.seed), device)
         self.history = start_history(init) if init else []
         start = None
         if init is not None:
@@ -199,6 +213,10 @@ class Fidelity:
         """Fresh crops `[B, 3, H, W]` and as many qualities, uniform over the dial."""
         generator = self.randomness.generator
         x = self.training.crops(self.run.batch, self.run.crop, generator)
+        if self.drawn is not None:
+            which = (torch.rand(self.run.batch, generator=generator) < self.run.graphics).nonzero()[:, 0]
+            if len(which):
+                x[sent(which, self.device)] = self.drawn.crops(len(which), self.run.crop, generator)
         quality = torch.rand(self.run.batch, generator=generator) * 100
         return x.contiguous(memory_format=torch.channels_last), sent(quality, self.device)
 
@@ -238,7 +256,10 @@ class Fidelity:
             natural = perceptual_distortion(self.lpips, decoded.natural, x, phase, bfloat16=self.run.bfloat16)
             perceptual = natural.total
             figures = [natural.lpips.detach().mean()]
-        loss = rate_distortion_loss(decoded.output, x, quality, perceptual, self.run.perception)
+        eyes = ssimulacra2_distortion(x, decoded.output.reconstruction) if self.run.eyes else None
+        loss = rate_distortion_loss(
+            decoded.output, x, quality, perceptual, self.run.perception, eyes=eyes, eyes_share=self.run.eyes
+        )
         return loss.total, [loss.bpp.detach().mean(), loss.psnr.detach(), *figures]
 
     def _modules(self) -> list[nn.Module]:
@@ -250,9 +271,9 @@ class Fidelity:
 
     @torch.no_grad()
     def validate(self) -> dict[str, Any]:
-        """Loss with squared error alone, and bits per pixel, PSNR and the geometric mean of bits per pixel at
-        a few qualities, of the averaged weights on held-out crops, whose latents are rounded as the encoder
-        rounds them; LPIPS of the realism synthesis.
+        """Loss with squared error alone, and bits per pixel, PSNR, the geometric mean of bits per pixel and
+        the mean SSIMULACRA2 at a few qualities, of the averaged weights on held-out crops, whose latents are
+        rounded as the encoder rounds them; LPIPS of the realism synthesis.
 
         A curve of geometric means moves as each image's own curve does. One of arithmetic means also moves
         when bits go from one image to another.
@@ -261,7 +282,7 @@ class Fidelity:
         self.average.copy_to(model)
         if realism is not None:
             self.realism_average.copy_to(realism)
-        points, total, lpips = [], 0.0, []
+        points, total, lpips, eyes = [], 0.0, [], []
         x = self.validation_crops
         for quality in VALIDATION_QUALITIES:
             q = torch.full((len(x),), quality, device=self.device)
@@ -270,10 +291,16 @@ class Fidelity:
             if realism is not None:
                 natural = realism(output.rounded, q).clamp(0, 1)
                 lpips.append(round(float(self.lpips(natural, x).mean()), 4))
+            judged = ssimulacra2_distortion(x, output.reconstruction.clamp(0, 1))
+            eyes.append(round(float(ssimulacra2_score(judged).mean()), 2))
             typical = loss.bpp.log().mean().exp()
             points.append([round(float(value), 4) for value in (loss.bpp.mean(), loss.psnr, typical)])
             total += float(loss.total) / len(VALIDATION_QUALITIES)
-        figures = {"validation_loss": round(total, 5), "validation_rd": points}
+        figures = {
+            "validation_loss": round(total, 5),
+            "validation_rd": points,
+            "validation_ssimulacra2": eyes,
+        }
         return figures | ({"validation_lpips": lpips} if lpips else {})
 
     def state(self) -> dict[str, Any]:
@@ -332,6 +359,20 @@ def main(arguments: list[str] | None = None, prog: str = "python -m rdpcodec.tra
         help="of the distortion that is squared error and LPIPS of the realism synthesis, which learns too; "
         "default 0",
     )
+    parser.add_argument(
+        "--eyes",
+        type=float,
+        default=defaults.eyes,
+        metavar="SHARE",
+        help="of the fidelity synthesis's squared error that gives way to SSIMULACRA2; default 0",
+    )
+    parser.add_argument(
+        "--graphics",
+        type=float,
+        default=defaults.graphics,
+        metavar="SHARE",
+        help="of the crops that are drawn: text, charts, screens, line art; default 0",
+    )
     add_realism_options(parser)
     parser.add_argument(
         "--size",
@@ -343,6 +384,10 @@ def main(arguments: list[str] | None = None, prog: str = "python -m rdpcodec.tra
     run, options = parse_run(parser, arguments, FidelityRun)
     if not 0 <= run.perception <= 1:
         parser.error("--perception must be between 0 and 1")
+    if not 0 <= run.eyes <= 1:
+        parser.error("--eyes must be between 0 and 1")
+    if not 0 <= run.graphics <= 1:
+        parser.error("--graphics must be between 0 and 1")
     train(
         options,
         lambda device: Fidelity(

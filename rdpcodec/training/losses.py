@@ -21,6 +21,8 @@ MSE_WEIGHT = 20.0
 # What LPIPS is divided by where it takes the place of squared error in a rate-distortion loss: with a share
 # of a half the whole is, up to a factor, LPIPS + (75 + 20) · squared error.
 LPIPS_UNIT = 75.0
+# A distortion below this counts as none: its relative gradient would be that of rounding errors.
+LEAST_DISTORTION = 1e-6
 # Frozen networks see crops that begin at one of so many rows and columns. Their strides look at an image at
 # one phase; a synthesis that always met the same one learnt a pattern that pleases them there and is visible
 # to everybody else (docs/decisions.md).
@@ -75,21 +77,36 @@ def perceptual_distortion(
     return PerceptualDistortion(MSE_WEIGHT * mse + lpips, mse, lpips)
 
 
+def in_place_of(mse: Tensor, distortion: Tensor) -> Tensor:
+    """The value of the squared error with the relative gradient of another distortion, `[B]` each.
+
+    One per cent less of the distortion is worth as much as one per cent less of squared error, at every
+    quality and whatever its unit, so that λ, and a quality, keep their meaning.
+    """
+    return mse.detach() * distortion / distortion.detach().clamp(min=LEAST_DISTORTION)
+
+
 def rate_distortion_loss(
     output: TrainingOutput,
     x: Tensor,
     quality: Tensor,
     perceptual: Tensor | None = None,
     share: float = 0.0,
+    *,
+    eyes: Tensor | None = None,
+    eyes_share: float = 0.0,
 ) -> Loss:
     """Σ weight(λ) · (bpp + λ·255²·D) / B for images x `[B, 3, H, W]` coded at `quality` `[B]`.
 
-    D is the squared error, of which `share` gives way to a perceptual distortion `[B]` of what another
+    D is the squared error, of which `eyes_share` gives way to a distortion for eyes of the same image,
+    `eyes` `[B]` (see `in_place_of`), and `share` of all that to a perceptual distortion `[B]` of what another
     synthesis makes of the same latents.
     """
     lambdas = lambda_of(quality)
     weight = (lambdas / LAMBDA_MIDDLE) ** LOSS_EXPONENT
     mse = (output.reconstruction - x).square().mean((1, 2, 3))
-    distortion = mse if perceptual is None else (1 - share) * mse + share * perceptual / LPIPS_UNIT
+    distortion = mse if eyes is None else (1 - eyes_share) * mse + eyes_share * in_place_of(mse, eyes)
+    if perceptual is not None:
+        distortion = (1 - share) * distortion + share * perceptual / LPIPS_UNIT
     bpp = (output.latent_bits + output.hyper_bits) / (x.shape[2] * x.shape[3])
     return Loss((weight * (bpp + lambdas * 255**2 * distortion)).mean(), bpp, mse)

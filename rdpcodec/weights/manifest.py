@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rdpcodec.container import Header
 from rdpcodec.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -75,13 +76,25 @@ def find_model(name: str) -> ModelEntry:
         raise WeightsError(f"there is no model {name!r}; installed: {', '.join(manifest())}") from None
 
 
-def model_for_file(name: str, fingerprint: bytes) -> ModelEntry:
-    """The model that a file names. Raises `WeightsError` if its weights are not the installed ones."""
-    entry = manifest().get(name)
-    if entry is None or entry.fingerprint != fingerprint:
-        installed = ", ".join(f"{e.name}-{e.fingerprint.hex()}" for e in manifest().values())
-        raise WeightsError(f"the file needs weights {name}-{fingerprint.hex()}; installed: {installed}")
-    return entry
+def model_for_file(header: Header) -> ModelEntry:
+    """The installed model whose weights a file needs, whatever its name. Raises `WeightsError` if there is
+    none.
+    """
+    for entry in manifest().values():
+        if entry.fingerprint == header.fingerprint:
+            return entry
+    installed = ", ".join(f"{entry.name}-{entry.fingerprint.hex()}" for entry in manifest().values())
+    raise WeightsError(f"the file needs weights {header.weights}; installed: {installed}")
+
+
+def model_name(header: Header) -> str:
+    """What the weights that a file needs are called here; the size of their networks where they are not
+    installed.
+    """
+    try:
+        return model_for_file(header).name
+    except WeightsError:
+        return header.size
 
 
 def load_tensors(entry: ModelEntry) -> dict[str, Tensor]:

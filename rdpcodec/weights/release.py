@@ -20,7 +20,7 @@ from rdpcodec.entropy.tables import TableFamily
 from rdpcodec.errors import WeightsError
 from rdpcodec.model import prior
 from rdpcodec.model.rdp_model import RdpModel
-from rdpcodec.model.transforms import Architecture, Synthesis
+from rdpcodec.model.transforms import Architecture, Synthesis, size_name
 from rdpcodec.weights.manifest import (
     BITSTREAM_PREFIXES,
     REALISM_PREFIX,
@@ -52,6 +52,11 @@ class ReleasedModel:
     def dials(self) -> tuple[str, ...]:
         """What a user can turn."""
         return ("quality",) if self.realism is None else ("quality", "realism")
+
+    @property
+    def size(self) -> str:
+        """What files call the size of the networks."""
+        return size_name(self.network.architecture)
 
     @classmethod
     def load(cls, entry: ModelEntry, device: torch.device) -> ReleasedModel:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import pty
 import re
 import signal
 import socket
@@ -12,26 +11,22 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import pytest
 import torch
-from cli.test_cli import run
+from cli.test_cli import on_terminal, run
 from PIL import Image, ImageChops
 
 import rdpcodec
 from rdpcodec import OperatingPoint, RdpError, UsageError, storage
-from rdpcodec.batch.local import (
-    Compression,
-    Decompression,
-    Outcome,
-    Task,
-    plan,
-    process,
-    run_local,
-    run_ray,
-)
+from rdpcodec.batch.local import run_local
+from rdpcodec.batch.plan import Task, plan
+from rdpcodec.batch.ray import run_ray
+from rdpcodec.batch.work import Compression, Decompression, Outcome, Work, process
 from rdpcodec.errors import OutputError
 
 DEADLINE = 180  # seconds that nothing here takes, however busy the machine is
@@ -57,18 +52,30 @@ def folder(tmp_path: Path, small: Image.Image) -> Path:
     for name in ("a.png", "b.JPG", "sub/c.webp", "sub/.hidden/d.png", "._a.png"):
         tiny.save(folder / name)
     (folder / "old.rdpc").write_bytes(rdpcodec.compress(tiny))
-    (folder / "notes.txt").write_text("no picture")
+    (folder / "notes.txt").write_text("no image")
     return folder
 
 
-def planned(*sources: object, work: Compression | Decompression | None = None, **options: bool) -> list[str]:
+def tasks_for(
+    sources: list[object], destination: object, work: Work, *, recursive: bool = False
+) -> list[Task]:
+    return plan(
+        list(map(str, sources)),
+        str(destination),
+        extensions=work.extensions(),
+        suffix=work.suffix,
+        recursive=recursive,
+    )
+
+
+def planned(*sources: object, work: Work | None = None, **options: bool) -> list[str]:
     """The outputs of a plan, below the destination."""
-    tasks = plan([str(source) for source in sources], "/dst", work or Compression(), **options)
+    tasks = tasks_for(list(sources), "/dst", work or Compression(), **options)
     assert len({task.source for task in tasks}) == len(tasks)
     return [task.output.removeprefix("/dst/") for task in tasks]
 
 
-def slow_picture(path: Path) -> Path:
+def slow_image(path: Path) -> Path:
     """An image that whoever reads it waits for, until `reader_of` lets go of it."""
     os.mkfifo(path)
     return path
@@ -122,7 +129,7 @@ def test_a_list_keeps_its_folders(folder: Path, monkeypatch: pytest.MonkeyPatch)
         planned(f"@{names}")
 
 
-def test_pictures_that_would_share_an_output_are_found_before_anything_starts(folder: Path) -> None:
+def test_images_that_would_share_an_output_are_found_before_anything_starts(folder: Path) -> None:
     (folder / "a.bmp").write_bytes(b"")
     with pytest.raises(UsageError, match=r"a\.rdpc would be written twice, from .*a\.bmp and .*a\.png"):
         planned(folder)
@@ -130,7 +137,7 @@ def test_pictures_that_would_share_an_output_are_found_before_anything_starts(fo
 
 
 @pytest.mark.parametrize("source", ["missing", "missing/*.png", "s3x://bucket/a.png", "@missing.txt", "."])
-def test_a_source_without_pictures_is_a_mistake(
+def test_a_source_without_images_is_a_mistake(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -190,8 +197,8 @@ def test_an_outcome_says_what_the_file_is(folder: Path, tmp_path: Path) -> None:
         (b"rubbish", Compression(device="tpu9"), "device 'tpu9' cannot be used"),
     ],
 )
-def test_what_is_wrong_with_a_picture_is_in_its_outcome(
-    tmp_path: Path, content: bytes | None, work: Compression | Decompression, message: str
+def test_what_is_wrong_with_a_image_is_in_its_outcome(
+    tmp_path: Path, content: bytes | None, work: Work, message: str
 ) -> None:
     if content is not None:
         (tmp_path / "bad").write_bytes(content)
@@ -202,7 +209,7 @@ def test_what_is_wrong_with_a_picture_is_in_its_outcome(
 
 
 @pytest.mark.parametrize("surprise", [MemoryError(), RuntimeError("two\nlines"), KeyError("x")])
-def test_no_error_of_one_picture_escapes(
+def test_no_error_of_one_image_escapes(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, surprise: Exception
 ) -> None:
     def fail(self: Compression, data: bytes, task: Task) -> bytes:
@@ -232,8 +239,8 @@ def tasks_of(sources: list[Path], out: Path) -> list[Task]:
     return [Task(str(source), str(out / f"{source.name}.rdpc")) for source in sources]
 
 
-def test_a_killed_worker_costs_the_picture_in_work_and_is_replaced(folder: Path, tmp_path: Path) -> None:
-    slow = slow_picture(tmp_path / "slow.png")
+def test_a_killed_worker_costs_the_image_in_work_and_is_replaced(folder: Path, tmp_path: Path) -> None:
+    slow = slow_image(tmp_path / "slow.png")
     tasks = tasks_of([slow, folder / "a.png", folder / "b.JPG"], tmp_path / "out")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / ".slow.png.rdpc.0123abcd.partial").touch()  # as if it were killed while writing
@@ -254,20 +261,45 @@ def test_a_killed_worker_costs_the_picture_in_work_and_is_replaced(folder: Path,
     assert sorted(os.listdir(tmp_path / "out")) == ["a.png.rdpc", "b.JPG.rdpc"]
 
 
-def _die(*arguments: object) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+def arrive(obituary: Path, survivors: bool) -> Compression:
+    """What a worker process unpickles at its start: it dies of that, or only the first one does."""
+    with suppress(FileExistsError):
+        obituary.mkdir()
+        os.kill(os.getpid(), signal.SIGKILL)
+    if not survivors:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return Compression()
 
 
-def test_a_run_whose_only_worker_dies_at_its_start_ends_with_an_error(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("rdpcodec.batch.local._serve", _die)
+@dataclass(frozen=True)
+class DeadlyStart(Compression):
+    """Work that kills the first process that it reaches, or all."""
+
+    obituary: Path = Path()
+    survivors: bool = False
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return arrive, (self.obituary, self.survivors)
+
+
+def test_a_run_whose_only_worker_dies_at_its_start_ends_with_an_error(folder: Path, tmp_path: Path) -> None:
+    work = DeadlyStart(obituary=tmp_path / "dead")
     with pytest.raises(RdpError, match=r"no worker process survives its start: .*SIGKILL"):
-        list(run_local(tasks_of([folder / "a.png"], tmp_path), Compression(), workers=1, force=False))
+        list(run_local(tasks_of([folder / "a.png"], tmp_path), work, workers=1, force=False))
+
+
+def test_a_worker_that_dies_at_its_start_costs_no_image_while_another_lives(
+    folder: Path, tmp_path: Path
+) -> None:
+    work = DeadlyStart(obituary=tmp_path / "dead", survivors=True)
+    tasks = tasks_of([folder / "a.png", folder / "b.JPG"], tmp_path / "out")
+    outcomes = list(run_local(tasks, work, workers=2, force=False))
+    assert (tmp_path / "dead").exists()
+    assert [outcome.error for outcome in outcomes] == [None, None]
 
 
 def test_closing_the_iterator_ends_the_workers(folder: Path, tmp_path: Path) -> None:
-    slow = slow_picture(tmp_path / "slow.png")
+    slow = slow_image(tmp_path / "slow.png")
     outcomes = run_local(
         tasks_of([folder / "a.png", slow], tmp_path / "out"), Compression(), workers=1, force=False
     )
@@ -314,12 +346,12 @@ def start(programs: list[subprocess.Popen[bytes]], *words: object) -> subprocess
     return program
 
 
-def five_pictures(tmp_path: Path, small: Image.Image) -> tuple[Path, Path]:
+def five_images(tmp_path: Path, small: Image.Image) -> tuple[Path, Path]:
     """A list of five images, and the third, which is slow."""
     names = [tmp_path / f"{i}.png" for i in range(5)]
     for i, name in enumerate(names):
         if i == 2:
-            slow_picture(name)
+            slow_image(name)
         else:
             small.rotate(i).save(name)
     (tmp_path / "list.txt").write_text("".join(f"{name}\n" for name in names))
@@ -329,7 +361,7 @@ def five_pictures(tmp_path: Path, small: Image.Image) -> tuple[Path, Path]:
 def test_a_run_that_was_killed_is_resumed_without_redoing_or_losing_any(
     tmp_path: Path, small: Image.Image, started: list[subprocess.Popen[bytes]]
 ) -> None:
-    names, slow = five_pictures(tmp_path, small)
+    names, slow = five_images(tmp_path, small)
     out, manifest = tmp_path / "out", tmp_path / "out.jsonl"
     killed = start(started, f"@{names}", out, "-w", 1, "--manifest", manifest)
     descriptor = reader_of(slow)
@@ -347,7 +379,7 @@ def test_a_run_that_was_killed_is_resumed_without_redoing_or_losing_any(
     small.rotate(2).save(slow)
     resumed = run("batch", f"@{names}", out, "-w", 1, "--manifest", manifest, "--resume")
     assert resumed.exit_code == 0, resumed.stderr
-    assert "3 of 3 pictures" in resumed.stdout
+    assert "3 of 3 images" in resumed.stdout
     assert "2 were there already" in resumed.stdout
     assert {path: path.stat().st_mtime_ns for path in done} == done
     whole = [line for line in manifest.read_text().splitlines() if line.endswith("}")]
@@ -355,39 +387,34 @@ def test_a_run_that_was_killed_is_resumed_without_redoing_or_losing_any(
     assert sorted(outputs) == sorted(str(path) for path in out.rglob("*") if path.is_file())
     assert len(outputs) == 5
 
-    for task in plan([f"@{names}"], str(out), Compression()):
+    for task in tasks_for([f"@{names}"], out, Compression()):
         assert Path(task.output).read_bytes() == rdpcodec.compress(task.source)
 
 
 def test_an_interrupt_ends_the_run_and_keeps_what_is_done(
     tmp_path: Path, small: Image.Image, started: list[subprocess.Popen[bytes]]
 ) -> None:
-    names, slow = five_pictures(tmp_path, small)
+    names, slow = five_images(tmp_path, small)
     program = start(started, f"@{names}", tmp_path / "out", "-w", 1)
     descriptor = reader_of(slow)
     os.killpg(program.pid, signal.SIGINT)  # as a terminal does: parent and workers
-    begun = time.monotonic()
+    # It does not wait for the image in work, which goes on until the descriptor is closed.
     out, err = program.communicate(timeout=DEADLINE)
-    assert time.monotonic() - begun < 5
     os.close(descriptor)
     assert program.returncode == 130
-    assert b"2 of 5 pictures" in out
+    assert b"2 of 5 images" in out
     assert err.decode() == "interrupted: the same command with --resume goes on\n"
     kept = sorted(path.name for path in (tmp_path / "out").rglob("*") if path.is_file())
     assert kept == ["0.rdpc", "1.rdpc"]
 
 
 def test_a_terminal_shows_the_rate_what_is_saved_and_the_time_left(folder: Path, tmp_path: Path) -> None:
-    terminal, end = pty.openpty()
     words = [sys.executable, "-m", "rdpcodec", "batch", str(folder), str(tmp_path / "out"), "-r"]
-    environment = os.environ | {"COLUMNS": "120", "TERM": "xterm"}
-    result = subprocess.run(words, stdout=subprocess.PIPE, stderr=end, env=environment, timeout=DEADLINE)
-    os.close(end)
-    shown = os.read(terminal, 1 << 20).decode()
-    os.close(terminal)
-    assert result.returncode == 0
-    assert "3 of 3 pictures" in result.stdout.decode()
-    assert re.search(r"0/3 .*0\.0 pictures/s, 0\.0 MB saved, .*left", re.sub(r"\x1b\[[0-9;?]*\w", "", shown))
+    status, written = on_terminal(words, env=os.environ | {"COLUMNS": "120", "TERM": "xterm"})
+    assert status == 0
+    assert "3 of 3 images" in written
+    shown = re.sub(r"\x1b\[[0-9;?]*\w", "", written)
+    assert re.search(r"0/3 .*0\.0 images/s, 0\.0 MB saved, .*left", shown)
 
 
 def test_failures_are_listed_at_the_end_and_set_the_exit_status(folder: Path, tmp_path: Path) -> None:
@@ -396,7 +423,7 @@ def test_failures_are_listed_at_the_end_and_set_the_exit_status(folder: Path, tm
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "a.rdpc").write_bytes(b"precious")
     manifest = tmp_path / "out.jsonl"
-    result = run("batch", folder, tmp_path / "out", "-r", "-w", 2, "-q", 30, "--manifest", manifest)
+    result = run("batch", folder, tmp_path / "out", "-r", "-w", 1, "-q", 30, "--manifest", manifest)
     assert result.exit_code == 1
     warning, *errors, last = result.stderr.splitlines()
     assert warning == f"warning: {folder}/deep.png: 16 bits a channel are coded as 8"
@@ -480,9 +507,7 @@ def ray_cluster() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("ray_cluster")
-def test_ray_does_the_same_over_urls_and_a_killed_actor_costs_one_picture(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_ray_does_the_same_over_urls_and_a_killed_actor_costs_one_image(folder: Path, tmp_path: Path) -> None:
     class Odd(Compression):
         """Two images are special: one kills whoever codes it, one is never finished."""
 
@@ -499,7 +524,7 @@ def test_ray_does_the_same_over_urls_and_a_killed_actor_costs_one_picture(
         (folder / name).touch()
     names = ("deadly.png", "a.png", "bad.png", "b.JPG", "sub/c.webp", "endless.png")
     (tmp_path / "list.txt").write_text("".join(f"file://{folder}/{name}\n" for name in names))
-    tasks = plan([f"@{tmp_path}/list.txt"], f"file://{tmp_path}/out", Compression())
+    tasks = tasks_for([f"@{tmp_path}/list.txt"], f"file://{tmp_path}/out", Compression())
 
     run = run_ray(tasks, Odd(), workers=1, force=False)
     outcomes = {Path(o.source).name: o for o in islice(run, 5)}

@@ -4,13 +4,17 @@ import io
 import json
 import os
 import pty
-import resource
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from lpips_tensors import save_networks
 from PIL import Image
@@ -22,6 +26,15 @@ from rdpcodec.errors import RdpError
 from rdpcodec.metrics.distortion import psnr
 from rdpcodec.metrics.full_reference import full_reference
 from rdpcodec.metrics.perceptual import WEIGHTS_VARIABLE
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """Threads of tiny images mostly wait for each other, very long where other programs are at work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def run(*arguments: object, stdin: bytes | None = None) -> Result:
@@ -40,32 +53,45 @@ def program(*arguments: object, **options: object) -> subprocess.CompletedProces
     return subprocess.run(words, capture_output=True, timeout=120, **options)  # type: ignore[call-overload, no-any-return]
 
 
+def on_terminal(words: list[str], **options: Any) -> tuple[int, str]:
+    """Run a program with both outputs on a terminal; its exit status, and all that it wrote there."""
+    terminal, end = pty.openpty()
+    process = subprocess.Popen(words, stdout=end, stderr=end, **options)
+    os.close(end)
+    parts = []
+    with suppress(OSError):  # that nobody is at the other end any more
+        while part := os.read(terminal, 4096):
+            parts.append(part)
+    os.close(terminal)
+    return process.wait(timeout=120), b"".join(parts).decode()
+
+
 @pytest.fixture
-def picture(tmp_path: Path, small: Image.Image) -> Path:
+def photo(tmp_path: Path, small: Image.Image) -> Path:
     path = tmp_path / "photo.png"
     small.save(path)
     return path
 
 
-def test_a_picture_goes_there_and_back(picture: Path) -> None:
-    assert run("compress", picture).exit_code == 0
-    file = picture.with_suffix(".rdpc")
-    picture.unlink()
+def test_a_image_goes_there_and_back(photo: Path) -> None:
+    assert run("compress", photo).exit_code == 0
+    file = photo.with_suffix(".rdpc")
+    photo.unlink()
     assert run("decompress", file).exit_code == 0
-    assert Image.open(picture).size == Image.open(io.BytesIO(picture.read_bytes())).size == (101, 67)
+    assert Image.open(photo).size == Image.open(io.BytesIO(photo.read_bytes())).size == (101, 67)
 
 
 @pytest.mark.parametrize("extension", ["png", "jpg", "webp", "avif", "tif", "bmp"])
-def test_the_outputs_extension_sets_its_format(picture: Path, extension: str) -> None:
-    file, decoded = picture.with_suffix(".rdpc"), picture.with_name(f"decoded.{extension}")
-    run("compress", picture, file)
+def test_the_outputs_extension_sets_its_format(photo: Path, extension: str) -> None:
+    file, decoded = photo.with_suffix(".rdpc"), photo.with_name(f"decoded.{extension}")
+    run("compress", photo, file)
     assert run("decompress", file, decoded).exit_code == 0
     assert Image.open(decoded).size == (101, 67)
 
 
-def test_a_region_is_cut_out(picture: Path) -> None:
-    file, part, whole = (picture.with_name(name) for name in ("photo.rdpc", "part.png", "whole.png"))
-    run("compress", picture, file)
+def test_a_region_is_cut_out(photo: Path) -> None:
+    file, part, whole = (photo.with_name(name) for name in ("photo.rdpc", "part.png", "whole.png"))
+    run("compress", photo, file)
     assert run("decompress", file, whole).exit_code == 0
     assert run("decompress", file, part, "--region", "10,20,30,40").exit_code == 0
     assert Image.open(part).tobytes() == Image.open(whole).crop((10, 20, 40, 60)).tobytes()
@@ -78,24 +104,24 @@ def test_a_region_is_cut_out(picture: Path) -> None:
         assert message in result.output
 
 
-def test_quality_reaches_the_file(picture: Path) -> None:
+def test_quality_reaches_the_file(photo: Path) -> None:
     sizes = []
     for quality in (5, 95):
-        file = picture.with_name(f"{quality}.rdpc")
-        run("compress", picture, file, "-q", quality)
+        file = photo.with_name(f"{quality}.rdpc")
+        run("compress", photo, file, "-q", quality)
         sizes.append(file.stat().st_size)
         assert json.loads(run("info", file, "--json").stdout)["quality"] == quality
     assert sizes[0] < sizes[1] / 3
 
 
 @pytest.mark.parametrize(("size", "limit"), [("700", 700), ("0.9kB", 900), (".75 KiB", 768)])
-def test_the_file_is_not_over_the_target_size(picture: Path, size: str, limit: int) -> None:
-    assert run("compress", picture, "--target-size", size).exit_code == 0
+def test_the_file_is_not_over_the_target_size(photo: Path, size: str, limit: int) -> None:
+    assert run("compress", photo, "--target-size", size).exit_code == 0
     # The coder writes whole words of four bytes.
-    assert 0.99 * limit - 4 < picture.with_suffix(".rdpc").stat().st_size <= limit
+    assert 0.99 * limit - 4 < photo.with_suffix(".rdpc").stat().st_size <= limit
 
 
-def test_every_picture_gets_its_own_search(tmp_path: Path, photograph: Image.Image) -> None:
+def test_every_image_gets_its_own_search(tmp_path: Path, photograph: Image.Image) -> None:
     paths = [tmp_path / "first.png", tmp_path / "second.png"]
     # Large enough that PSNR has no jumps of a twentieth of a dB.
     photograph.crop((200, 100, 520, 340)).save(paths[0])
@@ -112,36 +138,36 @@ def test_every_picture_gets_its_own_search(tmp_path: Path, photograph: Image.Ima
     assert abs(qualities[0] - qualities[1]) > 1
 
 
-def test_a_target_out_of_reach_of_one_picture_does_not_stop_the_rest(
-    picture: Path, photograph: Image.Image
+def test_a_target_out_of_reach_of_one_image_does_not_stop_the_rest(
+    photo: Path, photograph: Image.Image
 ) -> None:
-    large = picture.with_name("large.png")
+    large = photo.with_name("large.png")
     photograph.save(large)
-    result = run("compress", large, picture, "-o", picture.parent, "--target-size", 800)
+    result = run("compress", large, photo, "-o", photo.parent, "--target-size", 800)
     assert result.exit_code == 1
-    assert "large.png: target 800 bytes: qualities 0 to 100 give this picture" in result.stderr
+    assert "large.png: target 800 bytes: qualities 0 to 100 give this image" in result.stderr
     assert not large.with_suffix(".rdpc").exists()
-    assert picture.with_suffix(".rdpc").stat().st_size <= 800
+    assert photo.with_suffix(".rdpc").stat().st_size <= 800
 
 
 @pytest.mark.parametrize("preset", ["archive", "web", "thumbnail", "auto"])
-def test_a_preset_is_the_operating_point_of_its_name(picture: Path, preset: str) -> None:
-    assert run("compress", picture, "--preset", preset).exit_code == 0
-    data = picture.with_suffix(".rdpc").read_bytes()
-    assert data == rdpcodec.Codec().compress_batch([picture], rdpcodec.PRESETS[preset])[0]
+def test_a_preset_is_the_operating_point_of_its_name(photo: Path, preset: str) -> None:
+    assert run("compress", photo, "--preset", preset).exit_code == 0
+    data = photo.with_suffix(".rdpc").read_bytes()
+    assert data == rdpcodec.Codec().compress_batch([photo], rdpcodec.PRESETS[preset])[0]
 
 
-def test_a_dial_given_beside_a_preset_wins(picture: Path) -> None:
-    assert run("compress", picture, "--preset", "photo-real", "--realism", 0).exit_code == 0
-    header, _ = read_header(picture.with_suffix(".rdpc").read_bytes())
+def test_a_dial_given_beside_a_preset_wins(photo: Path) -> None:
+    assert run("compress", photo, "--preset", "photo-real", "--realism", 0).exit_code == 0
+    header, _ = read_header(photo.with_suffix(".rdpc").read_bytes())
     assert (header.quality, header.realism) == (rdpcodec.PRESETS["photo-real"].quality, 0)
 
 
-def test_realism_auto_goes_with_any_quality(picture: Path) -> None:
-    assert run("compress", picture, "-q", 10, "--realism", "auto").exit_code == 0
-    data = picture.with_suffix(".rdpc").read_bytes()
-    assert data == rdpcodec.compress(picture, 10, realism="auto")
-    result = run("compress", picture, "--realism", "often")
+def test_realism_auto_goes_with_any_quality(photo: Path) -> None:
+    assert run("compress", photo, "-q", 10, "--realism", "auto").exit_code == 0
+    data = photo.with_suffix(".rdpc").read_bytes()
+    assert data == rdpcodec.compress(photo, 10, realism="auto")
+    result = run("compress", photo, "--realism", "often")
     assert result.exit_code == 2
     assert "'often' is not a valid float" in result.stderr
 
@@ -168,145 +194,145 @@ def test_suggest_tells_what_compress_would_give(
 
 
 def test_suggest_says_how_to_get_the_metrics_that_are_missing(
-    picture: Path, monkeypatch: pytest.MonkeyPatch
+    photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full_reference.cache_clear()
     monkeypatch.delenv(WEIGHTS_VARIABLE, raising=False)
     for package in ("pytorch_msssim", "lpips"):
         monkeypatch.setitem(sys.modules, package, None)
-    table = run("suggest", picture)
+    table = run("suggest", photo)
     assert table.exit_code == 0
     assert "pip install pytorch-msssim" in table.stderr
     assert WEIGHTS_VARIABLE in table.stderr
     first = next(line for line in table.stdout.splitlines() if " 10 " in line)
     assert first.count(" - ") == 2
-    points = json.loads(run("suggest", "-", "--json", stdin=picture.read_bytes()).stdout)["points"]
+    points = json.loads(run("suggest", "-", "--json", stdin=photo.read_bytes()).stdout)["points"]
     assert {(point["ms_ssim"], point["lpips"]) for point in points} == {(None, None)}
 
 
-def test_several_pictures_go_into_a_folder(picture: Path) -> None:
-    second = picture.with_name("second.png")
-    second.write_bytes(picture.read_bytes())
-    folder = picture.parent / "compressed"
-    assert run("compress", picture, second, "-o", folder).exit_code == 0
+def test_several_images_go_into_a_folder(photo: Path) -> None:
+    second = photo.with_name("second.png")
+    second.write_bytes(photo.read_bytes())
+    folder = photo.parent / "compressed"
+    assert run("compress", photo, second, "-o", folder).exit_code == 0
     assert sorted(path.name for path in folder.iterdir()) == ["photo.rdpc", "second.rdpc"]
     assert run("decompress", *folder.iterdir(), "-o", folder, "--format", "webp").exit_code == 0
     assert len(list(folder.glob("*.webp"))) == 2
 
 
-def test_one_bad_picture_does_not_stop_the_rest(picture: Path) -> None:
-    bad = picture.with_name("bad.png")
+def test_one_bad_image_does_not_stop_the_rest(photo: Path) -> None:
+    bad = photo.with_name("bad.png")
     bad.write_bytes(b"rubbish")
-    result = run("compress", bad, picture, "-o", picture.parent)
+    result = run("compress", bad, photo, "-o", photo.parent)
     assert result.exit_code == 1
     assert "bad.png: not an image" in result.stderr
     assert "1 of 2 failed" in result.stderr
-    assert picture.with_suffix(".rdpc").exists()
+    assert photo.with_suffix(".rdpc").exists()
 
 
-def test_standard_input_and_output(picture: Path) -> None:
-    compressed = run("compress", "-", "-", stdin=picture.read_bytes())
+def test_standard_input_and_output(photo: Path) -> None:
+    compressed = run("compress", "-", "-", stdin=photo.read_bytes())
     assert compressed.exit_code == 0
     decompressed = run("decompress", "-", stdin=compressed.stdout_bytes)
     assert Image.open(io.BytesIO(decompressed.stdout_bytes)).size == (101, 67)
 
 
-def test_nothing_is_overwritten_without_force(picture: Path) -> None:
-    file = picture.with_suffix(".rdpc")
+def test_nothing_is_overwritten_without_force(photo: Path) -> None:
+    file = photo.with_suffix(".rdpc")
     file.write_bytes(b"precious")
-    result = run("compress", picture)
+    result = run("compress", photo)
     assert (result.exit_code, file.read_bytes()) == (1, b"precious")
     assert "use --force" in result.stderr
-    assert run("compress", picture, "--force").exit_code == 0
+    assert run("compress", photo, "--force").exit_code == 0
     assert rdpcodec.decompress(file.read_bytes()).size == (101, 67)
 
 
-def test_two_inputs_never_share_an_output(picture: Path) -> None:
-    twin = picture.with_suffix(".bmp")
-    Image.open(picture).save(twin)
-    result = run("compress", picture, twin, "-o", picture.parent, "--force")
+def test_two_inputs_never_share_an_output(photo: Path) -> None:
+    twin = photo.with_suffix(".bmp")
+    Image.open(photo).save(twin)
+    result = run("compress", photo, twin, "-o", photo.parent, "--force")
     assert result.exit_code == 1
     assert "several inputs" in result.stderr
-    assert not picture.with_suffix(".rdpc").exists()
+    assert not photo.with_suffix(".rdpc").exists()
 
 
-def test_a_failed_run_leaves_nothing_behind(picture: Path) -> None:
-    damaged = picture.with_suffix(".rdpc")
-    damaged.write_bytes(rdpcodec.compress(picture)[:-3])
-    before = set(picture.parent.iterdir())
-    assert run("decompress", damaged, picture.with_name("out.png")).exit_code == 1
-    assert set(picture.parent.iterdir()) == before
+def test_a_failed_run_leaves_nothing_behind(photo: Path) -> None:
+    damaged = photo.with_suffix(".rdpc")
+    damaged.write_bytes(rdpcodec.compress(photo)[:-3])
+    before = set(photo.parent.iterdir())
+    assert run("decompress", damaged, photo.with_name("out.png")).exit_code == 1
+    assert set(photo.parent.iterdir()) == before
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("compress", "missing.png"), "missing.png: no such file"),
-        (("compress", "{picture}", "-q", "101"), "quality 101.0 is outside 0..100"),
-        (("compress", "{picture}", "--realism", "0.5"), "no realism dial"),
-        (("compress", "{picture}", "--effort", "10"), "effort 10 is outside"),
-        (("compress", "{picture}", "--preset", "photo-real"), "no realism dial"),
-        (("compress", "{picture}", "--preset", "web", "-q", "20"), "--quality and --preset each set"),
+        (("compress", "{photo}", "-q", "101"), "quality 101.0 is outside 0..100"),
+        (("compress", "{photo}", "--realism", "0.5"), "no realism dial"),
+        (("compress", "{photo}", "--effort", "10"), "effort 10 is outside"),
+        (("compress", "{photo}", "--preset", "photo-real"), "no realism dial"),
+        (("compress", "{photo}", "--preset", "web", "-q", "20"), "--quality and --preset each set"),
         (
-            ("compress", "{picture}", "--target-bpp", "1", "--target-psnr", "30"),
+            ("compress", "{photo}", "--target-bpp", "1", "--target-psnr", "30"),
             "--target-bpp and --target-psnr each set the quality: give one of them",
         ),
-        (("compress", "{picture}", "--target-size", "50kilo"), "size '50kilo': give bytes"),
-        (("compress", "{picture}", "--target-msssim", "1.5"), "must be between 0 and 1"),
+        (("compress", "{photo}", "--target-size", "50kilo"), "size '50kilo': give bytes"),
+        (("compress", "{photo}", "--target-msssim", "1.5"), "must be between 0 and 1"),
         (
-            ("compress", "{picture}", "--target-bpp", "40"),
+            ("compress", "{photo}", "--target-bpp", "40"),
             "photo.png: target 40 bits per pixel: qualities 0 to 100 give this image 0.",
         ),
         (("suggest", "missing.png"), "missing.png: no such file"),
-        (("compress", "{picture}", "--model", "slow"), "there is no model 'slow'"),
-        (("compress", "{picture}", "--device", "tpu9"), "device 'tpu9' cannot be used"),
-        (("compress", "{picture}", "--device", "cuda:9"), "device 'cuda:9' cannot be used"),
-        (("compress", "{picture}", "{picture}"), "-o DIR"),
-        (("compress", "{picture}", "nowhere/out.rdpc"), "the folder nowhere does not exist"),
-        (("decompress", "{picture}", "out.png"), "not an .rdpc file"),
+        (("compress", "{photo}", "--model", "slow"), "there is no model 'slow'"),
+        (("compress", "{photo}", "--device", "tpu9"), "device 'tpu9' cannot be used"),
+        (("compress", "{photo}", "--device", "cuda:9"), "device 'cuda:9' cannot be used"),
+        (("compress", "{photo}", "{photo}"), "-o DIR"),
+        (("compress", "{photo}", "nowhere/out.rdpc"), "the folder nowhere does not exist"),
+        (("decompress", "{photo}", "out.png"), "not an .rdpc file"),
         (("decompress", "missing.rdpc"), "missing.rdpc: cannot be read: No such file"),
-        (("decompress", "{picture}", "out.xyz"), "not an image format"),
-        (("info", "{picture}"), "not an .rdpc file"),
+        (("decompress", "{photo}", "out.xyz"), "not an image format"),
+        (("info", "{photo}"), "not an .rdpc file"),
         (("info", "missing.rdpc"), "cannot be read"),
     ],
 )
 @pytest.mark.usefixtures("no_realism")
-def test_a_users_mistake_is_one_line(picture: Path, arguments: tuple[str, ...], message: str) -> None:
-    result = run(*(argument.format(picture=picture) for argument in arguments))
+def test_a_users_mistake_is_one_line(photo: Path, arguments: tuple[str, ...], message: str) -> None:
+    result = run(*(argument.format(photo=photo) for argument in arguments))
     assert result.exit_code == 1
     assert message in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
 
 
-def test_a_picture_with_alpha_cannot_become_a_jpeg(picture: Path, small: Image.Image) -> None:
+def test_a_image_with_alpha_cannot_become_a_jpeg(photo: Path, small: Image.Image) -> None:
     transparent = small.copy()
     transparent.putalpha(128)
-    file = picture.with_suffix(".rdpc")
+    file = photo.with_suffix(".rdpc")
     file.write_bytes(rdpcodec.compress(transparent))
-    result = run("decompress", file, picture.with_suffix(".jpg"))
+    result = run("decompress", file, photo.with_suffix(".jpg"))
     assert result.exit_code == 1
-    assert "JPEG cannot hold this picture" in result.stderr
+    assert "JPEG cannot hold this image" in result.stderr
 
 
-def test_warnings_name_the_picture(picture: Path, small: Image.Image) -> None:
-    animation = picture.with_suffix(".gif")
+def test_warnings_name_the_image(photo: Path, small: Image.Image) -> None:
+    animation = photo.with_suffix(".gif")
     small.save(animation, save_all=True, append_images=[small.rotate(90)])
     assert f"warning: {animation}: only the first of 2 frames" in run("compress", animation).stderr
 
 
-def test_metadata_reaches_the_decoded_file(picture: Path, small: Image.Image) -> None:
+def test_metadata_reaches_the_decoded_file(photo: Path, small: Image.Image) -> None:
     exif = Image.Exif()
     exif[0x010F] = "Maker"
-    small.save(picture, exif=exif)
-    run("compress", picture, "--keep-metadata")
-    decoded = picture.with_suffix(".jpg")
-    run("decompress", picture.with_suffix(".rdpc"), decoded)
+    small.save(photo, exif=exif)
+    run("compress", photo, "--keep-metadata")
+    decoded = photo.with_suffix(".jpg")
+    run("decompress", photo.with_suffix(".rdpc"), decoded)
     assert Image.open(decoded).getexif()[0x010F] == "Maker"
 
 
-def test_info_tells_what_the_file_holds(picture: Path) -> None:
-    run("compress", picture, "-q", "37.5")
-    file = picture.with_suffix(".rdpc")
+def test_info_tells_what_the_file_holds(photo: Path) -> None:
+    run("compress", photo, "-q", "37.5")
+    file = photo.with_suffix(".rdpc")
     record = json.loads(run("info", file, "--json").stdout)
     assert (record["width"], record["height"], record["quality"]) == (101, 67, 37.5)
     assert record["bytes"] == file.stat().st_size
@@ -318,13 +344,14 @@ def test_models_lists_what_is_installed() -> None:
     assert set(json.loads(run("models", "--json").stdout)) == {"fast", "base"}
     listed = run("models").stdout
     assert "(default)" in listed
-    assert listed.count("BD-rate (PSNR)") == listed.count("to decode an image") == 2
+    assert listed.count("BD-rate (PSNR)") == listed.count("to decode") == 2
 
 
 @pytest.mark.parametrize(
     "words",
     [
         ("--help",),
+        ("--version",),
         ("info", "{file}"),
         ("models",),
         ("compress", "--help"),
@@ -334,22 +361,17 @@ def test_models_lists_what_is_installed() -> None:
         ("serve", "--help"),
     ],
 )
-def test_help_info_and_models_answer_at_once_and_without_torch(picture: Path, words: tuple[str, ...]) -> None:
-    file = picture.with_suffix(".rdpc")
-    file.write_bytes(rdpcodec.compress(picture))
+def test_help_version_info_and_models_answer_without_torch(photo: Path, words: tuple[str, ...]) -> None:
+    file = photo.with_suffix(".rdpc")
+    file.write_bytes(rdpcodec.compress(photo))
     script = (
         "import sys, rdpcodec.cli\n"
         "try: rdpcodec.cli.main()\n"
         "finally: assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
     )
-    seconds = []  # of processor time: what else runs on the machine does not count
-    for _ in range(3):
-        started = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-        arguments = [word.format(file=file) for word in words]
-        result = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, timeout=60)
-        seconds.append(resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - started)
-        assert result.returncode == 0, result.stderr
-    assert min(seconds) < 0.3
+    arguments = [word.format(file=file) for word in words]
+    result = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, timeout=60)
+    assert result.returncode == 0, result.stderr
 
 
 def test_importing_the_package_does_not_import_torch() -> None:
@@ -364,11 +386,54 @@ def test_a_users_mistake_shows_no_traceback(tmp_path: Path) -> None:
     assert result.stderr.decode().strip() == f"error: {tmp_path / 'missing.png'}: no such file"
 
 
-def test_binary_data_is_not_written_to_a_terminal(picture: Path) -> None:
+def test_binary_data_is_not_written_to_a_terminal(photo: Path) -> None:
     terminal, end = pty.openpty()
-    words = [sys.executable, "-m", "rdpcodec", "compress", str(picture), "-"]
+    words = [sys.executable, "-m", "rdpcodec", "compress", str(photo), "-"]
     result = subprocess.run(words, stdout=end, stderr=subprocess.PIPE, timeout=120)
     os.close(end)
     os.close(terminal)
     assert result.returncode == 1
     assert b"is a terminal" in result.stderr
+
+
+def screen(written: str) -> list[str]:
+    """The lines that a terminal shows of what programs wrote to it, as far as those below use its codes."""
+    lines, row, column = [""], 0, 0
+    for code, character in re.findall(r"\x1b\[[?\d;]*([A-Za-z])|(.)", written, re.DOTALL):
+        if code == "A":
+            row -= 1
+        elif code == "K":
+            lines[row] = ""
+        elif character == "\r":
+            column = 0
+        elif character == "\n":
+            row += 1
+            lines += [""] * (row == len(lines))
+        elif character:
+            lines[row] = lines[row][:column].ljust(column) + character + lines[row][column + 1 :]
+            column += 1
+    return lines
+
+
+def test_a_bar_and_the_lines_about_files_do_not_garble_each_other(tmp_path: Path, small: Image.Image) -> None:
+    script = (
+        "import rdpcodec.cli.progress as progress\n"
+        "progress.PATIENCE_SECONDS = 0\n"
+        "from rdpcodec.cli import main\n"
+        "main()"
+    )
+    small.save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"rubbish")
+    small.save(tmp_path / "c.gif", save_all=True, append_images=[small.rotate(90)])
+    names = ["a.png", "b.png", "c.gif"]
+    words = [sys.executable, "-c", script, "compress", *names, "-o", "."]
+    status, written = on_terminal(
+        words, cwd=tmp_path, env=os.environ | {"COLUMNS": "60", "TERM": "xterm", "OMP_NUM_THREADS": "1"}
+    )
+    assert status == 1
+    assert "0/3" in written
+    shown = [line for line in screen(written) if line.strip()]
+    starts = ("a.rdpc: ", "error: b.png: ", "warning: c.gif: ", "c.rdpc: ", "error: 1 of 3 failed")
+    assert len(shown) == len(starts), shown
+    for line, start in zip(shown, starts, strict=True):
+        assert line.startswith(start)

@@ -47,7 +47,7 @@ LONG = {
     ("train", "realism"): "rdpcodec.training.realism.train",
     ("export",): "rdpcodec.training.export.export",
     ("serve",): "uvicorn.Server.run",
-    ("batch", "s3://bucket/photos"): "rdpcodec.batch.local.plan",
+    ("batch", "s3://bucket/photos"): "rdpcodec.batch.plan.plan",
 }
 PROGRAMS = ("rdpcodec", "python", "make", "pip", "cat")
 

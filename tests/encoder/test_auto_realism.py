@@ -77,7 +77,7 @@ def test_the_choice_changes_a_byte_of_the_header_and_no_other(codec: Codec, phot
 
 def test_a_target_holds_for_the_realism_that_is_chosen(codec: Codec, photograph: Image.Image) -> None:
     image = photograph.crop((0, 0, 200, 160))
-    data = codec.compress(image, target=rdpcodec.Target.psnr(28), realism="auto")
+    data = codec.compress(image, rdpcodec.Target.psnr(28), realism="auto")
     error = np.asarray(image, float) - np.asarray(codec.decompress(data))
     assert 28 <= 10 * np.log10(255**2 / np.mean(error**2)) < 28.1
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import islice, pairwise
 
 import numpy as np
@@ -14,6 +13,8 @@ from rdpcodec.encoder.refine import ANNEALING, COLD, DESCENT, WARM
 from rdpcodec.image import load_picture
 from rdpcodec.metrics.distortion import mse
 from rdpcodec.model.rate import lambda_of
+from rdpcodec.mosaic import Window
+from rdpcodec.tiles import Box
 
 
 def loss(codec: Codec, image: Image.Image, quality: float, effort: int) -> float:
@@ -69,16 +70,16 @@ def test_bfloat16_is_for_devices_that_compute_with_it(monkeypatch: pytest.Monkey
         ({"avx2": True}, False),
     ):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda c=capabilities: c, raising=False)
-        assert refining._computes_bfloat16(torch.device("cpu")) is expected
+        assert refining.computes_bfloat16(torch.device("cpu")) is expected
     monkeypatch.delattr(torch.cpu, "get_capabilities")
-    assert refining._computes_bfloat16(torch.device("cpu")) is False
+    assert refining.computes_bfloat16(torch.device("cpu")) is False
 
 
 @pytest.mark.parametrize("half", [False, True])
 def test_a_search_in_either_precision_finds_as_much(
     codec: Codec, photograph: Image.Image, monkeypatch: pytest.MonkeyPatch, half: bool
 ) -> None:
-    monkeypatch.setattr(refining, "_computes_bfloat16", lambda _: half)
+    monkeypatch.setattr(refining, "computes_bfloat16", lambda _: half)
     search = search_for(codec, photograph.crop((200, 100, 328, 228)), 60)
     assert search.half is half
     residual = next(islice(search.descent(search.best.residual), 11, None))
@@ -109,40 +110,26 @@ def test_annealing_that_finds_nothing_keeps_what_there_was(
     assert codec.compress(image, 40, effort=4) == descended
 
 
-def search_for(codec: Codec, image: Image.Image, quality: float) -> refining._Search:
-    """A search as `Codec` starts it, for an image of one tile with sides that are multiples of 64."""
+def search_for(codec: Codec, image: Image.Image, quality: float) -> refining.Search:
+    """A search as `refine` starts it, for an image of one tile."""
     picture = load_picture(image)
     ((symbols,),) = codec.analyse([picture], quality)
-    x = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None] / 255.0
-    q = torch.tensor([quality])
-    tile = refining.Tile(
-        x,
-        q,
-        codec.network.analysis(x, q),
-        torch.from_numpy(symbols.hyper)[None].float(),
-        torch.from_numpy(symbols.tables)[None],
-        torch.from_numpy(symbols.residual)[None].float(),
-        (0, 0),
-        codec.coder.residual_bits,
-        lambda residual: codec.coder.ideal_bits(
-            replace(symbols, residual=residual[0].numpy().astype(int)), quality
-        ),
-    )
-    return refining._Search(codec.network, tile)
+    box = Box(0, 0, *picture.size)
+    return refining.Search(codec.tile_codec, picture.pixels, Window(box, box), symbols, quality)
 
 
 def test_what_a_step_of_one_symbol_promises_is_what_it_gains(codec: Codec, photograph: Image.Image) -> None:
     search = search_for(codec, photograph.crop((200, 100, 264, 164)), 60)
     residual = search.best.residual
-    curvature = search._curvature(residual)
-    loss, gradient = search._slope(residual)
+    curvature = search.curvature(residual)
+    loss, gradient = search.slope(residual)
     errors = []
     for channel in range(0, 320, 20):
         step = torch.zeros_like(residual)
         step[0, channel, 2, 1] = 1
         rate = (search.ideal(residual + step, search.index) - search.ideal(residual, search.index)).sum()
         promised = float(rate) + float((step * (gradient + 0.5 * curvature)).sum())
-        errors.append((search._slope(residual + step)[0] - loss, promised))
+        errors.append((search.slope(residual + step)[0] - loss, promised))
     gained, promised_all = np.array(errors).T
     assert np.corrcoef(gained, promised_all)[0, 1] > 0.8
     assert np.abs(gained - promised_all).mean() < 0.5 * np.abs(gained).mean()
@@ -159,8 +146,8 @@ def test_a_descent_lowers_the_loss_that_it_sees(codec: Codec, photograph: Image.
 def test_annealing_rounds_to_the_nearer_integer_when_cold_and_at_random_when_warm() -> None:
     x = torch.tensor([0.2, -1.2, 3.9, 5.0, 0.5]).repeat(4000, 1)
     generator = torch.Generator().manual_seed(0)
-    cold = refining._anneal(x, COLD, generator).mean(0)
+    cold = refining.anneal(x, COLD, generator).mean(0)
     np.testing.assert_allclose(cold, [0, -1, 4, 5, 0.5], atol=0.03)
-    warm = refining._anneal(x, WARM, generator)
+    warm = refining.anneal(x, WARM, generator)
     assert torch.all((warm >= x.floor()) & (warm <= x.floor() + 1))
     assert 0.05 < float(warm[:, 0].mean()) < 0.2

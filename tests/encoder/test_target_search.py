@@ -108,7 +108,7 @@ def test_a_target_out_of_reach_is_refused_with_the_range(
 ) -> None:
     measure = Counted(curve)
     value = curve(100) * factor if above else curve(0) / factor
-    with pytest.raises(UsageError, match="qualities 0 to 100 give this picture") as error:
+    with pytest.raises(UsageError, match="qualities 0 to 100 give this image") as error:
         search(measure, Target.bpp(value))
     assert len(measure.qualities) <= 7
     low, high = str(error.value).split("this image ")[1].removesuffix(" bits per pixel").split(" to ")
@@ -196,15 +196,15 @@ def test_a_file_is_never_over_its_target_size(
     image = photograph.resize((300, 200)).convert(mode)
     if mode == "LA":
         image.putalpha(Image.linear_gradient("L").resize(image.size))
-    data = codec.compress(image, target=target)
+    data = codec.compress(image, target)
     limit = target.value if target.kind == "size" else target.value * 300 * 200 / 8
     assert 0.985 * limit <= len(data) <= limit
 
 
 def test_a_file_with_a_target_is_the_file_of_its_quality(codec: Codec, small: Image.Image) -> None:
-    data = codec.compress(small, target=Target.bpp(1.2))
+    data = codec.compress(small, Target.bpp(1.2))
     assert data == codec.compress(small, container.read(data).header.quality)
-    assert data == rdpcodec.compress(small, target=Target.bpp(1.2))
+    assert data == rdpcodec.compress(small, Target.bpp(1.2))
 
 
 def test_an_encoder_used_again_and_again_makes_the_files_of_compress(
@@ -229,7 +229,7 @@ def test_a_decoded_picture_is_as_good_as_its_target(
     mode: str,
 ) -> None:
     image = photograph.resize((300, 200)).convert(mode)
-    decoded = codec.decompress(codec.compress(image, target=target))
+    decoded = codec.decompress(codec.compress(image, target))
     value = metric(np.asarray(image.convert("RGB")), np.asarray(decoded.convert("RGB")))
     assert value >= target.value
     assert target.excess(value) >= -TOLERANCE
@@ -245,7 +245,7 @@ def test_with_realism_a_target_holds_for_the_realistic_picture(photograph: Image
     def value(decoded: Image.Image) -> float:
         return psnr(np.asarray(image), np.asarray(decoded))
 
-    data = codec.compress(image, target=target, realism=1)
+    data = codec.compress(image, target, realism=1)
     # PSNR of so small an image does not rise with every hundredth of the dial.
     assert -5 * TOLERANCE <= target.excess(value(codec.decompress(data))) <= 0
     assert value(codec.decompress(data, realism=0)) > 28.5
@@ -262,7 +262,7 @@ def test_an_lpips_target_is_measured_with_the_networks_that_are_there(
         return load_lpips("alex").distance(np.asarray(image), np.asarray(codec.decompress(data)))
 
     target = Target.lpips(value(codec.compress(image, 61.8)))
-    assert -TOLERANCE <= target.excess(value(codec.compress(image, target=target))) <= 0
+    assert -TOLERANCE <= target.excess(value(codec.compress(image, target))) <= 0
     full_reference.cache_clear()
 
 
@@ -275,21 +275,19 @@ def test_a_missing_metric_is_an_error_that_says_what_to_install(
     for package in ("pytorch_msssim", "lpips"):
         monkeypatch.setitem(__import__("sys").modules, package, None)
     with pytest.raises(UsageError, match="install"):
-        codec.compress(small, target=target)
+        codec.compress(small, target)
 
 
 def test_a_picture_too_small_for_the_metric_is_refused(codec: Codec, small: Image.Image) -> None:
     with pytest.raises(UsageError, match=r"0\.9 MS-SSIM: not defined for an image as small"):
-        codec.compress(small, target=Target.ms_ssim(0.9))
+        codec.compress(small, Target.ms_ssim(0.9))
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"quality": 50, "target": Target.bpp(0.5)}, "give one of them"),
-        ({"target": 0.5}, r"Target\.bpp"),
-        ({"target": Target.bpp(0.5), "realism": 1}, "no realism dial"),
-        ({"target": Target.size(10)}, r"target 10 bytes: .* \d+ to \d+ bytes"),
+        ({"quality": Target.bpp(0.5), "realism": 1}, "no realism dial"),
+        ({"quality": Target.size(10)}, r"target 10 bytes: .* \d+ to \d+ bytes"),
     ],
 )
 def test_targets_that_cannot_be_had_are_refused(
@@ -304,12 +302,27 @@ def test_a_target_is_met_by_a_picture_of_several_tiles(
 ) -> None:
     monkeypatch.setattr("rdpcodec.tiles.TILE", 128)
     image = photograph.resize((300, 200))
-    data = codec.compress(image, target=Target.size(9000))
+    data = codec.compress(image, Target.size(9000))
     assert 8900 <= len(data) <= 9000
     assert data == codec.compress(image, container.read(data).header.quality)
 
 
 def test_a_target_is_met_with_effort_too(codec: Codec, small: Image.Image) -> None:
-    data = codec.compress(small, target=Target.size(900), effort=1)
+    data = codec.compress(small, Target.size(900), effort=1)
     assert 890 <= len(data) <= 900
     assert data == codec.compress(small, container.read(data).header.quality, effort=1)
+
+
+def test_the_old_way_to_give_a_target_still_works_and_warns(codec: Codec, small: Image.Image) -> None:
+    with pytest.warns(DeprecationWarning, match="give the target as quality"):
+        data = codec.compress(small, target=Target.bpp(1.2))
+    assert data == codec.compress(small, Target.bpp(1.2))
+    for arguments, message in (
+        ({"quality": 50, "target": Target.bpp(1)}, "give one"),
+        ({"target": 0.5}, "Target.bpp"),
+    ):
+        with (
+            pytest.warns(DeprecationWarning, match="give the target"),
+            pytest.raises(UsageError, match=message),
+        ):
+            codec.compress(small, **arguments)  # type: ignore[arg-type]

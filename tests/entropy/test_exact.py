@@ -89,11 +89,11 @@ def test_the_network_agrees_with_plain_integer_arithmetic() -> None:
 
 @given(
     st.lists(st.integers(-(2**20), 2**20), min_size=8, max_size=8),
-    st.integers(0, exact.QUALITY_UNITS),
+    st.integers(0, exact.QUALITY_FULL),
 )
 def test_rate_bias_is_linear_between_anchors_and_exact_at_them(anchors: list[int], quality: int) -> None:
     table = np.array(anchors, np.int32)[:, None]
-    expected = np.interp(quality * 7 / exact.QUALITY_UNITS, np.arange(8), anchors)
+    expected = np.interp(quality * 7 / exact.QUALITY_FULL, np.arange(8), anchors)
     assert abs(rate_bias(table, quality)[0] - expected) <= 0.5 + 1e-6
 
 

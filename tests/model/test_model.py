@@ -13,7 +13,7 @@ from rdpcodec.model.prior import (
     anchor_mask,
     round_through,
 )
-from rdpcodec.model.rate import ANCHORS, LAMBDA_MAX, LAMBDA_MIN, RateGain, interpolate_anchors, lambda_of
+from rdpcodec.model.rate import KNOTS, LAMBDA_MAX, LAMBDA_MIN, RateGain, interpolate_knots, lambda_of
 from rdpcodec.model.rdp_model import Quantised, RdpModel
 from rdpcodec.model.transforms import (
     PATCH_VALUES,
@@ -33,11 +33,11 @@ def test_lambda_runs_over_its_range_in_equal_ratios() -> None:
 
 
 def test_anchors_are_met_and_joined_by_straight_lines() -> None:
-    table = torch.randn(ANCHORS, 3)
-    at = torch.linspace(0, 100, ANCHORS)
-    torch.testing.assert_close(interpolate_anchors(table, at), table)
+    table = torch.randn(KNOTS, 3)
+    at = torch.linspace(0, 100, KNOTS)
+    torch.testing.assert_close(interpolate_knots(table, at), table)
     middle = (at[:-1] + at[1:]) / 2
-    torch.testing.assert_close(interpolate_anchors(table, middle), (table[:-1] + table[1:]) / 2)
+    torch.testing.assert_close(interpolate_knots(table, middle), (table[:-1] + table[1:]) / 2)
 
 
 def test_analysis_gain_and_synthesis_gain_start_as_inverses() -> None:
@@ -162,11 +162,14 @@ def test_second_means_see_the_anchors_and_first_means_do_not() -> None:
     torch.manual_seed(0)
     network = RdpModel(SMALL).mean_network
     features = network.features(torch.randn(1, 6, 2, 2), torch.tensor([50.0]))
-    anchors = torch.randn(1, 24, 8, 8, requires_grad=True)
-    network.second_means(features, anchors).sum().backward()
-    assert anchors.grad is not None
-    assert anchors.grad.abs().sum() > 0
-    assert network.first_means(features).shape == (1, 24, 8, 8)
+    residual = torch.randn(1, 24, 8, 8, requires_grad=True)
+    mean, anchor = network.two_pass(features, lambda _: residual).mean, anchor_mask(residual)
+    assert mean.shape == (1, 24, 8, 8)
+    (seen,) = torch.autograd.grad(mean[..., ~anchor].sum(), residual, retain_graph=True)
+    assert seen[..., anchor].abs().sum() > 0
+    assert seen[..., ~anchor].abs().sum() == 0
+    (blind,) = torch.autograd.grad(mean[..., anchor].sum(), residual, allow_unused=True)
+    assert blind is None or blind.abs().sum() == 0
 
 
 def test_counting_what_is_rounded_teaches_latents_what_noise_teaches_in_the_mean() -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from rdpcodec import Codec
-from rdpcodec import codec as coding
+from rdpcodec.engine import torch as engine
 from rdpcodec.entropy.tables import TableFamily, integer_frequencies
 from rdpcodec.image import load_picture
 from rdpcodec.model.quantise import TableBits, round_by_rate
@@ -79,11 +79,11 @@ def test_it_lowers_rate_and_squared_error_together(
     def rate_and_loss() -> tuple[float, float]:
         (symbols,) = codec.analyse([picture], quality)
         decoded = codec.synthesise([symbols], quality, picture.size)[0]
-        bits = codec.coder.ideal_bits(symbols[0], quality)
+        bits = codec.tile_codec.coder.ideal_bits(symbols[0], quality)
         return bits, bits + weight * float(np.mean((decoded.astype(float) - picture.pixels) ** 2))
 
     rate, loss = rate_and_loss()
-    monkeypatch.setattr(coding, "round_by_rate", half_up)
+    monkeypatch.setattr(engine, "round_by_rate", half_up)
     plain_rate, plain_loss = rate_and_loss()
     assert rate < 0.99 * plain_rate
     assert loss < plain_loss - 0.003 * plain_rate

@@ -37,7 +37,7 @@ def file_of(url: str) -> bytes:
     return base64.b64decode(url.split(",")[1])
 
 
-def picture_of(url: str) -> np.ndarray:
+def image_of(url: str) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(file_of(url))).convert("RGB"))
 
 
@@ -62,17 +62,17 @@ def written(sources: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Pa
     return path
 
 
-def test_our_pictures_are_in_the_page_without_loss(written: Path, sources: list[Path], codec: Codec) -> None:
-    first, second = embedded(written.read_text())["pictures"]
+def test_our_images_are_in_the_page_without_loss(written: Path, sources: list[Path], codec: Codec) -> None:
+    first, second = embedded(written.read_text())["images"]
     original = load_picture(sources[0])
-    assert (picture_of(first["original"]) == original.pixels).all()
+    assert (image_of(first["original"]) == original.pixels).all()
     ours = [version for version in first["versions"] if version["ours"]]
     points = [(quality, realism) for quality in (30, 70) for realism in (0, 1)]
     for version, (quality, realism) in zip(ours, points, strict=True):
         data = codec.compress(sources[0], quality)
         assert (version["quality"], version["bytes"]) == (quality, len(data))
         decoded = np.asarray(codec.decompress(data, realism=realism))
-        assert (picture_of(version["image"]) == decoded).all()
+        assert (image_of(version["image"]) == decoded).all()
         assert version["psnr"] == pytest.approx(psnr(original.pixels, decoded), abs=1e-4)
         assert 0.5 < version["ms_ssim"] < 1
     assert second["notes"] == ["The alpha channel is left out."]
@@ -80,7 +80,7 @@ def test_our_pictures_are_in_the_page_without_loss(written: Path, sources: list[
 
 
 def test_the_other_formats_files_are_in_the_page_as_they_are(written: Path) -> None:
-    record = embedded(written.read_text())["pictures"][0]
+    record = embedded(written.read_text())["images"][0]
     own = {version["quality"]: version["bytes"] for version in record["versions"] if version["ours"]}
     peers = [version for version in record["versions"] if not version["ours"]]
     assert [version["label"] for version in peers] == ["JPEG", "WebP", "AVIF"] * 2
@@ -96,11 +96,11 @@ def test_the_other_formats_files_are_in_the_page_as_they_are(written: Path) -> N
 def test_realism_is_shown_if_and_only_if_the_weights_have_it(
     small: Image.Image, plain_codec: Codec, codec_with_realism: Codec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compare, "_PEERS", ())
+    monkeypatch.setattr(compare, "PEER_NAMES", ())
     shown = {}
     for name, model in (("without", plain_codec), ("with", codec_with_realism)):
         page = compare_page(model, {"a": load_picture(small)}, [40], 0, lambda: None)
-        shown[name] = embedded(page)["pictures"][0]["versions"]
+        shown[name] = embedded(page)["images"][0]["versions"]
     assert [version["label"] for version in shown["without"]] == ["rdpcodec"]
     assert [version["label"] for version in shown["with"]] == [f"rdpcodec, realism {r}" for r in (0, 1)]
     fidelity, realism = shown["with"]
@@ -110,11 +110,11 @@ def test_realism_is_shown_if_and_only_if_the_weights_have_it(
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 5000))
-def test_of_a_large_picture_the_middle_is_compared(width: int, height: int, limit: int) -> None:
+def test_of_a_large_image_the_middle_is_compared(width: int, height: int, limit: int) -> None:
     pixels = np.indices((height, width)).transpose(1, 2, 0).astype(np.uint16)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compare, "MAX_PIXELS", limit)
-        cut, notes = compare._middle(Picture(pixels))
+        cut, notes = compare.middle(Picture(pixels))
     cut_width, cut_height = cut.size
     assert cut_width * cut_height <= limit or cut.size == (width, height)
     assert bool(notes) == (cut.size != (width, height))
@@ -194,8 +194,8 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> str:
         "model": "fast",
         "peers": ["JPEG: Pillow"],
         "notes": [],
-        "picture_bytes": 1,
-        "pictures": [record("a</script><b>.png", (300, 200)), record("b.png", (64, 128))],
+        "image_bytes": 1,
+        "images": [record("a</script><b>.png", (300, 200)), record("b.png", (64, 128))],
     }
     path = tmp_path_factory.mktemp("page") / "page.html"
     path.write_text(assembled(FOLDER / "compare", data, "base", "viewer"), encoding="utf-8")
@@ -268,7 +268,7 @@ def places(view: Any) -> list[dict[str, float]]:
     )
 
 
-def test_both_pictures_zoom_and_move_together(view: Any, colours: str) -> None:
+def test_both_images_zoom_and_move_together(view: Any, colours: str) -> None:
     started(view, colours)
     stage = view.locator(".stage")
     stage.focus()
@@ -307,7 +307,7 @@ def test_both_pictures_zoom_and_move_together(view: Any, colours: str) -> None:
     assert (x - zoomed["x"]) / zoomed["width"] == pytest.approx((x - fitted["x"]) / fitted["width"], abs=0.01)
 
 
-def test_another_picture_is_shown_at_the_same_versions(view: Any, colours: str) -> None:
+def test_another_image_is_shown_at_the_same_versions(view: Any, colours: str) -> None:
     started(view, colours)
     view.get_by_role("button", name="b.png").click()
     view.get_by_role("heading", name="b.png").wait_for()

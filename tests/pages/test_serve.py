@@ -71,9 +71,9 @@ class Server:
 
     def upload(self, image: Image.Image) -> str:
         """Returns what the paths of the image begin with."""
-        answer = self.ask("/pictures", png(image))
+        answer = self.ask("/images", png(image))
         assert answer.status == 201, answer.body
-        return f"/pictures/{answer.json['id']}"
+        return f"/images/{answer.json['id']}"
 
 
 def png(image: Image.Image) -> bytes:
@@ -151,7 +151,7 @@ def test_turning_realism_decodes_anew_but_does_not_encode(
     finally:
         running.stop()
     assert encoded == [40]
-    means = [picture.mean() for picture in shown]
+    means = [image.mean() for image in shown]
     assert means[0] < means[1] - 1 < means[2] - 2
     assert read_header(file)[0].realism == pytest.approx(0.6, abs=1 / 255)
     assert (np.asarray(codec_with_realism.decompress(file)) == shown[1]).all()
@@ -175,7 +175,7 @@ def test_dials_that_cannot_be_turned_so_far_are_refused(
     assert message in answer.json["error"]
 
 
-def test_uploads_that_are_too_large_or_no_pictures_are_refused(server: Server) -> None:
+def test_uploads_that_are_too_large_or_no_images_are_refused(server: Server) -> None:
     large = bytes(LIMITS.size + 1)
     wide = png(Image.new("L", (LIMITS.pixels + 1, 1)))
     for body, status, message in (
@@ -185,7 +185,7 @@ def test_uploads_that_are_too_large_or_no_pictures_are_refused(server: Server) -
         (b"GIF89a" + bytes(9), 400, "not an image"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", 400, "not an image"),  # Ghostscript's
     ):
-        answer = server.ask("/pictures", body)
+        answer = server.ask("/images", body)
         assert answer.status == status
         assert message in answer.json["error"]
 
@@ -198,9 +198,9 @@ def test_only_the_servers_own_names_and_pages_are_answered(server: Server, small
         assert answer.status == 421
         assert "no name of this server" in answer.json["error"]
     own = f"http://127.0.0.1:{server.port}"
-    assert server.ask("/pictures", png(small), Origin=own).status == 201
+    assert server.ask("/images", png(small), Origin=own).status == 201
     for origin in ("http://evil.example", "null", f"http://localhost:{server.port + 1}"):
-        answer = server.ask("/pictures", png(small), Origin=origin)
+        answer = server.ask("/images", png(small), Origin=origin)
         assert answer.status == 403
         assert f"pages of {origin} are refused" in answer.json["error"]
 
@@ -214,7 +214,7 @@ def test_answers_are_kept_by_no_cache_and_shown_by_no_other_page(server: Server,
     assert "default-src 'none'" in server.ask("/").headers["content-security-policy"]
 
 
-def test_four_pictures_are_kept_those_used_last(server: Server, small: Image.Image) -> None:
+def test_four_images_are_kept_those_used_last(server: Server, small: Image.Image) -> None:
     paths = [server.upload(small) for _ in range(4)]
     assert server.ask(f"{paths[0]}/original").status == 200
     paths.append(server.upload(small))
@@ -295,7 +295,7 @@ def test_help_needs_neither_torch_nor_the_framework(name: str) -> None:
 
 
 @pytest.fixture
-def studio(view: Any, server: Server, piece: Image.Image, tmp_path: Path) -> Any:
+def page(view: Any, server: Server, piece: Image.Image, tmp_path: Path) -> Any:
     """The page, with an image in it."""
     path = tmp_path / "my photo.png"
     piece.save(path)
@@ -318,39 +318,39 @@ def figure(view: Any, name: str) -> str:
     return view.locator("#figures > div", has=view.get_by_text(name, exact=True)).locator("dd").inner_text()
 
 
-def test_dragging_quality_changes_picture_bytes_and_figures(
-    studio: Any, piece: Image.Image, codec: Codec
+def test_dragging_quality_changes_image_bytes_and_figures(
+    page: Any, piece: Image.Image, codec: Codec
 ) -> None:
-    before = studio.locator(".layer.right img").get_attribute("src")
-    assert figure(studio, "bytes") == f"{len(codec.compress(piece, 50)):,}"
-    slider = studio.get_by_role("slider", name="Quality")
+    before = page.locator(".layer.right img").get_attribute("src")
+    assert figure(page, "bytes") == f"{len(codec.compress(piece, 50)):,}"
+    slider = page.get_by_role("slider", name="Quality")
     slider.scroll_into_view_if_needed()
     box = slider.bounding_box()
     y = box["y"] + box["height"] / 2
-    studio.mouse.move(box["x"] + box["width"] / 2, y)
-    studio.mouse.down()
-    studio.mouse.move(box["x"] + 1, y, steps=15)
-    studio.mouse.up()
-    settled(studio, 0)
+    page.mouse.move(box["x"] + box["width"] / 2, y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 1, y, steps=15)
+    page.mouse.up()
+    settled(page, 0)
     data = codec.compress(piece, 0)
-    assert figure(studio, "bytes") == f"{len(data):,}"
-    assert figure(studio, "PSNR") == f"{psnr(np.asarray(piece), np.asarray(codec.decompress(data))):.2f} dB"
-    assert studio.locator(".layer.right img").get_attribute("src") != before
+    assert figure(page, "bytes") == f"{len(data):,}"
+    assert figure(page, "PSNR") == f"{psnr(np.asarray(piece), np.asarray(codec.decompress(data))):.2f} dB"
+    assert page.locator(".layer.right img").get_attribute("src") != before
 
 
-def test_the_downloaded_file_decodes_to_the_picture_on_the_page(
-    studio: Any, codec: Codec, piece: Image.Image
+def test_the_downloaded_file_decodes_to_the_image_on_the_page(
+    page: Any, codec: Codec, piece: Image.Image
 ) -> None:
-    slider = studio.get_by_role("slider", name="Quality")
+    slider = page.get_by_role("slider", name="Quality")
     slider.focus()
     for _ in range(5):
-        studio.keyboard.press("ArrowRight")
-    settled(studio, 55)
-    with studio.expect_download() as download:
-        studio.get_by_role("link", name="Download").click()
+        page.keyboard.press("ArrowRight")
+    settled(page, 55)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download").click()
     assert download.value.suggested_filename == "my photo.rdpc"
     decoded = np.asarray(codec.decompress(Path(download.value.path()).read_bytes()))
-    shown = studio.evaluate(
+    shown = page.evaluate(
         """() => {
           const image = document.querySelector(".layer.right img"), canvas = document.createElement("canvas");
           [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
@@ -363,14 +363,14 @@ def test_the_downloaded_file_decodes_to_the_picture_on_the_page(
     assert (on_page == decoded).all()
 
 
-def test_without_the_dial_realism_is_disabled_and_says_why(studio: Any) -> None:
-    slider = studio.get_by_role("slider", name="Realism")
+def test_without_the_dial_realism_is_disabled_and_says_why(page: Any) -> None:
+    slider = page.get_by_role("slider", name="Realism")
     assert slider.is_disabled()
-    described = studio.locator(f"#{slider.get_attribute('aria-describedby')}").inner_text()
+    described = page.locator(f"#{slider.get_attribute('aria-describedby')}").inner_text()
     assert described == "The weights that are installed have no realism dial."
 
 
-def test_with_the_dial_realism_changes_the_picture_and_no_byte(
+def test_with_the_dial_realism_changes_the_image_and_no_byte(
     view: Any, codec_with_realism: Codec, small: Image.Image, tmp_path: Path
 ) -> None:
     from playwright.sync_api import expect
@@ -392,7 +392,7 @@ def test_with_the_dial_realism_changes_the_picture_and_no_byte(
         running.stop()
 
 
-def test_a_dropped_picture_is_taken_and_bad_ones_are_refused_with_a_reason(
+def test_a_dropped_image_is_taken_and_bad_ones_are_refused_with_a_reason(
     view: Any, server: Server, small: Image.Image
 ) -> None:
     view.goto(server.url)
@@ -413,11 +413,11 @@ def test_a_dropped_picture_is_taken_and_bad_ones_are_refused_with_a_reason(
     assert "a.png" in view.locator("#about").inner_text()  # what was there stays
 
 
-def test_the_page_fits_its_window(studio: Any) -> None:
+def test_the_page_fits_its_window(page: Any) -> None:
     for width, scheme in ((400, "dark"), (1280, "light")):
-        studio.emulate_media(color_scheme=scheme)
-        studio.set_viewport_size({"width": width, "height": 900})
-        assert studio.evaluate("document.documentElement.scrollWidth") <= width
-        paper = studio.evaluate("getComputedStyle(document.body).backgroundColor")
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (sum(map(int, re.findall(r"\d+", paper))) > 600) == (scheme == "light")
-    assert "NaN" not in studio.locator("main").inner_text()
+    assert "NaN" not in page.locator("main").inner_text()

@@ -29,7 +29,7 @@ def estimate(data: Path, qualities: tuple[float, ...]) -> None:
         sizes, segments, files = [], [], []
         for image in load_folder(data).values():
             tiles = codec.analyse([load_picture(image)], quality)[0]
-            expected = sum(codec.coder.ideal_bits(tile, quality) for tile in tiles) / 8
+            expected = sum(codec.tile_codec.coder.ideal_bits(tile, quality) for tile in tiles) / 8
             file = codec.compress(image, quality)
             sizes.append(len(file))
             segments.append(abs(len(container.read(file).picture) - expected))

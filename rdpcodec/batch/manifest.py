@@ -1,0 +1,79 @@
+"""The manifest of a run: a file with a line of JSON for every outcome, written as soon as it is known.
+
+A run that goes on where an earlier one was killed goes on with its manifest too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from rdpcodec.batch.plan import Task
+from rdpcodec.batch.work import Outcome, Work, done_before
+from rdpcodec.errors import OutputError, RdpError
+
+
+class Manifest:
+    """A manifest that is open for appending, in a `with` block."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, or make it. Raises `OutputError` where it cannot be written or is something else."""
+        self.path = path
+        try:
+            self._file = path.open("a+", encoding="utf-8")
+            self._file.seek(0)
+            lines = self._file.read().split("\n")
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise OutputError(f"{path}: is no manifest; name another file") from error
+        self.outputs = _outputs(lines)  # that were written, by what the file says
+        if lines[-1]:  # a run was killed while it wrote
+            self._write("")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._file.close()
+
+    def append(self, outcome: Outcome) -> None:
+        """Write an outcome at once. Raises `OutputError`."""
+        self._write(outcome.to_json())
+
+    def complete(self, tasks: Iterable[Task], work: Work) -> list[str]:
+        """Append outcomes for those tasks, all with outputs that exist, that an earlier run did not get to
+        write. Returns, one line each, what is wrong with outputs that turn out to be no such thing.
+        """
+        errors = []
+        for task in tasks:
+            if task.output in self.outputs:
+                continue
+            try:
+                outcome = done_before(task, work)
+            except RdpError as error:
+                errors.append(str(error))
+            else:
+                self.append(outcome)
+        return errors
+
+    def _write(self, line: str) -> None:
+        try:
+            self._file.write(line + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise OutputError(f"{self.path}: cannot be written: {error.strerror}") from error
+
+
+def _outputs(lines: Iterable[str]) -> set[str]:
+    """The outputs of a manifest's lines that tell of success."""
+    outputs: set[str] = set()
+    for line in lines:
+        with suppress(ValueError):  # half a line
+            record = json.loads(line)
+            if isinstance(record, dict) and "error" not in record:
+                outputs.add(str(record.get("output")))
+    return outputs

@@ -1,0 +1,171 @@
+"""The work on one image, compression or decompression, and its outcome.
+
+torch is imported only once there is an image to work on: planning a run does without.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import warnings
+from collections.abc import Generator
+from dataclasses import asdict, dataclass, field, replace
+from typing import ClassVar
+
+from rdpcodec import container, storage
+from rdpcodec.batch.plan import Task
+from rdpcodec.container import EXTENSION
+from rdpcodec.errors import RdpError, UsageError
+from rdpcodec.operating_point import OperatingPoint
+from rdpcodec.weights.manifest import DEFAULT_MODEL
+
+# Pillow knows these formats but cannot decode them without a handler of the user's.
+_UNDECODABLE = {"BUFR", "GRIB", "HDF5", "MPEG"}
+DIED = "the worker process died, perhaps for lack of memory: try fewer workers"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a task: a line of the manifest."""
+
+    source: str
+    output: str
+    bytes_before: int | None = None
+    bytes_after: int | None = None
+    bpp: float | None = None  # bits per pixel of the .rdpc file
+    quality: float | None = None  # 0..100, of the .rdpc file
+    seconds: float | None = None
+    warnings: tuple[str, ...] = ()
+    error: str | None = None  # one line that names the file
+
+    def to_json(self) -> str:
+        """One line, without what is not known."""
+        return json.dumps({key: value for key, value in asdict(self).items() if value not in (None, ())})
+
+
+@dataclass(frozen=True)
+class Compression:
+    """Images → .rdpc files."""
+
+    point: OperatingPoint = field(default_factory=OperatingPoint)
+    model: str = DEFAULT_MODEL
+    keep_metadata: bool = False
+    device: str = "cpu"
+    suffix: ClassVar[str] = EXTENSION
+
+    def converted(self, data: bytes, task: Task) -> bytes:
+        """The bytes of an image's file → those of its .rdpc file."""
+        from rdpcodec.codec import shared_codec
+
+        file = io.BytesIO(data)
+        file.name = task.source  # for errors
+        codec = shared_codec(self.model, self.device)
+        try:
+            return codec.compress_batch([file], self.point, keep_metadata=self.keep_metadata)[0]
+        except UsageError as error:  # a target that this image cannot meet
+            raise UsageError(f"{task.source}: {error}") from error
+
+    @staticmethod
+    def extensions() -> set[str]:
+        """Extensions of the files of a folder that are compressed."""
+        from PIL import Image
+
+        formats = Image.registered_extensions()
+        return {
+            suffix
+            for suffix, name in formats.items()
+            if name in Image.OPEN and name not in _UNDECODABLE and suffix != EXTENSION
+        }
+
+
+@dataclass(frozen=True)
+class Decompression:
+    """.rdpc files → images in the format of `suffix`; realism 0..1, None for the files' own."""
+
+    suffix: str = ".png"
+    realism: float | None = None
+    device: str = "cpu"
+
+    def converted(self, data: bytes, task: Task) -> bytes:
+        """The bytes of an .rdpc file → those of an image's file."""
+        from rdpcodec.codec import decompress
+        from rdpcodec.image import encode_picture, writable_format
+
+        try:
+            image = decompress(data, realism=self.realism, device=self.device)
+        except RdpError as error:
+            raise type(error)(f"{task.source}: {error}") from error
+        return encode_picture(image, writable_format(self.suffix), task.output)
+
+    @staticmethod
+    def extensions() -> set[str]:
+        """Extensions of the files of a folder that are decompressed."""
+        return {EXTENSION}
+
+
+Work = Compression | Decompression
+Outcomes = Generator[Outcome, None, None]
+
+
+def prepare(work: Work, threads: int) -> None:
+    """Make this process ready for `work`: torch, its threads, and the device. Raises `UsageError`."""
+    import torch
+
+    from rdpcodec.engine.torch import usable_device
+
+    torch.set_num_threads(threads)
+    usable_device(work.device)
+
+
+def process(task: Task, work: Work, *, force: bool) -> Outcome:
+    """Do one task. Whatever goes wrong is in the outcome: one bad image never stops the rest."""
+    from rdpcodec.image import PictureWarning
+
+    started = time.perf_counter()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", PictureWarning)
+        try:
+            if not force and storage.exists(task.output):
+                return exists_already(task)
+            before = storage.read_file(task.source)
+            after = work.converted(before, task)
+            storage.write_file(task.output, after)
+        except MemoryError:
+            return _failed(task, f"{task.source}: not enough memory for an image of this size")
+        except RdpError as error:
+            return _failed(task, str(error))
+        except Exception as error:
+            return _failed(task, f"{task.source}: {type(error).__name__}: {error}")
+    outcome = _done(task, work, len(before), len(after), after if isinstance(work, Compression) else before)
+    messages = tuple(str(w.message) for w in caught if issubclass(w.category, PictureWarning))
+    return replace(outcome, seconds=round(time.perf_counter() - started, 3), warnings=messages)
+
+
+def done_before(task: Task, work: Work) -> Outcome:
+    """The outcome of a task that an earlier run finished, as far as its files tell. Raises `RdpError`."""
+    before, after = storage.size(task.source), storage.size(task.output)
+    coded = task.output if isinstance(work, Compression) else task.source
+    return _done(task, work, before, after, storage.read_file(coded, container.MAX_HEADER))
+
+
+def exists_already(task: Task) -> Outcome:
+    """The outcome of a task that would overwrite something."""
+    return _failed(task, f"{task.output}: exists already; use --resume to go on, --force to overwrite")
+
+
+def lost(task: Task, cause: str = DIED) -> Outcome:
+    """The outcome of a task whose worker process died. Removes what that left of its output."""
+    storage.remove_partials([task.output])
+    return _failed(task, f"{task.source}: {cause}")
+
+
+def _done(task: Task, work: Work, before: int, after: int, head: bytes) -> Outcome:
+    header, _ = container.read_header(head)
+    coded = after if isinstance(work, Compression) else before
+    bpp = round(8 * coded / (header.width * header.height), 4)
+    return Outcome(task.source, task.output, before, after, bpp, header.quality)
+
+
+def _failed(task: Task, error: str) -> Outcome:
+    return Outcome(task.source, task.output, error=" ".join(error.split()))

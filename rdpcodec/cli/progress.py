@@ -1,0 +1,84 @@
+"""Progress for whoever waits at a terminal, and lines that do not get in its way."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+PATIENCE_SECONDS = 2.0
+"""How long a command takes before it shows a bar: one that flashes up for a moment only disturbs."""
+
+
+class Bar:
+    """A progress bar on standard error, or none, and the only way to print while there may be one."""
+
+    def __init__(self, shown: tuple[Progress, TaskID] | None) -> None:
+        self._shown = shown
+
+    def step(self) -> None:
+        """One more is done."""
+        if self._shown:
+            progress, task = self._shown
+            progress.advance(task)
+
+    def update(self, **changes: Any) -> None:
+        """Redraw: `completed`, of how many, and what else the bar's columns show."""
+        if self._shown:
+            progress, task = self._shown
+            progress.update(task, **changes)
+
+    def echo(self, line: str, err: bool = False) -> None:
+        """Print a line to standard output, or to standard error: above the bar, where it is on a terminal."""
+        stream = sys.stderr if err else sys.stdout
+        if self._shown and stream.isatty():
+            console = self._shown[0].console
+            console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
+        else:
+            click.echo(line, err=err)
+
+
+@contextmanager
+def progress(label: str, total: int) -> Iterator[Bar]:
+    """A bar that shows how many of `total` are done, once two seconds have passed, on a terminal."""
+    if not sys.stderr.isatty():
+        yield Bar(None)
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = [TextColumn(label), BarColumn(), TimeElapsedColumn()]
+    if total > 1:
+        columns += [MofNCompleteColumn(), TimeRemainingColumn()]
+    # Lines go through `Bar.echo`; what is redirected would reach the wrong stream.
+    bar = Progress(
+        *columns,
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
+    task = bar.add_task(label, total=total if total > 1 else None)
+    timer = threading.Timer(PATIENCE_SECONDS, bar.start)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield Bar((bar, task))
+    finally:
+        timer.cancel()
+        timer.join()
+        bar.stop()

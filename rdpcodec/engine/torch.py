@@ -1,0 +1,141 @@
+"""The networks of a released model, run by torch on a processor or a GPU.
+
+Arrays go in and come out; tensors stay inside. What needs gradients, the search for better symbols, reaches
+through to `network` (`rdpcodec.encoder.refine`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rdpcodec import container
+from rdpcodec.entropy.exact import ExactScaleNetwork
+from rdpcodec.entropy.tables import ESCAPE_LIMIT
+from rdpcodec.errors import UsageError
+from rdpcodec.model.quantise import TableBits, round_by_rate
+from rdpcodec.model.transforms import AnalysisFeatures
+from rdpcodec.symbols import Symbols, hyper_reach
+from rdpcodec.tiles import PATCH
+from rdpcodec.weights.release import ReleasedModel
+
+
+class TorchEngine:
+    """See `rdpcodec.tile_codec.Engine`. Holds no state between calls; may be shared between threads."""
+
+    def __init__(self, released: ReleasedModel, device: torch.device) -> None:
+        """released: already on `device`."""
+        self.device, self.network, self.realism = device, released.network, released.realism
+        self.latents, self.hyper_latents = (
+            self.network.architecture.latents,
+            self.network.architecture.hyper_latents,
+        )
+        self.analysis_margin = _margin(self.network.architecture.analysis_blocks)
+        self.synthesis_margin = _margin(self.network.architecture.synthesis_blocks)
+        self.scale_network = ExactScaleNetwork(released.scale, device)
+        # What residuals cost, elementwise and on the device, for the encoder to weigh.
+        self.residual_bits = TableBits(torch.from_numpy(released.latent_tables.costs()).to(device))
+        self._hyper_tables = released.hyper_tables
+
+    @torch.inference_mode()
+    def features(self, pixels: np.ndarray) -> AnalysisFeatures:
+        """See `Engine.features`."""
+        return self.network.analysis.features(self.padded(pixels))
+
+    @torch.inference_mode()
+    def analyse(self, features: AnalysisFeatures, quality: float) -> np.ndarray:
+        """See `Engine.analyse`."""
+        y = self.network.analysis.latents(features, self.quality(quality, len(features.bypass)))
+        return y.cpu().numpy()
+
+    @torch.inference_mode()
+    def quantise(self, latents: np.ndarray, quality: float) -> list[Symbols]:
+        """See `Engine.quantise`."""
+        y, q = self.batch(latents), self.quality(quality, len(latents))
+        z = torch.floor(self.network.hyper_latents(y) + 0.5)
+        reach = torch.from_numpy(hyper_reach(self._hyper_tables, z.shape[1:], quality)).to(z)
+        z = torch.maximum(torch.minimum(z, reach), -reach)
+        tables = self._tables(z, quality, y.shape[2:])
+        limit = float(ESCAPE_LIMIT)
+
+        def rounded(mean: Tensor) -> Tensor:
+            return round_by_rate(y - mean, tables, q, self.residual_bits).clamp_(-limit, limit)
+
+        passed = self.network.mean_network.two_pass(self._mean_features(z, q, y.shape[2:]), rounded)
+        integers = (z.int(), tables, passed.residual.int())
+        return [Symbols(*parts) for parts in zip(*(part.cpu().numpy() for part in integers), strict=True)]
+
+    @torch.inference_mode()
+    def tables(self, hyper: np.ndarray, quality: float, size: tuple[int, int]) -> np.ndarray:
+        """See `Engine.tables`."""
+        return self._tables(torch.from_numpy(hyper).to(self.device), quality, size).cpu().numpy()
+
+    @torch.inference_mode()
+    def dequantise(self, symbols: Sequence[Symbols], quality: float) -> np.ndarray:
+        """See `Engine.dequantise`."""
+        z = self.batch(np.stack([s.hyper for s in symbols]))
+        residual = self.batch(np.stack([s.residual for s in symbols]))
+        q = self.quality(quality, len(symbols))
+        features = self._mean_features(z, q, residual.shape[2:])
+        return self.network.mean_network.two_pass(features, lambda _: residual).latents.cpu().numpy()
+
+    @torch.inference_mode()
+    def synthesise(self, latents: np.ndarray, quality: float, realism: float) -> np.ndarray:
+        """See `Engine.synthesise`."""
+        x = self._mixed(self.batch(latents), self.quality(quality, len(latents)), realism)
+        pixels = x.clamp_(0, 1).mul_(255).round_().to(torch.uint8)
+        return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+    def _mixed(self, y: Tensor, q: Tensor, realism: float) -> Tensor:
+        """x(β) = x_fidelity + β · (x_realism - x_fidelity), one synthesis where β is 0 or 1."""
+        if realism == 0 or self.realism is None:
+            return self.network.synthesis(y, q)
+        if realism == 1:
+            return self.realism(y, q)
+        return torch.lerp(self.network.synthesis(y, q), self.realism(y, q), realism)
+
+    def _tables(self, z: Tensor, quality: float, size: Sequence[int]) -> Tensor:
+        indices = self.scale_network.indices(z, container.stored_quality(quality))
+        return indices[:, :, : size[0], : size[1]]
+
+    def _mean_features(self, z: Tensor, q: Tensor, size: Sequence[int]) -> Tensor:
+        return self.network.mean_network.features(z, q)[:, :, : size[0], : size[1]]
+
+    def padded(self, pixels: np.ndarray) -> Tensor:
+        """Pixels, uint8 `[B, H, W, 3]`, as the networks want them: float32 `[B, 3, H, W]` in [0, 1], sides
+        repeated to multiples of 16.
+        """
+        x = self.batch(pixels.transpose(0, 3, 1, 2)).div_(255)
+        x = F.pad(x, (0, -x.shape[3] % PATCH, 0, -x.shape[2] % PATCH), mode="replicate")
+        return x.contiguous(memory_format=torch.channels_last)
+
+    def batch(self, array: np.ndarray) -> Tensor:
+        """An array `[B, C, H, W]` as a float tensor on the device, channels last as 1×1 convolutions like."""
+        tensor = torch.from_numpy(array).to(self.device).float()
+        return tensor.contiguous(memory_format=torch.channels_last)
+
+    def quality(self, quality: float, count: int) -> Tensor:
+        """The quality exactly as the file stores it, once per image."""
+        stored = container.stored_quality(quality) / container.QUALITY_STEPS
+        return torch.full((count,), stored, device=self.device)
+
+
+def _margin(blocks: tuple[int, int]) -> int:
+    """How far a stack of blocks sees beyond a latent, in pixels, rounded up to latents: one cell of its
+    resolution for every block at 1/8 and 1/16.
+    """
+    return PATCH * -(-(8 * blocks[0] + 16 * blocks[1]) // PATCH)
+
+
+def usable_device(device: str | torch.device) -> torch.device:
+    """A device that torch can put a tensor on. Raises `UsageError` for any other."""
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError) as error:  # the latter from a torch without CUDA
+        raise UsageError(f"device {str(device)!r} cannot be used: {str(error).splitlines()[0]}") from error
+    return found

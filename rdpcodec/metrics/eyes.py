@@ -1,0 +1,244 @@
+"""Distortions for eyes: SSIMULACRA2, MS-SSIM and a Wasserstein distortion in a colour space of cones.
+
+All are differentiable, need no trained network and no more than torch, and compare float images
+`[B, 3, H, W]` in sRGB, 0..1, to one distortion each, `[B]`, 0 for equal images. Values outside of 0..1 are
+allowed, so that a decoder's output can be judged before it is clipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import NamedTuple, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+# Of JPEG XL's XYB: cones' shares of linear red, green and blue, and the bias below their cube roots.
+_CONES = (
+    (0.30, 0.622, 0.078),
+    (0.23, 0.692, 0.078),
+    (0.24342268924547819, 0.20476744424496821, 0.55180986650955360),
+)
+_BIAS = 0.0037930732552754493
+# Of SSIMULACRA2: all windows are Gaussians of this deviation, cut off at five pixels.
+_SIGMA = 1.5
+_RADIUS = 5
+_MINIMUM_SIDE = 8
+# Of SSIM, for images whose range is about 1.
+_C1, _C2 = 0.01**2, 0.03**2
+# Keep roots differentiable at 0; too small to move a score by a hundredth.
+_EPSILON = 1e-20
+# SSIMULACRA2 v2.1 as published: for X, Y and B, for six scales from the finest on, for the 1-norm and the
+# 4-norm of each map: weight of structure (SSIM), of edges that came (ringing, blocks) and that went (blur).
+# Zeros stand for themselves: the weights were fitted without negative ones.
+_WEIGHTS = (
+    (
+        ((0.0, 0.0007376606707406586, 0.0), (0.0, 0.0007793481682867309, 0.0)),
+        (
+            (0.0, 0.0004371155730107379, 0.0),
+            (1.1041726426657346, 0.00066284834129271, 0.00015231632783718752),
+        ),
+        ((0.0, 0.0016406437456599754, 0.0), (1.8422455520539298, 11.441172603757666, 0.0)),
+        ((0.0007989109436015163, 0.000176816438078653, 0.0), (1.8787594979546387, 10.94906990605142, 0.0)),
+        (
+            (0.0007289346991508072, 0.9677937080626833, 0.0),
+            (0.00014003424285435884, 0.9981766977854967, 0.00031949755934435053),
+        ),
+        ((0.0004550992113792063, 0.0, 0.0), (0.0013648766163243398, 0.0, 0.0)),
+    ),
+    (
+        ((0.0, 0.0, 0.0), (7.466890328078848, 0.0, 17.445833984131262)),
+        ((0.0006235601634041466, 0.0, 0.0), (6.683678146179332, 0.00037724407979611296, 1.027889937768264)),
+        ((225.20515300849274, 0.0, 0.0), (19.213238186143016, 0.0011401524586618361, 0.001237755635509985)),
+        ((176.39317598450694, 0.0, 0.0), (24.43300999870476, 0.28520802612117757, 0.0004485436923833408)),
+        ((0.0, 0.0, 0.0), (34.77906344483772, 44.835625328877896, 0.0)),
+        ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0)),
+    ),
+    (
+        ((0.0, 0.0008680556573291698, 0.0), (0.0, 0.0, 0.0)),
+        ((0.0, 0.0005313191874358747, 0.0), (0.00016533814161379112, 0.0, 0.0)),
+        ((0.0, 0.0, 0.0), (0.0004179171803251336, 0.0017290828234722833, 0.0)),
+        ((0.0020827005846636437, 0.0, 0.0), (8.826982764996862, 23.19243343998926, 0.0)),
+        (
+            (95.1080498811086, 0.9863978034400682, 0.9834382792465353),
+            (0.0012286405048278493, 171.2667255897307, 0.9807858872435379),
+        ),
+        ((0.0, 0.0, 0.0), (0.0005130064588990679, 0.0, 0.00010854057858411537)),
+    ),
+)
+# Channels with a weight that counts, 0.01 or more, at each scale: neither X and B at the finest scale, which
+# would be half of the work, nor anything at the sixth. The rest moves no score by a hundredth.
+_FELT = ((1,), (0, 1), (0, 1), (0, 1, 2), (0, 1, 2))
+# Of MS-SSIM (Wang, Simoncelli & Bovik 2003), from the finest scale on.
+_MS_SSIM_EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+_WASSERSTEIN_LEVELS = 4
+# What a deviation must exceed to count, so that flat areas have a gradient: a fifth of an 8-bit step.
+_WASSERSTEIN_FLOOR = 1e-6
+
+
+class _Windows(NamedTuple):
+    """Of a reference and a decoded image, within a Gaussian window around each pixel, `[B, 3, H, W]` each."""
+
+    mean: Tensor
+    mean_decoded: Tensor
+    # Sum of both variances, and the covariance.
+    variances: Tensor
+    covariance: Tensor
+
+
+class _Constants(NamedTuple):
+    cones: Tensor
+    kernel: Tensor
+    weights: Tensor
+
+
+@cache
+def _constants(device: torch.device) -> _Constants:
+    """Made once: recorded kernels (CUDA graphs) can take nothing from the host."""
+    with torch.inference_mode(False):
+        offsets = torch.arange(-_RADIUS, _RADIUS + 1)
+        kernel = torch.softmax(-0.5 * (offsets / _SIGMA).square(), 0)
+        cones = torch.tensor(_CONES)[:, :, None, None]
+        return _Constants(*(x.to(device) for x in (cones, kernel, torch.tensor(_WEIGHTS))))
+
+
+def ssimulacra2_distortion(reference: Tensor, decoded: Tensor) -> Tensor:
+    """What SSIMULACRA2 v2.1 weighs up, before its last polynomial: about 0.5 for a visually lossless
+    image, 10 for one of low quality.
+
+    reference, decoded: float `[B, 3, H, W]`, sRGB in 0..1, sides of 8 pixels or more. Sides below 128 lack
+    coarse scales. Returns float32 `[B]`. After Sneyers, SSIMULACRA 2, 2022-23
+    (github.com/cloudinary/ssimulacra2); as there, images are black beyond their borders.
+    """
+    total = reference.new_zeros(len(reference), dtype=torch.float32)
+    for scale, (original, judged) in enumerate(_scales(reference, decoded)):
+        if scale == len(_FELT):
+            break
+        felt = _FELT[scale]
+        weights = _constants(reference.device).weights[felt, scale]
+        original, judged = original[:, felt], judged[:, felt]
+        windows = _windows(original, judged)
+        structure = 1 - (1 - (windows.mean - windows.mean_decoded).square()) * (
+            2 * windows.covariance + _C2
+        ) / (windows.variances + _C2)
+        edges = (1 + (judged - windows.mean_decoded).abs()) / (1 + (original - windows.mean).abs()) - 1
+        for column, errors in enumerate((structure.relu(), edges.relu(), (-edges).relu())):
+            first, fourth = weights[:, :, column].unbind(1)
+            total = total + errors.mean((2, 3)) @ first
+            total = total + (errors.square().square().mean((2, 3)) + _EPSILON) ** 0.25 @ fourth
+    return total * 0.9562382616834844
+
+
+def ssimulacra2_score(distortion: Tensor) -> Tensor:
+    """SSIMULACRA2's score of what `ssimulacra2_distortion` returns: 100 for equal images, 90 where no
+    difference is seen, 30 for low quality; it can be negative. Any shape.
+    """
+    s = distortion
+    s = 2.326765642916932 * s - 0.020884521182843837 * s**2 + 6.248496625763138e-05 * s**3
+    return 100 - 10 * s.clamp(min=0) ** 0.6276336467831387
+
+
+def ms_ssim_distortion(reference: Tensor, decoded: Tensor) -> Tensor:
+    """1 - MS-SSIM of SSIMULACRA2's X, Y and B, 0..1, a mean of the three.
+
+    Arguments and result as of `ssimulacra2_distortion`. After Wang, Simoncelli & Bovik, Multiscale structural
+    similarity, 2003, with the window and the scales (means in linear light) of SSIMULACRA2.
+    """
+    product = reference.new_ones((), dtype=torch.float32)
+    scales = list(_scales(reference, decoded))[: len(_MS_SSIM_EXPONENTS)]
+    for (original, judged), exponent in zip(scales, _MS_SSIM_EXPONENTS, strict=False):
+        windows = _windows(original, judged)
+        similar = (2 * windows.covariance + _C2) / (windows.variances + _C2)
+        product = product * similar.mean((2, 3)).clamp(min=1e-3) ** exponent
+    luminance = (2 * windows.mean * windows.mean_decoded + _C1) / (
+        windows.mean.square() + windows.mean_decoded.square() + _C1
+    )
+    return 1 - (product * luminance.mean((2, 3)) ** exponent).mean(1)
+
+
+def wasserstein_distortion(reference: Tensor, decoded: Tensor) -> Tensor:
+    """Squared differences of local means and of local deviations of band-passed X, Y and B: texture may move
+    within a window of about three pixels of its level.
+
+    Arguments and result as of `ssimulacra2_distortion`. After Qiu, Wagner, Ballé & Theis, Wasserstein
+    Distortion: Unifying Fidelity and Realism, 2024, eq. 4, with fixed derivatives in place of VGG's features.
+    """
+    total = reference.new_zeros(len(reference), dtype=torch.float32)
+    for level, (original, judged) in enumerate(_scales(reference, decoded)):
+        if level == _WASSERSTEIN_LEVELS:
+            break
+        mean, deviation = _local_statistics(_derivatives(original))
+        other_mean, other_deviation = _local_statistics(_derivatives(judged))
+        differences = (mean - other_mean).square() + (deviation - other_deviation).square()
+        total = total + differences.mean((1, 2, 3))
+    return total
+
+
+def _derivatives(x: Tensor) -> Tensor:
+    """X, Y and B themselves and their first derivatives in four directions, `[B, 15, H - 1, W - 1]`."""
+    here, right, below, beyond = x[..., :-1, :-1], x[..., :-1, 1:], x[..., 1:, :-1], x[..., 1:, 1:]
+    return torch.cat([here, right - here, below - here, beyond - here, right - below], 1)
+
+
+def _local_statistics(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Means and deviations within Gaussian windows, at half the resolution."""
+    moments = torch.cat([features, features.square()], 1)
+    mean, power = _blur(F.avg_pool2d(moments, 2)).chunk(2, 1)
+    return mean, ((power - mean.square()).relu() + _WASSERSTEIN_FLOOR).sqrt()
+
+
+def _scales(reference: Tensor, decoded: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Both images in SSIMULACRA2's XYB, at full and halved resolutions down to a side of eight pixels."""
+    light, other = _linear_light(reference.float()), _linear_light(decoded.float())
+    while min(light.shape[2:]) >= _MINIMUM_SIDE:
+        yield _xyb(light), _xyb(other)
+        light, other = (F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False) for x in (light, other))
+
+
+def _linear_light(x: Tensor) -> Tensor:
+    """sRGB to linear light; below 0 on the straight part of the curve."""
+    # The power is of what is above the straight part alone: elsewhere its gradient would be NaN.
+    curved = ((x.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4
+    return torch.where(x <= 0.04045, x / 12.92, curved)
+
+
+def _xyb(light: Tensor) -> Tensor:
+    """Linear RGB to XYB, scaled by SSIMULACRA2 to be positive and of about one range."""
+    cones = F.conv2d(light, _constants(light.device).cones) + _BIAS
+    # Nothing in gamut is below the bias, where the cube root is still smooth.
+    long, medium, short = (cones.clamp(min=_BIAS) ** (1 / 3) - _BIAS ** (1 / 3)).unbind(1)
+    x, y = (long - medium) / 2, (long + medium) / 2
+    return torch.stack([14 * x + 0.42, y + 0.01, short - y + 0.55], 1)
+
+
+def _windows(original: Tensor, judged: Tensor) -> _Windows:
+    powers = original.square() + judged.square()
+    blurred = _blur(torch.cat([original, judged, powers, original * judged], 1))
+    mean, other, power, product = blurred.chunk(4, 1)
+    return _Windows(mean, other, power - mean.square() - other.square(), product - mean * other)
+
+
+class _Blur(torch.autograd.Function):
+    """A Gaussian blur of each channel, with zeros beyond the borders.
+
+    It is its own adjoint, and forwards a depthwise convolution is ten times as fast as torch's backward on
+    CPUs.
+    """
+
+    @staticmethod
+    def forward(ctx: object, x: Tensor) -> Tensor:
+        channels = x.shape[1]
+        kernel = _constants(x.device).kernel.expand(channels, 1, 1, -1)
+        x = x.contiguous(memory_format=torch.channels_last)
+        x = F.conv2d(x, kernel, padding=(0, _RADIUS), groups=channels)
+        return F.conv2d(x, kernel.transpose(2, 3), padding=(_RADIUS, 0), groups=channels)
+
+    @staticmethod
+    def backward(ctx: object, *gradients: Tensor) -> Tensor:
+        return _blur(gradients[0])
+
+
+def _blur(x: Tensor) -> Tensor:
+    return cast(Tensor, _Blur.apply(x))

@@ -1,0 +1,83 @@
+"""What keeps other sites away from `rdpcodec serve`: which requests are answered, and with which headers."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import ipaddress
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+# Images are private: no cache keeps them, no other page shows them.
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+class Guard:
+    """Lets through only what the page itself asks for.
+
+    A page of another site can make a browser send requests here, and can point its own name at this address
+    (DNS rebinding) so that the browser takes this server for that site. The first is told by Origin. The
+    second by Host, which is then that site's name: an IP address cannot be pointed elsewhere, so that those,
+    localhost and the name this server was given are taken.
+    """
+
+    def __init__(self, app: ASGIApp, host: str) -> None:
+        self.app, self.host = app, host.lower()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        host, origin = headers.get("host", ""), headers.get("origin")
+
+        async def hardened(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(_HEADERS)
+            await send(message)
+
+        app = self.app
+        if not self._known(host):
+            app = error_response(421, f"{host!r} is no name of this server: use its IP address")
+        elif origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+            app = error_response(403, f"requests from pages of {origin} are refused")
+        await app(scope, receive, hardened)
+
+    def _known(self, host: str) -> bool:
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return name in ("localhost", self.host)
+        return True
+
+
+def content_policy(html: str) -> str:
+    """A content security policy under which the page's own style and script work and nothing else does."""
+
+    def source(before: str, after: str) -> str:
+        text = html.rpartition(before)[2].partition(after)[0]
+        return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
+
+    return (
+        f"default-src 'none'; connect-src 'self'; img-src blob: data:; "
+        f"style-src {source('<style>', '</style>')}; script-src {source('<script>', '</script>')}; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+
+
+def error_response(status: int, message: str) -> JSONResponse:
+    """An error as the page expects it: JSON, {"error": message}."""
+    return JSONResponse({"error": message}, status_code=status)

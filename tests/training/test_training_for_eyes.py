@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from small_model import CONSTANTS, SMALL
+
+from rdpcodec.metrics.eyes import ssimulacra2_distortion
+from rdpcodec.model.rdp_model import RdpModel
+from rdpcodec.training import fidelity
+from rdpcodec.training.fidelity import Fidelity, FidelityRun
+from rdpcodec.training.loop import Loop
+from rdpcodec.training.losses import in_place_of, rate_distortion_loss
+from rdpcodec.training.schedule import Budget
+
+STEPS, BATCH, CROP = 4, 2, 64
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in CONSTANTS.items():
+        monkeypatch.setattr(fidelity, name, value)
+
+
+def loop_of(data: Path, out: Path, eyes: float) -> Loop:
+    gigapixels = STEPS * BATCH * CROP**2 / 1e9
+    run = FidelityRun(gigapixels=gigapixels, batch=BATCH, crop=CROP, eyes=eyes)
+    objective = Fidelity(run, data, torch.device("cpu"), architecture=SMALL)
+    return Loop(objective, out, Budget(run.minutes, run.gigapixels))
+
+
+def test_one_per_cent_of_the_distortion_is_worth_one_per_cent_of_squared_error() -> None:
+    mse = torch.tensor([1e-3, 4e-2], requires_grad=True)
+    distortion = torch.tensor([7.0, 0.2], requires_grad=True)
+    loss = in_place_of(mse, distortion)
+    loss.sum().backward()
+    assert torch.allclose(loss, mse)
+    assert mse.grad is None
+    assert distortion.grad is not None
+    assert torch.allclose(distortion.grad * distortion, mse)
+
+
+def test_eyes_change_what_is_learnt_and_not_what_the_loss_amounts_to() -> None:
+    torch.manual_seed(1)
+    model, x, quality = RdpModel(SMALL), torch.rand(2, 3, 64, 64), torch.tensor([20.0, 70.0])
+    gradients, totals = [], []
+    for share in (0.0, 0.5):
+        output = model(x, quality, by_rate=True)
+        eyes = ssimulacra2_distortion(x, output.reconstruction)
+        loss = rate_distortion_loss(output, x, quality, eyes=eyes, eyes_share=share)
+        totals.append(float(loss.total.detach()))
+        gradients.append(torch.autograd.grad(loss.total, output.reconstruction)[0].flatten())
+    assert totals[0] == pytest.approx(totals[1], rel=1e-5)
+    assert torch.cosine_similarity(gradients[0], gradients[1], dim=0) < 0.99
+
+
+def test_a_run_for_eyes_goes_on_exactly_and_logs_ssimulacra2(picture_folder: Path, tmp_path: Path) -> None:
+    loop = loop_of(picture_folder, tmp_path, eyes=0.5)
+    loop.train(checkpoint_minutes=60)
+    last = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
+    assert len(last["validation_ssimulacra2"]) == len(last["validation_rd"])
+    assert last["validation_ssimulacra2"] == sorted(last["validation_ssimulacra2"])
+    resumed = loop_of(picture_folder, tmp_path, eyes=0.5)
+    resumed.resume()
+    assert resumed.step == STEPS

@@ -3,7 +3,7 @@ surface.
 
 D(R, P) is the least distortion that the codec reaches with at most R bits per pixel and a perception measure
 of at most P (Blau & Michaeli 2019, for what a dial reaches instead of for all codes).
-docs/surface.md defines the volume and says why it looks so.
+docs/measuring.md defines the volume and says why it looks so.
 """
 
 from __future__ import annotations

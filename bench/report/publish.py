@@ -1,4 +1,4 @@
-"""`python -m bench publish`: measured results into the manifest, the model card and README.
+"""`python -m bench publish`: measured results into the manifest, the model card, README and docs/results.md.
 
 No figure there is copied by hand.
 """
@@ -19,6 +19,7 @@ from rdpcodec.training.model_card import CARD, replace_block
 from rdpcodec.weights.manifest import DEFAULT_MODEL, ModelEntry
 from rdpcodec.weights.release import ReleasedModel
 
+RESULTS_PAGE = Path("docs", "results.md")
 BD_RATES = ("psnr", "psnr_common_range", "ms_ssim", "psnr_by_picture", "ms_ssim_by_picture")
 
 
@@ -82,6 +83,15 @@ def realism_table(gains: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def headline_table(measured: dict[str, Any], gains: list[dict[str, Any]]) -> str:
+    """README's one table as Markdown: our bytes for 100 of AVIF's, at equal PSNR, MS-SSIM and LPIPS."""
+    lines = ["| at equal | realism | rate, bits per pixel | bytes, % of AVIF's |", "| --- " * 4 + "|"]
+    for label, key in (("PSNR", "psnr"), ("MS-SSIM, dB", "ms_ssim")):
+        lines.append(f"| {label} | 0 | all | {100 + measured['bd_rate']['avif'][key]:.0f} |")
+    lines += [f"| LPIPS-AlexNet | 1 | {row['bpp']:.2f} | {100 * row['avif_share']:.0f} |" for row in gains]
+    return "\n".join(lines)
+
+
 def _label(codec: str) -> str:
     family, _, model = codec.partition(":")
     return f"our {model or DEFAULT_MODEL}" if family == OURS else PEERS[codec].label
@@ -121,7 +131,9 @@ def publish(results: Path, surface: Path | None, root: Path) -> None:
         if not traced.startswith(identity):
             raise click.ClickException(f"{surface}: measured with other weights: {traced}")
         gains = json.loads((surface / "realism" / "gains.json").read_text(encoding="utf-8"))
-        replace_block(root / "README.md", f"realism {name}", realism_table(gains))
+        replace_block(root / RESULTS_PAGE, f"realism {name}", realism_table(gains))
+        if name == DEFAULT_MODEL and "avif" in measured["bd_rate"]:
+            replace_block(root / "README.md", f"headline {name}", headline_table(measured, gains))
     record["results"] = result_lines(measured)
     path.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     command = f"python -m bench rd --data {measured['data']} --out {results}"
@@ -129,4 +141,4 @@ def publish(results: Path, surface: Path | None, root: Path) -> None:
         command += f" --codecs {','.join([measured['name'], *measured['bd_rate']])}"
     tables = result_tables(measured, command)
     replace_block(root / "weights" / CARD, f"results {name}", tables)
-    replace_block(root / "README.md", f"results {name}", tables)
+    replace_block(root / RESULTS_PAGE, f"results {name}", tables)

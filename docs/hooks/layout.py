@@ -12,7 +12,10 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-SOURCES = ("README.md", "docs/**/*.md", "docs/images/*", "docs/*.css", "weights/*.md", "bench/results/**/*.*")
+SOURCES = (
+    *("*.md", "CITATION.cff", "docs/**/*.md", "docs/images/*", "docs/*.css"),
+    *("weights/*.md", "bench/results/**/*.*"),
+)
 _LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)#:]+)\)")
 
 

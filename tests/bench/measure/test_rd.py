@@ -15,7 +15,7 @@ from PIL import Image
 from bench.__main__ import bench
 from bench.codecs import bench_codec, weights_identity
 from bench.measure.rd import bd_rate, bd_rate_by_picture
-from bench.report.publish import BD_RATES
+from bench.report.publish import BD_RATES, RESULTS_PAGE
 from rdpcodec import Codec
 from rdpcodec.metrics.distortion import ms_ssim, mse, psnr
 from rdpcodec.model.transforms import haar_basis
@@ -116,7 +116,9 @@ def test_published_figures_are_those_measured_and_only_with_the_same_weights(
     manifest = tmp_path / "weights" / "manifest.json"
     identity = weights_identity(codec)
     other_synthesis = identity[:-8] + "0" * 8
-    (tmp_path / "README.md").write_text("before\n\n<!-- results fast -->\nold\n<!-- end -->\n\nafter\n")
+    page = tmp_path / RESULTS_PAGE
+    page.parent.mkdir()
+    page.write_text("before\n\n<!-- results fast -->\nold\n<!-- end -->\n\nafter\n")
     ours = {
         "setting": [0, 50, 100],
         "bpp": [0.07, 0.5, 1.5],
@@ -132,6 +134,7 @@ def test_published_figures_are_those_measured_and_only_with_the_same_weights(
         "bd_rate": {
             "jpeg": dict(zip(BD_RATES, (-31.25, -30.0, -20.0, -32.0, -21.0), strict=True)),
             "rdpcodec": dict.fromkeys(BD_RATES, -3.0),
+            "avif": dict.fromkeys(BD_RATES, 8.6),
         },
         "data": "photographs",
         "picture_count": 3,
@@ -142,13 +145,13 @@ def test_published_figures_are_those_measured_and_only_with_the_same_weights(
     words = ["publish", str(path), "--root", str(tmp_path)]
     for _ in range(2):
         CliRunner().invoke(bench, words, catch_exceptions=False)
-    readme = (tmp_path / "README.md").read_text()
-    assert readme.startswith("before")
-    assert readme.endswith("after\n")
-    assert "old" not in readme
-    assert readme.count("| JPEG | −31.2 % | −30.0 % | −20.0 % | −32.0 % | −21.0 % |") == 1
-    assert "| our fast | −3.0 % |" in readme
-    assert "--codecs rdpcodec:large,jpeg,rdpcodec`" in readme
+    text = page.read_text()
+    assert text.startswith("before")
+    assert text.endswith("after\n")
+    assert "old" not in text
+    assert text.count("| JPEG | −31.2 % | −30.0 % | −20.0 % | −32.0 % | −21.0 % |") == 1
+    assert "| our fast | −3.0 % |" in text
+    assert "--codecs rdpcodec:large,jpeg,rdpcodec,avif`" in text
     assert "0.070 to 1.50 bits" in json.loads(manifest.read_text())["models"]["fast"]["results"][1]
     surface = tmp_path / "surface"
     (surface / "realism").mkdir(parents=True)
@@ -158,7 +161,10 @@ def test_published_figures_are_those_measured_and_only_with_the_same_weights(
     (surface / "realism" / "gains.json").write_text(json.dumps(gains))
     CliRunner().invoke(bench, [*words, "--surface", str(surface)], catch_exceptions=False)
     row = "| 0.30 | 30.00 → 29.00 dB | 0.200 → 0.050 | 0.040 → 0.010 | 30 → 10 | 50 % |"
-    assert row in (tmp_path / "README.md").read_text()
+    assert row in page.read_text()
+    readme = (tmp_path / "README.md").read_text()
+    assert "| MS-SSIM, dB | 0 | all | 109 |" in readme
+    assert "| LPIPS-AlexNet | 1 | 0.30 | 50 |" in readme
     path.write_text(json.dumps({**measured, "description": f"{other_synthesis}, realism 0, cpu"}))
     result = CliRunner().invoke(bench, words)
     assert result.exit_code

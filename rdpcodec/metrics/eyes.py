@@ -70,7 +70,7 @@ _WEIGHTS = (
 )
 # Channels with a weight that counts, 0.01 or more, at each scale: neither X and B at the finest scale, which
 # would be half of the work, nor anything at the sixth. The rest moves no score by a hundredth.
-_FELT = ((1,), (0, 1), (0, 1), (0, 1, 2), (0, 1, 2))
+_FELT = (slice(1, 2), slice(0, 2), slice(0, 2), slice(0, 3), slice(0, 3))
 # Of MS-SSIM (Wang, Simoncelli & Bovik 2003), from the finest scale on.
 _MS_SSIM_EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _WASSERSTEIN_LEVELS = 4
@@ -133,7 +133,7 @@ def ssimulacra2_distortion(reference: Tensor, decoded: Tensor) -> Tensor:
 
 def ssimulacra2_score(distortion: Tensor) -> Tensor:
     """SSIMULACRA2's score of what `ssimulacra2_distortion` returns: 100 for equal images, 90 where no
-    difference is seen, 30 for low quality; it can be negative. Any shape.
+    difference is seen, 30 for low quality; it may be negative. Any shape.
     """
     s = distortion
     s = 2.326765642916932 * s - 0.020884521182843837 * s**2 + 6.248496625763138e-05 * s**3

@@ -1,0 +1,48 @@
+"""Train the released model on with a distortion, for minutes of processor time.
+
+python train_variant.py DATA OUT DISTORTION SHARE MINUTES
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from rdpcodec.allocator import keep_freed_memory
+from rdpcodec.metrics import eyes
+from rdpcodec.training import fidelity, schedule
+from rdpcodec.training.loop import Loop
+
+DISTORTIONS = {
+    "ssimulacra2": eyes.ssimulacra2_distortion,
+    "ms-ssim": eyes.ms_ssim_distortion,
+    "wasserstein": eyes.wasserstein_distortion,
+}
+
+
+def main(data: str, out: str, distortion: str, share: str, minutes: str) -> None:
+    keep_freed_memory()
+    torch.set_num_threads(1)
+    # Runs of a few hundred steps cannot spend 200 of them on warming up.
+    schedule.WARMUP_STEPS = 30
+    fidelity.ssimulacra2_distortion = DISTORTIONS[distortion]  # type: ignore[attr-defined]
+    run = fidelity.FidelityRun(
+        minutes=float(minutes),
+        batch=8,
+        crop=192,
+        learning_rate=6e-4,
+        optimizer="soap",
+        decay=1.0,
+        bfloat16=True,
+        eyes=float(share),
+    )
+    objective = fidelity.Fidelity(run, Path(data), torch.device("cpu"), init=Path("weights/fast.safetensors"))
+    Path(out).mkdir(parents=True, exist_ok=True)
+    budget = schedule.Budget(run.minutes, None, run.decay, clock=time.process_time)
+    Loop(objective, Path(out), budget).train(checkpoint_minutes=60)
+
+
+main(*sys.argv[1:])

@@ -1,6 +1,8 @@
 """Codec: image ⇄ bytes of a file. Read from top to bottom, this is the whole way, both ways.
 
-    image → Picture → symbols of its tiles → bytes of the tiles → segments of a file
+```text
+image → Picture → symbols of its tiles → bytes of the tiles → segments of a file
+```
 
 What the steps do stands in files of their own: `image`, `mosaic` and `tile_codec` (pixels ⇄ symbols),
 `symbols` (symbols ⇄ bytes), `side_data` and `container` (bytes ⇄ file); `encoder/` holds what makes files

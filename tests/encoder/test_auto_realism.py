@@ -58,6 +58,7 @@ def test_a_picture_without_a_block_gets_none() -> None:
     assert chosen(*[np.zeros((BLOCK, 40, 3), np.uint8)] * 3) == 0
 
 
+@pytest.mark.weights
 def test_a_file_has_the_realism_of_its_picture_and_rate(codec: Codec, photograph: Image.Image) -> None:
     image = photograph.crop((0, 0, 320, 256))
     low, high = (read_header(codec.compress(image, q, realism="auto"))[0].realism for q in (10, 100))

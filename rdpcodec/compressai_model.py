@@ -26,7 +26,8 @@ from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.transforms import Architecture
 from rdpcodec.operating_point import OperatingPoint
 from rdpcodec.tiles import PATCH
-from rdpcodec.training.export import release_tensors, wide_tables
+from rdpcodec.training.counting import wide_tables
+from rdpcodec.training.export import release_tensors
 from rdpcodec.weights.manifest import DEFAULT_MODEL
 from rdpcodec.weights.release import ReleasedModel, table_tensors
 

@@ -15,8 +15,8 @@ from rdpcodec.cli.coding import compress, decompress
 from rdpcodec.cli.describing import info, models
 from rdpcodec.cli.pages import compare, serve
 from rdpcodec.cli.suggesting import suggest
-from rdpcodec.cli.training import export, train
 from rdpcodec.errors import RdpError
+from rdpcodec.training.commands import export, train
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

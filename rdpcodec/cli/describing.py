@@ -11,8 +11,7 @@ import click
 from rdpcodec import container
 from rdpcodec.cli.output import read_input
 from rdpcodec.errors import FormatError, WeightsError
-from rdpcodec.training.model_card import hours_by_device
-from rdpcodec.weights.manifest import DEFAULT_MODEL, manifest, model_for_file, model_name
+from rdpcodec.weights.manifest import DEFAULT_MODEL, hours_by_device, manifest, model_for_file, model_name
 
 
 @click.command()
@@ -76,7 +75,7 @@ def models(as_json: bool) -> None:
             f"  size      {record['parameters'] / 1e6:.1f} million parameters, {record['bytes'] / 1e6:.1f} MB"
         )
         click.echo(
-            f"  training  {hours_by_device(record['training']['runs'])}, "
+            f"  training  {hours_by_device(record['training'])}, "
             f"{record['training']['gigapixels']:.1f} gigapixels"
         )
         for line in record.get("results", []):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
-import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,16 @@ from torch.optim.swa_utils import AveragedModel
 from rdpcodec.errors import UsageError
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.transforms import Architecture, Synthesis
+from rdpcodec.storage import replace_file
+from rdpcodec.training.totals import Totals, totals_of
 from rdpcodec.weights.release import architecture_from, realism_state, training_state
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write `state` to `path` atomically: a reader sees the old file or the new one, never half of one."""
-    partial = path.with_name(path.name + ".partial")
-    torch.save(state, partial)
-    os.replace(partial, path)
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    replace_file(path, buffer.getvalue())
 
 
 def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
@@ -100,33 +102,19 @@ def carried_over(previous: Path, codec: RdpModel) -> dict[str, Tensor]:
     return {name: realism[name] + (now[name] - before[name]) / 2 for name in now}
 
 
-def run_history(state: dict[str, Any]) -> list[dict[str, Any]]:
-    """The records of the run that made a checkpoint and of those it built on, the newest last."""
-    run = {key: value for key, value in state["settings"].items() if value}
-    run |= {
-        "steps": state["step"],
-        "hours": round(state["seconds"] / 3600, 3),
-        "gigapixels": round(state["pixels"] / 1e9, 3),
-    }
-    if state.get("device", "cpu") != "cpu":
-        run["device"] = state["device"]
-    return [*state["history"], run]
-
-
-def start_history(path: Path, *, realism: bool = False) -> list[dict[str, Any]]:
-    """The records of the training runs behind what `load_start` loads, or behind its realism synthesis; none
-    without a manifest or a realism synthesis.
+def start_totals(path: Path, *, realism: bool = False) -> Totals:
+    """How much training is behind what `load_start` loads, or behind its realism synthesis; none without a
+    manifest or a realism synthesis.
     """
     if path.suffix == ".pt":
         state = load_checkpoint(path, torch.device("cpu"))
-        if realism and "realism_history" not in state:
-            return []
-        return run_history({**state, "history": state["realism_history"]} if realism else state)
+        if realism and "realism_totals" not in state:
+            return Totals()
+        return totals_of(state, "realism_totals" if realism else "totals")
     record = released_record(path)
-    if record is None:
-        return []
-    trained = record.get("realism", {"training": {"runs": []}}) if realism else record
-    return list(trained["training"]["runs"])
+    if record is None or (realism and "realism" not in record):
+        return Totals()
+    return Totals(**(record["realism"] if realism else record)["training"])
 
 
 def released_record(path: Path) -> dict[str, Any] | None:

@@ -4,16 +4,15 @@ Distortion is squared error, or with `eyes` in part SSIMULACRA2. With `perceptio
 the realism synthesis, which then learns beside the fidelity synthesis: latents that serve both cost the
 squared error next to nothing.
 
-`rdpcodec train fidelity`, or `python -m rdpcodec.training.fidelity` on a machine that has only torch, NumPy,
-Pillow and safetensors; several processes or machines: `torchrun --nproc_per_node=N -m …`. Each process takes
-its own crops; gradients are averaged, so N processes with batch B do what one does with batch N·B.
+Several processes take crops of their own and average their gradients: N processes with batch B do what one
+does with batch N·B.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,16 +33,17 @@ from rdpcodec.model.transforms import (
     start_from_basis,
 )
 from rdpcodec.tiles import PATCH
-from rdpcodec.training.checkpoint import WeightAverage, load_realism_start, load_start, start_history
-from rdpcodec.training.command import add_realism_options, parse_run, train, training_parser
+from rdpcodec.training.checkpoint import WeightAverage, load_realism_start, load_start, start_totals
 from rdpcodec.training.cuda_graph import CudaGraphed
 from rdpcodec.training.data import ImageSet, load_images, random_patches, to_device
 from rdpcodec.training.graphics import graphics
 from rdpcodec.training.loop import CHECKED, process_count
 from rdpcodec.training.losses import perceptual_distortion, random_phase, rate_distortion_loss
-from rdpcodec.training.optimizers import OPTIMIZERS, build_optimizers
+from rdpcodec.training.optimizers import build_optimizers
 from rdpcodec.training.randomness import Randomness
-from rdpcodec.training.schedule import DECAY_SHARE, scale_learning_rates
+from rdpcodec.training.runs import FidelityRun
+from rdpcodec.training.schedule import scale_learning_rates
+from rdpcodec.training.totals import Totals
 
 VALIDATION_QUALITIES = (5.0, 25.0, 45.0, 65.0, 85.0)
 # One size for all runs, so that their validation losses can be compared.
@@ -73,35 +73,6 @@ FROZEN: dict[str, tuple[str, ...]] = {
         "residual_density",
     ),
 }
-
-
-@dataclass(frozen=True)
-class FidelityRun:
-    """What defines a run besides its images and its start."""
-
-    minutes: float | None = None
-    gigapixels: float | None = None
-    batch: int = 16
-    crop: int = 128
-    learning_rate: float = 1e-3
-    optimizer: str = "adamw"
-    decay: float = DECAY_SHARE
-    seed: int = 0
-    bfloat16: bool = False
-    trains: str = "everything"
-    # The realism synthesis's share of the distortion, 0..1.
-    perception: float = 0.0
-    # The share of the fidelity synthesis's squared error that gives way to SSIMULACRA2, 0..1.
-    eyes: float = 0.0
-    # The share of the crops that are made graphics, 0..1.
-    graphics: float = 0.0
-    # Of a new model, a name in `SIZES`; None for that of the start, or "fast".
-    size: str | None = None
-
-    @property
-    def by_rate(self) -> bool:
-        """Whether latents are rounded as the encoder rounds them, and counted so, which needs no noise."""
-        return self.trains != "everything"
 
 
 class Decoded(NamedTuple):
@@ -164,7 +135,7 @@ class Fidelity:
         if run.graphics:
             side = max(run.crop, GRAPHICS_SIDE)
             self.drawn = ImageSet(graphics(GRAPHICS_IMAGES, side, run.seed), device)
-        self.history = start_history(init) if init else []
+        self.totals = start_totals(init) if init else Totals()
         start = None
         if init is not None:
             start = load_start(init, architecture)
@@ -200,10 +171,10 @@ class Fidelity:
         """With `init`, `start` is the model that stands in it."""
         if init is None or start is None:
             self.realism = copy.deepcopy(self.model.synthesis)
-            self.realism_history = []
+            self.realism_totals = Totals()
         else:
             self.realism = load_realism_start(init, start, previous).to(self.device)
-            self.realism_history = start_history(previous or init, realism=True)
+            self.realism_totals = start_totals(previous or init, realism=True)
         self.optimizers += build_optimizers(self.run.optimizer, self.realism, self.run.learning_rate)
         self.realism_average = WeightAverage(self.realism, decay=0.999)
         self.lpips = load_lpips("squeeze", lpips).to(self.device)
@@ -303,13 +274,13 @@ class Fidelity:
         realism = {}
         if self.realism is not None:
             realism = {
-                "realism_history": self.realism_history,
+                "realism_totals": self.realism_totals.record(),
                 "realism_synthesis": self.realism.state_dict(),
                 "realism_average": self.realism_average.values,
             }
         return {
             "architecture": asdict(self.model.architecture),
-            "history": self.history,
+            "totals": self.totals.record(),
             "model": self.model.state_dict(),
             "average": self.average.values,
             "average_steps": self.average.steps,
@@ -319,81 +290,13 @@ class Fidelity:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        self.history = state["history"]
+        self.totals = Totals(**state["totals"])
         self.model.load_state_dict(state["model"])
         self.average.load(state["average"], state["average_steps"])
         if self.realism is not None:
-            self.realism_history = state["realism_history"]
+            self.realism_totals = Totals(**state["realism_totals"])
             self.realism.load_state_dict(state["realism_synthesis"])
             self.realism_average.load(state["realism_average"], state["average_steps"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.randomness.load(state, state["average_steps"])
-
-
-def main(arguments: list[str] | None = None, prog: str = "python -m rdpcodec.training.fidelity") -> None:
-    """The command line."""
-    defaults = FidelityRun()
-    parser = training_parser(prog, "Train for fidelity: rate + λ·distortion.", defaults)
-    parser.add_argument(
-        "--init", type=Path, help="start from weights (.safetensors) or a run's checkpoint.pt"
-    )
-    parser.add_argument(
-        "--trains",
-        choices=FROZEN,
-        default=defaults.trains,
-        help="the decoder is prior and synthesis; without the encoder, both learn from what it rounds to",
-    )
-    parser.add_argument(
-        "--perception",
-        type=float,
-        default=defaults.perception,
-        metavar="SHARE",
-        help="of the distortion that is squared error and LPIPS of the realism synthesis, which learns too; "
-        "default 0",
-    )
-    parser.add_argument(
-        "--eyes",
-        type=float,
-        default=defaults.eyes,
-        metavar="SHARE",
-        help="of the fidelity synthesis's squared error that gives way to SSIMULACRA2; default 0",
-    )
-    parser.add_argument(
-        "--graphics",
-        type=float,
-        default=defaults.graphics,
-        metavar="SHARE",
-        help="of the crops that are drawn: text, charts, screens, line art; default 0",
-    )
-    add_realism_options(parser)
-    parser.add_argument(
-        "--size",
-        choices=SIZES,
-        help="of a new model; default: fast",
-    )
-    parser.add_argument("--optimizer", choices=OPTIMIZERS, default=defaults.optimizer)
-    parser.add_argument("--compile", action="store_true", help="torch.compile, for long runs on a GPU")
-    run, options = parse_run(parser, arguments, FidelityRun)
-    if not 0 <= run.perception <= 1:
-        parser.error("--perception must be between 0 and 1")
-    if not 0 <= run.eyes <= 1:
-        parser.error("--eyes must be between 0 and 1")
-    if not 0 <= run.graphics <= 1:
-        parser.error("--graphics must be between 0 and 1")
-    train(
-        options,
-        lambda device: Fidelity(
-            run,
-            options.data,
-            device,
-            init=options.init,
-            previous=options.previous,
-            lpips=options.lpips_weights,
-            compile_model=options.compile,
-        ),
-    )
-
-
-if __name__ == "__main__":
-    main()

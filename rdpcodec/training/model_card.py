@@ -1,4 +1,4 @@
-"""The parts of `MODEL_CARD.md` that are facts about a release: its training runs and its images.
+"""The parts of `MODEL_CARD.md` that are facts about a release: its training and its images.
 
 They stand between markers, `<!-- training fast -->` … `<!-- end -->`, and are replaced at every export; what
 people write around them stays.
@@ -11,6 +11,8 @@ import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
+
+from rdpcodec.weights.manifest import hours_by_device
 
 CARD = "MODEL_CARD.md"
 
@@ -28,49 +30,22 @@ def replace_block(path: Path, name: str, content: str) -> None:
 
 
 def training_block(record: dict[str, Any]) -> str:
-    """A release's manifest record → sizes and the table of its runs."""
-    trainings = [("fidelity", record["training"])]
+    """A release's manifest record → its sizes, and how much training is behind it."""
+    parts = [("fidelity", record["parameters"], record["training"])]
     if "realism" in record:
-        trainings.append(("realism", record["realism"]["training"]))
-    sums = "; ".join(
-        f"{name}: {hours_by_device(training['runs'])}, {training['gigapixels']:.1f} gigapixels of crops"
-        for name, training in trainings
-    )
-    together = [run for run in trainings[0][1]["runs"] if run.get("perception")]
-    if together:
-        sums += f"; {hours_by_device(together)} of both in the same runs"
-    size = f"{record['parameters'] / 1e6:.2f} million parameters"
-    if "realism" in record:
-        size += f", {record['realism']['parameters'] / 1e6:.2f} million more for realism"
+        parts.append(("realism", record["realism"]["parameters"], record["realism"]["training"]))
     lines = [
-        f"{size}, {record['bytes'] / 1e6:.2f} MB as {record['dtype']}. {sums[0].upper()}{sums[1:]}.",
+        f"{record['bytes'] / 1e6:.2f} MB as {record['dtype']}.",
         "",
-        "| run | hours | gigapixels | crops a process and step | learning rate | what |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| part | parameters, millions | training | gigapixels of crops | runs |",
+        "| --- | --- | --- | --- | --- |",
     ]
-    for name, training in trainings:
-        for number, run in enumerate(training["runs"], 1):
-            what = run.get("discriminator") or run.get("trains", "everything")
-            if run.get("device"):
-                what += f" on {run['device']}"
-            if run.get("size"):
-                what += f" in size {run['size']}"
-            if run.get("perception"):
-                what += f" with realism, which has {100 * run['perception']:g} % of the distortion"
-            lines.append(
-                f"| {name} {number} | {run['hours']:.2f} | {run['gigapixels']:.2f} "
-                f"| {run['batch']} of {run['crop']}² | {run['learning_rate']:g} "
-                f"| {what}{', ' + run['note'] if run.get('note') else ''} |"
-            )
+    lines += [
+        f"| {name} | {parameters / 1e6:.2f} | {hours_by_device(training)} | {training['gigapixels']:.1f} "
+        f"| {training['runs']} |"
+        for name, parameters, training in parts
+    ]
     return "\n".join(lines)
-
-
-def hours_by_device(runs: list[dict[str, Any]]) -> str:
-    """How long runs took on each kind of device, as words."""
-    hours: Counter[str] = Counter()
-    for run in runs:
-        hours[run.get("device", "CPU")] += run["hours"]
-    return " and ".join(f"{total:.2g} hours on {device}" for device, total in hours.items())
 
 
 def data_block(folder: Path) -> str:

@@ -11,7 +11,6 @@ from torch.optim import AdamW, Optimizer
 from rdpcodec.model.rate import RateGain
 from rdpcodec.training.soap import Soap
 
-OPTIMIZERS = ("adamw", "soap")
 BETAS = (0.9, 0.98)
 # Gains and densities are few, see every pixel and live in the log domain: they can and should move faster.
 FAST_PARAMETERS = 5.0

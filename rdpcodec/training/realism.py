@@ -1,14 +1,13 @@
 """Training for realism: a second synthesis whose images look like photographs, on a frozen encoder.
 
-`rdpcodec train realism`, or `python -m rdpcodec.training.realism`; torchrun as in `fidelity`. It starts from
-the fidelity synthesis, learns squared error and LPIPS first, then an adversary joins. Encoder, prior and
-bitstream stay as they are: old files are decoded more realistically, new ones are no larger.
+It starts from the fidelity synthesis, learns squared error and LPIPS first, then an adversary joins. Encoder,
+prior and bitstream stay as they are: old files are decoded more realistically, new ones are no larger.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,16 +21,17 @@ from torch.nn.parallel import DistributedDataParallel
 from rdpcodec.metrics.perceptual import Lpips, load_lpips
 from rdpcodec.model.rate import LAMBDA_MIDDLE, lambda_of
 from rdpcodec.model.transforms import Architecture
-from rdpcodec.training.checkpoint import WeightAverage, load_realism_start, load_start, start_history
-from rdpcodec.training.command import add_realism_options, parse_run, train, training_parser
+from rdpcodec.training.checkpoint import WeightAverage, load_realism_start, load_start, start_totals
 from rdpcodec.training.data import load_images
 from rdpcodec.training.discriminator import PatchDiscriminator, ProjectedDiscriminator
 from rdpcodec.training.fidelity import VALIDATION_CROPS, VALIDATION_QUALITIES, VALIDATION_SIDE
 from rdpcodec.training.loop import process_count
 from rdpcodec.training.losses import PerceptualDistortion, perceptual_distortion, random_phase, shifted_crop
-from rdpcodec.training.optimizers import OPTIMIZERS, build_optimizers
+from rdpcodec.training.optimizers import build_optimizers
 from rdpcodec.training.randomness import Randomness
-from rdpcodec.training.schedule import DECAY_SHARE, scale_learning_rates
+from rdpcodec.training.runs import RealismRun
+from rdpcodec.training.schedule import scale_learning_rates
+from rdpcodec.training.totals import Totals
 from rdpcodec.weights.manifest import BITSTREAM_PREFIXES, fingerprint
 
 # Both parts shrink alike as the rate grows, about as λ^-0.5; without a weight training belongs to low rates.
@@ -46,24 +46,6 @@ GRADIENT_CLIP = 1.0
 ADVERSARY_WEIGHTS = (0.008, 0.15)
 # The adversary's strength is averaged over this many steps: alone, a batch's is mostly noise.
 NORM_DECAY = 0.99
-DISCRIMINATORS = {"patch": PatchDiscriminator, "projected": ProjectedDiscriminator}
-
-
-@dataclass(frozen=True)
-class RealismRun:
-    """What defines a run besides its images and its start."""
-
-    minutes: float | None = None
-    gigapixels: float | None = None
-    batch: int = 8
-    crop: int = 192
-    learning_rate: float = 1e-3
-    optimizer: str = "soap"
-    decay: float = DECAY_SHARE
-    discriminator: str = "patch"
-    adversary: float = 0.3
-    seed: int = 0
-    bfloat16: bool = False
 
 
 class ImageGradient(NamedTuple):
@@ -95,11 +77,12 @@ class Realism:
         self.settings = asdict(run)
         self.pixels_a_step = process_count() * run.batch * run.crop**2
         self.randomness = Randomness(run.seed)
-        self.history = start_history(previous or init, realism=True)
+        self.totals = start_totals(previous or init, realism=True)
         self.model = load_start(init, architecture).to(device).eval().requires_grad_(False)
         self.bitstream = fingerprint(load_file(init), BITSTREAM_PREFIXES)
         self.synthesis = load_realism_start(init, self.model, previous).to(device)
-        self.discriminator = DISCRIMINATORS[run.discriminator](self.model.architecture.latents).to(device)
+        discriminator = ProjectedDiscriminator if run.discriminator == "projected" else PatchDiscriminator
+        self.discriminator = discriminator(self.model.architecture.latents).to(device)
         self.lpips: Lpips = load_lpips("squeeze", lpips).to(device)
         self.training, self.validation = load_images(data, max(run.crop, VALIDATION_SIDE), device)
 
@@ -240,7 +223,7 @@ class Realism:
     def state(self) -> dict[str, Any]:
         return {
             "architecture": asdict(self.model.architecture),
-            "history": self.history,
+            "totals": self.totals.record(),
             "bitstream": self.bitstream,
             "realism": self.synthesis.state_dict(),
             "average": self.average.values,
@@ -252,7 +235,7 @@ class Realism:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        self.history = state["history"]
+        self.totals = Totals(**state["totals"])
         self.synthesis.load_state_dict(state["realism"])
         self.discriminator.load_state_dict(state["discriminator"])
         self.average.load(state["average"], state["average_steps"])
@@ -260,33 +243,3 @@ class Realism:
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.randomness.load(state, state["average_steps"])
-
-
-def main(arguments: list[str] | None = None, prog: str = "python -m rdpcodec.training.realism") -> None:
-    """The command line."""
-    defaults = RealismRun()
-    description = "Train the realism synthesis of released weights: squared error, LPIPS and an adversary."
-    parser = training_parser(prog, description, defaults)
-    parser.add_argument("--init", type=Path, required=True, help="released weights (.safetensors)")
-    add_realism_options(parser)
-    parser.add_argument("--discriminator", choices=list(DISCRIMINATORS), default=defaults.discriminator)
-    parser.add_argument("--optimizer", choices=OPTIMIZERS, default=defaults.optimizer, help="the synthesis's")
-    parser.add_argument(
-        "--adversary", type=float, default=defaults.adversary, help="its gradient, against the distortion's"
-    )
-    run, options = parse_run(parser, arguments, RealismRun)
-    train(
-        options,
-        lambda device: Realism(
-            run,
-            options.data,
-            device,
-            init=options.init,
-            previous=options.previous,
-            lpips=options.lpips_weights,
-        ),
-    )
-
-
-if __name__ == "__main__":
-    main()

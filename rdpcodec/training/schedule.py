@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch.optim import Optimizer
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
 
 WARMUP_STEPS = 200
 # The share of a run over which the rate decays. The usual range for warm-up → stable → decay is 20-40 %,

@@ -97,6 +97,11 @@ def model_name(header: Header) -> str:
         return header.size
 
 
+def hours_by_device(training: dict[str, Any]) -> str:
+    """How long the training behind weights took on each kind of device, in words."""
+    return " and ".join(f"{hours:.2g} hours on {device}" for device, hours in training["hours"].items())
+
+
 def load_tensors(entry: ModelEntry) -> dict[str, Tensor]:
     """The tensors of a model, as stored.
 

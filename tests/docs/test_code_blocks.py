@@ -43,8 +43,8 @@ FOLDERS = (
 FILES = ("bench/results/kodak.json", "docs/papers.md", "RUN/checkpoint.pt")
 # Commands that take long, and the function that takes the time: all before it is done.
 LONG = {
-    ("train", "fidelity"): "rdpcodec.training.fidelity.train",
-    ("train", "realism"): "rdpcodec.training.realism.train",
+    ("train", "fidelity"): "rdpcodec.training.run.train",
+    ("train", "realism"): "rdpcodec.training.run.train",
     ("export",): "rdpcodec.training.export.export",
     ("serve",): "uvicorn.Server.run",
     ("batch", "s3://bucket/photos"): "rdpcodec.batch.plan.plan",

@@ -43,8 +43,8 @@ def small_start() -> Iterator[None]:
             patch.setattr(fidelity, name, value)
         for name in ("VALIDATION_SIDE", "VALIDATION_CROPS"):
             patch.setattr(realism, name, CONSTANTS[name])
-        patch.setattr(exporting, "CALIBRATION_CROPS", 4)
-        patch.setattr(exporting, "CALIBRATION_SIDE", 64)
+        patch.setattr(exporting.counting, "CALIBRATION_CROPS", 4)
+        patch.setattr(exporting.counting, "CALIBRATION_SIDE", 64)
         yield
 
 
@@ -215,8 +215,8 @@ def test_a_second_realism_run_starts_from_the_first_and_both_are_recorded(
             assert torch.equal(tensor, released[start + name].float())
         loop.train(checkpoint_minutes=60)
         record = exported(picture_folder, tmp_path / folder, weights)
-    assert len(record["realism"]["training"]["runs"]) == 2
-    assert len(record["training"]["runs"]) == 1
+    assert record["realism"]["training"]["runs"] == 2
+    assert record["training"]["runs"] == 1
 
 
 def test_realism_belongs_to_the_weights_it_was_trained_on(
@@ -254,7 +254,7 @@ def test_realism_is_carried_over_to_fidelity_weights_trained_further(
     )
     for name, tensor in objective.synthesis.state_dict().items():
         torch.testing.assert_close(tensor, old[f"realism.{name}"].float() + 0.25, atol=2e-3, rtol=0)
-    assert len(objective.history) == 1  # of the realism run behind it
+    assert objective.totals.runs == 1  # of the realism run behind it
 
 
 def test_realism_needs_its_networks(picture_folder: Path, tmp_path: Path, weights: Path) -> None:

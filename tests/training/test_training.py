@@ -11,6 +11,7 @@ import distributed_probe
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image
 from safetensors.torch import load_file
 from small_model import CONSTANTS, SMALL
@@ -25,15 +26,15 @@ from rdpcodec.training import loop as looping
 from rdpcodec.training.checkpoint import (
     WeightAverage,
     load_checkpoint,
-    run_history,
     save_checkpoint,
 )
 from rdpcodec.training.data import ImageSet, load_images
 from rdpcodec.training.fidelity import Fidelity, FidelityRun
 from rdpcodec.training.loop import Loop
 from rdpcodec.training.losses import rate_distortion_loss
-from rdpcodec.training.model_card import hours_by_device
 from rdpcodec.training.schedule import DECAY_SHARE, Budget, rate_factor
+from rdpcodec.training.totals import totals_of
+from rdpcodec.weights.manifest import hours_by_device
 from rdpcodec.weights.release import ReleasedModel, architecture_from
 
 CPU = torch.device("cpu")
@@ -120,10 +121,14 @@ def test_a_run_decays_over_the_share_of_its_budget_that_it_is_told(
     monkeypatch.setattr(Fidelity, "train_step", recorded)
     monkeypatch.setattr(schedule, "WARMUP_STEPS", 1)
     words = ["--data", str(picture_folder), "--out", str(tmp_path), "--batch", "1", "--crop", "64"]
-    fidelity.main([*words, "--gigapixels", str(8 * 64**2 / 1e9), "--decay", "0.5"])
+    budget = ["--gigapixels", str(8 * 64**2 / 1e9), "--decay", "0.5"]
+    result = CliRunner().invoke(rdpcodec_command, ["train", "fidelity", *words, *budget])
+    assert result.exit_code == 0, result.output
     assert factors == pytest.approx([1, 1, 1, 1, 1, 0.75, 0.5, 0.25])
-    with pytest.raises(SystemExit):
-        fidelity.main([*words, "--minutes", "1", "--decay", "0"])
+    refused = CliRunner().invoke(
+        rdpcodec_command, ["train", "fidelity", *words, "--minutes", "1", "--decay", "0"]
+    )
+    assert refused.exit_code == 2
 
 
 class Killed(Exception):
@@ -291,9 +296,12 @@ def test_the_record_of_a_run_says_what_trained_it(picture_folder: Path, tmp_path
     loop = loop_of(run_of(1), picture_folder, tmp_path)
     loop.train(checkpoint_minutes=60)
     state = load_checkpoint(tmp_path / "checkpoint.pt", CPU)
-    (here,) = run_history(state | {"seconds": 5400.0})
-    (there,) = run_history(state | {"seconds": 720.0, "device": "NVIDIA H200"})
-    assert hours_by_device([here, there, here]) == "3 hours on CPU and 0.2 hours on NVIDIA H200"
+    once = totals_of(state | {"seconds": 5400.0})
+    twice = totals_of(state | {"seconds": 720.0, "device": "NVIDIA H200", "totals": once.record()})
+    thrice = totals_of(state | {"seconds": 5400.0, "totals": twice.record()})
+    assert hours_by_device(thrice.record()) == "3 hours on CPU and 0.2 hours on NVIDIA H200"
+    assert thrice.runs == 3
+    assert thrice.gigapixels == pytest.approx(3 * once.gigapixels, abs=2e-3)
 
 
 def test_checkpoints_replace_each_other_whole(tmp_path: Path) -> None:
@@ -331,14 +339,13 @@ def test_low_rates_count_as_much_as_high_ones(picture_folder: Path, tmp_path: Pa
 def test_an_exported_run_is_a_working_codec(
     picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photograph: Image.Image
 ) -> None:
-    monkeypatch.setattr(exporting, "CALIBRATION_CROPS", 6)
-    monkeypatch.setattr(exporting, "CALIBRATION_SIDE", 64)
+    monkeypatch.setattr(exporting.counting, "CALIBRATION_CROPS", 6)
+    monkeypatch.setattr(exporting.counting, "CALIBRATION_SIDE", 64)
     loop_of(run_of(2), picture_folder, tmp_path).train(checkpoint_minutes=60)
-    record = exporting.export(
-        tmp_path / "checkpoint.pt", picture_folder, "fast", tmp_path / "weights", "a first run"
-    )
+    record = exporting.export(tmp_path / "checkpoint.pt", picture_folder, "fast", tmp_path / "weights")
     assert record["largest_exact_sum"] < 2**24
-    assert [run["note"] for run in record["training"]["runs"]] == ["a first run"]
+    assert record["training"]["runs"] == 1
+    assert record["size"] == "own"
     path = tmp_path / "weights" / "fast.safetensors"
     tensors = load_file(path)
     architecture = architecture_from(record["architecture"])
@@ -358,23 +365,23 @@ def test_an_exported_run_is_a_working_codec(
         )
         assert (again["bitstream_fingerprint"] == record["bitstream_fingerprint"]) == (trains == "synthesis")
         assert again["synthesis_fingerprint"] != record["synthesis_fingerprint"]
-        assert len(again["training"]["runs"]) == len(record["training"]["runs"]) + 1
+        assert again["training"]["runs"] == record["training"]["runs"] + 1
         record = again
     card = (tmp_path / "weights" / "MODEL_CARD.md").read_text()
     assert card.count("<!-- training fast -->") == card.count("<!-- data -->") == 1
-    assert "a first run" in card
+    assert f"| {record['training']['runs']} |" in card
 
 
 def test_the_command_line_wants_one_budget(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit):
-        fidelity.main(["--data", str(tmp_path), "--out", str(tmp_path / "run")])
+    words = ["train", "fidelity", "--data", str(tmp_path), "--out", str(tmp_path / "run")]
+    for more in ([], ["--minutes", "1", "--gigapixels", "1"]):
+        result = CliRunner().invoke(rdpcodec_command, [*words, *more])
+        assert result.exit_code == 2
+        assert "give --minutes or --gigapixels" in result.stderr
 
 
 @pytest.mark.parametrize("words", [["train", "fidelity"], ["export"]])
-def test_the_command_explains_its_options(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        rdpcodec_command.main([*words, "--help"], standalone_mode=False)
-    assert ended.value.code == 0
-    shown = capsys.readouterr().out
-    assert f"usage: rdpcodec {' '.join(words)}" in shown
+def test_the_command_explains_its_options(words: list[str]) -> None:
+    shown = CliRunner().invoke(rdpcodec_command, [*words, "--help"], prog_name="rdpcodec").stdout
+    assert f"Usage: rdpcodec {' '.join(words)}" in shown
     assert "--data" in shown

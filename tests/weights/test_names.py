@@ -20,7 +20,8 @@ from rdpcodec import Codec, container
 from rdpcodec.cli import rdpcodec as command_line
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.transforms import Architecture
-from rdpcodec.training.export import release_tensors, wide_tables
+from rdpcodec.training.counting import wide_tables
+from rdpcodec.training.export import release_tensors
 from rdpcodec.weights.manifest import WEIGHTS_VARIABLE, find_model
 from rdpcodec.weights.release import ReleasedModel, table_tensors
 

@@ -1,0 +1,109 @@
+"""Probability tables: from the trained densities, and counted on what the model makes of training images.
+
+Counted on images of all qualities, the tables are the best static code for what the model really emits, not
+for the density that it was trained under.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from rdpcodec.codec import Codec
+from rdpcodec.entropy.tables import KNOTS, TableFamily, integer_frequencies
+from rdpcodec.image import Picture
+from rdpcodec.model.prior import HYPER_LATENT_MAX, SCALE_COUNT
+from rdpcodec.model.rdp_model import RdpModel
+from rdpcodec.symbols import Symbols, hyper_bank
+from rdpcodec.training.data import ImageSet
+
+CALIBRATION_SIDE = 384
+CALIBRATION_CROPS = 1200
+# Weight of the trained density beside the counts, in symbols: decides where counts are few, vanishes where
+# they are many.
+PRIOR_SYMBOLS = 400.0
+# A table ends where less than this share of its symbols lies beyond; an escape costs about 15 + 16 bits.
+ESCAPE_SHARE = 2e-5
+COUNTED_REACH = 2048
+
+
+def density_tables(model: RdpModel) -> tuple[np.ndarray, np.ndarray]:
+    """The trained densities at the integers: latents `[64, COUNTED_REACH + 1]` for |r|, hyper-latents `[8, M,
+    255]`.
+    """
+    with torch.no_grad():
+        magnitudes = torch.arange(COUNTED_REACH + 1.0).expand(SCALE_COUNT, -1)
+        index = torch.arange(float(SCALE_COUNT))[:, None].expand_as(magnitudes)
+        latents = torch.exp2(-model.residual_density(magnitudes, index))
+        values = torch.arange(-HYPER_LATENT_MAX, HYPER_LATENT_MAX + 1.0)
+        channels = model.architecture.hyper_latents
+        grid = values.expand(KNOTS, channels, -1)[..., None]
+        bits = model.hyper_prior.bits(grid, torch.linspace(0, 100, KNOTS))
+    return latents.double().numpy(), torch.exp2(-bits[..., 0]).double().numpy()
+
+
+def wide_tables(model: RdpModel) -> tuple[TableFamily, TableFamily]:
+    """Tables straight from the trained densities, wide enough for counting with them."""
+    latents, hyper = density_tables(model)
+    counts_latents = np.zeros_like(latents)
+    counts_hyper = np.zeros_like(hyper)
+    counts_hyper[:, :, [0, -1]] = 1e-9  # keeps the full reach
+    return latent_family(counts_latents, latents), hyper_family(counts_hyper, hyper)
+
+
+def latent_family(counts: np.ndarray, density: np.ndarray) -> TableFamily:
+    """Symmetric tables with an escape from counts of |residual| and the trained density, both `[64,
+    COUNTED_REACH + 1]`.
+    """
+    parts, reaches = [], []
+    for count, prior in zip(counts, density, strict=True):
+        two_sided = prior * np.where(np.arange(len(prior)) == 0, 1.0, 2.0)
+        weight = count + PRIOR_SYMBOLS * two_sided / two_sided.sum()
+        share = weight / weight.sum()
+        tail = 1.0 - np.cumsum(share)
+        reach = int(np.argmax(tail < ESCAPE_SHARE)) or 1
+        half = share[1 : reach + 1] / 2
+        table = np.concatenate([half[::-1], share[:1], half, [max(tail[reach], 1e-7)]])
+        parts.append(integer_frequencies(table))
+        reaches.append(reach)
+    return TableFamily(np.concatenate(parts), np.array(reaches, np.int32), escape=True)
+
+
+def hyper_family(counts: np.ndarray, density: np.ndarray) -> TableFamily:
+    """Tables without escape from counts and density `[8, M, 255]`; two beyond the furthest value seen."""
+    parts, reaches = [], []
+    values = np.abs(np.arange(-HYPER_LATENT_MAX, HYPER_LATENT_MAX + 1))
+    shape = (-1, counts.shape[2])
+    for count, prior in zip(counts.reshape(shape), density.reshape(shape), strict=True):
+        seen = values[count > 0].max(initial=0)
+        reach = int(min(seen + 2, HYPER_LATENT_MAX))
+        inside = values <= reach
+        parts.append(integer_frequencies((count + PRIOR_SYMBOLS / 8 * prior / prior.sum())[inside]))
+        reaches.append(reach)
+    return TableFamily(np.concatenate(parts), np.array(reaches, np.int32), escape=False)
+
+
+def calibration_symbols(codec: Codec, pictures: ImageSet) -> Iterator[tuple[Symbols, float]]:
+    """Symbols of crops of the images, the qualities spread evenly over the dial."""
+    generator = torch.Generator().manual_seed(3)
+    for number in range(CALIBRATION_CROPS):
+        crop = pictures.crops(1, CALIBRATION_SIDE, generator)[0]
+        pixels = (crop * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+        quality = 100 * (number * 0.6180339887 % 1)
+        (symbols,) = codec.analyse([Picture(pixels)], quality)[0]
+        yield symbols, quality
+
+
+def counted_tables(codec: Codec, model: RdpModel, pictures: ImageSet) -> tuple[TableFamily, TableFamily]:
+    """Tables counted on what `codec` makes of training images."""
+    density_latents, density_hyper = density_tables(model)
+    latents, hyper = np.zeros_like(density_latents), np.zeros_like(density_hyper)
+    channels = np.arange(hyper.shape[1])[:, None]
+    for symbols, quality in calibration_symbols(codec, pictures):
+        magnitude = np.minimum(np.abs(symbols.residual), COUNTED_REACH)
+        np.add.at(latents, (symbols.tables, magnitude), 1)
+        z = symbols.hyper.reshape(len(channels), -1)
+        np.add.at(hyper[hyper_bank(quality)], (channels, z + HYPER_LATENT_MAX), 1)
+    return latent_family(latents, density_latents), hyper_family(hyper, density_hyper)

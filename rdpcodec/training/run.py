@@ -1,0 +1,47 @@
+"""One run from start to end: processes, threads and kernels set up, then the loop."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from rdpcodec.training.allocator import keep_freed_memory
+from rdpcodec.training.loop import Loop, Objective
+from rdpcodec.training.schedule import Budget
+
+
+def train(
+    objective: Callable[[torch.device], Objective],
+    budget: Budget,
+    out: Path,
+    *,
+    device: str | None = None,
+    resume: bool = False,
+    checkpoint_minutes: float = 4.0,
+) -> None:
+    """Make the objective on its device and train it to the end of the budget, in the folder `out`.
+
+    device: by default a GPU where there is one. Started by torchrun, takes part in its group of processes.
+    Raises `RdpError`.
+    """
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    keep_freed_memory()
+    # Sums of latents and rates need all of float32; shapes stay the same, so the fastest kernels can be tried
+    # out.
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = True
+    out.mkdir(parents=True, exist_ok=True)
+    if "RANK" in os.environ:
+        dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    try:
+        loop = Loop(objective(torch.device(device)), out, budget)
+        if resume:
+            loop.resume()
+        loop.train(checkpoint_minutes)
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()

@@ -98,7 +98,7 @@ def write_record(path: Path, record: dict[str, Any]) -> None:
 
 def write_figure(path: Path, figure: Figure) -> None:
     """Write a figure as a PNG of 256 colours, half the bytes of one in full colour, and close it."""
-    from matplotlib import pyplot  # takes a second to import
+    from bench.papers.drawing import pyplot  # takes a second to import
 
     drawn, reduced = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", dpi=90)

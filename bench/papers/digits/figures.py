@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import numpy as np
-from matplotlib import pyplot
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from bench.papers.drawing import pyplot
 from bench.papers.wgan.frontier import hull
 
 _PERCEPTION = "P, Wasserstein-1 (fresh critic)"

@@ -28,14 +28,14 @@ PAPERS = {
 def theory(out: Path, page: Path | None) -> None:
     """The theory that the codec stands on: three papers' claims, computed and checked."""
     # cvxpy and matplotlib take two seconds to import.
-    from bench.papers.theory import claims
+    from bench.papers.theory.claims import REPRODUCTIONS
     from bench.papers.theory.figures import FIGURES
 
     console = Console()
     out.mkdir(parents=True, exist_ok=True)
     broken = 0
     for name, title in PAPERS.items():
-        reproduction = getattr(claims, name)()
+        reproduction = REPRODUCTIONS[name]()
         record = reproduction.record()
         console.print(claims_on_screen(title, record))
         broken += sum(not claim["holds"] for claim in record["claims"])

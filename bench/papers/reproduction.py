@@ -107,6 +107,11 @@ def write_figure(path: Path, figure: Figure) -> None:
     _write(path, reduced.getvalue())
 
 
+def written(out: Path, page: Path | None) -> str:
+    """What a command says at its end."""
+    return f"written: {out}/" + (f", {page}" if page else "")
+
+
 def _write(path: Path, data: bytes) -> None:
     """Write a file whole or not at all."""
     partial = path.with_name(path.name + ".partial")

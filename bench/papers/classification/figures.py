@@ -56,7 +56,7 @@ def curves(result: dict[str, Any]) -> Figure:
     return figure
 
 
-def pictures(group: dict[str, Any], shown: NDArray[np.uint8]) -> Figure:
+def restored_images(group: dict[str, Any], shown: NDArray[np.uint8]) -> Figure:
     """Originals, what restorers were given, and what the corners of the grid of (λ, μ) made of it.
 
     shown: uint8 `[2 + models, images, H, W, C]`.

@@ -13,6 +13,7 @@ from bench.papers.reproduction import (
     result_options,
     write_figure,
     write_record,
+    written,
 )
 from rdpcodec.training.model_card import replace_block
 
@@ -44,6 +45,6 @@ def theory(out: Path, page: Path | None) -> None:
             write_figure(out / f"{figure_name}.png", draw(reproduction.curves))
         if page:
             replace_block(page, f"claims {name}", claims_table(record))
-    console.print(f"written: {out}/" + (f", {page}" if page else ""))
+    console.print(written(out, page))
     if broken:
         raise click.ClickException(f"{broken} claims do not hold")

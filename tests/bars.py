@@ -22,13 +22,13 @@ def bars(count: int, seed: int = 0) -> Labelled:
     """Stand-ins for digits: classes 0-4 are lying bars of five thicknesses, 5-9 standing ones."""
     generator = np.random.default_rng(seed)
     labels = (np.arange(count) % 10).astype(np.uint8)
-    pictures = np.zeros((count, *SHAPE), np.uint8)
-    for picture, label in zip(pictures, labels, strict=True):
+    images = np.zeros((count, *SHAPE), np.uint8)
+    for image, label in zip(images, labels, strict=True):
         thick = 1 + 3 * (label % 5)
         across, along = generator.integers(2, 26 - thick), generator.integers(1, 8)
-        bar = picture[0] if label < 5 else picture[0].T
+        bar = image[0] if label < 5 else image[0].T
         bar[across : across + thick, along : along + 20] = 220
-    return Labelled(pictures, labels)
+    return Labelled(images, labels)
 
 
 def idx(values: np.ndarray, kind: int = 8) -> bytes:
@@ -39,5 +39,5 @@ def idx(values: np.ndarray, kind: int = 8) -> bytes:
 
 def write_mnist(folder: Path, data: Labelled) -> None:
     for name in ("train", "t10k"):
-        (folder / f"{name}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(data.pictures[:, 0])))
+        (folder / f"{name}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(data.images[:, 0])))
         (folder / f"{name}-labels-idx1-ubyte").write_bytes(idx(data.labels))

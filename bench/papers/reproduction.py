@@ -98,13 +98,18 @@ def write_record(path: Path, record: dict[str, Any]) -> None:
 
 def write_figure(path: Path, figure: Figure) -> None:
     """Write a figure as a PNG of 256 colours, half the bytes of one in full colour, and close it."""
-    from matplotlib import pyplot  # takes a second to import
+    from bench.papers.drawing import pyplot  # takes a second to import
 
     drawn, reduced = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", dpi=90)
     pyplot.close(figure)
     Image.open(drawn).convert("RGB").quantize(256).save(reduced, format="PNG", optimize=True)
     _write(path, reduced.getvalue())
+
+
+def written(out: Path, page: Path | None) -> str:
+    """What a command says at its end."""
+    return f"written: {out}/" + (f", {page}" if page else "")
 
 
 def _write(path: Path, data: bytes) -> None:

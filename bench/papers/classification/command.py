@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 import torch
 from rich.console import Console
 
-from bench.papers.reproduction import claims_on_screen, claims_table, rounded, write_figure, write_record
+from bench.papers.reproduction import (
+    claims_on_screen,
+    claims_table,
+    rounded,
+    write_figure,
+    write_record,
+    written,
+)
 from bench.papers.wgan.workers import progress, training_options
 from rdpcodec.errors import RdpError
 from rdpcodec.training.model_card import replace_block
+
+if TYPE_CHECKING:
+    from bench.papers.classification.experiments import ClassificationRun
 
 
 @click.command()
@@ -49,10 +60,9 @@ def classification(
         _report_codecs(surface, out, page)
         return
     # scipy and matplotlib take a second to import.
-    from bench.papers.classification import claims, experiments, figures
+    from bench.papers.classification import experiments
     from bench.papers.wgan.data import load_cifar10, load_mnist
 
-    console = Console()
     grid = "quick" if quick else "full"
     runs = runs or Path("build/classification-quick" if quick else "build/classification")
     for task, load, folder in (
@@ -61,20 +71,29 @@ def classification(
     ):
         chosen = experiments.quick(task) if quick else task
         try:
-            bench = experiments.Bench(chosen, load(folder), torch.device(device), runs, progress)
-            result = experiments.run(bench, workers)
+            run = experiments.ClassificationRun(chosen, load(folder), torch.device(device), runs, progress)
+            result = experiments.measured_groups(run, workers)
         except RdpError as error:
             raise click.ClickException(str(error)) from error
-        record = claims.reproduction(result).record()
-        console.print(claims_on_screen(f"{task.title}, {grid} grid", record))
-        write_record(out / f"{grid}-{task.name}.json", record)
-        write_figure(out / f"{grid}-{task.name}.png", figures.curves(result))
-        design, group = next(iter(result["groups"].items()))
-        shown = experiments.shown_pictures(bench, design)
-        write_figure(out / f"{grid}-{task.name}-pictures.png", figures.pictures(group, shown))
-        if page:
-            replace_block(page, f"claims {task.name} {grid}", claims_table(record))
-    console.print(f"written: {out}/" + (f", {page}" if page else ""))
+        _report_restorers(run, result, grid, out, page)
+    Console().print(written(out, page))
+
+
+def _report_restorers(
+    run: ClassificationRun, result: dict[str, Any], grid: str, out: Path, page: Path | None
+) -> None:
+    from bench.papers.classification import claims, experiments, figures
+
+    name = f"{grid}-{run.task.name}"
+    record = claims.reproduction(result).record()
+    Console().print(claims_on_screen(f"{run.task.title}, {grid} grid", record))
+    write_record(out / f"{name}.json", record)
+    write_figure(out / f"{name}.png", figures.curves(result))
+    design, group = next(iter(result["groups"].items()))
+    shown = experiments.shown_images(run, design)
+    write_figure(out / f"{name}-pictures.png", figures.restored_images(group, shown))
+    if page:
+        replace_block(page, f"claims {run.task.name} {grid}", claims_table(record))
 
 
 def _report_codecs(surface: Path, out: Path, page: Path | None) -> None:
@@ -86,4 +105,4 @@ def _report_codecs(surface: Path, out: Path, page: Path | None) -> None:
     write_figure(out / "codecs.png", figures.codecs(axes))
     if page:
         replace_block(page, "classification of codecs", codecs.codec_table(axes))
-    Console().print(f"written: {out}/" + (f", {page}" if page else ""))
+    Console().print(written(out, page))

@@ -91,39 +91,38 @@ def quick(task: Task) -> Task:
 
 
 @dataclass(frozen=True)
-class Bench:
+class ClassificationRun:
     """Where a task runs: data, device, folder of checkpoints, and whom to tell of progress."""
 
     task: Task
     data: Split
     device: torch.device
-    runs: Path
+    checkpoints: Path
     report: Callable[[str], Callable[[int], None]]
 
 
-def run(bench: Bench, workers: int = 1) -> dict[str, Any]:
+def measured_groups(run: ClassificationRun, workers: int = 1) -> dict[str, Any]:
     """Train and measure the restorers of both classifiers; the record says what was found."""
-    classifiers = trained_classifiers(bench)  # here, and not in two processes at once
+    classifiers = trained_classifiers(run)  # here, and not in two processes at once
     return {
-        "task": bench.task.title,
-        "test pictures": len(bench.data.test.labels),
+        "task": run.task.title,
+        "test pictures": len(run.data.test.labels),
         "error of originals": {
-            design: error_rate(network, bench.data.test, bench.device)
-            for design, network in classifiers.items()
+            design: error_rate(network, run.data.test, run.device) for design, network in classifiers.items()
         },
-        "groups": dict(zip(DESIGNS, each(partial(_group, bench), list(DESIGNS), workers), strict=True)),
+        "groups": dict(zip(DESIGNS, each(partial(_group, run), list(DESIGNS), workers), strict=True)),
     }
 
 
-def trained_classifiers(bench: Bench) -> dict[str, Classifier]:
+def trained_classifiers(run: ClassificationRun) -> dict[str, Classifier]:
     """The frozen classifiers of the task's images, trained once."""
     return {
         design: train_classifier(
             design,
-            bench.data.train,
-            bench.task.classifier_steps,
-            bench.device,
-            bench.runs / f"{bench.task.name}-{design}.classifier.pt",
+            run.data.train,
+            run.task.classifier_steps,
+            run.device,
+            _path(run, design, ".classifier.pt"),
         )
         for design in DESIGNS
     }
@@ -133,77 +132,87 @@ def recognised(classifier: Classifier, cross: Sequence[float]) -> Fidelity:
     """Squared error plus each model's μ times the cross-entropy of the classifier's answer."""
     shares = torch.tensor(cross, device=next(classifier.parameters()).device)
 
-    def fidelity(restored: Tensor, pictures: Tensor, labels: Tensor) -> Tensor:
+    def fidelity(restored: Tensor, images: Tensor, labels: Tensor) -> Tensor:
         logits = classifier(restored.flatten(0, 1)).unflatten(0, restored.shape[:2])
         wanted = labels[:, None].expand(restored.shape[:2])
         surprise = F.cross_entropy(logits.movedim(2, 1), wanted, reduction="none").mean(0)
-        return squared_error(restored, pictures, labels) + shares * surprise
+        return squared_error(restored, images, labels) + shares * surprise
 
     return fidelity
 
 
-def _group(bench: Bench, design: str) -> dict[str, Any]:
-    task = bench.task
+def _group(run: ClassificationRun, design: str) -> dict[str, Any]:
+    """Restorers of one classifier, trained and measured unless that is done; the record of what was found."""
+    task = run.task
     weights, cross = zip(*task.models(), strict=True)
-    schedule = Schedule(task.steps)
     settings = {
-        **asdict(schedule),
+        **asdict(Schedule(task.steps)),
         "critic_steps": task.critic_steps,
         "classifier_steps": task.classifier_steps,
-        "pictures": len(bench.data.train.labels),
+        "pictures": len(run.data.train.labels),
         "weights": list(weights),
         "cross": list(cross),
     }
-    stem = bench.runs / f"{task.name}-{design}"
 
     def make() -> dict[str, Any]:
-        _, channels, height, width = bench.data.train.pictures.shape
-        shape, rng = (channels, height, width), torch.Generator().manual_seed(0)
-        classifiers = trained_classifiers(bench)
-        restorer = task.restorer(shape, weights, rng).to(bench.device)
-        critic = Critic(len(weights), shape, rng).to(bench.device)
+        classifiers = trained_classifiers(run)
         fidelity = recognised(classifiers[design], cross)
-        training = Training(
-            restorer, critic, bench.data.train, schedule, fidelity=fidelity, device=bench.device
-        )
-        training.run(stem.with_name(stem.name + ".pt"), bench.report(f"{task.name}, {design} classifier"))
-        restorer.requires_grad_(False)
-        judge = fresh_critics(
-            restorer,
-            len(weights),
-            bench.data.train,
-            replace(schedule, steps=task.critic_steps),
-            bench.device,
-            stem.with_name(stem.name + ".critic.pt"),
-        )
+        restorer, critic = _trained(run, design, fidelity)
         measured = measure(
             restorer,
-            {"wasserstein": judge, "own critic": critic},
-            bench.data.test,
-            bench.device,
+            {"wasserstein": _judge(run, design, restorer), "own critic": critic},
+            run.data.test,
+            run.device,
             fidelity=fidelity,
             classifiers=classifiers,
         )
-        np.save(stem.with_name(stem.name + ".npy"), _shown(restorer, bench))
+        np.save(_path(run, design, ".npy"), _shown(restorer, run))
         return {
             "weights": list(weights),
             "cross": list(cross),
             **{name: values.tolist() for name, values in measured.items()},
         }
 
-    return once(stem.with_name(stem.name + ".json"), settings, make)
+    return once(_path(run, design, ".json"), settings, make)
 
 
-def shown_pictures(bench: Bench, design: str) -> np.ndarray:
+def _trained(
+    run: ClassificationRun, design: str, fidelity: Fidelity
+) -> tuple[Denoiser | SuperResolver, Critic]:
+    """The restorers, frozen, and the critic that they learnt with."""
+    _, channels, height, width = run.data.train.images.shape
+    shape, rng = (channels, height, width), torch.Generator().manual_seed(0)
+    weights = [weight for weight, _ in run.task.models()]
+    restorer = run.task.restorer(shape, weights, rng).to(run.device)
+    critic = Critic(len(weights), shape, rng).to(run.device)
+    schedule = Schedule(run.task.steps)
+    training = Training(restorer, critic, run.data.train, schedule, fidelity=fidelity, device=run.device)
+    training.run(_path(run, design, ".pt"), run.report(f"{run.task.name}, {design} classifier"))
+    restorer.requires_grad_(False)
+    return restorer, critic
+
+
+def _judge(run: ClassificationRun, design: str, restorer: Denoiser | SuperResolver) -> Critic:
+    """Critics that only measure."""
+    schedule = Schedule(run.task.critic_steps)
+    models, checkpoint = len(run.task.models()), _path(run, design, ".critic.pt")
+    return fresh_critics(restorer, models, run.data.train, schedule, run.device, checkpoint)
+
+
+def _path(run: ClassificationRun, design: str, suffix: str) -> Path:
+    return run.checkpoints / f"{run.task.name}-{design}{suffix}"
+
+
+def shown_images(run: ClassificationRun, design: str) -> np.ndarray:
     """uint8 `[2 + models, SHOWN, H, W, C]`: originals, what restorers got, what each made of it."""
-    return np.load(bench.runs / f"{bench.task.name}-{design}.npy")
+    return np.load(_path(run, design, ".npy"))
 
 
-def _shown(restorer: Denoiser | SuperResolver, bench: Bench) -> np.ndarray:
-    few = bench.data.test.first(SHOWN)
-    pictures, restored, _ = next(restorations(restorer, few, bench.device))
-    draw = restorer.draw(len(pictures), torch.Generator().manual_seed(7))  # as `restorations` draws
-    given = restorer.degraded(pictures, on_device(draw, bench.device))
-    given = F.interpolate(given, pictures.shape[2:], mode="nearest")
-    rows = torch.cat([pictures[None], given[None], restored.transpose(0, 1)]).permute(0, 1, 3, 4, 2)
+def _shown(restorer: Denoiser | SuperResolver, run: ClassificationRun) -> np.ndarray:
+    few = run.data.test.first(SHOWN)
+    images, restored, _ = next(restorations(restorer, few, run.device))
+    draw = restorer.draw(len(images), torch.Generator().manual_seed(7))  # as `restorations` draws
+    given = restorer.degraded(images, on_device(draw, run.device))
+    given = F.interpolate(given, images.shape[2:], mode="nearest")
+    rows = torch.cat([images[None], given[None], restored.transpose(0, 1)]).permute(0, 1, 3, 4, 2)
     return (255 * rows.clamp(0, 1)).round().byte().to(CPU).numpy()

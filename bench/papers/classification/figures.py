@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import numpy as np
-from matplotlib import pyplot
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from bench.papers.classification.codecs import OURS
+from bench.papers.drawing import pyplot
 from bench.papers.wgan.frontier import hull
 
 _LABELS = {
@@ -60,7 +56,7 @@ def curves(result: dict[str, Any]) -> Figure:
     return figure
 
 
-def pictures(group: dict[str, Any], shown: NDArray[np.uint8]) -> Figure:
+def restored_images(group: dict[str, Any], shown: NDArray[np.uint8]) -> Figure:
     """Originals, what restorers were given, and what the corners of the grid of (λ, μ) made of it.
 
     shown: uint8 `[2 + models, images, H, W, C]`.

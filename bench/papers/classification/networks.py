@@ -30,14 +30,14 @@ class Denoiser(nn.Module):
         """The noise."""
         return Draw((torch.randn(batch, *self.shape, generator=rng),), self.weights)
 
-    def forward(self, pictures: Tensor, draw: Draw) -> Tensor:
-        """Pictures `[B, C, H, W]` → restored from their noisy versions, `[B, M, C, H, W]` in [0, 1]."""
-        seen = F.pixel_unshuffle(self.degraded(pictures, draw), _BLOCK)
+    def forward(self, images: Tensor, draw: Draw) -> Tensor:
+        """Images `[B, C, H, W]` → restored from their noisy versions, `[B, M, C, H, W]` in [0, 1]."""
+        seen = F.pixel_unshuffle(self.degraded(images, draw), _BLOCK)
         return torch.sigmoid(self.body(seen))
 
-    def degraded(self, pictures: Tensor, draw: Draw) -> Tensor:
+    def degraded(self, images: Tensor, draw: Draw) -> Tensor:
         """What the restorer is given, `[B, C, H, W]`."""
-        return pictures + self.deviation * draw.noise[0]
+        return images + self.deviation * draw.noise[0]
 
 
 class SuperResolver(nn.Module):
@@ -52,15 +52,15 @@ class SuperResolver(nn.Module):
         """Nothing: what is lost is lost in one way."""
         return Draw((), self.weights)
 
-    def forward(self, pictures: Tensor, draw: Draw) -> Tensor:
-        """Pictures `[B, C, H, W]` → restored from a quarter of their sides, `[B, M, C, H, W]`."""
-        small = self.degraded(pictures, draw)
+    def forward(self, images: Tensor, draw: Draw) -> Tensor:
+        """Images `[B, C, H, W]` → restored from a quarter of their sides, `[B, M, C, H, W]`."""
+        small = self.degraded(images, draw)
         enlarged = F.interpolate(small, scale_factor=_BLOCK, mode="bilinear", align_corners=False)
         return enlarged[:, None] + 0.5 * torch.tanh(self.body(small))
 
-    def degraded(self, pictures: Tensor, draw: Draw) -> Tensor:
+    def degraded(self, images: Tensor, draw: Draw) -> Tensor:
         """Means of blocks of 4×4 pixels, `[B, C, H/4, W/4]`."""
-        return F.avg_pool2d(pictures, _BLOCK)
+        return F.avg_pool2d(images, _BLOCK)
 
 
 class _Body(nn.Module):

@@ -71,11 +71,11 @@ class Codecs(nn.Module):
         dither = torch.rand(batch, self.bottleneck.dimension, generator=rng) - 0.5
         return Draw((dither, torch.randn(batch, _NOISE, generator=rng)), self.weights)
 
-    def encode(self, pictures: Tensor, dither: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Pictures `[B, 1, 28, 28]` → symbols 0..levels−1, `[B, M, dimension]`, as floats with a
+    def encode(self, images: Tensor, dither: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Images `[B, 1, 28, 28]` → symbols 0..levels−1, `[B, M, dimension]`, as floats with a
         straight-through gradient.
         """
-        x = _joined(for_each(self.encoder.models, 2 * pictures.flatten(1) - 1), condition)
+        x = _joined(for_each(self.encoder.models, 2 * images.flatten(1) - 1), condition)
         scaled = (torch.tanh(self.encoder(x)) + 1) / 2 * (self.bottleneck.levels - 1)
         return quantised(scaled + dither[:, None], self.bottleneck.levels)
 
@@ -88,10 +88,10 @@ class Codecs(nn.Module):
         x = activation(self.decoder(x).unflatten(2, (_CHANNELS, _GRID, _GRID)))
         return torch.sigmoid(F.pixel_shuffle(self.paint(activation(self.widen(x))), _BLOCK))
 
-    def forward(self, pictures: Tensor, draw: Draw) -> Tensor:
-        """Pictures `[B, 1, 28, 28]` in [0, 1] → what is decoded, `[B, M, 1, 28, 28]`."""
+    def forward(self, images: Tensor, draw: Draw) -> Tensor:
+        """Images `[B, 1, 28, 28]` in [0, 1] → what is decoded, `[B, M, 1, 28, 28]`."""
         dither, noise = draw.noise
-        return self.decode(self.encode(pictures, dither, draw.condition), dither, noise, draw.condition)
+        return self.decode(self.encode(images, dither, draw.condition), dither, noise, draw.condition)
 
     def freeze_encoder(self) -> None:
         """From now on only the decoders learn (Zhang et al. 2021)."""

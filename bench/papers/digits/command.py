@@ -8,7 +8,7 @@ import click
 import torch
 from rich.console import Console
 
-from bench.papers.reproduction import claims_on_screen, claims_table, write_figure, write_record
+from bench.papers.reproduction import claims_on_screen, claims_table, write_figure, write_record, written
 from bench.papers.wgan.workers import progress, training_options
 from rdpcodec.errors import RdpError
 from rdpcodec.training.model_card import replace_block
@@ -51,8 +51,8 @@ def mnist(
     chosen = [kind for kind in _EXPERIMENTS if kind == "pairs" or not only or kind in only]
     try:
         plan = experiments.QUICK if quick else experiments.FULL
-        bench = experiments.Bench(plan, load_mnist(data), torch.device(device), runs, progress)
-        results = experiments.run(bench, chosen, workers)
+        run = experiments.DigitsRun(plan, load_mnist(data), torch.device(device), runs, progress)
+        results = experiments.measured_groups(run, chosen, workers)
     except RdpError as error:
         raise click.ClickException(str(error)) from error
     reproduction = claims.reproduction(results)
@@ -63,8 +63,8 @@ def mnist(
     write_figure(out / f"{name}-surface.png", figures.surface(reproduction.curves))
     if len(results) > 1:
         write_figure(out / f"{name}-variants.png", figures.variants(reproduction.curves))
-    shown = experiments.shown_pictures(bench, "pairs")
+    shown = experiments.shown_images(run, "pairs")
     write_figure(out / f"{name}-digits.png", figures.reconstructions(results["pairs"], shown))
     if page:
         replace_block(page, f"claims mnist {name}", claims_table(record))
-    console.print(f"written: {out}/" + (f", {page}" if page else ""))
+    console.print(written(out, page))

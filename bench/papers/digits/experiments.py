@@ -20,7 +20,7 @@ from bench.papers.digits.codec import CONDITION, SIDE, Bottleneck, Codecs, Condi
 from bench.papers.wgan.classifier import Classifier, train_classifier
 from bench.papers.wgan.critic import Critic
 from bench.papers.wgan.data import Split
-from bench.papers.wgan.measure import fresh_critics, measure, restorations
+from bench.papers.wgan.measure import Values, fresh_critics, measure, restorations
 from bench.papers.wgan.once import once
 from bench.papers.wgan.train import Fidelity, Schedule, Training, squared_error
 from bench.papers.wgan.workers import each
@@ -76,13 +76,13 @@ QUICK = replace(
 
 
 @dataclass(frozen=True)
-class Bench:
+class DigitsRun:
     """Where experiments run: data, device, folder of checkpoints, and whom to tell of progress."""
 
     plan: Plan
     data: Split
     device: torch.device
-    runs: Path
+    checkpoints: Path
     report: Callable[[str], Callable[[int], None]]
 
     @property
@@ -95,15 +95,17 @@ class Bench:
         return Schedule(steps, self.plan.batch)
 
 
-def run(bench: Bench, kinds: Sequence[str], workers: int = 1) -> dict[str, list[dict[str, Any]]]:
+def measured_groups(
+    run: DigitsRun, kinds: Sequence[str], workers: int = 1
+) -> dict[str, list[dict[str, Any]]]:
     """The records of each of these `EXPERIMENTS`, a record for each rate. `universal` needs `pairs`."""
     results: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}
     if "features" in kinds:
-        digit_classifier(bench)  # here, and not in two processes at once
+        digit_classifier(run)  # here, and not in two processes at once
     for first in (True, False):
         stage = [kind for kind in kinds if (kind == "pairs") == first]
-        tasks = [(kind, b) for kind in stage for b in _bottlenecks(bench.plan, kind)]
-        for (kind, _), record in zip(tasks, each(partial(_one, bench), tasks, workers), strict=True):
+        tasks = [(kind, b) for kind in stage for b in _bottlenecks(run.plan, kind)]
+        for (kind, _), record in zip(tasks, each(partial(_one, run), tasks, workers), strict=True):
             results[kind].append(record)
     return results
 
@@ -112,50 +114,50 @@ def _bottlenecks(plan: Plan, kind: str) -> tuple[Bottleneck, ...]:
     return plan.bottlenecks if kind == "pairs" else plan.some_bottlenecks
 
 
-def _one(bench: Bench, task: tuple[str, Bottleneck]) -> dict[str, Any]:
+def _one(run: DigitsRun, task: tuple[str, Bottleneck]) -> dict[str, Any]:
     kind, bottleneck = task
-    return EXPERIMENTS[kind](bench, bottleneck)
+    return EXPERIMENTS[kind](run, bottleneck)
 
 
-def pairs(bench: Bench, bottleneck: Bottleneck) -> dict[str, Any]:
+def pairs(run: DigitsRun, bottleneck: Bottleneck) -> dict[str, Any]:
     """One rate with every weight: the paper's experiment."""
-    return _group(bench, "pairs", bottleneck, bench.plan.weights)
+    return _Group(run, "pairs", bottleneck, run.plan.weights).record()
 
 
-def universal(bench: Bench, bottleneck: Bottleneck) -> dict[str, Any]:
+def universal(run: DigitsRun, bottleneck: Bottleneck) -> dict[str, Any]:
     """The encoder of the pair without an adversary, frozen; a decoder of its own for each other weight."""
 
     def prepare(codecs: Codecs, bottleneck: Bottleneck) -> None:
-        path = _path(bench, "pairs", bottleneck, ".pt")
+        path = _path(run, "pairs", bottleneck, ".pt")
         if not path.exists():
             raise UsageError(f"{path}: is gone; remove {path.with_suffix('.json')} to train the pairs again")
-        saved = load_checkpoint(path, bench.device)
+        saved = load_checkpoint(path, run.device)
         for name, parameter in codecs.encoder.named_parameters():
             faithful = saved["restorer"][f"encoder.{name}"][:1]
             parameter.data.copy_(faithful.expand_as(parameter))
         codecs.freeze_encoder()
 
-    weights = tuple(weight for weight in bench.plan.some_weights if weight)
-    return _group(bench, "universal", bottleneck, weights, prepare=prepare)
+    weights = tuple(weight for weight in run.plan.some_weights if weight)
+    return _Group(run, "universal", bottleneck, weights, prepare=prepare).record()
 
 
-def conditioned(bench: Bench, bottleneck: Bottleneck) -> dict[str, Any]:
+def conditioned(run: DigitsRun, bottleneck: Bottleneck) -> dict[str, Any]:
     """One network that is told the weight, in place of one a weight; trained as long as one pair."""
-    return _group(bench, "conditioned", bottleneck, bench.plan.weights, conditioned=True)
+    return _Group(run, "conditioned", bottleneck, run.plan.weights, conditioned=True).record()
 
 
-def features(bench: Bench, bottleneck: Bottleneck) -> dict[str, Any]:
+def features(run: DigitsRun, bottleneck: Bottleneck) -> dict[str, Any]:
     """Distortion on pixels and on a classifier's second convolution."""
-    fidelity = feature_error(digit_classifier(bench))
-    return _group(bench, "features", bottleneck, bench.plan.some_weights, fidelity=fidelity)
+    fidelity = feature_error(digit_classifier(run))
+    return _Group(run, "features", bottleneck, run.plan.some_weights, fidelity=fidelity).record()
 
 
-def layer(bench: Bench, bottleneck: Bottleneck) -> dict[str, Any]:
+def layer(run: DigitsRun, bottleneck: Bottleneck) -> dict[str, Any]:
     """Perception on one layer of the critic: how far mean features of real and decoded images are apart."""
-    return _group(bench, "layer", bottleneck, bench.plan.some_weights, on_features=True)
+    return _Group(run, "layer", bottleneck, run.plan.some_weights, on_features=True).record()
 
 
-EXPERIMENTS: dict[str, Callable[[Bench, Bottleneck], dict[str, Any]]] = {
+EXPERIMENTS: dict[str, Callable[[DigitsRun, Bottleneck], dict[str, Any]]] = {
     "pairs": pairs,
     "universal": universal,
     "conditioned": conditioned,
@@ -164,118 +166,137 @@ EXPERIMENTS: dict[str, Callable[[Bench, Bottleneck], dict[str, Any]]] = {
 }
 
 
-def digit_classifier(bench: Bench) -> Classifier:
+def digit_classifier(run: DigitsRun) -> Classifier:
     """The frozen classifier of digits, trained once."""
     return train_classifier(
         "convolutional",
-        bench.data.train,
-        bench.plan.classifier_steps,
-        bench.device,
-        bench.runs / "classifier.pt",
+        run.data.train,
+        run.plan.classifier_steps,
+        run.device,
+        run.checkpoints / "classifier.pt",
     )
 
 
 def feature_error(classifier: Classifier) -> Fidelity:
     """Squared error of pixels plus FEATURE_SHARE times that of the classifier's second convolution."""
 
-    def fidelity(restored: Tensor, pictures: Tensor, labels: Tensor) -> Tensor:
+    def fidelity(restored: Tensor, images: Tensor, labels: Tensor) -> Tensor:
         found = classifier.features(restored.flatten(0, 1)).unflatten(0, restored.shape[:2])
-        apart = found - classifier.features(pictures)[:, None]
+        apart = found - classifier.features(images)[:, None]
         of_features = apart.square().flatten(2).mean((0, 2))
-        return squared_error(restored, pictures, labels) + FEATURE_SHARE * of_features
+        return squared_error(restored, images, labels) + FEATURE_SHARE * of_features
 
     return fidelity
 
 
-def _group(
-    bench: Bench,
-    experiment: str,
-    bottleneck: Bottleneck,
-    weights: tuple[float, ...],
-    *,
-    prepare: Callable[[Codecs, Bottleneck], None] | None = None,
-    conditioned: bool = False,
-    fidelity: Fidelity = squared_error,
-    on_features: bool = False,
-) -> dict[str, Any]:
-    """Train and measure all pairs of one rate, unless that is done; the record says what was found."""
-    settings = {**asdict(bench.schedule(bench.plan.steps)), "critic_steps": bench.plan.critic_steps}
-    settings |= {
-        "weights": list(weights),
-        "hidden": bench.plan.hidden,
-        "pictures": len(bench.data.train.labels),
-    }
+@dataclass(frozen=True)
+class _Group:
+    """All pairs of one rate in one experiment: what is trained, and how it differs from `pairs`.
 
-    def make() -> dict[str, Any]:
-        rng = torch.Generator().manual_seed(0)
-        design = ConditionedCodec if conditioned else Codecs
-        codecs = design(bottleneck, weights, bench.plan.hidden, rng).to(bench.device)
-        if prepare is not None:
-            prepare(codecs, bottleneck)
-        models = 1 if conditioned else len(weights)
-        critic = Critic(models, bench.shape, rng, CONDITION if conditioned else 0).to(bench.device)
-        label = f"{experiment}, {bottleneck.bits:g} bits"
-        training = Training(
-            codecs,
-            critic,
-            bench.data.train,
-            bench.schedule(bench.plan.steps),
-            fidelity=fidelity,
-            on_features=on_features,
-            device=bench.device,
-        )
-        training.run(_path(bench, experiment, bottleneck, ".pt"), bench.report(label))
-        codecs.requires_grad_(False)
-        if isinstance(codecs, ConditionedCodec):
-            codecs.spread()
-        judge = fresh_critics(
-            codecs,
-            len(weights),
-            bench.data.train,
-            bench.schedule(bench.plan.critic_steps),
-            bench.device,
-            _path(bench, experiment, bottleneck, ".critic.pt"),
-        )
-        critics = {"wasserstein": judge} if conditioned else {"wasserstein": judge, "own critic": critic}
-        measured = measure(codecs, critics, bench.data.test, bench.device, fidelity=fidelity)
-        np.save(_path(bench, experiment, bottleneck, ".npy"), _shown(codecs, bench))
+    prepare: what is done to the codecs before training. conditioned: one network is told the weight.
+    on_features: perception is on one layer of the critic.
+    """
+
+    run: DigitsRun
+    experiment: str
+    bottleneck: Bottleneck
+    weights: tuple[float, ...]
+    prepare: Callable[[Codecs, Bottleneck], None] = lambda codecs, bottleneck: None
+    conditioned: bool = False
+    fidelity: Fidelity = squared_error
+    on_features: bool = False
+
+    def record(self) -> dict[str, Any]:
+        """What was found; trained and measured unless that is done."""
+        plan = self.run.plan
+        settings = {
+            **asdict(self.run.schedule(plan.steps)),
+            "critic_steps": plan.critic_steps,
+            "weights": list(self.weights),
+            "hidden": plan.hidden,
+            "pictures": len(self.run.data.train.labels),
+        }
+        return once(self._path(".json"), settings, self._make)
+
+    def _make(self) -> dict[str, Any]:
+        codecs, critic = self._trained()
+        measured = self._measured(codecs, critic)
+        np.save(self._path(".npy"), _shown(codecs, self.run))
         return {
-            "bits": bottleneck.bits,
-            "dimension": bottleneck.dimension,
-            "levels": bottleneck.levels,
-            "weights": list(weights),
-            "entropy": _entropies(codecs, bench),
+            "bits": self.bottleneck.bits,
+            "dimension": self.bottleneck.dimension,
+            "levels": self.bottleneck.levels,
+            "weights": list(self.weights),
+            "entropy": _entropies(codecs, self.run),
             **{name: values.tolist() for name, values in measured.items()},
         }
 
-    return once(_path(bench, experiment, bottleneck, ".json"), settings, make)
+    def _trained(self) -> tuple[Codecs, Critic]:
+        """The codecs, frozen, and the critic that they learnt with."""
+        run, rng = self.run, torch.Generator().manual_seed(0)
+        design = ConditionedCodec if self.conditioned else Codecs
+        codecs = design(self.bottleneck, self.weights, run.plan.hidden, rng).to(run.device)
+        self.prepare(codecs, self.bottleneck)
+        models = 1 if self.conditioned else len(self.weights)
+        critic = Critic(models, run.shape, rng, CONDITION if self.conditioned else 0).to(run.device)
+        training = Training(
+            codecs,
+            critic,
+            run.data.train,
+            run.schedule(run.plan.steps),
+            fidelity=self.fidelity,
+            on_features=self.on_features,
+            device=run.device,
+        )
+        label = f"{self.experiment}, {self.bottleneck.bits:g} bits"
+        training.run(self._path(".pt"), run.report(label))
+        codecs.requires_grad_(False)
+        if isinstance(codecs, ConditionedCodec):
+            codecs.spread()
+        return codecs, critic
+
+    def _measured(self, codecs: Codecs, critic: Critic) -> dict[str, Values]:
+        run = self.run
+        judge = fresh_critics(
+            codecs,
+            len(self.weights),
+            run.data.train,
+            run.schedule(run.plan.critic_steps),
+            run.device,
+            self._path(".critic.pt"),
+        )
+        critics = {"wasserstein": judge} if self.conditioned else {"wasserstein": judge, "own critic": critic}
+        return measure(codecs, critics, run.data.test, run.device, fidelity=self.fidelity)
+
+    def _path(self, suffix: str) -> Path:
+        return _path(self.run, self.experiment, self.bottleneck, suffix)
 
 
-def shown_pictures(bench: Bench, experiment: str) -> list[np.ndarray]:
+def shown_images(run: DigitsRun, experiment: str) -> list[np.ndarray]:
     """For each rate, uint8 `[1 + models, SHOWN, 28, 28]`: originals first."""
-    return [np.load(_path(bench, experiment, b, ".npy")) for b in bench.plan.bottlenecks]
+    return [np.load(_path(run, experiment, b, ".npy")) for b in run.plan.bottlenecks]
 
 
-def _shown(codecs: Codecs, bench: Bench) -> np.ndarray:
-    pictures, restored, labels = next(restorations(codecs, bench.data.test.first(100), bench.device))
+def _shown(codecs: Codecs, run: DigitsRun) -> np.ndarray:
+    images, restored, labels = next(restorations(codecs, run.data.test.first(100), run.device))
     chosen = [int((labels == digit).nonzero()[0]) for digit in range(SHOWN) if (labels == digit).any()]
-    rows = torch.cat([pictures[chosen][None], restored[chosen].transpose(0, 1)])[:, :, 0]
+    rows = torch.cat([images[chosen][None], restored[chosen].transpose(0, 1)])[:, :, 0]
     return (255 * rows).round().byte().cpu().numpy()
 
 
-def _entropies(codecs: Codecs, bench: Bench) -> list[float]:
+def _entropies(codecs: Codecs, run: DigitsRun) -> list[float]:
     """Bits of the symbols if each latent were coded by itself with its own frequencies, `[M]`: a rate between
     what an ideal coder needs and dimension · log₂ levels.
     """
     levels = codecs.bottleneck.levels
     counts: Tensor | float = 0.0
     rng = torch.Generator().manual_seed(7)
-    for start in range(0, len(bench.data.test.labels), 1000):
-        pictures = torch.tensor(bench.data.test.pictures[start : start + 1000]).to(bench.device).float() / 255
-        draw = codecs.draw(len(pictures), rng)
-        condition = None if draw.condition is None else draw.condition.to(bench.device)
+    for start in range(0, len(run.data.test.labels), 1000):
+        images = torch.tensor(run.data.test.images[start : start + 1000]).to(run.device).float() / 255
+        draw = codecs.draw(len(images), rng)
+        condition = None if draw.condition is None else draw.condition.to(run.device)
         with torch.no_grad():
-            symbols = codecs.encode(pictures, draw.noise[0].to(bench.device), condition)
+            symbols = codecs.encode(images, draw.noise[0].to(run.device), condition)
         counts = counts + nn.functional.one_hot(symbols.long(), levels).sum(0).double()
     assert isinstance(counts, Tensor)
     shares = counts / counts.sum(-1, keepdim=True)
@@ -283,6 +304,6 @@ def _entropies(codecs: Codecs, bench: Bench) -> list[float]:
     return [float(value) for value in bits.cpu()]
 
 
-def _path(bench: Bench, experiment: str, bottleneck: Bottleneck, suffix: str) -> Path:
-    bench.runs.mkdir(parents=True, exist_ok=True)
-    return bench.runs / f"{experiment}-{bottleneck.dimension}x{bottleneck.levels}{suffix}"
+def _path(run: DigitsRun, experiment: str, bottleneck: Bottleneck, suffix: str) -> Path:
+    run.checkpoints.mkdir(parents=True, exist_ok=True)
+    return run.checkpoints / f"{experiment}-{bottleneck.dimension}x{bottleneck.levels}{suffix}"

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import numpy as np
-from matplotlib import pyplot
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from bench.papers.drawing import pyplot
 from bench.papers.wgan.frontier import hull
 
 _PERCEPTION = "P, Wasserstein-1 (fresh critic)"
@@ -92,8 +88,8 @@ def reconstructions(pairs: list[dict[str, Any]], shown: list[NDArray[np.uint8]])
         len(rates), 1, figsize=(4.4, 1.9 * len(rates)), layout="constrained", squeeze=False
     )
     for axis, rate in zip(axes[:, 0], rates, strict=True):
-        group, pictures = pairs[rate], shown[rate]
-        lines = [pictures[0], *(pictures[1 + row] for row in rows)]
+        group, images = pairs[rate], shown[rate]
+        lines = [images[0], *(images[1 + row] for row in rows)]
         axis.imshow(255 - np.concatenate([np.concatenate(list(line), 1) for line in lines]), cmap="gray")
         labels = ["original", *(f"λ = {group['weights'][row]:g}" for row in rows)]
         axis.set_yticks([14 + 28 * number for number in range(len(lines))], labels, fontsize=8)

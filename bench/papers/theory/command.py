@@ -13,6 +13,7 @@ from bench.papers.reproduction import (
     result_options,
     write_figure,
     write_record,
+    written,
 )
 from rdpcodec.training.model_card import replace_block
 
@@ -28,14 +29,14 @@ PAPERS = {
 def theory(out: Path, page: Path | None) -> None:
     """The theory that the codec stands on: three papers' claims, computed and checked."""
     # cvxpy and matplotlib take two seconds to import.
-    from bench.papers.theory import claims
+    from bench.papers.theory.claims import REPRODUCTIONS
     from bench.papers.theory.figures import FIGURES
 
     console = Console()
     out.mkdir(parents=True, exist_ok=True)
     broken = 0
     for name, title in PAPERS.items():
-        reproduction = getattr(claims, name)()
+        reproduction = REPRODUCTIONS[name]()
         record = reproduction.record()
         console.print(claims_on_screen(title, record))
         broken += sum(not claim["holds"] for claim in record["claims"])
@@ -44,6 +45,6 @@ def theory(out: Path, page: Path | None) -> None:
             write_figure(out / f"{figure_name}.png", draw(reproduction.curves))
         if page:
             replace_block(page, f"claims {name}", claims_table(record))
-    console.print(f"written: {out}/" + (f", {page}" if page else ""))
+    console.print(written(out, page))
     if broken:
         raise click.ClickException(f"{broken} claims do not hold")

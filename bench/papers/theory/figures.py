@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import numpy as np
-from matplotlib import pyplot
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+from bench.papers.drawing import pyplot
 
 _KL = r"KL($p_X\,\|\,p_{\hat{X}}$)"
 _INK = ("#0b5394", "#cc4125", "#38761d", "#7f6000")

@@ -16,12 +16,12 @@ _CLASSES = 10
 
 
 class Classifier(nn.Sequential):
-    """Pictures `[B, C, H, W]` in [0, 1] → logits `[B, 10]`."""
+    """Images `[B, C, H, W]` in [0, 1] → logits `[B, 10]`."""
 
-    def features(self, pictures: Tensor) -> Tensor:
+    def features(self, images: Tensor) -> Tensor:
         """What the second convolution makes of images, before its activation."""
         second = [number for number, layer in enumerate(self) if isinstance(layer, nn.Conv2d)][1]
-        return self[: second + 1](pictures)
+        return self[: second + 1](images)
 
 
 def convolutional(channels: int, side: int) -> Classifier:
@@ -66,7 +66,7 @@ def train_classifier(
 
     Images are shifted by up to two pixels, so that a small set lasts longer.
     """
-    channels, side = data.pictures.shape[1:3]
+    channels, side = data.images.shape[1:3]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = DESIGNS[design](channels, side).to(device)
@@ -81,14 +81,14 @@ def train_classifier(
 
 
 def _fit(network: Classifier, data: Labelled, steps: int, device: torch.device, batch: int) -> None:
-    pictures = torch.tensor(data.pictures).to(device)
+    images = torch.tensor(data.images).to(device)
     labels = torch.tensor(data.labels).long().to(device)
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=steps)
     for _ in range(steps):
         chosen = torch.randint(len(labels), (batch,)).to(device)
         across, down = torch.randint(-2, 3, (2,)).tolist()
-        x = pictures[chosen].roll((down, across), (2, 3)).float() / 255
+        x = images[chosen].roll((down, across), (2, 3)).float() / 255
         optimiser.zero_grad()
         F.cross_entropy(network(x), labels[chosen]).backward()
         optimiser.step()
@@ -100,7 +100,7 @@ def error_rate(network: Classifier, data: Labelled, device: torch.device) -> flo
     """The share of images that a classifier gets wrong."""
     wrong = 0
     for start in range(0, len(data.labels), 500):
-        x = torch.tensor(data.pictures[start : start + 500]).to(device).float() / 255
+        x = torch.tensor(data.images[start : start + 500]).to(device).float() / 255
         labels = torch.tensor(data.labels[start : start + 500]).to(device)
         wrong += int((network(x).argmax(1) != labels).sum())
     return wrong / len(data.labels)

@@ -34,17 +34,17 @@ class Critic(nn.Module):
         self.second = GroupedLinear(models, _CHANNELS * positions + condition, _HIDDEN, rng)
         self.last = GroupedLinear(models, _HIDDEN, 1, rng)
 
-    def features(self, pictures: Tensor, condition: Tensor | None = None) -> Tensor:
+    def features(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
         """The last hidden layer, `[B, M, 128]`."""
-        x = activation(self.first(F.pixel_unshuffle(2 * pictures - 1, _BLOCK))).flatten(2)
+        x = activation(self.first(F.pixel_unshuffle(2 * images - 1, _BLOCK))).flatten(2)
         if self.conditioned:
             assert condition is not None
             x = torch.cat([x, condition], 2)
         return activation(self.second(x))
 
-    def forward(self, pictures: Tensor, condition: Tensor | None = None) -> Tensor:
+    def forward(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
         """How real each image looks, `[B, M]`, without a unit or an origin."""
-        return self.score(self.features(pictures, condition))
+        return self.score(self.features(images, condition))
 
     def score(self, features: Tensor) -> Tensor:
         """`[B, M, 128]` → `[B, M]`."""
@@ -71,9 +71,9 @@ def penalty(norms: Tensor) -> Tensor:
     return PENALTY * (norms - 1).square().mean(0)
 
 
-def projections(pictures: Tensor, directions: Tensor) -> Tensor:
-    """Pictures `[…, C, H, W]` on directions `[C·H·W, K]` → `[…, K]`."""
-    return pictures.flatten(-3) @ directions
+def projections(images: Tensor, directions: Tensor) -> Tensor:
+    """Images `[…, C, H, W]` on directions `[C·H·W, K]` → `[…, K]`."""
+    return images.flatten(-3) @ directions
 
 
 def random_directions(pixels: int, count: int = 64, seed: int = 0) -> Tensor:

@@ -33,14 +33,14 @@ _UNSIGNED_BYTE = 0x08  # the only element type that MNIST uses
 
 @dataclass(frozen=True)
 class Labelled:
-    """Pictures with their classes. images: uint8 `[N, C, H, W]`; labels: uint8 `[N]`, 0..9."""
+    """Images with their classes. images: uint8 `[N, C, H, W]`; labels: uint8 `[N]`, 0..9."""
 
-    pictures: Bytes
+    images: Bytes
     labels: Bytes
 
     def first(self, count: int) -> Labelled:
         """The first `count` of them."""
-        return Labelled(self.pictures[:count], self.labels[:count])
+        return Labelled(self.images[:count], self.labels[:count])
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,10 @@ def load_mnist(folder: Path | None) -> Split:
         folder = Path(_torchvision("MNIST").raw_folder)
     parts = {}
     for part, names in _IDX.items():
-        pictures, labels = (read_idx(_existing(folder, name)) for name in names)
-        if pictures.ndim != 3 or labels.ndim != 1:
+        images, labels = (read_idx(_existing(folder, name)) for name in names)
+        if images.ndim != 3 or labels.ndim != 1:
             raise UsageError(f"{folder / names[0]}: not images with their labels beside them")
-        parts[part] = _labelled(folder / names[0], pictures[:, None], labels)
+        parts[part] = _labelled(folder / names[0], images[:, None], labels)
     return Split(parts["train"], parts["test"])
 
 
@@ -121,12 +121,12 @@ def read_npz(path: Path) -> Labelled:
     return _labelled(path, np.ascontiguousarray(images.transpose(0, 3, 1, 2)), labels)
 
 
-def _labelled(path: Path, pictures: Bytes, labels: NDArray[Any]) -> Labelled:
-    if labels.dtype != np.uint8 or labels.shape != pictures.shape[:1]:
-        raise UsageError(f"{path}: {len(pictures)} images, but labels {labels.dtype} {list(labels.shape)}")
+def _labelled(path: Path, images: Bytes, labels: NDArray[Any]) -> Labelled:
+    if labels.dtype != np.uint8 or labels.shape != images.shape[:1]:
+        raise UsageError(f"{path}: {len(images)} images, but labels {labels.dtype} {list(labels.shape)}")
     if len(labels) == 0 or labels.max() > 9:
         raise UsageError(f"{path}: labels are not classes 0 to 9")
-    return Labelled(pictures, labels)
+    return Labelled(images, labels)
 
 
 def _existing(folder: Path, name: str) -> Path:

@@ -44,7 +44,7 @@ def fresh_critics(
 
     A critic that learned beside its model lags behind it, and by more where the model listened more.
     """
-    _, *shape = data.pictures.shape
+    _, *shape = data.images.shape
     rng = torch.Generator().manual_seed(schedule.seed + 1)
     critic = Critic(models, (shape[0], shape[1], shape[2]), rng).to(device)
     Training(restorer, critic, data, schedule, device=device).run(checkpoint)
@@ -57,11 +57,11 @@ def restorations(
     """Originals `[B, C, H, W]`, what becomes of them `[B, M, C, H, W]`, labels `[B]`."""
     rng = torch.Generator().manual_seed(seed)
     for start in range(0, len(data.labels), _BATCH):
-        pictures = torch.tensor(data.pictures[start : start + _BATCH]).to(device).float() / 255
+        images = torch.tensor(data.images[start : start + _BATCH]).to(device).float() / 255
         labels = torch.tensor(data.labels[start : start + _BATCH]).long().to(device)
         with torch.no_grad():
-            restored = restorer(pictures, on_device(restorer.draw(len(pictures), rng), device))
-        yield pictures, restored, labels
+            restored = restorer(images, on_device(restorer.draw(len(images), rng), device))
+        yield images, restored, labels
 
 
 def measure(
@@ -81,35 +81,57 @@ def measure(
     """
     sums: dict[str, Values] = {}
     drawn, originals = [], []
-    directions = random_directions(int(np.prod(data.pictures.shape[1:]))).to(device)
+    directions = random_directions(int(np.prod(data.images.shape[1:]))).to(device)
     rng = torch.Generator().manual_seed(11)
-
-    def add(name: str, value: Tensor) -> None:
-        sums[name] = sums.get(name, 0.0) + value.detach().double().cpu().numpy()
-
-    for pictures, restored, labels in restorations(restorer, data, device):
+    for images, restored, labels in restorations(restorer, data, device):
         share = len(labels) / len(data.labels)
-        add("mse", share * squared_error(restored, pictures, labels))
-        add("fidelity", share * fidelity(restored, pictures, labels))
-        add("change", share * (restored - restored[:, :1]).square().flatten(2).mean((0, 2)))
-        for name, critic in critics.items():
-            real = pictures[:, None].expand_as(restored)
-            with torch.no_grad():
-                add(name, share * (critic(real) - critic(restored)).mean(0))
-            place = torch.rand(len(labels), generator=rng).to(device)
-            add(f"{name} slope", share * gradient_norms(critic, pictures, restored, place).mean(0))
-        for name, classifier in (classifiers or {}).items():
-            answers = classifier(restored.flatten(0, 1)).argmax(1).unflatten(0, restored.shape[:2])
-            add(f"error {name}", share * (answers != labels[:, None]).double().mean(0))
+        place = {name: torch.rand(len(labels), generator=rng).to(device) for name in critics}
+        for name, value in {
+            "mse": squared_error(restored, images, labels),
+            "fidelity": fidelity(restored, images, labels),
+            "change": (restored - restored[:, :1]).square().flatten(2).mean((0, 2)),
+            **_verdicts(critics, images, restored, place),
+            **_error_rates(classifiers or {}, restored, labels),
+        }.items():
+            sums[name] = sums.get(name, 0.0) + (share * value).detach().double().cpu().numpy()
         drawn.append(projections(restored, directions).cpu())
-        originals.append(projections(pictures, directions).cpu())
+        originals.append(projections(images, directions).cpu())
     for name in critics:
         sums[name] = normalised(sums[name], sums.pop(f"{name} slope"))
-    first, second = torch.cat(originals), torch.cat(drawn)
-    half = len(first) // 2
-    sums["sliced"] = np.array([sliced_wasserstein(first, second[:, m]) for m in range(second.shape[1])])
-    floor = sliced_wasserstein(first[:half], first[half : 2 * half])
-    return {**sums, "sliced floor": np.full(second.shape[1], floor)}
+    return {**sums, **_sliced(torch.cat(originals), torch.cat(drawn))}
+
+
+def _verdicts(
+    critics: Mapping[str, Critic], images: Tensor, restored: Tensor, place: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Of each critic E f(x) − E f(x̂) `[M]`, and its mean slope at places between the two."""
+    found = {}
+    for name, critic in critics.items():
+        real = images[:, None].expand_as(restored)
+        with torch.no_grad():
+            found[name] = (critic(real) - critic(restored)).mean(0)
+        found[f"{name} slope"] = gradient_norms(critic, images, restored, place[name]).mean(0)
+    return found
+
+
+def _error_rates(
+    classifiers: Mapping[str, Classifier], restored: Tensor, labels: Tensor
+) -> dict[str, Tensor]:
+    found = {}
+    for name, classifier in classifiers.items():
+        answers = classifier(restored.flatten(0, 1)).argmax(1).unflatten(0, restored.shape[:2])
+        found[f"error {name}"] = (answers != labels[:, None]).double().mean(0)
+    return found
+
+
+def _sliced(originals: Tensor, drawn: Tensor) -> dict[str, Values]:
+    """The distance without a network of each model, from projections, and its floor."""
+    half, models = len(originals) // 2, drawn.shape[1]
+    floor = sliced_wasserstein(originals[:half], originals[half : 2 * half])
+    return {
+        "sliced": np.array([sliced_wasserstein(originals, drawn[:, m]) for m in range(models)]),
+        "sliced floor": np.full(models, floor),
+    }
 
 
 def normalised(difference: Values, slope: Values) -> Values:

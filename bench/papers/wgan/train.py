@@ -48,8 +48,8 @@ class Restorer(Protocol):
 
     def draw(self, batch: int, rng: torch.Generator) -> Draw: ...
 
-    def __call__(self, pictures: Tensor, draw: Draw) -> Tensor:
-        """Pictures `[B, C, H, W]` in [0, 1] → restored, `[B, M, C, H, W]`."""
+    def __call__(self, images: Tensor, draw: Draw) -> Tensor:
+        """Images `[B, C, H, W]` in [0, 1] → restored, `[B, M, C, H, W]`."""
 
     def parameters(self) -> Any: ...
 
@@ -62,9 +62,9 @@ class Restorer(Protocol):
 Fidelity = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-def squared_error(restored: Tensor, pictures: Tensor, labels: Tensor) -> Tensor:
+def squared_error(restored: Tensor, images: Tensor, labels: Tensor) -> Tensor:
     """Mean squared error of each model, `[M]`, pixels in [0, 1]."""
-    return (restored - pictures[:, None]).square().flatten(2).mean((0, 2))
+    return (restored - images[:, None]).square().flatten(2).mean((0, 2))
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Training:
         self.restorer, self.critic = restorer, critic
         self.schedule, self.fidelity, self.on_features = schedule, fidelity, on_features
         self.device = device
-        self.pictures = torch.tensor(data.pictures).to(device)
+        self.images = torch.tensor(data.images).to(device)
         self.labels = torch.tensor(data.labels).long().to(device)
         self.rng = torch.Generator().manual_seed(schedule.seed)
         self.learned = [p for p in restorer.parameters() if p.requires_grad]
@@ -128,22 +128,22 @@ class Training:
     def step(self) -> None:
         """One batch: models and critics both learn from the same pass."""
         size = self.schedule.batch
-        chosen = to_device(torch.randint(len(self.pictures), (size,), generator=self.rng), self.device)
+        chosen = to_device(torch.randint(len(self.images), (size,), generator=self.rng), self.device)
         place = to_device(torch.rand(size, generator=self.rng), self.device)
         draw = on_device(self.restorer.draw(size, self.rng), self.device)
-        pictures, labels = self.pictures[chosen].float() / 255, self.labels[chosen]
+        images, labels = self.images[chosen].float() / 255, self.labels[chosen]
         with torch.set_grad_enabled(bool(self.learned)):
-            restored = self.restorer(pictures, draw)
+            restored = self.restorer(images, draw)
         fake = restored.detach().requires_grad_()
 
         features = self.critic.features(fake, draw.condition)
-        real_features = self.critic.features(for_each(fake.shape[1], pictures), draw.condition)
+        real_features = self.critic.features(for_each(fake.shape[1], images), draw.condition)
         fakes, real = self.critic.score(features), self.critic.score(real_features)
         # ∂/∂fake of each sample's part in the estimate E f(x) − E f(x̂), a mean over the batch.
         if self.on_features:
             distance = (real_features.detach().mean(0) - features.mean(0)).norm(dim=1)
             (slope,) = torch.autograd.grad(distance.sum(), fake, retain_graph=True)
-        norms = gradient_norms(self.critic, pictures, fake, place, draw.condition)
+        norms = gradient_norms(self.critic, images, fake, place, draw.condition)
         critic_loss = (fakes.mean(0) - real.mean(0) + penalty(norms)).sum()
         parameters = list(self.critic.parameters())
         *gradients, rise = torch.autograd.grad(critic_loss, [*parameters, fake])
@@ -153,7 +153,7 @@ class Training:
 
         if self.learned:
             weighted = draw.weight[:, :, None, None, None] * slope
-            loss = self.fidelity(restored, pictures, labels).sum() + (weighted * restored).sum()
+            loss = self.fidelity(restored, images, labels).sum() + (weighted * restored).sum()
             _assign(self.learned, torch.autograd.grad(loss, self.learned))
         for optimiser in self.optimisers:
             optimiser.param_groups[0]["lr"] = self.schedule.rate_at(self.done)
@@ -196,9 +196,7 @@ class Training:
 def on_device(draw: Draw, device: torch.device) -> Draw:
     """The same draw where the networks are."""
     condition = None if draw.condition is None else to_device(draw.condition, device)
-    return Draw(
-        tuple(to_device(part, device) for part in draw.noise), to_device(draw.weight, device), condition
-    )
+    return Draw(tuple(to_device(part, device) for part in draw.noise), to_device(draw.weight, device), condition)
 
 
 def _assign(parameters: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:

@@ -79,13 +79,13 @@ def test_errors_within_two_standard_errors_are_no_trade_off() -> None:
     assert [claim["holds"] for claim in claims[1:4]] == [False, True, False]
 
 
-def test_the_denoiser_is_given_pictures_in_noise_of_the_deviation() -> None:
+def test_the_denoiser_is_given_images_in_noise_of_the_deviation() -> None:
     denoiser = Denoiser((1, 28, 28), (0.0, 0.1), 0.7, random())
-    pictures = torch.rand(40, 1, 28, 28, generator=random(1))
+    images = torch.rand(40, 1, 28, 28, generator=random(1))
     draw = denoiser.draw(40, random(2))
-    noise = denoiser.degraded(pictures, draw) - pictures
+    noise = denoiser.degraded(images, draw) - images
     assert float(noise.std()) == pytest.approx(0.7, rel=0.02)
-    restored = denoiser(pictures, draw)
+    restored = denoiser(images, draw)
     assert restored.shape == (40, 2, 1, 28, 28)
     assert torch.equal(restored[:, 0], restored[:, 1])  # all models begin alike
     assert restored.min() >= 0
@@ -94,22 +94,22 @@ def test_the_denoiser_is_given_pictures_in_noise_of_the_deviation() -> None:
 
 def test_the_super_resolver_sees_means_of_blocks_and_nothing_else() -> None:
     network = SuperResolver((3, 32, 32), (0.0,), random())
-    pictures = torch.rand(4, 3, 32, 32, generator=random(1))
+    images = torch.rand(4, 3, 32, 32, generator=random(1))
     # What has mean 0 in every block is lost.
     detail = torch.tensor([1.0, -1.0]).repeat(16) * torch.tensor([0.1, -0.1]).repeat(16)[:, None]
     draw = network.draw(4, random(2))
-    assert network.degraded(pictures, draw).shape == (4, 3, 8, 8)
-    torch.testing.assert_close(network(pictures, draw), network(pictures + detail, draw))
+    assert network.degraded(images, draw).shape == (4, 3, 8, 8)
+    torch.testing.assert_close(network(images, draw), network(images + detail, draw))
 
 
 def test_the_loss_is_squared_error_and_each_models_share_of_cross_entropy() -> None:
     classifier = Classifier(nn.Flatten(), nn.Linear(784, 10))
-    pictures, restored = torch.rand(6, 1, 28, 28), torch.rand(6, 3, 1, 28, 28)
+    images, restored = torch.rand(6, 1, 28, 28), torch.rand(6, 3, 1, 28, 28)
     labels = torch.arange(6)
-    found = experiments.recognised(classifier, (0, 0.1, 2))(restored, pictures, labels)
+    found = experiments.recognised(classifier, (0, 0.1, 2))(restored, images, labels)
     for m, share in enumerate((0, 0.1, 2)):
         surprise = F.cross_entropy(classifier(restored[:, m]), labels)
-        expected = squared_error(restored, pictures, labels)[m] + share * surprise
+        expected = squared_error(restored, images, labels)[m] + share * surprise
         torch.testing.assert_close(found[m], expected)
 
 
@@ -144,8 +144,8 @@ def test_the_command_writes_records_figures_and_the_pages_tables(
 def labelled(folder: Path, **options: Any) -> None:
     """A record of a surface whose classifier errs in the first image, everywhere but at full realism."""
     made = gaussian.record(**options)
-    for number, picture in enumerate(made["pictures"].values()):
-        for key, facts in picture.items():
+    for number, image in enumerate(made["pictures"].values()):
+        for key, facts in image.items():
             facts["top1"] = float(number > 0 or key.endswith("/1"))
             facts["agreement"] = 1.0
     for point in made["points"].values():

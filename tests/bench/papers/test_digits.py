@@ -187,14 +187,14 @@ def test_checkpoints_of_another_plan_are_refused(
 
 
 def test_the_universal_decoders_stand_behind_the_faithful_encoder(data: Path, tmp_path: Path) -> None:
-    bench_ = experiments.Bench(
+    run = experiments.DigitsRun(
         TINY,
         load_mnist(data),
         torch.device("cpu"),
         tmp_path,
         lambda label: lambda step: None,
     )
-    experiments.run(bench_, ["pairs", "universal"])
+    experiments.measured_groups(run, ["pairs", "universal"])
     pair = torch.load(tmp_path / "pairs-3x4.pt", weights_only=True)["restorer"]
     universal = torch.load(tmp_path / "universal-3x4.pt", weights_only=True)["restorer"]
     for name, value in universal.items():

@@ -69,9 +69,9 @@ def test_models_follow_the_gradient_of_the_loss_as_it_is_written(on_features: bo
     codecs, critic = Codecs(Bottleneck(3, 4), WEIGHTS, 32, rng), Critic(3, SHAPE, rng)
     rng = random()  # as the schedule's seed
     chosen, _ = torch.randint(64, (8,), generator=rng), torch.rand(8, generator=rng)
-    pictures = torch.tensor(bars(64).pictures)[chosen].float() / 255
-    restored = codecs(pictures, codecs.draw(8, rng))
-    real = pictures[:, None].expand_as(restored)
+    images = torch.tensor(bars(64).images)[chosen].float() / 255
+    restored = codecs(images, codecs.draw(8, rng))
+    real = images[:, None].expand_as(restored)
     if on_features:
         apart = critic.features(real).mean(0) - critic.features(restored).mean(0)
         perception = apart.square().sum(1).sqrt()
@@ -143,7 +143,7 @@ def test_the_gradient_passes_straight_through_what_was_not_clipped() -> None:
     assert x.grad.tolist() == [0, 2, 3, 4, 0]
 
 
-def test_dithered_latents_err_by_uniform_noise_whatever_the_picture() -> None:
+def test_dithered_latents_err_by_uniform_noise_whatever_the_image() -> None:
     """Subtractive dither: away from the ends the error is uniform in ±½ step."""
     latent = torch.linspace(1.0, 2.0, 9)
     dither = torch.rand(4000, 1, generator=random()) - 0.5
@@ -165,17 +165,17 @@ def test_only_decoders_learn_behind_a_frozen_encoder() -> None:
 
 def test_a_spread_network_decodes_as_the_conditioned_one_told_each_weight() -> None:
     codec = ConditionedCodec(Bottleneck(2, 4), WEIGHTS, 16, random())
-    pictures = torch.rand(5, *SHAPE, generator=random(4))
+    images = torch.rand(5, *SHAPE, generator=random(4))
     draw = codec.draw(5, random(5))
     told = []
     for weight in WEIGHTS:
         condition = codec.condition(torch.full((5, 1), weight))
-        told.append(codec(pictures, Draw(draw.noise, draw.weight, condition)))
+        told.append(codec(images, Draw(draw.noise, draw.weight, condition)))
     codec.spread()
     spread = codec.draw(5, random(5))
     assert spread.condition is not None
     assert spread.condition.shape == (5, 3, 2)
-    torch.testing.assert_close(codec(pictures, Draw(draw.noise, *_told(spread))), torch.cat(told, 1))
+    torch.testing.assert_close(codec(images, Draw(draw.noise, *_told(spread))), torch.cat(told, 1))
 
 
 def _told(draw: Draw) -> tuple[Tensor, Tensor | None]:
@@ -192,15 +192,15 @@ class Linear(nn.Module):
         super().__init__()
         self.slope = slope
 
-    def forward(self, pictures: Tensor, condition: Tensor | None = None) -> Tensor:
-        return self.slope * pictures.flatten(2).sum(2) / 28
+    def forward(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.slope * images.flatten(2).sum(2) / 28
 
 
 @pytest.mark.parametrize("slope", [0.0, 0.5, 3.0])
 def test_the_gradient_penalty_of_a_linear_critic_is_in_closed_form(slope: float) -> None:
-    pictures = torch.rand(6, *SHAPE, generator=random())
+    images = torch.rand(6, *SHAPE, generator=random())
     fake = torch.rand(6, 2, *SHAPE, generator=random(1))
-    norms = gradient_norms(Linear(slope), pictures, fake, torch.rand(6, generator=random(2)))
+    norms = gradient_norms(Linear(slope), images, fake, torch.rand(6, generator=random(2)))
     assert norms.detach().numpy() == pytest.approx(np.full((6, 2), slope), abs=1e-5)
     assert penalty(norms).tolist() == pytest.approx([PENALTY * (slope - 1) ** 2] * 2, abs=1e-4)
 
@@ -215,8 +215,8 @@ class Shift(nn.Module):
     def draw(self, batch: int, rng: torch.Generator) -> Draw:
         return Draw((), torch.zeros(1, len(self.steps)))
 
-    def forward(self, pictures: Tensor, draw: Draw) -> Tensor:
-        return pictures[:, None] - self.steps[:, None, None, None]
+    def forward(self, images: Tensor, draw: Draw) -> Tensor:
+        return images[:, None] - self.steps[:, None, None, None]
 
 
 def test_fresh_critics_recover_the_distance_of_a_shift() -> None:
@@ -234,10 +234,10 @@ def test_fresh_critics_recover_the_distance_of_a_shift() -> None:
 
 def test_sliced_distance_of_a_shift_is_what_directions_see_of_it() -> None:
     directions = random_directions(784, 500)
-    pictures = torch.rand(200, *SHAPE, generator=random())
-    moved = projections(pictures + 0.1, directions)
+    images = torch.rand(200, *SHAPE, generator=random())
+    moved = projections(images + 0.1, directions)
     expected = 0.1 * directions.sum(0).abs().mean()
-    assert sliced_wasserstein(projections(pictures, directions), moved) == pytest.approx(float(expected))
+    assert sliced_wasserstein(projections(images, directions), moved) == pytest.approx(float(expected))
     assert float(expected) == pytest.approx(0.1 * 28 * np.sqrt(2 / np.pi / 784), rel=0.1)
     assert sliced_wasserstein(moved, moved[torch.randperm(200, generator=random())]) == 0
 
@@ -334,7 +334,7 @@ def test_idx_files_are_read_with_and_without_gzip(tmp_path: Path) -> None:
     data = bars(20)
     write_mnist(tmp_path, data)
     split = load_mnist(tmp_path)
-    assert np.array_equal(split.train.pictures, data.pictures)
+    assert np.array_equal(split.train.images, data.images)
     assert np.array_equal(split.test.labels, data.labels)
 
 
@@ -378,8 +378,8 @@ def test_npz_files_are_read_and_others_refused(tmp_path: Path) -> None:
     path = tmp_path / "train.npz"
     np.savez(path, **good)
     read = read_npz(path)
-    assert read.pictures.shape == (2, 3, 32, 32)
-    assert np.array_equal(read.pictures[1, :, 4, 5], images[1, 4, 5])
+    assert read.images.shape == (2, 3, 32, 32)
+    assert np.array_equal(read.images[1, :, 4, 5], images[1, 4, 5])
     for change, message in (
         ({"labels": np.array([3, 10], np.uint8)}, "classes 0 to 9"),
         ({"labels": np.array([3], np.uint8)}, "2 images, but labels"),
@@ -424,9 +424,9 @@ def test_torchvision_fetches_what_no_folder_has(tmp_path: Path, monkeypatch: pyt
     )
     monkeypatch.setitem(sys.modules, "torchvision", ModuleType("torchvision"))
     monkeypatch.setitem(sys.modules, "torchvision.datasets", datasets)
-    assert np.array_equal(load_mnist(None).train.pictures, data.pictures)
+    assert np.array_equal(load_mnist(None).train.images, data.images)
     split = load_cifar10(None)
-    assert np.array_equal(split.train.pictures, images.transpose(0, 3, 1, 2))
+    assert np.array_equal(split.train.images, images.transpose(0, 3, 1, 2))
     assert split.test.labels.tolist() == [9, 8, 7, 6, 5]
 
 

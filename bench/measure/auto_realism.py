@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -13,7 +12,8 @@ from rich.progress import track
 from rich.table import Table
 
 from bench.codecs import weights_identity
-from bench.measure.rd import data_option, load_folder
+from bench.folder import data_option, load_folder
+from bench.record import write_record
 from rdpcodec import Codec
 from rdpcodec.container import bits_per_pixel, read_header
 from rdpcodec.metrics.distortion import psnr
@@ -72,5 +72,4 @@ def auto(data: Path, out: Path | None, qualities: str, lpips_weights: Path | Non
     Console().print(table)
     if out:
         record = {"data": data.name, "weights": weights_identity(codec), "points": points}
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        write_record(out, record, indent=1)

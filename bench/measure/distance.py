@@ -6,7 +6,6 @@ point of our dials; this command also takes Inception-v3, whose distances are th
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -15,11 +14,12 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
+from bench.folder import data_option, load_folder
 from bench.measure import inception
 from bench.measure.distribution import frechet_distance, kernel_distance
 from bench.measure.inception import InceptionV3
 from bench.measure.judge import patch_features, picture_tensor
-from bench.measure.rd import data_option, load_folder
+from bench.record import write_record
 from rdpcodec.errors import RdpError
 from rdpcodec.metrics import efficientnet
 from rdpcodec.metrics.efficientnet import EfficientNetLite0
@@ -81,4 +81,4 @@ def distance(
         f"{record['frechet']:.4g}, kernel distance {record['kernel']:.4g}"
     )
     if out:
-        out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        write_record(out, record, indent=1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from itertools import islice
 from pathlib import Path
@@ -15,16 +14,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from bench.analysis.bd_rate import bd_rate, bd_rate_by_image, mean_curve
 from bench.codecs import weights_identity
-from bench.measure.rd import (
-    bd_rate,
-    bd_rate_by_picture,
-    data_option,
-    load_folder,
-    machine,
-    means,
-    rate_and_distortion,
-)
+from bench.folder import data_option, load_folder
+from bench.measure.rd import means, rate_and_distortion
+from bench.record import machine, write_record
 from rdpcodec import Codec
 from rdpcodec.operating_point import EFFORT_MAX
 
@@ -68,12 +62,16 @@ def curves(pictures: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
 
 def savings(measured: list[dict[str, Any]]) -> list[dict[str, float]]:
     """`curves` by effort → BD-rates against effort 0, of the means and of each image, and mean seconds."""
+
+    def of_means(found: dict[str, Any], metric: str) -> float:
+        return round(bd_rate(mean_curve(measured[0], metric), mean_curve(found, metric)), 2)
+
     return [
         {
             "effort": effort,
-            "bd_rate": round(bd_rate(measured[0], found, "psnr-rgb"), 2),
-            "bd_rate_by_picture": round(bd_rate_by_picture(measured[0], found, "psnr-rgb"), 2),
-            "bd_rate_ms_ssim": round(bd_rate(measured[0], found, "ms-ssim-rgb"), 2),
+            "bd_rate": of_means(found, "psnr-rgb"),
+            "bd_rate_by_picture": round(bd_rate_by_image(measured[0], found, "psnr-rgb"), 2),
+            "bd_rate_ms_ssim": of_means(found, "ms-ssim-rgb"),
             "seconds": round(float(np.mean(found["results"]["encoding_time"])), 2),
         }
         for effort, found in enumerate(measured)
@@ -145,7 +143,6 @@ def effort(data: Path, out: Path | None, top: int, qualities: str, first: int | 
             "efforts": rows,
             "measured": measured,
         }
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(record, separators=(",", ":")) + "\n", encoding="utf-8")
+        write_record(out, record)
         title = f"effort, {len(pictures)} images of {data.name}, {machine()['threads']} cores"
         plot(rows, out.with_suffix(".png"), title)

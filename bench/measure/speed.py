@@ -6,7 +6,6 @@ CompressAI pins numpy<2, so this runs in an environment of its own:
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from functools import partial
@@ -19,7 +18,8 @@ import torch
 from PIL import Image
 
 from bench.codecs import BenchCodec, bench_codec
-from bench.measure.rd import data_option, load_folder, machine
+from bench.folder import data_option, load_folder
+from bench.record import machine, write_record
 from rdpcodec.peers import Unavailable
 
 
@@ -100,5 +100,4 @@ def speed(data: Path, quality: float, repeats: int, out: Path | None) -> None:
     )
     if out:
         record = {"pictures": len(pictures), "seconds_total": totals, "factor": ratios, "machine": machine()}
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        write_record(out, record, indent=1)

@@ -28,9 +28,10 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import Progress, TimeRemainingColumn
 
-from bench.codecs import bench_codec, weights_identity
+from bench.codecs import OURS, bench_codec, weights_identity
+from bench.folder import data_option, load_folder
 from bench.measure.judge import Judge, Traits, distances
-from bench.measure.rd import data_option, load_folder, machine
+from bench.record import machine, rounded, write_record
 from rdpcodec import Codec
 from rdpcodec.errors import RdpError
 from rdpcodec.peers import PEERS, Unavailable
@@ -39,7 +40,6 @@ from rdpcodec.weights.manifest import DEFAULT_MODEL
 
 QUALITIES = (5.0, 15.0, 25.0, 35.0, 45.0, 60.0, 75.0, 90.0)
 REALISMS = (0.0, 0.25, 0.5, 0.75, 1.0)
-OURS = "rdpcodec"
 ORIGINAL = "original"
 # Resamplings of the images for error bars: their own error is then 3 % of the bar.
 BOOTSTRAPS = 200
@@ -239,15 +239,6 @@ def standard_errors(
     return errors
 
 
-def _rounded(value: Any) -> Any:
-    """Floats to six digits, in anything that JSON holds."""
-    if isinstance(value, dict):
-        return {key: _rounded(v) for key, v in value.items()}
-    if isinstance(value, list):
-        return [_rounded(v) for v in value]
-    return float(f"{value:.6g}") if isinstance(value, float) else value
-
-
 @dataclass(frozen=True)
 class Setup:
     """What all measurements of one run share."""
@@ -300,8 +291,7 @@ def write_summary(name: str, description: str, jobs: list[Job], originals: list[
         **summary(jobs, originals),
     }
     path = setup.out / f"{name}.json"
-    text = json.dumps(_rounded(record), separators=(",", ":"))
-    path.write_text(text + "\n", encoding="utf-8")
+    write_record(path, rounded(record, nulls=False))
     return path
 
 

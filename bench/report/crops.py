@@ -19,8 +19,7 @@ from PIL import Image
 from rich.progress import track
 
 from bench.analysis.measured import Measured
-from bench.codecs import BenchCodec, bench_codec, weights_identity
-from bench.measure.surface import OURS
+from bench.codecs import OURS, BenchCodec, bench_codec, weights_identity
 from rdpcodec import Codec, RdpError
 from rdpcodec.metrics import distortion
 from rdpcodec.metrics.perceptual import load_lpips
@@ -62,8 +61,8 @@ class Crop:
 
 def default_crops(measured: Measured, count: int) -> tuple[Crop, ...]:
     """The middles of some images, spread evenly over the folder."""
-    places = np.linspace(0, len(measured.pictures) - 1, min(count, len(measured.pictures)))
-    return tuple(Crop(measured.pictures[round(place)]) for place in places)
+    places = np.linspace(0, len(measured.images) - 1, min(count, len(measured.images)))
+    return tuple(Crop(measured.images[round(place)]) for place in places)
 
 
 def coded_crops(
@@ -87,7 +86,7 @@ def coded_crops(
         avif = None
     metrics = _metrics(lpips)
     for crop in track(crops, "pictures", transient=True):
-        if crop.name not in measured.pictures or not (data / crop.name).is_file():
+        if crop.name not in measured.images or not (data / crop.name).is_file():
             raise click.ClickException(f"{data / crop.name}: not among the images that were measured")
         yield _coded(crop, Image.open(data / crop.name).convert("RGB"), ours, avif, measured, metrics)
 

@@ -12,8 +12,7 @@ from typing import Any
 import click
 import torch
 
-from bench.codecs import weights_identity
-from bench.measure.surface import OURS
+from bench.codecs import OURS, weights_identity
 from rdpcodec.peers import PEERS
 from rdpcodec.training.model_card import CARD, replace_block
 from rdpcodec.weights.manifest import DEFAULT_MODEL, ModelEntry

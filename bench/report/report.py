@@ -7,7 +7,6 @@ and images are inside.
 from __future__ import annotations
 
 import json
-import math
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,20 +14,28 @@ from typing import Any
 import click
 import numpy as np
 
+from bench.analysis.bd_rate import (
+    BD_RESAMPLINGS,
+    bd_rate_if_shared,
+    measured_bd_rate,
+    measured_curve,
+    quality_curve,
+)
 from bench.analysis.checks import NOT_MEASURED, PRICE_OF_PERFECT_DB, checks
+from bench.analysis.curve import Curve
 from bench.analysis.measured import (
     INTERVAL,
     PERCEPTION,
     RESAMPLINGS,
     Measure,
     Measured,
-    interpolated,
+    image_weights,
     load_measured,
-    picture_weights,
+    with_interval,
 )
 from bench.analysis.volume import BOX, contours, dominates, measured_volume, resampled_volumes
-from bench.measure.rd import bd_rate
-from bench.measure.surface import OURS
+from bench.codecs import OURS
+from bench.record import rounded
 from bench.report.crops import Crop, coded_crops, default_crops
 from bench.report.figures import write_figures
 from rdpcodec.cli.output import write_output
@@ -38,32 +45,30 @@ PAGE = Path(__file__).parent / "page" / "report"
 PUBLISHED = Path(__file__).parents[1] / "published.json"
 # Where the perception-distortion plane is cut, in bits per pixel.
 PLANE_RATES = np.array([0.08, 0.12, 0.18, 0.25, 0.35, 0.5, 0.7, 1.0])
-# A hundred BD-rates a second: more resamplings would take minutes.
-BD_RESAMPLINGS = 200
 # What each point of a curve shows.
 _METRICS = ("bpp", "mse", "psnr", "ssim", "ms_ssim", "lpips_alex", "lpips_squeeze")
 
 
 def content(ours: Measured, peers: list[Measured]) -> dict[str, Any]:
     """All figures of the page, without its images, as plain JSON."""
-    weights = picture_weights(len(ours.pictures))
+    weights = image_weights(len(ours.images))
     measures = [measure for key, measure in PERCEPTION.items() if ours.has(key)]
     published = published_curves(ours)
     volumes = [
-        {"label": codec.label, **_with_interval(measured_volume(codec), resampled_volumes(codec, weights))}
+        {"label": codec.label, **with_interval(measured_volume(codec), resampled_volumes(codec, weights))}
         for codec in (ours, *peers)
     ]
     bd_rates = bd_rate_table(ours, peers, published, weights)
     judged = checks(ours, weights)
     result = {
-        "title": f"{ours.label} on {len(ours.pictures)} images of {ours.data}",
+        "title": f"{ours.label} on {len(ours.images)} images of {ours.data}",
         "data": ours.data,
-        "pictures": len(ours.pictures),
+        "pictures": len(ours.images),
         "description": ours.description,
         "resamplings": RESAMPLINGS,
         "box": {"bpp": BOX.bpp, "psnr": BOX.psnr, "lpips": BOX.lpips},
         "measures": [
-            {"key": m.key, "label": m.label, "log": m.log, "per_picture": m.per_picture} for m in measures
+            {"key": m.key, "label": m.label, "log": m.log, "per_picture": m.per_image} for m in measures
         ],
         "qualities": ours.qualities,
         "realisms": ours.realisms,
@@ -76,7 +81,7 @@ def content(ours: Measured, peers: list[Measured]) -> dict[str, Any]:
         "checks": [vars(check) for check in judged],
         "headlines": headlines(ours, volumes[0], bd_rates, weights),
     }
-    return _plain(result)
+    return rounded(result)
 
 
 def curve(codec: Measured, weights: np.ndarray) -> dict[str, Any]:
@@ -113,7 +118,7 @@ def published_curves(ours: Measured) -> list[dict[str, Any]]:
     images.
     """
     for name, test_set in json.loads(PUBLISHED.read_text(encoding="utf-8")).items():
-        if name in ours.data.lower() and test_set["pictures"] == len(ours.pictures):
+        if name in ours.data.lower() and test_set["pictures"] == len(ours.images):
             return [
                 {
                     "name": f"published {record['name']}",
@@ -140,7 +145,7 @@ def mesh(ours: Measured, measure: Measure, steps: int = 4) -> dict[str, Any]:
     realisms = np.unique(np.concatenate([np.linspace(*pair, steps + 1) for pair in _steps(ours.realisms)]))
 
     def densified(values: np.ndarray) -> np.ndarray:
-        at_rates = interpolated(bpp, values, rates)
+        at_rates = Curve(bpp, values).at(rates)
         return np.stack([np.interp(realisms, ours.realisms, row) for row in at_rates])
 
     return {
@@ -199,7 +204,8 @@ def _at_plane_rates(
     bpp: np.ndarray, psnr: np.ndarray, perception: np.ndarray, measure: Measure
 ) -> np.ndarray:
     """Loss of PSNR and perception at `PLANE_RATES`, `[R, 2]`; NaN where they were not measured."""
-    at_rates = interpolated(bpp, np.stack([-psnr, measure.scaled(perception)], axis=1), PLANE_RATES)
+    losses = np.stack([-psnr, measure.scaled(perception)], axis=1)
+    at_rates = Curve(bpp, losses).at(PLANE_RATES)
     return np.stack([at_rates[:, 0], measure.unscaled(at_rates[:, 1])], axis=1)
 
 
@@ -263,53 +269,14 @@ def bd_rate_table(
         cells = []
         for metric, b in columns:
             points = [p for p in record["points"] if metric in p]
-            anchor = (np.array([p["bpp"] for p in points]), np.array([p.get(metric) for p in points]))
-            value = curve_bd_rate(anchor, (ours.mean("bpp")[:, b], ours.mean(metric)[:, b]), metric)
+            anchor = quality_curve([p["bpp"] for p in points], [p[metric] for p in points], metric)
+            value = bd_rate_if_shared(anchor, measured_curve(ours, metric, b))
             cells.append({"value": value, "interval": None})
         rows.append({"label": record["label"], "name": record["name"], "published": True, "cells": cells})
     return {
         "columns": [{"metric": metric, "realism": ours.realisms[b]} for metric, b in columns],
         "rows": rows,
     }
-
-
-def measured_bd_rate(
-    anchor: Measured, test: Measured, metric: str, realisms: tuple[int, int], weights: np.ndarray
-) -> dict[str, Any]:
-    """BD-rate of `test` against `anchor` in per cent, with its interval; realisms: the column of each."""
-    sides = list(zip((anchor, test), realisms, strict=True))
-    first, second = ((codec.mean("bpp")[:, column], codec.mean(metric)[:, column]) for codec, column in sides)
-    drawn = zip(
-        *(codec.resampled(m, weights)[..., column] for codec, column in sides for m in ("bpp", metric)),
-        strict=True,
-    )
-    values = [curve_bd_rate((ar, av), (tr, tv), metric) for ar, av, tr, tv in drawn]
-    return _with_interval(curve_bd_rate(first, second, metric), np.array(values))
-
-
-def curve_bd_rate(
-    anchor: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray], metric: str
-) -> float:
-    """`bench.measure.rd.bd_rate` of curves of rising bpp and a metric; NaN where they share no quality.
-
-    MS-SSIM and LPIPS are compared on logarithmic scales. Points that improve nothing are left out.
-    """
-    scale = {
-        "psnr": lambda v: v,
-        "ms_ssim": lambda v: -10 * np.log10(1 - v),
-        "lpips_alex": lambda v: -np.log2(v),
-    }[metric]
-    curves = []
-    for bpp, values in (anchor, test):
-        if len(values) < 2:
-            return math.nan
-        quality = scale(values)
-        kept = quality > np.concatenate([[-np.inf], np.maximum.accumulate(quality)[:-1]])
-        curves.append({"results": {"bpp": bpp[kept], "quality": quality[kept]}})
-    first, second = (curve["results"]["quality"] for curve in curves)
-    if min(len(first), len(second)) < 2 or max(first[0], second[0]) >= min(first[-1], second[-1]):
-        return math.nan
-    return bd_rate(curves[0], curves[1], "quality")
 
 
 def headlines(
@@ -336,7 +303,7 @@ def headlines(
             {
                 "label": "PSNR cost of realism 1",
                 "unit": "dB",
-                **_with_interval(float(cost), drawn),
+                **with_interval(float(cost), drawn),
                 "note": f"mean over qualities; theory allows {PRICE_OF_PERFECT_DB:.2f}",
             }
         )
@@ -346,34 +313,16 @@ def headlines(
             {
                 "label": "LPIPS at realism 1",
                 "unit": "%",
-                **_with_interval(float(gain), drawn),
+                **with_interval(float(gain), drawn),
                 "note": "against realism 0, geometric mean over qualities",
             }
         )
     return found
 
 
-def _with_interval(value: float, drawn: np.ndarray) -> dict[str, Any]:
-    known = drawn[np.isfinite(drawn)]
-    return {"value": value, "interval": np.percentile(known, INTERVAL) if known.size else None}
-
-
 def _steps(values: np.ndarray) -> list[tuple[float, float]]:
     """Neighbours; of a single value, itself twice."""
     return list(pairwise(values)) or [(values[0], values[0])]
-
-
-def _plain(value: Any) -> Any:
-    """What browsers read: no arrays, six digits, null for what is not finite."""
-    if isinstance(value, dict):
-        return {key: _plain(v) for key, v in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [_plain(v) for v in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float):
-        return float(f"{value:.6g}") if math.isfinite(value) else None
-    return value
 
 
 @click.command()
@@ -402,13 +351,13 @@ def report(folder: Path, data: Path | None, pictures: tuple[str, ...], lpips_wei
         if path.stem == OURS:
             continue
         peer = load_measured(path)
-        if peer.pictures != ours.pictures:
+        if peer.images != ours.images:
             raise click.ClickException(f"{path}: measured on other images than {OURS}.json; measure it again")
         peers.append(peer)
     crops = tuple(Crop.parse(text) for text in pictures) or default_crops(ours, 3)
     figures = content(ours, peers)
     browser = list(coded_crops(ours, data, crops, lpips_weights)) if data else []
-    text = assembled(PAGE, {**figures, "crops": _plain(browser)}, "base")
+    text = assembled(PAGE, {**figures, "crops": rounded(browser)}, "base")
     target = folder / "report.html"
     write_output(target, text.encode(), force=True)
     click.echo(f"written: {target}, {len(text.encode()) / 1e6:.1f} MB")

@@ -37,7 +37,7 @@ def _axes(codec: Measured) -> dict[str, Any]:
     perceptions = [key for key in PERCEPTION if codec.has(key)]
     return {
         "label": codec.label,
-        "pictures": len(codec.pictures),
+        "pictures": len(codec.images),
         "qualities": np.asarray(codec.qualities, np.float64),
         "dials": {
             f"{realism:g}": {

@@ -5,7 +5,6 @@ import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,48 +13,12 @@ from PIL import Image
 
 from bench.__main__ import bench
 from bench.codecs import bench_codec, weights_identity
-from bench.measure.rd import bd_rate, bd_rate_by_picture
 from bench.report.publish import BD_RATES
 from rdpcodec import Codec
 from rdpcodec.metrics.distortion import ms_ssim, mse, psnr
 from rdpcodec.model.transforms import haar_basis
 from rdpcodec.peers import Unavailable
 from rdpcodec.weights.manifest import find_model
-
-
-def curve(factor: float, points: int = 6) -> dict[str, object]:
-    """A codec whose PSNR is 30 + 5·log2(bpp / factor)."""
-    bpp = np.geomspace(0.1, 2, points)
-    return {"results": {"bpp": list(bpp), "psnr-rgb": list(30 + 5 * np.log2(bpp / factor))}}
-
-
-@pytest.mark.parametrize("bpp_range", [None, (0.15, 1.0)])
-@pytest.mark.parametrize(("factor", "expected"), [(1.0, 0.0), (0.5, -50.0), (2.0, 100.0)])
-def test_bd_rate_of_curves_a_factor_apart_is_that_factor(
-    factor: float, expected: float, bpp_range: tuple[float, float] | None
-) -> None:
-    assert bd_rate(curve(1.0), curve(factor, 9), "psnr-rgb", bpp_range) == pytest.approx(expected, abs=0.1)
-
-
-def test_bits_that_move_between_pictures_leave_the_mean_of_their_own_bd_rates_alone() -> None:
-    """Both images cost 5 % more, and the easy one is coded better at the price of the hard one."""
-
-    keys = ("bpp", "psnr-rgb")
-
-    def codec(factor: float, easy: float, hard: float) -> dict[str, Any]:
-        pictures = {}
-        for name, scale, shift in (("easy", 0.2, easy), ("hard", 3.0, hard)):
-            quality = np.linspace(28, 40, 9)
-            bpp = factor * scale * 2 ** ((quality + shift - 34) / 5)
-            rows = zip(bpp, quality + shift, strict=True)
-            pictures[name] = [{"bpp": b, "psnr-rgb": q} for b, q in rows]
-            pictures[name].insert(4, {"bpp": bpp[3] + 0.001, "psnr-rgb": quality[3] + shift - 0.1})
-        results = {key: np.mean([[p[key] for p in pictures[n]] for n in pictures], axis=0) for key in keys}
-        return {"pictures": pictures, "results": {key: np.delete(row, 4) for key, row in results.items()}}
-
-    anchor, test = codec(1.0, 0.0, 0.0), codec(1.05, 1.5, -1.5)
-    assert bd_rate_by_picture(anchor, test, "psnr-rgb") == pytest.approx(5, abs=0.01)
-    assert bd_rate(anchor, test, "psnr-rgb") < -5
 
 
 def test_psnr_and_mse_of_a_known_error() -> None:
@@ -103,7 +66,7 @@ def test_a_run_writes_what_compressai_reads(tmp_path: Path, photograph: Image.Im
 
 def test_unknown_codecs_and_empty_folders_are_refused(tmp_path: Path, photograph: Image.Image) -> None:
     empty = CliRunner().invoke(bench, ["rd", "--data", str(tmp_path)])
-    assert "no pictures" in empty.output
+    assert "no images" in empty.output
     photograph.save(tmp_path / "a.png")
     unknown = CliRunner().invoke(bench, ["rd", "--data", str(tmp_path), "--codecs", "gif"])
     assert "unknown codec 'gif'" in unknown.output

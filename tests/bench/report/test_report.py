@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bench.__main__ import bench
-from bench.analysis.measured import load_measured, picture_weights
+from bench.analysis.measured import image_weights, load_measured
 from bench.codecs import weights_identity
 from bench.report.crops import SIZE, Crop
 from bench.report.report import PAGE, PLANE_RATES, bd_rate_table, content, published_curves
@@ -60,7 +60,7 @@ def test_in_each_plane_the_better_in_both_dominates_and_only_it(figures: dict[st
 def test_published_curves_appear_beside_their_test_set_and_no_other(tmp_path: Path) -> None:
     kodak = load_measured(gaussian.write(tmp_path / "a", pictures=24, data="kodak"))
     assert {"VTM", "mbt2018-mean", "MS-ILLM"} <= {curve["label"] for curve in published_curves(kodak)}
-    rows = bd_rate_table(kodak, [], published_curves(kodak), picture_weights(24))["rows"]
+    rows = bd_rate_table(kodak, [], published_curves(kodak), image_weights(24))["rows"]
     assert {row["label"] for row in rows if row["published"]} >= {"VTM", "HiFiC"}
     assert published_curves(load_measured(gaussian.write(tmp_path / "b", pictures=23, data="kodak"))) == []
     assert published_curves(load_measured(gaussian.write(tmp_path / "c", pictures=24, data="mine"))) == []

@@ -1,4 +1,4 @@
-"""What `python -m bench surface` and `python -m bench peers` stored, as arrays, and resamplings of its
+"""What `python -m bench measure surface` and `peers` stored, as arrays, and resamplings of its
 images.
 
 Every error bar of the report and of the gate comes from here: images are drawn anew, with the same draws
@@ -121,7 +121,8 @@ def load_measured(path: Path) -> Measured:
         raise click.ClickException(f"{path}: cannot be read: {error.strerror}") from error
     except (KeyError, TypeError, ValueError) as error:
         raise click.ClickException(
-            f"{path}: not a whole grid of `python -m bench surface` or `peers` ({error}); measure it again"
+            f"{path}: not a whole grid of `python -m bench measure surface` or `peers` ({error}); "
+            "measure it again"
         ) from error
 
 

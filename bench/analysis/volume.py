@@ -125,12 +125,3 @@ def contours(
 def _line(rates: np.ndarray, values: np.ndarray) -> np.ndarray:
     """The part of a line that is reached."""
     return np.stack([rates, values], axis=1)[np.isfinite(values)]
-
-
-def dominates(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Whether one method dominates another: better in both distortion and perception (Blau & Michaeli
-    2018).
-
-    first, second: `[…, 2]`, smaller is better. False where one is NaN.
-    """
-    return np.asarray((first < second).all(axis=-1))

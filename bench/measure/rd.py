@@ -1,4 +1,4 @@
-"""`python -m bench rd`: rate and distortion of codecs on a folder of images, in one run.
+"""`python -m bench measure rd`: rate and distortion of codecs on a folder of images, in one run.
 
 Rates come from the bytes of real files, distortion from images decoded from them. Figures are means over
 images of per-image values. Results go into CompressAI's JSON schema: `FILE.json` holds our codec at its

@@ -1,4 +1,4 @@
-"""`python -m bench speed`: seconds to encode and decode, warm, beside CompressAI's mean-scale hyperprior.
+"""`python -m bench measure speed`: seconds to encode and decode, beside CompressAI's mean-scale hyperprior.
 
 CompressAI pins numpy<2, so this runs in an environment of its own:
 `pip install 'rdpcodec[bench,compressai]'`.
@@ -74,7 +74,7 @@ def seconds(action: Callable[[], object], repeats: int) -> float:
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="FILE.json for the results.")
 def speed(data: Path, quality: float, repeats: int, out: Path | None) -> None:
     """Encoding and decoding seconds per image, ours and CompressAI's, on the same cores in the same run."""
-    pictures = load_folder(data)
+    images = load_folder(data)
     try:
         peer = compressai_codec(4)
     except Unavailable as error:
@@ -82,15 +82,15 @@ def speed(data: Path, quality: float, repeats: int, out: Path | None) -> None:
     codecs = [(bench_codec("rdpcodec"), quality), (peer, 4.0)]
     totals = {codec.name: {"encode": 0.0, "decode": 0.0} for codec, _ in codecs}
     for codec, setting in codecs:  # warm
-        codec.decode(codec.encode(next(iter(pictures.values())), setting))
-    for image in pictures.values():
+        codec.decode(codec.encode(next(iter(images.values())), setting))
+    for image in images.values():
         for codec, setting in codecs:
             coded = codec.encode(image, setting)
             totals[codec.name]["encode"] += seconds(partial(codec.encode, image, setting), repeats)
             totals[codec.name]["decode"] += seconds(partial(codec.decode, coded), repeats)
     ours, theirs = (totals[codec.name] for codec, _ in codecs)
     for codec, _ in codecs:
-        each = {key: value / len(pictures) for key, value in totals[codec.name].items()}
+        each = {key: value / len(images) for key, value in totals[codec.name].items()}
         click.echo(
             f"{codec.description}: encode {each['encode']:.3f} s, decode {each['decode']:.3f} s an image"
         )
@@ -99,5 +99,5 @@ def speed(data: Path, quality: float, repeats: int, out: Path | None) -> None:
         f"ours is faster by a factor of {ratios['encode']:.1f} encoding, {ratios['decode']:.1f} decoding"
     )
     if out:
-        record = {"pictures": len(pictures), "seconds_total": totals, "factor": ratios, "machine": machine()}
+        record = {"pictures": len(images), "seconds_total": totals, "factor": ratios, "machine": machine()}
         write_record(out, record, indent=1)

@@ -14,9 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-OURS = "#1f5fbf"
-PEERS = ("#c2571a", "#3f8f5f", "#b03a5b", "#7b5aa6", "#8a7a1f")
-PUBLISHED = "#8c8c8c"
+OUR_COLOUR = "#1f5fbf"
+PEER_COLOURS = ("#c2571a", "#3f8f5f", "#b03a5b", "#7b5aa6", "#8a7a1f")
+PUBLISHED_COLOUR = "#8c8c8c"
 DASHES = ("--", ":", "-.", (0, (6, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 4)), (0, (8, 4)))
 MARKERS = ("s", "^", "D", "v", "P", "X", "*")
 # Elevation and azimuth from which the surface shows its face, in degrees.
@@ -61,7 +61,7 @@ def _surface(content: dict[str, Any], measure: dict[str, Any]) -> Figure:
         )
     for edge, style in ((0, "-"), (-1, "--"))[: psnr.shape[1]]:
         label = f"rdpcodec, realism {mesh['realism'][edge]:g}"
-        axes.plot(psnr[:, edge], perception[:, edge], rate, color=OURS, linestyle=style, label=label)
+        axes.plot(psnr[:, edge], perception[:, edge], rate, color=OUR_COLOUR, linestyle=style, label=label)
     for codec, colour in _coloured(content["codecs"]):
         if codec["kind"] == "peer":
             points = [p for p in codec["points"] if psnr.min() <= p["psnr"] <= psnr.max()]
@@ -200,9 +200,10 @@ def _bars(methods: list[dict[str, Any]], key: str) -> np.ndarray | None:
 
 
 def _coloured(codecs: list[dict[str, Any]]) -> list[tuple[dict[str, Any], str]]:
-    peers = iter(PEERS * len(codecs))
+    peers = iter(PEER_COLOURS * len(codecs))
     return [
-        (codec, {"ours": OURS, "published": PUBLISHED}.get(codec["kind"]) or next(peers)) for codec in codecs
+        (codec, {"ours": OUR_COLOUR, "published": PUBLISHED_COLOUR}.get(codec["kind"]) or next(peers))
+        for codec in codecs
     ]
 
 

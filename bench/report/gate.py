@@ -1,4 +1,4 @@
-"""`python -m bench compare OLD NEW`: is a change of weights better, as one figure with its confidence?
+"""`python -m bench report gate OLD NEW`: is a change of weights better, as one figure with its confidence?
 
 The figure is the volume under the surface. Both runs are resampled with the same
 images, so that what images have in common cancels. Fréchet and kernel distances have no value of their
@@ -87,8 +87,8 @@ def _run(path: Path) -> Measured:
 @click.command()
 @click.argument("old", type=click.Path(exists=True, path_type=Path))
 @click.argument("new", type=click.Path(exists=True, path_type=Path))
-def compare(old: Path, new: Path) -> None:
-    """Say whether NEW is better than OLD: folders of `bench surface`, or files <codec>.json.
+def gate(old: Path, new: Path) -> None:
+    """Say whether NEW is better than OLD: folders of `bench measure surface`, or files <codec>.json.
 
     Exits with 1 if NEW is worse.
     """
@@ -111,7 +111,7 @@ def compare(old: Path, new: Path) -> None:
     low, high = verdict.interval
     click.echo(
         f"{verdict.word}: volume {verdict.new - verdict.old:+.4f} (95 %: {low:+.4f} to {high:+.4f}), "
-        f"smaller is better; better in {verdict.confidence:.1%} of the resamplings of the pictures"
+        f"smaller is better; better in {verdict.confidence:.1%} of the resamplings of the images"
     )
     if len(runs[0].images) < FEW_IMAGES:
         click.echo(f"only {len(runs[0].images)} images: the real interval is wider")

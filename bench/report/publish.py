@@ -1,4 +1,4 @@
-"""`python -m bench publish`: measured results into the manifest, the model card and README.
+"""`python -m bench report publish`: measured results into the manifest, the model card and README.
 
 No figure there is copied by hand.
 """
@@ -13,16 +13,18 @@ import click
 import torch
 
 from bench.codecs import OURS, weights_identity
+from bench.report.markdown import replace_block
 from rdpcodec.peers import PEERS
-from rdpcodec.training.model_card import CARD, replace_block
+from rdpcodec.storage import replace_file
 from rdpcodec.weights.manifest import DEFAULT_MODEL, ModelEntry
 from rdpcodec.weights.release import ReleasedModel
 
+CARD = "MODEL_CARD.md"
 BD_RATES = ("psnr", "psnr_common_range", "ms_ssim", "psnr_by_picture", "ms_ssim_by_picture")
 
 
 def result_lines(results: dict[str, Any]) -> list[str]:
-    """What `rdpcodec models` shows of a result file of `bench rd`."""
+    """What `rdpcodec models` shows of a result file of `bench measure rd`."""
     rates = ", ".join(f"{_label(name)} {_percent(rate['psnr'])}" for name, rate in results["bd_rate"].items())
     ours = results["results"]
     encode, decode = (sum(ours[key]) / len(ours[key]) for key in ("encoding_time", "decoding_time"))
@@ -36,7 +38,7 @@ def result_lines(results: dict[str, Any]) -> list[str]:
 
 
 def result_tables(results: dict[str, Any], command: str) -> str:
-    """A result file of `bench rd` as Markdown."""
+    """A result file of `bench measure rd` as Markdown."""
     lines = [
         f"{results['picture_count']} images of {results['data']}, bytes of real files, RGB, means over "
         f"pictures (`{command}`). BD-rate is the change in bytes at equal quality; negative is smaller. "
@@ -61,7 +63,7 @@ def result_tables(results: dict[str, Any], command: str) -> str:
 
 
 def realism_table(gains: list[dict[str, Any]]) -> str:
-    """What `bench realism` found as Markdown: realism 0 → realism 1 of the same files at each rate."""
+    """What `bench report realism-gains` found, as Markdown: realism 0 → 1 of the same files at each rate."""
     lines = [
         "| bits per pixel | PSNR | LPIPS-AlexNet | kernel distance | sliced Wasserstein | bytes of AVIF |",
         "| --- " * 6 + "|",
@@ -95,7 +97,7 @@ def _percent(value: float) -> str:
 @click.option(
     "--surface",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of `bench surface`, after `bench realism`.",
+    help="Folder of `bench measure surface`, after `bench report realism-gains`.",
 )
 @click.option(
     "--root",
@@ -104,7 +106,7 @@ def _percent(value: float) -> str:
     help="The repository's root.",
 )
 def publish(results: Path, surface: Path | None, root: Path) -> None:
-    """Put the figures of RESULTS, a file of `bench rd`, and of a surface where people read them."""
+    """Put the figures of RESULTS, a file of `bench measure rd`, and of a surface where people read them."""
     measured = json.loads(results.read_text(encoding="utf-8"))
     path = root / "weights" / "manifest.json"
     manifest = json.loads(path.read_text(encoding="utf-8"))
@@ -122,8 +124,8 @@ def publish(results: Path, surface: Path | None, root: Path) -> None:
         gains = json.loads((surface / "realism" / "gains.json").read_text(encoding="utf-8"))
         replace_block(root / "README.md", f"realism {name}", realism_table(gains))
     record["results"] = result_lines(measured)
-    path.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    command = f"python -m bench rd --data {measured['data']} --out {results}"
+    replace_file(path, (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode())
+    command = f"python -m bench measure rd --data {measured['data']} --out {results}"
     if measured["name"] != OURS:
         command += f" --codecs {','.join([measured['name'], *measured['bd_rate']])}"
     tables = result_tables(measured, command)

@@ -1,5 +1,4 @@
-"""`python -m bench realism`: what the realism dial buys, from a folder that `bench surface` and `peers`
-filled.
+"""`python -m bench report realism-gains`: what the realism dial buys, by what `surface` and `peers` stored.
 
 At a few rates: how far LPIPS and the kernel distance fall from realism 0 to 1, what that costs in PSNR,
 whether everything in between is monotonic, and how many bytes AVIF needs for the same LPIPS. And sheets of
@@ -28,7 +27,7 @@ from rdpcodec.peers import largest_within
 RATES = (0.15, 0.30, 0.45)
 CROP = (256, 256)
 SHEETS = 8
-# Metrics of perception, and whether they fall as images look better.
+# All of them fall as images look better.
 PERCEPTION_METRICS = ("lpips_alex", "lpips_squeeze", "kernel", "frechet", "sliced_wasserstein")
 
 
@@ -68,7 +67,7 @@ def gains(ours: list[dict[str, Any]], avif: list[dict[str, Any]], bpp: float) ->
 def _points(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         raise click.ClickException(
-            f"{path}: not measured yet; run `python -m bench surface` and `peers` first"
+            f"{path}: not measured yet; run `python -m bench measure surface` and `peers` first"
         )
     return list(json.loads(path.read_text(encoding="utf-8"))["points"].values())
 
@@ -115,10 +114,10 @@ def sheet(image: Image.Image, quality: float, ours: BenchCodec, avif: BenchCodec
     help="Folder of images to show crops of.",
 )
 @click.option("--quality", default=30.0, show_default=True, help="Quality of the sheets.")
-def realism(folder: Path, sheets: Path | None, quality: float) -> None:
+def realism_gains(folder: Path, sheets: Path | None, quality: float) -> None:
     """What the realism dial buys at a few rates, and at which price, into FOLDER/realism/.
 
-    FOLDER is that of `bench surface` and `bench peers`.
+    FOLDER is that of `bench measure surface` and `bench measure peers`.
     """
     ours, avif = _points(folder / "rdpcodec.json"), _points(folder / "avif.json")
     if len({point.get("realism") for point in ours}) < 2:

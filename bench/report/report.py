@@ -1,4 +1,4 @@
-"""`python -m bench report`: one page and its figures from what `bench surface` and `bench peers` stored.
+"""`python -m bench report page`: a page and its figures from what `measure surface` and `peers` stored.
 
 Here figures become a page's content; `page/` holds the page itself. It loads nothing: style, script, figures
 and images are inside.
@@ -33,7 +33,8 @@ from bench.analysis.measured import (
     load_measured,
     with_interval,
 )
-from bench.analysis.volume import BOX, contours, dominates, measured_volume, resampled_volumes
+from bench.analysis.planes import planes
+from bench.analysis.volume import BOX, contours, measured_volume, resampled_volumes
 from bench.codecs import OURS
 from bench.record import rounded
 from bench.report.crops import Crop, coded_crops, default_crops
@@ -42,9 +43,7 @@ from rdpcodec.cli.output import write_output
 from rdpcodec.pages import assembled
 
 PAGE = Path(__file__).parent / "page" / "report"
-PUBLISHED = Path(__file__).parents[1] / "published.json"
-# Where the perception-distortion plane is cut, in bits per pixel.
-PLANE_RATES = np.array([0.08, 0.12, 0.18, 0.25, 0.35, 0.5, 0.7, 1.0])
+PUBLISHED_FILE = Path(__file__).parents[1] / "published.json"
 # What each point of a curve shows.
 _METRICS = ("bpp", "mse", "psnr", "ssim", "ms_ssim", "lpips_alex", "lpips_squeeze")
 
@@ -75,7 +74,7 @@ def content(ours: Measured, peers: list[Measured]) -> dict[str, Any]:
         "codecs": [curve(codec, weights) for codec in (ours, *peers)] + published,
         "mesh": {m.key: mesh(ours, m) for m in measures},
         "contours": {m.key: _contour_lines(ours, m) for m in measures},
-        "planes": {m.key: planes(ours, peers, published, m, weights) for m in measures},
+        "planes": {m.key: planes((ours, *peers), published, m, weights) for m in measures},
         "bd_rates": bd_rates,
         "volumes": volumes,
         "checks": [vars(check) for check in judged],
@@ -117,7 +116,7 @@ def published_curves(ours: Measured) -> list[dict[str, Any]]:
     """What others published on the same whole test set, judged by the folder's name and number of
     images.
     """
-    for name, test_set in json.loads(PUBLISHED.read_text(encoding="utf-8")).items():
+    for name, test_set in json.loads(PUBLISHED_FILE.read_text(encoding="utf-8")).items():
         if name in ours.data.lower() and test_set["pictures"] == len(ours.images):
             return [
                 {
@@ -161,87 +160,6 @@ def _contour_lines(ours: Measured, measure: Measure) -> dict[str, Any]:
         kind: [{"level": level, "line": line} for level, line in lines]
         for kind, lines in contours(ours, measure.key).items()
     }
-
-
-def planes(
-    ours: Measured,
-    peers: list[Measured],
-    published: list[dict[str, Any]],
-    measure: Measure,
-    weights: np.ndarray,
-) -> list[dict[str, Any]]:
-    """The perception-distortion plane at each of `PLANE_RATES`: methods, and who dominates whom.
-
-    A method is a codec at a realism. Dominance is a triple: the better, the worse, and the share of
-    resamplings in which it is so, null where no resampling knows.
-    """
-    methods: list[dict[str, Any]] = []
-    figures: list[np.ndarray] = []  # each [R, 2]: loss of PSNR, perception
-    resampled: list[np.ndarray | None] = []  # each [S, R, 2]
-    for codec in (ours, *(peer for peer in peers if peer.has(measure.key))):
-        known = measure.key in codec.values or measure.key in codec.errors
-        metrics = ("bpp", "psnr", measure.key)
-        bpp, psnr, perception = (codec.mean(metric) for metric in metrics)
-        drawn = [codec.resampled(metric, weights) for metric in metrics] if known else []
-        for b, realism in enumerate(codec.realisms):
-            methods.append({"codec": codec.name, "label": codec.label, "realism": realism})
-            figures.append(_at_plane_rates(bpp[:, b], psnr[:, b], perception[:, b], measure))
-            columns = zip(*(draw[..., b] for draw in drawn), strict=True)
-            resampled.append(
-                np.stack([_at_plane_rates(r, d, p, measure) for r, d, p in columns]) if known else None
-            )
-    for record in published:
-        points = [p for p in record["points"] if measure.key in p]
-        if points:
-            bpp, psnr, perception = (np.array([p[m] for p in points]) for m in ("bpp", "psnr", measure.key))
-            methods.append({"codec": record["name"], "label": record["label"], "realism": 0.0})
-            figures.append(_at_plane_rates(bpp, psnr, perception, measure))
-            resampled.append(None)
-    return [_plane(rate, r, methods, figures, resampled) for r, rate in enumerate(PLANE_RATES)]
-
-
-def _at_plane_rates(
-    bpp: np.ndarray, psnr: np.ndarray, perception: np.ndarray, measure: Measure
-) -> np.ndarray:
-    """Loss of PSNR and perception at `PLANE_RATES`, `[R, 2]`; NaN where they were not measured."""
-    losses = np.stack([-psnr, measure.scaled(perception)], axis=1)
-    at_rates = Curve(bpp, losses).at(PLANE_RATES)
-    return np.stack([at_rates[:, 0], measure.unscaled(at_rates[:, 1])], axis=1)
-
-
-def _plane(
-    rate: float,
-    r: int,
-    methods: list[dict[str, Any]],
-    figures: list[np.ndarray],
-    resampled: list[np.ndarray | None],
-) -> dict[str, Any]:
-    present = [i for i, figure in enumerate(figures) if np.isfinite(figure[r]).all()]
-    shown = []
-    for i in present:
-        draws = resampled[i]
-        bounds = None if draws is None else np.nanpercentile(draws[:, r], INTERVAL, axis=0)
-        shown.append(
-            {
-                **methods[i],
-                "psnr": -figures[i][r, 0],
-                "perception": figures[i][r, 1],
-                "psnr_interval": None if bounds is None else -bounds[::-1, 0],
-                "perception_interval": None if bounds is None else bounds[:, 1],
-            }
-        )
-    dominance = []
-    for a, first in enumerate(present):
-        for b, second in enumerate(present):
-            if dominates(figures[first][r], figures[second][r]):
-                draws_a, draws_b = resampled[first], resampled[second]
-                share = (
-                    None
-                    if draws_a is None or draws_b is None
-                    else float(dominates(draws_a[:, r], draws_b[:, r]).mean())
-                )
-                dominance.append([a, b, share])
-    return {"bpp": rate, "methods": shown, "dominance": dominance}
 
 
 def bd_rate_table(
@@ -325,26 +243,8 @@ def _steps(values: np.ndarray) -> list[tuple[float, float]]:
     return list(pairwise(values)) or [(values[0], values[0])]
 
 
-@click.command()
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option(
-    "--data",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of the images that were measured, for the image browser; left out without.",
-)
-@click.option(
-    "--picture",
-    "pictures",
-    multiple=True,
-    help="NAME or NAME@X,Y of the crop's corner; may be repeated. Default: three, spread over the folder.",
-)
-@click.option(
-    "--lpips-weights",
-    type=click.Path(exists=True, path_type=Path),
-    help="Folder of the LPIPS networks; otherwise RDPCODEC_LPIPS or the lpips package.",
-)
-def report(folder: Path, data: Path | None, pictures: tuple[str, ...], lpips_weights: Path | None) -> None:
-    """Make FOLDER/report.html and FOLDER/figures/ from the results in FOLDER."""
+def load_surfaces(folder: Path) -> tuple[Measured, list[Measured]]:
+    """Ours and the peers' of a folder. Raises `click.ClickException` if they are not of the same images."""
     ours = load_measured(folder / f"{OURS}.json")
     peers = []
     for path in sorted(folder.glob("*.json")):
@@ -354,7 +254,31 @@ def report(folder: Path, data: Path | None, pictures: tuple[str, ...], lpips_wei
         if peer.images != ours.images:
             raise click.ClickException(f"{path}: measured on other images than {OURS}.json; measure it again")
         peers.append(peer)
-    crops = tuple(Crop.parse(text) for text in pictures) or default_crops(ours, 3)
+    return ours, peers
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of the images that were measured, for the image browser; left out without.",
+)
+@click.option(
+    "--image",
+    "images",
+    multiple=True,
+    help="NAME or NAME@X,Y of the crop's corner; may be repeated. Default: three, spread over the folder.",
+)
+@click.option(
+    "--lpips-weights",
+    type=click.Path(exists=True, path_type=Path),
+    help="Folder of the LPIPS networks; otherwise RDPCODEC_LPIPS or the lpips package.",
+)
+def page(folder: Path, data: Path | None, images: tuple[str, ...], lpips_weights: Path | None) -> None:
+    """Make FOLDER/report.html and FOLDER/figures/ from the results in FOLDER."""
+    ours, peers = load_surfaces(folder)
+    crops = tuple(Crop.parse(text) for text in images) or default_crops(ours, 3)
     figures = content(ours, peers)
     browser = list(coded_crops(ours, data, crops, lpips_weights)) if data else []
     text = assembled(PAGE, {**figures, "crops": rounded(browser)}, "base")

@@ -14,7 +14,7 @@ from bench.papers.reproduction import (
     write_figure,
     write_record,
 )
-from rdpcodec.training.model_card import replace_block
+from bench.report.markdown import replace_block
 
 PAPERS = {
     "perception_distortion": "The Perception-Distortion Tradeoff",

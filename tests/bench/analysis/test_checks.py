@@ -17,9 +17,7 @@ def measured(tmp_path: Path) -> Measured:
 
 
 def verdicts(measured: Measured) -> dict[str, str]:
-    return {
-        check.statement: check.verdict for check in checks(measured, image_weights(len(measured.images)))
-    }
+    return {check.statement: check.verdict for check in checks(measured, image_weights(len(measured.images)))}
 
 
 def changed(measured: Measured, metric: str, place: tuple[object, ...], factor: float) -> Measured:

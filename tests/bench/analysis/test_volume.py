@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from bench.__main__ import bench
 from bench.analysis.curve import Curve
 from bench.analysis.measured import Measured, image_weights, load_measured
-from bench.analysis.volume import BOX, attained, contours, dominates, measured_volume, volume
+from bench.analysis.planes import dominates
+from bench.analysis.volume import BOX, attained, contours, measured_volume, volume
 
 
 @pytest.fixture
@@ -117,7 +118,7 @@ def test_resampled_means_spread_like_the_standard_error_of_the_mean(tmp_path: Pa
 
 
 def compare(*paths: Path) -> tuple[int, str]:
-    result = CliRunner().invoke(bench, ["compare", *map(str, paths)])
+    result = CliRunner().invoke(bench, ["report", "gate", *map(str, paths)])
     return result.exit_code, result.output
 
 

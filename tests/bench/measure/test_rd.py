@@ -48,7 +48,7 @@ def test_a_run_writes_what_compressai_reads(tmp_path: Path, photograph: Image.Im
     folder.mkdir()
     photograph.crop((0, 0, 192, 176)).save(folder / "a.png")
     out = tmp_path / "results" / "two.json"
-    words = ["rd", "--data", str(folder), "--codecs", "rdpcodec,jpeg", "--out", str(out)]
+    words = ["measure", "rd", "--data", str(folder), "--codecs", "rdpcodec,jpeg", "--out", str(out)]
     result = CliRunner().invoke(bench, words, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     record = json.loads(out.read_text())
@@ -65,10 +65,10 @@ def test_a_run_writes_what_compressai_reads(tmp_path: Path, photograph: Image.Im
 
 
 def test_unknown_codecs_and_empty_folders_are_refused(tmp_path: Path, photograph: Image.Image) -> None:
-    empty = CliRunner().invoke(bench, ["rd", "--data", str(tmp_path)])
+    empty = CliRunner().invoke(bench, ["measure", "rd", "--data", str(tmp_path)])
     assert "no images" in empty.output
     photograph.save(tmp_path / "a.png")
-    unknown = CliRunner().invoke(bench, ["rd", "--data", str(tmp_path), "--codecs", "gif"])
+    unknown = CliRunner().invoke(bench, ["measure", "rd", "--data", str(tmp_path), "--codecs", "gif"])
     assert "unknown codec 'gif'" in unknown.output
 
 
@@ -102,7 +102,7 @@ def test_published_figures_are_those_measured_and_only_with_the_same_weights(
     }
     path = tmp_path / "measured.json"
     path.write_text(json.dumps(measured))
-    words = ["publish", str(path), "--root", str(tmp_path)]
+    words = ["report", "publish", str(path), "--root", str(tmp_path)]
     for _ in range(2):
         CliRunner().invoke(bench, words, catch_exceptions=False)
     readme = (tmp_path / "README.md").read_text()

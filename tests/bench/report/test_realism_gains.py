@@ -80,11 +80,11 @@ def test_the_command_needs_a_dial(tmp_path: Path) -> None:
     for name in ("rdpcodec", "avif"):
         record = {"points": {str(i): point for i, point in enumerate(plain)}}
         (tmp_path / f"{name}.json").write_text(json.dumps(record))
-    result = CliRunner().invoke(bench, ["realism", str(tmp_path)])
+    result = CliRunner().invoke(bench, ["report", "realism-gains", str(tmp_path)])
     assert result.exit_code == 1
     assert "no realism dial" in result.output
     record = {"points": {str(i): point for i, point in enumerate(ours())}}
     (tmp_path / "rdpcodec.json").write_text(json.dumps(record))
-    assert CliRunner().invoke(bench, ["realism", str(tmp_path)]).exit_code == 0
+    assert CliRunner().invoke(bench, ["report", "realism-gains", str(tmp_path)]).exit_code == 0
     gained = json.loads((tmp_path / "realism" / "gains.json").read_text())
     assert [row["bpp"] for row in gained] == [0.15, 0.3, 0.45]

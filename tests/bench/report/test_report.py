@@ -18,9 +18,10 @@ from PIL import Image
 
 from bench.__main__ import bench
 from bench.analysis.measured import image_weights, load_measured
+from bench.analysis.planes import PLANE_RATES
 from bench.codecs import weights_identity
 from bench.report.crops import SIZE, Crop
-from bench.report.report import PAGE, PLANE_RATES, bd_rate_table, content, published_curves
+from bench.report.report import PAGE, bd_rate_table, content, published_curves
 from rdpcodec import Codec
 from rdpcodec.pages import assembled
 
@@ -104,7 +105,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, codec: Codec) -> Path:
 
 
 def test_the_command_writes_a_page_with_the_pictures_and_its_figures(folder: Path) -> None:
-    words = ["report", str(folder), "--data", str(folder / "data"), "--picture", "01.png@10,10"]
+    words = ["report", "page", str(folder), "--data", str(folder / "data"), "--image", "01.png@10,10"]
     result = CliRunner().invoke(bench, words)
     assert result.exit_code == 0, result.output
     assert "holds" in result.output
@@ -127,12 +128,12 @@ def test_the_command_writes_a_page_with_the_pictures_and_its_figures(folder: Pat
 
 
 def test_other_weights_and_unknown_pictures_are_refused(folder: Path, tmp_path: Path) -> None:
-    words = ["report", str(folder), "--data", str(folder / "data"), "--picture", "02.png"]
+    words = ["report", "page", str(folder), "--data", str(folder / "data"), "--image", "02.png"]
     result = CliRunner().invoke(bench, words)
     assert result.exit_code
     assert "not among the images that were measured" in result.output
     gaussian.write(tmp_path, pictures=2, realisms=(0.0,))
-    result = CliRunner().invoke(bench, ["report", str(tmp_path), "--data", str(folder / "data")])
+    result = CliRunner().invoke(bench, ["report", "page", str(tmp_path), "--data", str(folder / "data")])
     assert result.exit_code
     assert "measured with a Gaussian source" in result.output
     assert not (tmp_path / "report.html").exists()

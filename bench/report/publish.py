@@ -41,7 +41,7 @@ def result_tables(results: dict[str, Any], command: str) -> str:
     """A result file of `bench measure rd` as Markdown."""
     lines = [
         f"{results['picture_count']} images of {results['data']}, bytes of real files, RGB, means over "
-        f"pictures (`{command}`). BD-rate is the change in bytes at equal quality; negative is smaller. "
+        f"images (`{command}`). BD-rate is the change in bytes at equal quality; negative is smaller. "
         "Three are of the mean curves, two are means of the images' own:",
         "",
         "| against | PSNR | PSNR, 0.15-1.0 bpp | MS-SSIM | PSNR, each image | MS-SSIM, each image |",

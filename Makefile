@@ -45,7 +45,7 @@ docs: $(VENV)/tested
 
 # make bench DATA=folder-of-pictures
 bench: $(VENV)/tested
-	$(BIN)/python -m bench rd --data $(DATA)
+	$(BIN)/python -m bench measure rd --data $(DATA)
 
 clean:
 	rm -rf $(VENV) $(COMPRESSAI_VENV) demo site

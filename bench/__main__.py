@@ -1,45 +1,91 @@
-"""`python -m bench …`: one command per question."""
+"""`python -m bench …`: commands that measure, report on what was measured, and reproduce papers.
+
+A command's module, and with it torch, is imported when the command runs or tells its own help.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import click
 
-from bench.measure.auto_realism import auto
-from bench.measure.distance import distance
-from bench.measure.effort import effort
-from bench.measure.graphics import graphics
-from bench.measure.rd import rd
-from bench.measure.speed import speed
-from bench.measure.surface import peers, surface
-from bench.papers.classification.command import classification
-from bench.papers.digits.command import mnist
-from bench.papers.theory.command import theory
-from bench.report.gate import compare
-from bench.report.publish import publish
-from bench.report.realism_gains import realism
-from bench.report.report import report
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are asked for.
+
+    places: by the command's name, `module:function` and what a list of commands says of it.
+    """
+
+    def __init__(self, name: str, about: str, places: dict[str, tuple[str, str]]) -> None:
+        super().__init__(name, help=about)
+        self.places = places
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of the commands."""
+        return list(self.places)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in self.places:
+            return None
+        module, _, function = self.places[cmd_name][0].partition(":")
+        command = getattr(import_module(module), function)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in self.places.items()])
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 def bench() -> None:
     """Measure rdpcodec and its peers."""
 
 
-bench.add_command(auto)
-bench.add_command(classification)
-bench.add_command(compare)
-bench.add_command(distance)
-bench.add_command(effort)
-bench.add_command(graphics)
-bench.add_command(mnist)
-bench.add_command(peers)
-bench.add_command(publish)
-bench.add_command(rd)
-bench.add_command(realism)
-bench.add_command(report)
-bench.add_command(speed)
-bench.add_command(surface)
-bench.add_command(theory)
+bench.add_command(
+    LazyGroup(
+        "measure",
+        "Measure codecs on images.",
+        {
+            "rd": ("bench.measure.rd:rd", "Rate, distortion, seconds and BD-rates."),
+            "surface": ("bench.measure.surface:surface", "Our rate-distortion-perception surface."),
+            "peers": ("bench.measure.surface:peers", "Other codecs in the same way."),
+            "effort": ("bench.measure.effort:effort", "What the search for better latents saves."),
+            "speed": ("bench.measure.speed:speed", "Seconds beside CompressAI's hyperprior."),
+            "distance": ("bench.measure.distance:distance", "Distances between two folders' images."),
+            "auto-realism": ("bench.measure.auto_realism:auto_realism", "Which realism is chosen."),
+            "graphics": ("bench.measure.graphics:graphics", "Draw images that are no photographs."),
+        },
+    )
+)
+bench.add_command(
+    LazyGroup(
+        "report",
+        "Report on what was measured.",
+        {
+            "page": ("bench.report.report:page", "One page and its figures."),
+            "gate": ("bench.report.gate:gate", "Whether a change of weights is better."),
+            "realism-gains": ("bench.report.realism_gains:realism_gains", "What the realism dial buys."),
+            "publish": ("bench.report.publish:publish", "Results into manifest, model card and README."),
+        },
+    )
+)
+bench.add_command(
+    LazyGroup(
+        "papers",
+        "Reproduce what papers claim.",
+        {
+            "theory": ("bench.papers.theory.command:theory", "Closed forms of the trade-offs."),
+            "digits": ("bench.papers.digits.command:mnist", "Learned codecs of MNIST's digits."),
+            "classification": (
+                "bench.papers.classification.command:classification",
+                "Restoration, perception and a classifier's errors.",
+            ),
+        },
+    )
+)
 
 if __name__ == "__main__":
     bench()

@@ -28,8 +28,9 @@ class BenchCodec:
     decode_at: Callable[[bytes, float], Image.Image] | None = None
 
 
+OURS = "rdpcodec"
+DEFAULT_CODECS = (OURS, *PEERS)
 _OUR_QUALITIES = tuple(range(0, 101, 5))
-DEFAULT_CODECS = ("rdpcodec", *PEERS)
 
 
 def bench_codec(name: str, device: str = "cpu") -> BenchCodec:
@@ -38,7 +39,7 @@ def bench_codec(name: str, device: str = "cpu") -> BenchCodec:
     Raises `Unavailable`, or `KeyError` if unknown.
     """
     family, _, model = name.partition(":")
-    if family == "rdpcodec":
+    if family == OURS:
         return _ours(name, model, device)
     peer = find_peer(name)
     return BenchCodec(name, peer.description, peer.settings, peer.encode, peer.decode)

@@ -1,4 +1,4 @@
-"""What `python -m bench surface` and `python -m bench peers` stored, as arrays, and resamplings of its
+"""What `python -m bench measure surface` and `peers` stored, as arrays, and resamplings of its
 images.
 
 Every error bar of the report and of the gate comes from here: images are drawn anew, with the same draws
@@ -15,7 +15,6 @@ from typing import Any
 
 import click
 import numpy as np
-from scipy.interpolate import PchipInterpolator
 
 from rdpcodec.peers import PEERS
 
@@ -33,7 +32,7 @@ class Measure:
     key: str
     label: str
     log: bool
-    per_picture: bool
+    per_image: bool
 
     def scaled(self, values: np.ndarray) -> np.ndarray:
         """On the scale on which it is interpolated."""
@@ -70,7 +69,7 @@ class Measured:
     name: str
     description: str
     data: str
-    pictures: tuple[str, ...]
+    images: tuple[str, ...]
     qualities: np.ndarray
     realisms: np.ndarray
     values: dict[str, np.ndarray]
@@ -107,10 +106,10 @@ class Measured:
         return distance * np.exp(noise / distance) if PERCEPTION[metric].log else distance + noise
 
 
-def picture_weights(pictures: int, resamplings: int = RESAMPLINGS) -> np.ndarray:
+def image_weights(images: int, resamplings: int = RESAMPLINGS) -> np.ndarray:
     """Bootstrap over images: the share of each image in each resampling, `[resamplings, images]`."""
-    counts = np.random.default_rng(0).multinomial(pictures, [1 / pictures] * pictures, size=resamplings)
-    return counts / pictures
+    counts = np.random.default_rng(0).multinomial(images, [1 / images] * images, size=resamplings)
+    return counts / images
 
 
 def load_measured(path: Path) -> Measured:
@@ -122,7 +121,8 @@ def load_measured(path: Path) -> Measured:
         raise click.ClickException(f"{path}: cannot be read: {error.strerror}") from error
     except (KeyError, TypeError, ValueError) as error:
         raise click.ClickException(
-            f"{path}: not a whole grid of `python -m bench surface` or `peers` ({error}); measure it again"
+            f"{path}: not a whole grid of `python -m bench measure surface` or `peers` ({error}); "
+            "measure it again"
         ) from error
 
 
@@ -133,7 +133,7 @@ def _measured(record: dict[str, Any]) -> Measured:
     shape = (len(qualities), len(realisms))
     if len(positions) != shape[0] * shape[1]:
         raise ValueError(f"{len(positions)} points for {shape[0]} qualities and {shape[1]} realisms")
-    rows = [[picture[key] for key, _ in points] for picture in record["pictures"].values()]
+    rows = [[image[key] for key, _ in points] for image in record["pictures"].values()]
     values = {
         metric: np.array([[facts[metric] for facts in row] for row in rows], float).reshape(-1, *shape)
         for metric in rows[0][0]
@@ -170,14 +170,7 @@ def _position(point: dict[str, float]) -> tuple[float, float]:
     return point["quality"], point.get("realism", 0.0)
 
 
-def interpolated(bpp: np.ndarray, values: np.ndarray, rates: np.ndarray) -> np.ndarray:
-    """Values `[Q, …]` measured at rates `[Q]`, at other rates, `[R, …]`.
-
-    Monotone cubic (PCHIP) in log2 of bits per pixel; NaN outside of what was measured. A point that costs no
-    more than the one before it is left out.
-    """
-    kept = np.flatnonzero(bpp > np.concatenate([[-np.inf], np.maximum.accumulate(bpp)[:-1]]))
-    if len(kept) < 2:
-        return np.full((len(rates), *values.shape[1:]), np.nan)
-    curve = PchipInterpolator(np.log2(bpp[kept]), values[kept], extrapolate=False)
-    return curve(np.log2(rates))
+def with_interval(value: float, drawn: np.ndarray) -> dict[str, Any]:
+    """A figure and the interval of its resamplings, null where none of them is known."""
+    known = drawn[np.isfinite(drawn)]
+    return {"value": value, "interval": np.percentile(known, INTERVAL) if known.size else None}

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.analysis.measured import PERCEPTION, Measured, interpolated
+from bench.analysis.curve import Curve
+from bench.analysis.measured import PERCEPTION, Measured
 
 PEAK_DB = 20 * np.log10(255)
 
@@ -42,7 +43,7 @@ def attained(
     measure.
 
     bpp, bound, value: of a grid of points, `[Q, B]`, on the scales on which they are interpolated: along
-    quality by `interpolated`, between neighbouring realisms linearly. rates: `[R]`, rising; bounds: `[L]`.
+    quality by `Curve`, between neighbouring realisms linearly. rates: `[R]`, rising; bounds: `[L]`.
     Returns `[R, L]`, inf where nothing is reached. Fewer bits than allowed are always allowed, so beyond its
     last point a codec keeps what it has there.
     """
@@ -63,8 +64,8 @@ def attained(
 
 
 def _held(bpp: np.ndarray, values: np.ndarray, rates: np.ndarray) -> np.ndarray:
-    """`interpolated`, held at the last point beyond it; NaN before the first."""
-    return interpolated(bpp, values, np.where(rates > bpp.min(), np.minimum(rates, bpp.max()), rates))
+    """Interpolated, held at the last point beyond it; NaN before the first."""
+    return Curve(bpp, values).at(np.where(rates > bpp.min(), np.minimum(rates, bpp.max()), rates))
 
 
 def volume(bpp: np.ndarray, psnr: np.ndarray, lpips: np.ndarray, box: Box = BOX) -> float:
@@ -124,12 +125,3 @@ def contours(
 def _line(rates: np.ndarray, values: np.ndarray) -> np.ndarray:
     """The part of a line that is reached."""
     return np.stack([rates, values], axis=1)[np.isfinite(values)]
-
-
-def dominates(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Whether one method dominates another: better in both distortion and perception (Blau & Michaeli
-    2018).
-
-    first, second: `[…, 2]`, smaller is better. False where one is NaN.
-    """
-    return np.asarray((first < second).all(axis=-1))

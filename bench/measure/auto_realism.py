@@ -1,8 +1,7 @@
-"""`python -m bench auto`: which realism `--realism auto` chooses, and what that gives and costs."""
+"""`python -m bench measure auto-realism`: what `--realism auto` chooses, gives and costs."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -13,7 +12,8 @@ from rich.progress import track
 from rich.table import Table
 
 from bench.codecs import weights_identity
-from bench.measure.rd import data_option, load_folder
+from bench.folder import data_option, load_folder
+from bench.record import write_record
 from rdpcodec import Codec
 from rdpcodec.container import bits_per_pixel, read_header
 from rdpcodec.metrics.distortion import psnr
@@ -38,9 +38,9 @@ def averages(rows: list[dict[str, float]]) -> dict[str, float]:
     type=click.Path(path_type=Path, exists=True),
     help="Folder of the LPIPS networks; otherwise RDPCODEC_LPIPS or the lpips package.",
 )
-def auto(data: Path, out: Path | None, qualities: str, lpips_weights: Path | None) -> None:
+def auto_realism(data: Path, out: Path | None, qualities: str, lpips_weights: Path | None) -> None:
     """Realism chosen by the image, against none and all of it: PSNR and LPIPS of the same files."""
-    codec, lpips, pictures = Codec(), load_lpips("alex", lpips_weights), load_folder(data)
+    codec, lpips, images = Codec(), load_lpips("alex", lpips_weights), load_folder(data)
     if "realism" not in codec.dials:
         raise click.ClickException("these weights have no realism dial")
 
@@ -57,7 +57,7 @@ def auto(data: Path, out: Path | None, qualities: str, lpips_weights: Path | Non
 
     points = []
     for quality in track([float(word) for word in qualities.split(",")], "measuring", transient=True):
-        rows = [measured(image, quality) for image in pictures.values()]
+        rows = [measured(image, quality) for image in images.values()]
         points.append({"quality": quality, **averages(rows)})
     table = Table("quality", "bpp", "chosen", "from … to", "PSNR at 0, chosen, 1", "LPIPS at 0, chosen, 1")
     for point in points:
@@ -72,5 +72,4 @@ def auto(data: Path, out: Path | None, qualities: str, lpips_weights: Path | Non
     Console().print(table)
     if out:
         record = {"data": data.name, "weights": weights_identity(codec), "points": points}
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        write_record(out, record, indent=1)

@@ -1,12 +1,11 @@
-"""`python -m bench distance`: how far the distribution of decoded images is from that of the originals.
+"""`python -m bench measure distance`: how far decoded images are from the originals as distributions.
 
-For images of any codec, in two folders. `bench surface` measures the same with EfficientNet-Lite0, at every
-point of our dials; this command also takes Inception-v3, whose distances are the published ones.
+For images of any codec, in two folders. `bench measure surface` measures the same with EfficientNet-Lite0,
+at every point of our dials; this command also takes Inception-v3, whose distances are the published ones.
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -15,11 +14,12 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
+from bench.folder import data_option, load_folder
 from bench.measure import inception
 from bench.measure.distribution import frechet_distance, kernel_distance
 from bench.measure.inception import InceptionV3
-from bench.measure.judge import patch_features, picture_tensor
-from bench.measure.rd import data_option, load_folder
+from bench.measure.metrics import image_tensor, patch_features
+from bench.record import write_record
 from rdpcodec.errors import RdpError
 from rdpcodec.metrics import efficientnet
 from rdpcodec.metrics.efficientnet import EfficientNetLite0
@@ -30,8 +30,8 @@ def folder_features(
     folder: Path, network: EfficientNetLite0 | InceptionV3, width: int, device: str, console: Console
 ) -> np.ndarray:
     """Features `[n, width]` of the patches of all images of a folder."""
-    pictures = track(load_folder(folder).values(), folder.name, console=console)
-    tensors = (picture_tensor(np.asarray(picture)).to(device) for picture in pictures)
+    images = track(load_folder(folder).values(), folder.name, console=console)
+    tensors = (image_tensor(np.asarray(image)).to(device) for image in images)
     return np.concatenate([patch_features(x, network.features, width) for x in tensors])
 
 
@@ -59,13 +59,13 @@ def distance(
     """Fréchet and kernel distance between the patches of two folders of images."""
     console = Console()
     try:
-        judge, width = (
+        extractor, width = (
             (InceptionV3(weights), inception.FEATURES)
             if network == "inception"
             else (EfficientNetLite0(), efficientnet.FEATURES)
         )
-        judge.to(device)
-        first, second = (folder_features(f, judge, width, device, console) for f in (data, decoded))
+        extractor.to(device)
+        first, second = (folder_features(f, extractor, width, device, console) for f in (data, decoded))
         record = {
             "data": data.name,
             "decoded": decoded.name,
@@ -81,4 +81,4 @@ def distance(
         f"{record['frechet']:.4g}, kernel distance {record['kernel']:.4g}"
     )
     if out:
-        out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        write_record(out, record, indent=1)

@@ -22,13 +22,13 @@ _PROJECTIONS = 512
 _SMALLEST_LEVEL = 16
 
 
-def picture_patches(picture: Tensor, side: int = PATCH_SIDE) -> Tensor:
+def image_patches(image: Tensor, side: int = PATCH_SIDE) -> Tensor:
     """The patches of an image that the perception of codecs is measured on (Mentzer et al. 2020, A.7).
 
     image: `[3, H, W]` → `[n, 3, side, side]`: all that fit on a grid from the top left corner, and again
     from half a side further in both directions. n is 0 where the image is smaller than a patch.
     """
-    grids = [picture, picture[:, side // 2 :, side // 2 :]]
+    grids = [image, image[:, side // 2 :, side // 2 :]]
     patches = []
     for grid in grids:
         rows, columns = grid.shape[1] // side, grid.shape[2] // side
@@ -78,7 +78,7 @@ def _two_sets(
     return np.asarray(first, np.float64), np.asarray(second, np.float64)
 
 
-def pyramid_neighbourhoods(picture: Tensor, count: int = 128, seed: int = 0) -> list[Tensor]:
+def pyramid_neighbourhoods(image: Tensor, count: int = 128, seed: int = 0) -> list[Tensor]:
     """Random neighbourhoods of an image on each level of its Laplacian pyramid, finest first.
 
     image: `[3, H, W]`, sides of 16 or more → `[count, 3, 7, 7]` a level. Images of one size and `seed`
@@ -87,7 +87,7 @@ def pyramid_neighbourhoods(picture: Tensor, count: int = 128, seed: int = 0) -> 
     generator = torch.Generator().manual_seed(seed)
     span = torch.arange(_NEIGHBOURHOOD)
     neighbourhoods = []
-    for band in _laplacian_pyramid(picture):
+    for band in _laplacian_pyramid(image):
         room = torch.tensor(band.shape[1:]) - _NEIGHBOURHOOD + 1
         corner = (torch.rand(count, 2, generator=generator) * room).long()
         rows = (corner[:, 0, None] + span)[:, :, None]
@@ -104,10 +104,10 @@ def sliced_wasserstein(first: list[list[Tensor]], second: list[list[Tensor]]) ->
     Lehtinen 2018, section 5). Levels that not every image has are left out; it needs no network.
     """
     if not first or len(first) != len(second):
-        raise UsageError("the sliced Wasserstein distance needs two sets of equally many pictures")
+        raise UsageError("the sliced Wasserstein distance needs two sets of equally many images")
     distances = []
     for level in range(min(map(len, first))):
-        a, b = (_descriptors([picture[level] for picture in pictures]) for pictures in (first, second))
+        a, b = (_descriptors([image[level] for image in images]) for images in (first, second))
         directions = torch.randn(a.shape[1], _PROJECTIONS, generator=torch.Generator().manual_seed(level))
         directions = directions / directions.norm(dim=0)
         projected_a, projected_b = ((x @ directions).sort(0).values for x in (a, b))
@@ -123,12 +123,12 @@ def _descriptors(drawn: list[Tensor]) -> Tensor:
     return ((descriptors - mean) / deviation.clamp(min=1e-8)).flatten(1)
 
 
-def _laplacian_pyramid(picture: Tensor) -> list[Tensor]:
+def _laplacian_pyramid(image: Tensor) -> list[Tensor]:
     """Bands of an image `[3, H, W]`, finest first; the last one is the low-pass rest."""
     binomial = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0])
     kernel = (binomial[:, None] * binomial / 256).expand(3, 1, 5, 5)
     bands = []
-    x = picture[None]
+    x = image[None]
     while min(x.shape[2:]) >= 2 * _SMALLEST_LEVEL:
         down = F.conv2d(F.pad(x, (2, 2, 2, 2), mode="reflect"), kernel, stride=2, groups=3)
         up = x.new_zeros(1, 3, 2 * down.shape[2], 2 * down.shape[3])

@@ -1,8 +1,7 @@
-"""`python -m bench effort`: what the search for better latents saves, and how long it takes."""
+"""`python -m bench measure effort`: what the search for better latents saves, and how long it takes."""
 
 from __future__ import annotations
 
-import json
 import time
 from itertools import islice
 from pathlib import Path
@@ -15,16 +14,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from bench.analysis.bd_rate import bd_rate, bd_rate_by_image, mean_curve
 from bench.codecs import weights_identity
-from bench.measure.rd import (
-    bd_rate,
-    bd_rate_by_picture,
-    data_option,
-    load_folder,
-    machine,
-    means,
-    rate_and_distortion,
-)
+from bench.folder import data_option, load_folder
+from bench.measure.rd import means, rate_and_distortion
+from bench.record import machine, write_record
 from rdpcodec import Codec
 from rdpcodec.operating_point import EFFORT_MAX
 
@@ -32,16 +26,16 @@ QUALITIES = (10.0, 30.0, 50.0, 70.0)
 
 
 def measure(
-    codec: Codec, pictures: dict[str, Image.Image], qualities: tuple[float, ...], top: int, console: Console
+    codec: Codec, images: dict[str, Image.Image], qualities: tuple[float, ...], top: int, console: Console
 ) -> list[dict[str, list[dict[str, float]]]]:
     """For each effort 0..`top`, the points of each image, one for each quality.
 
     A search is run once: every effort goes on from the one before, and its seconds are those since the start.
     """
     measured: list[dict[str, list[dict[str, float]]]] = [
-        {name: [] for name in pictures} for _ in range(top + 1)
+        {name: [] for name in images} for _ in range(top + 1)
     ]
-    for name, image in track(list(pictures.items()), "effort", console=console, transient=True):
+    for name, image in track(list(images.items()), "effort", console=console, transient=True):
         original = np.asarray(image)
         for quality in qualities:
             seconds, files = 0.0, codec.efforts(image, quality)
@@ -60,20 +54,24 @@ def measure(
     return measured
 
 
-def curves(pictures: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
+def curves(images: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
     """Points of each image → with their means over images, what `bd_rate` takes."""
     keys = ("bpp", "psnr-rgb", "ms-ssim-rgb", "encoding_time")
-    return {"results": means(pictures, keys), "pictures": pictures}
+    return {"results": means(images, keys), "pictures": images}
 
 
 def savings(measured: list[dict[str, Any]]) -> list[dict[str, float]]:
     """`curves` by effort → BD-rates against effort 0, of the means and of each image, and mean seconds."""
+
+    def of_means(found: dict[str, Any], metric: str) -> float:
+        return round(bd_rate(mean_curve(measured[0], metric), mean_curve(found, metric)), 2)
+
     return [
         {
             "effort": effort,
-            "bd_rate": round(bd_rate(measured[0], found, "psnr-rgb"), 2),
-            "bd_rate_by_picture": round(bd_rate_by_picture(measured[0], found, "psnr-rgb"), 2),
-            "bd_rate_ms_ssim": round(bd_rate(measured[0], found, "ms-ssim-rgb"), 2),
+            "bd_rate": of_means(found, "psnr-rgb"),
+            "bd_rate_by_picture": round(bd_rate_by_image(measured[0], found, "psnr-rgb"), 2),
+            "bd_rate_ms_ssim": of_means(found, "ms-ssim-rgb"),
             "seconds": round(float(np.mean(found["results"]["encoding_time"])), 2),
         }
         for effort, found in enumerate(measured)
@@ -121,12 +119,12 @@ def plot(rows: list[dict[str, float]], path: Path, title: str) -> None:
 def effort(data: Path, out: Path | None, top: int, qualities: str, first: int | None) -> None:
     """BD-rates against effort 0, and seconds, for every effort up to the highest."""
     console, codec = Console(), Codec()
-    pictures = dict(islice(load_folder(data).items(), first))
+    images = dict(islice(load_folder(data).items(), first))
     dial = tuple(float(word) for word in qualities.split(","))
-    measured = [curves(points) for points in measure(codec, pictures, dial, top, console)]
+    measured = [curves(points) for points in measure(codec, images, dial, top, console)]
     rows = savings(measured)
-    table = Table(title=f"{len(pictures)} images of {data.name}")
-    for column in ("effort", "BD-rate, PSNR", "each picture", "BD-rate, MS-SSIM", "seconds an image"):
+    table = Table(title=f"{len(images)} images of {data.name}")
+    for column in ("effort", "BD-rate, PSNR", "each image", "BD-rate, MS-SSIM", "seconds an image"):
         table.add_column(column, justify="right")
     for row in rows:
         table.add_row(
@@ -145,7 +143,6 @@ def effort(data: Path, out: Path | None, top: int, qualities: str, first: int | 
             "efforts": rows,
             "measured": measured,
         }
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(record, separators=(",", ":")) + "\n", encoding="utf-8")
-        title = f"effort, {len(pictures)} images of {data.name}, {machine()['threads']} cores"
+        write_record(out, record)
+        title = f"effort, {len(images)} images of {data.name}, {machine()['threads']} cores"
         plot(rows, out.with_suffix(".png"), title)

@@ -1,4 +1,4 @@
-"""`python -m bench graphics`: images that are no photographs, drawn with Pillow alone.
+"""`python -m bench measure graphics`: images that are no photographs, drawn with Pillow alone.
 
 Text, charts, a window, a map, line art and a gradient, 768×512 each and the same on every machine: what a
 codec trained on photographs is most likely to spoil.
@@ -123,7 +123,7 @@ def gradient(draw: ImageDraw.ImageDraw) -> None:
         draw.ellipse((384 - radius, 256 - radius, 384 + radius, 256 + radius), (shade, shade, 200))
 
 
-PICTURES: dict[str, Callable[[ImageDraw.ImageDraw], None]] = {
+IMAGES: dict[str, Callable[[ImageDraw.ImageDraw], None]] = {
     "text": text,
     "code": code,
     "chart": chart,
@@ -137,9 +137,9 @@ PICTURES: dict[str, Callable[[ImageDraw.ImageDraw], None]] = {
 @click.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def graphics(folder: Path) -> None:
-    """Draw the images into FOLDER, to be measured with `bench rd --data FOLDER`."""
+    """Draw the images into FOLDER, to be measured with `bench measure rd --data FOLDER`."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, draw in PICTURES.items():
+    for name, draw in IMAGES.items():
         image = Image.new("RGB", SIZE)
         draw(ImageDraw.Draw(image))
         image.save(folder / f"{name}.png")

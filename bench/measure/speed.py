@@ -1,4 +1,4 @@
-"""`python -m bench speed`: seconds to encode and decode, warm, beside CompressAI's mean-scale hyperprior.
+"""`python -m bench measure speed`: seconds to encode and decode, beside CompressAI's mean-scale hyperprior.
 
 CompressAI pins numpy<2, so this runs in an environment of its own:
 `pip install 'rdpcodec[bench,compressai]'`.
@@ -6,7 +6,6 @@ CompressAI pins numpy<2, so this runs in an environment of its own:
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from functools import partial
@@ -19,7 +18,8 @@ import torch
 from PIL import Image
 
 from bench.codecs import BenchCodec, bench_codec
-from bench.measure.rd import data_option, load_folder, machine
+from bench.folder import data_option, load_folder
+from bench.record import machine, write_record
 from rdpcodec.peers import Unavailable
 
 
@@ -74,7 +74,7 @@ def seconds(action: Callable[[], object], repeats: int) -> float:
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="FILE.json for the results.")
 def speed(data: Path, quality: float, repeats: int, out: Path | None) -> None:
     """Encoding and decoding seconds per image, ours and CompressAI's, on the same cores in the same run."""
-    pictures = load_folder(data)
+    images = load_folder(data)
     try:
         peer = compressai_codec(4)
     except Unavailable as error:
@@ -82,15 +82,15 @@ def speed(data: Path, quality: float, repeats: int, out: Path | None) -> None:
     codecs = [(bench_codec("rdpcodec"), quality), (peer, 4.0)]
     totals = {codec.name: {"encode": 0.0, "decode": 0.0} for codec, _ in codecs}
     for codec, setting in codecs:  # warm
-        codec.decode(codec.encode(next(iter(pictures.values())), setting))
-    for image in pictures.values():
+        codec.decode(codec.encode(next(iter(images.values())), setting))
+    for image in images.values():
         for codec, setting in codecs:
             coded = codec.encode(image, setting)
             totals[codec.name]["encode"] += seconds(partial(codec.encode, image, setting), repeats)
             totals[codec.name]["decode"] += seconds(partial(codec.decode, coded), repeats)
     ours, theirs = (totals[codec.name] for codec, _ in codecs)
     for codec, _ in codecs:
-        each = {key: value / len(pictures) for key, value in totals[codec.name].items()}
+        each = {key: value / len(images) for key, value in totals[codec.name].items()}
         click.echo(
             f"{codec.description}: encode {each['encode']:.3f} s, decode {each['decode']:.3f} s an image"
         )
@@ -99,6 +99,5 @@ def speed(data: Path, quality: float, repeats: int, out: Path | None) -> None:
         f"ours is faster by a factor of {ratios['encode']:.1f} encoding, {ratios['decode']:.1f} decoding"
     )
     if out:
-        record = {"pictures": len(pictures), "seconds_total": totals, "factor": ratios, "machine": machine()}
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        record = {"pictures": len(images), "seconds_total": totals, "factor": ratios, "machine": machine()}
+        write_record(out, record, indent=1)

@@ -1,4 +1,4 @@
-"""`python -m bench surface` and `python -m bench peers`: every codec, every setting, every metric.
+"""`python -m bench measure surface` and `… peers`: every codec, every setting, every metric.
 
 Both write into one folder. `cache/` holds one file per codec and image, with all metrics and what distances
 between distributions need; a run that is killed loses the images in work and no more. `<codec>.json` sums a
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import json
 import os
 import time
 from collections.abc import Iterator
@@ -28,9 +27,11 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import Progress, TimeRemainingColumn
 
-from bench.codecs import bench_codec, weights_identity
-from bench.measure.judge import Judge, Traits, distances
-from bench.measure.rd import data_option, load_folder, machine
+from bench.codecs import OURS, bench_codec, weights_identity
+from bench.folder import data_option, load_folder
+from bench.measure.cache import Job, Point, load_cached, save_cached
+from bench.measure.metrics import Metrics, SetFeatures, distances
+from bench.record import machine, rounded, write_record
 from rdpcodec import Codec
 from rdpcodec.errors import RdpError
 from rdpcodec.peers import PEERS, Unavailable
@@ -39,7 +40,6 @@ from rdpcodec.weights.manifest import DEFAULT_MODEL
 
 QUALITIES = (5.0, 15.0, 25.0, 35.0, 45.0, 60.0, 75.0, 90.0)
 REALISMS = (0.0, 0.25, 0.5, 0.75, 1.0)
-OURS = "rdpcodec"
 ORIGINAL = "original"
 # Resamplings of the images for error bars: their own error is then 3 % of the bar.
 BOOTSTRAPS = 200
@@ -48,38 +48,10 @@ BOOTSTRAPS = 200
 JACKKNIFE_GROUPS = 8
 
 
-@dataclass(frozen=True)
-class Point:
-    """One setting of a codec: for ours quality and realism, for others what they call quality."""
-
-    quality: float
-    realism: float | None = None
-
-    @property
-    def key(self) -> str:
-        """The point's name in files."""
-        return f"{self.quality:g}" if self.realism is None else f"{self.quality:g}/{self.realism:g}"
-
-
-@dataclass(frozen=True)
-class Job:
-    """One image through one codec."""
-
-    codec: str
-    name: str
-    path: Path
-    points: tuple[Point, ...]
-    cache: Path
-    identity: str  # of codec and image: what is cached under another one is measured again
-    lpips: Path | None
-    device: str
-    label: int | None = None  # ImageNet class, where the folder says
-
-
 @cache
-def judge_of(lpips: Path | None, device: str) -> Judge:
+def metrics_of(lpips: Path | None, device: str) -> Metrics:
     """The metrics' networks, loaded once in each process."""
-    return Judge(lpips, device)
+    return Metrics(lpips, device)
 
 
 def coded(
@@ -121,51 +93,16 @@ def measure(job: Job) -> str:
     if missing:
         image = Image.open(job.path).convert("RGB")
         original = np.asarray(image)
-        judge = judge_of(job.lpips, job.device)
-        reference = judge.reference(original) if job.codec != ORIGINAL else None
+        metrics = metrics_of(job.lpips, job.device)
+        reference = metrics.reference(original) if job.codec != ORIGINAL else None
         for point, facts, decoded in coded(job.codec, image, missing, job.device):
             if reference:
-                facts |= judge.distortion(reference, decoded)
+                facts |= metrics.distortion(reference, decoded)
                 if job.label is not None:
-                    facts |= judge.classification(original, decoded, job.label)
-            known[point.key] = (facts, judge.traits(decoded))
+                    facts |= metrics.classification(original, decoded, job.label)
+            known[point.key] = (facts, metrics.set_features(decoded))
         save_cached(job, known)
     return job.name
-
-
-Measured = dict[str, tuple[dict[str, float], Traits]]
-
-
-def load_cached(job: Job) -> Measured:
-    """What is cached of an image by point; nothing if it was measured with another codec."""
-    if not job.cache.exists():
-        return {}
-    with np.load(job.cache) as file:
-        if str(file["identity"]) != job.identity:
-            return {}
-        measured: Measured = {}
-        for number, (key, facts) in enumerate(json.loads(str(file["points"])).items()):
-            levels = tuple(file[f"{number}.level{i}"] for i in range(int(file[f"{number}.levels"])))
-            measured[key] = (facts, Traits(file[f"{number}.features"], levels))
-        return measured
-
-
-def save_cached(job: Job, measured: Measured) -> None:
-    """Write the cache of an image, whole or not at all."""
-    arrays: dict[str, Any] = {
-        "identity": np.array(job.identity),
-        "points": np.array(json.dumps({key: facts for key, (facts, _) in measured.items()})),
-    }
-    for number, (_, traits) in enumerate(measured.values()):
-        arrays[f"{number}.features"] = traits.features
-        arrays[f"{number}.levels"] = np.array(len(traits.neighbourhoods))
-        for i, level in enumerate(traits.neighbourhoods):
-            arrays[f"{number}.level{i}"] = level
-    job.cache.parent.mkdir(parents=True, exist_ok=True)
-    partial = job.cache.with_name(job.cache.name + ".partial")
-    with partial.open("wb") as file:
-        np.savez(file, **arrays)
-    os.replace(partial, job.cache)
 
 
 def prepare(threads: int) -> None:
@@ -182,7 +119,7 @@ def run_jobs(jobs: list[Job], workers: int, console: Console) -> None:
         Progress(*columns, console=console, transient=True) as progress,
         ProcessPoolExecutor(workers, get_context("spawn"), prepare, (threads,)) as pool,
     ):
-        task = progress.add_task("pictures", total=len(jobs))
+        task = progress.add_task("images", total=len(jobs))
         running = [pool.submit(measure, job) for job in jobs]
         try:
             for done in as_completed(running):
@@ -198,24 +135,24 @@ def summary(jobs: list[Job], originals: list[Job]) -> dict[str, Any]:
     references = [load_cached(job)[Point(0).key][1] for job in originals]
     points = {}
     for point in jobs[0].points:
-        facts = [picture[point.key][0] for picture in measured]
-        traits = [picture[point.key][1] for picture in measured]
+        facts = [image[point.key][0] for image in measured]
+        features = [image[point.key][1] for image in measured]
         points[point.key] = {
             "quality": point.quality,
             **({} if point.realism is None else {"realism": point.realism}),
             **{name: float(np.mean([f[name] for f in facts])) for name in facts[0]},
-            **distances(references, traits),
-            "standard_errors": standard_errors(facts, references, traits),
+            **distances(references, features),
+            "standard_errors": standard_errors(facts, references, features),
         }
-    pictures = {
-        job.name: {key: facts for key, (facts, _) in picture.items() if key in points}
-        for job, picture in zip(jobs, measured, strict=True)
+    images = {
+        job.name: {key: facts for key, (facts, _) in image.items() if key in points}
+        for job, image in zip(jobs, measured, strict=True)
     }
-    return {"points": points, "pictures": pictures}
+    return {"points": points, "pictures": images}
 
 
 def standard_errors(
-    facts: list[dict[str, float]], references: list[Traits], traits: list[Traits]
+    facts: list[dict[str, float]], references: list[SetFeatures], features: list[SetFeatures]
 ) -> dict[str, float]:
     """What other images of the same kind would change, as one standard deviation.
 
@@ -228,24 +165,15 @@ def standard_errors(
     for name in facts[0]:
         values = np.array([f[name] for f in facts])
         errors[name] = float(values[chosen].mean(axis=1).std())
-    groups = min(len(traits), JACKKNIFE_GROUPS)
+    groups = min(len(features), JACKKNIFE_GROUPS)
     if groups > 2:
         left_out = []
         for group in range(groups):
-            kept = [i for i in range(len(traits)) if i % groups != group]
-            left_out.append(distances([references[i] for i in kept], [traits[i] for i in kept]))
+            kept = [i for i in range(len(features)) if i % groups != group]
+            left_out.append(distances([references[i] for i in kept], [features[i] for i in kept]))
         scale = (groups - 1) ** 0.5
         errors |= {name: scale * float(np.std([d[name] for d in left_out])) for name in left_out[0]}
     return errors
-
-
-def _rounded(value: Any) -> Any:
-    """Floats to six digits, in anything that JSON holds."""
-    if isinstance(value, dict):
-        return {key: _rounded(v) for key, v in value.items()}
-    if isinstance(value, list):
-        return [_rounded(v) for v in value]
-    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 @dataclass(frozen=True)
@@ -300,8 +228,7 @@ def write_summary(name: str, description: str, jobs: list[Job], originals: list[
         **summary(jobs, originals),
     }
     path = setup.out / f"{name}.json"
-    text = json.dumps(_rounded(record), separators=(",", ":"))
-    path.write_text(text + "\n", encoding="utf-8")
+    write_record(path, rounded(record, nulls=False))
     return path
 
 

@@ -19,8 +19,7 @@ from PIL import Image
 from rich.progress import track
 
 from bench.analysis.measured import Measured
-from bench.codecs import BenchCodec, bench_codec, weights_identity
-from bench.measure.surface import OURS
+from bench.codecs import OURS, BenchCodec, bench_codec, weights_identity
 from rdpcodec import Codec, RdpError
 from rdpcodec.metrics import distortion
 from rdpcodec.metrics.perceptual import load_lpips
@@ -62,8 +61,8 @@ class Crop:
 
 def default_crops(measured: Measured, count: int) -> tuple[Crop, ...]:
     """The middles of some images, spread evenly over the folder."""
-    places = np.linspace(0, len(measured.pictures) - 1, min(count, len(measured.pictures)))
-    return tuple(Crop(measured.pictures[round(place)]) for place in places)
+    places = np.linspace(0, len(measured.images) - 1, min(count, len(measured.images)))
+    return tuple(Crop(measured.images[round(place)]) for place in places)
 
 
 def coded_crops(
@@ -77,7 +76,7 @@ def coded_crops(
     if not measured.description.startswith(weights_identity(codec)):
         raise click.ClickException(
             f"measured with {measured.description}, but {weights_identity(codec)} is installed: install "
-            "those weights, trace the surface again, or leave out --data for a report without pictures"
+            "those weights, trace the surface again, or leave out --data for a report without images"
         )
     ours = bench_codec(OURS)
     try:
@@ -85,17 +84,17 @@ def coded_crops(
     except Unavailable as error:
         click.echo(f"left out of the images: {error}")
         avif = None
-    metrics = _metrics(lpips)
-    for crop in track(crops, "pictures", transient=True):
-        if crop.name not in measured.pictures or not (data / crop.name).is_file():
+    compare = _comparison(lpips)
+    for crop in track(crops, "images", transient=True):
+        if crop.name not in measured.images or not (data / crop.name).is_file():
             raise click.ClickException(f"{data / crop.name}: not among the images that were measured")
-        yield _coded(crop, Image.open(data / crop.name).convert("RGB"), ours, avif, measured, metrics)
+        yield _coded(crop, Image.open(data / crop.name).convert("RGB"), ours, avif, measured, compare)
 
 
-Metrics = Callable[[np.ndarray, np.ndarray], dict[str, float]]
+Comparison = Callable[[np.ndarray, np.ndarray], dict[str, float]]
 
 
-def _metrics(lpips: Path | None) -> Metrics:
+def _comparison(lpips: Path | None) -> Comparison:
     """PSNR and MS-SSIM of two images, and LPIPS where its weights are found."""
     try:
         network = load_lpips("alex", lpips).eval()
@@ -125,7 +124,7 @@ def _coded(
     ours: BenchCodec,
     avif: BenchCodec | None,
     measured: Measured,
-    metrics: Metrics,
+    compare: Comparison,
 ) -> dict[str, Any]:
     original = np.asarray(image)
     box = crop.box(image.size)
@@ -135,7 +134,7 @@ def _coded(
             "image": _data_url(decoded.crop(box)),
             "bytes": size,
             "bpp": size * 8 / (image.width * image.height),
-            **metrics(original, np.asarray(decoded)),
+            **compare(original, np.asarray(decoded)),
         }
 
     record: dict[str, Any] = {
@@ -151,7 +150,7 @@ def _coded(
     for quality in measured.qualities:
         data = ours.encode(image, float(quality))
         decoded = [ours.decode_at(data, float(realism)) for realism in measured.realisms]
-        record["ours"].append([shown(picture, len(data)) for picture in decoded])
+        record["ours"].append([shown(result, len(data)) for result in decoded])
         if avif:
             peer = largest_within(lambda setting: avif.encode(image, setting), len(data), files)
             record["avif"].append(shown(avif.decode(peer), len(peer)))

@@ -14,9 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-OURS = "#1f5fbf"
-PEERS = ("#c2571a", "#3f8f5f", "#b03a5b", "#7b5aa6", "#8a7a1f")
-PUBLISHED = "#8c8c8c"
+OUR_COLOUR = "#1f5fbf"
+PEER_COLOURS = ("#c2571a", "#3f8f5f", "#b03a5b", "#7b5aa6", "#8a7a1f")
+PUBLISHED_COLOUR = "#8c8c8c"
 DASHES = ("--", ":", "-.", (0, (6, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 4)), (0, (8, 4)))
 MARKERS = ("s", "^", "D", "v", "P", "X", "*")
 # Elevation and azimuth from which the surface shows its face, in degrees.
@@ -61,7 +61,7 @@ def _surface(content: dict[str, Any], measure: dict[str, Any]) -> Figure:
         )
     for edge, style in ((0, "-"), (-1, "--"))[: psnr.shape[1]]:
         label = f"rdpcodec, realism {mesh['realism'][edge]:g}"
-        axes.plot(psnr[:, edge], perception[:, edge], rate, color=OURS, linestyle=style, label=label)
+        axes.plot(psnr[:, edge], perception[:, edge], rate, color=OUR_COLOUR, linestyle=style, label=label)
     for codec, colour in _coloured(content["codecs"]):
         if codec["kind"] == "peer":
             points = [p for p in codec["points"] if psnr.min() <= p["psnr"] <= psnr.max()]
@@ -145,36 +145,22 @@ def _contours(content: dict[str, Any], measure: dict[str, Any]) -> Figure:
 
 
 def _planes(content: dict[str, Any], measure: dict[str, Any]) -> Figure:
+    """Every other perception-distortion plane in which we are."""
     ours = content["codecs"][0]["name"]
     planes = [
         plane
         for plane in content["planes"][measure["key"]]
         if any(method["codec"] == ours for method in plane["methods"])
     ][::2]
+    count = max(1, len(planes))
     figure, panels = pyplot.subplots(
-        1,
-        max(1, len(planes)),
-        figsize=(3.6 * max(1, len(planes)) + 1.8, 3.8),
-        layout="constrained",
-        squeeze=False,
+        1, count, figsize=(3.6 * count + 1.8, 3.8), layout="constrained", squeeze=False
     )
     colours = {codec["name"]: colour for codec, colour in _coloured(content["codecs"])}
     published = [codec["name"] for codec in content["codecs"] if codec["kind"] == "published"]
     markers = dict(zip(published, MARKERS * len(published), strict=False))
     for axes, plane in zip(panels[0], planes, strict=False):
-        for name in dict.fromkeys(method["codec"] for method in plane["methods"]):
-            methods = [method for method in plane["methods"] if method["codec"] == name]
-            axes.errorbar(
-                [m["psnr"] for m in methods],
-                [m["perception"] for m in methods],
-                xerr=_bars(methods, "psnr"),
-                yerr=_bars(methods, "perception"),
-                color=colours[name],
-                marker=markers.get(name, "o"),
-                markersize=4,
-                elinewidth=0.6,
-                label=methods[0]["label"] + (" (published)" if name in markers else ""),
-            )
+        _draw_methods(axes, plane["methods"], colours, markers)
         axes.set(xlabel="PSNR (dB)", title=f"{plane['bpp']:g} bits per pixel")
         axes.invert_xaxis()
         if measure["log"]:
@@ -190,6 +176,25 @@ def _planes(content: dict[str, Any], measure: dict[str, Any]) -> Figure:
     return figure
 
 
+def _draw_methods(
+    axes: Axes, methods: list[dict[str, Any]], colours: dict[str, str], markers: dict[str, str]
+) -> None:
+    """The methods of a plane with their intervals, those of one codec connected."""
+    for name in dict.fromkeys(method["codec"] for method in methods):
+        own = [method for method in methods if method["codec"] == name]
+        axes.errorbar(
+            [m["psnr"] for m in own],
+            [m["perception"] for m in own],
+            xerr=_bars(own, "psnr"),
+            yerr=_bars(own, "perception"),
+            color=colours[name],
+            marker=markers.get(name, "o"),
+            markersize=4,
+            elinewidth=0.6,
+            label=own[0]["label"] + (" (published)" if name in markers else ""),
+        )
+
+
 def _bars(methods: list[dict[str, Any]], key: str) -> np.ndarray | None:
     """Error bars as matplotlib wants them, or none when they are not known."""
     intervals = [method[f"{key}_interval"] for method in methods]
@@ -200,9 +205,10 @@ def _bars(methods: list[dict[str, Any]], key: str) -> np.ndarray | None:
 
 
 def _coloured(codecs: list[dict[str, Any]]) -> list[tuple[dict[str, Any], str]]:
-    peers = iter(PEERS * len(codecs))
+    peers = iter(PEER_COLOURS * len(codecs))
     return [
-        (codec, {"ours": OURS, "published": PUBLISHED}.get(codec["kind"]) or next(peers)) for codec in codecs
+        (codec, {"ours": OUR_COLOUR, "published": PUBLISHED_COLOUR}.get(codec["kind"]) or next(peers))
+        for codec in codecs
     ]
 
 

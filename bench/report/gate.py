@@ -1,4 +1,4 @@
-"""`python -m bench compare OLD NEW`: is a change of weights better, as one figure with its confidence?
+"""`python -m bench report gate OLD NEW`: is a change of weights better, as one figure with its confidence?
 
 The figure is the volume under the surface. Both runs are resampled with the same
 images, so that what images have in common cancels. Fréchet and kernel distances have no value of their
@@ -15,13 +15,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from bench.analysis.measured import INTERVAL, PERCEPTION, Measured, load_measured, picture_weights
+from bench.analysis.bd_rate import BD_RESAMPLINGS, measured_bd_rate
+from bench.analysis.measured import INTERVAL, PERCEPTION, Measured, image_weights, load_measured
 from bench.analysis.volume import measured_volume, resampled_volumes
-from bench.measure.surface import OURS
-from bench.report.report import BD_RESAMPLINGS, measured_bd_rate
+from bench.codecs import OURS
 
 # Below this many images a bootstrap's intervals are known to be too short.
-FEW_PICTURES = 10
+FEW_IMAGES = 10
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,14 @@ class Verdict:
 
 def compared(old: Measured, new: Measured) -> Verdict:
     """Compare two runs on the same images. Raises `click.ClickException` if they are not the same."""
-    if old.pictures != new.pictures:
+    if old.images != new.images:
         raise click.ClickException(
-            f"not measured on the same images: {len(old.pictures)} of {old.data} and {len(new.pictures)} "
+            f"not measured on the same images: {len(old.images)} of {old.data} and {len(new.images)} "
             f"of {new.data}; measure both with the same --data"
         )
-    if len(old.pictures) < 2:
+    if len(old.images) < 2:
         raise click.ClickException("one image says nothing about others; measure at least two")
-    weights = picture_weights(len(old.pictures))
+    weights = image_weights(len(old.images))
     change = resampled_volumes(new, weights) - resampled_volumes(old, weights)
     low, high = np.percentile(change, INTERVAL)
     # Resamplings without any difference count half.
@@ -62,7 +62,7 @@ def compared(old: Measured, new: Measured) -> Verdict:
 
 def bit_changes(old: Measured, new: Measured) -> list[str]:
     """Sentences on BD-rates of the second run against the first, at the realisms that both have."""
-    weights = picture_weights(len(old.pictures))[:BD_RESAMPLINGS]
+    weights = image_weights(len(old.images))[:BD_RESAMPLINGS]
     dials, lines = (old.realisms.tolist(), new.realisms.tolist()), []
     for metric, label in (("psnr", "PSNR"), ("ms_ssim", "MS-SSIM"), ("lpips_alex", "LPIPS-AlexNet")):
         for realism in dict.fromkeys((dials[0][0], dials[0][-1])):
@@ -87,14 +87,14 @@ def _run(path: Path) -> Measured:
 @click.command()
 @click.argument("old", type=click.Path(exists=True, path_type=Path))
 @click.argument("new", type=click.Path(exists=True, path_type=Path))
-def compare(old: Path, new: Path) -> None:
-    """Say whether NEW is better than OLD: folders of `bench surface`, or files <codec>.json.
+def gate(old: Path, new: Path) -> None:
+    """Say whether NEW is better than OLD: folders of `bench measure surface`, or files <codec>.json.
 
     Exits with 1 if NEW is worse.
     """
     runs = [_run(old), _run(new)]
     verdict = compared(*runs)
-    table = Table(title=f"{len(runs[0].pictures)} images of {runs[0].data}", title_justify="left")
+    table = Table(title=f"{len(runs[0].images)} images of {runs[0].data}", title_justify="left")
     for column in ("means over all settings", "old", "new"):
         table.add_column(column, justify="left" if column.startswith("means") else "right")
     for label, metric, form in (
@@ -111,9 +111,9 @@ def compare(old: Path, new: Path) -> None:
     low, high = verdict.interval
     click.echo(
         f"{verdict.word}: volume {verdict.new - verdict.old:+.4f} (95 %: {low:+.4f} to {high:+.4f}), "
-        f"smaller is better; better in {verdict.confidence:.1%} of the resamplings of the pictures"
+        f"smaller is better; better in {verdict.confidence:.1%} of the resamplings of the images"
     )
-    if len(runs[0].pictures) < FEW_PICTURES:
-        click.echo(f"only {len(runs[0].pictures)} images: the real interval is wider")
+    if len(runs[0].images) < FEW_IMAGES:
+        click.echo(f"only {len(runs[0].images)} images: the real interval is wider")
     if verdict.word == "worse":
         raise click.exceptions.Exit(1)

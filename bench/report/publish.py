@@ -1,4 +1,5 @@
-"""`python -m bench publish`: measured results into the manifest, the model card, README and docs/results.md.
+"""`python -m bench report publish`: measured results into the manifest, the model card, README and
+docs/results.md.
 
 No figure there is copied by hand.
 """
@@ -12,19 +13,20 @@ from typing import Any
 import click
 import torch
 
-from bench.codecs import weights_identity
-from bench.measure.surface import OURS
+from bench.codecs import OURS, weights_identity
+from bench.report.markdown import replace_block
 from rdpcodec.peers import PEERS
-from rdpcodec.training.model_card import CARD, replace_block
+from rdpcodec.storage import replace_file
 from rdpcodec.weights.manifest import DEFAULT_MODEL, ModelEntry
 from rdpcodec.weights.release import ReleasedModel
 
+CARD = "MODEL_CARD.md"
 RESULTS_PAGE = Path("docs", "results.md")
 BD_RATES = ("psnr", "psnr_common_range", "ms_ssim", "psnr_by_picture", "ms_ssim_by_picture")
 
 
 def result_lines(results: dict[str, Any]) -> list[str]:
-    """What `rdpcodec models` shows of a result file of `bench rd`."""
+    """What `rdpcodec models` shows of a result file of `bench measure rd`."""
     rates = ", ".join(f"{_label(name)} {_percent(rate['psnr'])}" for name, rate in results["bd_rate"].items())
     ours = results["results"]
     encode, decode = (sum(ours[key]) / len(ours[key]) for key in ("encoding_time", "decoding_time"))
@@ -38,10 +40,10 @@ def result_lines(results: dict[str, Any]) -> list[str]:
 
 
 def result_tables(results: dict[str, Any], command: str) -> str:
-    """A result file of `bench rd` as Markdown."""
+    """A result file of `bench measure rd` as Markdown."""
     lines = [
         f"{results['picture_count']} images of {results['data']}, bytes of real files, RGB, means over "
-        f"pictures (`{command}`). BD-rate is the change in bytes at equal quality; negative is smaller. "
+        f"images (`{command}`). BD-rate is the change in bytes at equal quality; negative is smaller. "
         "Three are of the mean curves, two are means of the images' own:",
         "",
         "| against | PSNR | PSNR, 0.15-1.0 bpp | MS-SSIM | PSNR, each image | MS-SSIM, each image |",
@@ -63,7 +65,7 @@ def result_tables(results: dict[str, Any], command: str) -> str:
 
 
 def realism_table(gains: list[dict[str, Any]]) -> str:
-    """What `bench realism` found as Markdown: realism 0 → realism 1 of the same files at each rate."""
+    """What `bench report realism-gains` found, as Markdown: realism 0 → 1 of the same files at each rate."""
     lines = [
         "| bits per pixel | PSNR | LPIPS-AlexNet | kernel distance | sliced Wasserstein | bytes of AVIF |",
         "| --- " * 6 + "|",
@@ -106,7 +108,7 @@ def _percent(value: float) -> str:
 @click.option(
     "--surface",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of `bench surface`, after `bench realism`.",
+    help="Folder of `bench measure surface`, after `bench report realism-gains`.",
 )
 @click.option(
     "--root",
@@ -115,7 +117,7 @@ def _percent(value: float) -> str:
     help="The repository's root.",
 )
 def publish(results: Path, surface: Path | None, root: Path) -> None:
-    """Put the figures of RESULTS, a file of `bench rd`, and of a surface where people read them."""
+    """Put the figures of RESULTS, a file of `bench measure rd`, and of a surface where people read them."""
     measured = json.loads(results.read_text(encoding="utf-8"))
     path = root / "weights" / "manifest.json"
     manifest = json.loads(path.read_text(encoding="utf-8"))
@@ -135,8 +137,8 @@ def publish(results: Path, surface: Path | None, root: Path) -> None:
         if name == DEFAULT_MODEL and "avif" in measured["bd_rate"]:
             replace_block(root / "README.md", f"headline {name}", headline_table(measured, gains))
     record["results"] = result_lines(measured)
-    path.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    command = f"python -m bench rd --data {measured['data']} --out {results}"
+    replace_file(path, (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode())
+    command = f"python -m bench measure rd --data {measured['data']} --out {results}"
     if measured["name"] != OURS:
         command += f" --codecs {','.join([measured['name'], *measured['bd_rate']])}"
     tables = result_tables(measured, command)

@@ -1,5 +1,4 @@
-"""`python -m bench realism`: what the realism dial buys, from a folder that `bench surface` and `peers`
-filled.
+"""`python -m bench report realism-gains`: what the realism dial buys, by what `surface` and `peers` stored.
 
 At a few rates: how far LPIPS and the kernel distance fall from realism 0 to 1, what that costs in PSNR,
 whether everything in between is monotonic, and how many bytes AVIF needs for the same LPIPS. And sheets of
@@ -18,47 +17,38 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from rich.console import Console
 from rich.table import Table
-from scipy.interpolate import PchipInterpolator
 
+from bench.analysis.curve import Curve
 from bench.codecs import BenchCodec, bench_codec
-from bench.measure.rd import load_folder
+from bench.folder import load_folder
+from bench.record import write_record
 from rdpcodec.peers import largest_within
 
 RATES = (0.15, 0.30, 0.45)
 CROP = (256, 256)
 SHEETS = 8
-# Metrics of perception, and whether they fall as images look better.
-PERCEPTION = ("lpips_alex", "lpips_squeeze", "kernel", "frechet", "sliced_wasserstein")
+# All of them fall as images look better.
+PERCEPTION_METRICS = ("lpips_alex", "lpips_squeeze", "kernel", "frechet", "sliced_wasserstein")
 
 
-def curve(points: list[dict[str, Any]], metric: str, bpp: float) -> float:
-    """A metric at a rate, interpolated over log bpp; nan outside the measured rates."""
-    points = sorted(points, key=lambda point: point["bpp"])
-    rates = np.array([point["bpp"] for point in points])
-    if not rates[0] <= bpp <= rates[-1]:
-        return float("nan")
-    values = np.array([point[metric] for point in points])
-    return float(PchipInterpolator(np.log(rates), values)(np.log(bpp)))
-
-
-def rate_at(points: list[dict[str, Any]], metric: str, value: float) -> float:
-    """The rate at which a metric that falls with the rate reaches a value; nan outside what was measured."""
-    points = sorted(points, key=lambda point: -point[metric])
-    values = np.array([point[metric] for point in points])
-    if not values[-1] <= value <= values[0]:
-        return float("nan")
-    rates = np.log([point["bpp"] for point in points])
-    return float(np.exp(PchipInterpolator(-values, rates)(-value)))
+def curve_of(points: list[dict[str, Any]], metric: str) -> Curve:
+    """A metric over the rate, of stored points in any order."""
+    return Curve(
+        np.array([point["bpp"] for point in points]), np.array([point[metric] for point in points])
+    ).by_rate()
 
 
 def gains(ours: list[dict[str, Any]], avif: list[dict[str, Any]], bpp: float) -> dict[str, Any]:
     """Realism 1 against realism 0 at one rate, and against AVIF at equal LPIPS-alex."""
     dial = sorted({point["realism"] for point in ours})
     along = {
-        metric: [curve([p for p in ours if p["realism"] == beta], metric, bpp) for beta in dial]
-        for metric in ("psnr", *PERCEPTION)
+        metric: [float(curve_of([p for p in ours if p["realism"] == beta], metric).at(bpp)) for beta in dial]
+        for metric in ("psnr", *PERCEPTION_METRICS)
     }
     lpips = along["lpips_alex"]
+    of_avif = curve_of(avif, "lpips_alex")
+    # LPIPS falls with the rate.
+    avif_bpp = float(Curve(of_avif.bpp, -of_avif.values).rate_at(-lpips[-1]))
     return {
         "bpp": bpp,
         "realism": dial,
@@ -66,7 +56,7 @@ def gains(ours: list[dict[str, Any]], avif: list[dict[str, Any]], bpp: float) ->
         "psnr_cost": along["psnr"][0] - along["psnr"][-1],
         "lpips_alex_factor": lpips[0] / lpips[-1],
         "kernel_factor": along["kernel"][0] / along["kernel"][-1],
-        "avif_share": bpp / rate_at(avif, "lpips_alex", lpips[-1]),
+        "avif_share": bpp / avif_bpp,
         "monotonic": {
             metric: all(after < before for before, after in pairwise(values))
             for metric, values in along.items()
@@ -77,7 +67,7 @@ def gains(ours: list[dict[str, Any]], avif: list[dict[str, Any]], bpp: float) ->
 def _points(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         raise click.ClickException(
-            f"{path}: not measured yet; run `python -m bench surface` and `peers` first"
+            f"{path}: not measured yet; run `python -m bench measure surface` and `peers` first"
         )
     return list(json.loads(path.read_text(encoding="utf-8"))["points"].values())
 
@@ -110,8 +100,8 @@ def sheet(image: Image.Image, quality: float, ours: BenchCodec, avif: BenchCodec
     gap, label = 6, 22
     page = Image.new("RGB", (len(row) * (width + gap) - gap, height + label), "white")
     draw = ImageDraw.Draw(page)
-    for i, (text, picture) in enumerate(row):
-        page.paste(picture.crop(box), (i * (width + gap), label))
+    for i, (text, shown) in enumerate(row):
+        page.paste(shown.crop(box), (i * (width + gap), label))
         draw.text((i * (width + gap) + 2, 3), text, "black", ImageFont.load_default(13))
     return page
 
@@ -124,10 +114,10 @@ def sheet(image: Image.Image, quality: float, ours: BenchCodec, avif: BenchCodec
     help="Folder of images to show crops of.",
 )
 @click.option("--quality", default=30.0, show_default=True, help="Quality of the sheets.")
-def realism(folder: Path, sheets: Path | None, quality: float) -> None:
+def realism_gains(folder: Path, sheets: Path | None, quality: float) -> None:
     """What the realism dial buys at a few rates, and at which price, into FOLDER/realism/.
 
-    FOLDER is that of `bench surface` and `bench peers`.
+    FOLDER is that of `bench measure surface` and `bench measure peers`.
     """
     ours, avif = _points(folder / "rdpcodec.json"), _points(folder / "avif.json")
     if len({point.get("realism") for point in ours}) < 2:
@@ -149,7 +139,7 @@ def realism(folder: Path, sheets: Path | None, quality: float) -> None:
     console.print(table)
     out = folder / "realism"
     out.mkdir(exist_ok=True)
-    (out / "gains.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    write_record(out / "gains.json", found, indent=1)
     if sheets:
         ours_codec, avif_codec = bench_codec("rdpcodec"), bench_codec("avif")
         for name, image in list(load_folder(sheets).items())[:SHEETS]:

@@ -1,4 +1,4 @@
-"""`python -m bench report`: one page and its figures from what `bench surface` and `bench peers` stored.
+"""`python -m bench report page`: a page and its figures from what `measure surface` and `peers` stored.
 
 Here figures become a page's content; `page/` holds the page itself. It loads nothing: style, script, figures
 and images are inside.
@@ -7,7 +7,6 @@ and images are inside.
 from __future__ import annotations
 
 import json
-import math
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,68 +14,73 @@ from typing import Any
 import click
 import numpy as np
 
+from bench.analysis.bd_rate import (
+    BD_RESAMPLINGS,
+    bd_rate_if_shared,
+    measured_bd_rate,
+    measured_curve,
+    quality_curve,
+)
 from bench.analysis.checks import NOT_MEASURED, PRICE_OF_PERFECT_DB, checks
+from bench.analysis.curve import Curve
 from bench.analysis.measured import (
     INTERVAL,
     PERCEPTION,
     RESAMPLINGS,
     Measure,
     Measured,
-    interpolated,
+    image_weights,
     load_measured,
-    picture_weights,
+    with_interval,
 )
-from bench.analysis.volume import BOX, contours, dominates, measured_volume, resampled_volumes
-from bench.measure.rd import bd_rate
-from bench.measure.surface import OURS
+from bench.analysis.planes import planes
+from bench.analysis.volume import BOX, contours, measured_volume, resampled_volumes
+from bench.codecs import OURS
+from bench.record import rounded
 from bench.report.crops import Crop, coded_crops, default_crops
 from bench.report.figures import write_figures
 from rdpcodec.cli.output import write_output
 from rdpcodec.pages import assembled
 
 PAGE = Path(__file__).parent / "page" / "report"
-PUBLISHED = Path(__file__).parents[1] / "published.json"
-# Where the perception-distortion plane is cut, in bits per pixel.
-PLANE_RATES = np.array([0.08, 0.12, 0.18, 0.25, 0.35, 0.5, 0.7, 1.0])
-# A hundred BD-rates a second: more resamplings would take minutes.
-BD_RESAMPLINGS = 200
+PUBLISHED_FILE = Path(__file__).parents[1] / "published.json"
 # What each point of a curve shows.
 _METRICS = ("bpp", "mse", "psnr", "ssim", "ms_ssim", "lpips_alex", "lpips_squeeze")
 
 
 def content(ours: Measured, peers: list[Measured]) -> dict[str, Any]:
     """All figures of the page, without its images, as plain JSON."""
-    weights = picture_weights(len(ours.pictures))
+    weights = image_weights(len(ours.images))
     measures = [measure for key, measure in PERCEPTION.items() if ours.has(key)]
     published = published_curves(ours)
     volumes = [
-        {"label": codec.label, **_with_interval(measured_volume(codec), resampled_volumes(codec, weights))}
+        {"label": codec.label, **with_interval(measured_volume(codec), resampled_volumes(codec, weights))}
         for codec in (ours, *peers)
     ]
     bd_rates = bd_rate_table(ours, peers, published, weights)
     judged = checks(ours, weights)
     result = {
-        "title": f"{ours.label} on {len(ours.pictures)} images of {ours.data}",
+        "title": f"{ours.label} on {len(ours.images)} images of {ours.data}",
         "data": ours.data,
-        "pictures": len(ours.pictures),
+        "pictures": len(ours.images),
         "description": ours.description,
         "resamplings": RESAMPLINGS,
         "box": {"bpp": BOX.bpp, "psnr": BOX.psnr, "lpips": BOX.lpips},
         "measures": [
-            {"key": m.key, "label": m.label, "log": m.log, "per_picture": m.per_picture} for m in measures
+            {"key": m.key, "label": m.label, "log": m.log, "per_picture": m.per_image} for m in measures
         ],
         "qualities": ours.qualities,
         "realisms": ours.realisms,
         "codecs": [curve(codec, weights) for codec in (ours, *peers)] + published,
         "mesh": {m.key: mesh(ours, m) for m in measures},
         "contours": {m.key: _contour_lines(ours, m) for m in measures},
-        "planes": {m.key: planes(ours, peers, published, m, weights) for m in measures},
+        "planes": {m.key: planes((ours, *peers), published, m, weights) for m in measures},
         "bd_rates": bd_rates,
         "volumes": volumes,
         "checks": [vars(check) for check in judged],
         "headlines": headlines(ours, volumes[0], bd_rates, weights),
     }
-    return _plain(result)
+    return rounded(result)
 
 
 def curve(codec: Measured, weights: np.ndarray) -> dict[str, Any]:
@@ -112,8 +116,8 @@ def published_curves(ours: Measured) -> list[dict[str, Any]]:
     """What others published on the same whole test set, judged by the folder's name and number of
     images.
     """
-    for name, test_set in json.loads(PUBLISHED.read_text(encoding="utf-8")).items():
-        if name in ours.data.lower() and test_set["pictures"] == len(ours.pictures):
+    for name, test_set in json.loads(PUBLISHED_FILE.read_text(encoding="utf-8")).items():
+        if name in ours.data.lower() and test_set["pictures"] == len(ours.images):
             return [
                 {
                     "name": f"published {record['name']}",
@@ -140,7 +144,7 @@ def mesh(ours: Measured, measure: Measure, steps: int = 4) -> dict[str, Any]:
     realisms = np.unique(np.concatenate([np.linspace(*pair, steps + 1) for pair in _steps(ours.realisms)]))
 
     def densified(values: np.ndarray) -> np.ndarray:
-        at_rates = interpolated(bpp, values, rates)
+        at_rates = Curve(bpp, values).at(rates)
         return np.stack([np.interp(realisms, ours.realisms, row) for row in at_rates])
 
     return {
@@ -156,86 +160,6 @@ def _contour_lines(ours: Measured, measure: Measure) -> dict[str, Any]:
         kind: [{"level": level, "line": line} for level, line in lines]
         for kind, lines in contours(ours, measure.key).items()
     }
-
-
-def planes(
-    ours: Measured,
-    peers: list[Measured],
-    published: list[dict[str, Any]],
-    measure: Measure,
-    weights: np.ndarray,
-) -> list[dict[str, Any]]:
-    """The perception-distortion plane at each of `PLANE_RATES`: methods, and who dominates whom.
-
-    A method is a codec at a realism. Dominance is a triple: the better, the worse, and the share of
-    resamplings in which it is so, null where no resampling knows.
-    """
-    methods: list[dict[str, Any]] = []
-    figures: list[np.ndarray] = []  # each [R, 2]: loss of PSNR, perception
-    resampled: list[np.ndarray | None] = []  # each [S, R, 2]
-    for codec in (ours, *(peer for peer in peers if peer.has(measure.key))):
-        known = measure.key in codec.values or measure.key in codec.errors
-        metrics = ("bpp", "psnr", measure.key)
-        bpp, psnr, perception = (codec.mean(metric) for metric in metrics)
-        drawn = [codec.resampled(metric, weights) for metric in metrics] if known else []
-        for b, realism in enumerate(codec.realisms):
-            methods.append({"codec": codec.name, "label": codec.label, "realism": realism})
-            figures.append(_at_plane_rates(bpp[:, b], psnr[:, b], perception[:, b], measure))
-            columns = zip(*(draw[..., b] for draw in drawn), strict=True)
-            resampled.append(
-                np.stack([_at_plane_rates(r, d, p, measure) for r, d, p in columns]) if known else None
-            )
-    for record in published:
-        points = [p for p in record["points"] if measure.key in p]
-        if points:
-            bpp, psnr, perception = (np.array([p[m] for p in points]) for m in ("bpp", "psnr", measure.key))
-            methods.append({"codec": record["name"], "label": record["label"], "realism": 0.0})
-            figures.append(_at_plane_rates(bpp, psnr, perception, measure))
-            resampled.append(None)
-    return [_plane(rate, r, methods, figures, resampled) for r, rate in enumerate(PLANE_RATES)]
-
-
-def _at_plane_rates(
-    bpp: np.ndarray, psnr: np.ndarray, perception: np.ndarray, measure: Measure
-) -> np.ndarray:
-    """Loss of PSNR and perception at `PLANE_RATES`, `[R, 2]`; NaN where they were not measured."""
-    at_rates = interpolated(bpp, np.stack([-psnr, measure.scaled(perception)], axis=1), PLANE_RATES)
-    return np.stack([at_rates[:, 0], measure.unscaled(at_rates[:, 1])], axis=1)
-
-
-def _plane(
-    rate: float,
-    r: int,
-    methods: list[dict[str, Any]],
-    figures: list[np.ndarray],
-    resampled: list[np.ndarray | None],
-) -> dict[str, Any]:
-    present = [i for i, figure in enumerate(figures) if np.isfinite(figure[r]).all()]
-    shown = []
-    for i in present:
-        draws = resampled[i]
-        bounds = None if draws is None else np.nanpercentile(draws[:, r], INTERVAL, axis=0)
-        shown.append(
-            {
-                **methods[i],
-                "psnr": -figures[i][r, 0],
-                "perception": figures[i][r, 1],
-                "psnr_interval": None if bounds is None else -bounds[::-1, 0],
-                "perception_interval": None if bounds is None else bounds[:, 1],
-            }
-        )
-    dominance = []
-    for a, first in enumerate(present):
-        for b, second in enumerate(present):
-            if dominates(figures[first][r], figures[second][r]):
-                draws_a, draws_b = resampled[first], resampled[second]
-                share = (
-                    None
-                    if draws_a is None or draws_b is None
-                    else float(dominates(draws_a[:, r], draws_b[:, r]).mean())
-                )
-                dominance.append([a, b, share])
-    return {"bpp": rate, "methods": shown, "dominance": dominance}
 
 
 def bd_rate_table(
@@ -263,53 +187,14 @@ def bd_rate_table(
         cells = []
         for metric, b in columns:
             points = [p for p in record["points"] if metric in p]
-            anchor = (np.array([p["bpp"] for p in points]), np.array([p.get(metric) for p in points]))
-            value = curve_bd_rate(anchor, (ours.mean("bpp")[:, b], ours.mean(metric)[:, b]), metric)
+            anchor = quality_curve([p["bpp"] for p in points], [p[metric] for p in points], metric)
+            value = bd_rate_if_shared(anchor, measured_curve(ours, metric, b))
             cells.append({"value": value, "interval": None})
         rows.append({"label": record["label"], "name": record["name"], "published": True, "cells": cells})
     return {
         "columns": [{"metric": metric, "realism": ours.realisms[b]} for metric, b in columns],
         "rows": rows,
     }
-
-
-def measured_bd_rate(
-    anchor: Measured, test: Measured, metric: str, realisms: tuple[int, int], weights: np.ndarray
-) -> dict[str, Any]:
-    """BD-rate of `test` against `anchor` in per cent, with its interval; realisms: the column of each."""
-    sides = list(zip((anchor, test), realisms, strict=True))
-    first, second = ((codec.mean("bpp")[:, column], codec.mean(metric)[:, column]) for codec, column in sides)
-    drawn = zip(
-        *(codec.resampled(m, weights)[..., column] for codec, column in sides for m in ("bpp", metric)),
-        strict=True,
-    )
-    values = [curve_bd_rate((ar, av), (tr, tv), metric) for ar, av, tr, tv in drawn]
-    return _with_interval(curve_bd_rate(first, second, metric), np.array(values))
-
-
-def curve_bd_rate(
-    anchor: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray], metric: str
-) -> float:
-    """`bench.measure.rd.bd_rate` of curves of rising bpp and a metric; NaN where they share no quality.
-
-    MS-SSIM and LPIPS are compared on logarithmic scales. Points that improve nothing are left out.
-    """
-    scale = {
-        "psnr": lambda v: v,
-        "ms_ssim": lambda v: -10 * np.log10(1 - v),
-        "lpips_alex": lambda v: -np.log2(v),
-    }[metric]
-    curves = []
-    for bpp, values in (anchor, test):
-        if len(values) < 2:
-            return math.nan
-        quality = scale(values)
-        kept = quality > np.concatenate([[-np.inf], np.maximum.accumulate(quality)[:-1]])
-        curves.append({"results": {"bpp": bpp[kept], "quality": quality[kept]}})
-    first, second = (curve["results"]["quality"] for curve in curves)
-    if min(len(first), len(second)) < 2 or max(first[0], second[0]) >= min(first[-1], second[-1]):
-        return math.nan
-    return bd_rate(curves[0], curves[1], "quality")
 
 
 def headlines(
@@ -336,7 +221,7 @@ def headlines(
             {
                 "label": "PSNR cost of realism 1",
                 "unit": "dB",
-                **_with_interval(float(cost), drawn),
+                **with_interval(float(cost), drawn),
                 "note": f"mean over qualities; theory allows {PRICE_OF_PERFECT_DB:.2f}",
             }
         )
@@ -346,16 +231,11 @@ def headlines(
             {
                 "label": "LPIPS at realism 1",
                 "unit": "%",
-                **_with_interval(float(gain), drawn),
+                **with_interval(float(gain), drawn),
                 "note": "against realism 0, geometric mean over qualities",
             }
         )
     return found
-
-
-def _with_interval(value: float, drawn: np.ndarray) -> dict[str, Any]:
-    known = drawn[np.isfinite(drawn)]
-    return {"value": value, "interval": np.percentile(known, INTERVAL) if known.size else None}
 
 
 def _steps(values: np.ndarray) -> list[tuple[float, float]]:
@@ -363,17 +243,18 @@ def _steps(values: np.ndarray) -> list[tuple[float, float]]:
     return list(pairwise(values)) or [(values[0], values[0])]
 
 
-def _plain(value: Any) -> Any:
-    """What browsers read: no arrays, six digits, null for what is not finite."""
-    if isinstance(value, dict):
-        return {key: _plain(v) for key, v in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [_plain(v) for v in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float):
-        return float(f"{value:.6g}") if math.isfinite(value) else None
-    return value
+def load_surfaces(folder: Path) -> tuple[Measured, list[Measured]]:
+    """Ours and the peers' of a folder. Raises `click.ClickException` if they are not of the same images."""
+    ours = load_measured(folder / f"{OURS}.json")
+    peers = []
+    for path in sorted(folder.glob("*.json")):
+        if path.stem == OURS:
+            continue
+        peer = load_measured(path)
+        if peer.images != ours.images:
+            raise click.ClickException(f"{path}: measured on other images than {OURS}.json; measure it again")
+        peers.append(peer)
+    return ours, peers
 
 
 @click.command()
@@ -384,8 +265,8 @@ def _plain(value: Any) -> Any:
     help="Folder of the images that were measured, for the image browser; left out without.",
 )
 @click.option(
-    "--picture",
-    "pictures",
+    "--image",
+    "images",
     multiple=True,
     help="NAME or NAME@X,Y of the crop's corner; may be repeated. Default: three, spread over the folder.",
 )
@@ -394,21 +275,13 @@ def _plain(value: Any) -> Any:
     type=click.Path(exists=True, path_type=Path),
     help="Folder of the LPIPS networks; otherwise RDPCODEC_LPIPS or the lpips package.",
 )
-def report(folder: Path, data: Path | None, pictures: tuple[str, ...], lpips_weights: Path | None) -> None:
+def page(folder: Path, data: Path | None, images: tuple[str, ...], lpips_weights: Path | None) -> None:
     """Make FOLDER/report.html and FOLDER/figures/ from the results in FOLDER."""
-    ours = load_measured(folder / f"{OURS}.json")
-    peers = []
-    for path in sorted(folder.glob("*.json")):
-        if path.stem == OURS:
-            continue
-        peer = load_measured(path)
-        if peer.pictures != ours.pictures:
-            raise click.ClickException(f"{path}: measured on other images than {OURS}.json; measure it again")
-        peers.append(peer)
-    crops = tuple(Crop.parse(text) for text in pictures) or default_crops(ours, 3)
+    ours, peers = load_surfaces(folder)
+    crops = tuple(Crop.parse(text) for text in images) or default_crops(ours, 3)
     figures = content(ours, peers)
     browser = list(coded_crops(ours, data, crops, lpips_weights)) if data else []
-    text = assembled(PAGE, {**figures, "crops": _plain(browser)}, "base")
+    text = assembled(PAGE, {**figures, "crops": rounded(browser)}, "base")
     target = folder / "report.html"
     write_output(target, text.encode(), force=True)
     click.echo(f"written: {target}, {len(text.encode()) / 1e6:.1f} MB")

@@ -1,6 +1,6 @@
 """A hook of MkDocs: `<!-- help PROGRAM -->` on a page becomes the help of all commands of the program.
 
-The text is what the program prints, since some commands are click's and some argparse's.
+The text is what the program prints.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ def _sections(program: str) -> Iterator[str]:
 
 def _commands(command: click.Command, words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     if isinstance(command, click.Group):
-        for name, member in command.commands.items():
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            member = command.get_command(context, name)
+            assert member is not None
             yield from _commands(member, (*words, name))
     else:
         yield words

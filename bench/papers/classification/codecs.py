@@ -21,7 +21,9 @@ def axes_of(folder: Path) -> dict[str, Any]:
     Raises `click.ClickException` where ours is missing or the classifier was not asked.
     """
     if not (folder / f"{OURS}.json").exists():
-        raise click.ClickException(f"{folder}: has no {OURS}.json; make it with `python -m bench surface`")
+        raise click.ClickException(
+            f"{folder}: has no {OURS}.json; make it with `python -m bench measure surface`"
+        )
     return {
         name: _axes(load_measured(folder / f"{name}.json"))
         for name in (OURS, *BESIDE)
@@ -37,7 +39,7 @@ def _axes(codec: Measured) -> dict[str, Any]:
     perceptions = [key for key in PERCEPTION if codec.has(key)]
     return {
         "label": codec.label,
-        "pictures": len(codec.pictures),
+        "pictures": len(codec.images),
         "qualities": np.asarray(codec.qualities, np.float64),
         "dials": {
             f"{realism:g}": {

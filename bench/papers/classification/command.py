@@ -18,8 +18,8 @@ from bench.papers.reproduction import (
     written,
 )
 from bench.papers.wgan.workers import progress, training_options
+from bench.report.markdown import replace_block
 from rdpcodec.errors import RdpError
-from rdpcodec.training.model_card import replace_block
 
 if TYPE_CHECKING:
     from bench.papers.classification.experiments import ClassificationRun

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from bench.papers.reproduction import claims_on_screen, claims_table, write_figure, write_record, written
 from bench.papers.wgan.workers import progress, training_options
+from bench.report.markdown import replace_block
 from rdpcodec.errors import RdpError
-from rdpcodec.training.model_card import replace_block
 
 _EXPERIMENTS = ("pairs", "universal", "conditioned", "features", "layer")
 

@@ -15,7 +15,7 @@ from bench.papers.reproduction import (
     write_record,
     written,
 )
-from rdpcodec.training.model_card import replace_block
+from bench.report.markdown import replace_block
 
 PAPERS = {
     "perception_distortion": "The Perception-Distortion Tradeoff",

@@ -196,7 +196,9 @@ class Training:
 def on_device(draw: Draw, device: torch.device) -> Draw:
     """The same draw where the networks are."""
     condition = None if draw.condition is None else to_device(draw.condition, device)
-    return Draw(tuple(to_device(part, device) for part in draw.noise), to_device(draw.weight, device), condition)
+    return Draw(
+        tuple(to_device(part, device) for part in draw.noise), to_device(draw.weight, device), condition
+    )
 
 
 def _assign(parameters: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.analysis.checks import FAILS, HOLDS, NOT_MEASURED, WITHIN_ERROR, bits_saved_by_mixing, checks
-from bench.analysis.measured import Measured, load_measured, picture_weights
+from bench.analysis.measured import Measured, image_weights, load_measured
 
 
 @pytest.fixture
@@ -17,9 +17,7 @@ def measured(tmp_path: Path) -> Measured:
 
 
 def verdicts(measured: Measured) -> dict[str, str]:
-    return {
-        check.statement: check.verdict for check in checks(measured, picture_weights(len(measured.pictures)))
-    }
+    return {check.statement: check.verdict for check in checks(measured, image_weights(len(measured.images)))}
 
 
 def changed(measured: Measured, metric: str, place: tuple[object, ...], factor: float) -> Measured:
@@ -57,7 +55,7 @@ def test_each_statement_fails_where_the_surface_breaks_it(
 ) -> None:
     spoilt = changed(measured, metric, place, factor)
     assert verdicts(spoilt)[statement] == FAILS
-    found = next(c for c in checks(spoilt, picture_weights(8)) if c.statement == statement)
+    found = next(c for c in checks(spoilt, image_weights(8)) if c.statement == statement)
     quality, realism = gaussian.QUALITIES[place[1]], place[2]  # type: ignore[index]
     assert f"{quality:g}" in found.figure
     if isinstance(realism, int) and "cost" not in statement:

@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.__main__ import bench
-from bench.analysis.measured import Measured, interpolated, load_measured, picture_weights
-from bench.analysis.volume import BOX, attained, contours, dominates, measured_volume, volume
+from bench.analysis.curve import Curve
+from bench.analysis.measured import Measured, image_weights, load_measured
+from bench.analysis.planes import dominates
+from bench.analysis.volume import BOX, attained, contours, measured_volume, volume
 
 
 @pytest.fixture
@@ -43,7 +45,7 @@ def test_nothing_is_reached_below_the_first_rate_and_more_bits_never_hurt() -> N
 def test_interpolation_meets_the_measured_points_and_stays_inside_of_them() -> None:
     bpp = np.array([0.1, 0.3, 0.3, 0.9])  # the third costs no more than the second
     values = np.array([1.0, 2.0, 7.0, 3.0])
-    found = interpolated(bpp, values, np.array([0.05, 0.1, 0.3, 0.5, 0.9, 1.0]))
+    found = Curve(bpp, values).at(np.array([0.05, 0.1, 0.3, 0.5, 0.9, 1.0]))
     assert found[[1, 2, 4]] == pytest.approx([1, 2, 3])
     assert 2 < found[3] < 3
     assert np.isnan(found[[0, 5]]).all()
@@ -109,14 +111,14 @@ def test_only_the_better_in_both_dominates() -> None:
 def test_resampled_means_spread_like_the_standard_error_of_the_mean(tmp_path: Path) -> None:
     measured = load_measured(gaussian.write(tmp_path, pictures=60))
     mse = measured.values["mse"][:, 0, 0]
-    drawn = measured.resampled("mse", picture_weights(60, 4000))[:, 0, 0]
+    drawn = measured.resampled("mse", image_weights(60, 4000))[:, 0, 0]
     assert drawn.std() == pytest.approx(mse.std() / np.sqrt(60), rel=0.1)
-    kernel = measured.resampled("kernel", picture_weights(60, 4000))[:, 0, 0]
+    kernel = measured.resampled("kernel", image_weights(60, 4000))[:, 0, 0]
     assert kernel.std() == pytest.approx(1e-4, rel=0.1)
 
 
 def compare(*paths: Path) -> tuple[int, str]:
-    result = CliRunner().invoke(bench, ["compare", *map(str, paths)])
+    result = CliRunner().invoke(bench, ["report", "gate", *map(str, paths)])
     return result.exit_code, result.output
 
 
@@ -129,8 +131,8 @@ def test_compare_tells_better_from_worse_and_neither(tmp_path: Path) -> None:
     record = gaussian.write(doubtful, realisms=ends)
     made = load_measured(record)
     stored = json.loads(record.read_text())
-    for i, picture in enumerate(made.pictures):
-        for facts in stored["pictures"][picture].values():
+    for i, image in enumerate(made.images):
+        for facts in stored["pictures"][image].values():
             facts["psnr"] += 1 if i % 2 else -1
     record.write_text(json.dumps(stored))
     code, text = compare(old, better)
@@ -161,7 +163,7 @@ def test_compare_refuses_other_pictures_and_broken_files(tmp_path: Path) -> None
     gaussian.write(tmp_path / "b", pictures=9)
     code, text = compare(tmp_path / "a", tmp_path / "b")
     assert code
-    assert "not measured on the same pictures" in text
+    assert "not measured on the same images" in text
     broken = tmp_path / "broken.json"
     broken.write_text((tmp_path / "a" / "rdpcodec.json").read_text().replace('"40/0.5"', '"40/x"', 1))
     code, text = compare(tmp_path / "a", broken)

@@ -22,7 +22,7 @@ def test_what_was_chosen_lies_between_none_and_all(tmp_path: Path, photograph: I
     pictures.mkdir()
     for number, left in enumerate((0, 300)):
         photograph.crop((left, 60, left + 160, 190)).save(pictures / f"{number}.png")
-    words = ["auto", "--data", pictures, "--out", out, "--qualities", "10,95"]
+    words = ["measure", "auto-realism", "--data", pictures, "--out", out, "--qualities", "10,95"]
     words += ["--lpips-weights", save_networks(tmp_path)]
     run = CliRunner().invoke(bench, [str(word) for word in words], catch_exceptions=False)
     assert run.exit_code == 0, run.output

@@ -29,7 +29,7 @@ def test_a_blurred_picture_is_further_from_the_original_than_itself(
     originals, blurred = folders
     found = {}
     for decoded in (originals, blurred):
-        words = ["distance", "--data", str(originals), "--decoded", str(decoded)]
+        words = ["measure", "distance", "--data", str(originals), "--decoded", str(decoded)]
         result = CliRunner().invoke(bench, [*words, "--out", str(tmp_path / "out.json")])
         assert result.exit_code == 0, result.output
         found[decoded.name] = json.loads((tmp_path / "out.json").read_text())
@@ -44,7 +44,7 @@ def test_pictures_without_a_patch_and_missing_packages_are_errors(
     folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     originals, blurred = folders
-    words = ["distance", "--data", str(originals), "--decoded", str(blurred)]
+    words = ["measure", "distance", "--data", str(originals), "--decoded", str(blurred)]
     monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", None)
     result = CliRunner().invoke(bench, [*words, "--network", "inception"])
     assert result.exit_code == 1

@@ -10,8 +10,8 @@ from scipy.linalg import sqrtm
 
 from bench.measure.distribution import (
     frechet_distance,
+    image_patches,
     kernel_distance,
-    picture_patches,
     pyramid_neighbourhoods,
     sliced_wasserstein,
 )
@@ -65,11 +65,11 @@ def test_one_feature_is_no_distribution() -> None:
 
 def test_patches_tile_the_picture_twice() -> None:
     picture = torch.arange(3 * 40 * 56, dtype=torch.float32).reshape(3, 40, 56)
-    patches = picture_patches(picture, 16)
+    patches = image_patches(picture, 16)
     assert patches.shape == (2 * 3 + 2 * 3, 3, 16, 16)
     assert torch.equal(patches[4], picture[:, 16:32, 16:32])
     assert torch.equal(patches[6], picture[:, 8:24, 8:24])
-    assert len(picture_patches(picture, 64)) == 0
+    assert len(image_patches(picture, 64)) == 0
 
 
 def sliced(first: list[torch.Tensor], second: list[torch.Tensor]) -> list[float]:

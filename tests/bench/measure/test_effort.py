@@ -36,7 +36,7 @@ def test_the_command_measures_a_folder(tmp_path: Path, photograph: Image.Image) 
     for name, left in (("a", 200), ("b", 0)):
         photograph.crop((left, 100, left + 192, 292)).save(folder / f"{name}.png")
     out = tmp_path / "effort.json"
-    words = ["effort", "--data", str(folder), "--out", str(out), "--qualities", "10,50,90"]
+    words = ["measure", "effort", "--data", str(folder), "--out", str(out), "--qualities", "10,50,90"]
     result = CliRunner().invoke(bench, [*words, "--top", "2", "--first", "1"], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     record = json.loads(out.read_text())

@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,49 +11,10 @@ from click.testing import CliRunner
 from PIL import Image
 
 from bench.__main__ import bench
-from bench.codecs import bench_codec, weights_identity
-from bench.measure.rd import bd_rate, bd_rate_by_picture
-from bench.report.publish import BD_RATES, RESULTS_PAGE
-from rdpcodec import Codec
+from bench.codecs import bench_codec
 from rdpcodec.metrics.distortion import ms_ssim, mse, psnr
 from rdpcodec.model.transforms import haar_basis
 from rdpcodec.peers import Unavailable
-from rdpcodec.weights.manifest import find_model
-
-
-def curve(factor: float, points: int = 6) -> dict[str, object]:
-    """A codec whose PSNR is 30 + 5·log2(bpp / factor)."""
-    bpp = np.geomspace(0.1, 2, points)
-    return {"results": {"bpp": list(bpp), "psnr-rgb": list(30 + 5 * np.log2(bpp / factor))}}
-
-
-@pytest.mark.parametrize("bpp_range", [None, (0.15, 1.0)])
-@pytest.mark.parametrize(("factor", "expected"), [(1.0, 0.0), (0.5, -50.0), (2.0, 100.0)])
-def test_bd_rate_of_curves_a_factor_apart_is_that_factor(
-    factor: float, expected: float, bpp_range: tuple[float, float] | None
-) -> None:
-    assert bd_rate(curve(1.0), curve(factor, 9), "psnr-rgb", bpp_range) == pytest.approx(expected, abs=0.1)
-
-
-def test_bits_that_move_between_pictures_leave_the_mean_of_their_own_bd_rates_alone() -> None:
-    """Both images cost 5 % more, and the easy one is coded better at the price of the hard one."""
-
-    keys = ("bpp", "psnr-rgb")
-
-    def codec(factor: float, easy: float, hard: float) -> dict[str, Any]:
-        pictures = {}
-        for name, scale, shift in (("easy", 0.2, easy), ("hard", 3.0, hard)):
-            quality = np.linspace(28, 40, 9)
-            bpp = factor * scale * 2 ** ((quality + shift - 34) / 5)
-            rows = zip(bpp, quality + shift, strict=True)
-            pictures[name] = [{"bpp": b, "psnr-rgb": q} for b, q in rows]
-            pictures[name].insert(4, {"bpp": bpp[3] + 0.001, "psnr-rgb": quality[3] + shift - 0.1})
-        results = {key: np.mean([[p[key] for p in pictures[n]] for n in pictures], axis=0) for key in keys}
-        return {"pictures": pictures, "results": {key: np.delete(row, 4) for key, row in results.items()}}
-
-    anchor, test = codec(1.0, 0.0, 0.0), codec(1.05, 1.5, -1.5)
-    assert bd_rate_by_picture(anchor, test, "psnr-rgb") == pytest.approx(5, abs=0.01)
-    assert bd_rate(anchor, test, "psnr-rgb") < -5
 
 
 def test_psnr_and_mse_of_a_known_error() -> None:
@@ -85,7 +44,7 @@ def test_a_run_writes_what_compressai_reads(tmp_path: Path, photograph: Image.Im
     folder.mkdir()
     photograph.crop((0, 0, 192, 176)).save(folder / "a.png")
     out = tmp_path / "results" / "two.json"
-    words = ["rd", "--data", str(folder), "--codecs", "rdpcodec,jpeg", "--out", str(out)]
+    words = ["measure", "rd", "--data", str(folder), "--codecs", "rdpcodec,jpeg", "--out", str(out)]
     result = CliRunner().invoke(bench, words, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     record = json.loads(out.read_text())
@@ -102,78 +61,11 @@ def test_a_run_writes_what_compressai_reads(tmp_path: Path, photograph: Image.Im
 
 
 def test_unknown_codecs_and_empty_folders_are_refused(tmp_path: Path, photograph: Image.Image) -> None:
-    empty = CliRunner().invoke(bench, ["rd", "--data", str(tmp_path)])
-    assert "no pictures" in empty.output
+    empty = CliRunner().invoke(bench, ["measure", "rd", "--data", str(tmp_path)])
+    assert "no images" in empty.output
     photograph.save(tmp_path / "a.png")
-    unknown = CliRunner().invoke(bench, ["rd", "--data", str(tmp_path), "--codecs", "gif"])
+    unknown = CliRunner().invoke(bench, ["measure", "rd", "--data", str(tmp_path), "--codecs", "gif"])
     assert "unknown codec 'gif'" in unknown.output
-
-
-def test_published_figures_are_those_measured_and_only_with_the_same_weights(
-    tmp_path: Path, codec: Codec
-) -> None:
-    shutil.copytree(find_model("fast").path.parent, tmp_path / "weights")
-    manifest = tmp_path / "weights" / "manifest.json"
-    identity = weights_identity(codec)
-    other_synthesis = identity[:-8] + "0" * 8
-    page = tmp_path / RESULTS_PAGE
-    page.parent.mkdir()
-    page.write_text("before\n\n<!-- results fast -->\nold\n<!-- end -->\n\nafter\n")
-    ours = {
-        "setting": [0, 50, 100],
-        "bpp": [0.07, 0.5, 1.5],
-        "psnr-rgb": [25.0, 32.0, 38.0],
-        "ms-ssim-rgb": [0.9, 0.97, 0.99],
-        "encoding_time": [0.1, 0.1, 0.1],
-        "decoding_time": [0.2, 0.2, 0.2],
-    }
-    measured = {
-        "name": "rdpcodec:large",
-        "description": f"{identity}, realism 0, cpu",
-        "results": ours,
-        "bd_rate": {
-            "jpeg": dict(zip(BD_RATES, (-31.25, -30.0, -20.0, -32.0, -21.0), strict=True)),
-            "rdpcodec": dict.fromkeys(BD_RATES, -3.0),
-            "avif": dict.fromkeys(BD_RATES, 8.6),
-        },
-        "data": "photographs",
-        "picture_count": 3,
-        "machine": {"threads": 2},
-    }
-    path = tmp_path / "measured.json"
-    path.write_text(json.dumps(measured))
-    words = ["publish", str(path), "--root", str(tmp_path)]
-    for _ in range(2):
-        CliRunner().invoke(bench, words, catch_exceptions=False)
-    text = page.read_text()
-    assert text.startswith("before")
-    assert text.endswith("after\n")
-    assert "old" not in text
-    assert text.count("| JPEG | −31.2 % | −30.0 % | −20.0 % | −32.0 % | −21.0 % |") == 1
-    assert "| our fast | −3.0 % |" in text
-    assert "--codecs rdpcodec:large,jpeg,rdpcodec,avif`" in text
-    assert "0.070 to 1.50 bits" in json.loads(manifest.read_text())["models"]["fast"]["results"][1]
-    surface = tmp_path / "surface"
-    (surface / "realism").mkdir(parents=True)
-    (surface / "rdpcodec.json").write_text(json.dumps({"description": f"{identity}, cpu"}))
-    along = {"psnr": [30, 29.5, 29], "lpips_alex": [0.2, 0.1, 0.05], "kernel": [0.04, 0.02, 0.01]}
-    gains = [{"bpp": 0.3, "avif_share": 0.5, "along": {**along, "sliced_wasserstein": [30, 20, 10]}}]
-    (surface / "realism" / "gains.json").write_text(json.dumps(gains))
-    CliRunner().invoke(bench, [*words, "--surface", str(surface)], catch_exceptions=False)
-    row = "| 0.30 | 30.00 → 29.00 dB | 0.200 → 0.050 | 0.040 → 0.010 | 30 → 10 | 50 % |"
-    assert row in page.read_text()
-    readme = (tmp_path / "README.md").read_text()
-    assert "| MS-SSIM, dB | 0 | all | 109 |" in readme
-    assert "| LPIPS-AlexNet | 1 | 0.30 | 50 |" in readme
-    path.write_text(json.dumps({**measured, "description": f"{other_synthesis}, realism 0, cpu"}))
-    result = CliRunner().invoke(bench, words)
-    assert result.exit_code
-    assert "other weights" in result.output
-    path.write_text(json.dumps(measured))
-    (surface / "rdpcodec.json").write_text(json.dumps({"description": f"{other_synthesis}, cpu"}))
-    result = CliRunner().invoke(bench, [*words, "--surface", str(surface)])
-    assert result.exit_code
-    assert "other weights" in result.output
 
 
 @pytest.mark.parametrize("make", [haar_basis])

@@ -13,8 +13,9 @@ from PIL import Image
 
 from bench.__main__ import bench
 from bench.measure import surface
-from bench.measure.judge import Judge, feature_distances, pixel_distance
-from bench.measure.surface import Point, Setup, judge_of, load_cached, measure, standard_errors, summary
+from bench.measure.cache import Point, load_cached
+from bench.measure.metrics import Metrics, feature_distances, pixel_distance
+from bench.measure.surface import Setup, measure, metrics_of, standard_errors, summary
 from rdpcodec.peers import PEERS
 
 POINTS = (Point(10), Point(60))
@@ -26,8 +27,8 @@ def lpips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def judge(lpips: Path) -> Judge:
-    return judge_of(lpips, "cpu")
+def metrics(lpips: Path) -> Metrics:
+    return metrics_of(lpips, "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +58,11 @@ def test_more_bytes_are_closer_in_every_sense(setup: Setup) -> None:
         assert few["standard_errors"][name] > 0
 
 
-def test_originals_are_at_no_distance_from_themselves(pictures: Path, judge: Judge) -> None:
-    traits = [judge.traits(np.asarray(Image.open(path))) for path in sorted(pictures.iterdir())]
-    assert feature_distances(traits, traits)["frechet"] == pytest.approx(0, abs=1e-3)
-    assert pixel_distance(traits, traits) == 0
-    assert [len(part.features) for part in traits] == [1, 1, 1]
+def test_originals_are_at_no_distance_from_themselves(pictures: Path, metrics: Metrics) -> None:
+    features = [metrics.set_features(np.asarray(Image.open(path))) for path in sorted(pictures.iterdir())]
+    assert feature_distances(features, features)["frechet"] == pytest.approx(0, abs=1e-3)
+    assert pixel_distance(features, features) == 0
+    assert [len(part.features) for part in features] == [1, 1, 1]
 
 
 def test_only_what_the_cache_lacks_is_measured(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,13 +90,13 @@ def test_a_realism_of_zero_and_one_are_two_points_of_one_file() -> None:
     assert Point(20).key == "20"
 
 
-def test_errors_shrink_with_more_pictures(judge: Judge) -> None:
+def test_errors_shrink_with_more_images(metrics: Metrics) -> None:
     generator = np.random.default_rng(0)
     noise = generator.integers(0, 256, (24, 256, 256, 3), dtype=np.uint8)
-    traits = [judge.traits(picture) for picture in noise[:2]] * 12
+    features = [metrics.set_features(picture) for picture in noise[:2]] * 12
     facts = [{"psnr": value} for value in generator.normal(30, 2, 24)]
-    few = standard_errors(facts[:6], traits[:6], traits[:6])["psnr"]
-    many = standard_errors(facts, traits, traits)["psnr"]
+    few = standard_errors(facts[:6], features[:6], features[:6])["psnr"]
+    many = standard_errors(facts, features, features)["psnr"]
     assert many == pytest.approx(2 / 24**0.5, rel=0.4)
     assert many < few
 
@@ -104,7 +105,16 @@ def test_the_command_traces_a_folder_and_goes_on_where_it_was_stopped(
     pictures: Path, tmp_path: Path, lpips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 1)  # threads that wait for each other take longer than one
-    words = ["surface", "--data", str(pictures), "--out", str(tmp_path), "--lpips-weights", str(lpips)]
+    words = [
+        "measure",
+        "surface",
+        "--data",
+        str(pictures),
+        "--out",
+        str(tmp_path),
+        "--lpips-weights",
+        str(lpips),
+    ]
     words += ["--workers", "1", "--qualities", "20,70", "--realisms", "0"]
     result = CliRunner().invoke(bench, words, catch_exceptions=False)
     assert result.exit_code == 0, result.output
@@ -125,7 +135,16 @@ def test_every_model_has_a_surface(
     pictures: Path, tmp_path: Path, lpips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
-    words = ["surface", "--data", str(pictures), "--out", str(tmp_path), "--lpips-weights", str(lpips)]
+    words = [
+        "measure",
+        "surface",
+        "--data",
+        str(pictures),
+        "--out",
+        str(tmp_path),
+        "--lpips-weights",
+        str(lpips),
+    ]
     words += ["--workers", "1", "--qualities", "20", "--realisms", "0", "--model", "base"]
     CliRunner().invoke(bench, words, catch_exceptions=False)
     assert json.loads((tmp_path / "rdpcodec.json").read_text())["description"].startswith("rdpcodec base-")
@@ -135,7 +154,16 @@ def test_peers_are_measured_from_their_smallest_files_on(
     pictures: Path, tmp_path: Path, lpips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
-    words = ["peers", "--data", str(pictures), "--out", str(tmp_path), "--lpips-weights", str(lpips)]
+    words = [
+        "measure",
+        "peers",
+        "--data",
+        str(pictures),
+        "--out",
+        str(tmp_path),
+        "--lpips-weights",
+        str(lpips),
+    ]
     words += ["--workers", "1", "--codecs", "jpeg", "--smallest", "2"]
     CliRunner().invoke(bench, words, catch_exceptions=False)
     points = json.loads((tmp_path / "jpeg.json").read_text())["points"]
@@ -161,7 +189,16 @@ def test_pictures_with_labels_are_classified(setup: Setup) -> None:
 
 
 def test_networks_that_are_missing_are_named(pictures: Path, tmp_path: Path) -> None:
-    words = ["surface", "--data", str(pictures), "--out", str(tmp_path), "--lpips-weights", str(tmp_path)]
+    words = [
+        "measure",
+        "surface",
+        "--data",
+        str(pictures),
+        "--out",
+        str(tmp_path),
+        "--lpips-weights",
+        str(tmp_path),
+    ]
     result = CliRunner().invoke(bench, [*words, "--workers", "1"])
     assert result.exit_code != 0
     assert "LPIPS-alex" in result.output

@@ -10,7 +10,7 @@ from PIL import Image
 
 from bench.__main__ import bench
 from bench.codecs import bench_codec
-from bench.report.realism_gains import PERCEPTION, busiest, curve, gains, rate_at
+from bench.report.realism_gains import PERCEPTION_METRICS, busiest, curve_of, gains
 from rdpcodec.peers import largest_within
 
 BPPS = (0.05, 0.1, 0.2, 0.4, 0.8)
@@ -23,7 +23,7 @@ def ours(cost: float = 0.8, factor: float = 3.0) -> list[dict[str, float]]:
             "bpp": bpp,
             "realism": beta,
             "psnr": 30 + 5 * np.log2(bpp / 0.1) - cost * beta,
-            **dict.fromkeys(PERCEPTION, 0.02 / bpp / (1 + (factor - 1) * beta)),
+            **dict.fromkeys(PERCEPTION_METRICS, 0.02 / bpp / (1 + (factor - 1) * beta)),
         }
         for bpp in BPPS
         for beta in (0.0, 0.5, 1.0)
@@ -51,9 +51,10 @@ def test_a_dial_that_turns_back_is_noticed() -> None:
 
 def test_nothing_is_extrapolated() -> None:
     points = [point for point in ours() if point["realism"] == 0]
-    assert np.isnan(curve(points, "psnr", 0.01))
-    assert np.isnan(rate_at(points, "lpips_alex", 1e-6))
-    assert curve(points, "psnr", 0.1) == pytest.approx(30)
+    assert np.isnan(curve_of(points, "psnr").at(0.01))
+    assert np.isnan(curve_of(points, "psnr").rate_at(100))
+    assert curve_of(points, "psnr").at(0.1) == pytest.approx(30)
+    assert curve_of(points[::-1], "psnr").rate_at(30) == pytest.approx(0.1)
 
 
 def test_another_codec_gets_as_many_bytes_and_no_more(photograph: Image.Image) -> None:
@@ -79,11 +80,11 @@ def test_the_command_needs_a_dial(tmp_path: Path) -> None:
     for name in ("rdpcodec", "avif"):
         record = {"points": {str(i): point for i, point in enumerate(plain)}}
         (tmp_path / f"{name}.json").write_text(json.dumps(record))
-    result = CliRunner().invoke(bench, ["realism", str(tmp_path)])
+    result = CliRunner().invoke(bench, ["report", "realism-gains", str(tmp_path)])
     assert result.exit_code == 1
     assert "no realism dial" in result.output
     record = {"points": {str(i): point for i, point in enumerate(ours())}}
     (tmp_path / "rdpcodec.json").write_text(json.dumps(record))
-    assert CliRunner().invoke(bench, ["realism", str(tmp_path)]).exit_code == 0
+    assert CliRunner().invoke(bench, ["report", "realism-gains", str(tmp_path)]).exit_code == 0
     gained = json.loads((tmp_path / "realism" / "gains.json").read_text())
     assert [row["bpp"] for row in gained] == [0.15, 0.3, 0.45]

@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bench.__main__ import bench
-from bench.analysis.measured import load_measured, picture_weights
+from bench.analysis.measured import image_weights, load_measured
+from bench.analysis.planes import PLANE_RATES
 from bench.codecs import weights_identity
 from bench.report.crops import SIZE, Crop
-from bench.report.report import PAGE, PLANE_RATES, bd_rate_table, content, published_curves
+from bench.report.report import PAGE, bd_rate_table, content, published_curves
 from rdpcodec import Codec
 from rdpcodec.pages import assembled
 
@@ -60,7 +61,7 @@ def test_in_each_plane_the_better_in_both_dominates_and_only_it(figures: dict[st
 def test_published_curves_appear_beside_their_test_set_and_no_other(tmp_path: Path) -> None:
     kodak = load_measured(gaussian.write(tmp_path / "a", pictures=24, data="kodak"))
     assert {"VTM", "mbt2018-mean", "MS-ILLM"} <= {curve["label"] for curve in published_curves(kodak)}
-    rows = bd_rate_table(kodak, [], published_curves(kodak), picture_weights(24))["rows"]
+    rows = bd_rate_table(kodak, [], published_curves(kodak), image_weights(24))["rows"]
     assert {row["label"] for row in rows if row["published"]} >= {"VTM", "HiFiC"}
     assert published_curves(load_measured(gaussian.write(tmp_path / "b", pictures=23, data="kodak"))) == []
     assert published_curves(load_measured(gaussian.write(tmp_path / "c", pictures=24, data="mine"))) == []
@@ -104,7 +105,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, codec: Codec) -> Path:
 
 
 def test_the_command_writes_a_page_with_the_pictures_and_its_figures(folder: Path) -> None:
-    words = ["report", str(folder), "--data", str(folder / "data"), "--picture", "01.png@10,10"]
+    words = ["report", "page", str(folder), "--data", str(folder / "data"), "--image", "01.png@10,10"]
     result = CliRunner().invoke(bench, words)
     assert result.exit_code == 0, result.output
     assert "holds" in result.output
@@ -127,12 +128,12 @@ def test_the_command_writes_a_page_with_the_pictures_and_its_figures(folder: Pat
 
 
 def test_other_weights_and_unknown_pictures_are_refused(folder: Path, tmp_path: Path) -> None:
-    words = ["report", str(folder), "--data", str(folder / "data"), "--picture", "02.png"]
+    words = ["report", "page", str(folder), "--data", str(folder / "data"), "--image", "02.png"]
     result = CliRunner().invoke(bench, words)
     assert result.exit_code
     assert "not among the images that were measured" in result.output
     gaussian.write(tmp_path, pictures=2, realisms=(0.0,))
-    result = CliRunner().invoke(bench, ["report", str(tmp_path), "--data", str(folder / "data")])
+    result = CliRunner().invoke(bench, ["report", "page", str(tmp_path), "--data", str(folder / "data")])
     assert result.exit_code
     assert "measured with a Gaussian source" in result.output
     assert not (tmp_path / "report.html").exists()

@@ -1,7 +1,7 @@
 """What a decoded image is measured with: distortion against its original, features for perception.
 
-One `Judge` holds the networks of one process. Distances between distributions need all images of a set; a
-image's part in them is its `Traits`.
+One `Metrics` holds the networks of one process. Distances between distributions need all images of a set; an
+image's part in them is its `SetFeatures`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from torch import Tensor
 
 from bench.measure.distribution import (
     frechet_distance,
+    image_patches,
     kernel_distance,
-    picture_patches,
     pyramid_neighbourhoods,
     sliced_wasserstein,
 )
@@ -34,7 +34,7 @@ PATCHES_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
-class Traits:
+class SetFeatures:
     """One image's part in distances between distributions.
 
     features: EfficientNet-Lite0's, of patches of 256×256 and the same shifted by 128, float16 `[n, 1280]`;
@@ -49,11 +49,11 @@ class Traits:
 class Reference:
     """An original, `[H, W, 3]`, and its LPIPS features by network, found once for all its comparisons."""
 
-    picture: np.ndarray
+    image: np.ndarray
     lpips_features: dict[str, list[Tensor]]
 
 
-class Judge:
+class Metrics:
     """Metrics of 8-bit RGB images, `[H, W, 3]`."""
 
     def __init__(self, lpips: Path | None, device: str = "cpu") -> None:
@@ -71,7 +71,7 @@ class Judge:
     @torch.inference_mode()
     def distortion(self, reference: Reference, decoded: np.ndarray) -> dict[str, float]:
         """MSE, PSNR, SSIM, MS-SSIM, and LPIPS with both networks."""
-        original = reference.picture
+        original = reference.image
         x = self._tensor(decoded)[None]
         return {
             "mse": distortion.mse(original, decoded),
@@ -89,7 +89,7 @@ class Judge:
         """Whether a frozen classifier recognises the decoded image, as 0 or 1: top-1, top-5, and whether it
         says what it says of the original. label: the true ImageNet class, 0..999.
         """
-        views = torch.stack([self._tensor(classifier_view(picture)) for picture in (original, decoded)])
+        views = torch.stack([self._tensor(classifier_view(image)) for image in (original, decoded)])
         first, second = self._features(views).topk(5).indices.tolist()
         return {
             "top1": float(second[0] == label),
@@ -98,48 +98,48 @@ class Judge:
         }
 
     @torch.inference_mode()
-    def traits(self, picture: np.ndarray) -> Traits:
+    def set_features(self, image: np.ndarray) -> SetFeatures:
         """What the image adds to the distribution it belongs to."""
-        x = self._tensor(picture)
+        x = self._tensor(image)
         drawn = pyramid_neighbourhoods(x.cpu(), NEIGHBOURHOODS)
-        return Traits(
+        return SetFeatures(
             patch_features(x, self._features.features, FEATURES).astype(np.float16),
             tuple(d.numpy().astype(np.float16) for d in drawn),
         )
 
-    def _tensor(self, picture: np.ndarray) -> Tensor:
-        return picture_tensor(picture).to(self.device)
+    def _tensor(self, image: np.ndarray) -> Tensor:
+        return image_tensor(image).to(self.device)
 
 
-def picture_tensor(picture: np.ndarray) -> Tensor:
+def image_tensor(image: np.ndarray) -> Tensor:
     """8-bit RGB `[H, W, 3]` → `[3, H, W]` in [0, 1]."""
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
 
 
 def patch_features(x: Tensor, features: Callable[[Tensor], Tensor], width: int) -> np.ndarray:
-    """Features `[n, width]` of the patches of an image `[3, H, W]`, see `picture_patches`."""
+    """Features `[n, width]` of the patches of an image `[3, H, W]`, see `image_patches`."""
     found = [x.new_zeros(0, width)]
     # An image without patches splits into one part without them.
-    found += [features(part) for part in picture_patches(x).split(PATCHES_AT_ONCE) if len(part)]
+    found += [features(part) for part in image_patches(x).split(PATCHES_AT_ONCE) if len(part)]
     return torch.cat(found).cpu().numpy()
 
 
-def classifier_view(picture: np.ndarray) -> np.ndarray:
+def classifier_view(image: np.ndarray) -> np.ndarray:
     """The usual view of an ImageNet classifier: the shorter side scaled to 256, the middle 224×224."""
-    image = Image.fromarray(picture)
-    scale = 256 / min(image.size)
-    image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BICUBIC)
-    left, top = (image.width - 224) // 2, (image.height - 224) // 2
-    return np.asarray(image.crop((left, top, left + 224, top + 224)))
+    whole = Image.fromarray(image)
+    scale = 256 / min(whole.size)
+    whole = whole.resize((round(whole.width * scale), round(whole.height * scale)), Image.Resampling.BICUBIC)
+    left, top = (whole.width - 224) // 2, (whole.height - 224) // 2
+    return np.asarray(whole.crop((left, top, left + 224, top + 224)))
 
 
-def feature_distances(originals: list[Traits], decoded: list[Traits]) -> dict[str, float]:
+def feature_distances(originals: list[SetFeatures], decoded: list[SetFeatures]) -> dict[str, float]:
     """Fréchet and kernel distance between the distributions of originals and decoded images."""
     first, second = (np.concatenate([part.features for part in parts]) for parts in (originals, decoded))
     return {"frechet": frechet_distance(first, second), "kernel": kernel_distance(first, second)}
 
 
-def pixel_distance(originals: list[Traits], decoded: list[Traits]) -> float:
+def pixel_distance(originals: list[SetFeatures], decoded: list[SetFeatures]) -> float:
     """Sliced Wasserstein distance between originals and decoded images, mean over the pyramid's levels."""
     first, second = (
         [[torch.from_numpy(level).float() for level in part.neighbourhoods] for part in parts]
@@ -148,7 +148,7 @@ def pixel_distance(originals: list[Traits], decoded: list[Traits]) -> float:
     return float(np.mean(sliced_wasserstein(first, second)))
 
 
-def distances(originals: list[Traits], decoded: list[Traits]) -> dict[str, float]:
+def distances(originals: list[SetFeatures], decoded: list[SetFeatures]) -> dict[str, float]:
     """All distances between the distributions of originals and decoded images."""
     return {
         **feature_distances(originals, decoded),

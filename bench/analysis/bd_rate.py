@@ -1,0 +1,109 @@
+"""Bjøntegaard delta rates: how many bits more one codec needs than another for the same quality, in per cent.
+
+Of plain curves, of the records in CompressAI's schema that `python -m bench measure rd` writes, and of
+surfaces.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import bjontegaard
+import numpy as np
+
+from bench.analysis.curve import Curve
+from bench.analysis.measured import Measured, with_interval
+
+# A hundred BD-rates a second: more resamplings would take minutes.
+BD_RESAMPLINGS = 200
+
+
+def quality_curve(bpp: Any, values: Any, metric: str) -> Curve:
+    """A metric as a quality that rises as images get better: MS-SSIM and LPIPS on logarithmic scales."""
+    quality = np.asarray(values, float)
+    if metric.startswith(("ms-ssim", "ms_ssim")):
+        quality = -10 * np.log10(1 - quality)
+    elif metric.startswith("lpips"):
+        quality = -np.log2(quality)
+    return Curve(np.asarray(bpp, float), quality)
+
+
+def bd_rate(anchor: Curve, test: Curve, bpp_range: tuple[float, float] | None = None) -> float:
+    """The BD-rate of `test` against `anchor`, PCHIP, negative where `test` needs fewer bits.
+
+    bpp_range: compare only over the quality that the anchor has between these rates.
+    """
+    if bpp_range:
+        low, high = anchor.at(np.clip(bpp_range, anchor.bpp[0], anchor.bpp[-1]))
+        anchor, test = anchor.between(low, high), test.between(low, high)
+    return float(
+        bjontegaard.bd_rate(
+            anchor.bpp,
+            anchor.values,
+            test.bpp,
+            test.values,
+            method="pchip",
+            require_matching_points=False,
+            min_overlap=0,
+        )
+    )
+
+
+def bd_rate_if_shared(anchor: Curve, test: Curve) -> float:
+    """The BD-rate without points that improve nothing; NaN where the curves share no quality."""
+    first, second = anchor.improving(), test.improving()
+    if min(len(first.values), len(second.values)) < 2:
+        return math.nan
+    if max(first.values[0], second.values[0]) >= min(first.values[-1], second.values[-1]):
+        return math.nan
+    return bd_rate(first, second)
+
+
+def mean_curve(record: dict[str, Any], metric: str) -> Curve:
+    """The curve of a record's means over images."""
+    return quality_curve(record["results"]["bpp"], record["results"][metric], metric)
+
+
+def bd_rates_of_images(anchor: dict[str, Any], test: dict[str, Any], metric: str) -> dict[str, float]:
+    """The BD-rate of each image, for two records of the same images."""
+    return {
+        name: bd_rate(_image_curve(points, metric), _image_curve(test["pictures"][name], metric))
+        for name, points in anchor["pictures"].items()
+    }
+
+
+def bd_rate_by_image(anchor: dict[str, Any], test: dict[str, Any], metric: str) -> float:
+    """The mean of the images' own BD-rates.
+
+    The BD-rate of mean curves also counts how a setting spreads bits over images: a codec whose curve is
+    worse on each of them can be the better one there (docs/decisions.md).
+    """
+    return float(np.mean(list(bd_rates_of_images(anchor, test, metric).values())))
+
+
+def _image_curve(points: list[dict[str, float]], metric: str) -> Curve:
+    curve = quality_curve([point["bpp"] for point in points], [point[metric] for point in points], metric)
+    return curve.improving()
+
+
+def measured_bd_rate(
+    anchor: Measured, test: Measured, metric: str, realisms: tuple[int, int], weights: np.ndarray
+) -> dict[str, Any]:
+    """The BD-rate of a surface at a realism against another with its interval; realisms: the columns."""
+    sides = list(zip((anchor, test), realisms, strict=True))
+    first, second = (measured_curve(codec, metric, column) for codec, column in sides)
+    drawn = zip(
+        *(codec.resampled(m, weights)[..., column] for codec, column in sides for m in ("bpp", metric)),
+        strict=True,
+    )
+    values = [
+        bd_rate_if_shared(quality_curve(ar, av, metric), quality_curve(tr, tv, metric))
+        for ar, av, tr, tv in drawn
+    ]
+    return with_interval(bd_rate_if_shared(first, second), np.array(values))
+
+
+def measured_curve(codec: Measured, metric: str, column: int) -> Curve:
+    """A codec's means over images at one realism."""
+    return quality_curve(codec.mean("bpp")[:, column], codec.mean(metric)[:, column], metric)

@@ -1,0 +1,79 @@
+"""What was measured of images, kept one file per codec and image, so that a run that is killed goes on.
+
+A file holds all metrics at each point and the image's part in distances between distributions.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.measure.metrics import SetFeatures
+from rdpcodec.storage import replace_file
+
+# By point: bytes, seconds and metrics, and the image's features.
+CachedPoints = dict[str, tuple[dict[str, float], SetFeatures]]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One setting of a codec: for ours quality and realism, for others what they call quality."""
+
+    quality: float
+    realism: float | None = None
+
+    @property
+    def key(self) -> str:
+        """The point's name in files."""
+        return f"{self.quality:g}" if self.realism is None else f"{self.quality:g}/{self.realism:g}"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One image through one codec."""
+
+    codec: str
+    name: str
+    path: Path
+    points: tuple[Point, ...]
+    cache: Path
+    identity: str  # of codec and image: what is cached under another one is measured again
+    lpips: Path | None
+    device: str
+    label: int | None = None  # ImageNet class, where the folder says
+
+
+def load_cached(job: Job) -> CachedPoints:
+    """What is cached of an image; nothing if it was measured with another codec."""
+    if not job.cache.exists():
+        return {}
+    with np.load(job.cache) as file:
+        if str(file["identity"]) != job.identity:
+            return {}
+        cached: CachedPoints = {}
+        for number, (key, facts) in enumerate(json.loads(str(file["points"])).items()):
+            levels = tuple(file[f"{number}.level{i}"] for i in range(int(file[f"{number}.levels"])))
+            cached[key] = (facts, SetFeatures(file[f"{number}.features"], levels))
+        return cached
+
+
+def save_cached(job: Job, points: CachedPoints) -> None:
+    """Write the cache of an image, whole or not at all."""
+    arrays: dict[str, Any] = {
+        "identity": np.array(job.identity),
+        "points": np.array(json.dumps({key: facts for key, (facts, _) in points.items()})),
+    }
+    for number, (_, features) in enumerate(points.values()):
+        arrays[f"{number}.features"] = features.features
+        arrays[f"{number}.levels"] = np.array(len(features.neighbourhoods))
+        for i, level in enumerate(features.neighbourhoods):
+            arrays[f"{number}.level{i}"] = level
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    job.cache.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(job.cache, buffer.getvalue())

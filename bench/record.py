@@ -1,0 +1,47 @@
+"""Records of measurements: as JSON, written whole or not at all, with the machine they were made on."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rdpcodec.storage import replace_file
+
+
+def rounded(value: Any, nulls: bool = True) -> Any:
+    """As JSON takes it: numbers to six digits, arrays as lists.
+
+    nulls: whether what is not finite becomes null, as browsers need it, instead of staying.
+    """
+    if isinstance(value, dict):
+        return {key: rounded(item, nulls) for key, item in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [rounded(item, nulls) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return None if nulls and not math.isfinite(value) else float(f"{value:.6g}")
+    return value
+
+
+def write_record(path: Path, record: Any, indent: int | None = None) -> None:
+    """Write JSON and the folders it is in; without an indent in a single line."""
+    separators = (",", ":") if indent is None else None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, (json.dumps(record, indent=indent, separators=separators) + "\n").encode())
+
+
+def machine() -> dict[str, Any]:
+    """What timings depend on, for the record."""
+    import torch
+
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+    }

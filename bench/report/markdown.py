@@ -1,0 +1,20 @@
+"""Blocks of Markdown files that a command writes, between text that people write."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from rdpcodec.storage import replace_file
+
+
+def replace_block(path: Path, name: str, content: str) -> None:
+    """Replace what stands between `<!-- name -->` and the next `<!-- end -->` in a Markdown file.
+
+    A block that the file lacks is appended, a missing file is begun.
+    """
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    block = f"<!-- {name} -->\n{content.strip()}\n<!-- end -->"
+    pattern = re.compile(rf"<!-- {re.escape(name)} -->.*?<!-- end -->", re.DOTALL)
+    text, found = pattern.subn(lambda _: block, text, count=1)
+    replace_file(path, (text if found else f"{text.rstrip()}\n\n{block}\n".lstrip()).encode())

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.analysis.bd_rate import bd_rate, bd_rate_by_image, bd_rate_if_shared, mean_curve
+from bench.analysis.curve import Curve
+
+
+def curve(factor: float, points: int = 6) -> Curve:
+    """A codec whose PSNR is 30 + 5·log2(bpp / factor)."""
+    bpp = np.geomspace(0.1, 2, points)
+    return Curve(bpp, 30 + 5 * np.log2(bpp / factor))
+
+
+@pytest.mark.parametrize("bpp_range", [None, (0.15, 1.0)])
+@pytest.mark.parametrize(("factor", "expected"), [(1.0, 0.0), (0.5, -50.0), (2.0, 100.0)])
+def test_bd_rate_of_curves_a_factor_apart_is_that_factor(
+    factor: float, expected: float, bpp_range: tuple[float, float] | None
+) -> None:
+    assert bd_rate(curve(1.0), curve(factor, 9), bpp_range) == pytest.approx(expected, abs=0.1)
+
+
+def test_bits_that_move_between_images_leave_the_mean_of_their_own_bd_rates_alone() -> None:
+    """Both images cost 5 % more, and the easy one is coded better at the price of the hard one."""
+
+    keys = ("bpp", "psnr-rgb")
+
+    def codec(factor: float, easy: float, hard: float) -> dict[str, Any]:
+        images = {}
+        for name, scale, shift in (("easy", 0.2, easy), ("hard", 3.0, hard)):
+            quality = np.linspace(28, 40, 9)
+            bpp = factor * scale * 2 ** ((quality + shift - 34) / 5)
+            rows = zip(bpp, quality + shift, strict=True)
+            images[name] = [{"bpp": b, "psnr-rgb": q} for b, q in rows]
+            images[name].insert(4, {"bpp": bpp[3] + 0.001, "psnr-rgb": quality[3] + shift - 0.1})
+        results = {key: np.mean([[p[key] for p in images[n]] for n in images], axis=0) for key in keys}
+        return {"pictures": images, "results": {key: np.delete(row, 4) for key, row in results.items()}}
+
+    anchor, test = codec(1.0, 0.0, 0.0), codec(1.05, 1.5, -1.5)
+    assert bd_rate_by_image(anchor, test, "psnr-rgb") == pytest.approx(5, abs=0.01)
+    assert bd_rate(mean_curve(anchor, "psnr-rgb"), mean_curve(test, "psnr-rgb")) < -5
+
+
+def test_curves_without_a_common_quality_have_no_bd_rate() -> None:
+    low, high = (Curve(np.array([0.1, 0.2, 0.4]), np.array([a, a + 1, a + 2])) for a in (20.0, 30.0))
+    assert np.isnan(bd_rate_if_shared(low, high))
+    assert np.isnan(bd_rate_if_shared(low, Curve(low.bpp[:1], low.values[:1])))
+
+
+def test_a_point_that_improves_nothing_does_not_count() -> None:
+    better = Curve(np.array([0.1, 0.2, 0.3, 0.4]), np.array([20.0, 21.0, 20.5, 22.0]))
+    assert better.improving().bpp.tolist() == [0.1, 0.2, 0.4]
+    assert bd_rate_if_shared(better, better) == pytest.approx(0)

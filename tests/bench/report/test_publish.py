@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from bench.__main__ import bench
+from bench.codecs import weights_identity
+from bench.report.publish import BD_RATES, RESULTS_PAGE
+from rdpcodec import Codec
+from rdpcodec.weights.manifest import find_model
+
+
+def test_published_figures_are_those_measured_and_only_with_the_same_weights(
+    tmp_path: Path, codec: Codec
+) -> None:
+    shutil.copytree(find_model("fast").path.parent, tmp_path / "weights")
+    manifest = tmp_path / "weights" / "manifest.json"
+    identity = weights_identity(codec)
+    other_synthesis = identity[:-8] + "0" * 8
+    page = tmp_path / RESULTS_PAGE
+    page.parent.mkdir()
+    page.write_text("before\n\n<!-- results fast -->\nold\n<!-- end -->\n\nafter\n")
+    ours = {
+        "setting": [0, 50, 100],
+        "bpp": [0.07, 0.5, 1.5],
+        "psnr-rgb": [25.0, 32.0, 38.0],
+        "ms-ssim-rgb": [0.9, 0.97, 0.99],
+        "encoding_time": [0.1, 0.1, 0.1],
+        "decoding_time": [0.2, 0.2, 0.2],
+    }
+    measured = {
+        "name": "rdpcodec:large",
+        "description": f"{identity}, realism 0, cpu",
+        "results": ours,
+        "bd_rate": {
+            "jpeg": dict(zip(BD_RATES, (-31.25, -30.0, -20.0, -32.0, -21.0), strict=True)),
+            "rdpcodec": dict.fromkeys(BD_RATES, -3.0),
+            "avif": dict.fromkeys(BD_RATES, 8.6),
+        },
+        "data": "photographs",
+        "picture_count": 3,
+        "machine": {"threads": 2},
+    }
+    path = tmp_path / "measured.json"
+    path.write_text(json.dumps(measured))
+    words = ["report", "publish", str(path), "--root", str(tmp_path)]
+    for _ in range(2):
+        CliRunner().invoke(bench, words, catch_exceptions=False)
+    text = page.read_text()
+    assert text.startswith("before")
+    assert text.endswith("after\n")
+    assert "old" not in text
+    assert text.count("| JPEG | −31.2 % | −30.0 % | −20.0 % | −32.0 % | −21.0 % |") == 1
+    assert "| our fast | −3.0 % |" in text
+    assert "--codecs rdpcodec:large,jpeg,rdpcodec,avif`" in text
+    assert "0.070 to 1.50 bits" in json.loads(manifest.read_text())["models"]["fast"]["results"][1]
+    surface = tmp_path / "surface"
+    (surface / "realism").mkdir(parents=True)
+    (surface / "rdpcodec.json").write_text(json.dumps({"description": f"{identity}, cpu"}))
+    along = {"psnr": [30, 29.5, 29], "lpips_alex": [0.2, 0.1, 0.05], "kernel": [0.04, 0.02, 0.01]}
+    gains = [{"bpp": 0.3, "avif_share": 0.5, "along": {**along, "sliced_wasserstein": [30, 20, 10]}}]
+    (surface / "realism" / "gains.json").write_text(json.dumps(gains))
+    CliRunner().invoke(bench, [*words, "--surface", str(surface)], catch_exceptions=False)
+    row = "| 0.30 | 30.00 → 29.00 dB | 0.200 → 0.050 | 0.040 → 0.010 | 30 → 10 | 50 % |"
+    assert row in page.read_text()
+    readme = (tmp_path / "README.md").read_text()
+    assert "| MS-SSIM, dB | 0 | all | 109 |" in readme
+    assert "| LPIPS-AlexNet | 1 | 0.30 | 50 |" in readme
+    path.write_text(json.dumps({**measured, "description": f"{other_synthesis}, realism 0, cpu"}))
+    result = CliRunner().invoke(bench, words)
+    assert result.exit_code
+    assert "other weights" in result.output
+    path.write_text(json.dumps(measured))
+    (surface / "rdpcodec.json").write_text(json.dumps({"description": f"{other_synthesis}, cpu"}))
+    result = CliRunner().invoke(bench, [*words, "--surface", str(surface)])
+    assert result.exit_code
+    assert "other weights" in result.output

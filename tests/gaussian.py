@@ -33,7 +33,7 @@ def unit(bpp: np.ndarray, realism: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def record(
     pictures: int = 8, realisms: tuple[float, ...] | None = REALISMS, seed: int = 0, **changes: Any
 ) -> dict[str, Any]:
-    """What `bench surface` would store, or `bench peers` for realisms None.
+    """What `bench measure surface` would store, or `bench measure peers` for realisms None.
 
     changes: mse and bpp, factors `[Q, B]` or numbers; everything else in the record is replaced.
     """

@@ -1,4 +1,4 @@
-"""The three axes for codecs of photographs, as `bench surface` and `bench peers` measured labelled ones."""
+"""The three axes for codecs of photographs, as `bench measure surface` and `bench measure peers` measured labelled ones."""
 
 from __future__ import annotations
 

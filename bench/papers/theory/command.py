@@ -1,4 +1,4 @@
-"""`python -m bench theory`: compute what the three papers claim, check it, draw it."""
+"""`python -m bench papers theory`: compute what the three papers claim, check it, draw it."""
 
 from __future__ import annotations
 

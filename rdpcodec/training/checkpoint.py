@@ -108,13 +108,10 @@ def start_totals(path: Path, *, realism: bool = False) -> Totals:
     """
     if path.suffix == ".pt":
         state = load_checkpoint(path, torch.device("cpu"))
-        if realism and "realism_totals" not in state:
-            return Totals()
         return totals_of(state, "realism_totals" if realism else "totals")
-    record = released_record(path)
-    if record is None or (realism and "realism" not in record):
-        return Totals()
-    return Totals(**(record["realism"] if realism else record)["training"])
+    record = released_record(path) or {}
+    trained = record.get("realism", {}) if realism else record
+    return Totals.of(trained.get("training", {}))
 
 
 def released_record(path: Path) -> dict[str, Any] | None:

@@ -15,6 +15,16 @@ class Totals:
     gigapixels: float = 0.0
     runs: int = 0
 
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> Totals:
+        """The totals of a `record`, or of one of version 0.1, which listed the runs."""
+        if not isinstance(record.get("runs"), list):
+            return cls(**record)
+        totals = cls()
+        for run in record["runs"]:
+            totals = totals.plus(run.get("device", "cpu"), run["hours"], run["gigapixels"])
+        return totals
+
     def plus(self, device: str, hours: float, gigapixels: float) -> Totals:
         """With one more run."""
         name = "CPU" if device == "cpu" else device
@@ -29,7 +39,15 @@ class Totals:
 def totals_of(state: dict[str, Any], kind: str = "totals") -> Totals:
     """The totals of a checkpoint: of the run that made it and of those that it built on.
 
-    kind: "totals", or "realism_totals" for the realism synthesis that learnt in the same run.
+    kind: "totals", or "realism_totals" for the realism synthesis that learnt in the same run; no training where
+    none did. Checkpoints of version 0.1 list their runs as "history" and "realism_history".
     """
+    history = kind.replace("totals", "history")
+    if kind in state:
+        before = Totals.of(state[kind])
+    elif history in state:
+        before = Totals.of({"runs": state[history]})
+    else:
+        return Totals()
     hours, gigapixels = state["seconds"] / 3600, state["pixels"] / 1e9
-    return Totals(**state[kind]).plus(state.get("device", "cpu"), hours, gigapixels)
+    return before.plus(state.get("device", "cpu"), hours, gigapixels)

@@ -304,6 +304,14 @@ def test_the_record_of_a_run_says_what_trained_it(picture_folder: Path, tmp_path
     assert thrice.gigapixels == pytest.approx(3 * once.gigapixels, abs=2e-3)
 
 
+def test_checkpoints_of_version_0_1_count_as_the_runs_they_list() -> None:
+    runs = [{"hours": 1.0, "gigapixels": 2.0}, {"hours": 0.5, "gigapixels": 3.0, "device": "NVIDIA H200"}]
+    state = {"history": runs, "device": "cpu", "seconds": 1800.0, "pixels": 1e9}
+    totals = totals_of(state)
+    assert (totals.hours, totals.gigapixels, totals.runs) == ({"CPU": 1.5, "NVIDIA H200": 0.5}, 6.0, 3)
+    assert totals_of(state, "realism_totals").runs == 0
+
+
 def test_checkpoints_replace_each_other_whole(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
     for value in (1, 2):

@@ -13,7 +13,6 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
 
 from rdpcodec.errors import UsageError
 from rdpcodec.model.rdp_model import RdpModel
@@ -122,30 +121,3 @@ def released_record(path: Path) -> dict[str, Any] | None:
             if record["file"] == path.name:
                 return record
     return None
-
-
-class WeightAverage(AveragedModel):
-    """Exponential moving average of a module's parameters; early steps are averaged over a shorter window."""
-
-    def __init__(self, module: torch.nn.Module, decay: float) -> None:
-        def average(averages: Any, current: Any, steps: Tensor | int) -> None:
-            window = min(decay, (1 + int(steps)) / (10 + int(steps)))
-            torch._foreach_lerp_(averages, current, 1 - window)
-
-        super().__init__(module, multi_avg_fn=average)
-        self.requires_grad_(False)
-
-    @property
-    def values(self) -> dict[str, Tensor]:
-        """The averaged parameters by name, for a checkpoint."""
-        return {name: parameter.detach() for name, parameter in self.module.named_parameters()}
-
-    @property
-    def steps(self) -> int:
-        """How many steps it has seen."""
-        return int(self.n_averaged)
-
-    def load(self, values: dict[str, Tensor], steps: int) -> None:
-        """Go on from what a checkpoint holds."""
-        self.module.load_state_dict(values, strict=False)
-        self.n_averaged.fill_(steps)

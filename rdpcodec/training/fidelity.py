@@ -33,7 +33,8 @@ from rdpcodec.model.transforms import (
     start_from_basis,
 )
 from rdpcodec.tiles import PATCH
-from rdpcodec.training.checkpoint import WeightAverage, load_realism_start, load_start, start_totals
+from rdpcodec.training.average import WeightAverage
+from rdpcodec.training.checkpoint import load_realism_start, load_start, start_totals
 from rdpcodec.training.cuda_graph import CudaGraphed
 from rdpcodec.training.data import ImageSet, load_images, random_patches, to_device
 from rdpcodec.training.graphics import graphics
@@ -150,7 +151,7 @@ class Fidelity:
         for part in FROZEN[run.trains]:
             self.model.get_submodule(part).requires_grad_(False)
         self.optimizers = make_optimizers(self.model, run)
-        self.average = WeightAverage(self.model, decay=0.999)
+        self.average = WeightAverage(self.model)
         self.realism: Synthesis | None = None
         if run.perception:
             self._add_realism(init, start, previous, lpips)
@@ -176,7 +177,7 @@ class Fidelity:
             self.realism = load_realism_start(init, start, previous).to(self.device)
             self.realism_totals = start_totals(previous or init, realism=True)
         self.optimizers += build_optimizers(self.run.optimizer, self.realism, self.run.learning_rate)
-        self.realism_average = WeightAverage(self.realism, decay=0.999)
+        self.realism_average = WeightAverage(self.realism)
         self.lpips = load_lpips("squeeze", lpips).to(self.device)
 
     def batch(self) -> tuple[Tensor, ...]:

@@ -21,7 +21,8 @@ from torch.nn.parallel import DistributedDataParallel
 from rdpcodec.metrics.perceptual import Lpips, load_lpips
 from rdpcodec.model.rate import LAMBDA_MIDDLE, lambda_of
 from rdpcodec.model.transforms import Architecture
-from rdpcodec.training.checkpoint import WeightAverage, load_realism_start, load_start, start_totals
+from rdpcodec.training.average import WeightAverage
+from rdpcodec.training.checkpoint import load_realism_start, load_start, start_totals
 from rdpcodec.training.data import load_images
 from rdpcodec.training.discriminator import PatchDiscriminator, ProjectedDiscriminator
 from rdpcodec.training.fidelity import VALIDATION_CROPS, VALIDATION_QUALITIES, VALIDATION_SIDE
@@ -92,7 +93,7 @@ class Realism:
         )
         self.synthesis_optimizers = build_optimizers(run.optimizer, self.synthesis, run.learning_rate)
         self.optimizers = [*self.synthesis_optimizers, self.discriminator_optimizer]
-        self.average = WeightAverage(self.synthesis, decay=0.999)
+        self.average = WeightAverage(self.synthesis)
         self.adversary_norm = 0.0
         self.randomness.seed_per_rank()
         # Gradients of these two are averaged over the processes.

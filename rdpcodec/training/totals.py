@@ -39,8 +39,8 @@ class Totals:
 def totals_of(state: dict[str, Any], kind: str = "totals") -> Totals:
     """The totals of a checkpoint: of the run that made it and of those that it built on.
 
-    kind: "totals", or "realism_totals" for the realism synthesis that learnt in the same run; no training where
-    none did. Checkpoints of version 0.1 list their runs as "history" and "realism_history".
+    kind: "totals", or "realism_totals" for the realism synthesis that learnt in the same run, which is not
+    trained where none did. Checkpoints of version 0.1 list their runs as "history" and "realism_history".
     """
     history = kind.replace("totals", "history")
     if kind in state:

@@ -23,11 +23,8 @@ from rdpcodec.metrics.distortion import psnr
 from rdpcodec.training import export as exporting
 from rdpcodec.training import fidelity, schedule
 from rdpcodec.training import loop as looping
-from rdpcodec.training.checkpoint import (
-    WeightAverage,
-    load_checkpoint,
-    save_checkpoint,
-)
+from rdpcodec.training.average import DECAY, WeightAverage
+from rdpcodec.training.checkpoint import load_checkpoint, save_checkpoint
 from rdpcodec.training.data import ImageSet, load_images
 from rdpcodec.training.fidelity import Fidelity, FidelityRun
 from rdpcodec.training.loop import Loop
@@ -320,16 +317,21 @@ def test_checkpoints_replace_each_other_whole(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
 
 
-def test_the_average_follows_the_weights() -> None:
+def test_the_average_is_exponential_with_a_shorter_window_at_first() -> None:
     module = torch.nn.Linear(1, 1, bias=False)
-    average = WeightAverage(module, decay=0.9)
-    torch.nn.init.constant_(module.weight, 5.0)
-    for _ in range(200):
+    torch.nn.init.constant_(module.weight, 0.0)
+    average, expected = WeightAverage(module), 0.0
+    for step in range(1, 201):
+        torch.nn.init.constant_(module.weight, float(step))
         average.update_parameters(module)
-    assert float(average.values["weight"]) == pytest.approx(5.0, rel=1e-3)
-    module.weight.data.fill_(6.0)
-    average.update_parameters(module)
-    assert float(average.values["weight"]) == pytest.approx(5.1, rel=1e-3)
+        decay = min(DECAY, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * step
+    assert float(average.values["weight"]) == pytest.approx(expected, rel=1e-4)
+    resumed = WeightAverage(module)
+    resumed.load(average.values, average.steps)
+    for either in (average, resumed):
+        either.update_parameters(module)
+    assert torch.equal(average.values["weight"], resumed.values["weight"])
 
 
 def test_low_rates_count_as_much_as_high_ones(picture_folder: Path, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ from rdpcodec.metrics.eyes import (  # noqa: E402
 )
 from rdpcodec.metrics.perceptual import load_lpips  # noqa: E402
 from rdpcodec.training.checkpoint import load_start  # noqa: E402
-from rdpcodec.training.data import SUFFIXES, VALIDATION_EVERY, Pictures  # noqa: E402
+from rdpcodec.training.data import SUFFIXES, VALIDATION_EVERY, ImageSet  # noqa: E402
 
 QUALITIES = (5.0, 25.0, 45.0, 65.0, 85.0)
 SIDE = 384
@@ -57,7 +57,7 @@ def held_out(data: Path) -> torch.Tensor:
     arrays = [np.asarray(Image.open(path).convert("RGB")) for path in paths[::VALIDATION_EVERY]]
     generator, cpu = torch.Generator().manual_seed(2), torch.device("cpu")
     large = [array for array in arrays if min(array.shape[:2]) >= SIDE]
-    return torch.cat([Pictures([array], cpu).crops(1, SIDE, generator) for array in large])
+    return torch.cat([ImageSet([array], cpu).crops(1, SIDE, generator) for array in large])
 
 
 def butteraugli(reference: np.ndarray, decoded: np.ndarray) -> tuple[float, float]:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import torch
 
-from rdpcodec.allocator import keep_freed_memory
+from rdpcodec.training.allocator import keep_freed_memory
 from rdpcodec.metrics import eyes
 from rdpcodec.training import fidelity, schedule
 from rdpcodec.training.loop import Loop
+from rdpcodec.training.runs import FidelityRun
 
 DISTORTIONS = {
     "ssimulacra2": eyes.ssimulacra2_distortion,
@@ -29,7 +30,7 @@ def main(data: str, out: str, distortion: str, share: str, minutes: str) -> None
     # Runs of a few hundred steps cannot spend 200 of them on warming up.
     schedule.WARMUP_STEPS = 30
     fidelity.ssimulacra2_distortion = DISTORTIONS[distortion]  # type: ignore[attr-defined]
-    run = fidelity.FidelityRun(
+    run = FidelityRun(
         minutes=float(minutes),
         batch=8,
         crop=192,

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from rdpcodec.errors import UsageError
 from rdpcodec.model.rdp_model import RdpModel
-from rdpcodec.model.transforms import Architecture, Synthesis
+from rdpcodec.model.transforms import Synthesis
 from rdpcodec.storage import replace_file
 from rdpcodec.training.totals import Totals, totals_of
 from rdpcodec.weights.release import architecture_from, realism_state, training_state
@@ -34,58 +34,56 @@ def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     return torch.load(path, map_location=device, weights_only=True)
 
 
-def load_start(path: Path, architecture: Architecture | None = None) -> RdpModel:
-    """The model that further training starts from: a run's averaged weights, or released ones.
+def load_start(path: Path) -> RdpModel:
+    """Load the model that further training starts from: a run's averaged weights, or released ones.
 
-    path: a checkpoint (`.pt`), which knows its architecture, or safetensors of `architecture`; by default the
-    manifest beside them says which that is. Raises `UsageError` when they do not fit.
+    path: a checkpoint (`.pt`), or safetensors, whose architecture stands in the manifest beside them; without
+    a manifest it is that of `fast`. Raises `UsageError` when they do not fit.
     """
     try:
         if path.suffix == ".pt":
-            return start_of(load_checkpoint(path, torch.device("cpu")))
+            return averaged_model(load_checkpoint(path, torch.device("cpu")))
         record = released_record(path)
-        if architecture is None and record is not None:
-            architecture = architecture_from(record["architecture"])
-        model = RdpModel(architecture)
+        model = RdpModel(architecture_from(record["architecture"]) if record else None)
         model.load_state_dict(training_state(load_file(path)))
     except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, KeyError) as error:
         raise UsageError(f"{path}: cannot start from these weights: {error}") from error
     return model
 
 
-def start_of(state: dict[str, Any]) -> RdpModel:
+def averaged_model(state: dict[str, Any]) -> RdpModel:
     """The model of a fidelity run's checkpoint, with its averaged weights."""
     model = RdpModel(architecture_from(state["architecture"]))
     model.load_state_dict({**state["model"], **state["average"]})
     return model
 
 
-def load_realism_start(init: Path, codec: RdpModel, previous: Path | None = None) -> Synthesis:
-    """The realism synthesis that further training starts from, ready to be trained.
+def load_realism_start(init: Path, model: RdpModel, previous: Path | None = None) -> Synthesis:
+    """Load the realism synthesis that further training starts from, ready to be trained.
 
-    init: what `codec` was loaded from; its realism synthesis if it has one, otherwise what is carried over
+    init: what `model` was loaded from; its realism synthesis if it has one, otherwise what is carried over
     from `previous` weights, otherwise the fidelity synthesis. Raises `UsageError` when they do not fit.
     """
-    synthesis = copy.deepcopy(codec.synthesis).requires_grad_(True)
+    synthesis = copy.deepcopy(model.synthesis).requires_grad_(True)
     try:
         if init.suffix == ".pt":
-            started = load_checkpoint(init, torch.device("cpu")).get("realism_average", {})
+            start = load_checkpoint(init, torch.device("cpu")).get("realism_average", {})
         else:
-            started = realism_state(load_file(init))
-        if started:
-            synthesis.load_state_dict(started)
+            start = realism_state(load_file(init))
+        if start:
+            synthesis.load_state_dict(start)
         elif previous is not None:
-            synthesis.load_state_dict(carried_over(previous, codec))
+            synthesis.load_state_dict(carried_over(previous, model))
     except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, KeyError) as error:
         raise UsageError(f"{init}: cannot start from these weights: {error}") from error
     return synthesis
 
 
-def carried_over(previous: Path, codec: RdpModel) -> dict[str, Tensor]:
-    """A start for the realism synthesis of `codec`, from that of the weights that `codec` was trained from.
+def carried_over(previous: Path, model: RdpModel) -> dict[str, Tensor]:
+    """A start for the realism synthesis of `model`, from that of the weights that `model` was trained from.
 
-    Halfway between the old realism synthesis and what it becomes when it moves as the fidelity synthesis has
-    moved since. Raises `UsageError` where `previous` has none, or one of another size.
+    It lies halfway between the old realism synthesis and what that becomes when it moves as the fidelity
+    synthesis has moved since. Raises `UsageError` where `previous` has none, or one of another size.
     """
     try:
         tensors = load_file(previous)
@@ -94,10 +92,10 @@ def carried_over(previous: Path, codec: RdpModel) -> dict[str, Tensor]:
     realism = realism_state(tensors)
     if not realism:
         raise UsageError(f"{previous}: these weights have no realism synthesis to start from")
-    old = load_start(previous, None if released_record(previous) else codec.architecture)
-    if old.architecture != codec.architecture:
+    old = load_start(previous)
+    if old.architecture != model.architecture:
         raise UsageError(f"{previous}: these weights are of another size than those they should continue in")
-    now, before = codec.synthesis.state_dict(), old.synthesis.state_dict()
+    now, before = model.synthesis.state_dict(), old.synthesis.state_dict()
     return {name: realism[name] + (now[name] - before[name]) / 2 for name in now}
 
 

@@ -74,8 +74,8 @@ def load_images(folder: Path, minimum_side: int, device: torch.device) -> tuple[
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
 
     def decode(path: Path) -> np.ndarray:
-        with Image.open(path) as picture:
-            return np.asarray(picture.convert("RGB"))
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
 
     with ThreadPoolExecutor() as pool:
         arrays = list(pool.map(decode, paths))
@@ -92,7 +92,7 @@ def load_images(folder: Path, minimum_side: int, device: torch.device) -> tuple[
     return ImageSet(training, device), ImageSet(validation, device)
 
 
-def random_patches(pictures: ImageSet, count: int, side: int, generator: torch.Generator) -> Tensor:
+def random_patches(images: ImageSet, count: int, side: int, generator: torch.Generator) -> Tensor:
     """`count` patches as rows in pixel_unshuffle's channel order, float32 `[count, 3·side²]` in [0, 1]."""
-    crops = pictures.crops(count, side, generator)
+    crops = images.crops(count, side, generator)
     return torch.nn.functional.pixel_unshuffle(crops, side).reshape(count, -1)

@@ -20,7 +20,7 @@ from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.transforms import size_name
 from rdpcodec.storage import replace_file
 from rdpcodec.training import counting
-from rdpcodec.training.checkpoint import load_checkpoint, start_of
+from rdpcodec.training.checkpoint import averaged_model, load_checkpoint
 from rdpcodec.training.data import ImageSet, load_images
 from rdpcodec.training.model_card import CARD, data_block, replace_block, training_block
 from rdpcodec.training.totals import totals_of
@@ -126,7 +126,7 @@ def _release(
     state: dict[str, Any], pictures: ImageSet, crops: list[np.ndarray], name: str, folder: Path
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and manifest entry of a fidelity run."""
-    model = start_of(state)
+    model = averaged_model(state)
     path = folder / f"{name}.safetensors"
 
     def codec_with(tensors: dict[str, Tensor]) -> Codec:

@@ -77,8 +77,8 @@ FROZEN: dict[str, tuple[str, ...]] = {
 
 
 class Decoded(NamedTuple):
-    """What a batch becomes: of the fidelity synthesis with its rate, and of the realism synthesis, if there
-    is one, `[B, 3, H, W]`.
+    """What a batch becomes: images of the fidelity synthesis with their rates, and those of the realism
+    synthesis, `[B, 3, H, W]`, if there is one.
     """
 
     output: TrainingOutput
@@ -93,20 +93,29 @@ class Decoders(nn.Module):
         self.model, self.realism = model, realism
 
     def forward(self, x: Tensor, quality: Tensor, *, by_rate: bool) -> Decoded:
-        """See `RdpModel.forward`."""
+        """Decode images x `[B, 3, H, W]` at `quality` `[B]` with both syntheses; see `RdpModel.forward`."""
         output = self.model(x, quality, by_rate=by_rate)
         realistic = None if self.realism is None else self.realism(output.rounded, quality).float()
         return Decoded(output, realistic)
 
 
 def make_optimizers(model: RdpModel, run: FidelityRun) -> list[torch.optim.Optimizer]:
-    """The run's optimisers."""
+    """Make the optimizers of a fidelity run, without those of a realism synthesis."""
     densities = [*model.hyper_prior.parameters(), *model.residual_density.parameters()]
-    return build_optimizers(run.optimizer, model, run.learning_rate, densities)
+    return build_optimizers(model, run.learning_rate, densities)
+
+
+def haar_model(architecture: Architecture, images: ImageSet, generator: torch.Generator) -> RdpModel:
+    """Make a new model, on the device of the images, whose bypass is a Haar transform of their patches."""
+    model = RdpModel(architecture).to(images.pixels.device)
+    patches = random_patches(images, BASIS_PATCHES, PATCH, generator)
+    mean, basis = haar_basis(patches.cpu().double().numpy(), architecture.latents)
+    start_from_basis(model.analysis, model.synthesis, mean, basis)
+    return model
 
 
 class Fidelity:
-    """The objective of a fidelity run: model, optimisers, averaged weights and images."""
+    """The objective of a fidelity run: model, optimizers, averaged weights and images."""
 
     def __init__(
         self,
@@ -117,15 +126,15 @@ class Fidelity:
         init: Path | None = None,
         previous: Path | None = None,
         lpips: Path | None = None,
-        architecture: Architecture | None = None,
         compile_model: bool = False,
     ) -> None:
-        """Load the images below `data` and the starting weights: `init`, or a Haar transform.
+        """Load the images below `data` and the weights to start from.
 
-        architecture: of `init`, where that is a file without a manifest, and of a new model, in place of the
-        run's size.
-        With `run.perception`: lpips: where LPIPS-squeeze is, see `load_lpips`; previous: weights whose
-        realism synthesis is carried over where `init` has none. Raises `UsageError`.
+        init: a checkpoint or safetensors; a new model with a Haar transform if it is not given. previous:
+        with `run.perception`, weights whose realism synthesis is carried over where `init` has none. lpips:
+        where LPIPS-squeeze is, see `load_lpips`. compile_model: compile the loss, for long runs on a GPU.
+
+        Raises `UsageError` when there are too few images, or weights do not fit or cannot be read.
         """
         self.run, self.device = run, device
         self.settings = asdict(run)
@@ -139,15 +148,12 @@ class Fidelity:
         self.totals = start_totals(init) if init else Totals()
         start = None
         if init is not None:
-            start = load_start(init, architecture)
+            start = load_start(init)
             if run.size and start.architecture != SIZES[run.size]:
                 raise UsageError(f"{init}: these weights are not of size {run.size!r}: leave --size out")
             self.model = start.to(device)
         else:
-            self.model = RdpModel(architecture or SIZES[run.size or "fast"]).to(device)
-            patches = random_patches(self.training, BASIS_PATCHES, PATCH, self.randomness.generator)
-            mean, basis = haar_basis(patches.cpu().double().numpy(), self.model.architecture.latents)
-            start_from_basis(self.model.analysis, self.model.synthesis, mean, basis)
+            self.model = haar_model(SIZES[run.size or "fast"], self.training, self.randomness.generator)
         for part in FROZEN[run.trains]:
             self.model.get_submodule(part).requires_grad_(False)
         self.optimizers = make_optimizers(self.model, run)
@@ -169,19 +175,19 @@ class Fidelity:
     def _add_realism(
         self, init: Path | None, start: RdpModel | None, previous: Path | None, lpips: Path | None
     ) -> None:
-        """With `init`, `start` is the model that stands in it."""
+        """Train a realism synthesis, too. With `init`, `start` is the model that stands in it."""
         if init is None or start is None:
             self.realism = copy.deepcopy(self.model.synthesis)
             self.realism_totals = Totals()
         else:
             self.realism = load_realism_start(init, start, previous).to(self.device)
             self.realism_totals = start_totals(previous or init, realism=True)
-        self.optimizers += build_optimizers(self.run.optimizer, self.realism, self.run.learning_rate)
+        self.optimizers += build_optimizers(self.realism, self.run.learning_rate)
         self.realism_average = WeightAverage(self.realism)
         self.lpips = load_lpips("squeeze", lpips).to(self.device)
 
     def batch(self) -> tuple[Tensor, ...]:
-        """Fresh crops `[B, 3, H, W]` and as many qualities, uniform over the dial."""
+        """Draw crops `[B, 3, H, W]` and qualities `[B]`, uniform over the dial."""
         generator = self.randomness.generator
         x = self.training.crops(self.run.batch, self.run.crop, generator)
         if self.drawn is not None:
@@ -206,7 +212,7 @@ class Fidelity:
         return figures
 
     def _gradients(self, x: Tensor, quality: Tensor, phase: Tensor | None = None) -> Tensor:
-        """Leave the clipped gradient with the parameters; returns `FIGURES`."""
+        """Leave the clipped gradient with the parameters and return `FIGURES`."""
         for parameter in self.parameters():
             parameter.grad = None
         total, figures = self.loss(x, quality, phase)
@@ -218,7 +224,7 @@ class Fidelity:
         return torch.stack([total.detach(), torch.stack(norms).norm(), *figures])
 
     def _loss(self, x: Tensor, quality: Tensor, phase: Tensor | None) -> tuple[Tensor, list[Tensor]]:
-        """What is minimised, and the remaining `FIGURES`."""
+        """Return what is minimised, and the remaining `FIGURES`."""
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.run.bfloat16):
             decoded = self.forward(x, quality, by_rate=self.run.by_rate)
         perceptual, figures = None, []
@@ -242,9 +248,10 @@ class Fidelity:
 
     @torch.no_grad()
     def validate(self) -> dict[str, Any]:
-        """Loss with squared error alone, and bits per pixel, PSNR, the geometric mean of bits per pixel and
-        the mean SSIMULACRA2 at a few qualities, of the averaged weights on held-out crops, whose latents are
-        rounded as the encoder rounds them; LPIPS of the realism synthesis.
+        """Measure the averaged weights on held-out crops, with latents rounded as the encoder rounds them.
+
+        Returns the loss with squared error alone, and for a few qualities bits per pixel, PSNR, the geometric
+        mean of bits per pixel, the mean SSIMULACRA2 and, with a realism synthesis, its LPIPS.
 
         A curve of geometric means moves as each image's own curve does. One of arithmetic means also moves
         when bits go from one image to another.

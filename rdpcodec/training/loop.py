@@ -1,6 +1,6 @@
 """The loop around every kind of training: pace, reports, checkpoints, resuming, giving up.
 
-What is optimised is an `Objective` (`rdpcodec.training.fidelity`); nothing here knows about codecs. With
+What is optimised is an `Objective` (`fidelity`, `realism`); nothing here knows about codecs. With
 torch.distributed initialised, the first process decides when the run ends, reports and saves.
 """
 
@@ -44,7 +44,7 @@ class Objective(Protocol):
     pixels_a_step: int
 
     def train_step(self, factor: float, progress: float) -> dict[str, float]:
-        """One step with the peak learning rates times `factor`; `progress` is the share of the budget spent.
+        """Take a step with the peak learning rates times `factor`; `progress` is the budget's spent share.
 
         Returns figures for the log, those of `CHECKED` among them, which belong to the weights before the
         step. It is not taken if one of the two is not finite.

@@ -56,7 +56,7 @@ def random_phase(generator: torch.Generator, device: torch.device) -> Tensor:
 
 
 def shifted_crop(x: Tensor, phase: Tensor) -> Tensor:
-    """ImageSet `[B, 3, H, W]` from the row and column `phase` on, `PHASES - 1` rows and columns smaller."""
+    """Images `[B, 3, H, W]` from the row and column `phase` on, `PHASES - 1` rows and columns smaller."""
     for dim in (2, 3):
         along = torch.arange(x.shape[dim] - PHASES + 1, device=x.device)
         x = x.index_select(dim, phase[dim - 2] + along)
@@ -67,7 +67,7 @@ def perceptual_distortion(
     network: Lpips, decoded: Tensor, x: Tensor, phase: Tensor, *, bfloat16: bool
 ) -> PerceptualDistortion:
     """How far images `[B, 3, H, W]` in [0, 1] are from their originals x: squared error of the whole, LPIPS
-    of what is a `shifted_crop` from a phase. LPIPS may run in bfloat16.
+    of a `shifted_crop`. LPIPS may run in bfloat16.
     """
     with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=bfloat16):
         with torch.no_grad():

@@ -55,20 +55,20 @@ def data_block(folder: Path) -> str:
     manifest = folder / "MANIFEST.tsv"
     if not manifest.exists():
         return "The folder of training images had no MANIFEST.tsv: their sources were not recorded."
-    pictures: Counter[tuple[str, str]] = Counter()
+    images: Counter[tuple[str, str]] = Counter()
     pixels: Counter[tuple[str, str]] = Counter()
     with manifest.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
             key = (row["source"].split("@")[0], row["licence"])
-            pictures[key] += 1
+            images[key] += 1
             pixels[key] += int(row["width"]) * int(row["height"])
     lines = [
-        f"{pictures.total()} photographs, {pixels.total() / 1e6:.0f} megapixels. "
+        f"{images.total()} photographs, {pixels.total() / 1e6:.0f} megapixels. "
         "Licences as stated by each source.",
         "",
         "| source | images | megapixels | licence |",
         "| --- | --- | --- | --- |",
     ]
     for (source, licence), count in sorted(pixels.items(), key=lambda item: -item[1]):
-        lines.append(f"| {source} | {pictures[source, licence]} | {count / 1e6:.1f} | {licence} |")
+        lines.append(f"| {source} | {images[source, licence]} | {count / 1e6:.1f} | {licence} |")
     return "\n".join(lines)

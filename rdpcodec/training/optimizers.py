@@ -1,4 +1,7 @@
-"""The optimisers that all trainings share."""
+"""The optimizers that all trainings share: SOAP for the matrices of the networks, AdamW for the rest.
+
+AdamW and Muon for the matrices were compared and lost (bench/experiments/2026-11-optimisers).
+"""
 
 from __future__ import annotations
 
@@ -14,35 +17,33 @@ from rdpcodec.training.soap import Soap
 BETAS = (0.9, 0.98)
 # Gains and densities are few, see every pixel and live in the log domain: they can and should move faster.
 FAST_PARAMETERS = 5.0
-# Steps between two turns of SOAP's bases. A GPU does their decompositions badly: on an H200 those of all
+# Steps between two updates of SOAP's bases. A GPU does their decompositions badly: on an H200 those of all
 # matrices take as long as three steps.
-TURN_EVERY, TURN_EVERY_ON_GPU = 10, 25
+UPDATE_EVERY, UPDATE_EVERY_ON_GPU = 10, 25
 
 
 def build_optimizers(
-    kind: str, module: nn.Module, rate: float, fast: Iterable[nn.Parameter] = ()
+    module: nn.Module, learning_rate: float, fast: Iterable[nn.Parameter] = ()
 ) -> list[Optimizer]:
-    """AdamW for everything in `module`, or SOAP for the matrices of its networks and AdamW for the rest.
+    """Two optimizers of all parameters of `module`.
 
-    rate: the peak learning rate; gains and the parameters in `fast` learn at `FAST_PARAMETERS` times it.
+    learning_rate: at its peak; gains and the parameters in `fast` learn at `FAST_PARAMETERS` times it.
     """
     fast_parameters = [
         p for part in module.modules() if isinstance(part, RateGain) for p in part.parameters()
     ]
     fast_parameters += fast
-    seen = {id(p) for p in fast_parameters}
+    taken = {id(p) for p in fast_parameters}
     matrices: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
     for name, parameter in module.named_parameters():
-        if id(parameter) not in seen:
-            turned = kind == "soap" and parameter.ndim == 2 and name.endswith("weight")
-            (matrices if turned else rest).append(parameter)
+        if id(parameter) not in taken:
+            is_matrix = parameter.ndim == 2 and name.endswith("weight")
+            (matrices if is_matrix else rest).append(parameter)
     groups: list[dict[str, Any]] = [
         {"params": rest},
-        {"params": fast_parameters, "lr": rate * FAST_PARAMETERS},
+        {"params": fast_parameters, "lr": learning_rate * FAST_PARAMETERS},
     ]
-    adamw = AdamW(groups, lr=rate, betas=BETAS, weight_decay=0.0, foreach=True)
-    if not matrices:
-        return [adamw]
-    frequency = TURN_EVERY_ON_GPU if matrices[0].is_cuda else TURN_EVERY
-    return [adamw, Soap(matrices, rate, frequency=frequency)]
+    adamw = AdamW(groups, lr=learning_rate, betas=BETAS, weight_decay=0.0, foreach=True)
+    frequency = UPDATE_EVERY_ON_GPU if matrices[0].is_cuda else UPDATE_EVERY
+    return [adamw, Soap(matrices, learning_rate, frequency=frequency)]

@@ -20,14 +20,13 @@ from torch.nn.parallel import DistributedDataParallel
 
 from rdpcodec.metrics.perceptual import Lpips, load_lpips
 from rdpcodec.model.rate import LAMBDA_MIDDLE, lambda_of
-from rdpcodec.model.transforms import Architecture
 from rdpcodec.training.average import WeightAverage
 from rdpcodec.training.checkpoint import load_realism_start, load_start, start_totals
 from rdpcodec.training.data import load_images
-from rdpcodec.training.discriminator import PatchDiscriminator, ProjectedDiscriminator
+from rdpcodec.training.discriminator import ProjectedDiscriminator
 from rdpcodec.training.fidelity import VALIDATION_CROPS, VALIDATION_QUALITIES, VALIDATION_SIDE
 from rdpcodec.training.loop import process_count
-from rdpcodec.training.losses import PerceptualDistortion, perceptual_distortion, random_phase, shifted_crop
+from rdpcodec.training.losses import perceptual_distortion, random_phase, shifted_crop
 from rdpcodec.training.optimizers import build_optimizers
 from rdpcodec.training.randomness import Randomness
 from rdpcodec.training.runs import RealismRun
@@ -57,7 +56,7 @@ class ImageGradient(NamedTuple):
 
 
 class Realism:
-    """The objective of a realism run: frozen codec, realism synthesis, discriminator and images."""
+    """The objective of a realism run: frozen model, realism synthesis, discriminator and images."""
 
     def __init__(
         self,
@@ -68,22 +67,25 @@ class Realism:
         init: Path,
         previous: Path | None = None,
         lpips: Path | None = None,
-        architecture: Architecture | None = None,
     ) -> None:
-        """init: released weights; training starts from their realism synthesis if they have one, otherwise
-        from what is carried over from `previous` weights, of this size or a smaller one, otherwise from the
-        fidelity synthesis. lpips: where LPIPS-squeeze is, see `load_lpips`. Raises `UsageError`.
+        """Load the images below `data`, the weights to start from and the frozen networks.
+
+        init: released weights; training starts from their realism synthesis if they have one, otherwise from
+        what is carried over from `previous` weights of the same size, otherwise from the fidelity synthesis.
+        lpips: where LPIPS-squeeze is, see `load_lpips`.
+
+        Raises `UsageError` when there are too few images, weights do not fit or cannot be read, or the
+        packages of the discriminator's network are not installed.
         """
         self.run, self.device = run, device
         self.settings = asdict(run)
         self.pixels_a_step = process_count() * run.batch * run.crop**2
         self.randomness = Randomness(run.seed)
         self.totals = start_totals(previous or init, realism=True)
-        self.model = load_start(init, architecture).to(device).eval().requires_grad_(False)
+        self.model = load_start(init).to(device).eval().requires_grad_(False)
         self.bitstream = fingerprint(load_file(init), BITSTREAM_PREFIXES)
         self.synthesis = load_realism_start(init, self.model, previous).to(device)
-        discriminator = ProjectedDiscriminator if run.discriminator == "projected" else PatchDiscriminator
-        self.discriminator = discriminator(self.model.architecture.latents).to(device)
+        self.discriminator = ProjectedDiscriminator(self.model.architecture.latents).to(device)
         self.lpips: Lpips = load_lpips("squeeze", lpips).to(device)
         self.training, self.validation = load_images(data, max(run.crop, VALIDATION_SIDE), device)
 
@@ -91,7 +93,7 @@ class Realism:
         self.discriminator_optimizer = torch.optim.AdamW(
             trained, DISCRIMINATOR_RATE, DISCRIMINATOR_BETAS, weight_decay=0.0, foreach=True
         )
-        self.synthesis_optimizers = build_optimizers(run.optimizer, self.synthesis, run.learning_rate)
+        self.synthesis_optimizers = build_optimizers(self.synthesis, run.learning_rate)
         self.optimizers = [*self.synthesis_optimizers, self.discriminator_optimizer]
         self.average = WeightAverage(self.synthesis)
         self.adversary_norm = 0.0
@@ -106,7 +108,7 @@ class Realism:
         self.validation_crops = self.validation.crops(VALIDATION_CROPS, VALIDATION_SIDE, held_out)
 
     def train_step(self, factor: float, progress: float) -> dict[str, float]:
-        """One step. The loss in the figures is the weighted distortion, without the adversary."""
+        """Take a step; the loss in the figures is the weighted distortion, without the adversary."""
         generator = self.randomness.generator
         x = self.training.crops(self.run.batch, self.run.crop, generator)
         x = x.contiguous(memory_format=torch.channels_last)
@@ -146,14 +148,14 @@ class Realism:
         quality: Tensor,
         adversarial: bool,
     ) -> ImageGradient:
-        """What each decoded image should change by, all images and rates counting the same.
+        """Return what each decoded image should change by, all images and rates counting the same.
 
         The adversary's gradient is `run.adversary` times as strong as the distortion's on every image, as
         far as `ADVERSARY_WEIGHTS` allows.
         """
         weight = (lambda_of(quality) / LAMBDA_MIDDLE) ** RATE_EXPONENT / len(x)
         decoded = decoded.requires_grad_()
-        distortion = self._distortion(decoded, x, phase)
+        distortion = perceptual_distortion(self.lpips, decoded, x, phase, bfloat16=self.run.bfloat16)
         (gradient,) = torch.autograd.grad(distortion.total.sum(), decoded)
         figures = {
             "loss": float((weight * distortion.total).sum().detach()),
@@ -177,17 +179,13 @@ class Realism:
             }
         return ImageGradient(weight[:, None, None, None] * gradient, figures)
 
-    def _distortion(self, decoded: Tensor, x: Tensor, phase: Tensor) -> PerceptualDistortion:
-        """What the synthesis learns besides the adversary, of each image."""
-        return perceptual_distortion(self.lpips, decoded, x, phase, bfloat16=self.run.bfloat16)
-
     def _discriminate(
         self, decoded: Tensor, x: Tensor, condition: Tensor, quality: Tensor, factor: float
     ) -> dict[str, float]:
-        """One step of the discriminator."""
+        """Take one step of the discriminator and return its figures."""
         with self._autocast():
-            pictures, twice = torch.cat([x, decoded]), torch.cat([condition, condition])
-            logits = self.judge(pictures, twice, torch.cat([quality, quality])).float()
+            images, twice = torch.cat([x, decoded]), torch.cat([condition, condition])
+            logits = self.judge(images, twice, torch.cat([quality, quality])).float()
         real, false = logits.chunk(2)
         loss = F.softplus(-real).mean() + F.softplus(false).mean()
         loss.backward()
@@ -199,7 +197,7 @@ class Realism:
     def _update(
         optimizers: list[torch.optim.Optimizer], module: nn.Module, factor: float, loss: float
     ) -> float:
-        """Take a step unless loss or gradient is not finite; returns the gradient's norm."""
+        """Take a step unless loss or gradient is not finite, and return the gradient's norm."""
         norm = nn.utils.clip_grad_norm_(module.parameters(), GRADIENT_CLIP, foreach=True)
         if torch.isfinite(norm) and math.isfinite(loss):
             for optimizer in optimizers:
@@ -210,7 +208,7 @@ class Realism:
 
     @torch.no_grad()
     def validate(self) -> dict[str, Any]:
-        """PSNR and LPIPS-squeeze of the averaged synthesis at a few qualities, on held-out crops."""
+        """Measure PSNR and LPIPS-squeeze of the averaged synthesis at a few qualities, on held-out crops."""
         synthesis = self.average.module
         points = []
         x = self.validation_crops

@@ -1,6 +1,7 @@
-"""What defines a training run besides its images and its start. The defaults are the recipe of the release.
+"""What defines a training run besides its images and its start.
 
-Nothing here imports torch: the command line shows these values.
+The defaults are the recipe of the released weights where all of their runs agree. Nothing here imports torch:
+the command line shows these values.
 """
 
 from __future__ import annotations
@@ -11,8 +12,6 @@ from rdpcodec.training.schedule import DECAY_SHARE
 
 # What a fidelity run may train. The decoder is all that bitstream and image depend on.
 TRAINS = ("everything", "decoder", "synthesis")
-OPTIMIZERS = ("soap", "adamw")
-DISCRIMINATORS = ("projected", "patch")
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,6 @@ class FidelityRun:
     batch: int = 16
     crop: int = 128
     learning_rate: float = 1e-3
-    optimizer: str = "soap"
     decay: float = DECAY_SHARE
     seed: int = 0
     bfloat16: bool = False
@@ -51,11 +49,10 @@ class RealismRun:
     minutes: float | None = None
     gigapixels: float | None = None
     batch: int = 8
-    crop: int = 192
-    learning_rate: float = 1e-3
-    optimizer: str = "soap"
+    crop: int = 128
+    learning_rate: float = 7e-4
     decay: float = DECAY_SHARE
-    discriminator: str = "projected"
-    adversary: float = 0.3
+    # The strength of the adversary's gradient, as a multiple of the distortion's.
+    adversary: float = 0.5
     seed: int = 0
     bfloat16: bool = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,14 +30,15 @@ def scale_learning_rates(optimizer: Optimizer, factor: float) -> None:
 
 @dataclass
 class Budget:
-    """A budget of minutes or of pixels, whichever is given; what was spent survives a restart."""
+    """A budget of minutes of wall-clock time or of pixels, whichever is given.
+
+    What was spent survives a restart.
+    """
 
     minutes: float | None
     gigapixels: float | None
     # The last part of it, 0..1, in which the learning rate decays.
     decay: float = DECAY_SHARE
-    # Wall-clock time for training; comparisons beside other work on the machine count processor time.
-    clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
         self.restart(0.0, 0.0)
@@ -46,12 +46,12 @@ class Budget:
     def restart(self, spent_seconds: float, spent_pixels: float) -> None:
         """Go on from what an earlier process spent."""
         self.spent_pixels = spent_pixels
-        self._began = self.clock() - spent_seconds
+        self._began = time.monotonic() - spent_seconds
 
     @property
     def seconds(self) -> float:
         """Seconds of training so far, over all processes that the run was."""
-        return self.clock() - self._began
+        return time.monotonic() - self._began
 
     @property
     def progress(self) -> float:

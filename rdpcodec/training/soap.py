@@ -33,23 +33,21 @@ class Soap(torch.optim.Optimizer):
         lr: float,
         *,
         frequency: int = 10,
-        longest_side: int | None = None,
     ) -> None:
-        """frequency: steps between two updates of a basis; those of different stacks fall on different
-        steps. longest_side: longer sides are not turned, `LONGEST_SIDE` if not given.
+        """lr: the learning rate. frequency: steps between two updates of a basis; those of different stacks
+        fall on different steps.
         """
-        longest_side = LONGEST_SIDE if longest_side is None else longest_side
-        super().__init__(params, {"lr": lr, "frequency": frequency, "longest_side": longest_side})
+        super().__init__(params, {"lr": lr, "frequency": frequency})
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """One step. The first only looks at the gradients, to find the bases."""
+        """Take one step. The first only looks at the gradients, to find the bases."""
         for group in self.param_groups:
             for number, stack in enumerate(_stacks(group["params"])):
                 state = self.state[stack[0]]
                 gradient = torch.stack([parameter.grad for parameter in stack])  # type: ignore[misc]
                 if not state:
-                    self._start(state, gradient, group["longest_side"])
+                    self._start(state, gradient)
                     continue
                 state["step"] += 1
                 update = _update(state, gradient)
@@ -60,8 +58,8 @@ class Soap(torch.optim.Optimizer):
                     _update_basis(state)
 
     @staticmethod
-    def _start(state: dict[str, Any], gradient: Tensor, longest_side: int) -> None:
-        sides = [side for side in (0, 1) if gradient.shape[1 + side] <= longest_side]
+    def _start(state: dict[str, Any], gradient: Tensor) -> None:
+        sides = [side for side in (0, 1) if gradient.shape[1 + side] <= LONGEST_SIDE]
         state["step"] = 0
         state["mean"] = torch.zeros_like(gradient)
         state["square"] = torch.zeros_like(gradient)

@@ -1,6 +1,6 @@
 """Three steps on given crops; the processes of torchrun each take a part of every batch.
 
-`distributed_probe.py PICTURES OUT` leaves a checkpoint and each process's mean loss, `loss-RANK`, under
+`distributed_probe.py IMAGES START OUT` leaves a checkpoint and each process's mean loss, `loss-RANK`, under
 `OUT/one` or `OUT/two`.
 """
 
@@ -12,27 +12,26 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from small_model import CONSTANTS, SMALL
+from small_model import smaller_constants
 from torch import Tensor
 
-from rdpcodec.training import fidelity
+from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.loop import Loop, process_count, process_rank
+from rdpcodec.training.runs import FidelityRun
 from rdpcodec.training.schedule import Budget
 
 BATCH, SIDE, STEPS = 4, 64, 3
 
 
-def main(data: Path, out: Path) -> None:
+def main(data: Path, start: Path, out: Path) -> None:
     if "RANK" in os.environ:
         dist.init_process_group("gloo")
-    for name, value in CONSTANTS.items():
-        setattr(fidelity, name, value)
     torch.rand_like = lambda x: torch.full_like(x, 0.25)  # type: ignore[assignment]
     share = BATCH // process_count()
-    gigapixels = STEPS * BATCH * SIDE**2 / 1e9
-    # Not SOAP: its eigenvectors make much of differences in the last bit.
-    run = fidelity.FidelityRun(gigapixels=gigapixels, batch=share, crop=SIDE, optimizer="adamw")
-    objective = fidelity.Fidelity(run, data, torch.device("cpu"), architecture=SMALL)
+    run = FidelityRun(gigapixels=STEPS * BATCH * SIDE**2 / 1e9, batch=share, crop=SIDE)
+    objective = Fidelity(run, data, torch.device("cpu"), init=start)
+    # Its steps are the gradients; those of SOAP and Adam make much of differences in the last bit.
+    objective.optimizers = [torch.optim.SGD(objective.model.parameters(), lr=20.0)]
     common = torch.Generator().manual_seed(7)
 
     def batch() -> tuple[Tensor, Tensor]:
@@ -59,4 +58,5 @@ def main(data: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    with smaller_constants():
+        main(*map(Path, sys.argv[1:]))

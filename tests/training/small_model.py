@@ -1,9 +1,54 @@
-"""Sizes at which training is tested: what is tested does not depend on them."""
+"""A small model on which training is tested: what is tested does not depend on the size."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
 from rdpcodec.model.transforms import Architecture
+from rdpcodec.training import counting, fidelity, realism
+from rdpcodec.training.data import load_images
+from rdpcodec.training.fidelity import haar_model
+from rdpcodec.weights.release import architecture_record
 
 SMALL = Architecture(eighth=16, sixteenth=24, latents=96, hyper_latents=8, prior=16, scale=8)
-# In place of the constants in `rdpcodec.training.fidelity`.
-CONSTANTS = {"BASIS_PATCHES": 3000, "VALIDATION_SIDE": 64, "VALIDATION_CROPS": 8}
+SMALLER = {
+    fidelity: {"BASIS_PATCHES": 3000, "VALIDATION_SIDE": 64, "VALIDATION_CROPS": 8},
+    realism: {"VALIDATION_SIDE": 64, "VALIDATION_CROPS": 8},
+    counting: {"CALIBRATION_CROPS": 4, "CALIBRATION_SIDE": 64},
+}
+
+
+@contextmanager
+def smaller_constants() -> Iterator[None]:
+    """Validation and calibration on crops that fit into the images of the tests.
+
+    Also one thread: at this size a second one costs more than it gives.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        for module, constants in SMALLER.items():
+            for name, value in constants.items():
+                patch.setattr(module, name, value)
+        yield
+    torch.set_num_threads(threads)
+
+
+def write_small_model(folder: Path, data: Path) -> Path:
+    """Weights of a new model to start from, with the manifest that says their architecture."""
+    images, _ = load_images(data, 64, torch.device("cpu"))
+    torch.manual_seed(0)
+    with smaller_constants():
+        model = haar_model(SMALL, images, torch.Generator().manual_seed(0))
+    path = folder / "small.safetensors"
+    save_file(model.state_dict(), path)
+    record = {"file": path.name, "architecture": architecture_record(SMALL)}
+    (folder / "manifest.json").write_text(json.dumps({"models": {"small": record}}))
+    return path

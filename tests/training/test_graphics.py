@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_model import CONSTANTS, SMALL
+from small_model import smaller_constants, write_small_model
 
 from rdpcodec.training import fidelity
-from rdpcodec.training.fidelity import Fidelity, FidelityRun
+from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.graphics import graphics
+from rdpcodec.training.runs import FidelityRun
 
 
 def test_graphics_are_the_same_for_a_seed_and_differ_between_seeds() -> None:
@@ -36,12 +37,14 @@ def test_graphics_are_unlike_photographs() -> None:
 
 
 def test_a_run_takes_its_share_of_crops_from_graphics(
-    picture_folder: Path, monkeypatch: pytest.MonkeyPatch
+    picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in {**CONSTANTS, "GRAPHICS_IMAGES": 2, "GRAPHICS_SIDE": 64}.items():
-        monkeypatch.setattr(fidelity, name, value)
+    monkeypatch.setattr(fidelity, "GRAPHICS_IMAGES", 2)
+    monkeypatch.setattr(fidelity, "GRAPHICS_SIDE", 64)
     run = FidelityRun(gigapixels=1.0, batch=200, crop=64, graphics=0.1)
-    objective = Fidelity(run, picture_folder, torch.device("cpu"), architecture=SMALL)
+    start = write_small_model(tmp_path, picture_folder)
+    with smaller_constants():
+        objective = Fidelity(run, picture_folder, torch.device("cpu"), init=start)
     assert objective.drawn is not None
     objective.drawn.pixels.fill_(255)
     x, _ = objective.batch()

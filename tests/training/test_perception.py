@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +13,15 @@ import torch
 from lpips_tensors import save_networks
 from PIL import Image
 from safetensors.torch import load_file
-from small_model import CONSTANTS, SMALL
+from small_model import SMALL, smaller_constants, write_small_model
 from torch import Tensor
 
 from rdpcodec import Codec
 from rdpcodec.errors import UsageError
 from rdpcodec.metrics.perceptual import load_lpips
 from rdpcodec.model.rdp_model import RdpModel
-from rdpcodec.training import export as exporting
-from rdpcodec.training import fidelity, realism
-from rdpcodec.training.fidelity import Fidelity, FidelityRun
+from rdpcodec.training.export import export
+from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.loop import Loop
 from rdpcodec.training.losses import (
     LPIPS_UNIT,
@@ -31,7 +32,8 @@ from rdpcodec.training.losses import (
     rate_distortion_loss,
     shifted_crop,
 )
-from rdpcodec.training.realism import Realism, RealismRun
+from rdpcodec.training.realism import Realism
+from rdpcodec.training.runs import FidelityRun, RealismRun
 from rdpcodec.training.schedule import Budget, rate_factor
 from rdpcodec.weights.release import ReleasedModel, architecture_from
 
@@ -43,18 +45,18 @@ def lpips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_networks(tmp_path_factory.mktemp("lpips"))
 
 
-@pytest.fixture(autouse=True)
-def small_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in CONSTANTS.items():
-        monkeypatch.setattr(fidelity, name, value)
-    for name in ("VALIDATION_SIDE", "VALIDATION_CROPS"):
-        monkeypatch.setattr(realism, name, CONSTANTS[name])
-    monkeypatch.setattr(exporting.counting, "CALIBRATION_CROPS", 4)
-    monkeypatch.setattr(exporting.counting, "CALIBRATION_SIDE", 64)
+@pytest.fixture(autouse=True, scope="module")
+def _smaller() -> Iterator[None]:
+    with smaller_constants():
+        yield
 
 
-def loop_of(steps: int, data: Path, out: Path, lpips: Path, **changes: Any) -> Loop:
-    init = changes.pop("init", None)
+@pytest.fixture(scope="module")
+def small_model(picture_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_small_model(tmp_path_factory.mktemp("small"), picture_folder)
+
+
+def loop_of(steps: int, data: Path, out: Path, lpips: Path, init: Path, **changes: Any) -> Loop:
     run = FidelityRun(
         gigapixels=steps * 2 * 64**2 / 1e9,
         batch=2,
@@ -62,7 +64,7 @@ def loop_of(steps: int, data: Path, out: Path, lpips: Path, **changes: Any) -> L
         learning_rate=5e-3,
         **{"perception": 0.5, **changes},
     )
-    objective = Fidelity(run, data, CPU, init=init, lpips=lpips, architecture=SMALL)
+    objective = Fidelity(run, data, CPU, init=init, lpips=lpips)
     return Loop(objective, out, Budget(run.minutes, run.gigapixels))
 
 
@@ -97,7 +99,7 @@ def test_a_share_of_the_squared_error_gives_way_to_lpips(lpips: Path) -> None:
         assert (whole - rate) / (none - rate) == pytest.approx(expected, rel=1e-3)
 
 
-def test_lpips_sees_pictures_at_every_phase(lpips: Path) -> None:
+def test_lpips_sees_images_at_every_phase(lpips: Path) -> None:
     network, generator = load_lpips("squeeze", lpips), torch.Generator().manual_seed(0)
     x, decoded = torch.rand(2, 1, 3, 48, 64, generator=generator)
     phases = [random_phase(generator, x.device) for _ in range(600)]
@@ -116,9 +118,9 @@ def test_lpips_sees_pictures_at_every_phase(lpips: Path) -> None:
 
 @pytest.mark.parametrize("share", [0.5, 1.0])
 def test_the_encoder_learns_for_both_syntheses(
-    share: float, picture_folder: Path, tmp_path: Path, lpips: Path
+    share: float, picture_folder: Path, tmp_path: Path, lpips: Path, small_model: Path
 ) -> None:
-    loop = loop_of(4, picture_folder, tmp_path, lpips, perception=share)
+    loop = loop_of(4, picture_folder, tmp_path, lpips, small_model, perception=share)
     before = {name: t.clone() for name, t in weights_of(loop).items()}
     loop.train(checkpoint_minutes=60)
     moved = {name.split(".")[0] for name, t in weights_of(loop).items() if not torch.equal(before[name], t)}
@@ -127,17 +129,19 @@ def test_the_encoder_learns_for_both_syntheses(
     assert ("synthesis" in moved) == (share < 1)
 
 
-def test_a_run_that_died_goes_on_exactly(picture_folder: Path, tmp_path: Path, lpips: Path) -> None:
-    whole = loop_of(8, picture_folder, tmp_path / "whole", lpips)
+def test_a_run_that_died_goes_on_exactly(
+    picture_folder: Path, tmp_path: Path, lpips: Path, small_model: Path
+) -> None:
+    whole = loop_of(8, picture_folder, tmp_path / "whole", lpips, small_model)
     whole.train(checkpoint_minutes=60)
-    dying = loop_of(8, picture_folder, tmp_path / "resumed", lpips)
+    dying = loop_of(8, picture_folder, tmp_path / "resumed", lpips, small_model)
     dying.out.mkdir()
     for step in range(5):
         dying.objective.train_step(rate_factor(step, step / 8), step / 8)
         dying.step += 1
         dying.budget.spent_pixels += dying.objective.pixels_a_step
     dying.save()
-    resumed = loop_of(8, picture_folder, tmp_path / "resumed", lpips)
+    resumed = loop_of(8, picture_folder, tmp_path / "resumed", lpips, small_model)
     resumed.resume()
     resumed.train(checkpoint_minutes=60)
     assert whole.step == resumed.step == 8
@@ -146,11 +150,11 @@ def test_a_run_that_died_goes_on_exactly(picture_folder: Path, tmp_path: Path, l
 
 
 def test_both_syntheses_are_released_and_trained_further(
-    picture_folder: Path, tmp_path: Path, lpips: Path, photograph: Image.Image
+    picture_folder: Path, tmp_path: Path, lpips: Path, small_model: Path, photograph: Image.Image
 ) -> None:
-    loop_of(4, picture_folder, tmp_path / "run", lpips).train(checkpoint_minutes=60)
+    loop_of(4, picture_folder, tmp_path / "run", lpips, small_model).train(checkpoint_minutes=60)
     checkpoint = tmp_path / "run" / "checkpoint.pt"
-    record = exporting.export(checkpoint, picture_folder, "fast", tmp_path / "weights")
+    record = export(checkpoint, picture_folder, "fast", tmp_path / "weights")
     assert record["dials"] == ["quality", "realism"]
     assert record["training"]["runs"] == record["realism"]["training"]["runs"] == 1
     path = tmp_path / "weights" / "fast.safetensors"
@@ -162,7 +166,7 @@ def test_both_syntheses_are_released_and_trained_further(
 
     # From the checkpoint or from what was released, the next run begins with the same realism synthesis.
     for init in (checkpoint, path):
-        start = weights_of(loop_of(1, picture_folder, tmp_path / "next", lpips, init=init))
+        start = weights_of(loop_of(1, picture_folder, tmp_path / "next", lpips, init))
         for name, tensor in tensors.items():
             if name.startswith("realism."):
                 torch.testing.assert_close(start[name], tensor.float(), atol=1e-3, rtol=1e-3)
@@ -172,7 +176,6 @@ def test_both_syntheses_are_released_and_trained_further(
         CPU,
         init=path,
         lpips=lpips,
-        architecture=SMALL,
     )
     assert objective.totals.runs == 1
     for name, tensor in objective.synthesis.state_dict().items():
@@ -180,18 +183,21 @@ def test_both_syntheses_are_released_and_trained_further(
 
 
 def test_runs_without_a_share_are_no_training_of_realism(
-    picture_folder: Path, tmp_path: Path, lpips: Path
+    picture_folder: Path, tmp_path: Path, lpips: Path, small_model: Path
 ) -> None:
-    init, shares = None, (0.0, 0.5, 0.5)
+    init, shares = small_model, (0.0, 0.5, 0.5)
     for number, share in enumerate(shares):
         out = tmp_path / str(number)
-        loop_of(1, picture_folder, out, lpips, perception=share, init=init).train(checkpoint_minutes=60)
+        loop_of(1, picture_folder, out, lpips, init, perception=share).train(checkpoint_minutes=60)
         init = out / "checkpoint.pt"
-    record = exporting.export(init, picture_folder, "fast", tmp_path / "weights")
-    assert [record["training"]["runs"], record["realism"]["training"]["runs"]] == [3, 2]
+    record = export(init, picture_folder, "fast", tmp_path / "weights")
+    assert (record["training"]["runs"], record["realism"]["training"]["runs"]) == (3, 2)
+    card = (tmp_path / "weights" / "MODEL_CARD.md").read_text("utf-8")
+    assert re.search(r"\| fidelity \|.*\| 3 \|", card)
+    assert re.search(r"\| realism \|.*\| 2 \|", card)
 
 
-def test_a_share_needs_the_networks(picture_folder: Path, tmp_path: Path) -> None:
-    loop_of(1, picture_folder, tmp_path, tmp_path, perception=0.0)
+def test_a_share_needs_the_networks(picture_folder: Path, tmp_path: Path, small_model: Path) -> None:
+    loop_of(1, picture_folder, tmp_path, tmp_path, small_model, perception=0.0)
     with pytest.raises(UsageError, match="LPIPS-squeeze"):
-        loop_of(1, picture_folder, tmp_path, tmp_path)
+        loop_of(1, picture_folder, tmp_path, tmp_path, small_model)

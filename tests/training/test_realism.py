@@ -12,19 +12,20 @@ import torch
 from lpips_tensors import save_networks
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from small_model import CONSTANTS, SMALL
-from torch import Tensor, nn
+from small_model import SMALL, smaller_constants, write_small_model
+from torch import Tensor
 
 from rdpcodec import Codec
 from rdpcodec.errors import UsageError
 from rdpcodec.model.rdp_model import RdpModel
-from rdpcodec.training import export as exporting
-from rdpcodec.training import fidelity, realism
+from rdpcodec.training import realism
 from rdpcodec.training.checkpoint import carried_over
-from rdpcodec.training.discriminator import PatchDiscriminator, ProjectedDiscriminator
-from rdpcodec.training.fidelity import Fidelity, FidelityRun
+from rdpcodec.training.discriminator import ProjectedDiscriminator
+from rdpcodec.training.export import export
+from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.loop import Loop
-from rdpcodec.training.realism import WARMUP_SHARE, Realism, RealismRun
+from rdpcodec.training.realism import WARMUP_SHARE, Realism
+from rdpcodec.training.runs import FidelityRun, RealismRun
 from rdpcodec.training.schedule import Budget
 from rdpcodec.weights.release import ReleasedModel, architecture_from
 
@@ -37,14 +38,8 @@ def lpips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def small_start() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in CONSTANTS.items():
-            patch.setattr(fidelity, name, value)
-        for name in ("VALIDATION_SIDE", "VALIDATION_CROPS"):
-            patch.setattr(realism, name, CONSTANTS[name])
-        patch.setattr(exporting.counting, "CALIBRATION_CROPS", 4)
-        patch.setattr(exporting.counting, "CALIBRATION_SIDE", 64)
+def _smaller() -> Iterator[None]:
+    with smaller_constants():
         yield
 
 
@@ -57,9 +52,9 @@ def released(picture_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """A folder of released weights, of a model of two steps."""
     folder = tmp_path_factory.mktemp("released")
     run = FidelityRun(gigapixels=2 * 64**2 / 1e9, batch=1, crop=64)
-    objective = Fidelity(run, picture_folder, CPU, architecture=SMALL)
+    objective = Fidelity(run, picture_folder, CPU, init=write_small_model(folder, picture_folder))
     Loop(objective, folder / "run", Budget(None, run.gigapixels)).train(checkpoint_minutes=60)
-    exporting.export(folder / "run" / "checkpoint.pt", picture_folder, "fast", folder / "weights")
+    export(folder / "run" / "checkpoint.pt", picture_folder, "fast", folder / "weights")
     return folder / "weights"
 
 
@@ -70,7 +65,7 @@ def weights(released: Path, tmp_path: Path) -> Path:
 
 
 def loop_of(run: RealismRun, data: Path, out: Path, weights: Path, lpips: Path) -> Loop:
-    objective = Realism(run, data, CPU, init=weights, lpips=lpips, architecture=SMALL)
+    objective = Realism(run, data, CPU, init=weights, lpips=lpips)
     return Loop(objective, out, Budget(run.minutes, run.gigapixels))
 
 
@@ -81,10 +76,9 @@ def weights_of(loop: Loop) -> dict[str, Tensor]:
     return {**trained, **{f"average {name}": t for name, t in objective.average.values.items()}}
 
 
-@pytest.mark.parametrize("kind", [PatchDiscriminator, ProjectedDiscriminator])
-def test_a_discriminator_judges_places_latents_and_quality(kind: type[nn.Module]) -> None:
+def test_the_discriminator_judges_places_latents_and_quality() -> None:
     torch.manual_seed(0)
-    judge = kind(8).eval()
+    judge = ProjectedDiscriminator(8).eval()
     x, latents = torch.rand(2, 3, 96, 64), 30 * torch.randn(2, 8, 6, 4)
     quality = torch.tensor([10.0, 90.0])
     logits = judge(x, latents, quality)
@@ -103,11 +97,10 @@ def test_the_frozen_half_of_a_projected_discriminator_is_never_trained() -> None
     assert all(torch.equal(before[name], t) for name, t in judge.features.state_dict().items())
 
 
-@pytest.mark.parametrize("discriminator", ["patch", "projected"])
 def test_a_realism_run_that_died_goes_on_exactly(
-    discriminator: str, picture_folder: Path, tmp_path: Path, weights: Path, lpips: Path
+    picture_folder: Path, tmp_path: Path, weights: Path, lpips: Path
 ) -> None:
-    run = run_of(8, discriminator=discriminator)
+    run = run_of(8)
     whole = loop_of(run, picture_folder, tmp_path / "whole", weights, lpips)
     whole.train(checkpoint_minutes=60)
 
@@ -154,10 +147,10 @@ def test_only_the_realism_synthesis_moves(
 ) -> None:
     loop = loop_of(run_of(4), picture_folder, tmp_path / "run", weights, lpips)
     assert isinstance(loop.objective, Realism)
-    codec, synthesis = loop.objective.model, loop.objective.synthesis
-    before = {name: t.clone() for name, t in codec.state_dict().items()}
+    model, synthesis = loop.objective.model, loop.objective.synthesis
+    before = {name: t.clone() for name, t in model.state_dict().items()}
     loop.train(checkpoint_minutes=60)
-    assert all(torch.equal(before[name], t) for name, t in codec.state_dict().items())
+    assert all(torch.equal(before[name], t) for name, t in model.state_dict().items())
     after = {f"synthesis.{name}": t for name, t in synthesis.state_dict().items()}
     assert any(not torch.equal(before[name], t) for name, t in after.items())
 
@@ -169,7 +162,7 @@ def codec_of(weights: Path) -> Codec:
 
 
 def exported(data: Path, run: Path, weights: Path) -> dict[str, Any]:
-    return exporting.export(run / "checkpoint.pt", data, "fast", weights.parent)
+    return export(run / "checkpoint.pt", data, "fast", weights.parent)
 
 
 def test_an_exported_realism_synthesis_is_a_dial_of_the_same_files(
@@ -226,7 +219,7 @@ def test_realism_belongs_to_the_weights_it_was_trained_on(
     exported(picture_folder, tmp_path / "run", weights)
     for trains in ("synthesis", "everything"):
         run = FidelityRun(gigapixels=2 * 64**2 / 1e9, batch=1, crop=64, trains=trains, learning_rate=1e-2)
-        objective = Fidelity(run, picture_folder, CPU, init=weights, architecture=SMALL)
+        objective = Fidelity(run, picture_folder, CPU, init=weights)
         Loop(objective, tmp_path / "more", Budget(None, run.gigapixels)).train(checkpoint_minutes=60)
         record = exported(picture_folder, tmp_path / "more", weights)
         # A better fidelity synthesis for the same latents keeps the dial, other latents lose it.
@@ -247,11 +240,10 @@ def test_realism_is_carried_over_to_fidelity_weights_trained_further(
 
     further = {k: t + 0.5 * (k.startswith("synthesis.") and t.is_floating_point()) for k, t in old.items()}
     further = {k: t for k, t in further.items() if not k.startswith("realism.")}
-    new = tmp_path / "new.safetensors"
+    new = tmp_path / "fast.safetensors"
     save_file(further, new)
-    objective = Realism(
-        run_of(4), picture_folder, CPU, init=new, previous=weights, lpips=lpips, architecture=SMALL
-    )
+    shutil.copy(weights.with_name("manifest.json"), tmp_path)
+    objective = Realism(run_of(4), picture_folder, CPU, init=new, previous=weights, lpips=lpips)
     for name, tensor in objective.synthesis.state_dict().items():
         torch.testing.assert_close(tensor, old[f"realism.{name}"].float() + 0.25, atol=2e-3, rtol=0)
     assert objective.totals.runs == 1  # of the realism run behind it

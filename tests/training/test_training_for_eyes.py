@@ -1,33 +1,39 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from small_model import CONSTANTS, SMALL
+from small_model import SMALL, smaller_constants, write_small_model
 
 from rdpcodec.metrics.eyes import ssimulacra2_distortion
 from rdpcodec.model.rdp_model import RdpModel
-from rdpcodec.training import fidelity
-from rdpcodec.training.fidelity import Fidelity, FidelityRun
+from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.loop import Loop
 from rdpcodec.training.losses import in_place_of, rate_distortion_loss
+from rdpcodec.training.runs import FidelityRun
 from rdpcodec.training.schedule import Budget
 
 STEPS, BATCH, CROP = 4, 2, 64
 
 
-@pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in CONSTANTS.items():
-        monkeypatch.setattr(fidelity, name, value)
+@pytest.fixture(autouse=True, scope="module")
+def _smaller() -> Iterator[None]:
+    with smaller_constants():
+        yield
 
 
-def loop_of(data: Path, out: Path, eyes: float) -> Loop:
+@pytest.fixture(scope="module")
+def small_model(picture_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_small_model(tmp_path_factory.mktemp("small"), picture_folder)
+
+
+def loop_of(data: Path, out: Path, start: Path, eyes: float) -> Loop:
     gigapixels = STEPS * BATCH * CROP**2 / 1e9
     run = FidelityRun(gigapixels=gigapixels, batch=BATCH, crop=CROP, eyes=eyes)
-    objective = Fidelity(run, data, torch.device("cpu"), architecture=SMALL)
+    objective = Fidelity(run, data, torch.device("cpu"), init=start)
     return Loop(objective, out, Budget(run.minutes, run.gigapixels))
 
 
@@ -56,12 +62,14 @@ def test_eyes_change_what_is_learnt_and_not_what_the_loss_amounts_to() -> None:
     assert torch.cosine_similarity(gradients[0], gradients[1], dim=0) < 0.99
 
 
-def test_a_run_for_eyes_goes_on_exactly_and_logs_ssimulacra2(picture_folder: Path, tmp_path: Path) -> None:
-    loop = loop_of(picture_folder, tmp_path, eyes=0.5)
+def test_a_run_for_eyes_goes_on_exactly_and_logs_ssimulacra2(
+    picture_folder: Path, tmp_path: Path, small_model: Path
+) -> None:
+    loop = loop_of(picture_folder, tmp_path, small_model, eyes=0.5)
     loop.train(checkpoint_minutes=60)
     last = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
     assert len(last["validation_ssimulacra2"]) == len(last["validation_rd"])
     assert last["validation_ssimulacra2"] == sorted(last["validation_ssimulacra2"])
-    resumed = loop_of(picture_folder, tmp_path, eyes=0.5)
+    resumed = loop_of(picture_folder, tmp_path, small_model, eyes=0.5)
     resumed.resume()
     assert resumed.step == STEPS

@@ -1,0 +1,104 @@
+"""The commands of training, from the words of a user to the run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from small_model import smaller_constants, write_small_model
+
+from rdpcodec.cli import rdpcodec
+from rdpcodec.training import schedule
+from rdpcodec.training.fidelity import Fidelity
+
+# Of what the package can use, what a bare machine lacks.
+ABSENT = ("constriction", "rich", "fsspec", "matplotlib", "scipy", "efficientnet_lite_pytorch")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _smaller() -> Iterator[None]:
+    with smaller_constants():
+        yield
+
+
+def words(data: Path, out: Path, start: Path, *more: str) -> list[str]:
+    where = ["--data", str(data), "--out", str(out), "--init", str(start)]
+    return ["fidelity", *where, "--batch", "1", "--crop", "64", "--device", "cpu", *more]
+
+
+def test_a_run_decays_over_the_share_of_its_budget_that_it_is_told(
+    picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factors: list[float] = []
+
+    def recorded(self: Fidelity, factor: float, progress: float = 0.0) -> dict[str, float]:
+        factors.append(factor)
+        return {"loss": 1.0, "gradient_norm": 1.0}
+
+    monkeypatch.setattr(Fidelity, "train_step", recorded)
+    monkeypatch.setattr(schedule, "WARMUP_STEPS", 1)
+    start = write_small_model(tmp_path, picture_folder)
+    budget = ["--gigapixels", str(8 * 64**2 / 1e9), "--decay", "0.5"]
+    arguments = ["train", *words(picture_folder, tmp_path / "run", start, *budget)]
+    result = CliRunner().invoke(rdpcodec, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert factors == pytest.approx([1, 1, 1, 1, 1, 0.75, 0.5, 0.25])
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ([], "give --minutes or --gigapixels"),
+        (["--minutes", "1", "--gigapixels", "1"], "give --minutes or --gigapixels"),
+        (["--minutes", "1", "--decay", "0"], "not in the range 0<x<=1"),
+        (["--minutes", "1", "--crop", "100"], "100 is no multiple of 64"),
+        (["--minutes", "1", "--perception", "2"], "not in the range 0<=x<=1"),
+    ],
+)
+def test_options_that_make_no_sense_are_named(more: list[str], message: str, tmp_path: Path) -> None:
+    arguments = ["train", "fidelity", "--data", str(tmp_path), "--out", str(tmp_path / "run"), *more]
+    result = CliRunner().invoke(rdpcodec, arguments)
+    assert result.exit_code == 2
+    assert message in result.output
+
+
+@pytest.mark.parametrize("name", [["train", "fidelity"], ["train", "realism"], ["export"]])
+def test_the_commands_explain_their_options(name: list[str]) -> None:
+    shown = CliRunner().invoke(rdpcodec, [*name, "--help"], prog_name="rdpcodec").output
+    assert shown.startswith(f"Usage: rdpcodec {' '.join(name)} [OPTIONS]")
+    assert "--data" in shown
+    assert "[default: 0.35" in shown or name == ["export"]
+
+
+def test_training_needs_only_torch_numpy_pillow_safetensors_and_click(
+    picture_folder: Path, tmp_path: Path
+) -> None:
+    start = write_small_model(tmp_path, picture_folder)
+    code = (
+        f"import sys, runpy; sys.modules.update(dict.fromkeys({ABSENT}))\n"
+        "from rdpcodec.training import fidelity\n"
+        "fidelity.VALIDATION_SIDE = 64; fidelity.VALIDATION_CROPS = 2\n"
+        "runpy.run_module('rdpcodec.training', run_name='__main__')"
+    )
+    arguments = words(picture_folder, tmp_path / "run", start, "--gigapixels", str(2 * 64**2 / 1e9))
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-c", code, *arguments], check=True, env=one_thread)
+    last = json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[-1])
+    assert last["step"] == 2
+
+
+def test_a_users_mistake_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    arguments = ["fidelity", "--data", str(tmp_path / "images"), "--out", str(tmp_path), "--minutes", "1"]
+    command = [sys.executable, "-m", "rdpcodec.training", *arguments]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 1
+    assert run.stderr.startswith("error: ")
+    assert len(run.stderr.splitlines()) == 1
+    assert "too few" in run.stderr

@@ -1,7 +1,7 @@
-"""Probability tables: from the trained densities, and counted on what the model makes of training images.
+"""Integer probability tables: of the densities that were trained, or counted on what a model really emits.
 
-Counted on images of all qualities, the tables are the best static code for what the model really emits, not
-for the density that it was trained under.
+Counted tables are the best static code for the symbols of the training images at all qualities, not for the
+density that the model was trained under.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ COUNTED_REACH = 2048
 
 
 def density_tables(model: RdpModel) -> tuple[np.ndarray, np.ndarray]:
-    """The trained densities at the integers: latents `[64, COUNTED_REACH + 1]` for |r|, hyper-latents `[8, M,
-    255]`.
+    """Tabulate the trained densities at the integers, float64.
+
+    Returns those of |residual| `[64, COUNTED_REACH + 1]`, and of hyper-latents -127..127 `[8, M, 255]`.
     """
     with torch.no_grad():
         magnitudes = torch.arange(COUNTED_REACH + 1.0).expand(SCALE_COUNT, -1)
@@ -45,7 +46,7 @@ def density_tables(model: RdpModel) -> tuple[np.ndarray, np.ndarray]:
 
 
 def wide_tables(model: RdpModel) -> tuple[TableFamily, TableFamily]:
-    """Tables straight from the trained densities, wide enough for counting with them."""
+    """Make tables of latents and hyper-latents from the trained densities, wide enough to count with."""
     latents, hyper = density_tables(model)
     counts_latents = np.zeros_like(latents)
     counts_hyper = np.zeros_like(hyper)
@@ -54,8 +55,8 @@ def wide_tables(model: RdpModel) -> tuple[TableFamily, TableFamily]:
 
 
 def latent_family(counts: np.ndarray, density: np.ndarray) -> TableFamily:
-    """Symmetric tables with an escape from counts of |residual| and the trained density, both `[64,
-    COUNTED_REACH + 1]`.
+    """Make symmetric tables with an escape from counts of |residual| and the trained density, both
+    `[64, COUNTED_REACH + 1]`.
     """
     parts, reaches = [], []
     for count, prior in zip(counts, density, strict=True):
@@ -72,7 +73,10 @@ def latent_family(counts: np.ndarray, density: np.ndarray) -> TableFamily:
 
 
 def hyper_family(counts: np.ndarray, density: np.ndarray) -> TableFamily:
-    """Tables without escape from counts and density `[8, M, 255]`; two beyond the furthest value seen."""
+    """Make tables without escape from counts and the trained density, both `[8, M, 255]`.
+
+    They reach two beyond the furthest value that was counted.
+    """
     parts, reaches = [], []
     values = np.abs(np.arange(-HYPER_LATENT_MAX, HYPER_LATENT_MAX + 1))
     shape = (-1, counts.shape[2])
@@ -85,23 +89,23 @@ def hyper_family(counts: np.ndarray, density: np.ndarray) -> TableFamily:
     return TableFamily(np.concatenate(parts), np.array(reaches, np.int32), escape=False)
 
 
-def calibration_symbols(codec: Codec, pictures: ImageSet) -> Iterator[tuple[Symbols, float]]:
-    """Symbols of crops of the images, the qualities spread evenly over the dial."""
+def calibration_symbols(codec: Codec, images: ImageSet) -> Iterator[tuple[Symbols, float]]:
+    """Code crops of the images, with qualities spread evenly over the dial: symbols and quality of each."""
     generator = torch.Generator().manual_seed(3)
     for number in range(CALIBRATION_CROPS):
-        crop = pictures.crops(1, CALIBRATION_SIDE, generator)[0]
+        crop = images.crops(1, CALIBRATION_SIDE, generator)[0]
         pixels = (crop * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
         quality = 100 * (number * 0.6180339887 % 1)
         (symbols,) = codec.analyse([Picture(pixels)], quality)[0]
         yield symbols, quality
 
 
-def counted_tables(codec: Codec, model: RdpModel, pictures: ImageSet) -> tuple[TableFamily, TableFamily]:
-    """Tables counted on what `codec` makes of training images."""
+def counted_tables(codec: Codec, model: RdpModel, images: ImageSet) -> tuple[TableFamily, TableFamily]:
+    """Count tables of latents and hyper-latents on what `codec` makes of training images."""
     density_latents, density_hyper = density_tables(model)
     latents, hyper = np.zeros_like(density_latents), np.zeros_like(density_hyper)
     channels = np.arange(hyper.shape[1])[:, None]
-    for symbols, quality in calibration_symbols(codec, pictures):
+    for symbols, quality in calibration_symbols(codec, images):
         magnitude = np.minimum(np.abs(symbols.residual), COUNTED_REACH)
         np.add.at(latents, (symbols.tables, magnitude), 1)
         z = symbols.hyper.reshape(len(channels), -1)

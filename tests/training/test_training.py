@@ -347,7 +347,6 @@ def test_an_exported_run_is_a_working_codec(
 ) -> None:
     loop_of(run_of(2), picture_folder, tmp_path, small_model).train(checkpoint_minutes=60)
     record = export(tmp_path / "checkpoint.pt", picture_folder, "fast", tmp_path / "weights")
-    assert record["largest_exact_sum"] < 2**24
     assert record["training"]["runs"] == 1
     assert record["size"] == "own"
     path = tmp_path / "weights" / "fast.safetensors"

@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from rdpcodec.container import SIZE_NUMBERS
-from rdpcodec.training.runs import DISCRIMINATORS, OPTIMIZERS, TRAINS, FidelityRun, RealismRun
+from rdpcodec.training.runs import TRAINS, FidelityRun, RealismRun
 from rdpcodec.training.schedule import Budget
 
 Command = Callable[..., Any]
@@ -55,9 +55,6 @@ def run_options(defaults: FidelityRun | RealismRun) -> Callable[[Command], Comma
             default=defaults.decay,
             show_default=True,
             help="Last part of the budget, in which the learning rate falls to zero.",
-        ),
-        click.option(
-            "--optimizer", type=click.Choice(OPTIMIZERS), default=defaults.optimizer, show_default=True
         ),
         click.option("--seed", default=defaults.seed, show_default=True),
         click.option("--bfloat16", is_flag=True, help="For processors and accelerators that have it."),
@@ -165,13 +162,6 @@ def fidelity(
 @run_options(RealismRun())
 @click.option("--init", type=_FILE, required=True, help="Released weights (.safetensors).")
 @click.option(
-    "--discriminator",
-    type=click.Choice(DISCRIMINATORS),
-    default=RealismRun.discriminator,
-    show_default=True,
-    help="projected: on features of EfficientNet-Lite0, which needs the extra bench.",
-)
-@click.option(
     "--adversary",
     default=RealismRun.adversary,
     show_default=True,
@@ -188,7 +178,7 @@ def realism(
     checkpoint_minutes: float,
     **chosen: Any,
 ) -> None:
-    """A second synthesis, for realism, on a frozen encoder."""
+    """A second synthesis, for realism, on a frozen encoder. Needs the extra bench."""
     run = _run(RealismRun, chosen)
     from rdpcodec.training.realism import Realism
     from rdpcodec.training.run import train as train_run

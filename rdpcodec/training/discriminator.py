@@ -1,8 +1,7 @@
-"""Discriminators: real photograph or decoded one, given the latents that the decoder was given.
+"""The discriminator: real photograph or decoded one, given the latents that the decoder was given.
 
-Both see what the decoder sees, so that they judge whether an image is a likely one *for these latents*; both
-give a logit per patch, not per image. `PatchDiscriminator` learns from pixels; `ProjectedDiscriminator`
-learns on the features of a frozen network.
+It sees what the decoder sees, so that it judges whether an image is a likely one *for these latents*. It gives
+a logit per patch, not per image, and learns on the features of a frozen network.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ CONDITION_CHANNELS = 12
 
 
 class Condition(nn.Module):
-    """What a discriminator is condition: latents and quality, as a few maps at 1/16 of the resolution."""
+    """What a discriminator is told: latents and quality, as a few maps at 1/16 of the resolution."""
 
     def __init__(self, latents: int) -> None:
         super().__init__()
@@ -33,29 +32,6 @@ class Condition(nn.Module):
         maps = F.leaky_relu(self.mix(torch.asinh(latents)), LEAK)
         dial = (quality / 50 - 1)[:, None, None, None].to(maps).expand(-1, 1, *maps.shape[2:])
         return torch.cat([maps, dial], 1)
-
-
-class PatchDiscriminator(nn.Module):
-    """A PatchGAN on pixels and upsampled latents (Mentzer et al. 2020, figure A1; half their channels)."""
-
-    def __init__(self, latents: int, channels: tuple[int, ...] = (32, 64, 128, 256)) -> None:
-        super().__init__()
-        self.condition = Condition(latents)
-        widths = (3 + CONDITION_CHANNELS + 1, *channels)
-        strides = (2,) * (len(channels) - 1) + (1,)
-        self.layers = nn.ModuleList(
-            spectral_norm(nn.Conv2d(before, after, 4, stride, padding=1))
-            for before, after, stride in zip(widths, channels, strides, strict=False)
-        )
-        self.leave = spectral_norm(nn.Conv2d(channels[-1], 1, 1))
-
-    def forward(self, x: Tensor, latents: Tensor, quality: Tensor) -> Tensor:
-        """ImageSet `[B, 3, H, W]` in [0, 1], with what they were decoded from → logits `[B, 1, H/8, W/8]`."""
-        condition = F.interpolate(self.condition(latents, quality), x.shape[2:], mode="nearest")
-        h = torch.cat([2 * x - 1, condition.to(x)], 1)
-        for layer in self.layers:
-            h = F.leaky_relu(layer(h), LEAK)
-        return self.leave(h)
 
 
 class ProjectedDiscriminator(nn.Module):
@@ -84,8 +60,8 @@ class ProjectedDiscriminator(nn.Module):
         )
 
     def forward(self, x: Tensor, latents: Tensor, quality: Tensor) -> Tensor:
-        """Like `PatchDiscriminator.forward`; the logits of all stages in one row, `[B, 1, L]`, a stage each
-        counting the same.
+        """Images `[B, 3, H, W]` in [0, 1], with the latents and qualities that they were decoded from → the
+        logits of all stages in one row, `[B, 1, L]`, each stage counting the same.
         """
         condition = self.condition(latents, quality)
         logits = []

@@ -101,7 +101,7 @@ class Decoders(nn.Module):
 def make_optimizers(model: RdpModel, run: FidelityRun) -> list[torch.optim.Optimizer]:
     """The run's optimisers."""
     densities = [*model.hyper_prior.parameters(), *model.residual_density.parameters()]
-    return build_optimizers(run.optimizer, model, run.learning_rate, densities)
+    return build_optimizers(model, run.learning_rate, densities)
 
 
 class Fidelity:
@@ -175,7 +175,7 @@ class Fidelity:
         else:
             self.realism = load_realism_start(init, start, previous).to(self.device)
             self.realism_totals = start_totals(previous or init, realism=True)
-        self.optimizers += build_optimizers(self.run.optimizer, self.realism, self.run.learning_rate)
+        self.optimizers += build_optimizers(self.realism, self.run.learning_rate)
         self.realism_average = WeightAverage(self.realism, decay=0.999)
         self.lpips = load_lpips("squeeze", lpips).to(self.device)
 

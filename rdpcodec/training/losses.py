@@ -56,7 +56,7 @@ def random_phase(generator: torch.Generator, device: torch.device) -> Tensor:
 
 
 def shifted_crop(x: Tensor, phase: Tensor) -> Tensor:
-    """ImageSet `[B, 3, H, W]` from the row and column `phase` on, `PHASES - 1` rows and columns smaller."""
+    """Images `[B, 3, H, W]` from the row and column `phase` on, `PHASES - 1` rows and columns smaller."""
     for dim in (2, 3):
         along = torch.arange(x.shape[dim] - PHASES + 1, device=x.device)
         x = x.index_select(dim, phase[dim - 2] + along)

@@ -1,4 +1,4 @@
-"""The optimisers that all trainings share."""
+"""The optimizers that all trainings share."""
 
 from __future__ import annotations
 
@@ -19,10 +19,8 @@ FAST_PARAMETERS = 5.0
 TURN_EVERY, TURN_EVERY_ON_GPU = 10, 25
 
 
-def build_optimizers(
-    kind: str, module: nn.Module, rate: float, fast: Iterable[nn.Parameter] = ()
-) -> list[Optimizer]:
-    """AdamW for everything in `module`, or SOAP for the matrices of its networks and AdamW for the rest.
+def build_optimizers(module: nn.Module, rate: float, fast: Iterable[nn.Parameter] = ()) -> list[Optimizer]:
+    """SOAP for the matrices of a module's networks, AdamW for everything else in it.
 
     rate: the peak learning rate; gains and the parameters in `fast` learn at `FAST_PARAMETERS` times it.
     """
@@ -35,7 +33,7 @@ def build_optimizers(
     rest: list[nn.Parameter] = []
     for name, parameter in module.named_parameters():
         if id(parameter) not in seen:
-            turned = kind == "soap" and parameter.ndim == 2 and name.endswith("weight")
+            turned = parameter.ndim == 2 and name.endswith("weight")
             (matrices if turned else rest).append(parameter)
     groups: list[dict[str, Any]] = [
         {"params": rest},

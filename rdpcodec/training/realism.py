@@ -23,7 +23,7 @@ from rdpcodec.model.rate import LAMBDA_MIDDLE, lambda_of
 from rdpcodec.model.transforms import Architecture
 from rdpcodec.training.checkpoint import WeightAverage, load_realism_start, load_start, start_totals
 from rdpcodec.training.data import load_images
-from rdpcodec.training.discriminator import PatchDiscriminator, ProjectedDiscriminator
+from rdpcodec.training.discriminator import ProjectedDiscriminator
 from rdpcodec.training.fidelity import VALIDATION_CROPS, VALIDATION_QUALITIES, VALIDATION_SIDE
 from rdpcodec.training.loop import process_count
 from rdpcodec.training.losses import PerceptualDistortion, perceptual_distortion, random_phase, shifted_crop
@@ -81,8 +81,7 @@ class Realism:
         self.model = load_start(init, architecture).to(device).eval().requires_grad_(False)
         self.bitstream = fingerprint(load_file(init), BITSTREAM_PREFIXES)
         self.synthesis = load_realism_start(init, self.model, previous).to(device)
-        discriminator = ProjectedDiscriminator if run.discriminator == "projected" else PatchDiscriminator
-        self.discriminator = discriminator(self.model.architecture.latents).to(device)
+        self.discriminator = ProjectedDiscriminator(self.model.architecture.latents).to(device)
         self.lpips: Lpips = load_lpips("squeeze", lpips).to(device)
         self.training, self.validation = load_images(data, max(run.crop, VALIDATION_SIDE), device)
 
@@ -90,7 +89,7 @@ class Realism:
         self.discriminator_optimizer = torch.optim.AdamW(
             trained, DISCRIMINATOR_RATE, DISCRIMINATOR_BETAS, weight_decay=0.0, foreach=True
         )
-        self.synthesis_optimizers = build_optimizers(run.optimizer, self.synthesis, run.learning_rate)
+        self.synthesis_optimizers = build_optimizers(self.synthesis, run.learning_rate)
         self.optimizers = [*self.synthesis_optimizers, self.discriminator_optimizer]
         self.average = WeightAverage(self.synthesis, decay=0.999)
         self.adversary_norm = 0.0

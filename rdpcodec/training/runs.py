@@ -11,8 +11,6 @@ from rdpcodec.training.schedule import DECAY_SHARE
 
 # What a fidelity run may train. The decoder is all that bitstream and image depend on.
 TRAINS = ("everything", "decoder", "synthesis")
-OPTIMIZERS = ("soap", "adamw")
-DISCRIMINATORS = ("projected", "patch")
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,6 @@ class FidelityRun:
     batch: int = 16
     crop: int = 128
     learning_rate: float = 1e-3
-    optimizer: str = "soap"
     decay: float = DECAY_SHARE
     seed: int = 0
     bfloat16: bool = False
@@ -53,9 +50,7 @@ class RealismRun:
     batch: int = 8
     crop: int = 192
     learning_rate: float = 1e-3
-    optimizer: str = "soap"
     decay: float = DECAY_SHARE
-    discriminator: str = "projected"
     adversary: float = 0.3
     seed: int = 0
     bfloat16: bool = False

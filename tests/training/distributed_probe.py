@@ -31,7 +31,8 @@ def main(data: Path, out: Path) -> None:
     share = BATCH // process_count()
     gigapixels = STEPS * BATCH * SIDE**2 / 1e9
     # Not SOAP: its eigenvectors make much of differences in the last bit.
-    run = fidelity.FidelityRun(gigapixels=gigapixels, batch=share, crop=SIDE, optimizer="adamw")
+    fidelity.make_optimizers = lambda model, run: [torch.optim.AdamW(model.parameters(), run.learning_rate)]
+    run = fidelity.FidelityRun(gigapixels=gigapixels, batch=share, crop=SIDE)
     objective = fidelity.Fidelity(run, data, torch.device("cpu"), architecture=SMALL)
     common = torch.Generator().manual_seed(7)
 

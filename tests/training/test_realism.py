@@ -13,7 +13,7 @@ from lpips_tensors import save_networks
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from small_model import CONSTANTS, SMALL
-from torch import Tensor, nn
+from torch import Tensor
 
 from rdpcodec import Codec
 from rdpcodec.errors import UsageError
@@ -21,7 +21,7 @@ from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.training import export as exporting
 from rdpcodec.training import fidelity, realism
 from rdpcodec.training.checkpoint import carried_over
-from rdpcodec.training.discriminator import PatchDiscriminator, ProjectedDiscriminator
+from rdpcodec.training.discriminator import ProjectedDiscriminator
 from rdpcodec.training.fidelity import Fidelity, FidelityRun
 from rdpcodec.training.loop import Loop
 from rdpcodec.training.realism import WARMUP_SHARE, Realism, RealismRun
@@ -81,10 +81,9 @@ def weights_of(loop: Loop) -> dict[str, Tensor]:
     return {**trained, **{f"average {name}": t for name, t in objective.average.values.items()}}
 
 
-@pytest.mark.parametrize("kind", [PatchDiscriminator, ProjectedDiscriminator])
-def test_a_discriminator_judges_places_latents_and_quality(kind: type[nn.Module]) -> None:
+def test_a_discriminator_judges_places_latents_and_quality() -> None:
     torch.manual_seed(0)
-    judge = kind(8).eval()
+    judge = ProjectedDiscriminator(8).eval()
     x, latents = torch.rand(2, 3, 96, 64), 30 * torch.randn(2, 8, 6, 4)
     quality = torch.tensor([10.0, 90.0])
     logits = judge(x, latents, quality)
@@ -103,11 +102,10 @@ def test_the_frozen_half_of_a_projected_discriminator_is_never_trained() -> None
     assert all(torch.equal(before[name], t) for name, t in judge.features.state_dict().items())
 
 
-@pytest.mark.parametrize("discriminator", ["patch", "projected"])
 def test_a_realism_run_that_died_goes_on_exactly(
-    discriminator: str, picture_folder: Path, tmp_path: Path, weights: Path, lpips: Path
+    picture_folder: Path, tmp_path: Path, weights: Path, lpips: Path
 ) -> None:
-    run = run_of(8, discriminator=discriminator)
+    run = run_of(8)
     whole = loop_of(run, picture_folder, tmp_path / "whole", weights, lpips)
     whole.train(checkpoint_minutes=60)
 

@@ -1,7 +1,7 @@
 """The discriminator: real photograph or decoded one, given the latents that the decoder was given.
 
-It sees what the decoder sees, so that it judges whether an image is a likely one *for these latents*. It gives
-a logit per patch, not per image, and learns on the features of a frozen network.
+It sees what the decoder sees, so that it judges whether an image is a likely one *for these latents*. It
+gives a logit per patch, not per image, and learns on the features of a frozen network.
 """
 
 from __future__ import annotations

@@ -178,10 +178,7 @@ def realism(
     checkpoint_minutes: float,
     **chosen: Any,
 ) -> None:
-    """A second synthesis, for realism, on a frozen encoder.
-
-    Its discriminator looks at features of EfficientNet-Lite0, which needs the extra bench.
-    """
+    """A second synthesis, for realism, on a frozen encoder. Needs the extra bench."""
     run = _run(RealismRun, chosen)
     from rdpcodec.training.realism import Realism
     from rdpcodec.training.run import train as train_run

@@ -1,9 +1,4 @@
-"""The discriminator that lost: it learns from pixels, where the projected one stands on frozen features.
-
-Kept as it ran at commit 68baf5e (`rdpcodec/training/discriminator.py`), and not maintained.
-"""
-
-from __future__ import annotations
+"""The discriminator on pixels that lost against the one on a frozen network's features. Kept as it ran."""
 
 import torch
 import torch.nn.functional as F
@@ -28,9 +23,9 @@ class PatchDiscriminator(nn.Module):
         self.leave = spectral_norm(nn.Conv2d(channels[-1], 1, 1))
 
     def forward(self, x: Tensor, latents: Tensor, quality: Tensor) -> Tensor:
-        """Pictures `[B, 3, H, W]` in [0, 1], with what they were decoded from → logits `[B, 1, H/8, W/8]`."""
-        told = F.interpolate(self.condition(latents, quality), x.shape[2:], mode="nearest")
-        h = torch.cat([2 * x - 1, told.to(x)], 1)
+        """Images `[B, 3, H, W]` in [0, 1], with what they were decoded from → logits `[B, 1, H/8, W/8]`."""
+        condition = F.interpolate(self.condition(latents, quality), x.shape[2:], mode="nearest")
+        h = torch.cat([2 * x - 1, condition.to(x)], 1)
         for layer in self.layers:
             h = F.leaky_relu(layer(h), LEAK)
         return self.leave(h)

@@ -1,4 +1,4 @@
-"""The three axes for codecs of photographs, as `bench measure surface` and `bench measure peers` measured labelled ones."""
+"""The three axes for codecs of photographs, as measured by `bench measure surface` and `peers`."""
 
 from __future__ import annotations
 

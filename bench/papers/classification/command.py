@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 @click.option(
     "--surface",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Only report on codecs: a folder of `bench measure surface` and `bench measure peers` on labelled images.",
+    help="Only report on codecs: a folder of `bench measure surface` and `peers` on labelled images.",
 )
 @click.option("--quick", is_flag=True, help="Fewer restorers and short training: minutes instead of hours.")
 @training_options("classification")

@@ -1,4 +1,4 @@
-"""`python -m bench papers digits`: codecs of digits over rates and weights of perception, and the papers' claims."""
+"""`python -m bench papers digits`: codecs of digits over rates and weights of perception, and claims."""
 
 from __future__ import annotations
 

@@ -125,7 +125,16 @@ def test_the_command_writes_records_figures_and_the_pages_tables(
     page = tmp_path / "page.md"
     page.write_text("# Page\n")
     where = ["--mnist", str(tmp_path), "--cifar10", str(tmp_path), "--runs", str(tmp_path / "runs")]
-    arguments = ["classification", "--quick", *where, "--out", str(tmp_path / "out"), "--page", str(page)]
+    arguments = [
+        "papers",
+        "classification",
+        "--quick",
+        *where,
+        "--out",
+        str(tmp_path / "out"),
+        "--page",
+        str(page),
+    ]
     for attempt in range(2):  # the second time nothing is trained
         result = CliRunner().invoke(bench, arguments)
         assert result.exit_code == 0, (attempt, result.output)
@@ -169,7 +178,7 @@ def test_codecs_have_the_axes_that_surface_and_peers_stored(tmp_path: Path) -> N
     page, out = tmp_path / "page.md", tmp_path / "out"
     where = ["--surface", str(tmp_path), "--out", str(out), "--page", str(page)]
     page.write_text("# Page\n")
-    result = CliRunner().invoke(bench, ["classification", *where])
+    result = CliRunner().invoke(bench, ["papers", "classification", *where])
     assert result.exit_code == 0, result.output
     assert "| WebP | – | 0.080 |" in page.read_text()
     assert json.loads((out / "codecs.json").read_text())["realism"][0]["error"] == -0.125
@@ -177,7 +186,7 @@ def test_codecs_have_the_axes_that_surface_and_peers_stored(tmp_path: Path) -> N
 
 
 def test_a_surface_that_no_classifier_saw_is_refused(tmp_path: Path) -> None:
-    arguments = ["classification", "--surface", str(tmp_path), "--out", str(tmp_path / "out")]
+    arguments = ["papers", "classification", "--surface", str(tmp_path), "--out", str(tmp_path / "out")]
     assert "has no rdpcodec.json" in CliRunner().invoke(bench, arguments).output
     gaussian.write(tmp_path)
     result = CliRunner().invoke(bench, arguments)

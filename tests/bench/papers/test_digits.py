@@ -118,7 +118,7 @@ def data(tmp_path: Path) -> Path:
 
 def run(data: Path, tmp_path: Path, *options: str) -> str:
     where = ["--data", str(data), "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]
-    result = CliRunner().invoke(bench, ["mnist", *where, *options])
+    result = CliRunner().invoke(bench, ["papers", "digits", *where, *options])
     assert result.exit_code == 0, result.output
     return result.output
 
@@ -168,7 +168,7 @@ def test_an_error_in_a_worker_is_one_line(
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "pairs-3x4.json").write_text("{")
     where = ["--data", str(data), "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]
-    result = CliRunner().invoke(bench, ["mnist", "--quick", "--workers", "2", *where])
+    result = CliRunner().invoke(bench, ["papers", "digits", "--quick", "--workers", "2", *where])
     assert result.exit_code == 1
     assert "pairs-3x4.json: not a record of a training" in result.output.strip().splitlines()[-1]
 
@@ -180,7 +180,7 @@ def test_checkpoints_of_another_plan_are_refused(
     run(data, tmp_path, "--quick", "--only", "layer")
     monkeypatch.setattr(experiments, "QUICK", replace(TINY, steps=4))
     where = ["--data", str(data), "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]
-    result = CliRunner().invoke(bench, ["mnist", "--quick", *where])
+    result = CliRunner().invoke(bench, ["papers", "digits", "--quick", *where])
     assert result.exit_code == 1
     assert "is of another plan" in result.output
     assert len(result.output.strip().splitlines()) == 1

@@ -352,7 +352,9 @@ def test_no_linear_denoiser_beats_the_program() -> None:
 def test_the_command_writes_what_the_page_shows(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text((ROOT / "docs" / "papers.md").read_text())
-    result = CliRunner().invoke(bench, ["theory", "--out", str(tmp_path / "out"), "--page", str(page)])
+    result = CliRunner().invoke(
+        bench, ["papers", "theory", "--out", str(tmp_path / "out"), "--page", str(page)]
+    )
     assert result.exit_code == 0, result.output
     for name in PAPERS:
         record = json.loads((tmp_path / "out" / f"{name}.json").read_text())

@@ -30,7 +30,7 @@ _EXPERIMENTS = ("pairs", "universal", "conditioned", "features", "layer")
     help="Leave out all but these and the pairs.",
 )
 @training_options("mnist")
-def mnist(
+def digits(
     data: Path | None,
     quick: bool,
     only: tuple[str, ...],

@@ -8,8 +8,9 @@ import click
 import torch
 from rich.console import Console
 
-from bench.papers.reproduction import claims_on_screen, claims_table, write_figure, write_record, written
+from bench.papers.reproduction import claims_on_screen, claims_table, write_figure, written
 from bench.papers.wgan.workers import progress, training_options
+from bench.record import write_record
 from bench.report.markdown import replace_block
 from rdpcodec.errors import RdpError
 

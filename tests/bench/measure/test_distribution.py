@@ -12,8 +12,8 @@ from bench.measure.distribution import (
     frechet_distance,
     image_patches,
     kernel_distance,
+    pyramid_distances,
     pyramid_neighbourhoods,
-    sliced_wasserstein,
 )
 from rdpcodec.errors import UsageError
 from rdpcodec.metrics.efficientnet import FEATURES, EfficientNetLite0
@@ -76,7 +76,7 @@ def sliced(first: list[torch.Tensor], second: list[torch.Tensor]) -> list[float]
     drawn = (
         [pyramid_neighbourhoods(x, seed=i) for i, x in enumerate(pictures)] for pictures in (first, second)
     )
-    return sliced_wasserstein(*drawn)
+    return pyramid_distances(*drawn)
 
 
 def test_the_sliced_wasserstein_distance_sees_lost_detail_where_it_was_lost(photograph: Image.Image) -> None:
@@ -110,7 +110,7 @@ def test_sets_of_different_size_have_no_sliced_distance() -> None:
     drawn = pyramid_neighbourhoods(torch.rand(3, 32, 32), 4)
     for first, second in (([], []), ([drawn], [drawn, drawn])):
         with pytest.raises(UsageError, match="equally many"):
-            sliced_wasserstein(first, second)
+            pyramid_distances(first, second)
 
 
 def test_efficientnet_recognises_a_cup_of_coffee(photograph: Image.Image) -> None:

@@ -78,7 +78,7 @@ bench.add_command(
         "Reproduce what papers claim.",
         {
             "theory": ("bench.papers.theory.command:theory", "Closed forms of the trade-offs."),
-            "digits": ("bench.papers.digits.command:mnist", "Learned codecs of MNIST's digits."),
+            "digits": ("bench.papers.digits.command:digits", "Learned codecs of MNIST's digits."),
             "classification": (
                 "bench.papers.classification.command:classification",
                 "Restoration, perception and a classifier's errors.",

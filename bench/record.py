@@ -33,7 +33,8 @@ def write_record(path: Path, record: Any, indent: int | None = None) -> None:
     """Write JSON and the folders it is in; without an indent in a single line."""
     separators = (",", ":") if indent is None else None
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, (json.dumps(record, indent=indent, separators=separators) + "\n").encode())
+    text = json.dumps(record, indent=indent, separators=separators, ensure_ascii=False)
+    replace_file(path, f"{text}\n".encode())
 
 
 def machine() -> dict[str, Any]:

@@ -31,7 +31,7 @@ def unit(bpp: np.ndarray, realism: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def record(
-    pictures: int = 8, realisms: tuple[float, ...] | None = REALISMS, seed: int = 0, **changes: Any
+    images: int = 8, realisms: tuple[float, ...] | None = REALISMS, seed: int = 0, **changes: Any
 ) -> dict[str, Any]:
     """What `bench measure surface` would store, or `bench measure peers` for realisms None.
 
@@ -42,7 +42,7 @@ def record(
     bpp = np.broadcast_to(BPP[:, None], (len(BPP), len(dial))) * rate_factor
     mse, distance = unit(BPP[:, None], dial[None])
     mse, perception = mse * error_factor, FLOOR + SLOPE * distance
-    variances = np.random.default_rng(seed).uniform(300, 900, pictures)
+    variances = np.random.default_rng(seed).uniform(300, 900, images)
     keys = {
         (i, b): f"{q:g}" if realisms is None else f"{q:g}/{dial[b]:g}"
         for i, q in enumerate(QUALITIES)

@@ -32,7 +32,6 @@ class Measure:
     key: str
     label: str
     log: bool
-    per_image: bool
 
     def scaled(self, values: np.ndarray) -> np.ndarray:
         """On the scale on which it is interpolated."""
@@ -49,10 +48,10 @@ class Measure:
 PERCEPTION = {
     measure.key: measure
     for measure in (
-        Measure("lpips_alex", "LPIPS (AlexNet)", True, True),
-        Measure("kernel", "Kernel distance", False, False),
-        Measure("frechet", "Fréchet distance", True, False),
-        Measure("sliced_wasserstein", "Sliced Wasserstein distance", True, False),
+        Measure("lpips_alex", "LPIPS (AlexNet)", True),
+        Measure("kernel", "Kernel distance", False),
+        Measure("frechet", "Fréchet distance", True),
+        Measure("sliced_wasserstein", "Sliced Wasserstein distance", True),
     )
 }
 

@@ -96,11 +96,26 @@ def pyramid_neighbourhoods(image: Tensor, count: int = 128, seed: int = 0) -> li
     return neighbourhoods
 
 
-def sliced_wasserstein(first: list[list[Tensor]], second: list[list[Tensor]]) -> list[float]:
+def random_directions(dimensions: int, count: int, seed: int = 0) -> Tensor:
+    """Unit vectors drawn uniformly, `[dimensions, count]`."""
+    drawn = torch.randn(dimensions, count, generator=torch.Generator().manual_seed(seed))
+    return drawn / drawn.norm(dim=0)
+
+
+def sliced_wasserstein(first: Tensor, second: Tensor) -> float:
+    """Sliced Wasserstein-1 distance of two sets of equally many points, from their projections `[N, K]`.
+
+    Mean over directions of the exact distance on a line: what sorted values differ by (Rabin et al. 2011).
+    In units of one direction; two sets of one law are not at 0 but at about 1/√N of their spread.
+    """
+    return float((first.sort(0).values - second.sort(0).values).abs().mean())
+
+
+def pyramid_distances(first: list[list[Tensor]], second: list[list[Tensor]]) -> list[float]:
     """Sliced Wasserstein distance between two sets of images, for each level of the pyramid, finest first.
 
     first, second: the `pyramid_neighbourhoods` of each image. They are normalised per channel and projected
-    on random directions; the mean difference of the sorted projections, times 10³ (Karras, Aila, Laine &
+    on random directions; the distance is given times 10³ (Karras, Aila, Laine &
     Lehtinen 2018, section 5). Levels that not every image has are left out; it needs no network.
     """
     if not first or len(first) != len(second):
@@ -108,10 +123,8 @@ def sliced_wasserstein(first: list[list[Tensor]], second: list[list[Tensor]]) ->
     distances = []
     for level in range(min(map(len, first))):
         a, b = (_descriptors([image[level] for image in images]) for images in (first, second))
-        directions = torch.randn(a.shape[1], _PROJECTIONS, generator=torch.Generator().manual_seed(level))
-        directions = directions / directions.norm(dim=0)
-        projected_a, projected_b = ((x @ directions).sort(0).values for x in (a, b))
-        distances.append(1e3 * float((projected_a - projected_b).abs().mean()))
+        directions = random_directions(a.shape[1], _PROJECTIONS, seed=level)
+        distances.append(1e3 * sliced_wasserstein(a @ directions, b @ directions))
     return distances
 
 

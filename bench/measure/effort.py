@@ -80,10 +80,7 @@ def savings(measured: list[dict[str, Any]]) -> list[dict[str, float]]:
 
 def plot(rows: list[dict[str, float]], path: Path, title: str) -> None:
     """What each effort of `savings` saves against its seconds, as a PNG."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from bench.drawing import pyplot  # takes a second to import
 
     figure, axes = pyplot.subplots(figsize=(6.4, 4.2), layout="constrained")
     seconds, saved = [row["seconds"] for row in rows], [-row["bd_rate"] for row in rows]

@@ -19,8 +19,8 @@ from bench.measure.distribution import (
     frechet_distance,
     image_patches,
     kernel_distance,
+    pyramid_distances,
     pyramid_neighbourhoods,
-    sliced_wasserstein,
 )
 from rdpcodec.metrics import distortion
 from rdpcodec.metrics.efficientnet import FEATURES, EfficientNetLite0
@@ -145,7 +145,7 @@ def pixel_distance(originals: list[SetFeatures], decoded: list[SetFeatures]) -> 
         [[torch.from_numpy(level).float() for level in part.neighbourhoods] for part in parts]
         for parts in (originals, decoded)
     )
-    return float(np.mean(sliced_wasserstein(first, second)))
+    return float(np.mean(pyramid_distances(first, second)))
 
 
 def distances(originals: list[SetFeatures], decoded: list[SetFeatures]) -> dict[str, float]:

@@ -95,10 +95,7 @@ def rises(points: list[dict[str, float]]) -> bool:
 
 def plot(codecs: list[dict[str, Any]], path: Path, title: str) -> None:
     """The rate-distortion curves as a PNG."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from bench.drawing import pyplot  # takes a second to import
 
     figure, axes = pyplot.subplots(1, 2, figsize=(12, 5.2), layout="constrained")
     for axis, metric, label in (

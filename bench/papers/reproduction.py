@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +12,9 @@ import click
 import numpy as np
 from PIL import Image
 from rich.table import Table
+
+from bench.record import rounded
+from rdpcodec.storage import replace_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -58,19 +59,6 @@ def result_options(name: str) -> Callable[[Callable[..., Any]], Callable[..., An
     return lambda command: out(page(command))
 
 
-def rounded(value: Any) -> Any:
-    """Numbers to six digits and NaN as null, in anything that JSON holds; arrays become lists."""
-    if isinstance(value, np.bool_):
-        return bool(value)
-    if isinstance(value, dict):
-        return {key: rounded(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray | list | tuple):
-        return [rounded(item) for item in value]
-    if isinstance(value, float):
-        return float(f"{value:.6g}") if np.isfinite(value) else None
-    return value
-
-
 def claims_table(record: dict[str, Any]) -> str:
     """A record as a Markdown table of its claims."""
     lines = ["| claim | paper | ours | holds |", "| --- | --- | --- | --- |"]
@@ -91,29 +79,17 @@ def claims_on_screen(title: str, record: dict[str, Any]) -> Table:
     return table
 
 
-def write_record(path: Path, record: dict[str, Any]) -> None:
-    """Write a record as JSON, whole or not at all."""
-    _write(path, (json.dumps(record, ensure_ascii=False) + "\n").encode())
-
-
 def write_figure(path: Path, figure: Figure) -> None:
     """Write a figure as a PNG of 256 colours, half the bytes of one in full colour, and close it."""
-    from bench.papers.drawing import pyplot  # takes a second to import
+    from bench.drawing import pyplot  # takes a second to import
 
     drawn, reduced = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", dpi=90)
     pyplot.close(figure)
     Image.open(drawn).convert("RGB").quantize(256).save(reduced, format="PNG", optimize=True)
-    _write(path, reduced.getvalue())
+    replace_file(path, reduced.getvalue())
 
 
 def written(out: Path, page: Path | None) -> str:
     """What a command says at its end."""
     return f"written: {out}/" + (f", {page}" if page else "")
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(data)
-    os.replace(partial, path)

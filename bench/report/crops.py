@@ -139,7 +139,7 @@ def _coded(
 
     record: dict[str, Any] = {
         "name": crop.name,
-        "picture": image.size,
+        "size": image.size,
         "crop": box,
         "original": _data_url(image.crop(box)),
         "ours": [],

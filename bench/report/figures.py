@@ -7,12 +7,11 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-
-matplotlib.use("Agg")
-from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from bench.drawing import pyplot
 
 OUR_COLOUR = "#1f5fbf"
 PEER_COLOURS = ("#c2571a", "#3f8f5f", "#b03a5b", "#7b5aa6", "#8a7a1f")

@@ -62,13 +62,11 @@ def content(ours: Measured, peers: list[Measured]) -> dict[str, Any]:
     result = {
         "title": f"{ours.label} on {len(ours.images)} images of {ours.data}",
         "data": ours.data,
-        "pictures": len(ours.images),
+        "images": len(ours.images),
         "description": ours.description,
         "resamplings": RESAMPLINGS,
         "box": {"bpp": BOX.bpp, "psnr": BOX.psnr, "lpips": BOX.lpips},
-        "measures": [
-            {"key": m.key, "label": m.label, "log": m.log, "per_picture": m.per_image} for m in measures
-        ],
+        "measures": [{"key": m.key, "label": m.label, "log": m.log} for m in measures],
         "qualities": ours.qualities,
         "realisms": ours.realisms,
         "codecs": [curve(codec, weights) for codec in (ours, *peers)] + published,

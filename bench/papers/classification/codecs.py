@@ -9,8 +9,8 @@ import click
 import numpy as np
 
 from bench.analysis.measured import PERCEPTION, Measured, load_measured
+from bench.codecs import OURS
 
-OURS = "rdpcodec"
 # The files beside ours in the figures; others in the folder are left out.
 BESIDE = ("avif", "webp")
 

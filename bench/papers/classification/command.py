@@ -12,12 +12,11 @@ from rich.console import Console
 from bench.papers.reproduction import (
     claims_on_screen,
     claims_table,
-    rounded,
     write_figure,
-    write_record,
     written,
 )
 from bench.papers.wgan.workers import progress, training_options
+from bench.record import rounded, write_record
 from bench.report.markdown import replace_block
 from rdpcodec.errors import RdpError
 

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from bench.papers.classification.codecs import OURS
-from bench.papers.drawing import pyplot
+from bench.codecs import OURS
+from bench.drawing import pyplot
 from bench.papers.wgan.frontier import hull
 
 _LABELS = {

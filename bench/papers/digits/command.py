@@ -8,8 +8,9 @@ import click
 import torch
 from rich.console import Console
 
-from bench.papers.reproduction import claims_on_screen, claims_table, write_figure, write_record, written
+from bench.papers.reproduction import claims_on_screen, claims_table, write_figure, written
 from bench.papers.wgan.workers import progress, training_options
+from bench.record import write_record
 from bench.report.markdown import replace_block
 from rdpcodec.errors import RdpError
 
@@ -30,7 +31,7 @@ _EXPERIMENTS = ("pairs", "universal", "conditioned", "features", "layer")
     help="Leave out all but these and the pairs.",
 )
 @training_options("mnist")
-def mnist(
+def digits(
     data: Path | None,
     quick: bool,
     only: tuple[str, ...],

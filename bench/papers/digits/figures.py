@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from bench.papers.drawing import pyplot
+from bench.drawing import pyplot
 from bench.papers.wgan.frontier import hull
 
 _PERCEPTION = "P, Wasserstein-1 (fresh critic)"

@@ -12,9 +12,9 @@ from bench.papers.reproduction import (
     claims_table,
     result_options,
     write_figure,
-    write_record,
     written,
 )
+from bench.record import write_record
 from bench.report.markdown import replace_block
 
 PAPERS = {

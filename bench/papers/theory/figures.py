@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench.papers.drawing import pyplot
+from bench.drawing import pyplot
 
 _KL = r"KL($p_X\,\|\,p_{\hat{X}}$)"
 _INK = ("#0b5394", "#cc4125", "#38761d", "#7f6000")

@@ -1,4 +1,4 @@
-"""Wasserstein distances between sets of images: by critics (WGAN-GP), or by projections on lines."""
+"""Critics (WGAN-GP), from which Wasserstein distances between sets of images follow, and projections."""
 
 from __future__ import annotations
 
@@ -74,18 +74,3 @@ def penalty(norms: Tensor) -> Tensor:
 def projections(images: Tensor, directions: Tensor) -> Tensor:
     """Images `[…, C, H, W]` on directions `[C·H·W, K]` → `[…, K]`."""
     return images.flatten(-3) @ directions
-
-
-def random_directions(pixels: int, count: int = 64, seed: int = 0) -> Tensor:
-    """Unit vectors drawn uniformly, `[pixels, count]`."""
-    drawn = torch.randn(pixels, count, generator=torch.Generator().manual_seed(seed))
-    return drawn / drawn.norm(dim=0)
-
-
-def sliced_wasserstein(first: Tensor, second: Tensor) -> float:
-    """Sliced Wasserstein-1 distance of two sets of equally many images, from their projections `[N, K]`.
-
-    Mean over directions of the exact distance on a line: what sorted values differ by (Rabin et al. 2011).
-    In units of one direction; two sets of one law are not at 0 but at about 1/√N of their spread.
-    """
-    return float((first.sort(0).values - second.sort(0).values).abs().mean())

@@ -10,14 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bench.measure.distribution import random_directions, sliced_wasserstein
 from bench.papers.wgan.classifier import Classifier
-from bench.papers.wgan.critic import (
-    Critic,
-    gradient_norms,
-    projections,
-    random_directions,
-    sliced_wasserstein,
-)
+from bench.papers.wgan.critic import Critic, gradient_norms, projections
 from bench.papers.wgan.data import Labelled
 from bench.papers.wgan.train import (
     Fidelity,
@@ -29,6 +24,7 @@ from bench.papers.wgan.train import (
 )
 
 _BATCH = 250
+_DIRECTIONS = 64  # of the sliced Wasserstein distance
 Values = NDArray[np.float64]
 
 
@@ -81,7 +77,7 @@ def measure(
     """
     sums: dict[str, Values] = {}
     drawn, originals = [], []
-    directions = random_directions(int(np.prod(data.images.shape[1:]))).to(device)
+    directions = random_directions(int(np.prod(data.images.shape[1:])), _DIRECTIONS).to(device)
     rng = torch.Generator().manual_seed(11)
     for images, restored, labels in restorations(restorer, data, device):
         share = len(labels) / len(data.labels)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench.record import write_record
 from rdpcodec.errors import UsageError
 
 
@@ -25,7 +26,5 @@ def once(path: Path, settings: dict[str, Any], make: Callable[[], dict[str, Any]
             raise UsageError(f"{path}: is of another plan; remove it, or name another folder with --runs")
         return record
     record = {**make(), "settings": settings}
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(record), encoding="utf-8")
-    partial.replace(path)
+    write_record(path, record)
     return record

@@ -256,7 +256,7 @@ function drawPlane() {
   });
   $("dominance").replaceChildren(
     list.children.length ? list : element("p", { class: "note" }, "No method is better than another in both."),
-    element("p", { class: "quiet" }, "Percentages: in how many resamplings of the pictures it is so."),
+    element("p", { class: "quiet" }, "Percentages: in how many resamplings of the images it is so."),
   );
 }
 
@@ -443,7 +443,7 @@ function setUpSpace() {
   );
 }
 
-// The picture browser --------------------------------------------------------------------------------------------
+// The image browser ----------------------------------------------------------------------------------------------
 
 function setUpBrowser() {
   if (!data.crops.length) {
@@ -451,7 +451,7 @@ function setUpBrowser() {
     document.querySelector('nav a[href="#browser"]').hidden = true;
     return;
   }
-  let picture = data.crops[0];
+  let shown = data.crops[0];
   const quality = $("quality"), realism = $("realism");
   quality.max = data.qualities.length - 1;
   quality.value = Math.floor((data.qualities.length - 1) / 3);
@@ -459,7 +459,7 @@ function setUpBrowser() {
   realism.value = 0;
   if (!hasDial) {
     realism.disabled = true;
-    document.querySelector("#browser .lead").textContent = "Each picture at each quality. These weights have no realism dial.";
+    document.querySelector("#browser .lead").textContent = "Each image at each quality. These weights have no realism dial.";
   }
   const pane = (id) => {
     const image = element("img", { id: `${id}-image`, alt: "" }), name = document.createTextNode(""), note = element("span"), figures = element("dl");
@@ -467,31 +467,31 @@ function setUpBrowser() {
     return (title, url, sample) => {
       name.data = title;
       image.src = url;
-      image.width = picture.crop[2] - picture.crop[0];
-      image.height = picture.crop[3] - picture.crop[1];
-      image.alt = `${picture.name}: ${title}`;
-      note.textContent = sample ? `${sample.bytes.toLocaleString("en")} bytes` : `${picture.picture[0]} × ${picture.picture[1]} pixels`;
+      image.width = shown.crop[2] - shown.crop[0];
+      image.height = shown.crop[3] - shown.crop[1];
+      image.alt = `${shown.name}: ${title}`;
+      note.textContent = sample ? `${sample.bytes.toLocaleString("en")} bytes` : `${shown.size[0]} × ${shown.size[1]} pixels`;
       const rows = sample ? [["bits per pixel", fixed(sample.bpp, 3)], ["PSNR", `${fixed(sample.psnr, 2)} dB`], ["MS-SSIM", fixed(sample.ms_ssim, 4)]] : [];
       if (sample?.lpips_alex !== undefined) rows.splice(2, 1, ["LPIPS", fixed(sample.lpips_alex, 3)]);
       figures.replaceChildren(...rows.flatMap(([term, value]) => [element("dt", {}, term), element("dd", {}, value)]));
       if (sample) figures.title = `MS-SSIM ${fixed(sample.ms_ssim, 4)}`;
     };
   };
-  const panes = { original: pane("original"), ours: pane("ours"), avif: picture.avif.length ? pane("avif") : null };
+  const panes = { original: pane("original"), ours: pane("ours"), avif: shown.avif.length ? pane("avif") : null };
   const show = () => {
     const q = Number(quality.value), b = Number(realism.value);
     $("quality-value").textContent = digits(data.qualities[q], 4);
     $("realism-value").textContent = digits(data.realisms[b], 4);
     quality.setAttribute("aria-valuetext", data.qualities[q]);
     realism.setAttribute("aria-valuetext", data.realisms[b]);
-    panes.original("Original", picture.original, null);
-    panes.ours(ours.label, picture.ours[q][b].image, picture.ours[q][b]);
-    panes.avif?.("AVIF", picture.avif[q].image, picture.avif[q]);
+    panes.original("Original", shown.original, null);
+    panes.ours(ours.label, shown.ours[q][b].image, shown.ours[q][b]);
+    panes.avif?.("AVIF", shown.avif[q].image, shown.avif[q]);
   };
   const buttons = data.crops.map((crop) => {
-    const button = element("button", { type: "button", "aria-pressed": crop === picture }, crop.name);
+    const button = element("button", { type: "button", "aria-pressed": crop === shown }, crop.name);
     button.addEventListener("click", () => {
-      picture = crop;
+      shown = crop;
       buttons.forEach((other) => other.setAttribute("aria-pressed", other === button));
       show();
     });
@@ -542,8 +542,8 @@ function writeWords() {
     const [sign, name] = marks[check.verdict];
     return [check.statement, { node: element("span", { class: `verdict ${name}` }, sign + check.verdict) }, { node: document.createTextNode(check.figure) }];
   }));
-  $("errors").textContent = `Means over ${data.pictures} pictures of ${data.data}; rates are the bytes of real files. Intervals hold 95 % of ` +
-    `${data.resamplings} resamplings of the pictures; of distances between distributions, two jackknife errors. Between measured settings, ` +
+  $("errors").textContent = `Means over ${data.images} images of ${data.data}; rates are the bytes of real files. Intervals hold 95 % of ` +
+    `${data.resamplings} resamplings of the images; of distances between distributions, two jackknife errors. Between measured settings, ` +
     `curves are monotone cubics in the logarithm of the rate.`;
   $("sources").replaceChildren(...data.codecs.map((c) => element("li", {}, `${c.label}${c.kind === "published" ? ", published, as in" : ":"} ${c.description}`)));
 }

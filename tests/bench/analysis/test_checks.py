@@ -62,7 +62,7 @@ def test_each_statement_fails_where_the_surface_breaks_it(
         assert f"{gaussian.REALISMS[realism]:g}" in found.figure
 
 
-def test_what_one_picture_breaks_holds_within_error(measured: Measured) -> None:
+def test_what_one_image_breaks_holds_within_error(measured: Measured) -> None:
     spoilt = changed(measured, "mse", (0, 2, 1), 12.0)
     assert spoilt.mean("mse")[2, 1] > spoilt.mean("mse")[1, 1]
     assert verdicts(spoilt)["Distortion falls with rate at each realism"] == WITHIN_ERROR

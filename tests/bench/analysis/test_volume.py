@@ -109,7 +109,7 @@ def test_only_the_better_in_both_dominates() -> None:
 
 
 def test_resampled_means_spread_like_the_standard_error_of_the_mean(tmp_path: Path) -> None:
-    measured = load_measured(gaussian.write(tmp_path, pictures=60))
+    measured = load_measured(gaussian.write(tmp_path, images=60))
     mse = measured.values["mse"][:, 0, 0]
     drawn = measured.resampled("mse", image_weights(60, 4000))[:, 0, 0]
     assert drawn.std() == pytest.approx(mse.std() / np.sqrt(60), rel=0.1)
@@ -158,9 +158,9 @@ def test_compare_says_how_many_bits_equal_quality_takes(tmp_path: Path) -> None:
             assert (line in text) == (metric != "LPIPS-AlexNet" or realism == 0), text
 
 
-def test_compare_refuses_other_pictures_and_broken_files(tmp_path: Path) -> None:
+def test_compare_refuses_other_images_and_broken_files(tmp_path: Path) -> None:
     gaussian.write(tmp_path / "a")
-    gaussian.write(tmp_path / "b", pictures=9)
+    gaussian.write(tmp_path / "b", images=9)
     code, text = compare(tmp_path / "a", tmp_path / "b")
     assert code
     assert "not measured on the same images" in text

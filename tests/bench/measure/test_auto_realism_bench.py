@@ -18,11 +18,11 @@ def test_a_row_tells_the_mean_and_both_ends_of_what_was_chosen() -> None:
 
 
 def test_what_was_chosen_lies_between_none_and_all(tmp_path: Path, photograph: Image.Image) -> None:
-    pictures, out = tmp_path / "pictures", tmp_path / "auto.json"
-    pictures.mkdir()
+    images, out = tmp_path / "pictures", tmp_path / "auto.json"
+    images.mkdir()
     for number, left in enumerate((0, 300)):
-        photograph.crop((left, 60, left + 160, 190)).save(pictures / f"{number}.png")
-    words = ["measure", "auto-realism", "--data", pictures, "--out", out, "--qualities", "10,95"]
+        photograph.crop((left, 60, left + 160, 190)).save(images / f"{number}.png")
+    words = ["measure", "auto-realism", "--data", images, "--out", out, "--qualities", "10,95"]
     words += ["--lpips-weights", save_networks(tmp_path)]
     run = CliRunner().invoke(bench, [str(word) for word in words], catch_exceptions=False)
     assert run.exit_code == 0, run.output

@@ -14,16 +14,16 @@ from bench.__main__ import bench
 @pytest.fixture
 def folders(tmp_path: Path, photograph: Image.Image) -> tuple[Path, Path]:
     """A photograph, and a blurred one."""
-    for name, picture in (
+    for name, image in (
         ("originals", photograph),
         ("decoded", photograph.filter(ImageFilter.GaussianBlur(3))),
     ):
         (tmp_path / name).mkdir()
-        picture.save(tmp_path / name / "coffee.png")
+        image.save(tmp_path / name / "coffee.png")
     return tmp_path / "originals", tmp_path / "decoded"
 
 
-def test_a_blurred_picture_is_further_from_the_original_than_itself(
+def test_a_blurred_image_is_further_from_the_original_than_itself(
     folders: tuple[Path, Path], tmp_path: Path
 ) -> None:
     originals, blurred = folders
@@ -40,7 +40,7 @@ def test_a_blurred_picture_is_further_from_the_original_than_itself(
     assert found["decoded"]["kernel"] > found["originals"]["kernel"]
 
 
-def test_pictures_without_a_patch_and_missing_packages_are_errors(
+def test_images_without_a_patch_and_missing_packages_are_errors(
     folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     originals, blurred = folders

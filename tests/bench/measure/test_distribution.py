@@ -12,8 +12,8 @@ from bench.measure.distribution import (
     frechet_distance,
     image_patches,
     kernel_distance,
+    pyramid_distances,
     pyramid_neighbourhoods,
-    sliced_wasserstein,
 )
 from rdpcodec.errors import UsageError
 from rdpcodec.metrics.efficientnet import FEATURES, EfficientNetLite0
@@ -63,25 +63,23 @@ def test_one_feature_is_no_distribution() -> None:
             distance(normal(0, 1, 4), normal(1, 5, 4))
 
 
-def test_patches_tile_the_picture_twice() -> None:
-    picture = torch.arange(3 * 40 * 56, dtype=torch.float32).reshape(3, 40, 56)
-    patches = image_patches(picture, 16)
+def test_patches_tile_the_image_twice() -> None:
+    image = torch.arange(3 * 40 * 56, dtype=torch.float32).reshape(3, 40, 56)
+    patches = image_patches(image, 16)
     assert patches.shape == (2 * 3 + 2 * 3, 3, 16, 16)
-    assert torch.equal(patches[4], picture[:, 16:32, 16:32])
-    assert torch.equal(patches[6], picture[:, 8:24, 8:24])
-    assert len(image_patches(picture, 64)) == 0
+    assert torch.equal(patches[4], image[:, 16:32, 16:32])
+    assert torch.equal(patches[6], image[:, 8:24, 8:24])
+    assert len(image_patches(image, 64)) == 0
 
 
 def sliced(first: list[torch.Tensor], second: list[torch.Tensor]) -> list[float]:
-    drawn = (
-        [pyramid_neighbourhoods(x, seed=i) for i, x in enumerate(pictures)] for pictures in (first, second)
-    )
-    return sliced_wasserstein(*drawn)
+    drawn = ([pyramid_neighbourhoods(x, seed=i) for i, x in enumerate(images)] for images in (first, second))
+    return pyramid_distances(*drawn)
 
 
 def test_the_sliced_wasserstein_distance_sees_lost_detail_where_it_was_lost(photograph: Image.Image) -> None:
-    picture = torch.from_numpy(np.array(photograph)).permute(2, 0, 1).float() / 255
-    halves = [picture[:, :, :296], picture[:, :, 304:]]
+    image = torch.from_numpy(np.array(photograph)).permute(2, 0, 1).float() / 255
+    halves = [image[:, :, :296], image[:, :, 304:]]
     small = [torch.nn.functional.avg_pool2d(half[None], 2) for half in halves]
     blurred = [torch.nn.functional.interpolate(x, scale_factor=2, mode="bilinear")[0] for x in small]
     equal, lost = sliced(halves, halves), sliced(halves, blurred)
@@ -91,13 +89,13 @@ def test_the_sliced_wasserstein_distance_sees_lost_detail_where_it_was_lost(phot
 
 
 def test_the_sliced_wasserstein_distance_grows_with_noise(photograph: Image.Image) -> None:
-    picture = torch.from_numpy(np.array(photograph)).permute(2, 0, 1).float() / 255
-    noise = torch.randn(picture.shape, generator=torch.Generator().manual_seed(0))
-    distances = [np.mean(sliced([picture], [picture + level * noise])) for level in (0.01, 0.03, 0.1)]
+    image = torch.from_numpy(np.array(photograph)).permute(2, 0, 1).float() / 255
+    noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(0))
+    distances = [np.mean(sliced([image], [image + level * noise])) for level in (0.01, 0.03, 0.1)]
     assert 0 < distances[0] < distances[1] < distances[2]
 
 
-def test_neighbourhoods_are_cut_from_the_same_places_of_pictures_of_one_size() -> None:
+def test_neighbourhoods_are_cut_from_the_same_places_of_images_of_one_size() -> None:
     x = torch.rand(3, 50, 70)
     first, second = pyramid_neighbourhoods(x, 5, seed=3), pyramid_neighbourhoods(2 * x, 5, seed=3)
     assert [level.shape for level in first] == [(5, 3, 7, 7)] * 2
@@ -110,7 +108,7 @@ def test_sets_of_different_size_have_no_sliced_distance() -> None:
     drawn = pyramid_neighbourhoods(torch.rand(3, 32, 32), 4)
     for first, second in (([], []), ([drawn], [drawn, drawn])):
         with pytest.raises(UsageError, match="equally many"):
-            sliced_wasserstein(first, second)
+            pyramid_distances(first, second)
 
 
 def test_efficientnet_recognises_a_cup_of_coffee(photograph: Image.Image) -> None:

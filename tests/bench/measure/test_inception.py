@@ -43,10 +43,10 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_features_are_those_of_torch_fidelity(weights: Path) -> None:
     network = InceptionV3(weights)
-    pictures = torch.randint(0, 256, (2, 3, 80, 64), dtype=torch.uint8)
-    features = network.features(pictures / 255)
+    images = torch.randint(0, 256, (2, 3, 80, 64), dtype=torch.uint8)
+    features = network.features(images / 255)
     assert features.shape == (2, FEATURES)
-    (expected,) = network.network(pictures)
+    (expected,) = network.network(images)
     assert torch.equal(features, expected)
     assert not torch.allclose(features[0], features[1])
 

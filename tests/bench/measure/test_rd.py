@@ -26,7 +26,7 @@ def test_psnr_and_mse_of_a_known_error() -> None:
         mse(black, black[:2])
 
 
-def test_ms_ssim_is_one_for_equal_pictures_and_undefined_for_small_ones(photograph: Image.Image) -> None:
+def test_ms_ssim_is_one_for_equal_images_and_undefined_for_small_ones(photograph: Image.Image) -> None:
     array = np.asarray(photograph)
     assert ms_ssim(array, array) == pytest.approx(1)
     assert ms_ssim(array, array // 2) < 0.95

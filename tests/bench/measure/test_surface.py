@@ -15,7 +15,8 @@ from bench.__main__ import bench
 from bench.measure import surface
 from bench.measure.cache import Point, load_cached
 from bench.measure.metrics import Metrics, feature_distances, pixel_distance
-from bench.measure.surface import Setup, measure, metrics_of, standard_errors, summary
+from bench.measure.summary import standard_errors, summary
+from bench.measure.surface import Setup, measure, metrics_of
 from rdpcodec.peers import PEERS
 
 POINTS = (Point(10), Point(60))
@@ -32,7 +33,7 @@ def metrics(lpips: Path) -> Metrics:
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory, photograph: Image.Image) -> Path:
+def images(tmp_path_factory: pytest.TempPathFactory, photograph: Image.Image) -> Path:
     folder = tmp_path_factory.mktemp("pictures")
     for number, left in enumerate((0, 160, 330)):
         photograph.crop((left, 60, left + 260, 330)).save(folder / f"{number}.png")
@@ -40,8 +41,8 @@ def pictures(tmp_path_factory: pytest.TempPathFactory, photograph: Image.Image) 
 
 
 @pytest.fixture
-def setup(pictures: Path, tmp_path: Path, lpips: Path) -> Setup:
-    return Setup(pictures, tmp_path, lpips, "cpu")
+def setup(images: Path, tmp_path: Path, lpips: Path) -> Setup:
+    return Setup(images, tmp_path, lpips, "cpu")
 
 
 def test_more_bytes_are_closer_in_every_sense(setup: Setup) -> None:
@@ -58,8 +59,8 @@ def test_more_bytes_are_closer_in_every_sense(setup: Setup) -> None:
         assert few["standard_errors"][name] > 0
 
 
-def test_originals_are_at_no_distance_from_themselves(pictures: Path, metrics: Metrics) -> None:
-    features = [metrics.set_features(np.asarray(Image.open(path))) for path in sorted(pictures.iterdir())]
+def test_originals_are_at_no_distance_from_themselves(images: Path, metrics: Metrics) -> None:
+    features = [metrics.set_features(np.asarray(Image.open(path))) for path in sorted(images.iterdir())]
     assert feature_distances(features, features)["frechet"] == pytest.approx(0, abs=1e-3)
     assert pixel_distance(features, features) == 0
     assert [len(part.features) for part in features] == [1, 1, 1]
@@ -93,7 +94,7 @@ def test_a_realism_of_zero_and_one_are_two_points_of_one_file() -> None:
 def test_errors_shrink_with_more_images(metrics: Metrics) -> None:
     generator = np.random.default_rng(0)
     noise = generator.integers(0, 256, (24, 256, 256, 3), dtype=np.uint8)
-    features = [metrics.set_features(picture) for picture in noise[:2]] * 12
+    features = [metrics.set_features(image) for image in noise[:2]] * 12
     facts = [{"psnr": value} for value in generator.normal(30, 2, 24)]
     few = standard_errors(facts[:6], features[:6], features[:6])["psnr"]
     many = standard_errors(facts, features, features)["psnr"]
@@ -101,21 +102,16 @@ def test_errors_shrink_with_more_images(metrics: Metrics) -> None:
     assert many < few
 
 
+def command(name: str, images: Path, out: Path, lpips: Path, options: str = "") -> list[str]:
+    where = ["--data", str(images), "--out", str(out), "--lpips-weights", str(lpips)]
+    return ["measure", name, *where, *options.split()]
+
+
 def test_the_command_traces_a_folder_and_goes_on_where_it_was_stopped(
-    pictures: Path, tmp_path: Path, lpips: Path, monkeypatch: pytest.MonkeyPatch
+    images: Path, tmp_path: Path, lpips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 1)  # threads that wait for each other take longer than one
-    words = [
-        "measure",
-        "surface",
-        "--data",
-        str(pictures),
-        "--out",
-        str(tmp_path),
-        "--lpips-weights",
-        str(lpips),
-    ]
-    words += ["--workers", "1", "--qualities", "20,70", "--realisms", "0"]
+    words = command("surface", images, tmp_path, lpips, "--workers 1 --qualities 20,70 --realisms 0")
     result = CliRunner().invoke(bench, words, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     record = json.loads((tmp_path / "rdpcodec.json").read_text())
@@ -132,45 +128,27 @@ def test_the_command_traces_a_folder_and_goes_on_where_it_was_stopped(
 
 
 def test_every_model_has_a_surface(
-    pictures: Path, tmp_path: Path, lpips: Path, monkeypatch: pytest.MonkeyPatch
+    images: Path, tmp_path: Path, lpips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
-    words = [
-        "measure",
-        "surface",
-        "--data",
-        str(pictures),
-        "--out",
-        str(tmp_path),
-        "--lpips-weights",
-        str(lpips),
-    ]
-    words += ["--workers", "1", "--qualities", "20", "--realisms", "0", "--model", "base"]
+    words = command(
+        "surface", images, tmp_path, lpips, "--workers 1 --qualities 20 --realisms 0 --model base"
+    )
     CliRunner().invoke(bench, words, catch_exceptions=False)
     assert json.loads((tmp_path / "rdpcodec.json").read_text())["description"].startswith("rdpcodec base-")
 
 
 def test_peers_are_measured_from_their_smallest_files_on(
-    pictures: Path, tmp_path: Path, lpips: Path, monkeypatch: pytest.MonkeyPatch
+    images: Path, tmp_path: Path, lpips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
-    words = [
-        "measure",
-        "peers",
-        "--data",
-        str(pictures),
-        "--out",
-        str(tmp_path),
-        "--lpips-weights",
-        str(lpips),
-    ]
-    words += ["--workers", "1", "--codecs", "jpeg", "--smallest", "2"]
+    words = command("peers", images, tmp_path, lpips, "--workers 1 --codecs jpeg --smallest 2")
     CliRunner().invoke(bench, words, catch_exceptions=False)
     points = json.loads((tmp_path / "jpeg.json").read_text())["points"]
     assert list(points) == [f"{setting}" for setting in PEERS["jpeg"].settings[:2]]
 
 
-def test_pictures_with_labels_are_classified(setup: Setup) -> None:
+def test_images_with_labels_are_classified(setup: Setup) -> None:
     """A little loss does not change the answer; a coffee mug is no goldfish; no label, no answer."""
     rows = ["wnid\tindex\tlabel\tprobe_file", "n1\t504\tcoffee mug\t0.png", "n2\t1\tgoldfish\t1.png"]
     (setup.data / "classes.tsv").write_text("\n".join(rows) + "\n")
@@ -188,17 +166,8 @@ def test_pictures_with_labels_are_classified(setup: Setup) -> None:
     assert "top1" not in facts[2]
 
 
-def test_networks_that_are_missing_are_named(pictures: Path, tmp_path: Path) -> None:
-    words = [
-        "measure",
-        "surface",
-        "--data",
-        str(pictures),
-        "--out",
-        str(tmp_path),
-        "--lpips-weights",
-        str(tmp_path),
-    ]
+def test_networks_that_are_missing_are_named(images: Path, tmp_path: Path) -> None:
+    words = command("surface", images, tmp_path, tmp_path)
     result = CliRunner().invoke(bench, [*words, "--workers", "1"])
     assert result.exit_code != 0
     assert "LPIPS-alex" in result.output

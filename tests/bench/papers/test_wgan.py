@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from bench.measure.distribution import random_directions, sliced_wasserstein
 from bench.papers.digits.codec import Bottleneck, Codecs, ConditionedCodec, quantised
 from bench.papers.wgan.classifier import DESIGNS, error_rate, train_classifier
 from bench.papers.wgan.critic import (
@@ -25,8 +26,6 @@ from bench.papers.wgan.critic import (
     gradient_norms,
     penalty,
     projections,
-    random_directions,
-    sliced_wasserstein,
 )
 from bench.papers.wgan.data import load_cifar10, load_mnist, read_idx, read_npz
 from bench.papers.wgan.frontier import hull, least

@@ -59,17 +59,17 @@ def test_in_each_plane_the_better_in_both_dominates_and_only_it(figures: dict[st
 
 
 def test_published_curves_appear_beside_their_test_set_and_no_other(tmp_path: Path) -> None:
-    kodak = load_measured(gaussian.write(tmp_path / "a", pictures=24, data="kodak"))
+    kodak = load_measured(gaussian.write(tmp_path / "a", images=24, data="kodak"))
     assert {"VTM", "mbt2018-mean", "MS-ILLM"} <= {curve["label"] for curve in published_curves(kodak)}
     rows = bd_rate_table(kodak, [], published_curves(kodak), image_weights(24))["rows"]
     assert {row["label"] for row in rows if row["published"]} >= {"VTM", "HiFiC"}
-    assert published_curves(load_measured(gaussian.write(tmp_path / "b", pictures=23, data="kodak"))) == []
-    assert published_curves(load_measured(gaussian.write(tmp_path / "c", pictures=24, data="mine"))) == []
+    assert published_curves(load_measured(gaussian.write(tmp_path / "b", images=23, data="kodak"))) == []
+    assert published_curves(load_measured(gaussian.write(tmp_path / "c", images=24, data="mine"))) == []
 
 
 def test_every_published_curve_names_its_source_and_rises(tmp_path: Path) -> None:
-    for name, pictures in (("kodak", 24), ("clic2020", 428)):
-        measured = load_measured(gaussian.write(tmp_path / name, pictures=pictures, data=name))
+    for name, images in (("kodak", 24), ("clic2020", 428)):
+        measured = load_measured(gaussian.write(tmp_path / name, images=images, data=name))
         for curve in published_curves(measured):
             assert re.fullmatch(r"[\w.-]+/[\w.-]+(@\w+)?:[\w./-]+", curve["description"])
             points = curve["points"]
@@ -85,7 +85,7 @@ def test_the_page_needs_nothing_from_elsewhere_and_no_name_ends_its_script(figur
 
 
 @given(st.integers(1, 2000), st.integers(1, 2000), st.none() | st.tuples(*[st.integers(0, 3000)] * 2))
-def test_a_crop_lies_inside_of_its_picture(width: int, height: int, corner: tuple[int, int] | None) -> None:
+def test_a_crop_lies_inside_of_its_image(width: int, height: int, corner: tuple[int, int] | None) -> None:
     left, upper, right, lower = Crop("a.png", corner).box((width, height))
     assert 0 <= left < right <= width
     assert 0 <= upper < lower <= height
@@ -100,11 +100,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory, codec: Codec) -> Path:
     (folder / "data").mkdir()
     for i, name in enumerate(("00.png", "01.png")):
         photograph.crop((100 * i, 60, 100 * i + 200, 240)).save(folder / "data" / name)
-    gaussian.write(folder, pictures=2, realisms=(0.0,), description=f"{weights_identity(codec)}, cpu")
+    gaussian.write(folder, images=2, realisms=(0.0,), description=f"{weights_identity(codec)}, cpu")
     return folder
 
 
-def test_the_command_writes_a_page_with_the_pictures_and_its_figures(folder: Path) -> None:
+def test_the_command_writes_a_page_with_the_images_and_its_figures(folder: Path) -> None:
     words = ["report", "page", str(folder), "--data", str(folder / "data"), "--image", "01.png@10,10"]
     result = CliRunner().invoke(bench, words)
     assert result.exit_code == 0, result.output
@@ -117,8 +117,8 @@ def test_the_command_writes_a_page_with_the_pictures_and_its_figures(folder: Pat
     assert sizes == sorted(sizes)
     for (ours,), avif in zip(crop["ours"][2:], crop["avif"][2:], strict=True):
         assert 0.7 * ours["bytes"] < avif["bytes"] <= ours["bytes"]
-    shown = [picture(row[0]["image"]) for row in crop["ours"]]
-    errors = [float(np.abs(image - picture(crop["original"])).mean()) for image in shown]
+    shown = [pixels(row[0]["image"]) for row in crop["ours"]]
+    errors = [float(np.abs(image - pixels(crop["original"])).mean()) for image in shown]
     assert errors == sorted(errors, reverse=True)
     pngs = {path.name: Image.open(path).width for path in (folder / "figures").iterdir()}
     assert pngs.keys() == {
@@ -127,12 +127,12 @@ def test_the_command_writes_a_page_with_the_pictures_and_its_figures(folder: Pat
     assert min(pngs.values()) > 400
 
 
-def test_other_weights_and_unknown_pictures_are_refused(folder: Path, tmp_path: Path) -> None:
+def test_other_weights_and_unknown_images_are_refused(folder: Path, tmp_path: Path) -> None:
     words = ["report", "page", str(folder), "--data", str(folder / "data"), "--image", "02.png"]
     result = CliRunner().invoke(bench, words)
     assert result.exit_code
     assert "not among the images that were measured" in result.output
-    gaussian.write(tmp_path, pictures=2, realisms=(0.0,))
+    gaussian.write(tmp_path, images=2, realisms=(0.0,))
     result = CliRunner().invoke(bench, ["report", "page", str(tmp_path), "--data", str(folder / "data")])
     assert result.exit_code
     assert "measured with a Gaussian source" in result.output
@@ -146,7 +146,7 @@ def embedded(text: str) -> dict[str, Any]:
     return json.loads(found[1])
 
 
-def picture(url: str) -> np.ndarray:
+def pixels(url: str) -> np.ndarray:
     """The pixels of a data URL."""
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))), float)
 
@@ -167,7 +167,7 @@ def html(figures: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> s
     crops = [
         {
             "name": f"{p}.png",
-            "picture": [96, 64],
+            "size": [96, 64],
             "crop": [0, 0, 96, 64],
             "original": flat((p, 0, 255))["image"],
             "ours": [[flat((p, 40 * q, 40 * b)) for b in range(5)] for q in range(5)],
@@ -209,7 +209,7 @@ def colour(view: Any, name: str) -> list[int]:
     return view.evaluate(COLOUR, name)
 
 
-def test_turning_a_dial_shows_the_picture_of_that_point(opened: Any) -> None:
+def test_turning_a_dial_shows_the_image_of_that_point(opened: Any) -> None:
     opened.locator("#quality").focus()
     opened.keyboard.press("Home")
     assert colour(opened, "ours-image") == [0, 0, 0]

@@ -1,4 +1,4 @@
-"""pyplot as all figures of the papers use it: without a display, since they are only written to files."""
+"""pyplot as all figures use it: without a display, since they are only written to files."""
 
 from __future__ import annotations
 

@@ -1,0 +1,63 @@
+"""What is stored of one codec that was measured on a set of images: means, distances, and their errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bench.measure.cache import Job, Point, load_cached
+from bench.measure.metrics import SetFeatures, distances
+
+# Resamplings of the images for error bars: their own error is then 3 % of the bar.
+BOOTSTRAPS = 200
+# At most so many groups of images are left out in turn for the errors of distances: the errors are then
+# known to a quarter.
+JACKKNIFE_GROUPS = 8
+
+
+def summary(jobs: list[Job], originals: list[Job]) -> dict[str, Any]:
+    """A codec's points: per image, means, and distances between distributions with standard errors."""
+    measured = [load_cached(job) for job in jobs]
+    references = [load_cached(job)[Point(0).key][1] for job in originals]
+    points = {}
+    for point in jobs[0].points:
+        facts = [image[point.key][0] for image in measured]
+        features = [image[point.key][1] for image in measured]
+        points[point.key] = {
+            "quality": point.quality,
+            **({} if point.realism is None else {"realism": point.realism}),
+            **{name: float(np.mean([f[name] for f in facts])) for name in facts[0]},
+            **distances(references, features),
+            "standard_errors": standard_errors(facts, references, features),
+        }
+    images = {
+        job.name: {key: facts for key, (facts, _) in image.items() if key in points}
+        for job, image in zip(jobs, measured, strict=True)
+    }
+    return {"points": points, "pictures": images}
+
+
+def standard_errors(
+    facts: list[dict[str, float]], references: list[SetFeatures], features: list[SetFeatures]
+) -> dict[str, float]:
+    """What other images of the same kind would change, as one standard deviation.
+
+    Means: bootstrap over images. Distances: jackknife over groups of images, since repeated images make
+    distributions look further apart than they are.
+    """
+    generator = np.random.default_rng(0)
+    chosen = generator.integers(len(facts), size=(BOOTSTRAPS, len(facts)))
+    errors = {}
+    for name in facts[0]:
+        values = np.array([f[name] for f in facts])
+        errors[name] = float(values[chosen].mean(axis=1).std())
+    groups = min(len(features), JACKKNIFE_GROUPS)
+    if groups > 2:
+        left_out = []
+        for group in range(groups):
+            kept = [i for i in range(len(features)) if i % groups != group]
+            left_out.append(distances([references[i] for i in kept], [features[i] for i in kept]))
+        scale = (groups - 1) ** 0.5
+        errors |= {name: scale * float(np.std([d[name] for d in left_out])) for name in left_out[0]}
+    return errors

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -38,10 +39,21 @@ def train(
     if "RANK" in os.environ:
         dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     try:
-        loop = Loop(objective(torch.device(device)), out, budget)
-        if resume:
-            loop.resume()
-        loop.train(checkpoint_minutes)
+        _loop(objective(torch.device(device)), out, budget, resume, checkpoint_minutes)
     finally:
-        if dist.is_initialized():
-            dist.destroy_process_group()
+        leave_process_group()
+
+
+def _loop(objective: Objective, out: Path, budget: Budget, resume: bool, checkpoint_minutes: float) -> None:
+    loop = Loop(objective, out, budget)
+    if resume:
+        loop.resume()
+    loop.train(checkpoint_minutes)
+
+
+def leave_process_group() -> None:
+    """End a process's part in torchrun's group, if it has one. To be called when nothing refers to the model."""
+    if dist.is_initialized():
+        # What averages gradients keeps the group's threads alive; ended with the interpreter, they abort it.
+        gc.collect()
+        dist.destroy_process_group()

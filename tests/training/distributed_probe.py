@@ -17,6 +17,7 @@ from torch import Tensor
 
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.loop import Loop, process_count, process_rank
+from rdpcodec.training.run import leave_process_group
 from rdpcodec.training.runs import FidelityRun
 from rdpcodec.training.schedule import Budget
 
@@ -53,10 +54,9 @@ def main(data: Path, start: Path, out: Path) -> None:
     folder = out / ("one" if process_count() == 1 else "two")
     Loop(objective, folder, Budget(None, run.gigapixels)).train(checkpoint_minutes=60)
     (folder / f"loss-{process_rank()}").write_text(str(sum(losses) / STEPS))
-    if dist.is_initialized():
-        dist.destroy_process_group()
 
 
 if __name__ == "__main__":
     with smaller_constants():
         main(*map(Path, sys.argv[1:]))
+    leave_process_group()

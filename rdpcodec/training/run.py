@@ -52,7 +52,7 @@ def _loop(objective: Objective, out: Path, budget: Budget, resume: bool, checkpo
 
 
 def leave_process_group() -> None:
-    """End a process's part in torchrun's group, if it has one. To be called when nothing refers to the model."""
+    """End a process's part in torchrun's group, if any. To be called when nothing refers to the model."""
     if dist.is_initialized():
         # What averages gradients keeps the group's threads alive; ended with the interpreter, they abort it.
         gc.collect()

@@ -37,7 +37,7 @@ lint: $(VENV)/tested
 # Two processes, a file of tests to each at a time: fixtures of a module are made once.
 test: lint $(COMPRESSAI_VENV)/tested
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
-	$(COMPRESSAI_VENV)/bin/python -m pytest tests/test_compressai_model.py tests/metrics/test_inception.py
+	$(COMPRESSAI_VENV)/bin/python -m pytest tests/test_compressai_model.py tests/bench/measure/test_inception.py
 
 # The variable silences what Material for MkDocs has to say of its successor.
 docs: $(VENV)/tested

@@ -5,8 +5,8 @@ image → Picture → symbols of its tiles → bytes of the tiles → segments o
 ```
 
 What the steps do stands in files of their own: `image`, `mosaic` and `tile_codec` (pixels ⇄ symbols),
-`symbols` (symbols ⇄ bytes), `side_data` and `container` (bytes ⇄ file); `encoder/` holds what makes files
-better and decoding none the wiser. docs/architecture.md draws it.
+`symbols` (symbols ⇄ bytes), `side_data` and `container` (bytes ⇄ file). `encoder/` makes the files of one
+image, and better ones where it may take longer; decoding is none the wiser. docs/architecture.md draws it.
 """
 
 from __future__ import annotations
@@ -21,20 +21,16 @@ import numpy as np
 from PIL import Image
 
 from rdpcodec import container, side_data
-from rdpcodec.container import Container, Header, Segment
-from rdpcodec.encoder import auto_realism
-from rdpcodec.encoder.refine import refine, refinements
-from rdpcodec.encoder.target_search import search
+from rdpcodec.container import Container
+from rdpcodec.encoder.image_encoder import ImageEncoder
 from rdpcodec.engine.torch import TorchEngine, usable_device
 from rdpcodec.errors import UsageError, WeightsError
 from rdpcodec.image import Picture, load_picture
-from rdpcodec.metrics.full_reference import full_reference
 from rdpcodec.mosaic import AnalysedTiles, CodedTiles, Mosaic, region_of
-from rdpcodec.operating_point import AUTO, EFFORT_MAX, OperatingPoint, Realism, Target
+from rdpcodec.operating_point import OperatingPoint, Realism, Target
 from rdpcodec.symbols import SymbolCoder, Symbols
 from rdpcodec.tile_codec import TileCodec
-from rdpcodec.tiles import join_tiles
-from rdpcodec.weights.manifest import DEFAULT_MODEL, find_model, model_for_file
+from rdpcodec.weights.manifest import DEFAULT_MODEL, Identity, find_model, model_for_file
 from rdpcodec.weights.release import ReleasedModel
 
 if TYPE_CHECKING:
@@ -107,11 +103,11 @@ class Codec:
         for members in _groups([picture.size for picture in pictures]):
             if isinstance(point.quality, Target):
                 for i in members:
-                    files[i] = ImageEncoder(self, pictures[i]).encode(point)
+                    files[i] = self._encoder(pictures[i]).encode(point)
                 continue
             symbols = self.analyse([pictures[i] for i in members], point.quality)
             for i, tiles in zip(members, symbols, strict=True):
-                files[i] = ImageEncoder(self, pictures[i]).file(tiles, point.quality, point)
+                files[i] = self._encoder(pictures[i]).file(tiles, point.quality, point)
         return files
 
     def efforts(
@@ -123,27 +119,25 @@ class Codec:
         Every search goes on from the last: all ten take as long as the last one alone. All tiles of an image
         are searched at once, so that memory grows with them. Arguments and errors are those of `compress`.
         """
-        point = OperatingPoint(quality, realism)
-        self._check(point)
-        encoder = ImageEncoder(self, load_picture(image, keep_metadata=keep_metadata))
-        symbols = encoder.symbols(quality)
-        yield encoder.file(symbols, quality, point)
-        searches = refinements(self.tile_codec, encoder.picture.pixels, symbols, quality, EFFORT_MAX)
-        for tiles in zip(*searches, strict=True):
-            yield encoder.file(tiles, quality, point)
+        self._check(OperatingPoint(quality, realism))
+        picture = load_picture(image, keep_metadata=keep_metadata)
+        yield from self._encoder(picture).efforts(quality, realism)
 
     def encoder(self, picture: Picture) -> Callable[[OperatingPoint], bytes]:
         """A function from operating points to files of one image, for when there will be several.
 
         What all points share is computed once. Raises `UsageError` for a point that the weights do not have.
         """
-        encoder = ImageEncoder(self, picture)
+        encoder = self._encoder(picture)
 
         def encode(point: OperatingPoint) -> bytes:
             self._check(point)
             return encoder.encode(point)
 
         return encode
+
+    def _encoder(self, picture: Picture) -> ImageEncoder:
+        return ImageEncoder(self.tile_codec, Identity(self.size, self.fingerprint, self.dials), picture)
 
     def analyse(self, pictures: Sequence[Picture], quality: float) -> list[list[Symbols]]:
         """Images of one size → the symbols of their tiles, row by row."""
@@ -218,89 +212,6 @@ class Codec:
         """
         tiles = list(zip(*symbols, strict=True))
         return Mosaic(self.tile_codec, tiles, size, quality).decode(region_of(None, size), realism)
-
-
-class ImageEncoder:
-    """Files of one image at any number of operating points, with what all of them share computed once."""
-
-    def __init__(self, codec: Codec, picture: Picture) -> None:
-        self.codec, self.picture = codec, picture
-        self._tiles = AnalysedTiles(codec.tile_codec, [picture.pixels])
-        self._side = side_data.pack(picture)
-
-    def encode(self, point: OperatingPoint) -> bytes:
-        """The file at an operating point that the weights have. Raises `UsageError` for a target out of
-        reach.
-        """
-        if isinstance(point.quality, Target):
-            return self._to_target(point.quality, point)
-        return self.file(self.symbols(point.quality), point.quality, point)
-
-    def symbols(self, quality: float) -> list[Symbols]:
-        """The symbols of the image's tiles, as one pass of the networks finds them."""
-        return self._tiles.symbols(quality)[0]
-
-    def file(self, symbols: Sequence[Symbols], quality: float, point: OperatingPoint) -> bytes:
-        """The file of symbols, after the search that the point's effort asks for."""
-        refined = self._refined(symbols, quality, point.effort)
-        return self._written(refined, quality, self._realism(refined, quality, point.realism))
-
-    def _to_target(self, target: Target, point: OperatingPoint) -> bytes:
-        """The file that meets a target: qualities are tried, and measured from the symbols in hand.
-
-        A realism to be chosen is chosen once, at the quality found without it. Where it makes errors larger
-        than the target allows, the search goes on with it.
-        """
-        known: dict[float, list[Symbols]] = {}
-        metric = None if target.kind in ("bpp", "size") else full_reference(target.kind)
-
-        def tried(quality: float) -> list[Symbols]:
-            if quality not in known:
-                known[quality] = self._refined(self.symbols(quality), quality, point.effort)
-            return known[quality]
-
-        def found(realism: float) -> float:
-            def measure(quality: float) -> float:
-                symbols = tried(quality)
-                if metric is not None:
-                    return metric(self.picture.pixels, self._decoded(symbols, quality, realism))
-                data = self._written(symbols, quality, realism)
-                return len(data) if target.kind == "size" else container.bits_per_pixel(data)
-
-            return search(measure, target)
-
-        quality = found(0.0 if point.realism == AUTO else point.realism)
-        realism = self._realism(tried(quality), quality, point.realism)
-        if point.realism == AUTO and realism and metric is not None:
-            quality = found(realism)
-        return self._written(tried(quality), quality, realism)
-
-    def _refined(self, symbols: Sequence[Symbols], quality: float, effort: int) -> list[Symbols]:
-        return refine(self.codec.tile_codec, self.picture.pixels, symbols, quality, effort)
-
-    def _realism(self, symbols: Sequence[Symbols], quality: float, wanted: Realism) -> float:
-        """The realism that the file names: the one that is wanted, or the one that the detail asks for."""
-        if wanted != AUTO:
-            return float(wanted)
-        if "realism" not in self.codec.dials:
-            return 0.0
-        return auto_realism.realism_of(self.picture.pixels, self._mosaic(symbols, quality))
-
-    def _decoded(self, symbols: Sequence[Symbols], quality: float, realism: float) -> np.ndarray:
-        """What symbols decode to, uint8 `[H, W, 3]`."""
-        stored = round(realism * container.REALISM_STEPS) / container.REALISM_STEPS
-        (pixels,) = self._mosaic(symbols, quality).decode(region_of(None, self.picture.size), stored)
-        return np.asarray(Picture(pixels, self.picture.gray).to_pillow().convert("RGB"))
-
-    def _mosaic(self, symbols: Sequence[Symbols], quality: float) -> Mosaic:
-        return Mosaic(self.codec.tile_codec, [[tile] for tile in symbols], self.picture.size, quality)
-
-    def _written(self, symbols: Sequence[Symbols], quality: float, realism: float) -> bytes:
-        """The bytes of the file."""
-        header = Header(self.codec.size, self.codec.fingerprint, quality, realism, *self.picture.size)
-        kind = Segment.GRAY if self.picture.gray else Segment.COLOUR
-        coded = join_tiles([self.codec.tile_codec.encode(tile, quality) for tile in symbols])
-        return container.write(Container(header, {**self._side, kind: coded}))
 
 
 def _quality_of(quality: float | Target | None, target: Target | None) -> float | Target:

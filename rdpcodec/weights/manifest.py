@@ -34,6 +34,14 @@ SYNTHESIS_PREFIXES = ("synthesis.",)
 REALISM_PREFIX = "realism."
 
 
+class Identity(NamedTuple):
+    """What a file names its weights by, and what they can do."""
+
+    size: str  # of the networks, a name in `container.SIZE_NUMBERS`
+    fingerprint: bytes  # of the bitstream-defining weights, 4 bytes
+    dials: tuple[str, ...]
+
+
 class ModelEntry(NamedTuple):
     """One model of the manifest."""
 

@@ -1,0 +1,117 @@
+"""One image → files of it, at any operating point: effort, targets and automatic realism come together here.
+
+What all operating points share is computed once. The steps stand in files of their own: `refine`,
+`target_search`, `auto_realism`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from rdpcodec import container, side_data
+from rdpcodec.container import Container, Header, Segment
+from rdpcodec.encoder import auto_realism
+from rdpcodec.encoder.refine import refine, refinements
+from rdpcodec.encoder.target_search import search
+from rdpcodec.image import Picture
+from rdpcodec.metrics.full_reference import full_reference
+from rdpcodec.mosaic import AnalysedTiles, Mosaic, region_of
+from rdpcodec.operating_point import AUTO, EFFORT_MAX, OperatingPoint, Realism, Target
+from rdpcodec.symbols import Symbols
+from rdpcodec.tile_codec import TileCodec
+from rdpcodec.tiles import join_tiles
+from rdpcodec.weights.manifest import Identity
+
+
+class ImageEncoder:
+    """Files of one image at any number of operating points, with what all of them share computed once."""
+
+    def __init__(self, tile_codec: TileCodec, weights: Identity, picture: Picture) -> None:
+        """weights: those that `tile_codec` codes with."""
+        self.tile_codec, self.weights, self.picture = tile_codec, weights, picture
+        self._tiles = AnalysedTiles(tile_codec, [picture.pixels])
+        self._side = side_data.pack(picture)
+
+    def encode(self, point: OperatingPoint) -> bytes:
+        """The file at an operating point that the weights have. Raises `UsageError` for a target out of
+        reach.
+        """
+        if isinstance(point.quality, Target):
+            return self._to_target(point.quality, point)
+        return self.file(self.symbols(point.quality), point.quality, point)
+
+    def symbols(self, quality: float) -> list[Symbols]:
+        """The symbols of the image's tiles, as one pass of the networks finds them."""
+        return self._tiles.symbols(quality)[0]
+
+    def file(self, symbols: Sequence[Symbols], quality: float, point: OperatingPoint) -> bytes:
+        """The file of symbols, after the search that the point's effort asks for."""
+        refined = self._refined(symbols, quality, point.effort)
+        return self._written(refined, quality, self._realism(refined, quality, point.realism))
+
+    def efforts(self, quality: float, realism: Realism) -> Iterator[bytes]:
+        """The files of effort 0, 1, … 9 at one quality, each as soon as it is found."""
+        point, symbols = OperatingPoint(quality, realism), self.symbols(quality)
+        yield self.file(symbols, quality, point)
+        searches = refinements(self.tile_codec, self.picture.pixels, symbols, quality, EFFORT_MAX)
+        for tiles in zip(*searches, strict=True):
+            yield self.file(tiles, quality, point)
+
+    def _to_target(self, target: Target, point: OperatingPoint) -> bytes:
+        """The file that meets a target: qualities are tried, and measured from the symbols in hand.
+
+        A realism to be chosen is chosen once, at the quality found without it. Where it makes errors larger
+        than the target allows, the search goes on with it.
+        """
+        known: dict[float, list[Symbols]] = {}
+        metric = None if target.kind in ("bpp", "size") else full_reference(target.kind)
+
+        def tried(quality: float) -> list[Symbols]:
+            if quality not in known:
+                known[quality] = self._refined(self.symbols(quality), quality, point.effort)
+            return known[quality]
+
+        def found(realism: float) -> float:
+            def measure(quality: float) -> float:
+                symbols = tried(quality)
+                if metric is not None:
+                    return metric(self.picture.pixels, self._decoded(symbols, quality, realism))
+                data = self._written(symbols, quality, realism)
+                return len(data) if target.kind == "size" else container.bits_per_pixel(data)
+
+            return search(measure, target)
+
+        quality = found(0.0 if point.realism == AUTO else point.realism)
+        realism = self._realism(tried(quality), quality, point.realism)
+        if point.realism == AUTO and realism and metric is not None:
+            quality = found(realism)
+        return self._written(tried(quality), quality, realism)
+
+    def _refined(self, symbols: Sequence[Symbols], quality: float, effort: int) -> list[Symbols]:
+        return refine(self.tile_codec, self.picture.pixels, symbols, quality, effort)
+
+    def _realism(self, symbols: Sequence[Symbols], quality: float, wanted: Realism) -> float:
+        """The realism that the file names: the one that is wanted, or the one that the detail asks for."""
+        if wanted != AUTO:
+            return float(wanted)
+        if "realism" not in self.weights.dials:
+            return 0.0
+        return auto_realism.realism_of(self.picture.pixels, self._mosaic(symbols, quality))
+
+    def _decoded(self, symbols: Sequence[Symbols], quality: float, realism: float) -> np.ndarray:
+        """What symbols decode to, uint8 `[H, W, 3]`."""
+        stored = round(realism * container.REALISM_STEPS) / container.REALISM_STEPS
+        (pixels,) = self._mosaic(symbols, quality).decode(region_of(None, self.picture.size), stored)
+        return np.asarray(Picture(pixels, self.picture.gray).to_pillow().convert("RGB"))
+
+    def _mosaic(self, symbols: Sequence[Symbols], quality: float) -> Mosaic:
+        return Mosaic(self.tile_codec, [[tile] for tile in symbols], self.picture.size, quality)
+
+    def _written(self, symbols: Sequence[Symbols], quality: float, realism: float) -> bytes:
+        """The bytes of the file."""
+        header = Header(self.weights.size, self.weights.fingerprint, quality, realism, *self.picture.size)
+        kind = Segment.GRAY if self.picture.gray else Segment.COLOUR
+        coded = join_tiles([self.tile_codec.encode(tile, quality) for tile in symbols])
+        return container.write(Container(header, {**self._side, kind: coded}))

@@ -54,6 +54,12 @@ class SymbolCoder:
         hyper_tables = _hyper_tables(symbols.hyper.shape, quality)
         return bits + self._hyper.family.bits(symbols.hyper.reshape(-1), hyper_tables)
 
+    def bits_by_position(self, symbols: Symbols) -> np.ndarray:
+        """What the residuals of a tile cost at each of its positions, in bits, float32 `[h, w]`."""
+        costs = self._latents.family.costs()
+        reach = costs.shape[1] // 2
+        return costs[symbols.tables, np.clip(symbols.residual, -reach, reach) + reach].sum(0)
+
 
 @dataclass(frozen=True)
 class SymbolReader:

@@ -185,7 +185,7 @@ class Codec:
             size, (quality, beta) = sizes[members[0]], points[members[0]]
             box = region_of(region, size)
             tiles = CodedTiles(self.tile_codec, [files[i] for i in members])
-            pixels = Mosaic(self.tile_codec, tiles, size, quality).decode(box, beta)
+            pixels = Mosaic(self.tile_codec, tiles, size, quality, tiles.exact).decode(box, beta)
             for i, array in zip(members, pixels, strict=True):
                 images[i] = side_data.unpack(array, files[i], box).to_pillow()
         return [images[i] for i in range(len(files))]

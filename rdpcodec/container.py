@@ -22,7 +22,8 @@ from typing import IO
 from rdpcodec.errors import FormatError, UsageError
 
 SIGNATURE = b"RDP"
-VERSION = 1
+# The newest that is read and written. A file says the least version that has all it needs.
+VERSION = 2
 EXTENSION = ".rdpc"
 MIME_TYPE = "image/x-rdpc"
 QUALITY_STEPS = 100  # to one unit of quality: a stored 10000 is 100.00
@@ -52,6 +53,8 @@ class Segment(IntEnum):
     """The same, to be returned as one channel."""
     ALPHA = 5
     """The alpha channel as a PNG."""
+    EXACT = 7
+    """Pixels that replace those of the coded image, tile by tile; see `rdpcodec.exact_layer`. Version 2."""
     ICC = 2
     """An ICC profile that describes the decoded pixels, zlib."""
     EXIF = 4
@@ -95,6 +98,11 @@ class Container:
         return next(self.segments[kind] for kind in PICTURE_SEGMENTS if kind in self.segments)
 
     @property
+    def version(self) -> int:
+        """Of the format, the least that has all of the file's segments."""
+        return 2 if Segment.EXACT in self.segments else 1
+
+    @property
     def gray(self) -> bool:
         """Whether the image is to be returned as one channel."""
         return Segment.GRAY in self.segments
@@ -130,7 +138,7 @@ def write(container: Container) -> bytes:
     parts = [
         _FIXED.pack(
             SIGNATURE,
-            VERSION,
+            container.version,
             SIZE_NUMBERS[header.size],
             header.fingerprint,
             stored_quality(header.quality),
@@ -152,7 +160,10 @@ def read(data: bytes) -> Container:
     if end < position or zlib.crc32(data[:end]) != _CRC.unpack(data[end:])[0]:
         raise FormatError("the checksum does not match: the file is truncated or damaged")
     places = _places(io.BytesIO(data), position, end)
-    return Container(header, {kind: data[place.start : place.stop] for kind, place in places.items()})
+    file = Container(header, {kind: data[place.start : place.stop] for kind, place in places.items()})
+    if data[len(SIGNATURE)] != file.version:
+        raise FormatError(f"a file with these segments has version {file.version} of the format")
+    return file
 
 
 def layout(file: IO[bytes]) -> tuple[Header, dict[Segment, range]]:
@@ -216,9 +227,9 @@ def read_header(data: bytes) -> tuple[Header, int]:
     if len(data) < _FIXED.size:
         raise FormatError("the file ends within its header")
     _, version, number, fingerprint, quality, realism = _FIXED.unpack_from(data)
-    if version != VERSION:
+    if not 1 <= version <= VERSION:
         raise FormatError(
-            f"the file has format version {version}, this rdpcodec reads version {VERSION}: update it"
+            f"the file has format version {version}, this rdpcodec reads versions up to {VERSION}: update it"
         )
     if number not in _SIZE_NAMES:
         raise FormatError(

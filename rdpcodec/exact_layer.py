@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from rdpcodec.errors import FormatError
-from rdpcodec.tiles import Box
+from rdpcodec.tiles import Box, join_tiles, split_tiles
 
 # A WebP file of one lossless image is these twenty bytes and the VP8L data, of which alone the layer is made.
 _RIFF = struct.Struct("<4sI4s4sI")
@@ -55,16 +55,28 @@ class ExactLayer:
     def __bool__(self) -> bool:
         return any(self.coded)
 
+    def covers(self, number: int) -> bool:
+        """Whether the layer has all pixels of a tile, so that the networks' are of no use."""
+        coded = self.coded[number]
+        return _header_of(coded).opaque if coded else False
+
     def tile(self, number: int) -> ExactPixels | None:
         """The pixels of a tile; None where the layer has nothing. Raises `FormatError`."""
         if not self.coded[number]:
             return None
         return decode(self.coded[number], self._tiles[number])
 
+    def replace(self, pixels: np.ndarray, part: Box, number: int) -> None:
+        """Put the layer's pixels in place, in a `part` of tile `number`, uint8 `[H, W, 3]`."""
+        exact = self.tile(number)
+        if exact is not None:
+            inside = part.slices(self._tiles[number])
+            np.copyto(pixels, exact.pixels[*inside], where=exact.mask[*inside][..., None])
+
 
 def encode(pixels: np.ndarray, mask: np.ndarray, effort: Effort) -> bytes:
-    """The layer of one tile: pixels, uint8 `[H, W, 3]`, where `mask`, bool `[H, W]`. Nothing where the mask is
-    empty.
+    """The layer of one tile: pixels, uint8 `[H, W, 3]`, where `mask`, bool `[H, W]`. Nothing where the mask
+    is empty.
     """
     if not mask.any():
         return b""
@@ -77,11 +89,28 @@ def encode(pixels: np.ndarray, mask: np.ndarray, effort: Effort) -> bytes:
     return _vp8l_of(buffer.getvalue())
 
 
+def joined(layer: ExactLayer) -> bytes:
+    """The layer as the payload of a segment."""
+    return join_tiles(layer.coded)
+
+
+def split(payload: bytes, tiles: Sequence[Box]) -> ExactLayer:
+    """The inverse of `joined`, for an image of these tiles. Raises `FormatError` unless each tile's data says
+    that it is lossless WebP of the tile's size.
+    """
+    layer = ExactLayer(split_tiles(payload, len(tiles)), tiles)
+    for coded, tile in zip(layer.coded, tiles, strict=True):
+        if coded and _header_of(coded).size != (tile.width, tile.height):
+            raise FormatError("the exact layer does not fit the image")
+    return layer
+
+
 def decode(coded: bytes, tile: Box) -> ExactPixels:
     """The inverse of `encode`. Raises `FormatError` unless `coded` is lossless WebP of the tile's size whose
     pixels are opaque or fully transparent. The size is checked before anything is decoded.
     """
-    if _size_of(coded) != (tile.width, tile.height):
+    header = _header_of(coded)
+    if header.size != (tile.width, tile.height):
         raise FormatError("the exact layer does not fit the image")
     try:
         with Image.open(io.BytesIO(_webp_of(coded)), formats=["WEBP"]) as image:
@@ -89,7 +118,7 @@ def decode(coded: bytes, tile: Box) -> ExactPixels:
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise FormatError(f"the exact layer cannot be read: {error}") from error
     alpha = array[..., 3]
-    if ((alpha != 0) & (alpha != 255)).any():
+    if ((alpha != 0) & (alpha != 255)).any() or (header.opaque and not alpha.all()):
         raise FormatError("the exact layer has half-transparent pixels")
     return ExactPixels(np.ascontiguousarray(array[..., :3]), alpha == 255)
 
@@ -108,10 +137,18 @@ def _webp_of(vp8l: bytes) -> bytes:
     return _RIFF.pack(b"RIFF", length, b"WEBP", b"VP8L", len(vp8l)) + vp8l + padding
 
 
-def _size_of(vp8l: bytes) -> tuple[int, int] | None:
-    """Width and height that VP8L data claims; None for other data."""
+class _Header(NamedTuple):
+    size: tuple[int, int]
+    opaque: bool
+
+
+def _header_of(vp8l: bytes) -> _Header:
+    """What VP8L data says of itself: width and height, and whether all pixels are opaque."""
     if len(vp8l) < _VP8L.size:
-        return None
+        raise FormatError("the exact layer is truncated")
     signature, bits = _VP8L.unpack_from(vp8l)
+    if signature != _VP8L_SIGNATURE or bits >> 2 * _SIDE_BITS + 1:
+        raise FormatError("the exact layer is not lossless WebP")
     side = (1 << _SIDE_BITS) - 1
-    return None if signature != _VP8L_SIGNATURE else ((bits & side) + 1, (bits >> _SIDE_BITS & side) + 1)
+    size = ((bits & side) + 1, (bits >> _SIDE_BITS & side) + 1)
+    return _Header(size, opaque=not bits >> 2 * _SIDE_BITS & 1)

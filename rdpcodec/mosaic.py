@@ -13,8 +13,10 @@ from itertools import chain
 
 import numpy as np
 
-from rdpcodec.container import Container
+from rdpcodec import exact_layer
+from rdpcodec.container import Container, Segment
 from rdpcodec.errors import UsageError
+from rdpcodec.exact_layer import ExactLayer
 from rdpcodec.symbols import Symbols
 from rdpcodec.tile_codec import Features, TileCodec
 from rdpcodec.tiles import PATCH, Box, split_tiles, tile_grid
@@ -108,6 +110,7 @@ class CodedTiles(Sequence[list[Symbols]]):
         self._tile_codec, self._quality = tile_codec, header.quality
         self._tiles = tiles_of((header.width, header.height))
         self._payloads = [split_tiles(file.picture, len(self._tiles)) for file in files]
+        self.exact = [exact_of(file, self._tiles) for file in files]
 
     def __len__(self) -> int:
         return len(self._tiles)
@@ -115,18 +118,38 @@ class CodedTiles(Sequence[list[Symbols]]):
     def __getitem__(self, number: int) -> list[Symbols]:  # type: ignore[override]  # no slices
         if not 0 <= number < len(self):
             raise IndexError(number)
-        coded = [payload[number] for payload in self._payloads]
-        return self._tile_codec.decode(coded, self._tiles[number], self._quality)
+        coded, tile = [payload[number] for payload in self._payloads], self._tiles[number]
+        blank = [not data and exact.covers(number) for data, exact in zip(coded, self.exact, strict=True)]
+        said = [data for data, nothing in zip(coded, blank, strict=True) if not nothing]
+        decoded = iter(self._tile_codec.decode(said, tile, self._quality) if said else ())
+        return [
+            self._tile_codec.blank(tile, self._quality) if nothing else next(decoded) for nothing in blank
+        ]
+
+
+def exact_of(file: Container, tiles: Sequence[Box]) -> ExactLayer:
+    """The exact layer of a file whose image has these tiles; an empty one if the file has none."""
+    if Segment.EXACT not in file.segments:
+        return ExactLayer([b""] * len(tiles), tiles)
+    return exact_layer.split(file.segments[Segment.EXACT], tiles)
 
 
 class Mosaic:
     """Images of one size and quality as their tiles' latents, of which three rows at most are kept."""
 
     def __init__(
-        self, tile_codec: TileCodec, tiles: Sequence[Sequence[Symbols]], size: Size, quality: float
+        self,
+        tile_codec: TileCodec,
+        tiles: Sequence[Sequence[Symbols]],
+        size: Size,
+        quality: float,
+        exact: Sequence[ExactLayer] = (),
     ) -> None:
-        """tiles: the symbols of each tile, row by row, in each of the images."""
+        """tiles: the symbols of each tile, row by row, in each of the images; exact: the exact layer of each
+        image, where any has one.
+        """
         self._engine, self._tiles, self.size, self._quality = tile_codec.engine, tiles, size, quality
+        self._exact = exact
         self._grid = tile_grid(*size)
         self._kept: dict[tuple[int, int], np.ndarray] = {}
 
@@ -142,12 +165,19 @@ class Mosaic:
 
     def _parts(self, region: Box, realism: float) -> Iterator[tuple[Box, np.ndarray]]:
         """The parts of a region that lie in one tile each, and their pixels."""
-        for tile in chain.from_iterable(self._grid):
+        for number, tile in enumerate(chain.from_iterable(self._grid)):
             part = tile.common(region)
-            if part is not None:
+            if part is None:
+                continue
+            if self._exact and all(exact.covers(number) for exact in self._exact):
+                pixels = np.empty((len(self._exact), part.height, part.width, 3), np.uint8)
+            else:
                 window = Window.around(part, self._engine.synthesis_margin, self.size)
                 latents = self._latents(window.outer)
-                yield part, window.pixels(self._engine.synthesise(latents, self._quality, realism))
+                pixels = window.pixels(self._engine.synthesise(latents, self._quality, realism))
+            for image, exact in zip(pixels, self._exact, strict=False):
+                exact.replace(image, part, number)
+            yield part, pixels
 
     def _latents(self, box: Box) -> np.ndarray:
         """The latents of a box that begins at multiples of 16, `[B, N, h, w]`, gathered from its tiles."""

@@ -63,8 +63,7 @@ class TileCodec:
 
     def decode(self, coded: Sequence[bytes], tile: Box, quality: float) -> list[Symbols]:
         """The symbols of one tile of each of several images. Raises `FormatError` when data does not fit."""
-        size = (-(-tile.height // PATCH), -(-tile.width // PATCH))
-        shape = (self.engine.hyper_latents, -(-tile.height // GRID), -(-tile.width // GRID))
+        size, shape = self._sizes(tile)
         readers = [self.coder.decode(data) for data in coded]
         hyper = np.stack([reader.hyper(shape, quality) for reader in readers])
         tables = self.engine.tables(hyper, quality, size)
@@ -72,3 +71,15 @@ class TileCodec:
             Symbols(known, chosen, reader.residual(chosen))
             for reader, known, chosen in zip(readers, hyper, tables, strict=True)
         ]
+
+    def blank(self, tile: Box, quality: float) -> Symbols:
+        """The symbols of a tile that says nothing, for all of its pixels are in the exact layer: zeros."""
+        size, shape = self._sizes(tile)
+        hyper = np.zeros(shape, np.int32)
+        tables = self.engine.tables(hyper[None], quality, size)[0]
+        return Symbols(hyper, tables, np.zeros((self.engine.latents, *size), np.int32))
+
+    def _sizes(self, tile: Box) -> tuple[tuple[int, int], tuple[int, int, int]]:
+        """Height and width of a tile's latents, and the shape of its hyper-latents."""
+        latents = (-(-tile.height // PATCH), -(-tile.width // PATCH))
+        return latents, (self.engine.hyper_latents, -(-tile.height // GRID), -(-tile.width // GRID))

@@ -1,12 +1,16 @@
-"""A second decoder, from file to symbols, written from docs/format.md: plain integers, no rdpcodec."""
+"""A second decoder, from file to symbols and exact layer, written from docs/format.md: plain integers, no
+rdpcodec.
+"""
 
 from __future__ import annotations
 
+import io
 import zlib
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 Tensors = dict[str, np.ndarray]
 
@@ -35,7 +39,8 @@ def varint(data: bytes, position: int) -> tuple[int, int]:
 
 
 def parse(data: bytes) -> File:
-    assert data[:4] == b"RDP\x01"
+    assert data[:3] == b"RDP"
+    assert data[3] in (1, 2)
     assert zlib.crc32(data[:-4]) == int.from_bytes(data[-4:], "little")
     position = 12
 
@@ -51,6 +56,7 @@ def parse(data: bytes) -> File:
         length = number()
         segments[kind] = data[position : position + length]
         position += length
+    assert (data[3] == 2) == (7 in segments)
     quality = int.from_bytes(data[9:11], "little")
     return File(data[4], data[5:9], quality, data[11], width, height, segments)
 
@@ -152,7 +158,24 @@ def stretches(length: int) -> list[int]:
 
 def tiles(file: File) -> list[tuple[bytes, int, int]]:
     """Section 2: coded data, height and width of each tile."""
-    payload = file.segments.get(1) or file.segments[3]
+    return entries(file, file.segments[1] if 1 in file.segments else file.segments[3])
+
+
+def exact(file: File) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Section 2.1: pixels of each tile of the exact layer, and which of them count."""
+    found = []
+    for data, height, width in entries(file, file.segments[7]):
+        rgba = np.zeros((height, width, 4), np.uint8)
+        if data:
+            chunk = b"WEBPVP8L" + len(data).to_bytes(4, "little") + data + bytes(len(data) % 2)
+            webp = b"RIFF" + len(chunk).to_bytes(4, "little") + chunk
+            rgba = np.asarray(Image.open(io.BytesIO(webp)).convert("RGBA"))
+        found.append((rgba[..., :3], rgba[..., 3] == 255))
+    return found
+
+
+def entries(file: File, payload: bytes) -> list[tuple[bytes, int, int]]:
+    """Section 2: what a payload has for each tile, and the tile's height and width."""
     sizes = [(height, width) for height in stretches(file.height) for width in stretches(file.width)]
     if len(sizes) == 1:
         return [(payload, *sizes[0])]
@@ -171,15 +194,21 @@ def tiles(file: File) -> list[tuple[bytes, int, int]]:
 def decode(data: bytes, weights: Tensors) -> list[tuple[np.ndarray, np.ndarray]]:
     """File → hyper-latents and residuals of each tile."""
     file = parse(data)
-    return [decode_tile(*tile, file.quality, weights) for tile in tiles(file)]
+    empty = [mask.all() for _, mask in exact(file)] if 7 in file.segments else []
+    return [
+        decode_tile(*tile, file.quality, weights, number < len(empty) and empty[number])
+        for number, tile in enumerate(tiles(file))
+    ]
 
 
 def decode_tile(
-    payload: bytes, height: int, width: int, quality: int, weights: Tensors
+    payload: bytes, height: int, width: int, quality: int, weights: Tensors, exact: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     stream = Stream(payload)
     h, w = -(-height // 16), -(-width // 16)
     shape: Any = (weights["scale.enter"].shape[1], -(-h // 4), -(-w // 4))
+    if exact and not payload:
+        return np.zeros(shape, np.int64), np.zeros((len(weights["scale.leave"]), h, w), np.int64)
     bank = (quality * 7 + 5000) // 10_000
     tables = np.broadcast_to((bank * shape[0] + np.arange(shape[0]))[:, None, None], shape)
     z = read_grouped(stream, tables, weights, "hyper", escape=False)

@@ -91,7 +91,8 @@ def test_every_truncation_and_extension_is_refused() -> None:
     ("offset", "replacement", "message"),
     [
         (0, b"PNG", "not an .rdpc file"),
-        (3, b"\x02", "format version 2"),
+        (3, b"\x02", "has version 1"),
+        (3, b"\x03", "format version 3"),
         (4, b"\xc8", "size 200"),
         (9, (10_001).to_bytes(2, "little"), "quality 100.01"),
         (12, b"\x00", "0×"),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import reference_decoder
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from rdpcodec import Codec, container
+from rdpcodec.image import Picture
 from rdpcodec.weights.manifest import DEFAULT_MODEL, find_model, load_tensors, manifest
 
 
@@ -58,12 +59,31 @@ def test_the_reference_decoder_reads_tiles(
 def test_the_reference_decoder_reads_escapes(codec: Codec, weights: dict[str, np.ndarray]) -> None:
     """Noise at full contrast is so unlike a photograph that some residuals leave their tables."""
     noise = np.random.default_rng(0).integers(0, 2, (48, 48, 3), dtype=np.uint8) * 255
-    data = codec.compress(noise, 100)
-    (symbols,) = codec.decode_symbols([container.read(data)])[0]
+    ((symbols,),) = codec.analyse([Picture(noise)], 100)
+    coded = codec.tile_codec.encode(symbols, 100)
+    header = container.Header(codec.size, codec.fingerprint, 100, 0, 48, 48)
+    data = container.write(container.Container(header, {container.Segment.COLOUR: coded}))
     reach = weights["tables.latents.reach"][symbols.tables]
     assert (np.abs(symbols.residual) > reach).any()
     ((_, residual),) = reference_decoder.decode(data, weights)
     np.testing.assert_array_equal(residual, symbols.residual)
+
+
+@pytest.mark.parametrize("size", [(200, 100), (1100, 70)])
+def test_the_reference_decoder_reads_the_exact_layer(
+    codec: Codec, photograph: Image.Image, weights: dict[str, np.ndarray], size: tuple[int, int]
+) -> None:
+    """Drawn on the left, a photograph on the right; the wide one has a tile of each kind."""
+    drawn = photograph.resize(size)
+    drawn.paste((20, 120, 220), (0, 0, size[0] * 2 // 3, size[1]))
+    ImageDraw.Draw(drawn).text((5, 5), "Exactly so", (255, 255, 255))
+    data = codec.compress(drawn, 60)
+    assert_same_symbols(data, codec, weights)
+    theirs, decoded = reference_decoder.parse(data), np.asarray(codec.decompress(data))
+    layer = reference_decoder.exact(theirs)
+    pixels, mask = (np.concatenate(parts, axis=1) for parts in zip(*layer, strict=True))
+    assert 0.5 < mask.mean() < 1
+    np.testing.assert_array_equal(decoded[mask], pixels[mask])
 
 
 def test_the_reference_parser_agrees_on_every_field(codec: Codec, small: Image.Image) -> None:

@@ -33,7 +33,7 @@ def info(path: Path, as_json: bool) -> None:
     record: dict[str, Any] = {
         "file": str(path),
         "bytes": len(data),
-        "format_version": container.VERSION,
+        "format_version": file.version,
         "width": header.width,
         "height": header.height,
         "bits_per_pixel": round(len(data) * 8 / (header.width * header.height), 4),

@@ -18,6 +18,8 @@ _PALETTES = (0, 256, 128, 64, 32, 16, 8, 4)
 _STEPS = (0, 2, 3, 4, 6, 8, 12, 16, 24)
 # Rounding is for what no palette holds.
 _MANY_COLOURS = 4096
+# Bits a pixel that are cheap.
+_CHEAP = 4.0
 
 
 class Version(NamedTuple):
@@ -36,16 +38,24 @@ class Coarsening:
     """
 
     def __init__(self, pixels: np.ndarray, weight: float, *, exactly: bool) -> None:
-        """pixels: uint8 `[H, W, 3]`; weight: λ, bits for a squared error of one; exactly: no palettes."""
+        """pixels: uint8 `[H, W, 3]`; weight: λ, bits for a squared error of one; exactly: what is cheap to
+        hold exactly is to be held so.
+        """
         self._pixels, self._weight, self._exactly = pixels, weight, exactly
         self._start: int | None = None
 
     def best(self, mask: np.ndarray) -> Version:
         """The best version for a mask, bool `[H, W]`."""
+        if not mask.any():
+            return Version(self._pixels, 0.0, 0.0)
         colours = len(np.unique(packed(self._pixels[mask])))
-        by_steps = colours > _MANY_COLOURS
-        ladder = _STEPS if by_steps else _PALETTES[:1] if self._exactly else _PALETTES
+        by_steps = colours > min(_MANY_COLOURS, mask.sum() // 2)
+        ladder = _STEPS if by_steps else _PALETTES
         known: dict[int, Version] = {}
+        if self._exactly:
+            known[0] = self._version(mask, 0, by_steps)
+            if known[0].bits < _CHEAP * mask.sum():
+                return known[0]
 
         def loss(rung: int) -> float:
             if not 0 <= rung < len(ladder):
@@ -67,7 +77,9 @@ class Coarsening:
         else:
             pixels = _rounded(self._pixels, size) if by_steps else _gathered(self._pixels, mask, size)
         bits = 8 * len(exact_layer.encode(pixels, mask, exact_layer.TRIAL))
-        return Version(pixels, bits, bits + self._weight * float(squared_error(self._pixels, pixels)[mask].sum()))
+        return Version(
+            pixels, bits, bits + self._weight * float(squared_error(self._pixels, pixels)[mask].sum())
+        )
 
 
 def squared_error(pixels: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -77,11 +89,21 @@ def squared_error(pixels: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def _gathered(pixels: np.ndarray, mask: np.ndarray, size: int) -> np.ndarray:
-    """Pixels whose masked ones have at most `size` colours."""
+    """Pixels whose masked ones have at most `size` colours.
+
+    A colour that most pixels of its group have stays as it is, rather than become the group's mean: flat
+    areas keep theirs.
+    """
     strip = Image.fromarray(pixels[mask][None])
-    colours = strip.quantize(size, Image.Quantize.MAXCOVERAGE, kmeans=4, dither=Image.Dither.NONE)
+    grouped = strip.quantize(size, Image.Quantize.MAXCOVERAGE, kmeans=4, dither=Image.Dither.NONE)
+    palette = np.array(grouped.getpalette(), np.uint8).reshape(-1, 3)
+    groups = np.asarray(grouped)[0]
+    _, first, counts = np.unique(packed(pixels[mask]), return_index=True, return_counts=True)
+    sizes = np.bincount(groups, minlength=len(palette))
+    major = counts > sizes[groups[first]] / 2
+    palette[groups[first[major]]] = pixels[mask][first[major]]
     gathered = pixels.copy()
-    gathered[mask] = np.asarray(colours.convert("RGB"))[0]
+    gathered[mask] = palette[groups]
     return gathered
 
 

@@ -58,7 +58,8 @@ def is_worth_a_look(pixels: np.ndarray, quality: float) -> bool:
 
 
 def candidates(pixels: np.ndarray, quality: float) -> np.ndarray:
-    """Blocks that may be worth more than the networks can give, bool `[⌈H/16⌉, ⌈W/16⌉]`, and their neighbours.
+    """Blocks that may be worth more than the networks can give, and their neighbours, bool `[⌈H/16⌉,
+    ⌈W/16⌉]`.
 
     pixels: uint8 `[H, W, 3]`.
     """

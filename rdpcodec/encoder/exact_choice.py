@@ -1,7 +1,7 @@
 """Which pixels of an image go into the exact layer, and how exactly.
 
-Each block of 16×16 is coded the way that costs less in bits + λ·squared error: by the networks, or in the exact
-layer (`rdpcodec.exact_layer`), where colours may be gathered or rounded (`coarsening`). A cheap look
+Each block of 16×16 is coded the way that costs less in bits + λ·squared error: by the networks, or in the
+exact layer (`rdpcodec.exact_layer`), where colours may be gathered or rounded (`coarsening`). A cheap look
 (`detector`) says which images and which blocks are tried at all.
 """
 
@@ -14,48 +14,65 @@ import numpy as np
 
 from rdpcodec import exact_layer
 from rdpcodec.encoder.coarsening import Coarsening, squared_error
-from rdpcodec.encoder.detector import BLOCK, candidates, packed
+from rdpcodec.encoder.detector import BLOCK, candidates, is_worth_a_look, packed
 from rdpcodec.encoder.fill import smooth_fill
 from rdpcodec.exact_layer import ExactLayer, ExactPixels
-from rdpcodec.mosaic import Mosaic, tiles_of
+from rdpcodec.mosaic import AnalysedTiles, Mosaic, tiles_of
 from rdpcodec.quality import lambda_at
 from rdpcodec.symbols import Symbols
 from rdpcodec.tile_codec import TileCodec
 
-# Choosing blocks and choosing how exactly they are coded take turns, until so large a share of blocks stays.
-_ROUNDS, _SETTLED = 3, 0.98
+# Choosing blocks and choosing how exactly they are coded take turns, until so few blocks move.
+_ROUNDS, _MOVED = 4, 0.02
+# What a block without a new pixel costs, in new pixels.
+_NOTHING_NEW = 0.02
+# Where so many blocks are exact, all of them may be: networks that need not code anything cost nothing.
+_NEARLY_ALL = 0.75
 # At this quality what is drawn is exact, or left to the networks.
 _EXACT_QUALITY = 100.0
 
 
 class Layered(NamedTuple):
-    """An image in two layers: pixels for the networks to code, uint8 `[H, W, 3]`, and the exact layer."""
+    """An image in two layers, at one quality."""
 
-    pixels: np.ndarray
+    symbols: list[Symbols]
+    """Of each tile, row by row: what the networks make of `pixels`."""
     exact: ExactLayer
+    pixels: np.ndarray
+    """What the networks see, uint8 `[H, W, 3]`: smooth where the exact layer is."""
 
 
-def choose(
+def in_layers(
     tile_codec: TileCodec, pixels: np.ndarray, symbols: Sequence[Symbols], quality: float
-) -> Layered | None:
-    """Divide an image between networks and exact layer; None where the networks should have all of it.
+) -> Layered:
+    """Divide an image between networks and exact layer; photographs go to the networks as they are.
 
     pixels: uint8 `[H, W, 3]`; symbols: what the networks make of them, tile by tile, at `quality`.
     """
     height, width = pixels.shape[:2]
+    tiles = tiles_of((width, height))
+    coded = [b""] * len(tiles)
+    if not is_worth_a_look(pixels, quality):
+        return Layered(list(symbols), ExactLayer(coded, tiles), pixels)
     mosaic = Mosaic(tile_codec, [[tile] for tile in symbols], (width, height), quality)
-    tiles, coded, seen = tiles_of((width, height)), [], pixels.copy()
-    for tile, coded_tile in zip(tiles, symbols, strict=True):
+    seen = pixels.copy()
+    for number, (tile, networks) in enumerate(zip(tiles, symbols, strict=True)):
         part = pixels[*tile.slices()]
-        decoded = mosaic.decode(tile, 0.0)[0]
-        chosen = choose_in_tile(part, decoded, tile_codec.coder.bits_by_position(coded_tile), quality)
-        coded.append(exact_layer.encode(*chosen, exact_layer.NORMAL))
+        bits = tile_codec.coder.bits_by_position(networks)
+        chosen = choose(part, mosaic.decode(tile, 0.0)[0], bits, quality)
+        coded[number] = exact_layer.encode(*chosen, exact_layer.NORMAL)
         seen[*tile.slices()] = smooth_fill(part, ~chosen.mask)
     exact = ExactLayer(coded, tiles)
-    return Layered(seen, exact) if exact else None
+    if not exact:
+        return Layered(list(symbols), exact, pixels)
+    (left,) = AnalysedTiles(tile_codec, [seen]).symbols(quality)
+    for number, tile in enumerate(tiles):
+        if exact.covers(number):
+            left[number] = tile_codec.blank(tile, quality)
+    return Layered(left, exact, seen)
 
 
-def choose_in_tile(pixels: np.ndarray, decoded: np.ndarray, bits: np.ndarray, quality: float) -> ExactPixels:
+def choose(pixels: np.ndarray, decoded: np.ndarray, bits: np.ndarray, quality: float) -> ExactPixels:
     """The pixels of a tile that the exact layer takes over from the networks, at a quality 0..100.
 
     pixels, decoded: the tile, and what the networks make of it, uint8 `[H, W, 3]`; bits: what each of its
@@ -64,33 +81,43 @@ def choose_in_tile(pixels: np.ndarray, decoded: np.ndarray, bits: np.ndarray, qu
     weight = lambda_at(quality)
     networks = bits + weight * _in_blocks(squared_error(pixels, decoded))
     coarsening = Coarsening(pixels, weight, exactly=quality >= _EXACT_QUALITY)
-    blocks = candidates(pixels, quality)
-    for _ in range(_ROUNDS):
+    allowed = candidates(pixels, quality)
+    least, best = float(networks.sum()), ExactPixels(pixels, np.zeros(pixels.shape[:2], bool))
+
+    def tried(blocks: np.ndarray) -> np.ndarray:
+        """Try these blocks in the exact layer. Returns those that seem cheaper there, by what one new pixel
+        costs.
+        """
+        nonlocal least, best
         mask = _pixels_of(blocks, pixels)
         version = coarsening.best(mask)
-        novelty = np.where(blocks, _in_blocks(_novelty(version.pixels, mask)) + 1, 0)
-        cost = novelty * (version.bits / max(novelty.sum(), 1))
-        kept = blocks & (cost + weight * _in_blocks(squared_error(pixels, version.pixels)) < networks)
-        settled = (kept == blocks).mean() > _SETTLED
-        blocks = kept
-        if settled:
+        loss = version.loss + float(networks[~blocks].sum())
+        if loss < least:
+            least, best = loss, ExactPixels(version.pixels, mask)
+        novelty = _in_blocks(_novelty(version.pixels)) + _NOTHING_NEW
+        cost = novelty * (version.bits / novelty[blocks].sum().clip(_NOTHING_NEW))
+        return allowed & (cost + weight * _in_blocks(squared_error(pixels, version.pixels)) < networks)
+
+    blocks = allowed
+    for _ in range(_ROUNDS):
+        kept = tried(blocks)
+        if not kept.any() or (kept ^ blocks).sum() < _MOVED * blocks.sum():
             break
-    mask = _pixels_of(blocks, pixels)
-    version = coarsening.best(mask)
-    if version.loss >= networks[blocks].sum():
-        mask = np.zeros_like(mask)
-    return ExactPixels(version.pixels, mask)
+        blocks = kept
+    if kept.mean() > _NEARLY_ALL:
+        tried(np.ones_like(blocks))
+    return best
 
 
-def _novelty(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Where a masked pixel equals neither its left nor its upper neighbour, bool `[H, W]`: what a lossless
+def _novelty(pixels: np.ndarray) -> np.ndarray:
+    """Where a pixel equals neither its left nor its upper neighbour, bool `[H, W]`: what a lossless
     coder pays for.
     """
     numbers = packed(pixels)
-    known = np.zeros_like(mask)
+    known = np.zeros(numbers.shape, bool)
     known[:, 1:] = numbers[:, 1:] == numbers[:, :-1]
     known[1:] |= numbers[1:] == numbers[:-1]
-    return mask & ~known
+    return ~known
 
 
 def _pixels_of(blocks: np.ndarray, pixels: np.ndarray) -> np.ndarray:

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from rdpcodec import container, side_data
+from rdpcodec import container, exact_layer, side_data
 from rdpcodec.container import Container, Header, Segment
 from rdpcodec.encoder import auto_realism
+from rdpcodec.encoder.exact_choice import Layered, in_layers
 from rdpcodec.encoder.refine import refine, refinements
 from rdpcodec.encoder.target_search import search
 from rdpcodec.image import Picture
@@ -47,17 +48,20 @@ class ImageEncoder:
         return self._tiles.symbols(quality)[0]
 
     def file(self, symbols: Sequence[Symbols], quality: float, point: OperatingPoint) -> bytes:
-        """The file of symbols, after the search that the point's effort asks for."""
-        refined = self._refined(symbols, quality, point.effort)
-        return self._written(refined, quality, self._realism(refined, quality, point.realism))
+        """The file of an image of which the networks made these symbols, after the search that the point's
+        effort asks for.
+        """
+        layered = self._layered(symbols, quality, point.effort)
+        return self._written(layered, quality, self._realism(layered, quality, point.realism))
 
     def efforts(self, quality: float, realism: Realism) -> Iterator[bytes]:
         """The files of effort 0, 1, … 9 at one quality, each as soon as it is found."""
-        point, symbols = OperatingPoint(quality, realism), self.symbols(quality)
-        yield self.file(symbols, quality, point)
-        searches = refinements(self.tile_codec, self.picture.pixels, symbols, quality, EFFORT_MAX)
+        layered = self._layered(self.symbols(quality), quality, 0)
+        yield self._written(layered, quality, self._realism(layered, quality, realism))
+        searches = refinements(self.tile_codec, layered.pixels, layered.symbols, quality, EFFORT_MAX)
         for tiles in zip(*searches, strict=True):
-            yield self.file(tiles, quality, point)
+            refined = layered._replace(symbols=list(tiles))
+            yield self._written(refined, quality, self._realism(refined, quality, realism))
 
     def _to_target(self, target: Target, point: OperatingPoint) -> bytes:
         """The file that meets a target: qualities are tried, and measured from the symbols in hand.
@@ -65,20 +69,20 @@ class ImageEncoder:
         A realism to be chosen is chosen once, at the quality found without it. Where it makes errors larger
         than the target allows, the search goes on with it.
         """
-        known: dict[float, list[Symbols]] = {}
+        known: dict[float, Layered] = {}
         metric = None if target.kind in ("bpp", "size") else full_reference(target.kind)
 
-        def tried(quality: float) -> list[Symbols]:
+        def tried(quality: float) -> Layered:
             if quality not in known:
-                known[quality] = self._refined(self.symbols(quality), quality, point.effort)
+                known[quality] = self._layered(self.symbols(quality), quality, point.effort)
             return known[quality]
 
         def found(realism: float) -> float:
             def measure(quality: float) -> float:
-                symbols = tried(quality)
+                layered = tried(quality)
                 if metric is not None:
-                    return metric(self.picture.pixels, self._decoded(symbols, quality, realism))
-                data = self._written(symbols, quality, realism)
+                    return metric(self.picture.pixels, self._decoded(layered, quality, realism))
+                data = self._written(layered, quality, realism)
                 return len(data) if target.kind == "size" else container.bits_per_pixel(data)
 
             return search(measure, target)
@@ -89,29 +93,37 @@ class ImageEncoder:
             quality = found(realism)
         return self._written(tried(quality), quality, realism)
 
-    def _refined(self, symbols: Sequence[Symbols], quality: float, effort: int) -> list[Symbols]:
-        return refine(self.tile_codec, self.picture.pixels, symbols, quality, effort)
+    def _layered(self, symbols: Sequence[Symbols], quality: float, effort: int) -> Layered:
+        """The image in two layers, of which the networks' is searched for better symbols."""
+        layered = in_layers(self.tile_codec, self.picture.pixels, symbols, quality)
+        refined = refine(self.tile_codec, layered.pixels, layered.symbols, quality, effort)
+        return layered._replace(symbols=refined)
 
-    def _realism(self, symbols: Sequence[Symbols], quality: float, wanted: Realism) -> float:
+    def _realism(self, layered: Layered, quality: float, wanted: Realism) -> float:
         """The realism that the file names: the one that is wanted, or the one that the detail asks for."""
         if wanted != AUTO:
             return float(wanted)
         if "realism" not in self.weights.dials:
             return 0.0
-        return auto_realism.realism_of(self.picture.pixels, self._mosaic(symbols, quality))
+        return auto_realism.realism_of(self.picture.pixels, self._mosaic(layered, quality))
 
-    def _decoded(self, symbols: Sequence[Symbols], quality: float, realism: float) -> np.ndarray:
-        """What symbols decode to, uint8 `[H, W, 3]`."""
+    def _decoded(self, layered: Layered, quality: float, realism: float) -> np.ndarray:
+        """What both layers decode to, uint8 `[H, W, 3]`."""
         stored = round(realism * container.REALISM_STEPS) / container.REALISM_STEPS
-        (pixels,) = self._mosaic(symbols, quality).decode(region_of(None, self.picture.size), stored)
+        (pixels,) = self._mosaic(layered, quality).decode(region_of(None, self.picture.size), stored)
         return np.asarray(Picture(pixels, self.picture.gray).to_pillow().convert("RGB"))
 
-    def _mosaic(self, symbols: Sequence[Symbols], quality: float) -> Mosaic:
-        return Mosaic(self.tile_codec, [[tile] for tile in symbols], self.picture.size, quality)
+    def _mosaic(self, layered: Layered, quality: float) -> Mosaic:
+        tiles = [[tile] for tile in layered.symbols]
+        return Mosaic(self.tile_codec, tiles, self.picture.size, quality, [layered.exact])
 
-    def _written(self, symbols: Sequence[Symbols], quality: float, realism: float) -> bytes:
+    def _written(self, layered: Layered, quality: float, realism: float) -> bytes:
         """The bytes of the file."""
         header = Header(self.weights.size, self.weights.fingerprint, quality, realism, *self.picture.size)
         kind = Segment.GRAY if self.picture.gray else Segment.COLOUR
-        coded = join_tiles([self.tile_codec.encode(tile, quality) for tile in symbols])
-        return container.write(Container(header, {**self._side, kind: coded}))
+        exact = {Segment.EXACT: exact_layer.joined(layered.exact)} if layered.exact else {}
+        coded = [
+            b"" if layered.exact.covers(number) else self.tile_codec.encode(symbols, quality)
+            for number, symbols in enumerate(layered.symbols)
+        ]
+        return container.write(Container(header, {**self._side, **exact, kind: join_tiles(coded)}))

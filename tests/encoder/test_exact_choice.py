@@ -1,0 +1,171 @@
+"""Layers: what is drawn is coded exactly, photographs as before, and more quality is never worse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from rdpcodec import Codec, Target, container
+from rdpcodec.container import Segment
+from rdpcodec.encoder.detector import candidates, is_worth_a_look
+from rdpcodec.encoder.exact_choice import choose
+from rdpcodec.encoder.fill import smooth_fill
+
+COLOURS = np.array(
+    [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0], [255, 0, 255], [0, 255, 255]], np.uint8
+)
+
+
+def psnr(image: Image.Image, decoded: Image.Image) -> float:
+    error = np.square(np.asarray(image, float) - np.asarray(decoded, float)).mean()
+    return float(10 * np.log10(255**2 / error)) if error else np.inf
+
+
+def page() -> Image.Image:
+    """Coloured text on white and on colour."""
+    image = Image.new("RGB", (320, 160), "white")
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((0, 80, 320, 160), fill=(20, 60, 160))
+    for i in range(12):
+        colour = tuple(int(c) for c in COLOURS[i % 6] // 2)
+        draw.text((10 + 12 * (i % 3), 5 + 12 * i), f"Line {i} of a page of text", colour, font_size=11)
+    return image
+
+
+def pixel_art() -> Image.Image:
+    grid = np.random.default_rng(0).integers(0, 6, (32, 32))
+    return Image.fromarray(COLOURS[np.kron(grid, np.ones((4, 4), int))])
+
+
+def noise() -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+
+
+def icon() -> Image.Image:
+    return Image.fromarray(COLOURS[np.random.default_rng(1).integers(0, 6, (6, 6))])
+
+
+def gradient() -> Image.Image:
+    row = np.linspace(0, 255, 200).astype(np.uint8)
+    return Image.fromarray(np.stack([np.tile(row, (90, 1))] * 2 + [np.full((90, 200), 200, np.uint8)], 2))
+
+
+DRAWN: dict[str, Callable[[], Image.Image]] = {
+    "page": page,
+    "pixel art": pixel_art,
+    "icon": icon,
+    "blue": lambda: Image.new("RGB", (100, 70), (0, 0, 255)),
+    "white": lambda: Image.new("RGB", (90, 100), "white"),
+    "noise": noise,
+    "gradient": gradient,
+}
+
+
+@pytest.mark.parametrize("kind", sorted(DRAWN))
+def test_more_quality_is_never_worse(codec: Codec, kind: str) -> None:
+    image = DRAWN[kind]()
+    measured = [psnr(image, codec.decompress(codec.compress(image, q))) for q in (0, 20, 40, 60, 80, 90, 100)]
+    for low, high in pairwise(measured):
+        assert high >= low - 0.25, measured
+
+
+@pytest.mark.parametrize("kind", ["page", "pixel art", "icon", "blue", "white"])
+def test_what_is_drawn_is_exact_at_quality_100(codec: Codec, kind: str) -> None:
+    image = DRAWN[kind]()
+    for realism in (0.0, 1.0):
+        decoded = codec.decompress(codec.compress(image, 100), realism=realism)
+        np.testing.assert_array_equal(np.asarray(decoded), np.asarray(image))
+
+
+@pytest.mark.parametrize(("quality", "floor"), [(90, 30), (100, 32)])
+@pytest.mark.parametrize("kind", sorted(DRAWN))
+def test_there_is_a_floor(codec: Codec, kind: str, quality: float, floor: float) -> None:
+    image = DRAWN[kind]()
+    assert psnr(image, codec.decompress(codec.compress(image, quality))) >= floor
+
+
+def test_a_photograph_has_no_exact_layer(codec: Codec, photograph: Image.Image) -> None:
+    for quality in (10, 50, 100):
+        assert not is_worth_a_look(np.asarray(photograph), quality)
+    file = container.read(codec.compress(photograph, 60))
+    assert file.segments.keys() == {Segment.COLOUR}
+    assert file.version == 1
+
+
+@pytest.fixture(scope="module")
+def mixed(photograph: Image.Image) -> Image.Image:
+    """A page with a photograph on it, of two tiles."""
+    image = Image.new("RGB", (1200, 300), "white")
+    image.paste(photograph.crop((0, 0, 500, 280)), (8, 8))
+    image.paste(page(), (600, 100))
+    return image
+
+
+def test_a_page_with_a_photograph_has_both(codec: Codec, mixed: Image.Image) -> None:
+    data = codec.compress(mixed, 50)
+    file, decoded = container.read(data), codec.decompress(data)
+    assert file.version == 2
+    assert len(file.segments[Segment.EXACT]) > 1000
+    assert len(file.picture) > 1000
+    text = (600, 100, 920, 260)
+    assert psnr(mixed.crop(text), decoded.crop(text)) > 30
+    white = np.asarray(decoded.crop((520, 0, 600, 300)))
+    assert (white == 255).mean() > 0.9
+
+
+def test_a_region_is_a_part_of_the_whole(codec: Codec, mixed: Image.Image) -> None:
+    data = codec.compress(mixed, 50)
+    whole = np.asarray(codec.decompress(data, realism=0.5))
+    for left, top, width, height in ((0, 0, 30, 30), (560, 90, 200, 150), (1100, 10, 100, 290)):
+        part = codec.decompress(data, realism=0.5, region=(left, top, width, height))
+        difference = np.asarray(part, int) - whole[top : top + height, left : left + width]
+        assert np.abs(difference).max() <= 1
+
+
+def test_a_batch_may_mix_drawn_and_photographed(codec: Codec, photograph: Image.Image) -> None:
+    images = [photograph.crop((0, 0, 320, 160)), page(), photograph.crop((100, 100, 420, 260))]
+    together = codec.compress_batch(images)
+    for image, decoded in zip(images, codec.decompress_batch(together), strict=True):
+        alone = codec.decompress(codec.compress(image))
+        assert np.abs(np.asarray(decoded, int) - np.asarray(alone)).max() <= 1
+
+
+def test_targets_effort_and_automatic_realism_know_the_layer(codec: Codec, mixed: Image.Image) -> None:
+    piece = mixed.crop((400, 60, 760, 220))
+    decoded = codec.decompress(codec.compress(piece, Target.psnr(33)))
+    assert psnr(piece, decoded) >= 33
+    data = codec.compress(piece, Target.size("6kB"), realism="auto", effort=1)
+    assert len(data) <= 6000
+    files = list(zip(range(3), codec.efforts(piece, 40), strict=False))
+    assert all(container.read(file).version == 2 for _, file in files)
+
+
+def test_a_few_colours_make_all_blocks_candidates(photograph: Image.Image) -> None:
+    assert candidates(np.asarray(pixel_art()), 0).all()
+    assert candidates(np.asarray(photograph), 50).mean() < 0.1
+
+
+def test_a_block_goes_where_it_costs_less() -> None:
+    """The left half is drawn; what the networks made of the right half is free and perfect."""
+    pixels = np.asarray(page().crop((0, 0, 128, 64)))
+    bits = np.zeros((4, 8))
+    bits[:, :4] = 1e6
+    chosen = choose(pixels, pixels, bits, 50)
+    assert chosen.mask[:, :64].all()
+    assert not chosen.mask[:, 64:].any()
+
+
+def test_holes_are_filled_smoothly(photograph: Image.Image) -> None:
+    pixels = np.asarray(photograph.crop((0, 0, 96, 80)))
+    known = np.ones((80, 96), bool)
+    known[16:64, 32:80] = False
+    filled = smooth_fill(pixels, known)
+    np.testing.assert_array_equal(filled[known], pixels[known])
+    inside = filled[24:56, 40:72].astype(int)
+    assert np.abs(np.diff(inside, axis=0)).mean() < 1
+    flat = np.full((33, 47, 3), 90, np.uint8)
+    np.testing.assert_array_equal(smooth_fill(flat, np.random.default_rng(0).random((33, 47)) < 0.3), flat)

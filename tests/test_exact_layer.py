@@ -1,0 +1,80 @@
+"""The exact layer: what is put into it comes back, and foreign data is refused."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from rdpcodec import exact_layer
+from rdpcodec.errors import FormatError
+from rdpcodec.exact_layer import TRIAL, ExactLayer
+from rdpcodec.tiles import Box
+
+
+def pixels_of(width: int, height: int, seed: int, colours: int) -> np.ndarray:
+    generator = np.random.default_rng(seed)
+    palette = generator.integers(0, 256, (colours, 3), dtype=np.uint8)
+    return palette[generator.integers(0, colours, (height, width))]
+
+
+@given(
+    st.integers(1, 70),
+    st.integers(1, 70),
+    st.integers(0, 1000),
+    st.sampled_from([1, 3, 40, 500]),
+    st.sampled_from([0.0, 0.1, 0.9, 1.0]),
+)
+def test_masked_pixels_come_back(width: int, height: int, seed: int, colours: int, share: float) -> None:
+    pixels = pixels_of(width, height, seed, colours)
+    mask = np.random.default_rng(seed + 1).random((height, width)) < share
+    tile = Box(0, 0, width, height)
+    layer = ExactLayer([exact_layer.encode(pixels, mask, TRIAL)], [tile])
+    again = exact_layer.split(exact_layer.joined(layer), [tile])
+    assert again.covers(0) == (mask.all() and mask.any())
+    found = again.tile(0)
+    if not mask.any():
+        assert found is None
+        assert not again
+        return
+    assert found is not None
+    np.testing.assert_array_equal(found.mask, mask)
+    np.testing.assert_array_equal(found.pixels[mask], pixels[mask])
+
+
+def test_only_masked_pixels_of_a_part_are_replaced() -> None:
+    pixels, tile = pixels_of(64, 48, 0, 9), Box(100, 200, 164, 248)
+    mask = np.zeros((48, 64), bool)
+    mask[10:30, 20:40] = True
+    layer = ExactLayer([exact_layer.encode(pixels, mask, TRIAL)], [tile])
+    part = np.full((20, 30, 3), 7, np.uint8)
+    layer.replace(part, Box(110, 205, 140, 225), 0)
+    wanted = np.where(mask[..., None], pixels, np.uint8(7))[5:25, 10:40]
+    np.testing.assert_array_equal(part, wanted)
+
+
+def webp(image: Image.Image, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", **options)
+    return buffer.getvalue()[20:]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"\x2f", "truncated"),
+        (webp(Image.new("RGB", (32, 32)), quality=50), "not lossless"),
+        (webp(Image.new("RGB", (33, 32)), lossless=True), "does not fit"),
+        (webp(Image.new("RGBA", (32, 32), (1, 2, 3, 128)), lossless=True), "half-transparent"),
+        (webp(Image.new("RGB", (32, 32)), lossless=True)[:6], "cannot be read"),
+        # A claim of 16384 × 16384 pixels is refused before they are allocated.
+        (b"\x2f" + ((1 << 28) - 1).to_bytes(4, "little") + bytes(20), "does not fit"),
+    ],
+)
+def test_other_data_is_refused(data: bytes, message: str) -> None:
+    with pytest.raises(FormatError, match=message):
+        exact_layer.decode(data, Box(0, 0, 32, 32))

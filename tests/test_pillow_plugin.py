@@ -216,7 +216,7 @@ def test_a_truncated_file_is_damaged_and_a_foreign_one_unidentified(small: Image
     with pytest.raises(OSError, match="segment 1 claims") as caught:
         opened(data[:-20])
     assert not isinstance(caught.value, UnidentifiedImageError)
-    for foreign in (b"RDP", b"RDP session, notes of", data[:3] + b"\2" + data[4:], data[:10]):
+    for foreign in (b"RDP", b"RDP session, notes of", data[:3] + b"\3" + data[4:], data[:10]):
         with pytest.raises(UnidentifiedImageError):
             opened(foreign)
 

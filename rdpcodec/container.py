@@ -33,11 +33,11 @@ REALISM_STEPS = 255
 SIZE_NUMBERS = {"own": 0, "fast": 1, "base": 2}
 _SIZE_NAMES = {number: name for name, number in SIZE_NUMBERS.items()}
 MAX_SIDE = 65_535
-# Decoding works tile by tile; what grows with the image is the image itself, and this bounds what a
-# hostile header can claim of that, at 0.8 gigabytes.
+# Decoding works tile by tile; what grows with the image is the image itself. This bounds what a hostile header can
+# claim of that; docs/format.md says what it may cost. `max_pixels` of the functions above sets a lower bound.
 MAX_PIXELS = 1 << 28
 # Metadata is small; a bound keeps a hostile segment from inflating without end.
-_METADATA_LIMIT = 16 << 20
+METADATA_LIMIT = 16 << 20
 _FIXED = struct.Struct("<3sBB4sHB")
 _CRC = struct.Struct("<I")
 _VARINT_BYTES = 5
@@ -59,6 +59,8 @@ class Segment(IntEnum):
     """An ICC profile that describes the decoded pixels, zlib."""
     EXIF = 4
     """An EXIF block as in JPEG's APP1, without the signature before it, zlib."""
+    XMP = 6
+    """An XMP packet, zlib."""
 
 
 PICTURE_SEGMENTS = (Segment.COLOUR, Segment.GRAY)
@@ -115,14 +117,13 @@ def stored_quality(quality: float) -> int:
     return round(quality * QUALITY_STEPS)
 
 
-def check_size(width: int, height: int, error: type[Exception]) -> None:
-    """Raise `error` unless an image of this size can be coded."""
+def check_size(width: int, height: int, error: type[Exception], max_pixels: int = MAX_PIXELS) -> None:
+    """Raise `error` unless an image of this size can be coded, and has `max_pixels` at most."""
     if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
         raise error(f"an image of {width}×{height} pixels: sides must be 1..{MAX_SIDE}")
-    if width * height > MAX_PIXELS:
-        raise error(
-            f"an image of {width}×{height} pixels is over the limit of {MAX_PIXELS / 1e6:.0f} megapixels"
-        )
+    limit = min(max_pixels, MAX_PIXELS)
+    if width * height > limit:
+        raise error(f"an image of {width}×{height} pixels is over the limit of {limit / 1e6:.4g} megapixels")
 
 
 def bits_per_pixel(data: bytes) -> float:
@@ -153,9 +154,12 @@ def write(container: Container) -> bytes:
     return body + _CRC.pack(zlib.crc32(body))
 
 
-def read(data: bytes) -> Container:
-    """Parse and check a whole file. Raises `FormatError` on anything but an intact file of this version."""
+def read(data: bytes, max_pixels: int = MAX_PIXELS) -> Container:
+    """Parse and check a whole file. Raises `FormatError` on anything but an intact file of this version, of
+    `max_pixels` at most.
+    """
     header, position = read_header(data)
+    check_size(header.width, header.height, FormatError, max_pixels)
     end = len(data) - _CRC.size
     if end < position or zlib.crc32(data[:end]) != _CRC.unpack(data[end:])[0]:
         raise FormatError("the checksum does not match: the file is truncated or damaged")
@@ -209,11 +213,13 @@ def inflate(payload: bytes) -> bytes:
     """Inflate a metadata segment, within a limit of 16 MiB. Raises `FormatError`."""
     inflater = zlib.decompressobj()
     try:
-        inflated = inflater.decompress(payload, _METADATA_LIMIT)
+        inflated = inflater.decompress(payload, METADATA_LIMIT)
     except zlib.error as error:
         raise FormatError(f"a metadata segment is damaged: {error}") from error
     if not inflater.eof:
         raise FormatError("a metadata segment is truncated or over 16 MiB")
+    if inflater.unused_data:
+        raise FormatError("a metadata segment goes on after its end")
     return inflated
 
 

@@ -1,4 +1,6 @@
-"""The errors a user can meet. Every message names the file or value, what is wrong with it and what to do."""
+"""The errors and warnings a user can meet. Every message names the file or value, what is wrong with it and
+what to do.
+"""
 
 from __future__ import annotations
 
@@ -25,3 +27,13 @@ class WeightsError(RdpError):
 
 class OutputError(RdpError, OSError):
     """An output that exists already or cannot be written."""
+
+
+class PictureWarning(UserWarning):
+    """Something of the source is not in the coded file, or something of the file is not in the image."""
+
+
+def reason(error: BaseException) -> str:
+    """Any exception in one line: what the system says, or the exception's own words, or its kind."""
+    words = getattr(error, "strerror", None) or str(error)
+    return " ".join(str(words).split()) or type(error).__name__

@@ -21,6 +21,7 @@ from PIL import Image, ImageFile, ImageOps
 from rdpcodec import container
 from rdpcodec.container import Header, Segment
 from rdpcodec.errors import FormatError, RdpError, UsageError
+from rdpcodec.metadata import cleaned_exif, left_out
 from rdpcodec.operating_point import OperatingPoint
 from rdpcodec.weights.manifest import model_for_file, model_name
 
@@ -54,10 +55,23 @@ class RdpImageFile(ImageFile.ImageFile):
             self._size = (header.width, header.height)
             self._mode = ("L" if Segment.GRAY in places else "RGB") + "A" * (Segment.ALPHA in places)
             self.info |= {"quality": header.quality, "realism": header.realism, "model": model_name(header)}
-            for name, kind in (("icc_profile", Segment.ICC), ("exif", Segment.EXIF)):
-                if kind in places:
-                    self.fp.seek(places[kind].start)
-                    self.info[name] = container.inflate(self.fp.read(len(places[kind])))
+        for name, kind in (("icc_profile", Segment.ICC), ("exif", Segment.EXIF), ("xmp", Segment.XMP)):
+            if kind in places:
+                self._take(name, kind, places[kind])
+
+    def _take(self, name: str, kind: Segment, place: range) -> None:
+        """Put the metadata of a segment into `info`; damaged ones are left out with a warning."""
+        assert self.fp is not None
+        self.fp.seek(place.start)
+        try:
+            data: bytes | None = container.inflate(self.fp.read(len(place)))
+        except FormatError as error:
+            left_out(f"the {kind.name} segment", error)
+            return
+        if kind == Segment.EXIF and data is not None:
+            data = cleaned_exif(data)
+        if data is not None:
+            self.info[name] = data
 
     @property
     def realism(self) -> float:
@@ -89,7 +103,8 @@ class RdpImageFile(ImageFile.ImageFile):
 
             data = self._read()
             with self._damage_is_an_oserror():
-                self.im = decompress(data, realism=self._realism).im
+                decoded = decompress(data, realism=self._realism)
+            self._mode, self.im = decoded.mode, decoded.im  # a damaged alpha channel is left out
             self._decoded, self.readonly = True, 0
             if self._exclusive_fp and self.fp is not None:
                 self.fp.close()

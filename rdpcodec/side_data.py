@@ -1,46 +1,75 @@
-"""What a file carries beside the coded image: alpha channel, ICC profile and EXIF, as segments."""
+"""What a file carries beside the coded image: alpha channel, ICC profile, EXIF and XMP, as segments.
+
+A segment that is damaged never costs the image: it is left out with a `PictureWarning`.
+"""
 
 from __future__ import annotations
 
 import io
+import struct
 import zlib
-from dataclasses import replace
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from rdpcodec import container
 from rdpcodec.container import Container, Segment
-from rdpcodec.errors import FormatError
+from rdpcodec.errors import FormatError, reason
 from rdpcodec.image import Picture
+from rdpcodec.image.colour import cleaned_profile
+from rdpcodec.metadata import cleaned_exif, left_out
 from rdpcodec.tiles import Box
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_EIGHT_BIT_GRAY = bytes([8, 0, 0, 0, 0])  # depth, colour type, compression, filter, no interlace
 
 
 def pack(picture: Picture) -> dict[Segment, bytes]:
     """The segments that go with an image, whatever its quality."""
     segments: dict[Segment, bytes] = {}
-    if picture.icc is not None:
-        segments[Segment.ICC] = zlib.compress(picture.icc, 9)
-    if picture.exif is not None:
-        segments[Segment.EXIF] = zlib.compress(picture.exif, 9)
+    for kind, data in ((Segment.ICC, picture.icc), (Segment.EXIF, picture.exif), (Segment.XMP, picture.xmp)):
+        if data is not None:
+            segments[kind] = zlib.compress(data, 9)
     if picture.alpha is not None:
         segments[Segment.ALPHA] = alpha_to_bytes(picture.alpha)
     return segments
 
 
 def unpack(pixels: np.ndarray, file: Container, region: Box) -> Picture:
-    """A decoded region of an image, uint8 `[H, W, 3]`, with what the file's segments add. Raises
-    `FormatError` for a damaged segment.
-    """
-    picture, segments = Picture(pixels, file.gray), file.segments
-    if Segment.ALPHA in segments:
-        alpha = alpha_from_bytes(segments[Segment.ALPHA], (file.header.width, file.header.height))
-        picture = replace(picture, alpha=alpha[*region.slices()])
-    if Segment.ICC in segments:
-        picture = replace(picture, icc=container.inflate(segments[Segment.ICC]))
-    if Segment.EXIF in segments:
-        picture = replace(picture, exif=container.inflate(segments[Segment.EXIF]))
-    return picture
+    """A decoded region of an image, uint8 `[H, W, 3]`, with what the file's segments add."""
+    return Picture(
+        pixels,
+        file.gray,
+        alpha=_alpha(file, region),
+        icc=_metadata(file, Segment.ICC, cleaned_profile),
+        exif=_metadata(file, Segment.EXIF, cleaned_exif),
+        xmp=_metadata(file, Segment.XMP, lambda packet: packet),
+    )
+
+
+def _metadata(file: Container, kind: Segment, cleaned: Callable[[bytes], bytes | None]) -> bytes | None:
+    """A segment's metadata, of which `cleaned` says what may be handed on."""
+    if kind not in file.segments:
+        return None
+    try:
+        return cleaned(container.inflate(file.segments[kind]))
+    except FormatError as error:
+        left_out(f"the {kind.name} segment", error)
+        return None
+
+
+def _alpha(file: Container, region: Box) -> np.ndarray | None:
+    """The alpha channel of a region, uint8 `[H, W]`."""
+    if Segment.ALPHA not in file.segments:
+        return None
+    try:
+        alpha = alpha_from_bytes(file.segments[Segment.ALPHA], (file.header.width, file.header.height))
+    except FormatError as error:
+        left_out("the alpha channel", error)
+        return None
+    return alpha[*region.slices()]
 
 
 def alpha_to_bytes(alpha: np.ndarray) -> bytes:
@@ -53,14 +82,29 @@ def alpha_to_bytes(alpha: np.ndarray) -> bytes:
 def alpha_from_bytes(data: bytes, size: tuple[int, int]) -> np.ndarray:
     """The inverse of `alpha_to_bytes`.
 
-    Raises `FormatError` unless `data` is a gray PNG of `size` (width, height).
+    Raises `FormatError` unless `data` is a PNG as docs/format.md has it, of `size` (width, height).
     """
+    expected = struct.pack(">II", *size) + _EIGHT_BIT_GRAY
+    if not data.startswith(_PNG_SIGNATURE) or data[16:29] != expected:
+        raise FormatError("it is not a PNG of the image's size in 8-bit gray")
     try:
-        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-            if image.size != size or image.mode != "L":
-                raise FormatError("the alpha channel does not fit the picture")
+        _check_chunks(data)
+        # Not by Image.open: its limit of pixels is lower than ours, which the file has met.
+        with PngImageFile(io.BytesIO(data)) as image:
             return np.asarray(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        if isinstance(error, FormatError):
-            raise
-        raise FormatError(f"the alpha channel cannot be read: {error}") from error
+    except (FormatError, MemoryError):
+        raise
+    except Exception as error:  # Pillow's manual advises to catch all of a damaged file
+        raise FormatError(f"it cannot be read: {reason(error)}") from error
+
+
+def _check_chunks(data: bytes) -> None:
+    """Raise `FormatError` unless a PNG has pixels and nothing besides."""
+    position, kinds = len(_PNG_SIGNATURE), []
+    while position < len(data):
+        length, kind = struct.unpack_from(">I4s", data, position)
+        if not kinds or kinds[-1] != kind:
+            kinds.append(kind)
+        position += 12 + length
+    if kinds != [b"IHDR", b"IDAT", b"IEND"] or position != len(data):
+        raise FormatError("it has other chunks than IHDR, IDAT and IEND")

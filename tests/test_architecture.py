@@ -12,8 +12,9 @@ ROOT = Path(__file__).parents[1]
 # The rooms of the package, from the lowest floor to the highest. Those of one floor do not know each other.
 FLOORS = (
     ("errors",),
-    ("container", "entropy", "storage", "operating_point", "quality"),
-    ("tiles", "image"),
+    ("container", "entropy", "storage", "operating_point", "quality", "source"),
+    ("tiles", "metadata"),
+    ("image",),
     ("exact_layer",),
     ("model",),
     ("weights", "side_data", "symbols", "metrics"),

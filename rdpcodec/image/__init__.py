@@ -1,0 +1,22 @@
+"""Images as users have them ⇄ pixels as the codec works on them, and what must survive beside them.
+
+The codec sees 8-bit sRGB. What a source has beyond that is carried (alpha, gray, and on request EXIF, XMP,
+resolution and ICC profile), converted (profiles, gamma, CMYK, palettes), or given up with a warning (16 bits,
+further frames).
+"""
+
+from rdpcodec.errors import PictureWarning
+from rdpcodec.image.files import readable_extensions
+from rdpcodec.image.loading import Source, load_picture
+from rdpcodec.image.picture import Picture
+from rdpcodec.image.saving import encode_picture, writable_format
+
+__all__ = [
+    "Picture",
+    "PictureWarning",
+    "Source",
+    "encode_picture",
+    "load_picture",
+    "readable_extensions",
+    "writable_format",
+]

@@ -1,0 +1,68 @@
+"""NumPy arrays and torch tensors → pixels."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from rdpcodec.container import MAX_PIXELS, check_size
+from rdpcodec.errors import PictureError, PictureWarning
+from rdpcodec.image.picture import Picture
+
+
+def to_eight_bits(values: np.ndarray) -> np.ndarray:
+    """16-bit values → uint8, rounded."""
+    if values.min() < 0 or values.max() > 65_535:
+        raise PictureError("pixel values lie outside 0..65535")
+    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def from_array(array: np.ndarray, max_pixels: int = MAX_PIXELS) -> Picture:
+    """A NumPy array as `load_picture` takes it. Raises `PictureError`."""
+    if array.dtype == np.uint16:
+        warnings.warn("16 bits a channel are coded as 8", PictureWarning, stacklevel=4)
+    elif array.dtype != np.uint8:
+        raise PictureError(
+            f"an array of {array.dtype} has no defined range: give uint8 or uint16, or divide by its "
+            "largest value and give a torch tensor"
+        )
+    if array.ndim == 2:
+        array = array[:, :, None]
+    if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4):
+        raise PictureError(
+            f"an array of shape {array.shape} is no picture: give [H, W] or [H, W, C], C = 1 to 4"
+        )
+    check_size(array.shape[1], array.shape[0], PictureError, max_pixels)
+    if array.dtype == np.uint16:
+        array = to_eight_bits(array)
+    gray = array.shape[2] < 3
+    alpha = np.ascontiguousarray(array[:, :, -1]) if array.shape[2] in (2, 4) else None
+    pixels = np.repeat(array[:, :, :1], 3, axis=2) if gray else np.ascontiguousarray(array[:, :, :3])
+    return Picture(pixels, gray, alpha)
+
+
+def from_tensor(tensor: Any, max_pixels: int = MAX_PIXELS) -> Picture:
+    """A torch tensor as `load_picture` takes it. Raises `PictureError`."""
+    if str(tensor.layout) != "torch.strided" or tensor.is_meta:
+        raise PictureError("a sparse or meta tensor has no pixels to read: give a dense one")
+    if tensor.ndim == 4:
+        if tensor.shape[0] != 1:
+            raise PictureError(f"a batch of {tensor.shape[0]} images: use Codec.compress_batch")
+        tensor = tensor[0]
+    if tensor.ndim != 3:
+        raise PictureError(
+            f"a tensor of shape {tuple(tensor.shape)} is no image: give [C, H, W] or [1, C, H, W]"
+        )
+    if tensor.is_floating_point():
+        if not bool(((tensor >= 0) & (tensor <= 1)).all()):
+            raise PictureError("a floating-point tensor must lie in [0, 1]")
+        tensor = (tensor.float() * 255).round()
+    elif str(tensor.dtype) != "torch.uint8":
+        raise PictureError(
+            f"a tensor of {tensor.dtype} has no defined range: give uint8 or floating point in [0, 1]"
+        )
+    return from_array(tensor.detach().cpu().permute(1, 2, 0).numpy().astype(np.uint8), max_pixels)
+
+

@@ -1,0 +1,200 @@
+"""Opening images' files: Pillow's plugins, under our own limits, whatever the decoders raise.
+
+`Image.open` is not used, since its limit is 179 megapixels and ours is 268, and since silencing its warning would
+change the filters of the whole process. What it does besides is done here.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import struct
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
+from typing import IO
+
+from PIL import Image
+
+from rdpcodec.container import EXTENSION, MAX_PIXELS, check_size
+from rdpcodec.errors import PictureError, RdpError, reason
+from rdpcodec.source import File, is_bytes, name_of, read_source
+
+# Pillow knows these formats but cannot decode them without a handler of the user's.
+_UNDECODABLE = {"BUFR", "GRIB", "HDF5", "MPEG"}
+# A scan of a JPEG refines all of its pixels at 13 ns each and takes 39 bytes. Encoders write about ten, jpegrescan
+# up to some 30; libjpeg-turbo's own fuzzers stop at 500.
+MAX_SCANS = 100
+_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")  # what is not part of a scan's data
+_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+_PREFIX = 16  # bytes by which Pillow's plugins know their formats
+_PLUGINS = {"pillow_heif": "HEIC", "pillow_jxl": "JPEG XL"}
+_HINTS = (
+    (re.compile(rb"....ftyp(?:hei|hev|mif1|msf1)", re.DOTALL), "HEIC"),
+    (re.compile(rb"\xff\x0a|\0\0\0\x0cJXL ", re.DOTALL), "JPEG XL"),
+)
+_raising = threading.Lock()
+
+
+@cache
+def register_plugins() -> frozenset[str]:
+    """Teach Pillow the formats whose plugins are installed (the extra `formats`). Returns those that it knows."""
+    known = set()
+    for module, name in _PLUGINS.items():
+        try:
+            plugin = import_module(module)
+        except ImportError:
+            continue
+        if module == "pillow_heif":
+            plugin.register_heif_opener()
+        known.add(name)
+    return frozenset(known)
+
+
+def readable_extensions() -> set[str]:
+    """Extensions of the files that can be read, in lower case, with their dot; .rdpc is not one."""
+    register_plugins()
+    formats = Image.registered_extensions()
+    return {
+        suffix
+        for suffix, name in formats.items()
+        if name in Image.OPEN and name not in _UNDECODABLE and suffix != EXTENSION
+    }
+
+
+@contextmanager
+def opened(
+    source: File, max_pixels: int = MAX_PIXELS, formats: Sequence[str] | None = None
+) -> Iterator[Image.Image]:
+    """The image of a file, not decoded yet. formats: Pillow's names of those that are tried; None for all.
+
+    Raises `PictureError`, also for whatever a decoder raises within the context.
+    """
+    with as_picture_error(name_of(source)), _seekable(source) as file:
+        try:
+            image = _identified(file, formats)
+            larger = _over_pillows_limit(image)
+        except Image.DecompressionBombError:  # plugins that look at the size by themselves
+            larger = True
+        if not larger:
+            with image:
+                _check(image, file, max_pixels)
+                yield image
+            return
+        with _pillows_limit_raised(), _identified(file, formats) as image:
+            _check(image, file, max_pixels)
+            yield image
+
+
+@contextmanager
+def _seekable(source: File) -> Iterator[IO[bytes]]:
+    """A file as Pillow's plugins need it; one that is given open stays open."""
+    if isinstance(source, (str, os.PathLike)):
+        with open(source, "rb") as file:
+            yield file
+    elif is_bytes(source):
+        yield io.BytesIO(source)
+    else:
+        try:
+            source.seek(0)
+            yield source
+        except (AttributeError, io.UnsupportedOperation):  # a pipe, a socket
+            yield io.BytesIO(read_source(source, PictureError))
+
+
+@contextmanager
+def as_picture_error(name: str) -> Iterator[None]:
+    """Whatever a decoder raises as our error, in one line that names the file.
+
+    Pillow's plugins raise `struct.error`, `TypeError`, `AssertionError` and more on damaged files; its manual
+    advises to catch all.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise PictureError(f"{name}: no such file") from None
+    except PictureError as error:
+        raise PictureError(f"{name}: {error}") from error.__cause__
+    except (RdpError, MemoryError, Warning):  # a warning that the caller has made an error
+        raise
+    except Exception as error:
+        raise PictureError(f"{name}: cannot be read: {reason(error)}") from error
+
+
+def _identified(file: IO[bytes], formats: Sequence[str] | None) -> Image.Image:
+    """What `Image.open` does, without its limit. Raises `PictureError`, or what a plugin raises."""
+    file.seek(0)
+    prefix = file.read(_PREFIX)
+    if not isinstance(prefix, bytes):
+        raise PictureError("is open as text: open it in binary mode, 'rb'")
+    if not prefix:
+        raise PictureError("the file is empty")
+    Image.init()
+    register_plugins()
+    for name in Image.ID if formats is None else formats:
+        factory, accept = Image.OPEN.get(name, (None, None))
+        if factory is None:  # this Pillow was built without it
+            continue
+        try:
+            accepted = accept is None or accept(prefix)
+            if accepted and not isinstance(accepted, str):  # text says what is missing
+                file.seek(0)
+                return factory(file, "")
+        except (SyntaxError, IndexError, TypeError, struct.error):  # not this format after all
+            continue
+    raise PictureError(_unknown(prefix, formats))
+
+
+def _unknown(prefix: bytes, formats: Sequence[str] | None) -> str:
+    """Why a file is none that can be read, in words."""
+    for pattern, name in _HINTS:
+        if pattern.match(prefix) and formats is None and name not in register_plugins():
+            return f"{name} needs a plugin: pip install 'rdpcodec[formats]'"
+    if formats is not None:
+        return f"not an image in one of the formats {', '.join(formats)}"
+    return "not an image in a format that Pillow reads"
+
+
+def _check(image: Image.Image, file: IO[bytes], max_pixels: int) -> None:
+    """Refuse an image before it is decoded. Raises `PictureError`."""
+    check_size(*image.size, PictureError, max_pixels)
+    if image.format in ("JPEG", "MPO"):
+        position = file.tell()
+        file.seek(0)
+        if scans_of(file.read()) > MAX_SCANS:
+            raise PictureError(f"a JPEG of more than {MAX_SCANS} scans, which are only there to waste time")
+        file.seek(position)
+
+
+def scans_of(data: bytes) -> int:
+    """How many scans a JPEG has, from its markers alone; counting ends soon after `MAX_SCANS`."""
+    position, scans = 2, 0
+    while scans <= MAX_SCANS and (found := _MARKER.search(data, position)):
+        position, kind = found.end(), found[1][0]
+        if kind == _END_OF_IMAGE:
+            break
+        scans += kind == _START_OF_SCAN
+        position += int.from_bytes(data[position : position + 2], "big")
+    return scans
+
+
+def _over_pillows_limit(image: Image.Image) -> bool:
+    limit = Image.MAX_IMAGE_PIXELS
+    return limit is not None and image.width * image.height > limit
+
+
+@contextmanager
+def _pillows_limit_raised() -> Iterator[None]:
+    """Some plugins ask Pillow's limit again while they decode. It is the whole process's, so one thread at a
+    time raises it, to ours and no further.
+    """
+    with _raising:
+        before = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before

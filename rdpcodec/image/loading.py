@@ -1,0 +1,140 @@
+"""`load_picture`: files and Pillow images → pixels, and what is kept beside them."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from rdpcodec.container import MAX_PIXELS, check_size
+from rdpcodec.errors import PictureError, PictureWarning
+from rdpcodec.image.arrays import from_array, from_tensor, to_eight_bits
+from rdpcodec.image.colour import described_profile, kept_profile, to_srgb
+from rdpcodec.image.files import as_picture_error, opened
+from rdpcodec.image.picture import Picture
+from rdpcodec.metadata import exif_of, orientation_of, xmp_of
+from rdpcodec.source import is_file
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Source = (
+        Image.Image | str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | np.ndarray | Tensor
+    )
+
+_SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# PNG gives the transparent gray as stored; Pillow scales the pixels to 8 bits and leaves it as it is.
+_GRAY_STEPS = {"L;2": 85, "L;4": 17}
+
+
+def load_picture(
+    source: Source,
+    *,
+    keep_metadata: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    formats: Sequence[str] | None = None,
+) -> Picture:
+    """Read an image from any of the supported sources.
+
+    source: a Pillow image, of which the current frame is taken; the path of a file of any format that Pillow
+    reads, its bytes, or a binary file, which is read from its beginning; a NumPy array, uint8 or uint16, `[H,
+    W]` or `[H, W, C]` with C = 1 (gray), 2 (gray, alpha), 3 (RGB) or 4 (RGBA); a torch tensor `[C, H, W]` or
+    `[1, C, H, W]`, uint8 or floating point in [0, 1]. keep_metadata: keep EXIF, XMP, resolution and ICC profile.
+    A kept profile is not applied: the pixels stay in its colour space. max_pixels: the most that an image may
+    have, at most 268 435 456; Pillow's own limit does not apply. formats: Pillow's names of the file formats to
+    take, None for all.
+
+    Raises `PictureError` when it cannot be read or coded. Warns with `PictureWarning` of what is lost.
+    """
+    if isinstance(source, Image.Image):
+        with as_picture_error("the given image"):
+            return _from_pillow(source, keep_metadata, max_pixels)
+    if isinstance(source, np.ndarray):
+        return from_array(source, max_pixels)
+    if is_file(source):
+        with opened(source, max_pixels, formats) as image:
+            return _from_pillow(image, keep_metadata, max_pixels)
+    if hasattr(source, "detach"):
+        return from_tensor(source, max_pixels)
+    raise PictureError(
+        f"cannot read an image from {type(source).__name__}: give a Pillow image, a file's path or bytes, an "
+        "array or a tensor"
+    )
+
+
+def _from_pillow(image: Image.Image, keep_metadata: bool, max_pixels: int) -> Picture:
+    check_size(*image.size, PictureError, max_pixels)
+    if image.mode == "F":
+        raise PictureError("a floating-point image has no defined range: scale it to 8 or 16 bits first")
+    if getattr(image, "is_animated", False) and image.tell() == 0:
+        _warn("only the first of several frames is coded")
+    raw_modes = _raw_modes(image)
+    if image.mode in _SIXTEEN_BIT_MODES or any(";16" in mode for mode in raw_modes):
+        _warn("16 bits a channel are coded as 8")
+    profile = described_profile(image)
+    # A TIFF is turned, and its tag removed, by Pillow as it is loaded.
+    image.load()
+    exif = exif_of(image) if keep_metadata else None
+    xmp = xmp_of(image) if keep_metadata else None
+
+    orientation = orientation_of(image)
+    image, alpha = _without_alpha(image, raw_modes)
+    if orientation in _TURNS:
+        image = image.transpose(_TURNS[orientation])
+        alpha = None if alpha is None else np.asarray(Image.fromarray(alpha).transpose(_TURNS[orientation]))
+    gray = image.mode == "L"
+    kept = kept_profile(image, profile) if profile is not None and keep_metadata else None
+    if profile is not None and kept is None:
+        image = to_srgb(image, profile)
+    # Copies that change nothing would cost 4 bytes a pixel.
+    pixels = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+    return Picture(pixels, gray, alpha, kept, exif, xmp)
+
+
+def _raw_modes(image: Image.Image) -> set[str]:
+    """How the decoder will find the samples: of 16-bit colour Pillow gives 8 bits, and only this tells."""
+    modes = set()
+    for tile in getattr(image, "tile", []):
+        arguments = tile[3] if isinstance(tile[3], (tuple, list)) else (tile[3],)
+        modes |= {argument for argument in arguments if isinstance(argument, str)}
+    return modes
+
+
+def _without_alpha(image: Image.Image, raw_modes: set[str]) -> tuple[Image.Image, np.ndarray | None]:
+    """A loaded image in 8 bits, of mode L, RGB, CMYK, LAB, YCbCr or HSV, and its alpha, uint8 `[H, W]`."""
+    if image.mode in _SIXTEEN_BIT_MODES:
+        values = np.asarray(image)
+        key = image.info.get("transparency")
+        alpha = np.where(values == key, 0, 255).astype(np.uint8) if isinstance(key, int) else None
+        return Image.fromarray(to_eight_bits(values)), alpha
+    alpha = None
+    if image.has_transparency_data:
+        key, steps = image.info.get("transparency"), _GRAY_STEPS.keys() & raw_modes
+        if image.mode == "L" and isinstance(key, int) and steps:
+            step = _GRAY_STEPS[steps.pop()]
+            scaled = key * step if key <= 255 // step else key
+            alpha = np.where(np.asarray(image) == scaled, 0, 255).astype(np.uint8)
+        else:
+            image = image.convert("LA" if image.mode in ("1", "L", "LA", "La") else "RGBA")
+            alpha = np.asarray(image.getchannel("A"))
+            image = image.convert(image.mode[:-1])
+    if image.mode in ("1", "P", "PA", "RGBX", "RGBa", "La"):
+        image = image.convert("L" if image.mode in ("1", "La") else "RGB")
+    return image, alpha
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, PictureWarning, stacklevel=5)

@@ -1,0 +1,59 @@
+"""`Picture`: an image as the codec takes it and gives it back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from rdpcodec.metadata import resolution_of
+
+# Of the mean of three channels, so many pixels are summed at a time: its working memory is then a few megabytes.
+_STRIP = 1 << 20
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image as the codec takes it and gives it back."""
+
+    pixels: np.ndarray  # uint8 [H, W, 3], sRGB, or in the colour space of `icc`
+    gray: bool = False  # the three channels are equal and one is to be returned
+    alpha: np.ndarray | None = None  # uint8 [H, W]
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.pixels.shape[1], self.pixels.shape[0]
+
+    def to_pillow(self) -> Image.Image:
+        """A Pillow image, mode L, LA, RGB or RGBA, with `icc_profile`, `exif`, `xmp` and `dpi` in its `info`
+        where kept.
+        """
+        image = Image.fromarray(_mean(self.pixels) if self.gray else self.pixels)
+        if self.alpha is not None:
+            image.putalpha(Image.fromarray(self.alpha))
+        kept = {"icc_profile": self.icc, "exif": self.exif, "xmp": self.xmp}
+        image.info |= {key: value for key, value in kept.items() if value is not None}
+        if self.exif is not None and (resolution := resolution_of(self.exif)):
+            image.info["dpi"] = resolution
+        return image
+
+
+def _mean(pixels: np.ndarray) -> np.ndarray:
+    """The mean of the channels of uint8 `[H, W, 3]`, rounded, uint8 `[H, W]`.
+
+    Equal channels come back nearly equal; their mean has the smallest error.
+    """
+    mean = np.empty(pixels.shape[:2], np.uint8)
+    rows = max(1, _STRIP // pixels.shape[1])
+    for top in range(0, len(pixels), rows):
+        strip = pixels[top : top + rows]
+        total = strip[..., 0].astype(np.uint16)
+        total += strip[..., 1]
+        total += strip[..., 2]
+        mean[top : top + rows] = (total + 1) // 3
+    return mean

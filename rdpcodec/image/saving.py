@@ -1,0 +1,104 @@
+"""Decoded images → files of Pillow's formats."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from itertools import combinations
+from typing import Any
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from rdpcodec.errors import PictureError, UsageError, reason
+from rdpcodec.image.files import opened, register_plugins
+from rdpcodec.metadata import left_out
+
+# A decoded image should lose nothing more where the format allows, and next to nothing where it does not.
+_SAVE_OPTIONS: dict[str, dict[str, Any]] = {
+    "JPEG": {"quality": 95, "subsampling": 0},
+    "WEBP": {"lossless": True},
+    "AVIF": {"quality": 95, "subsampling": "4:4:4"},
+    "HEIF": {"quality": 95, "chroma": 444},
+    "JXL": {"lossless": True},
+}
+_METADATA = {"exif": "the EXIF block", "xmp": "the XMP packet", "icc_profile": "the ICC profile"}
+_XMP_TAG = 700  # of TIFF
+
+
+def writable_format(suffix: str) -> str:
+    """Pillow's name of the format of a file extension. Raises `UsageError` if Pillow cannot write it."""
+    register_plugins()
+    name = Image.registered_extensions().get(suffix)
+    if name is None or name not in Image.SAVE:
+        raise UsageError(
+            f"{suffix or 'no extension'}: not an image format that can be written; try .png, .webp or .jpg"
+        )
+    return name
+
+
+def encode_picture(image: Image.Image, name: str, target: object) -> bytes:
+    """A decoded image as the bytes of a file of a Pillow format, with the metadata of its `info`.
+
+    target: what an error names. Metadata that the format cannot hold are left out with a `PictureWarning`.
+    Raises `UsageError` when the format cannot hold the image.
+    """
+    first: Exception | None = None
+    for kept in _fewer(tuple(key for key in _METADATA if key in image.info)):
+        try:
+            data = _saved(image, name, kept)
+        except MemoryError:
+            raise
+        except Exception as error:  # writers raise on odd metadata what readers raise on damaged files
+            first = first or error
+            continue
+        for key in _METADATA.keys() & image.info.keys() - set(kept):
+            left_out(_METADATA[key], f"{name} cannot hold it" + (f" ({reason(first)})" if first else ""))
+        _check_written(data, image, name, target)
+        return data
+    assert first is not None
+    raise UsageError(f"{target}: {name} cannot hold this image ({reason(first)}); try .png or .webp") from first
+
+
+def _fewer(keys: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Subsets of the metadata, from all to none."""
+    for count in range(len(keys), -1, -1):
+        yield from combinations(keys, count)
+
+
+def _saved(image: Image.Image, name: str, kept: tuple[str, ...]) -> bytes:
+    """The file, with the metadata named. Raises whatever Pillow's writer raises."""
+    options = dict(_SAVE_OPTIONS.get(name, {}))
+    # Without the option, writers take the profile of `info`.
+    options["icc_profile"] = image.info["icc_profile"] if "icc_profile" in kept else None
+    if "exif" in kept:
+        options["exif"] = image.info["exif"]
+    if "dpi" in image.info:
+        options["dpi"] = image.info["dpi"]
+    if "xmp" in kept and name == "PNG":
+        options["pnginfo"] = info = PngInfo()
+        info.add_itxt("XML:com.adobe.xmp", image.info["xmp"].decode())
+    elif "xmp" in kept and name == "TIFF":
+        options["tiffinfo"] = {_XMP_TAG: image.info["xmp"]}
+    elif "xmp" in kept:
+        options["xmp"] = image.info["xmp"]
+    buffer = io.BytesIO()
+    image.save(buffer, name, **options)
+    return buffer.getvalue()
+
+
+def _check_written(data: bytes, image: Image.Image, name: str, target: object) -> None:
+    """Raise `UsageError` if a file is not of the image's size or has lost its alpha channel: some writers scale
+    and drop in silence.
+    """
+    if name not in Image.OPEN:
+        return
+    try:
+        with opened(data, formats=[name]) as written:
+            size, transparent = written.size, written.has_transparency_data
+    except PictureError:  # a format that Pillow writes under one name and reads under another
+        return
+    if size != image.size:
+        raise UsageError(f"{target}: {name} cannot hold an image of {image.width}×{image.height} pixels")
+    if "A" in image.getbands() and image.getchannel("A").getextrema() != (255, 255) and not transparent:
+        raise UsageError(f"{target}: {name} cannot hold an alpha channel; try .png or .webp")

@@ -1,0 +1,195 @@
+"""Metadata beside an image: EXIF, XMP, resolution. What is kept of a source, and what of a file is passed on.
+
+Metadata never cost the image: what cannot be read or written is left out, with a `PictureWarning`. Importing
+this module imports neither NumPy nor torch.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from typing import Any
+
+from PIL import ExifTags, Image
+from PIL.TiffImagePlugin import IFDRational
+
+from rdpcodec.container import METADATA_LIMIT
+from rdpcodec.errors import PictureWarning, reason
+
+_ORIENTATION = ExifTags.Base.Orientation
+_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
+_INCH, _CENTIMETRE = 2, 3
+_FOLDERS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
+# Tags by which a TIFF says where and how its own pixels lie (TIFF 6.0 and its supplements, DNG, Photoshop's
+# layers and resources), and blocks that have a place of their own (XMP, ICC). In another file they are false.
+_STRUCTURE = frozenset(
+    (
+        *range(254, 267),
+        *(273, 277, 278, 279, 280, 281, 284, 288, 289, 290, 291, 292, 293, 297, 301),
+        *range(317, 348),
+        *range(512, 533),
+        *(700, 33421, 33422, 34377, 34675, 37724),
+        *range(50706, 52553),
+    )
+)
+_XMP_ORIENTATIONS = (rb'tiff:Orientation="[0-9]+"', rb"<tiff:Orientation>[0-9]+</tiff:Orientation>")
+
+
+def left_out(what: str, why: object) -> None:
+    """Warn that a part of the metadata is not passed on."""
+    warnings.warn(f"{what} is left out: {why}", PictureWarning, stacklevel=3)
+
+
+def orientation_of(image: Image.Image) -> int:
+    """The orientation that EXIF or XMP gives an image, 1..8; 1 where there is none, or none that can be read."""
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+    except Exception as error:  # Pillow's EXIF reader raises what struct, dict and its own code raise
+        left_out("the EXIF block", f"it cannot be read ({reason(error)})")
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def exif_of(image: Image.Image) -> bytes | None:
+    """The EXIF block of an image to keep: without orientation and structure, with the resolution that other
+    headers give.
+    """
+    try:
+        exif = image.getexif()
+        tags, damaged = _descriptive(exif)
+    except Exception as error:  # as in `orientation_of`
+        left_out("the EXIF block", f"it cannot be read ({reason(error)})")
+        exif, tags, damaged = Image.Exif(), {}, []
+    if damaged:
+        left_out(f"of the EXIF block {_listed(damaged)}", "the values do not fit their tags")
+    for tag, value in _resolution_tags(image).items():
+        tags.setdefault(tag, value)
+    return _serialised(tags, exif.endian)
+
+
+def cleaned_exif(data: bytes) -> bytes | None:
+    """A stored EXIF block as it may be handed on, to writers of any format; None if nothing of it may."""
+    try:
+        exif = Image.Exif()
+        exif.load(data)
+        tags, damaged = _descriptive(exif)
+    except Exception as error:  # as in `orientation_of`
+        left_out("the EXIF block", f"it is damaged ({reason(error)})")
+        return None
+    if damaged:
+        left_out(f"of the EXIF block {_listed(damaged)}", "damaged")
+    return _serialised(tags, exif.endian)
+
+
+def resolution_of(exif: bytes) -> tuple[float, float] | None:
+    """Pixels per inch, across and down, that an EXIF block of `cleaned_exif` gives; None if it gives none."""
+    block = Image.Exif()
+    block.load(exif)
+    try:
+        across, down = float(block[_X_RESOLUTION]), float(block[_Y_RESOLUTION])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    scale = {_INCH: 1.0, _CENTIMETRE: 2.54}.get(block.get(_RESOLUTION_UNIT, _INCH), 0.0)
+    return (across * scale, down * scale) if _sensible(across * scale, down * scale) else None
+
+
+def xmp_of(image: Image.Image) -> bytes | None:
+    """The XMP packet of an image to keep: without orientation."""
+    packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
+    if isinstance(packet, str):
+        packet = packet.encode()
+    if not isinstance(packet, bytes) or not packet.strip(b"\0 "):
+        return None
+    for pattern in _XMP_ORIENTATIONS:
+        packet = re.sub(pattern, b"", packet)
+    return within_limit("the XMP packet", packet)
+
+
+def within_limit(what: str, data: bytes) -> bytes | None:
+    """Metadata that a file may hold; None, with a warning, if they are larger."""
+    if len(data) <= METADATA_LIMIT:
+        return data
+    left_out(what, f"it has {len(data) / 2**20:.0f} MiB, and the format holds {METADATA_LIMIT >> 20} MiB")
+    return None
+
+
+def _descriptive(exif: Image.Exif) -> tuple[dict[int, Any], list[int]]:
+    """Of an EXIF block, the tags that describe the image and can be written, and those that cannot be."""
+    kept: dict[int, Any] = {}
+    damaged: list[int] = []
+    for tag in sorted({*exif, *_FOLDERS}):
+        if tag in _STRUCTURE or tag == _ORIENTATION:
+            continue
+        value = _folder(exif, tag) if tag in _FOLDERS else exif[tag]
+        if value == {}:
+            continue
+        if _writable(exif.endian, tag, value):
+            kept[tag] = value
+        elif isinstance(value, dict):
+            kept[tag] = {key: v for key, v in value.items() if _writable(exif.endian, tag, {key: v})}
+            damaged += value.keys() - kept[tag].keys()
+        else:
+            damaged.append(tag)
+    return kept, damaged
+
+
+def _folder(exif: Image.Exif, tag: int) -> dict[int, Any]:
+    """The tags of a folder of an EXIF block; a folder within it is one of its values."""
+    tags = dict(exif.get_ifd(tag))
+    if tag == ExifTags.IFD.Exif and ExifTags.IFD.Interop in tags:
+        tags[ExifTags.IFD.Interop] = dict(exif.get_ifd(ExifTags.IFD.Interop))
+    return tags
+
+
+def _writable(endian: str | None, tag: int, value: Any) -> bool:
+    """Whether Pillow can write a value under a tag, and reads it again."""
+    try:
+        exif = Image.Exif()
+        exif.load(_bytes_of({tag: value}, endian))
+        if tag in _FOLDERS:
+            return exif.get_ifd(tag).keys() == value.keys()
+        return exif[tag] is not None
+    except Exception:  # as in `orientation_of`
+        return False
+
+
+def _serialised(tags: dict[int, Any], endian: str | None) -> bytes | None:
+    """Tags as an EXIF block within the limit of the format; None without any."""
+    tags = {tag: value for tag, value in tags.items() if value != {}}
+    return within_limit("the EXIF block", _bytes_of(tags, endian)) if tags else None
+
+
+def _bytes_of(tags: dict[int, Any], endian: str | None) -> bytes:
+    exif = Image.Exif()
+    exif.endian = endian
+    for tag, value in tags.items():
+        exif[tag] = value
+    return exif.tobytes()
+
+
+def _resolution_tags(image: Image.Image) -> dict[int, Any]:
+    """The resolution that other headers than EXIF give, as EXIF tags."""
+    # Pillow makes 72 dpi up for a JPEG that has EXIF and says nothing of them.
+    if image.format in ("JPEG", "MPO") and image.info.get("jfif_unit") not in (1, 2):
+        return {}
+    try:
+        across, down = (float(value) for value in image.info["dpi"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return {}
+    if not _sensible(across, down):
+        return {}
+    return {
+        _X_RESOLUTION: IFDRational(round(across * 1000), 1000),
+        _Y_RESOLUTION: IFDRational(round(down * 1000), 1000),
+        _RESOLUTION_UNIT: _INCH,
+    }
+
+
+def _sensible(*resolutions: float) -> bool:
+    return all(math.isfinite(value) and 0.01 < value < 1e5 for value in resolutions)
+
+
+def _listed(tags: list[int]) -> str:
+    names = [ExifTags.TAGS.get(tag, f"tag {tag}") for tag in tags[:3]]
+    return ", ".join(names) + (f" and {len(tags) - 3} more" if len(tags) > 3 else "")

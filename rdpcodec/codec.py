@@ -28,6 +28,7 @@ from rdpcodec.errors import UsageError, WeightsError
 from rdpcodec.image import Picture, load_picture
 from rdpcodec.mosaic import AnalysedTiles, CodedTiles, Mosaic, region_of
 from rdpcodec.operating_point import OperatingPoint, Realism, Target
+from rdpcodec.source import File, is_file, read_source
 from rdpcodec.symbols import SymbolCoder, Symbols
 from rdpcodec.tile_codec import TileCodec
 from rdpcodec.weights.manifest import DEFAULT_MODEL, Identity, find_model, model_for_file
@@ -73,16 +74,17 @@ class Codec:
         realism: Realism = 0.0,
         effort: int = 0,
         keep_metadata: bool = False,
+        max_pixels: int = container.MAX_PIXELS,
     ) -> bytes:
         """Compress one image to the bytes of an .rdpc file.
 
-        image: anything `rdpcodec.image.load_picture` takes. quality (0..100, or a `Target` that the file is
-        to meet; 50 if not given), realism (0..1 or "auto"), effort (0..9): see `OperatingPoint`. target: the
-        old way to give a target, deprecated. Raises `PictureError` and `UsageError`; warns with
-        `PictureWarning` of what the file will not hold.
+        image: anything `rdpcodec.image.load_picture` takes, which keep_metadata and max_pixels go to. quality
+        (0..100, or a `Target` that the file is to meet; 50 if not given), realism (0..1 or "auto"), effort
+        (0..9): see `OperatingPoint`. target: the old way to give a target, deprecated. Raises `PictureError`
+        and `UsageError`; warns with `PictureWarning` of what the file will not hold.
         """
         point = OperatingPoint(_quality_of(quality, target), realism, effort)
-        return self.compress_batch([image], point, keep_metadata=keep_metadata)[0]
+        return self.compress_batch([image], point, keep_metadata=keep_metadata, max_pixels=max_pixels)[0]
 
     def compress_batch(
         self,
@@ -90,6 +92,7 @@ class Codec:
         point: OperatingPoint | None = None,
         *,
         keep_metadata: bool = False,
+        max_pixels: int = container.MAX_PIXELS,
     ) -> list[bytes]:
         """Compress several images; those of equal size go through the networks together, unless each is to
         meet a target.
@@ -98,7 +101,7 @@ class Codec:
         """
         point = point or OperatingPoint()
         self._check(point)
-        pictures = [load_picture(image, keep_metadata=keep_metadata) for image in images]
+        pictures = [load_picture(i, keep_metadata=keep_metadata, max_pixels=max_pixels) for i in images]
         files: list[bytes] = [b""] * len(pictures)
         for members in _groups([picture.size for picture in pictures]):
             if isinstance(point.quality, Target):
@@ -149,24 +152,37 @@ class Codec:
     # File → image.
 
     def decompress(
-        self, data: bytes, *, realism: float | None = None, region: Region | None = None
+        self,
+        data: File,
+        *,
+        realism: float | None = None,
+        region: Region | None = None,
+        max_pixels: int = container.MAX_PIXELS,
     ) -> Image.Image:
-        """Decompress the bytes of an .rdpc file to a Pillow image of mode L, LA, RGB or RGBA.
+        """Decompress an .rdpc file to a Pillow image of mode L, LA, RGB or RGBA.
 
-        realism: 0..1, instead of the file's own default. region: left, top, width and height of the part to
-        return, of which alone the tiles are decoded. Raises `FormatError` for damaged or foreign data,
-        `WeightsError` when the file needs other weights than this codec's, `UsageError` for a region outside
-        the image.
+        data: the bytes of the file, its path, or a binary file that is open. realism: 0..1, instead of the
+        file's own default. region: left, top, width and height of the part to return, of which alone the
+        tiles are decoded. max_pixels: the most that the whole image may have; a small file can claim 2^28.
+
+        Raises `FormatError` for damaged or foreign data and for larger images, `WeightsError` when the file
+        needs other weights than this codec's, `UsageError` for a region outside the image or a file that
+        cannot be read. Warns with `PictureWarning` of alpha and metadata that are damaged, and left out.
         """
-        return self.decompress_batch([data], realism=realism, region=region)[0]
+        return self.decompress_batch([data], realism=realism, region=region, max_pixels=max_pixels)[0]
 
     def decompress_batch(
-        self, files: Sequence[bytes], *, realism: float | None = None, region: Region | None = None
+        self,
+        files: Sequence[File],
+        *,
+        realism: float | None = None,
+        region: Region | None = None,
+        max_pixels: int = container.MAX_PIXELS,
     ) -> list[Image.Image]:
         """Decompress several files; those of equal size, quality and realism go through the networks
         together.
         """
-        return self._decode([container.read(data) for data in files], realism, region)
+        return self._decode([_container(data, max_pixels) for data in files], realism, region)
 
     def _decode(
         self, files: Sequence[Container], realism: float | None, region: Region | None
@@ -226,6 +242,13 @@ def _quality_of(quality: float | Target | None, target: Target | None) -> float 
     return target
 
 
+def _container(data: File, max_pixels: int) -> Container:
+    """A parsed file. Raises `FormatError`, and `UsageError` for what is no file or cannot be read."""
+    if not is_file(data):
+        raise UsageError(f"decompress takes a file's bytes or path, not {type(data).__name__}")
+    return container.read(read_source(data, UsageError), max_pixels)
+
+
 def _groups(keys: Sequence[Hashable]) -> list[list[int]]:
     """Indices grouped by equal keys."""
     groups: dict[Hashable, list[int]] = {}
@@ -259,23 +282,25 @@ def compress(
     model: str = DEFAULT_MODEL,
     device: str = "cpu",
     keep_metadata: bool = False,
+    max_pixels: int = container.MAX_PIXELS,
 ) -> bytes:
     """Compress one image to the bytes of an .rdpc file. See `Codec.compress`."""
     quality = _quality_of(quality, target)
     codec = shared_codec(model, device)
-    return codec.compress(image, quality, realism=realism, effort=effort, keep_metadata=keep_metadata)
+    return codec.compress(
+        image, quality, realism=realism, effort=effort, keep_metadata=keep_metadata, max_pixels=max_pixels
+    )
 
 
 def decompress(
-    data: bytes,
+    data: File,
     *,
     realism: float | None = None,
     region: Region | None = None,
     device: str = "cpu",
+    max_pixels: int = container.MAX_PIXELS,
 ) -> Image.Image:
-    """Decompress the bytes of an .rdpc file with the weights that it needs. See `Codec.decompress`."""
-    if not isinstance(data, (bytes, bytearray, memoryview)):
-        raise UsageError(f"decompress takes the bytes of a file, not {type(data).__name__}")
-    file = container.read(bytes(data))
+    """Decompress an .rdpc file with the weights that it needs. See `Codec.decompress`."""
+    file = _container(data, max_pixels)
     codec = shared_codec(model_for_file(file.header).name, device)
     return codec._decode([file], realism, region)[0]

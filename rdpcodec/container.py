@@ -33,8 +33,8 @@ REALISM_STEPS = 255
 SIZE_NUMBERS = {"own": 0, "fast": 1, "base": 2}
 _SIZE_NAMES = {number: name for name, number in SIZE_NUMBERS.items()}
 MAX_SIDE = 65_535
-# Decoding works tile by tile; what grows with the image is the image itself. This bounds what a hostile header can
-# claim of that; docs/format.md says what it may cost. `max_pixels` of the functions above sets a lower bound.
+# Decoding works tile by tile; what grows with the image is the image itself. This bounds what a hostile
+# header can claim of that; docs/format.md says what it may cost. `max_pixels` sets a lower bound.
 MAX_PIXELS = 1 << 28
 # Metadata is small; a bound keeps a hostile segment from inflating without end.
 METADATA_LIMIT = 16 << 20

@@ -20,6 +20,15 @@ from rdpcodec.errors import PictureWarning, reason
 _ORIENTATION = ExifTags.Base.Orientation
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
 _INCH, _CENTIMETRE = 2, 3
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _FOLDERS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 # Tags by which a TIFF says where and how its own pixels lie (TIFF 6.0 and its supplements, DNG, Photoshop's
 # layers and resources), and blocks that have a place of their own (XMP, ICC). In another file they are false.
@@ -42,13 +51,21 @@ def left_out(what: str, why: object) -> None:
 
 
 def orientation_of(image: Image.Image) -> int:
-    """The orientation that EXIF or XMP gives an image, 1..8; 1 where there is none, or none that can be read."""
+    """The orientation that EXIF or XMP gives an image, 1..8; 1 where there is none that can be read."""
     try:
         value = image.getexif().get(_ORIENTATION, 1)
     except Exception as error:  # Pillow's EXIF reader raises what struct, dict and its own code raise
         left_out("the EXIF block", f"it cannot be read ({reason(error)})")
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """A loaded image as its orientation says it is to be seen: a new one. As `ImageOps.exif_transpose`, which
+    fails where other tags are damaged.
+    """
+    turn = _TURNS.get(orientation_of(image))
+    return image.copy() if turn is None else image.transpose(turn)
 
 
 def exif_of(image: Image.Image) -> bytes | None:

@@ -16,12 +16,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile
 
 from rdpcodec import container
 from rdpcodec.container import Header, Segment
 from rdpcodec.errors import FormatError, RdpError, UsageError
-from rdpcodec.metadata import cleaned_exif, left_out
+from rdpcodec.metadata import cleaned_exif, left_out, upright
 from rdpcodec.operating_point import OperatingPoint
 from rdpcodec.weights.manifest import model_for_file, model_name
 
@@ -128,20 +128,25 @@ class RdpImageFile(ImageFile.ImageFile):
 
 
 def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
-    """Options of `Image.save`: quality, realism, effort; exif; icc_profile, by default the image's own.
+    """Options of `Image.save`: quality, realism, effort; exif, xmp, dpi; icc_profile, by default the image's
+    own.
 
     As everywhere in rdpcodec, EXIF orientation is applied, since the format has none.
     """
     from rdpcodec.codec import compress
 
     options: dict[str, Any] = image.encoderinfo
-    # Like Pillow's own writers: the profile is kept unless another one or None is given, EXIF only if given.
+    # Like Pillow's own writers: the profile is kept unless another one or None is given, the rest only if
+    # given.
     profile = options.get("icc_profile", image.info.get("icc_profile"))
     exif = options.get("exif")
-    image = ImageOps.exif_transpose(image) if exif is None else image.copy()
+    image = upright(image) if exif is None else image.copy()
     image.info |= {
+        "XML:com.adobe.xmp": None,
         "exif": exif.tobytes() if isinstance(exif, Image.Exif) else exif or b"",
         "icc_profile": profile,
+        "xmp": options.get("xmp"),
+        "dpi": options.get("dpi"),
     }
     dials = {name: options[name] for name in _DIALS if name in options}
     file.write(compress(image, **dials, keep_metadata=True))

@@ -100,7 +100,8 @@ def alpha_from_bytes(data: bytes, size: tuple[int, int]) -> np.ndarray:
 
 def _check_chunks(data: bytes) -> None:
     """Raise `FormatError` unless a PNG has pixels and nothing besides."""
-    position, kinds = len(_PNG_SIGNATURE), []
+    position = len(_PNG_SIGNATURE)
+    kinds: list[bytes] = []
     while position < len(data):
         length, kind = struct.unpack_from(">I4s", data, position)
         if not kinds or kinds[-1] != kind:

@@ -8,17 +8,16 @@ from typing import Any, BinaryIO, TypeGuard
 from rdpcodec.errors import RdpError, reason
 
 File = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
-"""The bytes of a file, its path, or a binary file that is open; of the latter everything is read."""
+"""The bytes of a file, its path, or a binary file that is open, of which everything is read.
 
-
-def is_bytes(source: object) -> TypeGuard[bytes | bytearray | memoryview]:
-    """Whether `source` is the content of a file. Bytes always are: a path is a `str` or an `os.PathLike`."""
-    return isinstance(source, (bytes, bytearray, memoryview))
+Bytes are never a path: that is a `str` or an `os.PathLike`.
+"""
+BYTES = (bytes, bytearray, memoryview)
 
 
 def is_file(source: object) -> TypeGuard[File]:
     """Whether `source` is any kind of file."""
-    return is_bytes(source) or isinstance(source, (str, os.PathLike)) or hasattr(source, "read")
+    return isinstance(source, (*BYTES, str, os.PathLike)) or hasattr(source, "read")
 
 
 def name_of(source: Any) -> str:
@@ -31,7 +30,7 @@ def name_of(source: Any) -> str:
 
 def read_source(source: File, error: type[RdpError]) -> bytes:
     """All bytes of a file. Raises `error`, with the file's name, where it cannot be read."""
-    if is_bytes(source):
+    if isinstance(source, (bytes, bytearray, memoryview)):
         return bytes(source)
     try:
         if isinstance(source, (str, os.PathLike)):
@@ -42,6 +41,6 @@ def read_source(source: File, error: type[RdpError]) -> bytes:
         raise error(f"{name_of(source)}: no such file") from None
     except (OSError, ValueError) as cause:  # ValueError: a closed file, a path with a null character
         raise error(f"{name_of(source)}: cannot be read: {reason(cause)}") from cause
-    if not is_bytes(data):
+    if not isinstance(data, bytes):
         raise error(f"{name_of(source)}: is open as text: open it in binary mode, 'rb'")
-    return bytes(data)
+    return data

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import io
+import os
 import zlib
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +18,7 @@ from PIL import Image
 import rdpcodec
 from rdpcodec import Codec, OperatingPoint, container
 from rdpcodec.container import Container, Segment
-from rdpcodec.errors import FormatError, UsageError, WeightsError
+from rdpcodec.errors import FormatError, PictureError, PictureWarning, UsageError, WeightsError
 from rdpcodec.image import load_picture
 from rdpcodec.metrics.distortion import psnr
 
@@ -151,20 +155,80 @@ def test_a_file_of_another_model_is_refused_by_name(codec: Codec, small: Image.I
 def test_hostile_segments_with_a_good_checksum_are_refused(codec: Codec, small: Image.Image) -> None:
     data = codec.compress(small)
     payload = container.read(data).picture
-    bomb = zlib.compress(bytes(64 << 20), 9)
     cases = {
         "not a whole number": {"COLOUR": payload[:-1]},
         "ends in an empty word": {"COLOUR": payload[:-4] + bytes(4)},
         "does not end": {"COLOUR": bytes(range(1, 9)) * 4 + payload},
-        "alpha channel": {"ALPHA": b"rubbish"},
-        "damaged": {"EXIF": b"rubbish"},
-        "16 MiB": {"ICC": bomb},
     }
     for message, changes in cases.items():
         with pytest.raises(FormatError, match=message):
             codec.decompress(recoded(data, **changes))
 
 
-def test_what_is_not_bytes_is_refused() -> None:
-    with pytest.raises(UsageError, match="str"):
-        rdpcodec.decompress("photo.rdpc")  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("kind", "payload", "message"),
+    [
+        ("ALPHA", b"rubbish", "alpha channel is left out"),
+        ("EXIF", b"rubbish", "EXIF segment is left out: .* damaged"),
+        ("EXIF", zlib.compress(b"rubbish"), "EXIF block is left out"),
+        ("EXIF", zlib.compress(b"MM\0*\0\0\0\x08\0\0") + b"more", "EXIF segment is left out: .* goes on"),
+        ("XMP", b"rubbish", "XMP segment is left out"),
+        ("ICC", zlib.compress(b"rubbish"), "ICC profile is left out"),
+        ("ICC", zlib.compress(bytes(64 << 20), 9), "ICC segment is left out: .* 16 MiB"),
+    ],
+)
+def test_a_damaged_side_segment_is_left_out_and_the_image_stays(
+    codec: Codec, small: Image.Image, kind: str, payload: bytes, message: str
+) -> None:
+    data = codec.compress(small)
+    with pytest.warns(PictureWarning, match=message):
+        decoded = codec.decompress(recoded(data, **{kind: payload}))
+    assert decoded.mode == "RGB"
+    assert not decoded.info
+    np.testing.assert_array_equal(np.asarray(decoded), np.asarray(codec.decompress(data)))
+
+
+def test_files_are_taken_as_bytes_paths_and_open_files_both_ways(
+    codec: Codec, small: Image.Image, tmp_path: Path
+) -> None:
+    image, coded = tmp_path / "a.png", tmp_path / "a.rdpc"
+    small.save(image)
+    data = codec.compress(small, 30)
+    coded.write_bytes(data)
+
+    def every_way(path: Path) -> Iterator[object]:
+        content = path.read_bytes()
+        yield from (path, str(path), content, bytearray(content), memoryview(content), io.BytesIO(content))
+        (entry,) = [entry for entry in os.scandir(tmp_path) if entry.name == path.name]
+        yield entry  # an os.PathLike
+        with path.open("rb") as file:
+            yield file
+
+    for source in every_way(image):
+        assert codec.compress(source, 30) == data
+        assert rdpcodec.compress(source, 30) == data
+    pixels = np.asarray(codec.decompress(data))
+    for source in every_way(coded):
+        np.testing.assert_array_equal(np.asarray(codec.decompress(source)), pixels)
+    for source in every_way(coded):
+        np.testing.assert_array_equal(np.asarray(rdpcodec.decompress(source)), pixels)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [(12, "not int"), ("missing.rdpc", "missing.rdpc: no such file"), (io.StringIO("RDP"), "open as text")],
+)
+def test_what_is_no_file_is_refused(source: object, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        rdpcodec.decompress(source)
+
+
+def test_max_pixels_bounds_both_ways(codec: Codec, small: Image.Image) -> None:
+    data, pixels = codec.compress(small), small.width * small.height
+    assert codec.compress(small, max_pixels=pixels) == data
+    assert rdpcodec.decompress(data, max_pixels=pixels).size == small.size
+    for module in (rdpcodec, codec):
+        with pytest.raises(PictureError, match="over the limit"):
+            module.compress(small, max_pixels=pixels - 1)
+        with pytest.raises(FormatError, match="over the limit"):
+            module.decompress(data, max_pixels=pixels - 1)

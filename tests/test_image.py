@@ -70,7 +70,7 @@ def test_16_bits_are_rounded_to_8_with_a_warning(value: int) -> None:
 def test_the_first_frame_of_an_animation_is_taken_with_a_warning() -> None:
     frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
     buffer = saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
-    with pytest.warns(PictureWarning, match="first of 2 frames"):
+    with pytest.warns(PictureWarning, match="first of several frames"):
         picture = load_picture(buffer)
     assert (picture.pixels[0, 0] == [255, 0, 0]).all()
 
@@ -190,9 +190,9 @@ def test_a_picture_bomb_is_refused_before_it_is_decoded() -> None:
 def test_alpha_survives_and_a_foreign_alpha_is_refused() -> None:
     alpha = np.random.default_rng(0).integers(0, 256, (5, 9), dtype=np.uint8)
     np.testing.assert_array_equal(alpha_from_bytes(alpha_to_bytes(alpha), (9, 5)), alpha)
-    with pytest.raises(FormatError, match="does not fit"):
+    with pytest.raises(FormatError, match="of the image's size"):
         alpha_from_bytes(alpha_to_bytes(alpha), (5, 9))
-    with pytest.raises(FormatError, match="cannot be read"):
+    with pytest.raises(FormatError, match="not a PNG"):
         alpha_from_bytes(b"rubbish", (9, 5))
 
 

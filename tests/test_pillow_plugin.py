@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageCms, UnidentifiedImageError
 from test_hostile import mutated
 
-from rdpcodec import Codec, UsageError, container
+from rdpcodec import Codec, PictureWarning, UsageError, container
 from rdpcodec.container import Container, Segment
 from rdpcodec.pillow_plugin import RdpImageFile
 
@@ -230,14 +230,17 @@ def test_a_file_for_other_weights_opens_and_does_not_load(small: Image.Image) ->
         image.load()
 
 
-def test_an_alpha_channel_that_is_a_bomb_is_an_oserror(small: Image.Image) -> None:
+def test_an_alpha_channel_that_is_a_bomb_is_left_out(small: Image.Image) -> None:
     file = container.read(saved(small))
     bomb = io.BytesIO()
     Image.new("1", (20_000, 20_000)).save(bomb, "PNG")
     data = container.write(Container(file.header, file.segments | {Segment.ALPHA: bomb.getvalue()}))
     image = opened(data)
-    with pytest.raises(OSError, match="alpha channel"):
+    assert image.mode == "RGBA"
+    with pytest.warns(PictureWarning, match="alpha channel is left out"):
         image.load()
+    assert (image.mode, image.size) == ("RGB", small.size)
+    assert image.getpixel((0, 0)) == opened(saved(small)).getpixel((0, 0))
 
 
 def test_pillows_own_limit_of_pixels_applies(small: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,6 +250,7 @@ def test_pillows_own_limit_of_pixels_applies(small: Image.Image, monkeypatch: py
         opened(data)
 
 
+@pytest.mark.filterwarnings("ignore::rdpcodec.image.PictureWarning")
 @pytest.mark.parametrize("repaired", [False, True])
 def test_hostile_files_raise_oserrors_only(codec: Codec, small: Image.Image, repaired: bool) -> None:
     tagged = small.convert("RGBA").crop((0, 0, 50, 40))

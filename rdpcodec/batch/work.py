@@ -20,8 +20,6 @@ from rdpcodec.errors import RdpError, UsageError
 from rdpcodec.operating_point import OperatingPoint
 from rdpcodec.weights.manifest import DEFAULT_MODEL
 
-# Pillow knows these formats but cannot decode them without a handler of the user's.
-_UNDECODABLE = {"BUFR", "GRIB", "HDF5", "MPEG"}
 DIED = "the worker process died, perhaps for lack of memory: try fewer workers"
 
 
@@ -69,14 +67,9 @@ class Compression:
     @staticmethod
     def extensions() -> set[str]:
         """Extensions of the files of a folder that are compressed."""
-        from PIL import Image
+        from rdpcodec.image import readable_extensions
 
-        formats = Image.registered_extensions()
-        return {
-            suffix
-            for suffix, name in formats.items()
-            if name in Image.OPEN and name not in _UNDECODABLE and suffix != EXTENSION
-        }
+        return readable_extensions()
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,20 @@ resolution and ICC profile), converted (profiles, gamma, CMYK, palettes), or giv
 further frames).
 """
 
+from typing import TYPE_CHECKING
+
 from rdpcodec.errors import PictureWarning
 from rdpcodec.image.files import readable_extensions
-from rdpcodec.image.loading import Source, load_picture
+from rdpcodec.image.loading import load_picture
 from rdpcodec.image.picture import Picture
 from rdpcodec.image.saving import encode_picture, writable_format
+
+if TYPE_CHECKING:
+    from rdpcodec.image.loading import Source as Source
 
 __all__ = [
     "Picture",
     "PictureWarning",
-    "Source",
     "encode_picture",
     "load_picture",
     "readable_extensions",

@@ -64,5 +64,3 @@ def from_tensor(tensor: Any, max_pixels: int = MAX_PIXELS) -> Picture:
             f"a tensor of {tensor.dtype} has no defined range: give uint8 or floating point in [0, 1]"
         )
     return from_array(tensor.detach().cpu().permute(1, 2, 0).numpy().astype(np.uint8), max_pixels)
-
-

@@ -92,8 +92,8 @@ def _profile_of_gamma(gamma: Any, chromaticity: Any) -> bytes | None:
 
 
 def kept_profile(image: Image.Image, profile: bytes) -> bytes | None:
-    """The profile, if it describes the pixels of `image` as they stand, mode L or RGB, and a file can hold it;
-    else None, and it is to be applied.
+    """The profile, if it describes the pixels of `image` as they stand, mode L or RGB, and a file can hold
+    it; else None, and it is to be applied.
     """
     if image.mode not in ("L", "RGB"):
         return None

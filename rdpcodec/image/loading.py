@@ -16,7 +16,7 @@ from rdpcodec.image.arrays import from_array, from_tensor, to_eight_bits
 from rdpcodec.image.colour import described_profile, kept_profile, to_srgb
 from rdpcodec.image.files import as_picture_error, opened
 from rdpcodec.image.picture import Picture
-from rdpcodec.metadata import exif_of, orientation_of, xmp_of
+from rdpcodec.metadata import exif_of, orientation_of, upright, xmp_of
 from rdpcodec.source import is_file
 
 if TYPE_CHECKING:
@@ -27,15 +27,6 @@ if TYPE_CHECKING:
     )
 
 _SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 # PNG gives the transparent gray as stored; Pillow scales the pixels to 8 bits and leaves it as it is.
 _GRAY_STEPS = {"L;2": 85, "L;4": 17}
 
@@ -52,10 +43,10 @@ def load_picture(
     source: a Pillow image, of which the current frame is taken; the path of a file of any format that Pillow
     reads, its bytes, or a binary file, which is read from its beginning; a NumPy array, uint8 or uint16, `[H,
     W]` or `[H, W, C]` with C = 1 (gray), 2 (gray, alpha), 3 (RGB) or 4 (RGBA); a torch tensor `[C, H, W]` or
-    `[1, C, H, W]`, uint8 or floating point in [0, 1]. keep_metadata: keep EXIF, XMP, resolution and ICC profile.
-    A kept profile is not applied: the pixels stay in its colour space. max_pixels: the most that an image may
-    have, at most 268 435 456; Pillow's own limit does not apply. formats: Pillow's names of the file formats to
-    take, None for all.
+    `[1, C, H, W]`, uint8 or floating point in [0, 1]. keep_metadata: keep EXIF, XMP, resolution and ICC
+    profile. A kept profile is not applied: the pixels stay in its colour space. max_pixels: the most that an
+    image may have, at most 268 435 456; Pillow's own limit does not apply. formats: Pillow's names of the
+    file formats to take, None for all.
 
     Raises `PictureError` when it cannot be read or coded. Warns with `PictureWarning` of what is lost.
     """
@@ -90,11 +81,9 @@ def _from_pillow(image: Image.Image, keep_metadata: bool, max_pixels: int) -> Pi
     exif = exif_of(image) if keep_metadata else None
     xmp = xmp_of(image) if keep_metadata else None
 
-    orientation = orientation_of(image)
+    if orientation_of(image) != 1:
+        image = upright(image)
     image, alpha = _without_alpha(image, raw_modes)
-    if orientation in _TURNS:
-        image = image.transpose(_TURNS[orientation])
-        alpha = None if alpha is None else np.asarray(Image.fromarray(alpha).transpose(_TURNS[orientation]))
     gray = image.mode == "L"
     kept = kept_profile(image, profile) if profile is not None and keep_metadata else None
     if profile is not None and kept is None:

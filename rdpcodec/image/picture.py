@@ -9,7 +9,7 @@ from PIL import Image
 
 from rdpcodec.metadata import resolution_of
 
-# Of the mean of three channels, so many pixels are summed at a time: its working memory is then a few megabytes.
+# Of the mean of three channels, so many pixels are summed at a time: a few megabytes of working memory.
 _STRIP = 1 << 20
 
 

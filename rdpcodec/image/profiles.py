@@ -1,6 +1,7 @@
 """ICC profiles made of what PNG says of colour without one: primaries and a transfer curve.
 
-A profile here is the smallest that littleCMS takes: three colorants and a parametric curve (ICC.1:2010, §8.4).
+A profile here is the smallest that littleCMS takes: three colorants and a parametric curve (ICC.1:2010,
+§8.4).
 """
 
 from __future__ import annotations
@@ -65,7 +66,9 @@ CODED_PRIMARIES = {
 }
 
 Curve = tuple[float, ...]
-"""Parameters of an ICC parametric curve: (g,) for Y = X^g, or (g, a, b, c, d) for (aX + b)^g above d, cX below."""
+"""Parameters of an ICC parametric curve: (g,) for Y = X^g, or (g, a, b, c, d) for (aX + b)^g from d on, cX
+below.
+"""
 
 SRGB_CURVE: Curve = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 _VIDEO: Curve = (1 / 0.45, 1 / 1.099, 0.099 / 1.099, 1 / 4.5, 0.081)
@@ -86,17 +89,16 @@ HIGH_DYNAMIC_RANGE = {16: "PQ", 18: "HLG"}
 def made_profile(primaries: Primaries, curve: Curve) -> bytes:
     """An RGB display profile, about 400 bytes. Raises `ValueError` for primaries that span no colours."""
     tags = {b"wtpt": _xyz(_D50), b"desc": _text("made from the file's own colour chunks")}
-    for name, colorant in zip(b"rgb", primaries.colorants(), strict=True):
-        tags[bytes([name]) + b"XYZ"] = _xyz(colorant)
-        tags[bytes([name]) + b"TRC"] = _parametric(curve)
+    for channel, colorant in zip((b"r", b"g", b"b"), primaries.colorants(), strict=True):
+        tags[channel + b"XYZ"] = _xyz(colorant)
+        tags[channel + b"TRC"] = _parametric(curve)
     table, body = struct.pack(">I", len(tags)), b""
     start = 128 + 4 + 12 * len(tags)
     for name, data in tags.items():
         table += struct.pack(">4sII", name, start + len(body), len(data))
         body += data + bytes(-len(data) % 4)
-    header = struct.pack(
-        ">I4x4s4s4s4s12s4s28x", start + len(body), b"\x04\x30\0\0", b"mntr", b"RGB ", b"XYZ ", bytes(12), b"acsp"
-    )
+    kinds = (b"mntr", b"RGB ", b"XYZ ", bytes(12), b"acsp")  # a display's, from RGB to XYZ, without a date
+    header = struct.pack(">I4x4s4s4s4s12s4s28x", start + len(body), b"\x04\x30\0\0", *kinds)
     return header + _fixed(*_D50) + bytes(128 - len(header) - 12) + table + body
 
 

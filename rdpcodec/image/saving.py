@@ -57,7 +57,9 @@ def encode_picture(image: Image.Image, name: str, target: object) -> bytes:
         _check_written(data, image, name, target)
         return data
     assert first is not None
-    raise UsageError(f"{target}: {name} cannot hold this image ({reason(first)}); try .png or .webp") from first
+    raise UsageError(
+        f"{target}: {name} cannot hold this image ({reason(first)}); try .png or .webp"
+    ) from first
 
 
 def _fewer(keys: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -88,8 +90,8 @@ def _saved(image: Image.Image, name: str, kept: tuple[str, ...]) -> bytes:
 
 
 def _check_written(data: bytes, image: Image.Image, name: str, target: object) -> None:
-    """Raise `UsageError` if a file is not of the image's size or has lost its alpha channel: some writers scale
-    and drop in silence.
+    """Raise `UsageError` if a file is not of the image's size or has lost its alpha channel: some writers
+    scale and drop in silence.
     """
     if name not in Image.OPEN:
         return

@@ -1,17 +1,21 @@
 """Files on disk, or behind any URL that fsspec knows: read, and written whole or not at all.
 
-Locations are strings, a path or a URL. What is being written has another name until it is complete; a process
-that is killed leaves that behind, and `remove_partials` takes it away.
+Locations are strings, a path or a URL. What is being written, a partial, has another name until it is
+complete. A process that is killed leaves it behind, and `remove_partials` takes it away; one that a running
+process of this machine writes is locked, and stays.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from rdpcodec.errors import OutputError, UsageError
 
@@ -19,6 +23,10 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 _PARTIAL = re.compile(r"(.*/)\.([^/]+)\.[0-9a-f]{8}\.partial")
+_LONGEST_NAME = 255  # bytes, on every file system in common use
+_LONGEST_STEM = _LONGEST_NAME - len("..01234567.partial")
+# Another run may take a partial for one left behind, in the moment before it is locked.
+_ATTEMPTS = 5
 
 
 def filesystem(location: str) -> tuple[AbstractFileSystem, str]:
@@ -72,9 +80,9 @@ def size(location: str) -> int:
 
 
 def exists(location: str) -> bool:
-    """Whether there is a file or folder."""
+    """Whether there is a file, folder or link of the name; a link that leads nowhere is one."""
     system, path = filesystem(location)
-    return bool(system.exists(path))
+    return os.path.lexists(path) if is_local(system) else bool(system.exists(path))
 
 
 def write_file(location: str, data: bytes) -> None:
@@ -93,16 +101,76 @@ def write_file(location: str, data: bytes) -> None:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write a file of this machine in an existing folder: to another name, then renamed. Raises `OSError`."""
-    partial = Path(_partial(str(path)))
+    """Write a file of this machine in an existing folder: to another name, then renamed.
+
+    A link is written through, to where it leads; a file that is there keeps its mode and owner. Raises
+    `OSError`, also where a pipe, a device or a folder is there: those are never replaced.
+    """
+    before = replaceable(path)
+    target = os.path.realpath(path)
+    for attempt in range(1, _ATTEMPTS + 1):
+        partial = Path(_partial(target))
+        try:
+            with partial.open("xb") as file:
+                _lock(file)
+                if before is not None:
+                    _own_as(file, before)
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, target)
+            return
+        except FileNotFoundError:
+            if attempt == _ATTEMPTS or not partial.parent.is_dir():
+                raise
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def replaceable(path: Path) -> os.stat_result | None:
+    """What the system says of the file at a path, behind links; none where there is no file yet. Raises
+    `OSError` unless it is one that may be replaced.
+    """
     try:
-        with partial.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(None, "it is a folder")
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(None, "it is a pipe or a device, and those are never replaced")
+    return found
+
+
+def _own_as(file: IO[bytes], before: os.stat_result) -> None:
+    """Give an open file another's mode and owner, where the system has them. Raises `PermissionError`."""
+    if not hasattr(os, "fchown"):
+        return
+    now = os.fstat(file.fileno())
+    if (now.st_uid, now.st_gid) != (before.st_uid, before.st_gid):
+        try:
+            os.fchown(file.fileno(), before.st_uid, before.st_gid)
+        except PermissionError as error:
+            reason = "it belongs to another user or group, and would be yours: delete it first"
+            raise PermissionError(error.errno, reason) from error
+    os.fchmod(file.fileno(), stat.S_IMODE(before.st_mode))
+
+
+def _lock(file: IO[bytes]) -> bool:
+    """Lock an open file for as long as it is open; whether nobody else had. Where files that are open cannot
+    be removed, on Windows, that is lock enough.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
 
 
 def existing(locations: Iterable[str]) -> set[str]:
@@ -111,12 +179,23 @@ def existing(locations: Iterable[str]) -> set[str]:
 
 
 def remove_partials(locations: Iterable[str]) -> None:
-    """Remove what killed processes left of writing these files."""
+    """Remove what killed processes left of writing these files, and nothing that is being written."""
     for system, wanted, present in _folders(locations):
+        stems = {_stem(path) for path in wanted}
         for path in present:
-            partial = _PARTIAL.fullmatch(path)
-            if partial and partial[1] + partial[2] in wanted:
-                system.rm_file(path)
+            match = _PARTIAL.fullmatch(path)
+            if match and match[1] + match[2] in stems:
+                with suppress(OSError):  # another run was faster, or writes it
+                    _remove_partial(system, path)
+
+
+def _remove_partial(system: AbstractFileSystem, path: str) -> None:
+    if not is_local(system):
+        system.rm_file(path)
+        return
+    with open(path, "r+b") as file:
+        if _lock(file):
+            os.unlink(path)
 
 
 def _folders(
@@ -133,8 +212,15 @@ def _folders(
 
 
 def _partial(path: str) -> str:
-    folder, slash, name = path.rpartition("/")
+    folder, slash, name = _stem(path).rpartition("/")
     return f"{folder}{slash}.{name}.{secrets.token_hex(4)}.partial"
+
+
+def _stem(path: str) -> str:
+    """A path by which its partials are called: itself, unless those would be longer than names may be."""
+    folder, slash, name = path.rpartition("/")
+    encoded = os.fsencode(name)
+    return path if len(encoded) <= _LONGEST_STEM else folder + slash + hashlib.sha256(encoded).hexdigest()
 
 
 def _reason(error: OSError) -> str:

@@ -38,7 +38,8 @@ class Manifest:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._file.close()
+        with suppress(OSError):  # of a full disk, say, which writing the line has met before
+            self._file.close()
 
     def append(self, outcome: Outcome) -> None:
         """Write an outcome at once. Raises `OutputError`."""

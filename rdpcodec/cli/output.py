@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 import click
 
 from rdpcodec.errors import OutputError
-from rdpcodec.storage import replace_file
+from rdpcodec.storage import replace_file, replaceable
 
 STANDARD = Path("-")
 
@@ -38,12 +39,14 @@ def check_output(path: Path, force: bool) -> None:
         if sys.stdout.isatty():
             raise OutputError("standard output is a terminal: redirect it, or name an output file")
         return
-    if path.exists() and not force:
-        raise OutputError(f"{path}: exists already; use --force to overwrite it")
-    if path.is_dir():
-        raise OutputError(f"{path}: is a folder")
     if not path.parent.is_dir():
         raise OutputError(f"{path}: the folder {path.parent} does not exist")
+    try:
+        replaceable(path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+    if os.path.lexists(path) and not force:
+        raise OutputError(f"{path}: exists already; use --force to overwrite it")
 
 
 def write_output(path: Path, data: bytes, force: bool) -> None:

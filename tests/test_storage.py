@@ -1,0 +1,171 @@
+"""Outputs: whole or not at all, and what is there before them is respected."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from rdpcodec import storage
+from rdpcodec.batch.manifest import Manifest
+from rdpcodec.batch.work import Outcome
+from rdpcodec.errors import OutputError
+
+
+def test_a_link_is_written_through_to_where_it_leads(tmp_path: Path) -> None:
+    target, link = tmp_path / "target.rdpc", tmp_path / "link.rdpc"
+    target.write_bytes(b"old")
+    link.symlink_to("target.rdpc")
+    storage.write_file(str(link), b"new")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+    assert sorted(os.listdir(tmp_path)) == ["link.rdpc", "target.rdpc"]
+
+
+def test_a_link_that_leads_nowhere_is_a_name_that_exists(tmp_path: Path) -> None:
+    link = tmp_path / "link.rdpc"
+    link.symlink_to("nowhere.rdpc")
+    assert storage.exists(str(link))
+    assert storage.existing([str(link)]) == {str(link)}
+    storage.write_file(str(link), b"new")
+    assert (tmp_path / "nowhere.rdpc").read_bytes() == b"new"
+
+
+def test_links_in_a_circle_are_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(OutputError, match="Too many levels of symbolic links"):
+        storage.write_file(str(tmp_path / "a"), b"")
+
+
+def test_pipes_devices_and_folders_are_never_replaced(tmp_path: Path) -> None:
+    pipe, folder, link = tmp_path / "pipe", tmp_path / "folder", tmp_path / "null"
+    os.mkfifo(pipe)
+    folder.mkdir()
+    link.symlink_to(os.devnull)
+    for path, message in ((pipe, "pipe or a device"), (link, "pipe or a device"), (folder, "a folder")):
+        kind = stat.S_IFMT(path.stat().st_mode)
+        with pytest.raises(OutputError, match=message):
+            storage.write_file(str(path), b"data")
+        assert stat.S_IFMT(path.stat().st_mode) == kind
+    assert sorted(os.listdir(tmp_path)) == ["folder", "null", "pipe"]
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o444])
+def test_a_file_that_is_overwritten_keeps_its_mode(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    path.chmod(mode)
+    storage.write_file(str(path), b"new")
+    assert path.read_bytes() == b"new"
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can give files away")
+def test_a_file_that_is_overwritten_keeps_its_owner(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    os.chown(path, 12_345, 23_456)
+    storage.write_file(str(path), b"new")
+    assert (path.stat().st_uid, path.stat().st_gid) == (12_345, 23_456)
+
+
+def test_an_owner_that_cannot_be_kept_is_an_error_and_the_file_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    status = os.stat_result([*path.stat()[:4], path.stat().st_uid + 1, *path.stat()[5:]])
+    monkeypatch.setattr(storage, "replaceable", lambda _: status)
+    monkeypatch.setattr(os, "fchown", forbidden)
+    with pytest.raises(OutputError, match="belongs to another user or group"):
+        storage.write_file(str(path), b"new")
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("name", ["a" * 255, "写" * 83 + ".rdpc", "b" * 238])
+def test_names_of_up_to_255_bytes_are_written(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    storage.write_file(str(path), b"data")
+    assert path.read_bytes() == b"data"
+    assert os.listdir(tmp_path) == [name]
+    with pytest.raises(OutputError, match="File name too long"):
+        storage.write_file(str(tmp_path / ("c" * 256)), b"data")
+
+
+def test_what_is_left_of_a_long_name_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    location = str(tmp_path / ("a" * 255))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", killed)
+        patch.setattr(Path, "unlink", lambda *_, **__: None)
+        with pytest.raises(KeyboardInterrupt):
+            storage.write_file(location, b"data")
+    assert len(os.listdir(tmp_path)) == 1
+    storage.remove_partials([location])
+    assert not os.listdir(tmp_path)
+
+
+def test_what_another_run_is_writing_is_left_alone(tmp_path: Path) -> None:
+    """A thread of writers beside one that removes what killed writers left, as two runs would."""
+    location, stop = str(tmp_path / "file"), threading.Event()
+    surprises: list[BaseException] = []
+
+    def clean() -> None:
+        try:
+            while not stop.is_set():
+                storage.remove_partials([location])
+        except BaseException as error:
+            surprises.append(error)
+
+    thread = threading.Thread(target=clean)
+    thread.start()
+    try:
+        for i in range(100):
+            storage.write_file(location, b"%d" % i * 1000)
+    finally:
+        stop.set()
+        thread.join()
+    assert not surprises
+    assert Path(location).read_bytes() == b"99" * 1000
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_manifest_on_a_full_disk_is_one_error(tmp_path: Path) -> None:
+    """A limit on the size of files stands for a full disk."""
+    script = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "from rdpcodec.batch.manifest import Manifest\n"
+        "from rdpcodec.batch.work import Outcome\n"
+        "from rdpcodec.errors import OutputError\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+        "try:\n"
+        "    with Manifest(Path('out.jsonl')) as manifest:\n"
+        "        for _ in range(9):\n"
+        "            manifest.append(Outcome('source', 'output'))\n"
+        "except OutputError as error:\n"
+        "    print(error)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout == "out.jsonl: cannot be written: File too large\n"
+
+
+def test_a_manifest_says_what_was_written(tmp_path: Path) -> None:
+    with Manifest(tmp_path / "out.jsonl") as manifest:
+        manifest.append(Outcome("a", "b"))
+    assert Manifest(tmp_path / "out.jsonl").outputs == {"b"}

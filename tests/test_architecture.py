@@ -17,7 +17,7 @@ FLOORS = (
     ("image",),
     ("exact_layer",),
     ("model",),
-    ("weights", "side_data", "symbols", "metrics"),
+    ("weights", "side_data", "scaling", "symbols", "metrics"),
     ("tile_codec", "engine"),
     ("mosaic",),
     ("encoder",),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from rdpcodec import storage
+from rdpcodec.batch.names import output_names
+from rdpcodec.container import EXTENSION
 from rdpcodec.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,6 +26,62 @@ class Task:
     output: str
 
 
+_HIDDEN, _FOLDER, _PLAIN = "hidden", "folder", "without extension"
+_RAW = (
+    ".3fr",
+    ".arw",
+    ".cr2",
+    ".cr3",
+    ".dng",
+    ".erf",
+    ".nef",
+    ".nrw",
+    ".orf",
+    ".pef",
+    ".raf",
+    ".rw2",
+    ".srw",
+)
+_REASONS = {
+    _FOLDER: "--recursive takes them",
+    EXTENSION: "coded already",
+    **dict.fromkeys((".heic", ".heif", ".hif"), "pip install pillow-heif"),
+    ".jxl": "pip install pillow-jxl-plugin",
+    **dict.fromkeys(_RAW, "camera raw: develop it to TIFF or JPEG"),
+}
+
+
+@dataclass
+class LeftOut:
+    """What folders and globs hold and a run does not take: counted by extension, or as hidden or folders."""
+
+    reasons: dict[str, str]
+    otherwise: str  # the reason for all other extensions
+    counts: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def missed(self) -> int:
+        """How many a caller may miss: all but what is hidden, and files that are coded already."""
+        return sum(count for kind, count in self.counts.items() if kind not in (_HIDDEN, EXTENSION))
+
+    def __str__(self) -> str:
+        """How many of each kind, and why or what to do, in words."""
+        kinds = sorted(self.counts.items())
+        return ", ".join(
+            f"{count} {kind}{'s' * (kind == _FOLDER and count > 1)}"
+            + ("" if kind == _HIDDEN else f" ({self.reasons.get(kind.lower(), self.otherwise)})")
+            for kind, count in kinds
+        )
+
+
+@dataclass
+class Plan:
+    """The tasks of a run, and what it leaves out."""
+
+    tasks: list[Task]
+    left_out: LeftOut
+
+
 def plan(
     sources: Sequence[str],
     destination: str,
@@ -30,48 +89,79 @@ def plan(
     extensions: Collection[str],
     suffix: str,
     recursive: bool = False,
-) -> list[Task]:
-    """The tasks of a run.
+) -> Plan:
+    """The plan of a run.
 
     sources: folders, whose files of fitting `extensions` are taken and keep their place below the folder;
     globs, below the last folder without a wildcard; files; and `@list.txt`, one path or URL a line, which
     keeps its folders (an absolute path those from the root). All may be URLs that fsspec knows. What folders
-    and globs find hidden is left out. destination: a folder; suffix: of the outputs, ".rdpc" say; recursive:
-    whether folders are taken with all that is below them.
+    and globs find hidden is left out. destination: a folder, whose files are no sources where it lies within
+    one; suffix: of the outputs, ".rdpc" say, see `output_names`; recursive: whether folders are taken with
+    all that is below them.
 
     Raises `UsageError` when a source is missing, nothing is found, or two images would share an output, and
     `OutputError` when a list cannot be read.
     """
     root = _location(*storage.filesystem(destination)).rstrip("/")
-    origins: dict[str, str] = {}
-    for source in sources:
-        for found, relative in _found(source, extensions, recursive):
-            output = f"{root}/{relative.with_suffix(suffix)}"
-            if origins.setdefault(output, found) != found:
-                raise UsageError(
-                    f"{output} would be written twice, from {origins[output]} and {found}: rename one"
-                )
-    if not origins:
-        raise UsageError(f"{' '.join(sources)}: no {' or '.join(sorted(extensions))} files there")
-    return [Task(found, output) for output, found in origins.items()]
+    coded = EXTENSION in extensions
+    left_out = LeftOut({_FOLDER: _REASONS[_FOLDER]} if coded else _REASONS, _otherwise(coded))
+    search = _Search(extensions, recursive, root, left_out)
+    found = dict.fromkeys(pair for source in sources for pair in search.found(source))
+    if not found:
+        there = f"; left out: {left_out}" if left_out.counts else ""
+        raise UsageError(f"{' '.join(sources)}: no {EXTENSION if coded else 'image'} files there{there}")
+    outputs = output_names([relative for _, relative in found], suffix, extensions)
+    pairs = zip(found, outputs, strict=True)
+    return Plan([Task(location, f"{root}/{output}") for (location, _), output in pairs], left_out)
 
 
-def _found(source: str, extensions: Collection[str], recursive: bool) -> Iterator[tuple[str, PurePosixPath]]:
-    """Files of a source, each with its path below the destination."""
-    if source.startswith("@"):
-        lines = os.fsdecode(storage.read_file(source[1:])).replace("\r\n", "\n").split("\n")
-        yield from (_listed(line) for line in lines if line.strip())
-        return
-    system, path = storage.filesystem(source)
-    root = PurePosixPath(path)
-    if system.isdir(path):
-        for name in sorted(system.find(path, maxdepth=None if recursive else 1)):
-            relative = PurePosixPath(name).relative_to(root)
-            if relative.suffix.lower() in extensions and not _hidden(relative):
-                yield _location(system, name), relative
-    elif system.exists(path):
-        yield _location(system, path), PurePosixPath(root.name)
-    else:
+def _otherwise(coded: bool) -> str:
+    return f"not {EXTENSION}" if coded else "not a format that Pillow reads here"
+
+
+@dataclass
+class _Search:
+    """How sources are looked through; counts what is left out."""
+
+    extensions: Collection[str]
+    recursive: bool
+    destination: str
+    left_out: LeftOut
+
+    def found(self, source: str) -> Iterator[tuple[str, PurePosixPath]]:
+        """Files of a source, each with its path below the destination."""
+        if source.startswith("@"):
+            lines = os.fsdecode(storage.read_file(source[1:])).replace("\r\n", "\n").split("\n")
+            yield from (_listed(line) for line in lines if line.strip())
+            return
+        system, path = storage.filesystem(source)
+        if system.isdir(path):
+            yield from self._in_folder(system, path)
+        elif system.exists(path):
+            yield _location(system, path), PurePosixPath(PurePosixPath(path).name)
+        else:
+            yield from self._in_glob(source, system, path)
+
+    def _in_folder(self, system: AbstractFileSystem, path: str) -> Iterator[tuple[str, PurePosixPath]]:
+        entries = system.find(path, maxdepth=None if self.recursive else 1, withdirs=True, detail=True)
+        own = (
+            f"{self.destination}/" if not f"{_location(system, path)}/".startswith(self.destination) else "//"
+        )
+        for name in sorted(entries):
+            relative, location = PurePosixPath(name).relative_to(path), _location(system, name)
+            is_folder = entries[name]["type"] == "directory"
+            if f"{location}/".startswith(own) or not relative.parts or (is_folder and self.recursive):
+                continue
+            if not _hidden(relative) and not is_folder and relative.suffix.lower() in self.extensions:
+                yield location, relative
+            else:
+                kind = _FOLDER if is_folder else relative.suffix or _PLAIN
+                self.left_out.counts[_HIDDEN if _hidden(relative) else kind] += 1
+
+    def _in_glob(
+        self, source: str, system: AbstractFileSystem, path: str
+    ) -> Iterator[tuple[str, PurePosixPath]]:
+        root = PurePosixPath(path)
         while set("*?[") & set(str(root)):
             root = root.parent
         matches = [] if str(root) == path else system.glob(path, detail=True).values()
@@ -80,7 +170,9 @@ def _found(source: str, extensions: Collection[str], recursive: bool) -> Iterato
             raise UsageError(f"{source}: no such file or folder, and a glob that matches none")
         for name in names:
             relative = PurePosixPath(name).relative_to(root)
-            if not _hidden(relative):
+            if _hidden(relative):
+                self.left_out.counts[_HIDDEN] += 1
+            else:
                 yield _location(system, name), relative
 
 

@@ -11,7 +11,8 @@ import time
 import warnings
 from collections.abc import Generator
 from dataclasses import asdict, dataclass, field, replace
-from typing import ClassVar
+from pathlib import Path
+from typing import BinaryIO, ClassVar
 
 from rdpcodec import container, storage
 from rdpcodec.batch.plan import Task
@@ -50,19 +51,27 @@ class Compression:
     model: str = DEFAULT_MODEL
     keep_metadata: bool = False
     device: str = "cpu"
+    max_side: int | None = None  # pixels: larger images are scaled down
     suffix: ClassVar[str] = EXTENSION
 
     def converted(self, data: bytes, task: Task) -> bytes:
         """The bytes of an image's file → those of its .rdpc file."""
-        from rdpcodec.codec import shared_codec
-
         file = io.BytesIO(data)
         file.name = task.source  # for errors
-        codec = shared_codec(self.model, self.device)
         try:
-            return codec.compress_batch([file], self.point, keep_metadata=self.keep_metadata)[0]
+            return self.coded(file)
         except UsageError as error:  # a target that this image cannot meet
             raise UsageError(f"{task.source}: {error}") from error
+
+    def coded(self, source: Path | BinaryIO) -> bytes:
+        """An image's file → the bytes of its .rdpc file. Raises and warns as `Codec.compress` does."""
+        from rdpcodec.codec import shared_codec
+        from rdpcodec.image import load_picture
+        from rdpcodec.scaling import scaled_down
+
+        codec = shared_codec(self.model, self.device)
+        picture = load_picture(source, keep_metadata=self.keep_metadata)
+        return codec.encoder(scaled_down(picture, self.max_side))(self.point)
 
     @staticmethod
     def extensions() -> set[str]:
@@ -132,7 +141,19 @@ def process(task: Task, work: Work, *, force: bool) -> Outcome:
             return _failed(task, f"{task.source}: {type(error).__name__}: {error}")
     outcome = _done(task, work, len(before), len(after), after if isinstance(work, Compression) else before)
     messages = tuple(str(w.message) for w in caught if issubclass(w.category, PictureWarning))
+    if isinstance(work, Compression) and (note := note_of_growth(len(before), len(after))):
+        messages += (note,)
     return replace(outcome, seconds=round(time.perf_counter() - started, 3), warnings=messages)
+
+
+def note_of_growth(before: int, after: int) -> str:
+    """What to say of a compression that made a file larger, and how to avoid it; nothing of any other."""
+    if after < before:
+        return ""
+    return (
+        f"the output, {after} bytes, is no smaller than its input, {before} bytes: "
+        f"lower --quality, give --target-size {max(1, before - 1)}, or keep the input"
+    )
 
 
 def done_before(task: Task, work: Work) -> Outcome:

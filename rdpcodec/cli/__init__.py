@@ -5,7 +5,10 @@ Nothing here imports torch before an image is coded.
 
 from __future__ import annotations
 
+import codecs
+import io
 import sys
+from typing import NoReturn
 
 import click
 
@@ -15,12 +18,15 @@ from rdpcodec.cli.coding import compress, decompress
 from rdpcodec.cli.describing import info, models
 from rdpcodec.cli.pages import compare, serve
 from rdpcodec.cli.suggesting import suggest
-from rdpcodec.errors import RdpError
+from rdpcodec.errors import RdpError, UsageError
 from rdpcodec.training.commands import export, train
+
+_INTERRUPTED = 130  # as shells have it: 128 + SIGINT
+_SIGNS = {"→": "->", "×": "x", "…": "...", "−": "-", "±": "+-"}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="rdpcodec")
+@click.version_option(__version__, "-V", "--version", prog_name="rdpcodec")
 def rdpcodec() -> None:
     """Compress images with a learned codec.
 
@@ -36,9 +42,45 @@ for _command in (compress, decompress, batch, suggest, compare, serve, info, mod
 
 
 def main() -> None:
-    """Run the command line; one line and exit status 1 for a user's mistake."""
+    """Run the command line: one line for a user's mistake, and status 2 where it is in the command itself, 1
+    where a file or an image is at fault.
+    """
+    _print_anything()
     try:
-        rdpcodec.main(standalone_mode=True)
+        status = rdpcodec.main(standalone_mode=False)
+    except click.ClickException as error:
+        _fail(error.format_message().rstrip("."), error.exit_code, _help_of(error))
+    except click.Abort:
+        _fail("interrupted", _INTERRUPTED)
     except RdpError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(1)
+        _fail(str(error), 2 if isinstance(error, UsageError) else 1)
+    else:
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(message: str, status: int, hint: str = "") -> NoReturn:
+    click.echo(f"error: {' '.join(message.split())}{hint}", err=True)
+    sys.exit(status)
+
+
+def _help_of(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    return f"; see {context.command_path} --help" if context else ""
+
+
+def _print_anything() -> None:
+    """Have terminals that lack a sign show something like it, or its number, in place of an error."""
+    codecs.register_error("rdpcodec", _like)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="rdpcodec")
+
+
+def _like(error: UnicodeError) -> tuple[str | bytes, int]:
+    """An error handler: see `codecs.register_error`."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    sign = error.object[error.start]
+    if sign in _SIGNS:
+        return _SIGNS[sign], error.start + 1
+    return codecs.backslashreplace_errors(error)

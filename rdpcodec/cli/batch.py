@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
@@ -19,13 +20,15 @@ from rdpcodec.cli.options import (
     flag,
     force_option,
     format_option,
+    max_side_option,
     operating_point,
+    report_options,
 )
 from rdpcodec.cli.tally import Tally, tally_bar
 from rdpcodec.errors import UsageError
 
 if TYPE_CHECKING:
-    from rdpcodec.batch.plan import Task
+    from rdpcodec.batch.plan import LeftOut, Task
     from rdpcodec.batch.work import Compression, Decompression, Outcomes, Work
 
 _INTERRUPTED = 130  # as shells have it: 128 + SIGINT
@@ -43,6 +46,7 @@ _INTERRUPTED = 130  # as shells have it: 128 + SIGINT
     show_default="one per core",
     help="Processes, which share the cores among them.",
 )
+@click.option("--strict", is_flag=True, help="Fail where folders hold files that are no images: status 1.")
 @click.option("--resume", is_flag=True, help="Skip images whose output exists: none is ever left in part.")
 @click.option(
     "--manifest",
@@ -57,16 +61,21 @@ _INTERRUPTED = 130  # as shells have it: 128 + SIGINT
     help="Processes of this machine, or a Ray cluster.",
 )
 @compression_options
+@max_side_option
 @format_option
 @force_option
+@report_options
 @device_option
 def batch(
     sources: tuple[str, ...],
     destination: str,
     decompress: bool,
     recursive: bool,
+    strict: bool,
     resume: bool,
     manifest: Path | None,
+    quiet: bool,
+    as_json: bool,
     **chosen: Any,
 ) -> None:
     """Compress or decompress many files, into the folder DST.
@@ -81,9 +90,10 @@ def batch(
 
     SRC is a folder, a glob, a file, or @ and a file with one path a line. What lies below a folder, or
     below the part of a glob without wildcards, keeps its place below DST. All may be URLs that fsspec knows.
+    Images of one name, a.jpg and a.png, become a.jpg.rdpc and a.png.rdpc.
 
     An image that cannot be coded does not stop the others: failures are listed at the end, and the exit
-    status is 1.
+    status is 1. What a folder holds besides images is counted and named.
     """
     from rdpcodec.batch.plan import plan
 
@@ -91,21 +101,26 @@ def batch(
     if resume and run["force"]:
         raise UsageError("--resume keeps outputs that exist, --force overwrites them: give one of the two")
     work: Work = _decompression(**chosen) if decompress else _compression(**chosen)
-    tasks = plan(sources, destination, extensions=work.extensions(), suffix=work.suffix, recursive=recursive)
-    _report(_run(tasks, work, manifest, resume=resume, **run))
+    planned = plan(
+        sources, destination, extensions=work.extensions(), suffix=work.suffix, recursive=recursive
+    )
+    tally = _run(planned.tasks, work, manifest, resume=resume, quiet=quiet, **run)
+    _report(tally, planned.left_out, strict=strict, quiet=quiet, as_json=as_json)
 
 
 def _given(name: str) -> bool:
     return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
-def _compression(model: str, keep_metadata: bool, device: str, extension: str, **chosen: Any) -> Compression:
+def _compression(
+    model: str, keep_metadata: bool, device: str, extension: str, max_side: int | None, **chosen: Any
+) -> Compression:
     """The work that the options ask for. Raises `UsageError`."""
     from rdpcodec.batch.work import Compression
 
     if _given("extension"):
         raise UsageError("--format is for decompression: give --decompress, or leave it out")
-    return Compression(operating_point(model, **chosen), model, keep_metadata, device)
+    return Compression(operating_point(model, **chosen), model, keep_metadata, device, max_side)
 
 
 def _decompression(extension: str, realism: float | None, device: str, **chosen: Any) -> Decompression:
@@ -129,6 +144,7 @@ def _run(
     workers: int | None,
     resume: bool,
     force: bool,
+    quiet: bool,
 ) -> Tally:
     """Work through the tasks; what became of each goes to the manifest at `path` as soon as it is known."""
     from rdpcodec import storage
@@ -141,7 +157,7 @@ def _run(
     present = [task for task in tasks if task.output in there]
     tally = Tally(len(missing), present=len(present)) if resume else Tally(len(tasks))
     refused = [] if resume else [exists_already(task) for task in present]
-    with Manifest(path) if path else nullcontext() as manifest, tally_bar(tally) as bar:
+    with Manifest(path) if path else nullcontext() as manifest, tally_bar(tally, shown=not quiet) as bar:
         if resume:
             storage.remove_partials(task.output for task in missing)
             tally.errors += manifest.complete(present, work) if manifest else []
@@ -168,14 +184,23 @@ def _engine(name: str) -> Callable[..., Outcomes]:
     return {"local": run_local, "ray": run_ray}[name]
 
 
-def _report(tally: Tally) -> None:
+def _report(tally: Tally, left_out: LeftOut, *, strict: bool, quiet: bool, as_json: bool) -> None:
     """Print what became of a run, and end with its exit status if that is not 0."""
     for line in tally.errors:
         click.echo(f"error: {line}", err=True)
-    click.echo(tally.summary())
+    if left_out.missed or (left_out.counts and not quiet):
+        click.echo(f"left out: {left_out}", err=True)
+    if as_json:
+        click.echo(json.dumps(tally.record() | {"left_out": left_out.counts}))
+    elif not quiet:
+        click.echo(tally.summary())
     if tally.interrupted:
         click.echo("interrupted: the same command with --resume goes on", err=True)
         sys.exit(_INTERRUPTED)
     if tally.errors:
         click.echo(f"error: {len(tally.errors)} of {tally.total} failed", err=True)
+    missed = left_out.missed if strict else 0
+    if missed:
+        click.echo(f"error: --strict, and {missed} files or folders were left out", err=True)
+    if tally.errors or missed:
         sys.exit(1)

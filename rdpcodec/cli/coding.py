@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
+from rdpcodec.batch.work import Compression, Outcome, note_of_growth
+from rdpcodec.cli.jobs import OUTPUT, PATHS, Names, jobs_of, run_all
 from rdpcodec.cli.options import (
     compression_options,
     device_option,
     force_option,
     format_option,
+    max_side_option,
     operating_point,
+    report_options,
 )
-from rdpcodec.cli.output import STANDARD, check_output, image_source, named_warnings, read_input, write_output
-from rdpcodec.cli.progress import progress
+from rdpcodec.cli.output import STANDARD, image_source, read_input, write_output
 from rdpcodec.container import EXTENSION, bits_per_pixel, read_header
 from rdpcodec.errors import RdpError, UsageError
-
-_PATHS = click.argument(
-    "paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IN... [OUT]"
-)
-_FOLDER = click.option(
-    "-o",
-    "--output-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for the outputs of several inputs.",
-)
 
 
 def _region(
@@ -46,17 +38,22 @@ def _region(
 
 
 @click.command()
-@_PATHS
+@PATHS
 @compression_options
-@_FOLDER
+@max_side_option
+@OUTPUT
 @force_option
+@report_options
 @device_option
 def compress(
     paths: tuple[Path, ...],
     model: str,
     keep_metadata: bool,
-    output_dir: Path | None,
+    max_side: int | None,
+    output: Path | None,
     force: bool,
+    quiet: bool,
+    as_json: bool,
     device: str,
     **chosen: Any,
 ) -> None:
@@ -69,39 +66,37 @@ def compress(
     rdpcodec compress *.png -o compressed/ --preset web
     cat photo.png | rdpcodec compress - - > photo.rdpc
 
-    IN is an image in any format that Pillow reads, or - for standard input.
+    IN is an image in any format that Pillow reads, or - for standard input. OUT ends in .rdpc.
 
     With a target, the quality is searched for each image, in at most 8 encodes. The file is never over the
     target, and no more than 1 % under it. `rdpcodec suggest IN` shows what can be had.
     """
-    point = operating_point(model, **chosen)
-    jobs = _jobs(paths, output_dir, EXTENSION, lambda path: path.suffix.lower() == EXTENSION)
+    work = Compression(operating_point(model, **chosen), model, keep_metadata, device, max_side)
+    jobs = jobs_of(paths, output, Names("compress", EXTENSION, work.extensions(), (EXTENSION,)))
 
-    def run(source: Path, output: Path) -> str:
-        from rdpcodec.codec import shared_codec
-
-        codec = shared_codec(model, device)
+    def run(source: Path, place: Path) -> tuple[Outcome, str]:
+        given = image_source(source)
+        before = source.stat().st_size if source.is_file() else None
         try:
-            (data,) = codec.compress_batch([image_source(source)], point, keep_metadata=keep_metadata)
+            data = work.coded(given)
         except UsageError as error:  # a target that this image cannot meet
             raise UsageError(f"{source}: {error}") from error
-        write_output(output, data, force)
-        return f"{output}: {_about(data)}"
+        write_output(place, data, force)
+        header, _ = read_header(data)
+        bpp = bits_per_pixel(data)
+        growth = note_of_growth(before, len(data)) if before else ""
+        text = (
+            f"{place}: {len(data)} bytes, {bpp:.3f} bits per pixel, "
+            f"{header.width}×{header.height}, quality {header.quality:g}"
+        )
+        outcome = Outcome(str(source), str(place), before, len(data), round(bpp, 4), header.quality)
+        return replace(outcome, warnings=(growth,) if growth else ()), text
 
-    _run_all(jobs, run, "compressing", force)
-
-
-def _about(data: bytes) -> str:
-    """What a file takes and holds, in words."""
-    header, _ = read_header(data)
-    return (
-        f"{len(data)} bytes, {bits_per_pixel(data):.3f} bits per pixel, "
-        f"{header.width}×{header.height}, quality {header.quality:g}"
-    )
+    run_all(jobs, run, "compressing", force=force, quiet=quiet, as_json=as_json)
 
 
 @click.command()
-@_PATHS
+@PATHS
 @click.option("--realism", type=float, help="Realism of decoding, 0 to 1, instead of the file's own.")
 @click.option(
     "--region",
@@ -110,16 +105,19 @@ def _about(data: bytes) -> str:
     help="Only this part of the image: left, top, width and height. Only the tiles it needs are decoded.",
 )
 @format_option
-@_FOLDER
+@OUTPUT
 @force_option
+@report_options
 @device_option
 def decompress(
     paths: tuple[Path, ...],
     realism: float | None,
     region: tuple[int, int, int, int] | None,
     extension: str,
-    output_dir: Path | None,
+    output: Path | None,
     force: bool,
+    quiet: bool,
+    as_json: bool,
     device: str,
 ) -> None:
     """Decompress .rdpc files to images.
@@ -132,72 +130,28 @@ def decompress(
 
     The output's extension sets its format: PNG and WebP are written lossless, JPEG and AVIF at quality 95.
     """
+    from PIL import Image
+
     from rdpcodec.image import encode_picture, writable_format
 
     suffix = "." + extension.lstrip(".").lower()
     writable_format(suffix)
-    jobs = _jobs(paths, output_dir, suffix, lambda path: path.suffix.lower() != EXTENSION)
-    formats = {
-        output: writable_format(output.suffix.lower() if output != STANDARD else suffix) for _, output in jobs
-    }
+    written = [ending for ending, name in Image.registered_extensions().items() if name in Image.SAVE]
+    jobs = jobs_of(paths, output, Names("decompress", suffix, (EXTENSION,), written))
+    formats = {p: writable_format(p.suffix.lower() if p != STANDARD else suffix) for _, p in jobs}
 
-    def run(source: Path, output: Path) -> str:
-        from rdpcodec import codec
+    def run(source: Path, place: Path) -> tuple[Outcome, str]:
+        from rdpcodec.codec import decompress
 
         data = read_input(source)
         try:
-            image = codec.decompress(data, realism=realism, region=region, device=device)
+            image = decompress(data, realism=realism, region=region, device=device)
         except RdpError as error:
             raise type(error)(f"{source}: {error}") from error
-        write_output(output, encode_picture(image, formats[output], output), force)
-        return f"{output}: {image.width}×{image.height} {image.mode}"
+        encoded = encode_picture(image, formats[place], place)
+        write_output(place, encoded, force)
+        bpp, quality = round(bits_per_pixel(data), 4), read_header(data)[0].quality
+        outcome = Outcome(str(source), str(place), len(data), len(encoded), bpp, quality)
+        return outcome, f"{place}: {image.width}×{image.height} {image.mode}"
 
-    _run_all(jobs, run, "decompressing", force)
-
-
-def _jobs(
-    paths: tuple[Path, ...], folder: Path | None, suffix: str, is_output: Callable[[Path], bool]
-) -> list[tuple[Path, Path]]:
-    """Pairs of input and output from the arguments: `IN`, `IN OUT`, or `IN… -o DIR`."""
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        outputs = [
-            folder / (path.name + suffix if path == STANDARD else path.with_suffix(suffix).name)
-            for path in paths
-        ]
-        for output in outputs:
-            if outputs.count(output) > 1:
-                raise UsageError(
-                    f"several inputs would be written to {output}: rename them or use several folders"
-                )
-        return list(zip(paths, outputs, strict=True))
-    if len(paths) == 1:
-        return [(paths[0], STANDARD if paths[0] == STANDARD else paths[0].with_suffix(suffix))]
-    if len(paths) == 2 and (paths[1] == STANDARD or is_output(paths[1])):
-        return [(paths[0], paths[1])]
-    raise UsageError("give IN, or IN and OUT, or several inputs and a folder for the outputs: -o DIR")
-
-
-def _run_all(
-    jobs: list[tuple[Path, Path]], run: Callable[[Path, Path], str], label: str, force: bool
-) -> None:
-    """Run every job; one that fails is reported and does not stop the others. Exit status 1 if any failed."""
-    errors = 0
-    with progress(label, len(jobs)) as bar:
-        for source, output in jobs:
-            try:
-                check_output(output, force)
-                with named_warnings(source, bar.echo):
-                    report = run(source, output)
-                bar.echo(report, err=output == STANDARD)
-            except RdpError as error:
-                errors += 1
-                bar.echo(f"error: {error}", err=True)
-            except MemoryError:
-                errors += 1
-                bar.echo(f"error: {source}: not enough memory for an image of this size", err=True)
-            bar.step()
-    if errors:
-        if len(jobs) > 1:
-            click.echo(f"error: {errors} of {len(jobs)} failed", err=True)
-        sys.exit(1)
+    run_all(jobs, run, "decompressing", force=force, quiet=quiet, as_json=as_json)

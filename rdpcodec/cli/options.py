@@ -21,6 +21,11 @@ device_option = click.option(
 model_option = click.option(
     "--model", default=DEFAULT_MODEL, show_default=True, help="See `rdpcodec models`."
 )
+max_side_option = click.option(
+    "--max-side", type=click.IntRange(1), metavar="N", help="Scale larger images down to N pixels a side."
+)
+quiet_option = click.option("--quiet", is_flag=True, help="Print warnings and errors only.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 format_option = click.option(
     "--format",
     "extension",
@@ -38,6 +43,11 @@ class RealismType(click.ParamType):  # type: ignore[type-arg]  # generic since c
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Realism:
         """See `click.ParamType`."""
         return AUTO if value == AUTO else float(click.FLOAT.convert(value, param, ctx))
+
+
+def report_options(command: Command) -> Command:
+    """Give a command the options quiet and as_json."""
+    return quiet_option(json_option(command))
 
 
 def flag(name: str) -> str:
@@ -75,7 +85,7 @@ _COMPRESSION = (
     click.option("--keep-metadata", is_flag=True, help="Keep EXIF, and the ICC profile unapplied."),
 )
 # What says how images are compressed, and means nothing to decompression.
-COMPRESSION_ONLY = ("quality", "preset", *_TARGETS, "effort", "model", "keep_metadata")
+COMPRESSION_ONLY = ("quality", "preset", *_TARGETS, "effort", "model", "keep_metadata", "max_side")
 
 
 def compression_options(command: Command) -> Command:

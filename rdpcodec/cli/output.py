@@ -21,6 +21,8 @@ STANDARD = Path("-")
 def read_input(path: Path) -> bytes:
     """The bytes of a file, or of standard input for `-`. Raises `OutputError` with the system's reason."""
     if path == STANDARD:
+        if sys.stdin is None:
+            raise OutputError("standard input is closed")
         return sys.stdin.buffer.read()
     try:
         return path.read_bytes()
@@ -36,6 +38,8 @@ def image_source(path: Path) -> Path | io.BytesIO:
 def check_output(path: Path, force: bool) -> None:
     """Refuse early what `write_output` would refuse late. Raises `OutputError`."""
     if path == STANDARD:
+        if sys.stdout is None:
+            raise OutputError("standard output is closed")
         if sys.stdout.isatty():
             raise OutputError("standard output is a terminal: redirect it, or name an output file")
         return
@@ -63,13 +67,17 @@ def write_output(path: Path, data: bytes, force: bool) -> None:
 
 
 @contextmanager
-def named_warnings(name: object, echo: Callable[..., None] = click.echo) -> Iterator[None]:
-    """Show our warnings as one line each that names the image. echo: what prints them, as click's does."""
+def named_warnings(name: object, echo: Callable[..., None] = click.echo) -> Iterator[list[str]]:
+    """Show our warnings as one line each that names the image, at the end; the list then holds them.
+
+    echo: what prints them, as click's does.
+    """
     from rdpcodec.image import PictureWarning
 
+    messages: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", PictureWarning)
-        yield
-    for warning in caught:
-        if issubclass(warning.category, PictureWarning):
-            echo(f"warning: {name}: {warning.message}", err=True)
+        yield messages
+    messages += [str(w.message) for w in caught if issubclass(w.category, PictureWarning)]
+    for message in messages:
+        echo(f"warning: {name}: {message}", err=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import socket
 import webbrowser
 from contextlib import suppress
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from rdpcodec.cli.options import device_option, force_option, model_option
+from rdpcodec.cli.options import device_option, force_option, model_option, quiet_option, report_options
 from rdpcodec.cli.output import STANDARD, check_output, image_source, named_warnings, write_output
 from rdpcodec.cli.progress import progress
 from rdpcodec.errors import UsageError
@@ -35,6 +36,7 @@ _QUALITIES = (20, 40, 60)
 @click.option("--effort", type=int, default=0, show_default=True, help="How long to search, 0 to 9.")
 @model_option
 @force_option
+@report_options
 @device_option
 def compare(
     sources: tuple[Path, ...],
@@ -43,6 +45,8 @@ def compare(
     effort: int,
     model: str,
     force: bool,
+    quiet: bool,
+    as_json: bool,
     device: str,
 ) -> None:
     """Make a page that shows images beside JPEG, WebP and AVIF of as many bytes.
@@ -67,11 +71,15 @@ def compare(
         with named_warnings(source):
             images[name] = load_picture(given)
     codec = shared_codec(model, device)
-    with progress("comparing", len(images) * len(set(qualities))) as bar:
+    with progress("comparing", len(images) * len(set(qualities)), shown=not quiet) as bar:
         page = compare_page(codec, images, qualities, effort, bar.step).encode()
     write_output(output, page, force)
-    count = f"{len(images)} images" if len(images) > 1 else "1 image"
-    click.echo(f"{output}: {count}, {len(page) / 1e6:.1f} MB", err=output == STANDARD)
+    if as_json:
+        record = {"output": str(output), "images": len(images), "bytes": len(page)}
+        click.echo(json.dumps(record), err=output == STANDARD)
+    elif not quiet:
+        count = f"{len(images)} images" if len(images) > 1 else "1 image"
+        click.echo(f"{output}: {count}, {len(page) / 1e6:.1f} MB", err=output == STANDARD)
 
 
 @click.command()
@@ -98,10 +106,18 @@ def compare(
     help="Largest image, megapixels.",
 )
 @click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
+@quiet_option
 @model_option
 @device_option
 def serve(
-    host: str, port: int, max_size: float, max_pixels: float, open_page: bool, model: str, device: str
+    host: str,
+    port: int,
+    max_size: float,
+    max_pixels: float,
+    open_page: bool,
+    quiet: bool,
+    model: str,
+    device: str,
 ) -> None:
     """Serve a page where a dropped image follows the dials: image, bytes and errors, and the file.
 
@@ -128,13 +144,15 @@ def serve(
     if not ipaddress.ip_address(address).is_loopback:
         click.echo("warning: others on the network can use this server; it asks for no password", err=True)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
-    click.echo(f"serving at {url}, stop with Ctrl-C")
+    if not quiet:
+        click.echo(f"serving at {url}, stop with Ctrl-C")
     if open_page:
         webbrowser.open(url)
     config = uvicorn.Config(app, log_level="warning", limit_concurrency=32, timeout_graceful_shutdown=5)
     with suppress(KeyboardInterrupt):  # uvicorn has closed down, and passes it on
         uvicorn.Server(config).run(sockets=[listening])
-    click.echo("stopped")
+    if not quiet:
+        click.echo("stopped")
 
 
 def _listening(host: str, port: int) -> socket.socket:

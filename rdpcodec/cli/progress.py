@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 PATIENCE_SECONDS = 2.0
 """How long a command takes before it shows a bar: one that flashes up for a moment only disturbs."""
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a standard stream is a terminal; one that is closed is none."""
+    return stream is not None and stream.isatty()
 
 
 class Bar:
@@ -38,7 +43,7 @@ class Bar:
     def echo(self, line: str, err: bool = False) -> None:
         """Print a line to standard output, or to standard error: above the bar, where it is on a terminal."""
         stream = sys.stderr if err else sys.stdout
-        if self._shown and stream.isatty():
+        if self._shown and is_terminal(stream):
             console = self._shown[0].console
             console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
         else:
@@ -46,9 +51,9 @@ class Bar:
 
 
 @contextmanager
-def progress(label: str, total: int) -> Iterator[Bar]:
+def progress(label: str, total: int, *, shown: bool = True) -> Iterator[Bar]:
     """A bar that shows how many of `total` are done, once two seconds have passed, on a terminal."""
-    if not sys.stderr.isatty():
+    if not shown or not is_terminal(sys.stderr):
         yield Bar(None)
         return
     from rich.console import Console

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rdpcodec.cli.progress import Bar
+from rdpcodec.cli.progress import Bar, is_terminal
 
 if TYPE_CHECKING:
     from rdpcodec.batch.work import Outcome
@@ -43,16 +43,33 @@ class Tally:
 
     def saved(self) -> str:
         """How much smaller the outputs are than their sources."""
-        megabytes = (self.bytes_before - self.bytes_after) / 1e6
-        return f"{abs(megabytes):.1f} MB {'saved' if megabytes >= 0 else 'added'}"
+        from rich.filesize import decimal
+
+        saved = self.bytes_before - self.bytes_after
+        return f"{decimal(abs(saved))} {'saved' if saved >= 0 else 'added'}"
 
     def summary(self) -> str:
         """All of it in one line."""
+        from rich.filesize import decimal
+
         seconds = time.monotonic() - self.started
-        sizes = f"{self.bytes_before / 1e6:.1f} → {self.bytes_after / 1e6:.1f} MB"
+        sizes = f"{decimal(self.bytes_before)} → {decimal(self.bytes_after)}"
         done = f"{self.done} of {self.total} images in {seconds:.0f} s"
         present = f"; {self.present} were there already" if self.present else ""
         return f"{done}, {self.rate()}, {sizes}, {self.saved()}{present}"
+
+    def record(self) -> dict[str, Any]:
+        """All of it for programs."""
+        return {
+            "images": self.total,
+            "done": self.done,
+            "failed": len(self.errors),
+            "present": self.present,
+            "bytes_before": self.bytes_before,
+            "bytes_after": self.bytes_after,
+            "seconds": round(time.monotonic() - self.started, 1),
+            "interrupted": self.interrupted,
+        }
 
     def shown(self) -> dict[str, Any]:
         """What the columns of `tally_bar` show."""
@@ -65,9 +82,9 @@ class Tally:
 
 
 @contextmanager
-def tally_bar(tally: Tally) -> Iterator[Bar]:
+def tally_bar(tally: Tally, *, shown: bool = True) -> Iterator[Bar]:
     """A bar on standard error, if that is a terminal. `Bar.update(**tally.shown())` redraws it."""
-    if not sys.stderr.isatty():
+    if not shown or not is_terminal(sys.stderr):
         yield Bar(None)
         return
     from rich.console import Console

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -65,7 +66,7 @@ def tasks_for(
         extensions=work.extensions(),
         suffix=work.suffix,
         recursive=recursive,
-    )
+    ).tasks
 
 
 def planned(*sources: object, work: Work | None = None, **options: bool) -> list[str]:
@@ -129,11 +130,54 @@ def test_a_list_keeps_its_folders(folder: Path, monkeypatch: pytest.MonkeyPatch)
         planned(f"@{names}")
 
 
-def test_images_that_would_share_an_output_are_found_before_anything_starts(folder: Path) -> None:
+def test_images_of_one_name_keep_their_extensions(folder: Path) -> None:
     (folder / "a.bmp").write_bytes(b"")
-    with pytest.raises(UsageError, match=r"a\.rdpc would be written twice, from .*a\.bmp and .*a\.png"):
-        planned(folder)
+    assert planned(folder) == ["a.bmp.rdpc", "a.png.rdpc", "b.rdpc"]
     assert planned(folder / "a.png", f"{folder}/*.png") == ["a.rdpc"]  # one image given twice is one
+    (folder / "a.bmp.png").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"a\.bmp\.rdpc would be written twice, from a\.bmp and a\.bmp\.png"):
+        planned(folder)
+
+
+def test_only_extensions_of_formats_are_exchanged(folder: Path) -> None:
+    for name in ("Shot at 12.30.45", "Shot at 12.30.46"):
+        (folder / "a.png").with_name(name).write_bytes(b"")
+    assert planned(f"{folder}/Shot*") == ["Shot at 12.30.45.rdpc", "Shot at 12.30.46.rdpc"]
+
+
+def test_what_a_folder_holds_besides_images_is_counted_with_a_reason(folder: Path) -> None:
+    for name in ("b.HEIC", "c.HEIC", "IMG.CR2", "README"):
+        (folder / name).touch()
+    work = Compression()
+    extensions = work.extensions() - {".heic"}
+    found = plan([str(folder)], "/dst", extensions=extensions, suffix=work.suffix)
+    assert str(found.left_out) == (
+        "1 .CR2 (camera raw: develop it to TIFF or JPEG), 2 .HEIC (pip install pillow-heif), "
+        "1 .rdpc (coded already), 1 .txt (not a format that Pillow reads here), "
+        "1 folder (--recursive takes them), 1 hidden, "
+        "1 without extension (not a format that Pillow reads here)"
+    )
+    assert found.left_out.missed == 6
+    below = plan([str(folder)], "/dst", extensions=extensions, suffix=work.suffix, recursive=True)
+    assert "folder" not in below.left_out.counts
+    back = plan([str(folder)], "/dst", extensions={".rdpc"}, suffix=".png")
+    assert back.left_out.counts[".png"] == 1
+    assert "1 .png (not .rdpc)" in str(back.left_out)
+
+
+def test_outputs_that_lie_within_a_source_are_no_sources(folder: Path) -> None:
+    (folder / "out").mkdir()
+    shutil.copy(folder / "a.png", folder / "out" / "again.png")
+    work = Compression()
+    found = plan(
+        [str(folder)],
+        str(folder / "out"),
+        extensions=work.extensions(),
+        suffix=work.suffix,
+        recursive=True,
+    )
+    assert [Path(task.source).name for task in found.tasks] == ["a.png", "b.JPG", "c.webp"]
+    assert found.left_out.counts == {".rdpc": 1, ".txt": 1, "hidden": 2}
 
 
 @pytest.mark.parametrize("source", ["missing", "missing/*.png", "s3x://bucket/a.png", "@missing.txt", "."])
@@ -414,7 +458,7 @@ def test_a_terminal_shows_the_rate_what_is_saved_and_the_time_left(folder: Path,
     assert status == 0
     assert "3 of 3 images" in written
     shown = re.sub(r"\x1b\[[0-9;?]*\w", "", written)
-    assert re.search(r"0/3 .*0\.0 images/s, 0\.0 MB saved, .*left", shown)
+    assert re.search(r"0/3 .*0\.0 images/s, 0 bytes saved, .*left", shown)
 
 
 def test_failures_are_listed_at_the_end_and_set_the_exit_status(folder: Path, tmp_path: Path) -> None:
@@ -425,16 +469,64 @@ def test_failures_are_listed_at_the_end_and_set_the_exit_status(folder: Path, tm
     manifest = tmp_path / "out.jsonl"
     result = run("batch", folder, tmp_path / "out", "-r", "-w", 1, "-q", 30, "--manifest", manifest)
     assert result.exit_code == 1
-    warning, *errors, last = result.stderr.splitlines()
-    assert warning == f"warning: {folder}/deep.png: 16 bits a channel are coded as 8"
+    warnings, errors = (
+        [line for line in result.stderr.splitlines() if line.startswith(kind)]
+        for kind in ("warning: ", "error: ")
+    )
+    assert warnings[0] == f"warning: {folder}/deep.png: 16 bits a channel are coded as 8"
     assert errors[0].startswith(f"error: {tmp_path}/out/a.rdpc: exists already")
-    assert errors[1:] == [f"error: {folder}/bad.png: not an image in a format that Pillow reads"]
+    assert errors[1:-1] == [f"error: {folder}/bad.png: not an image in a format that Pillow reads"]
+    last = errors[-1]
     assert last == "error: 2 of 5 failed"
     records = {Path(str(line["source"])).name: line for line in lines_of(manifest)}
     assert sorted(records) == ["a.png", "b.JPG", "bad.png", "c.webp", "deep.png"]
     assert {name for name, record in records.items() if "error" in record} == {"a.png", "bad.png"}
     assert records["c.webp"]["quality"] == 30
     assert (tmp_path / "out" / "a.rdpc").read_bytes() == b"precious"
+
+
+def test_what_is_left_out_is_said_and_fails_a_strict_run(folder: Path, tmp_path: Path) -> None:
+    (folder / "iphone.heix").touch()
+    said = "left out: 1 .heix (not a format that Pillow reads here), 1 .rdpc (coded already), 1 .txt"
+    for words, status in (((), 0), (("--strict", "--force"), 1)):
+        result = run("batch", folder, tmp_path / "out", "-r", "-w", 1, *words)
+        assert result.exit_code == status
+        assert said in result.stderr
+        assert "3 of 3 images" in result.stdout
+    assert result.stderr.endswith("error: --strict, and 2 files or folders were left out\n")
+    assert len(list((tmp_path / "out").rglob("*.rdpc"))) == 3
+    (folder / "iphone.heix").unlink()
+    (folder / "notes.txt").unlink()
+    assert run("batch", folder, tmp_path / "out", "-r", "-w", 1, "--strict", "--force").exit_code == 0
+
+
+def test_a_run_can_be_silent_or_report_in_json(folder: Path, tmp_path: Path) -> None:
+    result = run("batch", folder, tmp_path / "quiet", "-w", 1, "--quiet")
+    assert (result.exit_code, result.stdout) == (0, "")
+    record = json.loads(run("batch", folder, tmp_path / "json", "-w", 1, "--json").stdout)
+    assert (record["images"], record["done"], record["failed"], record["interrupted"]) == (2, 2, 0, False)
+    assert record["bytes_after"] == sum(p.stat().st_size for p in (tmp_path / "json").iterdir())
+    assert record["left_out"] == {".rdpc": 1, ".txt": 1, "folder": 1, "hidden": 1}
+
+
+def test_images_are_scaled_down_to_a_longest_side(folder: Path, tmp_path: Path) -> None:
+    assert run("batch", folder, tmp_path / "out", "-w", 1, "--max-side", 10).exit_code == 0
+    assert rdpcodec.decompress((tmp_path / "out" / "a.rdpc").read_bytes()).size == (10, 9)
+
+
+def test_two_runs_at_once_give_every_image_and_no_error(
+    tmp_path: Path, small: Image.Image, started: list[subprocess.Popen[bytes]]
+) -> None:
+    (tmp_path / "in").mkdir()
+    for i in range(4):
+        small.rotate(i).save(tmp_path / "in" / f"{i}.png")
+    runs = [start(started, tmp_path / "in", tmp_path / "out", "-w", 1, "--resume") for _ in range(2)]
+    for program in runs:
+        _, errors = program.communicate(timeout=DEADLINE)
+        assert (program.returncode, errors) == (0, b"")
+    for i in range(4):
+        assert (tmp_path / "out" / f"{i}.rdpc").read_bytes() == rdpcodec.compress(small.rotate(i))
+    assert len(os.listdir(tmp_path / "out")) == 4
 
 
 def test_a_folder_is_decompressed_in_the_format_asked_for(folder: Path, tmp_path: Path) -> None:

@@ -250,10 +250,127 @@ def test_nothing_is_overwritten_without_force(photo: Path) -> None:
 def test_two_inputs_never_share_an_output(photo: Path) -> None:
     twin = photo.with_suffix(".bmp")
     Image.open(photo).save(twin)
-    result = run("compress", photo, twin, "-o", photo.parent, "--force")
+    out = photo.parent / "out"
+    assert run("compress", photo, twin, "-o", out).exit_code == 0
+    assert sorted(path.name for path in out.iterdir()) == ["photo.bmp.rdpc", "photo.png.rdpc"]
+    (photo.parent / "sub").mkdir()
+    same = photo.parent / "sub" / "photo.png"
+    same.write_bytes(photo.read_bytes())
+    result = run("compress", photo, same, "-o", out, "--force")
     assert result.exit_code == 1
-    assert "several inputs" in result.stderr
-    assert not photo.with_suffix(".rdpc").exists()
+    assert "photo.png.rdpc would be written twice" in result.stderr
+
+
+def test_an_output_option_names_a_file_or_a_folder(photo: Path) -> None:
+    file, folder = photo.parent / "small.rdpc", photo.parent / "folder.rdpc"
+    assert run("compress", photo, "-o", file).exit_code == 0
+    assert rdpcodec.decompress(file.read_bytes()).size == (101, 67)
+    folder.mkdir()
+    assert run("compress", photo, "-o", folder).exit_code == 0
+    assert (folder / "photo.rdpc").read_bytes() == file.read_bytes()
+    assert run("decompress", file, "-o", photo.parent / "decoded.webp").exit_code == 0
+    assert Image.open(photo.parent / "decoded.webp").format == "WEBP"
+    assert run("decompress", file, "--output-dir", photo.parent / "12.30").exit_code == 0
+    assert [path.name for path in (photo.parent / "12.30").iterdir()] == ["small.png"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("compress", "."), ".: is a folder: rdpcodec batch . OUT"),
+        (("decompress", "out"), "out: is a folder: rdpcodec batch --decompress out OUT"),
+        (("compress", "photo.png", "out"), "out: is a folder: give it as -o out"),
+        (("compress", "photo.png", "out.jpg"), "out.jpg: an output's name must end in .rdpc"),
+        (("compress", "photo.png", "small"), "small: an output's name must end in .rdpc"),
+        (("compress", "photo.png", "photo.png"), "2 inputs need a folder for their outputs: -o DIR"),
+        (("compress", "photo.png", "b.png", "c.png"), "3 inputs need a folder"),
+        (
+            ("compress", "photo.png", "b.png", "-o", "c.rdpc"),
+            "c.rdpc is one output, for 2 inputs: give a folder",
+        ),
+        (
+            ("compress", "photo.png", "-o", "photo.png"),
+            "photo.png: not a folder, nor a name that ends in .rdpc",
+        ),
+        (("compress", "photo.png", "-o", "photo.png/x"), "photo.png/x: cannot be made: Not a directory"),
+        (("decompress", "photo.png"), "photo.png: not an .rdpc file"),
+        (
+            ("decompress", "a.rdpc", "b.xyz"),
+            "b.xyz: an output's name must end in .png, .webp, .jpg or the like",
+        ),
+        (("compress", "n" * 256 + ".png"), "File name too long"),
+    ],
+)
+def test_what_goes_where_is_clear_or_refused_with_a_reason(
+    photo: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], message: str
+) -> None:
+    monkeypatch.chdir(photo.parent)
+    Path("out").mkdir()
+    result = run(*words)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert sorted(os.listdir()) == ["out", "photo.png"]
+
+
+def test_outputs_that_are_links_pipes_or_devices_are_respected(photo: Path) -> None:
+    pipe, dangling, link = (photo.with_name(f"{name}.rdpc") for name in ("pipe", "dangling", "link"))
+    os.mkfifo(pipe)
+    dangling.symlink_to("nowhere.rdpc")
+    link.symlink_to("target.rdpc")
+    (photo.parent / "target.rdpc").write_bytes(b"old")
+    assert "never replaced" in run("compress", photo, pipe, "--force").stderr
+    assert pipe.is_fifo()
+    assert "exists already" in run("compress", photo, dangling).stderr
+    assert dangling.is_symlink()
+    assert run("compress", photo, link, "--force").exit_code == 0
+    assert link.is_symlink()
+    assert rdpcodec.decompress((photo.parent / "target.rdpc").read_bytes()).size == (101, 67)
+
+
+def test_an_output_larger_than_its_input_is_said_with_a_way_out(tmp_path: Path, small: Image.Image) -> None:
+    source = tmp_path / "coarse.jpg"
+    small.save(source, quality=5)
+    result = run("compress", source, "-q", 100)
+    size, limit = (tmp_path / "coarse.rdpc").stat().st_size, source.stat().st_size
+    assert f"warning: {source}: the output, {size} bytes, is no smaller than its input" in result.stderr
+    assert f"--target-size {limit - 1}" in result.stderr
+    batch = run("batch", source, tmp_path / "out", "-q", 100, "-w", 1)
+    assert "is no smaller than its input" in batch.stderr
+    assert "is no smaller" not in run("compress", source, "-q", 0, "--force").stderr
+
+
+def test_lines_of_json_tell_what_became_of_each_image(photo: Path) -> None:
+    bad = photo.with_name("bad.png")
+    bad.write_bytes(b"rubbish")
+    out = photo.parent / "out"
+    result = run("compress", photo, bad, "-o", out, "-q", 30, "--json")
+    assert result.exit_code == 1
+    good, failed = map(json.loads, result.stdout.splitlines())
+    assert (good["source"], good["output"]) == (str(photo), str(out / "photo.rdpc"))
+    assert good["bytes_after"] == (out / "photo.rdpc").stat().st_size
+    assert (good["bytes_before"], good["quality"]) == (photo.stat().st_size, 30)
+    assert failed["error"].startswith(f"{bad}: not an image")
+    back = json.loads(run("decompress", out / "photo.rdpc", "--json").stdout)
+    assert (back["output"], back["bpp"]) == (str(out / "photo.png"), good["bpp"])
+    assert run("decompress", out / "photo.rdpc", out / "b.png", "--quiet").stdout == ""
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+def test_a_larger_image_is_scaled_down(photo: Path, small: Image.Image, alpha: bool) -> None:
+    if alpha:
+        transparent = small.copy()
+        transparent.putalpha(Image.linear_gradient("L").resize(small.size))
+        transparent.save(photo)
+    assert run("compress", photo, "--max-side", 50, "-q", 95).exit_code == 0
+    decoded = rdpcodec.decompress(photo.with_suffix(".rdpc").read_bytes())
+    assert (decoded.size, decoded.mode) == ((50, 33), "RGBA" if alpha else "RGB")
+    if not alpha:
+        expected = np.asarray(small.resize((50, 33), Image.Resampling.LANCZOS))
+        assert psnr(expected, np.asarray(decoded)) > 25
+    assert run("compress", photo, "--max-side", 500, "--force").exit_code == 0
+    assert rdpcodec.decompress(photo.with_suffix(".rdpc").read_bytes()).size == (101, 67)
+    assert run("compress", photo, "--max-side", 0, "--force").exit_code == 2
 
 
 def test_a_failed_run_leaves_nothing_behind(photo: Path) -> None:
@@ -291,7 +408,7 @@ def test_a_failed_run_leaves_nothing_behind(photo: Path) -> None:
         (("compress", "{photo}", "nowhere/out.rdpc"), "the folder nowhere does not exist"),
         (("decompress", "{photo}", "out.png"), "not an .rdpc file"),
         (("decompress", "missing.rdpc"), "missing.rdpc: cannot be read: No such file"),
-        (("decompress", "{photo}", "out.xyz"), "not an image format"),
+        (("decompress", "{photo}", "--format", "xyz"), "not an image format"),
         (("info", "{photo}"), "not an .rdpc file"),
         (("info", "missing.rdpc"), "cannot be read"),
     ],
@@ -384,6 +501,57 @@ def test_a_users_mistake_shows_no_traceback(tmp_path: Path) -> None:
     result = program("compress", tmp_path / "missing.png")
     assert result.returncode == 1
     assert result.stderr.decode().strip() == f"error: {tmp_path / 'missing.png'}: no such file"
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii:strict", "utf-8:strict"])
+def test_no_encoding_of_a_terminal_ends_in_a_traceback(photo: Path, encoding: str) -> None:
+    odd = os.fsencode(photo.parent) + b"/caf\xe9 \xe5\x86\x99.png"
+    os.link(photo, odd)
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    for words in (("--help",), ("compress", os.fsdecode(odd)), ("compress", os.fsdecode(odd))):
+        result = program(*words, env=environment)
+        assert b"Traceback" not in result.stderr
+    assert (result.returncode, b"exists already" in result.stderr) == (1, True)
+    assert os.path.exists(odd.replace(b".png", b".rdpc"))
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (("compress", "photo.png", "-q", "150"), 2, "error: quality 150.0 is outside 0..100"),
+        (
+            ("compress", "photo.png", "-q", "high"),
+            2,
+            "error: Invalid value for '-q' / '--quality': 'high' is not",
+        ),
+        (("compress", "photo.png", "--qualty", "3"), 2, "error: No such option '--qualty'"),
+        (("squeeze",), 2, "error: No such command 'squeeze'; see python -m rdpcodec --help"),
+        (("compress", "missing.png"), 1, "error: missing.png: no such file"),
+    ],
+)
+def test_mistakes_in_a_command_have_one_line_and_one_status(
+    photo: Path, words: tuple[str, ...], status: int, message: str
+) -> None:
+    result = program(*words, cwd=photo.parent)
+    (line,) = result.stderr.decode().splitlines()
+    assert line.startswith(message)
+    assert (result.returncode, result.stdout) == (status, b"")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_a_closed_standard_stream_is_no_traceback(photo: Path, closed: str) -> None:
+    source, place = (
+        ("-", "out.rdpc") if closed == "<&-" else ("photo.png", "-" if closed == ">&-" else "out.rdpc")
+    )
+    line = f"{sys.executable} -m rdpcodec compress {source} {place} {closed}"
+    result = subprocess.run(["sh", "-c", line], cwd=photo.parent, capture_output=True, timeout=120)
+    assert b"Traceback" not in result.stderr
+    assert result.returncode == (0 if closed == "2>&-" else 1)
+    assert Path(photo.parent, "out.rdpc").exists() == (closed == "2>&-")
+
+
+def test_the_version_has_a_short_option() -> None:
+    assert run("-V").stdout == run("--version").stdout
 
 
 def test_binary_data_is_not_written_to_a_terminal(photo: Path) -> None:

@@ -28,6 +28,7 @@ from packaging.requirements import Requirement
 from PIL import Image
 
 from bench.__main__ import bench
+from rdpcodec.batch.plan import LeftOut, Plan
 from rdpcodec.cli import rdpcodec
 from rdpcodec.encoder import refine
 
@@ -41,13 +42,13 @@ FOLDERS = (
     *("decoded", "results", "results-before", "bench/results/surface/kodak"),
 )
 FILES = ("bench/results/kodak.json", "docs/papers.md", "RUN/checkpoint.pt")
-# Commands that take long, and the function that takes the time: all before it is done.
-LONG = {
-    ("train", "fidelity"): "rdpcodec.training.run.train",
-    ("train", "realism"): "rdpcodec.training.run.train",
-    ("export",): "rdpcodec.training.export.export",
-    ("serve",): "uvicorn.Server.run",
-    ("batch", "s3://bucket/photos"): "rdpcodec.batch.plan.plan",
+# Commands that take long, the function that takes the time, and what it returns: all before it is done.
+LONG: dict[tuple[str, ...], tuple[str, object]] = {
+    ("train", "fidelity"): ("rdpcodec.training.run.train", None),
+    ("train", "realism"): ("rdpcodec.training.run.train", None),
+    ("export",): ("rdpcodec.training.export.export", {}),
+    ("serve",): ("uvicorn.Server.run", None),
+    ("batch", "s3://bucket/photos"): ("rdpcodec.batch.plan.plan", Plan([], LeftOut({}, ""))),
 }
 PROGRAMS = ("rdpcodec", "python", "make", "pip", "cat")
 
@@ -153,9 +154,9 @@ def run_command(words: list[str], stdin: bytes, monkeypatch: pytest.MonkeyPatch)
             monkeypatch.setattr(refine, "DESCENT", (0,) + (1,) * 9)
             monkeypatch.setattr(refine, "ANNEALING", (0,) * 4 + (1,) * 6)
             monkeypatch.setattr(refine, "POLISH", 1)
-            for name, long in LONG.items():
+            for name, (long, result) in LONG.items():
                 if tuple(arguments[: len(name)]) == name:
-                    monkeypatch.setattr(long, lambda *_, **__: [])
+                    monkeypatch.setattr(long, lambda *_, result=result, **__: result)
             return invoke(rdpcodec, arguments, stdin)
         case ["python", "-m", "bench", *arguments]:
             parse(bench, arguments, monkeypatch)

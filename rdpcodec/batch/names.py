@@ -1,0 +1,44 @@
+"""What outputs are called: the rule that `rdpcodec compress`, `decompress` and `batch` share.
+
+An output has the name of its source, with the extension exchanged if that is of a format: "a.jpg" gives
+"a.rdpc", "Shot at 12.30.45" gives "Shot at 12.30.45.rdpc". Sources of one run that would share an output keep
+their extensions: "a.jpg" and "a.png" give "a.jpg.rdpc" and "a.png.rdpc".
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from pathlib import PurePath
+from typing import TypeVar
+
+from rdpcodec.errors import UsageError
+
+AnyPath = TypeVar("AnyPath", bound=PurePath)
+
+
+def output_names(sources: Sequence[AnyPath], suffix: str, formats: Collection[str]) -> list[AnyPath]:
+    """The outputs of different sources, in the same places.
+
+    suffix: of the outputs, ".rdpc" say; formats: the extensions that are exchanged, in lower case. Raises
+    `UsageError` where two outputs would have one name even so.
+    """
+    short = [_renamed(source, suffix, formats) for source in sources]
+    shared = Counter(short)
+    outputs = [
+        _renamed(source, suffix, ()) if shared[output] > 1 else output
+        for source, output in zip(sources, short, strict=True)
+    ]
+    origins: dict[AnyPath, AnyPath] = {}
+    for source, output in zip(sources, outputs, strict=True):
+        if output in origins:
+            raise UsageError(
+                f"{output} would be written twice, from {origins[output]} and {source}: rename one"
+            )
+        origins[output] = source
+    return outputs
+
+
+def _renamed(source: AnyPath, suffix: str, formats: Collection[str]) -> AnyPath:
+    stem = source.stem if source.suffix.lower() in formats else source.name
+    return source.with_name(stem + suffix)

@@ -1,0 +1,145 @@
+"""Which inputs and outputs of `rdpcodec compress` and `decompress` belong together; one after the other."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from os.path import isdir, lexists
+from pathlib import Path
+
+import click
+
+from rdpcodec.batch.names import output_names
+from rdpcodec.batch.work import Outcome
+from rdpcodec.cli.output import STANDARD, check_output, named_warnings
+from rdpcodec.cli.progress import Bar, progress
+from rdpcodec.errors import OutputError, RdpError, UsageError
+
+PATHS = click.argument(
+    "paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IN... [OUT]"
+)
+OUTPUT = click.option(
+    "-o",
+    "--output",
+    "--output-dir",
+    type=click.Path(path_type=Path),
+    metavar="OUT|DIR",
+    help="The output of one input, or the folder for those of several.",
+)
+
+Job = tuple[Path, Path]
+"""An input and its output."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """What a command reads and writes, by extension, in lower case."""
+
+    command: str
+    suffix: str  # of outputs that are not named
+    inputs: Collection[str]  # exchanged for it
+    outputs: Collection[str]
+
+    def is_output(self, path: Path) -> bool:
+        """Whether a path can only be an output's."""
+        return path == STANDARD or path.suffix.lower() in self.outputs
+
+
+def jobs_of(paths: tuple[Path, ...], output: Path | None, names: Names) -> list[Job]:
+    """Jobs from the arguments: `IN`, `IN OUT`, `IN -o OUT` or `IN… -o DIR`. Makes the folder. Raises
+    `UsageError` for what is none of them, `OutputError` where the folder cannot be made.
+    """
+    if output is None and len(paths) == 2 and (names.is_output(paths[1]) or not lexists(paths[1])):
+        output, paths = paths[1], paths[:1]
+        if not names.is_output(output):
+            raise UsageError(f"{output}: an output's name must end in {_listed(names.outputs)}")
+    _refuse_folders(paths, names)
+    if output is not None and not isdir(output):
+        if names.is_output(output):
+            if len(paths) > 1:
+                raise UsageError(f"{output} is one output, for {len(paths)} inputs: give a folder")
+            return [(paths[0], output)]
+        if lexists(output):
+            raise UsageError(f"{output}: not a folder, nor a name that ends in {_listed(names.outputs)}")
+    if output is None and len(paths) > 1:
+        raise UsageError(f"{len(paths)} inputs need a folder for their outputs: -o DIR")
+    places = [output / path.name if output else path for path in paths]
+    renamed = output_names(places, names.suffix, names.inputs)
+    if output is not None:
+        _make_folder(output)
+    elif paths[0] == STANDARD:
+        renamed = [STANDARD]
+    return list(zip(paths, renamed, strict=True))
+
+
+def _refuse_folders(paths: tuple[Path, ...], names: Names) -> None:
+    """Raise `UsageError` where a folder stands in the place of a file."""
+    for path in paths:
+        if isdir(path):
+            if path == paths[-1] and len(paths) > 1:
+                raise UsageError(f"{path}: is a folder: give it as -o {path}")
+            option = "" if names.command == "compress" else "--decompress "
+            raise UsageError(f"{path}: is a folder: rdpcodec batch {option}{path} OUT")
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error
+
+
+def _listed(extensions: Collection[str]) -> str:
+    return next(iter(extensions)) if len(extensions) == 1 else ".png, .webp, .jpg or the like"
+
+
+def run_all(
+    jobs: list[Job],
+    run: Callable[[Path, Path], tuple[Outcome, str]],
+    label: str,
+    *,
+    force: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Run every job; one that fails is reported and does not stop the others. Exit status 1 if any failed.
+
+    run: what became of a job, and that in words.
+    """
+    errors = 0
+    with progress(label, len(jobs), shown=not quiet) as bar:
+        for source, output in jobs:
+            outcome, text = _outcome(source, output, run, force, bar)
+            errors += outcome.error is not None
+            if outcome.error is not None:
+                bar.echo(f"error: {outcome.error}", err=True)
+            if as_json:
+                bar.echo(outcome.to_json(), err=output == STANDARD)
+            elif text and not quiet:
+                bar.echo(text, err=output == STANDARD)
+            bar.step()
+    if errors:
+        if len(jobs) > 1:
+            click.echo(f"error: {errors} of {len(jobs)} failed", err=True)
+        sys.exit(1)
+
+
+def _outcome(
+    source: Path, output: Path, run: Callable[[Path, Path], tuple[Outcome, str]], force: bool, bar: Bar
+) -> tuple[Outcome, str]:
+    """What became of one job, whatever it raises; warnings are shown."""
+    try:
+        check_output(output, force)
+        with named_warnings(source, bar.echo) as messages:
+            outcome, text = run(source, output)
+        for note in outcome.warnings:
+            bar.echo(f"warning: {source}: {note}", err=True)
+        return replace(outcome, warnings=(*messages, *outcome.warnings)), text
+    except RdpError as error:
+        message = str(error)
+    except MemoryError:
+        message = f"{source}: not enough memory for an image of this size"
+    except Exception as error:  # of a decoder, say: one bad image never stops the rest
+        message = f"{source}: {type(error).__name__}: {error}"
+    return Outcome(str(source), str(output), error=" ".join(message.split())), ""

@@ -10,7 +10,7 @@ import click
 
 from rdpcodec.errors import UsageError
 from rdpcodec.operating_point import AUTO, PRESETS, OperatingPoint, Realism, Target
-from rdpcodec.weights.manifest import DEFAULT_MODEL, find_model
+from rdpcodec.weights.manifest import DEFAULT_MODEL, find_model, manifest
 
 Command = Callable[..., Any]
 
@@ -19,7 +19,11 @@ device_option = click.option(
     "--device", default="cpu", show_default=True, help="Where the networks run: cpu, cuda, …"
 )
 model_option = click.option(
-    "--model", default=DEFAULT_MODEL, show_default=True, help="See `rdpcodec models`."
+    "--model",
+    default=DEFAULT_MODEL,
+    show_default=True,
+    shell_complete=lambda context, parameter, typed: [name for name in manifest() if name.startswith(typed)],
+    help="See `rdpcodec models`.",
 )
 max_side_option = click.option(
     "--max-side", type=click.IntRange(1), metavar="N", help="Scale larger images down to N pixels a side."

@@ -550,6 +550,16 @@ def test_a_closed_standard_stream_is_no_traceback(photo: Path, closed: str) -> N
     assert Path(photo.parent, "out.rdpc").exists() == (closed == "2>&-")
 
 
+@pytest.mark.parametrize(
+    ("words", "found"), [("compress --model ba", "base"), ("compress --pres", "--preset"), ("ser", "serve")]
+)
+def test_a_shell_can_complete_words(words: str, found: str) -> None:
+    variables = {"_RDPCODEC_COMPLETE": "bash_complete", "COMP_CWORD": str(len(words.split()))}
+    environment = variables | {"COMP_WORDS": f"rdpcodec {words}"}
+    result = CliRunner().invoke(command, [], prog_name="rdpcodec", env=environment)
+    assert found in result.stdout
+
+
 def test_the_version_has_a_short_option() -> None:
     assert run("-V").stdout == run("--version").stdout
 

@@ -42,11 +42,12 @@ _RAW = (
     ".rw2",
     ".srw",
 )
+_PLUGIN = "pip install 'rdpcodec[formats]'"
 _REASONS = {
     _FOLDER: "--recursive takes them",
     EXTENSION: "coded already",
-    **dict.fromkeys((".heic", ".heif", ".hif"), "pip install pillow-heif"),
-    ".jxl": "pip install pillow-jxl-plugin",
+    **dict.fromkeys((".heic", ".heif", ".hif"), _PLUGIN),
+    ".jxl": _PLUGIN,
     **dict.fromkeys(_RAW, "camera raw: develop it to TIFF or JPEG"),
 }
 

@@ -152,7 +152,7 @@ def test_what_a_folder_holds_besides_images_is_counted_with_a_reason(folder: Pat
     extensions = work.extensions() - {".heic"}
     found = plan([str(folder)], "/dst", extensions=extensions, suffix=work.suffix)
     assert str(found.left_out) == (
-        "1 .CR2 (camera raw: develop it to TIFF or JPEG), 2 .HEIC (pip install pillow-heif), "
+        "1 .CR2 (camera raw: develop it to TIFF or JPEG), 2 .HEIC (pip install 'rdpcodec[formats]'), "
         "1 .rdpc (coded already), 1 .txt (not a format that Pillow reads here), "
         "1 folder (--recursive takes them), 1 hidden, "
         "1 without extension (not a format that Pillow reads here)"

@@ -15,6 +15,7 @@ from rdpcodec.errors import FormatError, OutputError, PictureError, RdpError, Us
 
 if TYPE_CHECKING:
     from rdpcodec.codec import Codec, compress, decompress
+    from rdpcodec.file_info import FileInfo, info
     from rdpcodec.image import PictureWarning
     from rdpcodec.operating_point import PRESETS, OperatingPoint, Target
 
@@ -22,6 +23,7 @@ __version__ = "0.1.0"
 __all__ = [
     "PRESETS",
     "Codec",
+    "FileInfo",
     "FormatError",
     "OperatingPoint",
     "OutputError",
@@ -33,12 +35,15 @@ __all__ = [
     "WeightsError",
     "compress",
     "decompress",
+    "info",
 ]
 
 _LAZY = {
     "Codec": "rdpcodec.codec",
     "compress": "rdpcodec.codec",
     "decompress": "rdpcodec.codec",
+    "FileInfo": "rdpcodec.file_info",
+    "info": "rdpcodec.file_info",
     "OperatingPoint": "rdpcodec.operating_point",
     "PRESETS": "rdpcodec.operating_point",
     "PictureWarning": "rdpcodec.image",
@@ -53,3 +58,8 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    """What the package offers, for those who complete names."""
+    return sorted([*__all__, "__version__"])

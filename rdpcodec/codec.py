@@ -12,8 +12,7 @@ image, and better ones where it may take longer; decoding is none the wiser. doc
 from __future__ import annotations
 
 import threading
-import warnings
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -21,14 +20,15 @@ import numpy as np
 from PIL import Image
 
 from rdpcodec import container, side_data
+from rdpcodec.arguments import container_of, groups, kept, listed, point_of, quality_of
 from rdpcodec.container import Container
 from rdpcodec.encoder.image_encoder import ImageEncoder
 from rdpcodec.engine.torch import TorchEngine, usable_device
-from rdpcodec.errors import UsageError, WeightsError
+from rdpcodec.errors import RdpError, UsageError, WeightsError
 from rdpcodec.image import Picture, load_picture
 from rdpcodec.mosaic import AnalysedTiles, CodedTiles, Mosaic, region_of
 from rdpcodec.operating_point import OperatingPoint, Realism, Target
-from rdpcodec.source import File, is_file, read_source
+from rdpcodec.source import File
 from rdpcodec.symbols import SymbolCoder, Symbols
 from rdpcodec.tile_codec import TileCodec
 from rdpcodec.weights.manifest import DEFAULT_MODEL, Identity, find_model, model_for_file
@@ -62,6 +62,18 @@ class Codec:
         self.dials, self.decoder_fingerprint = released.dials, released.decoder_fingerprint
         self.engine = TorchEngine(released, self.device)
         self.tile_codec = TileCodec(self.engine, SymbolCoder(released.latent_tables, released.hyper_tables))
+        self._made_of = model, str(device)
+
+    def __repr__(self) -> str:
+        return f"<rdpcodec.Codec {self.name}-{self.fingerprint.hex()} on {self._made_of[1]}>"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickled, it is its model's name and device: the weights are loaded anew, and are the same."""
+        return _restored, (*self._made_of, self.fingerprint, self.decoder_fingerprint)
+
+    def __deepcopy__(self, memo: object) -> Codec:
+        """Itself: nothing changes it."""
+        return self
 
     # Image → file.
 
@@ -83,7 +95,7 @@ class Codec:
         (0..9): see `OperatingPoint`. target: the old way to give a target, deprecated. Raises `PictureError`
         and `UsageError`; warns with `PictureWarning` of what the file will not hold.
         """
-        point = OperatingPoint(_quality_of(quality, target), realism, effort)
+        point = OperatingPoint(quality_of(quality, target), realism, effort)
         return self.compress_batch([image], point, keep_metadata=keep_metadata, max_pixels=max_pixels)[0]
 
     def compress_batch(
@@ -91,22 +103,33 @@ class Codec:
         images: Sequence[Source] | torch.Tensor,
         point: OperatingPoint | None = None,
         *,
+        quality: float | Target | None = None,
         keep_metadata: bool = False,
         max_pixels: int = container.MAX_PIXELS,
+        errors: dict[int, RdpError] | None = None,
     ) -> list[bytes]:
         """Compress several images; those of equal size go through the networks together, unless each is to
         meet a target.
 
-        images: a sequence of what `compress` takes, or a tensor `[B, C, H, W]`.
+        images: a sequence of what `compress` takes, or a tensor `[B, C, H, W]`. quality: in place of a point
+        that has only that. errors: filled with what is wrong with images that cannot be coded, by their
+        places, where the list then has b""; where it is not given, the first such error is raised.
         """
-        point = point or OperatingPoint()
+        point = point_of(point, quality)
         self._check(point)
-        pictures = [load_picture(i, keep_metadata=keep_metadata, max_pixels=max_pixels) for i in images]
-        files: list[bytes] = [b""] * len(pictures)
-        for members in _groups([picture.size for picture in pictures]):
+        sources = listed(images)
+        files: list[bytes] = [b""] * len(sources)
+        pictures: dict[int, Picture] = {}
+        for i, image in enumerate(sources):
+            with kept(errors, i):
+                pictures[i] = load_picture(image, keep_metadata=keep_metadata, max_pixels=max_pixels)
+        places = list(pictures)
+        for group in groups([picture.size for picture in pictures.values()]):
+            members = [places[i] for i in group]
             if isinstance(point.quality, Target):
                 for i in members:
-                    files[i] = self._encoder(pictures[i]).encode(point)
+                    with kept(errors, i):
+                        files[i] = self._encoder(pictures[i]).encode(point)
                 continue
             symbols = self.analyse([pictures[i] for i in members], point.quality)
             for i, tiles in zip(members, symbols, strict=True):
@@ -182,11 +205,40 @@ class Codec:
         """Decompress several files; those of equal size, quality and realism go through the networks
         together.
         """
-        return self._decode([_container(data, max_pixels) for data in files], realism, region)
+        containers = [container_of(data, max_pixels) for data in listed(files)]
+        return [picture.to_pillow() for picture in self._decode(containers, realism, region)]
+
+    def decompress_array(
+        self,
+        data: File,
+        *,
+        realism: float | None = None,
+        region: Region | None = None,
+        max_pixels: int = container.MAX_PIXELS,
+    ) -> np.ndarray:
+        """As `decompress`, to uint8 `[H, W]` (gray), `[H, W, 2]` (gray, alpha), `[H, W, 3]` (RGB) or `[H, W,
+        4]` (RGBA).
+        """
+        return self._decode([container_of(data, max_pixels)], realism, region)[0].to_array()
+
+    def decompress_tensor(
+        self,
+        data: File,
+        *,
+        realism: float | None = None,
+        region: Region | None = None,
+        max_pixels: int = container.MAX_PIXELS,
+    ) -> torch.Tensor:
+        """As `decompress`, to a tensor `[C, H, W]` on the codec's device, uint8, C = 1 to 4."""
+        import torch
+
+        array = self.decompress_array(data, realism=realism, region=region, max_pixels=max_pixels)
+        channels_last = torch.from_numpy(array.reshape(*array.shape[:2], -1))
+        return channels_last.to(self._made_of[1]).permute(2, 0, 1).contiguous()
 
     def _decode(
         self, files: Sequence[Container], realism: float | None, region: Region | None
-    ) -> list[Image.Image]:
+    ) -> list[Picture]:
         if isinstance(realism, str):
             raise UsageError(f"realism {realism!r}: decompression takes a number")
         points = [(f.header.quality, f.header.realism if realism is None else realism) for f in files]
@@ -196,14 +248,14 @@ class Codec:
                 raise WeightsError(f"the file needs weights {file.header.weights}, this codec holds {own}")
             self._check(OperatingPoint(*point))
         sizes = [(file.header.width, file.header.height) for file in files]
-        images: dict[int, Image.Image] = {}
-        for members in _groups(list(zip(sizes, points, strict=True))):
+        images: dict[int, Picture] = {}
+        for members in groups(list(zip(sizes, points, strict=True))):
             size, (quality, beta) = sizes[members[0]], points[members[0]]
             box = region_of(region, size)
             tiles = CodedTiles(self.tile_codec, [files[i] for i in members])
             pixels = Mosaic(self.tile_codec, tiles, size, quality, tiles.exact).decode(box, beta)
             for i, array in zip(members, pixels, strict=True):
-                images[i] = side_data.unpack(array, files[i], box).to_pillow()
+                images[i] = side_data.unpack(array, files[i], box)
         return [images[i] for i in range(len(files))]
 
     def decode_symbols(self, files: Sequence[Container]) -> list[list[Symbols]]:
@@ -230,31 +282,12 @@ class Codec:
         return Mosaic(self.tile_codec, tiles, size, quality).decode(region_of(None, size), realism)
 
 
-def _quality_of(quality: float | Target | None, target: Target | None) -> float | Target:
-    """The quality that arguments of today, or of version 0.1, ask for."""
-    if target is None:
-        return 50.0 if quality is None else quality
-    warnings.warn("target=… is deprecated: give the target as quality", DeprecationWarning, stacklevel=3)
-    if quality is not None:
-        raise UsageError(f"quality {quality} and target {target}: give one of them")
-    if not isinstance(target, Target):
-        raise UsageError(f"target {target!r}: give a rdpcodec.Target, such as Target.bpp(0.3)")
-    return target
-
-
-def _container(data: File, max_pixels: int) -> Container:
-    """A parsed file. Raises `FormatError`, and `UsageError` for what is no file or cannot be read."""
-    if not is_file(data):
-        raise UsageError(f"decompress takes a file's bytes or path, not {type(data).__name__}")
-    return container.read(read_source(data, UsageError), max_pixels)
-
-
-def _groups(keys: Sequence[Hashable]) -> list[list[int]]:
-    """Indices grouped by equal keys."""
-    groups: dict[Hashable, list[int]] = {}
-    for i, key in enumerate(keys):
-        groups.setdefault(key, []).append(i)
-    return list(groups.values())
+def _restored(model: str | ReleasedModel, device: str, *fingerprints: object) -> Codec:
+    """A codec that was pickled. Raises `WeightsError` where other weights are installed by its name."""
+    codec = shared_codec(model, device) if isinstance(model, str) else Codec(model, device)
+    if (codec.fingerprint, codec.decoder_fingerprint) != fingerprints:
+        raise WeightsError(f"model {codec.name!r} has other weights here than where the codec was pickled")
+    return codec
 
 
 _loading = threading.Lock()
@@ -285,7 +318,7 @@ def compress(
     max_pixels: int = container.MAX_PIXELS,
 ) -> bytes:
     """Compress one image to the bytes of an .rdpc file. See `Codec.compress`."""
-    quality = _quality_of(quality, target)
+    quality = quality_of(quality, target)
     codec = shared_codec(model, device)
     return codec.compress(
         image, quality, realism=realism, effort=effort, keep_metadata=keep_metadata, max_pixels=max_pixels
@@ -301,6 +334,6 @@ def decompress(
     max_pixels: int = container.MAX_PIXELS,
 ) -> Image.Image:
     """Decompress an .rdpc file with the weights that it needs. See `Codec.decompress`."""
-    file = _container(data, max_pixels)
+    file = container_of(data, max_pixels)
     codec = shared_codec(model_for_file(file.header).name, device)
-    return codec._decode([file], realism, region)[0]
+    return codec._decode([file], realism, region)[0].to_pillow()

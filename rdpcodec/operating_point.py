@@ -58,6 +58,8 @@ class Target:
     def __post_init__(self) -> None:
         if self.kind not in _KINDS:
             raise UsageError(f"target {self.kind!r}: must be one of {', '.join(_KINDS)}")
+        if isinstance(self.value, bool) or not isinstance(self.value, Real):
+            raise UsageError(f"target of {_KINDS[self.kind].unit}: {self.value!r} is not a number")
         low, high = _KINDS[self.kind].bounds
         if not low < self.value < high:
             limits = f"over {low}" if high == math.inf else f"between {low} and {high}"

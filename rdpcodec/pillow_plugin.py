@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import IO, Any
 
 from PIL import Image, ImageFile
@@ -22,8 +23,8 @@ from rdpcodec import container
 from rdpcodec.container import Header, Segment
 from rdpcodec.errors import FormatError, RdpError, UsageError
 from rdpcodec.metadata import cleaned_exif, left_out, upright
-from rdpcodec.operating_point import OperatingPoint
-from rdpcodec.weights.manifest import model_for_file, model_name
+from rdpcodec.operating_point import PRESETS, OperatingPoint, Target
+from rdpcodec.weights.manifest import DEFAULT_MODEL, model_for_file, model_name
 
 FORMAT = "RDPC"
 _DIALS = ("quality", "realism", "effort")
@@ -128,8 +129,8 @@ class RdpImageFile(ImageFile.ImageFile):
 
 
 def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
-    """Options of `Image.save`: quality, realism, effort; exif, xmp, dpi; icc_profile, by default the image's
-    own.
+    """Options of `Image.save`: quality, target or preset; realism, effort, model; exif, xmp, dpi;
+    icc_profile, by default the image's own.
 
     As everywhere in rdpcodec, EXIF orientation is applied, since the format has none.
     """
@@ -148,8 +149,25 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
         "xmp": options.get("xmp"),
         "dpi": options.get("dpi"),
     }
-    dials = {name: options[name] for name in _DIALS if name in options}
-    file.write(compress(image, **dials, keep_metadata=True))
+    point = _point(options)
+    model = options.get("model", DEFAULT_MODEL)
+    settings = {"realism": point.realism, "effort": point.effort, "model": model}
+    file.write(compress(image, point.quality, **settings, keep_metadata=True))
+
+
+def _point(options: dict[str, Any]) -> OperatingPoint:
+    """The operating point that options of `Image.save` ask for. Raises `UsageError`."""
+    given = [name for name in ("quality", "target", "preset") if options.get(name) is not None]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} each set the quality: give one of them")
+    preset = options.get("preset")
+    if preset is not None and preset not in PRESETS:
+        raise UsageError(f"preset {preset!r}: must be one of {', '.join(PRESETS)}")
+    if "target" in given and not isinstance(options["target"], Target):
+        raise UsageError(f"target {options['target']!r}: give a rdpcodec.Target, such as Target.bpp(0.3)")
+    point = PRESETS[preset] if preset is not None else OperatingPoint()
+    changes = {name: options[name] for name in _DIALS if options.get(name) is not None}
+    return replace(point, **{"quality": options["target"]} if "target" in given else {}, **changes)
 
 
 def _accept(prefix: bytes) -> bool:

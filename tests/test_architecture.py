@@ -21,6 +21,7 @@ FLOORS = (
     ("tile_codec", "engine"),
     ("mosaic",),
     ("encoder",),
+    ("arguments", "file_info"),
     ("codec",),
     ("training", "batch", "peers", "pillow_plugin"),
     ("compressai_model", "pages"),

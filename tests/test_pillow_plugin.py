@@ -6,12 +6,14 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms, UnidentifiedImageError
 from test_hostile import mutated
 
+import rdpcodec
 from rdpcodec import Codec, PictureWarning, UsageError, container
 from rdpcodec.container import Container, Segment
 from rdpcodec.pillow_plugin import RdpImageFile
@@ -268,3 +270,29 @@ def test_hostile_files_raise_oserrors_only(codec: Codec, small: Image.Image, rep
         except OSError:  # UnidentifiedImageError is one
             refused += 1
     assert refused > 100
+
+
+def test_save_takes_a_model_a_target_and_a_preset(small: Image.Image, tmp_path: Path) -> None:
+    path = tmp_path / "a.rdpc"
+    small.save(path, model="base")
+    assert Image.open(path).info["model"] == "base"
+    small.save(path, target=rdpcodec.Target.size(900))
+    assert path.stat().st_size <= 900
+    small.save(path, preset="thumbnail", effort=0)
+    assert path.read_bytes() == rdpcodec.compress(small, rdpcodec.PRESETS["thumbnail"].quality)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"preset": "wob"}, "preset 'wob': must be one of archive, web"),
+        ({"target": 900}, "target 900: give a rdpcodec.Target"),
+        ({"target": rdpcodec.Target.size(900), "quality": 30}, "quality and target each set the quality"),
+        ({"model": "slow"}, "there is no model 'slow'"),
+    ],
+)
+def test_options_of_save_that_cannot_be_had_are_refused(
+    small: Image.Image, tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(rdpcodec.RdpError, match=message):
+        small.save(tmp_path / "a.rdpc", **options)

@@ -3,63 +3,60 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
-from rdpcodec import container
+from rdpcodec import file_info
+from rdpcodec.cli.options import json_option
 from rdpcodec.cli.output import read_input
-from rdpcodec.errors import FormatError, WeightsError
-from rdpcodec.weights.manifest import DEFAULT_MODEL, hours_by_device, manifest, model_for_file, model_name
+from rdpcodec.errors import OutputError, RdpError
+from rdpcodec.weights.manifest import DEFAULT_MODEL, hours_by_device, manifest
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path), metavar="IN.rdpc")
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
-def info(path: Path, as_json: bool) -> None:
-    """Show what an .rdpc file holds, and whether it is intact."""
-    data = read_input(path)
-    try:
-        file = container.read(data)
-    except FormatError as error:
-        raise FormatError(f"{path}: {error}") from error
-    header = file.header
-    try:
-        model_for_file(header)
-        installed = True
-    except WeightsError:
-        installed = False
-    record: dict[str, Any] = {
-        "file": str(path),
-        "bytes": len(data),
-        "format_version": file.version,
-        "width": header.width,
-        "height": header.height,
-        "bits_per_pixel": round(len(data) * 8 / (header.width * header.height), 4),
-        "channels": ("gray" if file.gray else "colour")
-        + (" + alpha" if container.Segment.ALPHA in file.segments else ""),
-        "quality": header.quality,
-        "realism": round(header.realism, 3),
-        "model": model_name(header),
-        "fingerprint": header.fingerprint.hex(),
-        "weights_installed": installed,
-        "segments": {kind.name.lower(): len(payload) for kind, payload in file.segments.items()},
-    }
-    if as_json:
-        click.echo(json.dumps(record))
-        return
-    segments = ", ".join(f"{name} {size} bytes" for name, size in record["segments"].items())
-    click.echo(f"{path}: intact, {record['bytes']} bytes, {record['bits_per_pixel']:.3f} bits per pixel")
-    click.echo(f"  image   {header.width}×{header.height}, {record['channels']}")
-    click.echo(f"  dials     quality {header.quality:g}, realism {record['realism']:g}")
-    state = "installed" if installed else "NOT installed"
-    click.echo(f"  weights   {record['model']}-{record['fingerprint']} ({state})")
-    click.echo(f"  segments  {segments}")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IN.rdpc...")
+@json_option
+def info(paths: tuple[Path, ...], as_json: bool) -> None:
+    """Show what .rdpc files hold, and whether they are intact.
+
+    \b
+    rdpcodec info photo.rdpc
+    rdpcodec info *.rdpc --json             # a line for each
+    """
+    errors = 0
+    for path in paths:
+        try:
+            described = file_info.info(read_input(path))
+        except RdpError as error:
+            named = str(error) if isinstance(error, OutputError) else f"{path}: {error}"
+            click.echo(f"error: {named}", err=True)
+            errors += 1
+            continue
+        if as_json:
+            click.echo(json.dumps({"file": str(path), **described.record()}))
+        else:
+            click.echo(_text(path, described))
+    if errors:
+        sys.exit(1)
+
+
+def _text(path: Path, file: file_info.FileInfo) -> str:
+    channels = ("gray" if file.gray else "colour") + " + alpha" * file.alpha
+    state = "installed" if file.weights_installed else "NOT installed"
+    segments = ", ".join(f"{name} {size} bytes" for name, size in file.segments.items())
+    return (
+        f"{path}: intact, {file.bytes} bytes, {file.bits_per_pixel:.3f} bits per pixel\n"
+        f"  image     {file.width}×{file.height}, {channels}\n"
+        f"  settings  quality {file.quality:g}, realism {file.realism:.3g}\n"
+        f"  weights   {file.model}-{file.fingerprint} ({state})\n"
+        f"  format    version {file.format_version}; {segments}"
+    )
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@json_option
 def models(as_json: bool) -> None:
     """List the installed models, their dials and measured results."""
     entries = manifest()

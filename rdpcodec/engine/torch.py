@@ -6,7 +6,9 @@ through to `network` (`rdpcodec.encoder.refine`).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import torch
@@ -29,6 +31,7 @@ class TorchEngine:
 
     def __init__(self, released: ReleasedModel, device: torch.device) -> None:
         """released: already on `device`."""
+        _survive_forks()
         self.device, self.network, self.realism = device, released.network, released.realism
         self.latents, self.hyper_latents = (
             self.network.architecture.latents,
@@ -124,6 +127,15 @@ class TorchEngine:
         return torch.full((count,), stored, device=self.device)
 
 
+@cache
+def _survive_forks() -> None:
+    """Let processes that are forked from now on work with one thread: they inherit OpenMP's belief in its
+    other threads, but not the threads, and would wait for them for ever.
+    """
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+
+
 def _margin(blocks: tuple[int, int]) -> int:
     """How far a stack of blocks sees beyond a latent, in pixels, rounded up to latents: one cell of its
     resolution for every block at 1/8 and 1/16.
@@ -136,6 +148,16 @@ def usable_device(device: str | torch.device) -> torch.device:
     try:
         found = torch.device(device)
         torch.empty(0, device=found)
-    except (RuntimeError, AssertionError) as error:  # the latter from a torch without CUDA
-        raise UsageError(f"device {str(device)!r} cannot be used: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # of many kinds: no CUDA, no such number, no such kind, no kernels for it
+        # What torch says first; the dispatcher goes on for a kilobyte.
+        said = str(error).splitlines()[0].partition(". ")[0]
+        raise UsageError(
+            f"device {str(device)!r} cannot be used: {said}; this torch has {_devices()}"
+        ) from error
     return found
+
+
+def _devices() -> str:
+    """The devices that there are, in words."""
+    names = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    return ", ".join(names + ["mps"] * torch.backends.mps.is_available())

@@ -33,7 +33,7 @@ class Picture:
         """A Pillow image, mode L, LA, RGB or RGBA, with `icc_profile`, `exif`, `xmp` and `dpi` in its `info`
         where kept.
         """
-        image = Image.fromarray(_mean(self.pixels) if self.gray else self.pixels)
+        image = Image.fromarray(self._colours())
         if self.alpha is not None:
             image.putalpha(Image.fromarray(self.alpha))
         kept = {"icc_profile": self.icc, "exif": self.exif, "xmp": self.xmp}
@@ -41,6 +41,14 @@ class Picture:
         if self.exif is not None and (resolution := resolution_of(self.exif)):
             image.info["dpi"] = resolution
         return image
+
+    def to_array(self) -> np.ndarray:
+        """The image as uint8 `[H, W]`, `[H, W, 2]`, `[H, W, 3]` or `[H, W, 4]`, alpha last, contiguous."""
+        colours = self._colours()
+        return np.ascontiguousarray(colours if self.alpha is None else np.dstack([colours, self.alpha]))
+
+    def _colours(self) -> np.ndarray:
+        return _mean(self.pixels) if self.gray else self.pixels
 
 
 def _mean(pixels: np.ndarray) -> np.ndarray:

@@ -1,0 +1,72 @@
+"""What callers hand to a codec, checked: quality or target, point, lists of images, files."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from rdpcodec import container
+from rdpcodec.container import Container
+from rdpcodec.errors import RdpError, UsageError
+from rdpcodec.operating_point import OperatingPoint, Target
+from rdpcodec.source import File, is_file, read_source
+
+
+def quality_of(quality: float | Target | None, target: Target | None) -> float | Target:
+    """The quality that arguments of today, or of version 0.1, ask for."""
+    if target is None:
+        return 50.0 if quality is None else quality
+    warnings.warn("target=… is deprecated: give the target as quality", DeprecationWarning, stacklevel=3)
+    if quality is not None:
+        raise UsageError(f"quality {quality} and target {target}: give one of them")
+    if not isinstance(target, Target):
+        raise UsageError(f"target {target!r}: give a rdpcodec.Target, such as Target.bpp(0.3)")
+    return target
+
+
+def point_of(point: OperatingPoint | None, quality: float | Target | None) -> OperatingPoint:
+    """The point that arguments of a batch ask for."""
+    if point is not None and not isinstance(point, OperatingPoint):
+        raise UsageError(f"point {point!r}: give quality=…, a rdpcodec.OperatingPoint or one of PRESETS")
+    if quality is None:
+        return point or OperatingPoint()
+    if point is not None:
+        raise UsageError(f"quality {quality} and {point}: give one of them")
+    return OperatingPoint(quality)
+
+
+def listed(items: Any) -> list[Any]:
+    """What was given as several. Raises `UsageError` for one alone."""
+    if not isinstance(items, (str, bytes, bytearray, memoryview)) and getattr(items, "ndim", 4) == 4:
+        with suppress(TypeError):
+            return list(items)
+    shape = f" of shape {tuple(items.shape)}" if hasattr(items, "shape") else ""
+    raise UsageError(f"one {type(items).__name__}{shape} is no batch: give a list")
+
+
+@contextmanager
+def kept(errors: dict[int, RdpError] | None, place: int) -> Iterator[None]:
+    """Put an error among those of a batch, if there is a place for them."""
+    try:
+        yield
+    except RdpError as error:
+        if errors is None:
+            raise
+        errors[place] = error
+
+
+def container_of(data: File, max_pixels: int) -> Container:
+    """A parsed file. Raises `FormatError`, and `UsageError` for what is no file or cannot be read."""
+    if not is_file(data):
+        raise UsageError(f"decompress takes a file's bytes or path, not {type(data).__name__}")
+    return container.read(read_source(data, UsageError), max_pixels)
+
+
+def groups(keys: Sequence[Hashable]) -> list[list[int]]:
+    """Indices grouped by equal keys."""
+    members: dict[Hashable, list[int]] = {}
+    for i, key in enumerate(keys):
+        members.setdefault(key, []).append(i)
+    return list(members.values())

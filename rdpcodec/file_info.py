@@ -1,0 +1,68 @@
+"""What an .rdpc file holds, without decoding it: needs neither torch nor NumPy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from rdpcodec import container
+from rdpcodec.container import Segment
+from rdpcodec.errors import UsageError, WeightsError
+from rdpcodec.source import File, is_file, read_source
+from rdpcodec.weights.manifest import model_for_file, model_name
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """What an intact file says of itself."""
+
+    bytes: int
+    format_version: int
+    width: int
+    height: int
+    bits_per_pixel: float
+    gray: bool
+    alpha: bool
+    quality: float  # 0..100
+    realism: float  # 0..1, the default of decoding
+    model: str  # that it needs, by the name it has here, or the size of its networks
+    fingerprint: str  # of the weights it needs, 8 hexadecimal digits
+    weights_installed: bool
+    segments: dict[str, int]  # their names, and how many bytes they take
+
+    def record(self) -> dict[str, Any]:
+        """All of it as JSON takes it."""
+        rounded = {"bits_per_pixel": round(self.bits_per_pixel, 4), "realism": round(self.realism, 3)}
+        return vars(self) | rounded
+
+
+def info(data: File) -> FileInfo:
+    """What an .rdpc file holds, from its bytes, its path or an open binary file. Nothing is decoded.
+
+    Raises `FormatError` for damaged or foreign data, `UsageError` for what is no file or cannot be read.
+    """
+    if not is_file(data):
+        raise UsageError(f"info takes a file's bytes or path, not {type(data).__name__}")
+    content = read_source(data, UsageError)
+    file = container.read(content)
+    header = file.header
+    try:
+        model_for_file(header)
+        installed = True
+    except WeightsError:
+        installed = False
+    return FileInfo(
+        len(content),
+        file.version,
+        header.width,
+        header.height,
+        len(content) * 8 / (header.width * header.height),
+        file.gray,
+        Segment.ALPHA in file.segments,
+        header.quality,
+        header.realism,
+        model_name(header),
+        header.fingerprint.hex(),
+        installed,
+        {kind.name.lower(): len(payload) for kind, payload in file.segments.items()},
+    )

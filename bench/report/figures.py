@@ -1,228 +1,303 @@
-"""The report's figures as PNG, for documents: surface, contours, perception-distortion plane, curves."""
+"""The report's figures, described once: `draw.py` makes PNGs of them, `page/plot.js` draws them on the page.
+
+A description is plain values: axes with ranges and ticks, series with points, and names of colours.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from bench.drawing import pyplot
+# By name, on a light and on a dark page.
+PALETTE = {
+    "ours": ("#1f5fbf", "#7fb0ff"),
+    "published": ("#757d85", "#8e979f"),
+    "peer-0": ("#c2571a", "#ef9a62"),
+    "peer-1": ("#3f8f5f", "#7fcf9d"),
+    "peer-2": ("#b03a5b", "#ee86a3"),
+    "peer-3": ("#7b5aa6", "#b99be3"),
+    "peer-4": ("#8a7a1f", "#d3c25e"),
+}
+PEER_COLOURS = 5
+# Of published curves, in line widths: drawn and left out.
+DASHES = ((5, 3), (1, 2), (5, 2, 1, 2), (8, 2), (3, 1, 1, 1, 1, 1), (1, 4), (8, 4))
+# Published curves reach far beyond the rates measured here: they are cut at these multiples of ours.
+REACH = (0.8, 1.3)
+# Steps of the ticks of a logarithmic axis, the first that leave no more than `TICKS`.
+LOG_STEPS = ((1, 1.5, 2, 3, 4, 5, 6, 7, 8), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,))
+TICKS = 7
 
-OUR_COLOUR = "#1f5fbf"
-PEER_COLOURS = ("#c2571a", "#3f8f5f", "#b03a5b", "#7b5aa6", "#8a7a1f")
-PUBLISHED_COLOUR = "#8c8c8c"
-DASHES = ("--", ":", "-.", (0, (6, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 4)), (0, (8, 4)))
-MARKERS = ("s", "^", "D", "v", "P", "X", "*")
-# Elevation and azimuth from which the surface shows its face, in degrees.
-VIEW = (22, -128)
-# Where logarithmic axes have ticks.
-FEW_ROUND_NUMBERS = [factor * 10.0**power for power in range(-3, 4) for factor in (1, 2, 5)]
-ROUND_NUMBERS = [factor * 10.0**power for power in range(-3, 4) for factor in (1, 2, 3, 5, 7)]
+
+@dataclass(frozen=True)
+class Axis:
+    """An axis.
+
+    decimals: of a value in words; three significant digits where None. flip: large values first.
+    """
+
+    name: str
+    unit: str = ""
+    log: bool = False
+    flip: bool = False
+    decimals: int | None = None
+    domain: tuple[float, float] = (0.0, 1.0)
+    ticks: tuple[float, ...] = ()
+
+    def holding(self, values: Iterable[float], margin: float = 0.06) -> Axis:
+        """The axis with a range that holds values, finite ones, and ticks for it."""
+        scaled = [math.log2(v) if self.log else v for v in values if not self.log or v > 0]
+        low, high = (min(scaled), max(scaled)) if scaled else (0.0, 1.0)
+        if low == high:
+            low, high = low - 0.5, high + 0.5
+        room = (high - low) * margin
+        low, high = low - room, high + room
+        domain = (2**low, 2**high) if self.log else (low, high)
+        return replace(self, domain=domain, ticks=_log_ticks(*domain) if self.log else _ticks(*domain))
 
 
-def write_figures(content: dict[str, Any], folder: Path) -> list[Path]:
-    """Write the figures of a report's content (`report.content`) for its first perception measure."""
-    folder.mkdir(parents=True, exist_ok=True)
-    measure = content["measures"][0]
-    figures = {
-        "surface": _surface(content, measure),
-        "rate-distortion": _curves(content, "psnr", "PSNR, RGB (dB)", False),
-        "rate-perception": _curves(content, measure["key"], measure["label"], measure["log"]),
-        "perception-distortion": _planes(content, measure),
+@dataclass(frozen=True)
+class Point:
+    """A point of a series; z in space only.
+
+    Ranges are 95 % intervals. note: what a reader is told besides.
+    """
+
+    x: float
+    y: float
+    z: float | None = None
+    x_range: tuple[float, float] | None = None
+    y_range: tuple[float, float] | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Series:
+    """Points in order. colour: a name in `PALETTE` or a hexadecimal code; codec: what a legend switches off.
+
+    width: of the line in pixels, 0 for none; dash: see `DASHES`; dot: a radius in pixels, 0 for none; band:
+    y ranges as an area; bars: ranges as error bars; end: a name to write at the last point.
+    """
+
+    label: str
+    colour: str
+    points: list[Point]
+    codec: str = ""
+    opacity: float = 1.0
+    width: float = 1.6
+    dash: tuple[int, ...] | None = None
+    dot: float = 0.0
+    band: bool = False
+    bars: bool = False
+    end: str = ""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure in the plane.
+
+    gutter: room at the right for the names of curves; otherwise they stand beside their last points.
+    """
+
+    title: str
+    x: Axis
+    y: Axis
+    series: list[Series]
+    gutter: bool = False
+
+
+RATE = Axis("Rate", "bits per pixel", log=True, decimals=3)
+PSNR = Axis("PSNR", "dB", decimals=2)
+MS_SSIM = Axis("MS-SSIM", "dB", decimals=2)
+
+
+def specification(content: dict[str, Any]) -> dict[str, Any]:
+    """The figures of a report's content (`report.content`) as plain JSON, by their names."""
+    styles = {codec["name"]: style for codec, style in _styled(content["codecs"])}
+    by_measure = {}
+    for measure in content["measures"]:
+        axis = Axis(measure["label"], log=measure["log"])
+        by_measure[measure["key"]] = {
+            "surface": _surface(content, measure["key"], axis, styles),
+            "rate_perception": asdict(_curves(content, measure["key"], axis, styles)),
+            "planes": [
+                asdict(_plane(content, plane, axis, styles)) for plane in content["planes"][measure["key"]]
+            ],
+            **_contours(content["contours"][measure["key"]], axis),
+        }
+    return {
+        "palette": PALETTE,
+        "styles": {name: {"colour": s.colour, "dash": s.dash} for name, s in styles.items()},
+        "psnr": asdict(_curves(content, "psnr", PSNR, styles)),
+        "ms_ssim": asdict(_curves(content, "ms_ssim", MS_SSIM, styles)),
+        "measures": by_measure,
     }
-    if content["contours"][measure["key"]]["equal_perception"]:
-        figures["contours"] = _contours(content, measure)
-    paths = []
-    for name, figure in figures.items():
-        figure.suptitle(content["title"], fontsize=11)
-        path = folder / f"{name}.png"
-        figure.savefig(path, dpi=120)
-        pyplot.close(figure)
-        paths.append(path)
-    return paths
 
 
-def _surface(content: dict[str, Any], measure: dict[str, Any]) -> Figure:
-    """Our surface, its two edges, and the peers as far as they are inside its range of distortion."""
-    figure = pyplot.figure(figsize=(9, 7), layout="constrained")
-    axes: Any = figure.add_subplot(projection="3d")
-    mesh = content["mesh"][measure["key"]]
-    psnr, rate = np.array(mesh["psnr"]), np.log2(np.array(mesh["bpp"]))
-    perception = _scaled(mesh["perception"], measure["log"])
-    if psnr.shape[1] > 1:
-        axes.plot_surface(
-            psnr, perception, np.broadcast_to(rate[:, None], psnr.shape), cmap="viridis", alpha=0.85
-        )
-    for edge, style in ((0, "-"), (-1, "--"))[: psnr.shape[1]]:
-        label = f"rdpcodec, realism {mesh['realism'][edge]:g}"
-        axes.plot(psnr[:, edge], perception[:, edge], rate, color=OUR_COLOUR, linestyle=style, label=label)
-    for codec, colour in _coloured(content["codecs"]):
-        if codec["kind"] == "peer":
-            points = [p for p in codec["points"] if psnr.min() <= p["psnr"] <= psnr.max()]
-            axes.plot(
-                [p["psnr"] for p in points],
-                _scaled([p[measure["key"]] for p in points], measure["log"]),
-                np.log2([p["bpp"] for p in points]),
-                color=colour,
-                marker=".",
-                label=codec["label"],
-            )
-    axes.set(xlabel="PSNR (dB)", ylabel=measure["label"], zlabel="bits per pixel")
-    for axis in (axes.zaxis, *([axes.yaxis] if measure["log"] else [])):
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{2**value:.3g}"))
-        axis.set_major_locator(FixedLocator(list(np.log2(FEW_ROUND_NUMBERS))))
-    axes.view_init(*VIEW)
-    axes.legend(loc="upper left")
-    return figure
+def _styled(codecs: list[dict[str, Any]]) -> list[tuple[dict[str, Any], Series]]:
+    """Each codec with an empty series that has its colour, width, dash and name."""
+    peers = iter(f"peer-{i % PEER_COLOURS}" for i in range(len(codecs)))
+    dashes = iter(DASHES * len(codecs))
+    styled = []
+    for codec in codecs:
+        label, kind = codec["label"], codec["kind"]
+        style = Series(label, "ours", [], codec=label, width=2.6, dot=2.6)
+        if kind == "peer":
+            style = replace(style, colour=next(peers), width=1.6)
+        elif kind == "published":
+            label = f"{label} (published)"
+            style = replace(style, label=label, colour="published", width=1.2, dot=0.0, dash=next(dashes))
+            style = replace(style, end=codec["label"])
+        styled.append((codec, style))
+    return styled
 
 
-def _curves(content: dict[str, Any], metric: str, label: str, log: bool) -> Figure:
-    figure, axes = pyplot.subplots(figsize=(10, 5.5), layout="constrained")
-    dashes = iter(DASHES * len(content["codecs"]))
-    for codec, colour in _coloured(content["codecs"]):
-        for realism in sorted({p.get("realism", 0) for p in codec["points"]}):
+def _curves(content: dict[str, Any], metric: str, axis: Axis, styles: dict[str, Series]) -> Chart:
+    """All codecs over rate, ours once for each realism."""
+    own = [point["bpp"] for point in content["codecs"][0]["points"]]
+    low, high = min(own) * REACH[0], max(own) * REACH[1]
+    series = []
+    for codec in content["codecs"]:
+        for realism in dict.fromkeys(p.get("realism", 0) for p in codec["points"]):
             points = [
-                p for p in codec["points"] if p.get("realism", 0) == realism and p.get(metric) is not None
+                _rate_point(p, metric)
+                for p in codec["points"]
+                if p.get("realism", 0) == realism and p.get(metric) is not None and low <= p["bpp"] <= high
             ]
-            if not points:
-                continue
-            ours = codec["kind"] == "ours"
-            name = f"{codec['label']}, realism {realism:g}" if ours else codec["label"]
-            axes.plot(
-                [p["bpp"] for p in points],
-                [p[metric] for p in points],
-                color=colour,
-                alpha=1 - 0.6 * realism if ours else 1,
-                linewidth=2.2 if ours else 1.3,
-                linestyle=next(dashes) if codec["kind"] == "published" else "-",
-                marker="." if codec["kind"] != "published" else None,
-                label=name + (" (published)" if codec["kind"] == "published" else ""),
+            style = styles[codec["name"]]
+            if codec["kind"] == "ours" and len(content["realisms"]) > 1:
+                # Realism 0 is the strongest line, realism 1 the palest.
+                style = replace(
+                    style, label=f"{codec['label']}, realism {realism:g}", opacity=1 - 0.62 * realism
+                )
+            band = codec["kind"] == "ours" and realism in (0, 1)
+            if points:
+                series.append(replace(style, points=points, band=band))
+    return _fitted(Chart(f"{axis.name} over rate", RATE, axis, series, gutter=True))
+
+
+def _rate_point(point: dict[str, Any], metric: str) -> Point:
+    value, interval = point[metric], point.get("interval", {}).get(metric)
+    if metric == "ms_ssim":
+        value, interval = _decibel(value), interval and tuple(map(_decibel, interval))
+    return Point(point["bpp"], value, y_range=interval and tuple(interval), note=_setting(point))
+
+
+def _decibel(ms_ssim: float) -> float:
+    return -10 * math.log10(1 - ms_ssim)
+
+
+def _setting(point: dict[str, Any]) -> str:
+    return f"setting {point['quality']:g}" if "quality" in point else ""
+
+
+def _plane(content: dict[str, Any], plane: dict[str, Any], axis: Axis, styles: dict[str, Series]) -> Chart:
+    """Every codec's methods at one rate, those of one codec connected."""
+    series = []
+    for name in dict.fromkeys(method["codec"] for method in plane["methods"]):
+        own = [method for method in plane["methods"] if method["codec"] == name]
+        ours = name == content["codecs"][0]["name"] and len(content["realisms"]) > 1
+        points = [
+            Point(
+                m["psnr"],
+                m["perception"],
+                x_range=m["psnr_interval"] and tuple(m["psnr_interval"]),
+                y_range=m["perception_interval"] and tuple(m["perception_interval"]),
+                note=f"realism {m['realism']:g}" if ours else "",
             )
-            if "interval" in points[0] and metric in points[0]["interval"]:
-                low, high = np.array([p["interval"][metric] for p in points], float).T
-                axes.fill_between(
-                    [p["bpp"] for p in points], low, high, color=colour, alpha=0.08, linewidth=0
-                )
-    axes.set(xlabel="bits per pixel", ylabel=label)
-    _logarithmic(axes, "x")
-    if log:
-        _logarithmic(axes, "y")
-    axes.grid(alpha=0.25)
-    figure.legend(fontsize=8, loc="outside right upper")
-    return figure
+            for m in own
+        ]
+        label = styles[name].label
+        end = f"{label}, realism {own[-1]['realism']:g}" if ours else label
+        series.append(replace(styles[name], points=points, width=2, dash=None, dot=4.5, bars=True, end=end))
+    return _fitted(Chart(f"{plane['bpp']:g} bits per pixel", replace(PSNR, flip=True), axis, series))
 
 
-def _contours(content: dict[str, Any], measure: dict[str, Any]) -> Figure:
-    figure, panels = pyplot.subplots(1, 2, figsize=(12, 5), layout="constrained")
-    for axes, kind, unit in (
-        (panels[0], "equal_perception", measure["label"]),
-        (panels[1], "equal_distortion", "dB"),
+def _contours(contours: dict[str, Any], axis: Axis) -> dict[str, Any]:
+    """Lines of equal perception and of equal distortion over rate."""
+    charts = {}
+    for kind, y, level in (
+        ("equal_perception", PSNR, axis),
+        ("equal_distortion", axis, PSNR),
     ):
-        lines = content["contours"][measure["key"]][kind]
-        for i, contour in enumerate(lines):
-            line = np.array(contour["line"])
-            if len(line):
-                axes.plot(
-                    *line.T,
-                    color=matplotlib.colormaps["viridis"](i / len(lines)),
-                    label=f"{contour['level']:.3g}",
-                )
-        axes.set(xlabel="bits per pixel")
-        _logarithmic(axes, "x")
-        axes.grid(alpha=0.25)
-        axes.legend(title=unit, fontsize=9)
-    panels[0].set(ylabel="PSNR (dB)", title="equal perception")
-    panels[1].set(ylabel=measure["label"], title="equal distortion")
-    if measure["log"]:
-        _logarithmic(panels[1], "y")
-    return figure
+        lines = [line for line in contours[kind] if line["line"]]
+        series = [
+            Series(
+                f"{level.name} {line['level']:.3g}{' ' * bool(level.unit)}{level.unit}",
+                _viridis(0.08 + 0.77 * i / max(1, len(lines) - 1)),
+                [Point(*point) for point in line["line"]],
+                width=2.2,
+            )
+            for i, line in enumerate(lines)
+        ]
+        charts[kind] = asdict(_fitted(Chart(kind.replace("_", " "), RATE, y, series)))
+    return charts
 
 
-def _planes(content: dict[str, Any], measure: dict[str, Any]) -> Figure:
-    """Every other perception-distortion plane in which we are."""
-    ours = content["codecs"][0]["name"]
-    planes = [
-        plane
-        for plane in content["planes"][measure["key"]]
-        if any(method["codec"] == ours for method in plane["methods"])
-    ][::2]
-    count = max(1, len(planes))
-    figure, panels = pyplot.subplots(
-        1, count, figsize=(3.6 * count + 1.8, 3.8), layout="constrained", squeeze=False
+def _surface(content: dict[str, Any], key: str, axis: Axis, styles: dict[str, Series]) -> dict[str, Any]:
+    """Rate over distortion and perception: our mesh, what was measured on it, and the peers within its reach.
+
+    mesh: x and y `[rates][realisms]`, z `[rates]`; colours: one for each rate.
+    """
+    mesh = content["mesh"][key]
+    low, high = np.min(mesh["psnr"]), np.max(mesh["psnr"])
+    lines = []
+    for codec in content["codecs"]:
+        if codec["kind"] == "published" or any(key not in p for p in codec["points"]):
+            continue
+        ours = codec["kind"] == "ours" and len(content["realisms"]) > 1
+        points = [
+            Point(p["psnr"], p[key], p["bpp"], note=_setting(p) + f", realism {p['realism']:g}" * ours)
+            for p in codec["points"]
+            if low <= p["psnr"] <= high
+        ]
+        dots = {"width": 0, "dot": 1.8, "colour": "ink"} if ours else {"dot": 3.2}
+        if points:
+            lines.append(replace(styles[codec["name"]], points=points, **dots))
+    points = [point for line in lines for point in line.points]
+    axes = (
+        PSNR.holding([*np.ravel(mesh["psnr"]), *(p.x for p in points)], 0.04),
+        axis.holding([*np.ravel(mesh["perception"]), *(p.y for p in points)], 0.04),
+        RATE.holding([*mesh["bpp"], *(p.z for p in points if p.z)], 0.04),
     )
-    colours = {codec["name"]: colour for codec, colour in _coloured(content["codecs"])}
-    published = [codec["name"] for codec in content["codecs"] if codec["kind"] == "published"]
-    markers = dict(zip(published, MARKERS * len(published), strict=False))
-    for axes, plane in zip(panels[0], planes, strict=False):
-        _draw_methods(axes, plane["methods"], colours, markers)
-        axes.set(xlabel="PSNR (dB)", title=f"{plane['bpp']:g} bits per pixel")
-        axes.invert_xaxis()
-        if measure["log"]:
-            _logarithmic(axes, "y")
-        axes.grid(alpha=0.25)
-    panels[0][0].set_ylabel(measure["label"])
-    handles = {
-        label: handle
-        for axes in panels[0]
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    shades = [_viridis(i / max(1, len(mesh["bpp"]) - 1)) for i in range(len(mesh["bpp"]))]
+    return {
+        "title": "Rate over distortion and perception",
+        "axes": [asdict(one) for one in axes],
+        "mesh": {"x": mesh["psnr"], "y": mesh["perception"], "z": mesh["bpp"], "colours": shades},
+        "series": [asdict(line) for line in lines],
     }
-    figure.legend(handles.values(), handles.keys(), fontsize=8, loc="outside right upper")
-    return figure
 
 
-def _draw_methods(
-    axes: Axes, methods: list[dict[str, Any]], colours: dict[str, str], markers: dict[str, str]
-) -> None:
-    """The methods of a plane with their intervals, those of one codec connected."""
-    for name in dict.fromkeys(method["codec"] for method in methods):
-        own = [method for method in methods if method["codec"] == name]
-        axes.errorbar(
-            [m["psnr"] for m in own],
-            [m["perception"] for m in own],
-            xerr=_bars(own, "psnr"),
-            yerr=_bars(own, "perception"),
-            color=colours[name],
-            marker=markers.get(name, "o"),
-            markersize=4,
-            elinewidth=0.6,
-            label=own[0]["label"] + (" (published)" if name in markers else ""),
-        )
+def _fitted(chart: Chart) -> Chart:
+    """The chart with axes that hold all of its points and their ranges."""
+    points = [point for series in chart.series for point in series.points]
+    return replace(
+        chart,
+        x=chart.x.holding(v for p in points for v in (p.x, *(p.x_range or ()))),
+        y=chart.y.holding(v for p in points for v in (p.y, *(p.y_range or ()))),
+    )
 
 
-def _bars(methods: list[dict[str, Any]], key: str) -> np.ndarray | None:
-    """Error bars as matplotlib wants them, or none when they are not known."""
-    intervals = [method[f"{key}_interval"] for method in methods]
-    if any(interval is None for interval in intervals):
-        return None
-    values = np.array([method[key] for method in methods])
-    return np.abs(np.array(intervals).T - values)
+def _viridis(share: float) -> str:
+    return matplotlib.colors.to_hex(matplotlib.colormaps["viridis"](share))
 
 
-def _coloured(codecs: list[dict[str, Any]]) -> list[tuple[dict[str, Any], str]]:
-    peers = iter(PEER_COLOURS * len(codecs))
-    return [
-        (codec, {"ours": OUR_COLOUR, "published": PUBLISHED_COLOUR}.get(codec["kind"]) or next(peers))
-        for codec in codecs
-    ]
+def _ticks(low: float, high: float) -> tuple[float, ...]:
+    raw = (high - low) / TICKS
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = power * next(factor for factor in (1, 2, 2.5, 5, 10) if factor * power >= raw)
+    return tuple(round(i * step, 12) for i in range(math.ceil(low / step), math.floor(high / step) + 1))
 
 
-def _scaled(values: Any, log: bool) -> np.ndarray:
-    return np.log2(values) if log else np.array(values)
-
-
-def _logarithmic(axes: Axes, which: str) -> None:
-    """A logarithmic axis with plain numbers, as far as the figure's data reach."""
-    low, high = getattr(axes, f"get_{which}lim")()
-    data = getattr(axes.dataLim, f"interval{which}")
-    inverted = bool(low > high)
-    getattr(axes, f"set_{which}scale")("log")
-    axis = getattr(axes, f"{which}axis")
-    axis.set_major_locator(FixedLocator(ROUND_NUMBERS))
-    axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    getattr(axes, f"set_{which}lim")(*sorted((data[0] * 0.9, data[1] * 1.1), reverse=inverted))
+def _log_ticks(low: float, high: float) -> tuple[float, ...]:
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for steps in LOG_STEPS:
+        ticks = tuple(step * 10.0**p for p in powers for step in steps if low <= step * 10.0**p <= high)
+        if len(ticks) <= TICKS + 1:
+            return ticks
+    return (low, high)

@@ -38,11 +38,12 @@ from bench.analysis.volume import BOX, contours, measured_volume, resampled_volu
 from bench.codecs import OURS
 from bench.record import rounded
 from bench.report.crops import Crop, coded_crops, default_crops
-from bench.report.figures import write_figures
+from bench.report.draw import write_figures
+from bench.report.figures import specification
 from rdpcodec.cli.output import write_output
 from rdpcodec.pages import assembled
 
-PAGE = Path(__file__).parent / "page" / "report"
+_FOLDER = Path(__file__).parent / "page"
 PUBLISHED_FILE = Path(__file__).parents[1] / "published.json"
 # What each point of a curve shows.
 _METRICS = ("bpp", "mse", "psnr", "ssim", "ms_ssim", "lpips_alex", "lpips_squeeze")
@@ -78,7 +79,15 @@ def content(ours: Measured, peers: list[Measured]) -> dict[str, Any]:
         "checks": [vars(check) for check in judged],
         "headlines": headlines(ours, volumes[0], bd_rates, weights),
     }
-    return rounded(result)
+    plain = rounded(result)
+    return {**plain, "figures": rounded(specification(plain))}
+
+
+def page_text(content: dict[str, Any], crops: list[dict[str, Any]]) -> str:
+    """The page. crops: of `coded_crops`, none for a page without images."""
+    shown = {key: value for key, value in content.items() if key not in ("mesh", "contours")}
+    shown["codecs"] = [{key: codec[key] for key in codec if key != "points"} for codec in content["codecs"]]
+    return assembled(_FOLDER / "report", {**shown, "crops": crops}, "base", str(_FOLDER / "plot"))
 
 
 def curve(codec: Measured, weights: np.ndarray) -> dict[str, Any]:
@@ -279,7 +288,7 @@ def page(folder: Path, data: Path | None, images: tuple[str, ...], lpips_weights
     crops = tuple(Crop.parse(text) for text in images) or default_crops(ours, 3)
     figures = content(ours, peers)
     browser = list(coded_crops(ours, data, crops, lpips_weights)) if data else []
-    text = assembled(PAGE, {**figures, "crops": rounded(browser)}, "base")
+    text = page_text(figures, rounded(browser))
     target = folder / "report.html"
     write_output(target, text.encode(), force=True)
     click.echo(f"written: {target}, {len(text.encode()) / 1e6:.1f} MB")

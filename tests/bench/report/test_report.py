@@ -21,9 +21,8 @@ from bench.analysis.measured import image_weights, load_measured
 from bench.analysis.planes import PLANE_RATES
 from bench.codecs import weights_identity
 from bench.report.crops import SIZE, Crop
-from bench.report.report import PAGE, bd_rate_table, content, published_curves
+from bench.report.report import bd_rate_table, content, page_text, published_curves
 from rdpcodec import Codec
-from rdpcodec.pages import assembled
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +76,7 @@ def test_every_published_curve_names_its_source_and_rises(tmp_path: Path) -> Non
 
 
 def test_the_page_needs_nothing_from_elsewhere_and_no_name_ends_its_script(figures: dict[str, Any]) -> None:
-    text = assembled(PAGE, {**figures, "title": "</script><b>", "crops": []}, "base")
+    text = page_text({**figures, "title": "</script><b>"}, [])
     assert text.count("</script>") == 2
     assert not re.search(r"""(src|href)=["']?(?!data:|#)\w""", text)
     assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text)
@@ -176,7 +175,7 @@ def html(figures: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> s
         for p in range(2)
     ]
     path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(assembled(PAGE, {**figures, "crops": crops}, "base"), encoding="utf-8")
+    path.write_text(page_text(figures, crops), encoding="utf-8")
     return path.as_uri()
 
 
@@ -288,7 +287,7 @@ def test_the_page_fits_its_window(opened: Any, width: int, scheme: str) -> None:
 def test_without_a_realism_dial_the_page_says_so(browser: Any, tmp_path: Path) -> None:
     ours = load_measured(gaussian.write(tmp_path, realisms=(0.0,)))
     path = tmp_path / "report.html"
-    path.write_text(assembled(PAGE, {**content(ours, []), "crops": []}, "base"), encoding="utf-8")
+    path.write_text(page_text(content(ours, []), []), encoding="utf-8")
     view = browser.new_page()
     wrong: list[str] = []
     view.on("pageerror", lambda error: wrong.append(str(error)))

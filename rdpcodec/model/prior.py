@@ -1,71 +1,25 @@
 """The hyperprior: what the decoder knows about the latents before it reads them.
 
-Three parts. The hyper-analysis sums the latents up in hyper-latents z. The scale network turns rounded z into
-the index of a probability table for every latent; it is the only network on which decodability depends, so it
-works on small integers (see `ScaleNetwork`). The mean network predicts the latents themselves, in floating
-point: an error in the last bit there moves a reconstructed latent by that last bit and nothing else.
+The hyper-analysis sums the latents up in hyper-latents z, the mean network predicts the latents from rounded
+z, in floating point: an error in the last bit there moves a reconstructed latent by that last bit and nothing
+else. The densities serve training alone. The scale network, on which decodability depends, is
+`scale_network.py`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rdpcodec.entropy.tables import KNOTS
 from rdpcodec.model.blocks import ConvBlock, Downsample, Pointwise, Upsample
 from rdpcodec.model.rate import RateGain, interpolate_knots
+from rdpcodec.model.scale_network import SCALE_COUNT, SCALE_MIN, SCALE_RATIO, clamp_through
 from rdpcodec.model.transforms import Architecture
-
-# Table i is meant for a residual of standard deviation SCALE_MIN · SCALE_RATIO^i quantisation steps. At 0.1 a
-# symbol is zero with probability 1 - 6e-7; 128 covers the mean brightness of a block at the highest quality.
-# 64 tables are 12 % apart, which costs under 0.1 % of the rate.
-SCALE_COUNT = 64
-SCALE_MIN = 0.1
-SCALE_MAX = 128.0
-SCALE_RATIO = (SCALE_MAX / SCALE_MIN) ** (1 / (SCALE_COUNT - 1))
-
-# Integer formats of the scale network: weights of 8 bits and activations of 8 bits, so that operands are
-# exact even in bfloat16 and TF32, and accumulators stay far below float32's 2^24 (proved per model at
-# export).
-WEIGHT_MAX = 127
-ACTIVATION_MAX = 255
-HYPER_LATENT_MAX = 127
-WEIGHT_UNIT = 1 / 64
-ACTIVATION_UNIT = 1 / 32
-# One hyper-latent step counts as 1/4: ±1, by far the most frequent values, then stand out of the activations'
-# rounding.
-HYPER_LATENT_UNIT = 1 / 4
-
-
-def round_through(x: Tensor) -> Tensor:
-    """Round half up, with the gradient of the identity (straight-through)."""
-    return x + (torch.floor(x + 0.5) - x).detach()
-
-
-def _clamp_through(x: Tensor, low: float, high: float) -> Tensor:
-    """Clamp; outside the range the gradient passes only where it leads back inside (as in LSQ), so no unit
-    dies for good.
-    """
-    return _ClampThrough.apply(x, low, high)
-
-
-class _ClampThrough(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x: Tensor, low: float, high: float) -> Tensor:  # type: ignore[no-untyped-def]
-        ctx.save_for_backward(x)
-        ctx.low, ctx.high = low, high
-        return x.clamp(low, high)
-
-    @staticmethod
-    def backward(ctx, grad: Tensor):  # type: ignore[no-untyped-def]
-        (x,) = ctx.saved_tensors
-        keep = ((x >= ctx.low) | (grad < 0)) & ((x <= ctx.high) | (grad > 0))
-        return grad * keep, None, None
 
 
 class FactorizedPrior(nn.Module):
@@ -96,7 +50,7 @@ class FactorizedPrior(nn.Module):
 
 def information(probability: Tensor) -> Tensor:
     """-log2 of a probability, floored at 2^-30 with the gradient kept alive below the floor."""
-    return -torch.log2(_clamp_through(probability, 2.0**-30, 2.0))
+    return -torch.log2(clamp_through(probability, 2.0**-30, 2.0))
 
 
 class ResidualDensity(nn.Module):
@@ -144,97 +98,6 @@ def _gaussian_bin(distance: Tensor, inverse_scale: Tensor) -> Tensor:
     upper = torch.erfc((distance - 0.5) * inverse_scale * root_half)
     lower = torch.erfc((distance + 0.5) * inverse_scale * root_half)
     return 0.5 * (upper - lower)
-
-
-class _IntegerLayer(nn.Module):
-    """What the two kinds of integer layer share: real-valued weights in training that are used rounded."""
-
-    weight: nn.Parameter
-
-    def integer_weight(self) -> Tensor:
-        """The weight in units of WEIGHT_UNIT: integers -127..127, carried in floating point."""
-        return round_through(_clamp_through(self.weight / WEIGHT_UNIT, -WEIGHT_MAX, WEIGHT_MAX))
-
-
-class IntegerPointwise(_IntegerLayer):
-    """1×1 convolution on integers; the bias may follow the quality."""
-
-    def __init__(
-        self, channels_in: int, channels_out: int, *, knots: int = 1, init: float = 1.0, bias: float = 0.0
-    ) -> None:
-        super().__init__()
-        bound = init * (3.0 / channels_in) ** 0.5
-        self.weight = nn.Parameter(torch.empty(channels_out, channels_in).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.full((knots, channels_out), bias))
-
-    def integer_bias(self, unit: float) -> Tensor:
-        """The bias table `[knots, out]` in the accumulator's units, integers carried in floating point."""
-        return round_through(self.bias / unit)
-
-    def accumulate(self, x: Tensor, quality: Tensor, unit: float) -> Tensor:
-        """Integers `[B, in, h, w]` → accumulators `[B, out, h, w]`; `unit` is the value of one in the
-        accumulator.
-        """
-        bias = self.integer_bias(unit)
-        bias = bias.expand(len(quality), -1) if len(bias) == 1 else interpolate_knots(bias, quality)
-        return F.conv2d(x, self.integer_weight()[:, :, None, None]) + round_through(bias)[:, :, None, None]
-
-
-class IntegerDepthwise(_IntegerLayer):
-    """Depthwise 3×3 convolution on integers, zero-padded."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        weight = torch.empty(channels, 1, 3, 3).uniform_(-0.1, 0.1)
-        weight[:, :, 1, 1] += 0.9
-        self.weight = nn.Parameter(weight)
-
-    def accumulate(self, x: Tensor) -> Tensor:
-        """Integers `[B, C, h, w]` → accumulators of the same shape."""
-        return F.conv2d(x, self.integer_weight(), padding=1, groups=x.shape[1])
-
-
-def _activate(accumulator: Tensor, unit: float) -> Tensor:
-    """Accumulator → activation: divide by a power of two, round half up, clamp to 0..255."""
-    return round_through(_clamp_through(accumulator * (unit / ACTIVATION_UNIT), 0, ACTIVATION_MAX))
-
-
-class ScaleNetwork(nn.Module):
-    """Rounded hyper-latents → the index of the probability table of every latent, in integer arithmetic.
-
-    Everything between the layers is an integer carried in floating point; every weight is an integer of 8
-    bits used with straight-through rounding, so what is trained is what is shipped. `rdpcodec.entropy.exact`
-    evaluates the exported integers and must agree with this module bit for bit.
-
-    Layers: 1×1 (rate-dependent bias), [depthwise, 1×1 to 4K, pixel shuffle] twice, depthwise, 1×1
-    (rate-dependent bias).
-    """
-
-    def __init__(self, size: Architecture) -> None:
-        super().__init__()
-        k = size.scale
-        # Positive biases keep the clamped units alive at z = 0.
-        self.enter = IntegerPointwise(size.hyper_latents, k, knots=KNOTS, bias=1.0)
-        self.filters: Any = nn.ModuleList(IntegerDepthwise(k) for _ in range(3))
-        self.widen: Any = nn.ModuleList(IntegerPointwise(k, 4 * k, bias=0.5) for _ in range(2))
-        # At the start every residual is taken to have a standard deviation of half a step.
-        half_step = math.log(0.5 / SCALE_MIN) / math.log(SCALE_RATIO) / 8
-        self.leave = IntegerPointwise(k, size.latents, knots=KNOTS, init=0.5, bias=half_step)
-
-    def forward(self, z: Tensor, quality: Tensor) -> Tensor:
-        """z: `[B, M, h, w]`, integers in ±127; quality `[B]` → indices 0..63, `[B, N, 4h, 4w]`, integral
-        floats.
-        """
-        unit = WEIGHT_UNIT * HYPER_LATENT_UNIT
-        x = _activate(self.enter.accumulate(z, quality, unit), unit)
-        unit = WEIGHT_UNIT * ACTIVATION_UNIT
-        for i in range(2):
-            x = _activate(self.filters[i].accumulate(x), unit)
-            x = _activate(F.pixel_shuffle(self.widen[i].accumulate(x, quality, unit), 2), unit)
-        x = _activate(self.filters[2].accumulate(x), unit)
-        # The last bias and output are in units of eight table steps, of order one like everything else.
-        index = self.leave.accumulate(x, quality, unit) * (8 * unit)
-        return round_through(_clamp_through(index, 0, SCALE_COUNT - 1))
 
 
 class HyperAnalysis(nn.Module):

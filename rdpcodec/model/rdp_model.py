@@ -9,16 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rdpcodec.model.prior import (
-    HYPER_LATENT_MAX,
-    FactorizedPrior,
-    HyperAnalysis,
-    MeanNetwork,
-    ResidualDensity,
-    ScaleNetwork,
-    round_through,
-)
+from rdpcodec.model.prior import FactorizedPrior, HyperAnalysis, MeanNetwork, ResidualDensity
 from rdpcodec.model.quantise import round_by_rate
+from rdpcodec.model.scale_network import HYPER_LATENT_MAX, ScaleNetwork, round_through
 from rdpcodec.model.transforms import Analysis, Architecture, Synthesis
 from rdpcodec.tiles import HYPER_FACTOR
 

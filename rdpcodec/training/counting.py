@@ -14,8 +14,8 @@ import torch
 from rdpcodec.codec import Codec
 from rdpcodec.entropy.tables import KNOTS, TableFamily, integer_frequencies
 from rdpcodec.image import Picture
-from rdpcodec.model.prior import HYPER_LATENT_MAX, SCALE_COUNT
 from rdpcodec.model.rdp_model import RdpModel
+from rdpcodec.model.scale_network import HYPER_LATENT_MAX, SCALE_COUNT
 from rdpcodec.symbols import Symbols, hyper_bank
 from rdpcodec.training.data import ImageSet
 

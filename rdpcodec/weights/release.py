@@ -18,7 +18,7 @@ from torch import Tensor
 from rdpcodec.entropy.exact import ScaleWeights
 from rdpcodec.entropy.tables import TableFamily
 from rdpcodec.errors import WeightsError
-from rdpcodec.model import prior
+from rdpcodec.model import scale_network
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.transforms import Architecture, Synthesis, size_name
 from rdpcodec.weights.manifest import (
@@ -31,8 +31,8 @@ from rdpcodec.weights.manifest import (
 )
 
 _INTEGER_NETWORK = "scale_network."
-_ENTER_UNIT = prior.WEIGHT_UNIT * prior.HYPER_LATENT_UNIT
-_HIDDEN_UNIT = prior.WEIGHT_UNIT * prior.ACTIVATION_UNIT
+_ENTER_UNIT = scale_network.WEIGHT_UNIT * scale_network.HYPER_LATENT_UNIT
+_HIDDEN_UNIT = scale_network.WEIGHT_UNIT * scale_network.ACTIVATION_UNIT
 
 
 @dataclass
@@ -130,14 +130,14 @@ def training_state(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     def put(name: str, tensor: Tensor, unit: float) -> None:
         state[_INTEGER_NETWORK + name] = tensor.float() * unit
 
-    put("enter.weight", tensors["scale.enter"], prior.WEIGHT_UNIT)
+    put("enter.weight", tensors["scale.enter"], scale_network.WEIGHT_UNIT)
     put("enter.bias", tensors["scale.enter_bias"], _ENTER_UNIT)
     for i in range(3):
-        put(f"filters.{i}.weight", tensors[f"scale.filters.{i}"][:, None], prior.WEIGHT_UNIT)
+        put(f"filters.{i}.weight", tensors[f"scale.filters.{i}"][:, None], scale_network.WEIGHT_UNIT)
     for i in range(2):
-        put(f"widen.{i}.weight", tensors[f"scale.widen.{i}"], prior.WEIGHT_UNIT)
+        put(f"widen.{i}.weight", tensors[f"scale.widen.{i}"], scale_network.WEIGHT_UNIT)
         put(f"widen.{i}.bias", tensors[f"scale.widen_bias.{i}"][None], _HIDDEN_UNIT)
-    put("leave.weight", tensors["scale.leave"], prior.WEIGHT_UNIT)
+    put("leave.weight", tensors["scale.leave"], scale_network.WEIGHT_UNIT)
     put("leave.bias", tensors["scale.leave_bias"], _HIDDEN_UNIT)
     return state
 
@@ -152,7 +152,7 @@ def realism_state(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def scale_tensors(network: prior.ScaleNetwork) -> dict[str, Tensor]:
+def scale_tensors(network: scale_network.ScaleNetwork) -> dict[str, Tensor]:
     """The integers of a trained scale network, under their names in a release file."""
 
     def int8(layer: Any) -> Tensor:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rdpcodec.entropy import exact
 from rdpcodec.entropy.exact import ExactScaleNetwork, ScaleWeights, rate_bias
-from rdpcodec.model import prior
+from rdpcodec.model import scale_network
 from rdpcodec.model.transforms import Architecture
 from rdpcodec.weights.release import _scale_weights, scale_tensors
 
@@ -18,17 +18,17 @@ SMALL = Architecture(latents=12, hyper_latents=7, scale=9)
 CPU = torch.device("cpu")
 
 
-def trained_like(seed: int) -> prior.ScaleNetwork:
+def trained_like(seed: int) -> scale_network.ScaleNetwork:
     """A scale network with weights, biases and so activations all over their ranges."""
     torch.manual_seed(seed)
-    network = prior.ScaleNetwork(SMALL).double()
+    network = scale_network.ScaleNetwork(SMALL).double()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.3)
     return network
 
 
-def integers(network: prior.ScaleNetwork) -> ScaleWeights:
+def integers(network: scale_network.ScaleNetwork) -> ScaleWeights:
     return _scale_weights(scale_tensors(network))
 
 
@@ -116,7 +116,7 @@ def test_weights_whose_sums_leave_the_exact_range_are_refused() -> None:
 
 
 def test_the_two_descriptions_of_the_integer_formats_agree() -> None:
-    assert prior.WEIGHT_MAX == exact.WEIGHT_LIMIT
-    assert prior.ACTIVATION_MAX == exact.ACTIVATION_LIMIT
-    assert prior.HYPER_LATENT_MAX == exact.HYPER_LATENT_LIMIT
-    assert prior.SCALE_COUNT - 1 == exact.INDEX_LIMIT
+    assert scale_network.WEIGHT_MAX == exact.WEIGHT_LIMIT
+    assert scale_network.ACTIVATION_MAX == exact.ACTIVATION_LIMIT
+    assert scale_network.HYPER_LATENT_MAX == exact.HYPER_LATENT_LIMIT
+    assert scale_network.SCALE_COUNT - 1 == exact.INDEX_LIMIT

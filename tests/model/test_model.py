@@ -5,16 +5,10 @@ import pytest
 import torch
 
 from rdpcodec.model.blocks import ConvBlock, Depthwise, Downsample, Pointwise, Upsample
-from rdpcodec.model.prior import (
-    SCALE_MIN,
-    SCALE_RATIO,
-    FactorizedPrior,
-    ResidualDensity,
-    anchor_mask,
-    round_through,
-)
+from rdpcodec.model.prior import FactorizedPrior, ResidualDensity, anchor_mask
 from rdpcodec.model.rate import KNOTS, LAMBDA_MAX, LAMBDA_MIN, RateGain, interpolate_knots, lambda_of
 from rdpcodec.model.rdp_model import Quantised, RdpModel
+from rdpcodec.model.scale_network import SCALE_MIN, SCALE_RATIO, round_through
 from rdpcodec.model.transforms import (
     PATCH_VALUES,
     Analysis,

@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,19 +16,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from installed import PHOTOGRAPH, weights_read_anew
 from PIL import Image
 from safetensors.torch import load_file, save
 
 from rdpcodec import Codec
-from rdpcodec import codec as codec_module
 from rdpcodec.weights import manifest as weights
 from rdpcodec.weights.manifest import REALISM_PREFIX, find_model
 from rdpcodec.weights.release import ReleasedModel
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)  # the processes share the cores
-
-PHOTOGRAPH = Path(__file__).parent.parent / "docs" / "demo" / "coffee.png"
 
 
 @pytest.fixture(scope="session")
@@ -53,19 +50,6 @@ def plain_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / record["file"]).write_bytes(blob)
     (folder / "manifest.json").write_text(json.dumps({"models": {"fast": record}}))
     return folder
-
-
-@contextmanager
-def weights_read_anew() -> Iterator[None]:
-    """As in a process of its own: without what was loaded before, and nothing is left behind."""
-    caches = (weights.manifest, codec_module.loaded_codec)
-    try:
-        for cache in caches:
-            cache.cache_clear()
-        yield
-    finally:
-        for cache in caches:
-            cache.cache_clear()
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ import click
 import torch
 
 from bench.codecs import OURS, weights_identity
-from bench.report.markdown import replace_block
 from rdpcodec.peers import PEERS
 from rdpcodec.storage import replace_file
+from rdpcodec.training.markdown import replace_block
 from rdpcodec.weights.manifest import DEFAULT_MODEL, ModelEntry
 from rdpcodec.weights.release import ReleasedModel
 

@@ -95,7 +95,8 @@ def carried_over(previous: Path, model: RdpModel) -> dict[str, Tensor]:
     old = load_start(previous)
     if old.architecture != model.architecture:
         raise UsageError(f"{previous}: these weights are of another size than those they should continue in")
-    now, before = model.synthesis.state_dict(), old.synthesis.state_dict()
+    now = {name: tensor.cpu() for name, tensor in model.synthesis.state_dict().items()}
+    before = old.synthesis.state_dict()
     return {name: realism[name] + (now[name] - before[name]) / 2 for name in now}
 
 

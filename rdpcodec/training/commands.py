@@ -30,47 +30,44 @@ def _crop(context: click.Context, parameter: click.Parameter, value: int) -> int
     return value
 
 
+_COMMON = (
+    click.option("--data", type=_FOLDER, required=True, help="Folder of training images."),
+    click.option("--out", type=_FOLDER, required=True, help="Folder of the run: checkpoint.pt, log.jsonl."),
+    click.option("--minutes", type=float, help="Budget in minutes of wall-clock time."),
+    click.option("--gigapixels", type=float, help="Budget in 10^9 pixels of crops."),
+    click.option("--resume", is_flag=True, help="Go on from the checkpoint in --out."),
+    click.option("--bfloat16", is_flag=True, help="For processors and accelerators that have it."),
+    click.option("--checkpoint-minutes", default=4.0, show_default=True),
+    click.option("--device", help="cpu, cuda, …; by default a GPU where there is one."),
+    click.option(
+        "--previous", type=_FILE, help="Weights that --init was trained from, to carry their realism over."
+    ),
+    click.option(
+        "--lpips-weights",
+        type=click.Path(path_type=Path),
+        help="lpips-squeeze.safetensors, or the folder it is in.",
+    ),
+)
+# Settings of a run whose defaults are its own: how a value is read, and what the help says.
+_SETTINGS: dict[str, dict[str, Any]] = {
+    "batch": {"help": "Crops a step and process."},
+    "crop": {"callback": _crop, "help": "Side of the crops: 64·n pixels."},
+    "learning_rate": {},
+    "decay": {
+        "type": click.FloatRange(0, 1, min_open=True),
+        "help": "Last part of the budget, in which the learning rate falls to zero.",
+    },
+    "seed": {},
+}
+
+
 def run_options(defaults: FidelityRun | RealismRun) -> Callable[[Command], Command]:
     """The options that all trainings share, with the defaults of a run."""
-    options = (
-        click.option("--data", type=_FOLDER, required=True, help="Folder of training images."),
-        click.option(
-            "--out", type=_FOLDER, required=True, help="Folder of the run: checkpoint.pt, log.jsonl."
-        ),
-        click.option("--minutes", type=float, help="Budget in minutes of wall-clock time."),
-        click.option("--gigapixels", type=float, help="Budget in 10^9 pixels of crops."),
-        click.option("--resume", is_flag=True, help="Go on from the checkpoint in --out."),
-        click.option("--batch", default=defaults.batch, show_default=True, help="Crops a step and process."),
-        click.option(
-            "--crop",
-            default=defaults.crop,
-            show_default=True,
-            callback=_crop,
-            help="Side of the crops: 64·n pixels.",
-        ),
-        click.option("--learning-rate", default=defaults.learning_rate, show_default=True),
-        click.option(
-            "--decay",
-            type=click.FloatRange(0, 1, min_open=True),
-            default=defaults.decay,
-            show_default=True,
-            help="Last part of the budget, in which the learning rate falls to zero.",
-        ),
-        click.option("--seed", default=defaults.seed, show_default=True),
-        click.option("--bfloat16", is_flag=True, help="For processors and accelerators that have it."),
-        click.option("--checkpoint-minutes", default=4.0, show_default=True),
-        click.option("--device", help="cpu, cuda, …; by default a GPU where there is one."),
-        click.option(
-            "--previous",
-            type=_FILE,
-            help="Weights that --init was trained from, to carry their realism over.",
-        ),
-        click.option(
-            "--lpips-weights",
-            type=click.Path(path_type=Path),
-            help="lpips-squeeze.safetensors, or the folder it is in.",
-        ),
+    settings = (
+        click.option("--" + name.replace("_", "-"), default=getattr(defaults, name), show_default=True, **how)
+        for name, how in _SETTINGS.items()
     )
+    options = (*_COMMON, *settings)
 
     def decorate(command: Command) -> Command:
         for option in reversed(options):

@@ -26,7 +26,7 @@ from rdpcodec.storage import replace_file
 from rdpcodec.training import counting
 from rdpcodec.training.checkpoint import averaged_model, load_checkpoint
 from rdpcodec.training.data import ImageSet, load_images
-from rdpcodec.training.model_card import CARD, data_block, replace_block, training_block
+from rdpcodec.training.model_card import CARD, write_blocks
 from rdpcodec.training.totals import Totals, totals_of
 from rdpcodec.weights.manifest import BITSTREAM_PREFIXES, REALISM_PREFIX, SYNTHESIS_PREFIXES, fingerprint
 from rdpcodec.weights.release import (
@@ -64,6 +64,15 @@ class Release(NamedTuple):
         return Realism(state, Totals.of(self.record["realism"]["training"])) if state else None
 
 
+class Parts(NamedTuple):
+    """What a release is made of: all of its tensors, the training behind them, and its realism synthesis."""
+
+    architecture: Architecture
+    tensors: dict[str, Tensor]
+    totals: Totals
+    realism: Realism | None
+
+
 def export(checkpoint: Path, data: Path, name: str | None, folder: Path) -> dict[str, Any]:
     """Write `folder/<name>.safetensors`, its entry in `folder/manifest.json` and its parts of the model card.
 
@@ -74,23 +83,42 @@ def export(checkpoint: Path, data: Path, name: str | None, folder: Path) -> dict
     a realism run belongs to other weights than those in the folder.
     """
     state = load_checkpoint(checkpoint, _CPU)
-    architecture = architecture_from(state["architecture"])
-    name = name or size_name(architecture)
+    name = name or size_name(architecture_from(state["architecture"]))
     images, held_out = load_images(data, counting.CALIBRATION_SIDE, _CPU)
-    crops = held_out_crops(held_out)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.safetensors"
     manifest = _manifest(folder)
     earlier = None
     if name in manifest["models"] and path.exists():
         earlier = Release(load_file(path), manifest["models"][name])
+    if "realism" in state and (
+        earlier is None or earlier.record["bitstream_fingerprint"] != state["bitstream"]
+    ):
+        raise UsageError(f"{folder}: the run was trained on other weights than this folder's {name!r}")
 
-    if "realism" in state:  # a realism run
-        if earlier is None or earlier.record["bitstream_fingerprint"] != state["bitstream"]:
-            raise UsageError(f"{folder}: the run was trained on other weights than this folder's {name!r}")
+    parts = released_parts(state, images, held_out_crops(held_out), earlier)
+    blob = save(parts.tensors)
+    record = manifest["models"][name] = {"file": path.name, **release_record(parts, blob, earlier)}
+    replace_file(path, blob)
+    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+    replace_file(folder / "manifest.json", text.encode())
+    write_blocks(folder / CARD, name, record, data)
+    return record
+
+
+def released_parts(
+    state: dict[str, Any], images: ImageSet, crops: list[np.ndarray], earlier: Release | None
+) -> Parts:
+    """Make the tensors of a release from a run's checkpoint and the release that is replaced.
+
+    images: to count on. crops: see `held_out_crops`. earlier: with a realism run, that it was trained on.
+    """
+    architecture = architecture_from(state["architecture"])
+    realism: Realism | None
+    if "realism" in state and earlier is not None:  # a realism run
         tensors = {k: t for k, t in earlier.tensors.items() if not k.startswith(REALISM_PREFIX)}
         totals = Totals.of(earlier.record["training"])
-        realism: Realism | None = Realism(state["average"], totals_of(state))
+        realism = Realism(state["average"], totals_of(state))
     else:
         tensors = fidelity_tensors(averaged_model(state), images, crops, earlier)
         totals = totals_of(state)
@@ -102,20 +130,23 @@ def export(checkpoint: Path, data: Path, name: str | None, folder: Path) -> dict
             realism = earlier.realism() if earlier and same else None
     if realism is not None:
         tensors |= realism_tensors(architecture, tensors, realism.state, crops)
+    return Parts(architecture, tensors, totals, realism)
 
-    blob = save(tensors)
+
+def release_record(parts: Parts, blob: bytes, earlier: Release | None) -> dict[str, Any]:
+    """The manifest's entry for a release, without the file's name. blob: the file's bytes."""
+    tensors, realism = parts.tensors, parts.realism
     record: dict[str, Any] = {
-        "file": path.name,
-        "size": size_name(architecture),
-        "architecture": architecture_record(architecture),
+        "size": size_name(parts.architecture),
+        "architecture": architecture_record(parts.architecture),
         "bitstream_fingerprint": fingerprint(tensors, BITSTREAM_PREFIXES),
         "synthesis_fingerprint": fingerprint(tensors, SYNTHESIS_PREFIXES),
         "sha256": hashlib.sha256(blob).hexdigest(),
         "bytes": len(blob),
         "dtype": str(tensors["analysis.leave.weight"].dtype).removeprefix("torch."),
-        "parameters": sum(p.numel() for p in RdpModel(architecture).parameters()),
+        "parameters": sum(p.numel() for p in RdpModel(parts.architecture).parameters()),
         "dials": ["quality"] if realism is None else ["quality", "realism"],
-        "training": totals.record(),
+        "training": parts.totals.record(),
     }
     if realism is not None:
         record["realism"] = {
@@ -127,12 +158,6 @@ def export(checkpoint: Path, data: Path, name: str | None, folder: Path) -> dict
     if earlier and all(record[key] == earlier.record[key] for key in fingerprints):
         # Results are those of realism 0.
         record |= {key: earlier.record[key] for key in ("results",) if key in earlier.record}
-    manifest["models"][name] = record
-    replace_file(path, blob)
-    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-    replace_file(folder / "manifest.json", text.encode())
-    replace_block(folder / CARD, f"training {name}", training_block(record))
-    replace_block(folder / CARD, "data", data_block(data))
     return record
 
 

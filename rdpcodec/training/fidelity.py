@@ -17,9 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from rdpcodec.errors import UsageError
 from rdpcodec.metrics.eyes import ssimulacra2_distortion, ssimulacra2_score
@@ -27,37 +25,29 @@ from rdpcodec.metrics.perceptual import load_lpips
 from rdpcodec.model.rdp_model import RdpModel, TrainingOutput
 from rdpcodec.model.transforms import (
     SIZES,
-    Architecture,
     Synthesis,
-    haar_basis,
-    start_from_basis,
 )
-from rdpcodec.tiles import PATCH
 from rdpcodec.training.average import WeightAverage
 from rdpcodec.training.checkpoint import load_realism_start, load_start, start_totals
 from rdpcodec.training.cuda_graph import CudaGraphed
-from rdpcodec.training.data import ImageSet, load_images, random_patches, to_device
+from rdpcodec.training.data import ImageSet, to_device
 from rdpcodec.training.graphics import graphics
-from rdpcodec.training.loop import CHECKED, process_count
+from rdpcodec.training.haar import haar_model
+from rdpcodec.training.loop import CHECKED, averaging_gradients, process_count
 from rdpcodec.training.losses import perceptual_distortion, random_phase, rate_distortion_loss
 from rdpcodec.training.optimizers import build_optimizers
 from rdpcodec.training.randomness import Randomness
 from rdpcodec.training.runs import FidelityRun
 from rdpcodec.training.schedule import scale_learning_rates
 from rdpcodec.training.totals import Totals
+from rdpcodec.training.validation import QUALITIES, load_training_and_validation
 
-VALIDATION_QUALITIES = (5.0, 25.0, 45.0, 65.0, 85.0)
-# One size for all runs, so that their validation losses can be compared.
-VALIDATION_SIDE = 256
-VALIDATION_CROPS = 24
 GRADIENT_CLIP = 1.0
 # Of a step, for the log; the last only with a realism synthesis.
 FIGURES = ("loss", "gradient_norm", "bpp", "psnr", "lpips")
 # Made graphics are drawn once, when a run begins: enough that ten thousand crops of them differ.
 GRAPHICS_IMAGES = 256
 GRAPHICS_SIDE = 384
-# Enough to order 768 variances; more would exchange a few of the last rows that are kept.
-BASIS_PATCHES = 40_000
 
 
 # What a run may train, and the parts of `RdpModel` that are frozen then. The decoder is all that bitstream
@@ -105,13 +95,19 @@ def make_optimizers(model: RdpModel, run: FidelityRun) -> list[torch.optim.Optim
     return build_optimizers(model, run.learning_rate, densities)
 
 
-def haar_model(architecture: Architecture, images: ImageSet, generator: torch.Generator) -> RdpModel:
-    """Make a new model, on the device of the images, whose bypass is a Haar transform of their patches."""
-    model = RdpModel(architecture).to(images.pixels.device)
-    patches = random_patches(images, BASIS_PATCHES, PATCH, generator)
-    mean, basis = haar_basis(patches.cpu().double().numpy(), architecture.latents)
-    start_from_basis(model.analysis, model.synthesis, mean, basis)
-    return model
+def _start_of_size(init: Path, size: str | None) -> RdpModel:
+    """The model to start from. Raises `UsageError` where a size is asked for and it has another."""
+    start = load_start(init)
+    if size and start.architecture != SIZES[size]:
+        raise UsageError(f"{init}: these weights are not of size {size!r}: leave --size out")
+    return start
+
+
+def _drawn_images(run: FidelityRun, device: torch.device) -> ImageSet | None:
+    """The made graphics of a run, if it trains on any."""
+    if not run.graphics:
+        return None
+    return ImageSet(graphics(GRAPHICS_IMAGES, max(run.crop, GRAPHICS_SIDE), run.seed), device)
 
 
 class Fidelity:
@@ -140,47 +136,33 @@ class Fidelity:
         self.settings = asdict(run)
         self.pixels_a_step = process_count() * run.batch * run.crop**2
         self.randomness = Randomness(run.seed)
-        self.training, self.validation = load_images(data, max(run.crop, VALIDATION_SIDE), device)
-        self.drawn: ImageSet | None = None
-        if run.graphics:
-            side = max(run.crop, GRAPHICS_SIDE)
-            self.drawn = ImageSet(graphics(GRAPHICS_IMAGES, side, run.seed), device)
+        self.training, self.validation_crops = load_training_and_validation(data, run.crop, device)
+        self.drawn = _drawn_images(run, device)
         self.totals = start_totals(init) if init else Totals()
-        start = None
-        if init is not None:
-            start = load_start(init)
-            if run.size and start.architecture != SIZES[run.size]:
-                raise UsageError(f"{init}: these weights are not of size {run.size!r}: leave --size out")
-            self.model = start.to(device)
-        else:
+        if init is None:
             self.model = haar_model(SIZES[run.size or "fast"], self.training, self.randomness.generator)
+        else:
+            self.model = _start_of_size(init, run.size).to(device)
         for part in FROZEN[run.trains]:
             self.model.get_submodule(part).requires_grad_(False)
         self.optimizers = make_optimizers(self.model, run)
         self.average = WeightAverage(self.model)
         self.realism: Synthesis | None = None
         if run.perception:
-            self._add_realism(init, start, previous, lpips)
+            self._add_realism(init, previous, lpips)
         self.randomness.seed_per_rank()
-        module: nn.Module = Decoders(self.model, self.realism)
-        if dist.is_initialized():
-            module = DistributedDataParallel(module)
-        self.forward = module
+        self.forward = averaging_gradients(Decoders(self.model, self.realism))
         self.loss = torch.compile(self._loss) if compile_model else self._loss
-        alone_on_gpu = device.type == "cuda" and not dist.is_initialized()
+        alone_on_gpu = device.type == "cuda" and process_count() == 1
         self.gradients = CudaGraphed(self._gradients) if alone_on_gpu else self._gradients
-        held_out = torch.Generator().manual_seed(1)
-        self.validation_crops = self.validation.crops(VALIDATION_CROPS, VALIDATION_SIDE, held_out)
 
-    def _add_realism(
-        self, init: Path | None, start: RdpModel | None, previous: Path | None, lpips: Path | None
-    ) -> None:
-        """Train a realism synthesis, too. With `init`, `start` is the model that stands in it."""
-        if init is None or start is None:
+    def _add_realism(self, init: Path | None, previous: Path | None, lpips: Path | None) -> None:
+        """Train a realism synthesis, too. `init` is what the model was loaded from, if anything."""
+        if init is None:
             self.realism = copy.deepcopy(self.model.synthesis)
             self.realism_totals = Totals()
         else:
-            self.realism = load_realism_start(init, start, previous).to(self.device)
+            self.realism = load_realism_start(init, self.model, previous).to(self.device)
             self.realism_totals = start_totals(previous or init, realism=True)
         self.optimizers += build_optimizers(self.realism, self.run.learning_rate)
         self.realism_average = WeightAverage(self.realism)
@@ -259,7 +241,7 @@ class Fidelity:
         model, realism = self.average.module, None if self.realism is None else self.realism_average.module
         points, total, lpips, eyes = [], 0.0, [], []
         x = self.validation_crops
-        for quality in VALIDATION_QUALITIES:
+        for quality in QUALITIES:
             q = torch.full((len(x),), quality, device=self.device)
             output = model(x, q, by_rate=True)
             loss = rate_distortion_loss(output, x, q)
@@ -270,7 +252,7 @@ class Fidelity:
             eyes.append(round(float(ssimulacra2_score(judged).mean()), 2))
             typical = loss.bpp.log().mean().exp()
             points.append([round(float(value), 4) for value in (loss.bpp.mean(), loss.psnr, typical)])
-            total += float(loss.total) / len(VALIDATION_QUALITIES)
+            total += float(loss.total) / len(QUALITIES)
         figures = {
             "validation_loss": round(total, 5),
             "validation_rd": points,

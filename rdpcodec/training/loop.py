@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from rdpcodec.errors import RdpError, UsageError
 from rdpcodec.training.checkpoint import load_checkpoint, save_checkpoint
@@ -71,6 +72,11 @@ def process_rank() -> int:
 def process_count() -> int:
     """The number of processes that train together."""
     return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def averaging_gradients(module: nn.Module) -> nn.Module:
+    """The module, such that its gradients become the mean over all processes where several train."""
+    return DistributedDataParallel(module) if dist.is_initialized() else module
 
 
 def device_name(device: torch.device) -> str:

@@ -7,26 +7,26 @@ people write around them stays.
 from __future__ import annotations
 
 import csv
-import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from rdpcodec.storage import replace_file
+from rdpcodec.training.markdown import replace_block
 from rdpcodec.weights.manifest import hours_by_device
 
 CARD = "MODEL_CARD.md"
 
 
-def replace_block(path: Path, name: str, content: str) -> None:
-    """Replace what stands between `<!-- name -->` and the next `<!-- end -->` in a Markdown file.
+def write_blocks(path: Path, name: str, record: dict[str, Any], data: Path) -> None:
+    """Renew a release's blocks in the card at `path`; a missing card is begun.
 
-    A block that the file lacks is appended, a missing file is begun.
+    name: of the model. record: its entry in the manifest. data: the folder of training images.
     """
-    text = path.read_text(encoding="utf-8") if path.exists() else "# Released weights\n"
-    block = f"<!-- {name} -->\n{content.strip()}\n<!-- end -->"
-    pattern = re.compile(rf"<!-- {re.escape(name)} -->.*?<!-- end -->", re.DOTALL)
-    text, found = pattern.subn(lambda _: block, text, count=1)
-    path.write_text(text if found else f"{text.rstrip()}\n\n{block}\n", encoding="utf-8")
+    if not path.exists():
+        replace_file(path, b"# Released weights\n")
+    replace_block(path, f"training {name}", training_block(record))
+    replace_block(path, "data", data_block(data))
 
 
 def training_block(record: dict[str, Any]) -> str:

@@ -12,26 +12,23 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from rdpcodec.metrics.perceptual import Lpips, load_lpips
 from rdpcodec.model.rate import LAMBDA_MIDDLE, lambda_of
 from rdpcodec.training.average import WeightAverage
 from rdpcodec.training.checkpoint import load_realism_start, load_start, start_totals
-from rdpcodec.training.data import load_images
 from rdpcodec.training.discriminator import ProjectedDiscriminator
-from rdpcodec.training.fidelity import VALIDATION_CROPS, VALIDATION_QUALITIES, VALIDATION_SIDE
-from rdpcodec.training.loop import process_count
+from rdpcodec.training.loop import averaging_gradients, process_count
 from rdpcodec.training.losses import perceptual_distortion, random_phase, shifted_crop
 from rdpcodec.training.optimizers import build_optimizers
 from rdpcodec.training.randomness import Randomness
 from rdpcodec.training.runs import RealismRun
 from rdpcodec.training.schedule import scale_learning_rates
 from rdpcodec.training.totals import Totals
+from rdpcodec.training.validation import QUALITIES, load_training_and_validation
 from rdpcodec.weights.manifest import BITSTREAM_PREFIXES, fingerprint
 
 # Both parts shrink alike as the rate grows, about as λ^-0.5; without a weight training belongs to low rates.
@@ -53,6 +50,11 @@ class ImageGradient(NamedTuple):
 
     gradient: Tensor
     figures: dict[str, float]
+
+
+def _discriminator_optimizer(discriminator: nn.Module) -> torch.optim.Optimizer:
+    trained = [p for p in discriminator.parameters() if p.requires_grad]
+    return torch.optim.AdamW(trained, DISCRIMINATOR_RATE, DISCRIMINATOR_BETAS, weight_decay=0.0, foreach=True)
 
 
 class Realism:
@@ -87,25 +89,16 @@ class Realism:
         self.synthesis = load_realism_start(init, self.model, previous).to(device)
         self.discriminator = ProjectedDiscriminator(self.model.architecture.latents).to(device)
         self.lpips: Lpips = load_lpips("squeeze", lpips).to(device)
-        self.training, self.validation = load_images(data, max(run.crop, VALIDATION_SIDE), device)
+        self.training, self.validation_crops = load_training_and_validation(data, run.crop, device)
 
-        trained = [p for p in self.discriminator.parameters() if p.requires_grad]
-        self.discriminator_optimizer = torch.optim.AdamW(
-            trained, DISCRIMINATOR_RATE, DISCRIMINATOR_BETAS, weight_decay=0.0, foreach=True
-        )
+        self.discriminator_optimizer = _discriminator_optimizer(self.discriminator)
         self.synthesis_optimizers = build_optimizers(self.synthesis, run.learning_rate)
         self.optimizers = [*self.synthesis_optimizers, self.discriminator_optimizer]
         self.average = WeightAverage(self.synthesis)
         self.adversary_norm = 0.0
         self.randomness.seed_per_rank()
-        # Gradients of these two are averaged over the processes.
-        self.decode: nn.Module = self.synthesis
-        self.judge: nn.Module = self.discriminator
-        if dist.is_initialized():
-            self.decode = DistributedDataParallel(self.synthesis)
-            self.judge = DistributedDataParallel(self.discriminator)
-        held_out = torch.Generator().manual_seed(1)
-        self.validation_crops = self.validation.crops(VALIDATION_CROPS, VALIDATION_SIDE, held_out)
+        self.decode = averaging_gradients(self.synthesis)
+        self.judge = averaging_gradients(self.discriminator)
 
     def train_step(self, factor: float, progress: float) -> dict[str, float]:
         """Take a step; the loss in the figures is the weighted distortion, without the adversary."""
@@ -212,7 +205,7 @@ class Realism:
         synthesis = self.average.module
         points = []
         x = self.validation_crops
-        for quality in VALIDATION_QUALITIES:
+        for quality in QUALITIES:
             q = torch.full((len(x),), quality, device=self.device)
             decoded = synthesis(self.model.analyse(x, q, by_rate=True).rounded, q).clamp(0, 1)
             psnr = -10 * (decoded - x).square().mean((1, 2, 3)).log10()

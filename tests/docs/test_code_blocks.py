@@ -22,7 +22,7 @@ from typing import NamedTuple
 import click
 import pytest
 from click.testing import CliRunner
-from conftest import PHOTOGRAPH, weights_read_anew
+from installed import PHOTOGRAPH, weights_read_anew
 from markdown_it import MarkdownIt
 from packaging.requirements import Requirement
 from PIL import Image

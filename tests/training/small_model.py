@@ -12,15 +12,15 @@ import torch
 from safetensors.torch import save_file
 
 from rdpcodec.model.transforms import Architecture
-from rdpcodec.training import counting, fidelity, realism
+from rdpcodec.training import counting, haar, validation
 from rdpcodec.training.data import load_images
-from rdpcodec.training.fidelity import haar_model
+from rdpcodec.training.haar import haar_model
 from rdpcodec.weights.release import architecture_record
 
 SMALL = Architecture(eighth=16, sixteenth=24, latents=96, hyper_latents=8, prior=16, scale=8)
 SMALLER = {
-    fidelity: {"BASIS_PATCHES": 3000, "VALIDATION_SIDE": 64, "VALIDATION_CROPS": 8},
-    realism: {"VALIDATION_SIDE": 64, "VALIDATION_CROPS": 8},
+    haar: {"BASIS_PATCHES": 3000},
+    validation: {"SIDE": 64, "CROPS": 8},
     counting: {"CALIBRATION_CROPS": 4, "CALIBRATION_SIDE": 64},
 }
 

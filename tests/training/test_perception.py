@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from lpips_tensors import save_networks
 from PIL import Image
 from safetensors.torch import load_file
-from small_model import SMALL, smaller_constants, write_small_model
+from small_model import SMALL
 from torch import Tensor
 
 from rdpcodec import Codec
@@ -38,22 +36,6 @@ from rdpcodec.training.schedule import Budget, rate_factor
 from rdpcodec.weights.release import ReleasedModel, architecture_from
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def lpips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_networks(tmp_path_factory.mktemp("lpips"))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _smaller() -> Iterator[None]:
-    with smaller_constants():
-        yield
-
-
-@pytest.fixture(scope="module")
-def small_model(picture_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_small_model(tmp_path_factory.mktemp("small"), picture_folder)
 
 
 def loop_of(steps: int, data: Path, out: Path, lpips: Path, init: Path, **changes: Any) -> Loop:

@@ -2,17 +2,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from lpips_tensors import save_networks
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from small_model import SMALL, smaller_constants, write_small_model
+from small_model import SMALL, write_small_model
 from torch import Tensor
 
 from rdpcodec import Codec
@@ -30,17 +28,6 @@ from rdpcodec.training.schedule import Budget
 from rdpcodec.weights.release import ReleasedModel, architecture_from
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def lpips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_networks(tmp_path_factory.mktemp("lpips"))
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _smaller() -> Iterator[None]:
-    with smaller_constants():
-        yield
 
 
 def run_of(steps: int, **changes: Any) -> RealismRun:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -9,15 +8,6 @@ from torch import Tensor, nn
 
 from rdpcodec.training import soap
 from rdpcodec.training.soap import BETAS, EPSILON, Soap
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """A second one only waits at these sizes."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def orthogonal(size: int, seed: int) -> Tensor:

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from small_model import smaller_constants, write_small_model
 
 from rdpcodec import Codec
 from rdpcodec.errors import RdpError, UsageError
@@ -59,17 +57,6 @@ def fidelity_of(loop: Loop) -> Fidelity:
 
 def last_record(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "log.jsonl").read_text().splitlines()[-1])
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _smaller() -> Iterator[None]:
-    with smaller_constants():
-        yield
-
-
-@pytest.fixture(scope="module")
-def small_model(picture_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_small_model(tmp_path_factory.mktemp("small"), picture_folder)
 
 
 def test_crops_are_cut_from_the_images_and_half_are_mirrored() -> None:

@@ -6,12 +6,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from small_model import smaller_constants, write_small_model
+from small_model import write_small_model
 
 from rdpcodec.cli import rdpcodec
 from rdpcodec.training import schedule
@@ -19,12 +18,6 @@ from rdpcodec.training.fidelity import Fidelity
 
 # Of what the package can use, what a bare machine lacks.
 ABSENT = ("constriction", "rich", "fsspec", "matplotlib", "scipy", "efficientnet_lite_pytorch")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _smaller() -> Iterator[None]:
-    with smaller_constants():
-        yield
 
 
 def words(data: Path, out: Path, start: Path, *more: str) -> list[str]:
@@ -82,8 +75,8 @@ def test_training_needs_only_torch_numpy_pillow_safetensors_and_click(
     start = write_small_model(tmp_path, picture_folder)
     code = (
         f"import sys, runpy; sys.modules.update(dict.fromkeys({ABSENT}))\n"
-        "from rdpcodec.training import fidelity\n"
-        "fidelity.VALIDATION_SIDE = 64; fidelity.VALIDATION_CROPS = 2\n"
+        "from rdpcodec.training import validation\n"
+        "validation.SIDE = 64; validation.CROPS = 2\n"
         "runpy.run_module('rdpcodec.training', run_name='__main__')"
     )
     arguments = words(picture_folder, tmp_path / "run", start, "--gigapixels", str(2 * 64**2 / 1e9))

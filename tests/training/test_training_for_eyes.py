@@ -1,12 +1,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from small_model import SMALL, smaller_constants, write_small_model
+from small_model import SMALL
 
 from rdpcodec.metrics.eyes import ssimulacra2_distortion
 from rdpcodec.model.rdp_model import RdpModel
@@ -17,17 +16,6 @@ from rdpcodec.training.runs import FidelityRun
 from rdpcodec.training.schedule import Budget
 
 STEPS, BATCH, CROP = 4, 2, 64
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _smaller() -> Iterator[None]:
-    with smaller_constants():
-        yield
-
-
-@pytest.fixture(scope="module")
-def small_model(picture_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_small_model(tmp_path_factory.mktemp("small"), picture_folder)
 
 
 def loop_of(data: Path, out: Path, start: Path, eyes: float) -> Loop:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from conftest import weights_read_anew
+from installed import weights_read_anew
 from PIL import Image
 
 import rdpcodec

@@ -17,8 +17,8 @@ from bench.papers.reproduction import (
 )
 from bench.papers.wgan.workers import progress, training_options
 from bench.record import rounded, write_record
-from bench.report.markdown import replace_block
 from rdpcodec.errors import RdpError
+from rdpcodec.training.markdown import replace_block
 
 if TYPE_CHECKING:
     from bench.papers.classification.experiments import ClassificationRun

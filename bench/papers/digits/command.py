@@ -11,8 +11,8 @@ from rich.console import Console
 from bench.papers.reproduction import claims_on_screen, claims_table, write_figure, written
 from bench.papers.wgan.workers import progress, training_options
 from bench.record import write_record
-from bench.report.markdown import replace_block
 from rdpcodec.errors import RdpError
+from rdpcodec.training.markdown import replace_block
 
 _EXPERIMENTS = ("pairs", "universal", "conditioned", "features", "layer")
 

@@ -15,7 +15,7 @@ from bench.papers.reproduction import (
     written,
 )
 from bench.record import write_record
-from bench.report.markdown import replace_block
+from rdpcodec.training.markdown import replace_block
 
 PAPERS = {
     "perception_distortion": "The Perception-Distortion Tradeoff",

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.report.markdown import replace_block
+from rdpcodec.training.markdown import replace_block
 
 
 def test_a_block_is_replaced_and_what_is_around_it_stays(tmp_path: Path) -> None:

@@ -1,0 +1,26 @@
+"""What the tests of training share: small constants, a small model and small LPIPS networks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lpips_tensors import save_networks
+from small_model import smaller_constants, write_small_model
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _smaller() -> Iterator[None]:
+    with smaller_constants():
+        yield
+
+
+@pytest.fixture(scope="module")
+def small_model(picture_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_small_model(tmp_path_factory.mktemp("small"), picture_folder)
+
+
+@pytest.fixture(scope="module")
+def lpips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_networks(tmp_path_factory.mktemp("lpips"))

@@ -1,16 +1,14 @@
 """Latent refinement: with more time, the encoder searches for better latents of one image.
 
 The analysis makes good latents of any image in one pass; here the symbols of this image are themselves
-optimised, on rate + λ·squared error through the frozen prior and synthesis. Two searches take turns. One
-anneals: latents are continuous, and rounded at random (stochastic Gumbel annealing; Yang, Bamler & Mandt,
-Improving Inference for Neural Image Compression, NeurIPS 2020, section 3.2). One descends: symbols are
-integers, and those that gain most by a step up or down take it (coordinate descent; in older codecs,
-rate-distortion optimised quantisation). Hyper-latents stay as they are. The decoder is the same for all.
+optimised, on rate + λ·distortion through the frozen prior and synthesis. Two searches take turns. One
+anneals: latents are continuous, and rounded at random (`annealing`). One descends: symbols are integers, and
+those that gain most by a step up or down take it (coordinate descent; in older codecs, rate-distortion
+optimised quantisation). Hyper-latents stay as they are. The decoder is the same for all.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import count, islice, pairwise
@@ -20,6 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rdpcodec.encoder.annealing import anneal, temperature
+from rdpcodec.encoder.objective import ErrorPrice
 from rdpcodec.engine.torch import TorchEngine
 from rdpcodec.errors import UsageError
 from rdpcodec.model.prior import anchor_mask
@@ -42,22 +42,20 @@ LEARNING_RATE = 0.01
 # hardly know.
 EPSILON = 1.0
 BETAS = (0.9, 0.99)
-# Temperature of the annealing: at its start a latent halfway between two integers takes either, at its end
-# the nearer one.
-WARM, COLD, COOLING = 0.5, 0.1, 100.0
-
-# Random directions from which the curvature of the squared error is estimated; a channel's is a mean over all
-# positions.
+# SSIMULACRA2 takes as long as the rest of a step: annealing looks at it in each third, for three.
+EYES_EVERY = 3
+# Random directions from which the curvature of the distortion is estimated, as if all of it were squared
+# error; a channel's is a mean over all positions.
 _PROBES = 2
 # Share of positions at which a symbol may change in one step: each changes the pixels of its neighbours.
 _SHARE = 0.4
-# A change of neighbours adds to the curvature that a symbol sees. This factor stands for it; it grows after
-# steps that gain less than promised, and falls after others.
-_CAUTION, _MORE, _LESS = 1.2, 1.1, 1 / 1.05
+# A change of neighbours adds to the curvature that a symbol sees, and SSIMULACRA2 has more of it than squared
+# error. This factor stands for both; it grows after steps that gain less than promised, and else falls.
+_CAUTION, _MORE, _LESS = 2.4, 1.1, 1 / 1.05
 
 
 class Refined(NamedTuple):
-    """Rounded residuals `[1, N, h, w]`, and rate + λ·squared error of the image, in bits."""
+    """Rounded residuals `[1, N, h, w]`, and rate + λ·distortion of the image, in bits."""
 
     residual: Tensor
     loss: float
@@ -66,7 +64,7 @@ class Refined(NamedTuple):
 def refine(
     tile_codec: TileCodec, pixels: np.ndarray, symbols: Sequence[Symbols], quality: float, effort: int
 ) -> list[Symbols]:
-    """Search for symbols of an image that cost less in rate + λ·squared error; effort 0..9.
+    """Search for symbols of an image that cost less in rate + λ·distortion (`objective`); effort 0..9.
 
     pixels: uint8 `[H, W, 3]`; symbols: what the engine found, of each tile. More effort takes longer. An
     image of one tile never gets worse by it; tiles are searched one by one, beside neighbours as the analysis
@@ -136,7 +134,6 @@ class Search:
             :, :, : window.outer.height, : window.outer.width
         ]
         self.quality = engine.quality(quality, 1)
-        self.weight = float(lambda_of(self.quality)) * 255**2 * self.x.shape[2] * self.x.shape[3]
         surroundings = Window.around(window.outer, engine.analysis_margin, (width, height))
         features = engine.features(np.stack([pixels[*surroundings.outer.slices()]]))
         self.canvas = engine.batch(surroundings.latents(engine.analyse(features, quality)))
@@ -149,7 +146,10 @@ class Search:
         with torch.no_grad():
             known = self.network.mean_network.features(engine.batch(np.stack([symbols.hyper])), self.quality)
             self.features = known[:, :, :rows, :columns]
-        self.best = self.rated(engine.batch(np.stack([symbols.residual])))
+        residual = engine.batch(np.stack([symbols.residual]))
+        weight = float(lambda_of(self.quality)) * 255**2 * self.x.shape[2] * self.x.shape[3]
+        self.price = ErrorPrice(self.x, self.decoded(residual), weight)
+        self.best = self.rated(residual)
 
     def symbols(self, residual: Tensor) -> Symbols:
         """The tile's symbols with other residuals `[1, N, h, w]`."""
@@ -178,10 +178,14 @@ class Search:
 
     @torch.no_grad()
     def rated(self, residual: Tensor) -> Refined:
-        """Residuals with their true loss: the coder's bits, and the error of 8-bit pixels."""
+        """Residuals with their true loss: the coder's bits, and the distortion of 8-bit pixels."""
+        return Refined(residual, self.coded(residual) + float(self.price(self.decoded(residual))))
+
+    @torch.no_grad()
+    def decoded(self, residual: Tensor) -> Tensor:
+        """The 8-bit pixels of residuals, `[1, 3, H, W]` in [0, 1]."""
         _, decoded = self.decode(lambda _: residual, half=False)
-        error = (_round(decoded * 255) / 255 - self.x).square().mean()
-        return Refined(residual, self.coded(residual) + self.weight * float(error))
+        return _round(decoded * 255) / 255
 
     def consider(self, residual: Tensor) -> None:
         """Keep them if they are better."""
@@ -192,13 +196,16 @@ class Search:
         latents = self.latents.clone().requires_grad_()
         optimizer = torch.optim.Adam([latents], LEARNING_RATE, BETAS, EPSILON)
         for step in count(1):
-            temperature = max(COLD, WARM * math.exp(-step / COOLING))
+            heat = temperature(step)
             residual, decoded = self.decode(
-                lambda mean, t=temperature: anneal(latents - mean, t, self.generator),  # type: ignore[misc]
+                lambda mean, t=heat: anneal(latents - mean, t, self.generator),  # type: ignore[misc]
                 half=self.half,
             )
             rate = self.network.residual_density(residual, self.index).sum()
-            (rate + self.weight * (decoded - self.x).square().mean()).backward()
+            price = self.price.squared(decoded)
+            if step % EYES_EVERY == 0:
+                price = price + EYES_EVERY * self.price.eyes(decoded)
+            (rate + price).backward()
             optimizer.step()
             optimizer.zero_grad()
             yield latents
@@ -211,8 +218,8 @@ class Search:
     def descent(self, residual: Tensor) -> Iterator[Tensor]:
         """Coordinate descent on integers: the residuals after each step.
 
-        Given the hyper-latents, the rate is a sum over symbols, known exactly; the squared error is taken to
-        be quadratic, with the gradient where the symbols are and a diagonal curvature. In each step the
+        Given the hyper-latents, the rate is a sum over symbols, known exactly; the distortion is taken to be
+        quadratic, with the gradient where the symbols are and a diagonal curvature. In each step the
         symbol that promises most at each of some positions moves by one. A step that makes things worse is
         taken back.
         """
@@ -248,10 +255,10 @@ class Search:
             yield residual
 
     def slope(self, residual: Tensor) -> tuple[float, Tensor]:
-        """Rate + λ·squared error, and the gradient of the latter."""
+        """Rate + λ·distortion, and the gradient of the latter."""
         leaf = residual.clone().requires_grad_()
         _, decoded = self.decode(lambda _: leaf, half=self.half)
-        error = self.weight * (decoded - self.x).square().mean()
+        error = self.price(decoded)
         (gradient,) = torch.autograd.grad(error, leaf)
         rate = self.ideal(residual, self.index).double().sum()
         return float(rate) + float(error.detach()), gradient
@@ -269,7 +276,7 @@ class Search:
             )
             (root,) = torch.autograd.grad(decoded, leaf, signs, retain_graph=probe + 1 < _PROBES)
             sampled += root.square() / _PROBES
-        scale = 2 * self.weight / self.x.numel()
+        scale = 2 * self.price.weight / self.x.numel()
         anchor = anchor_mask(sampled)
         mask = anchor.to(sampled)
         first, second = (
@@ -290,14 +297,3 @@ def computes_bfloat16(device: torch.device) -> bool:
 
 def _round(x: Tensor) -> Tensor:
     return torch.floor(x + 0.5)
-
-
-def anneal(x: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
-    """A random mixture of the two integers around x, nearly always the nearer one when cold (equation 6)."""
-    low = torch.floor(x)
-    # artanh is infinite at 1: a latent on an integer stays there.
-    place = (x - low).clamp(1e-4, 1 - 1e-4)
-    preference = (torch.atanh(place) - torch.atanh(1 - place)) / temperature
-    # The difference of two Gumbel variables is logistic.
-    noise = torch.rand(x.shape, generator=generator, device=x.device).clamp(1e-6, 1 - 1e-6).logit()
-    return low + torch.sigmoid((preference + noise) / temperature)

@@ -9,23 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Of JPEG XL's XYB: cones' shares of linear red, green and blue, and the bias below their cube roots.
-_CONES = (
-    (0.30, 0.622, 0.078),
-    (0.23, 0.692, 0.078),
-    (0.24342268924547819, 0.20476744424496821, 0.55180986650955360),
-)
-_BIAS = 0.0037930732552754493
-# Of SSIMULACRA2: all windows are Gaussians of this deviation, cut off at five pixels.
-_SIGMA = 1.5
-_RADIUS = 5
-_MINIMUM_SIDE = 8
+from rdpcodec.metrics.xyb import MINIMUM_SIDE, blur, scales, xyb
+
 # Of SSIM, for images whose range is about 1.
 _C1, _C2 = 0.01**2, 0.03**2
 # Keep roots differentiable at 0; too small to move a score by a hundredth.
@@ -71,11 +63,20 @@ _WEIGHTS = (
 # Channels with a weight that counts, 0.01 or more, at each scale: neither X and B at the finest scale, which
 # would be half of the work, nor anything at the sixth. The rest moves no score by a hundredth.
 _FELT = (slice(1, 2), slice(0, 2), slice(0, 2), slice(0, 3), slice(0, 3))
+# A distortion below this counts as none: its relative gradient would be that of rounding errors.
+LEAST_DISTORTION = 1e-6
 # Of MS-SSIM (Wang, Simoncelli & Bovik 2003), from the finest scale on.
 _MS_SSIM_EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 _WASSERSTEIN_LEVELS = 4
 # What a deviation must exceed to count, so that flat areas have a gradient: a fifth of an 8-bit step.
 _WASSERSTEIN_FLOOR = 1e-6
+
+
+@cache
+def _weights(device: torch.device) -> Tensor:
+    """`_WEIGHTS`, made once: recorded kernels (CUDA graphs) can take nothing from the host."""
+    with torch.inference_mode(False):
+        return torch.tensor(_WEIGHTS).to(device)
 
 
 class _Windows(NamedTuple):
@@ -88,47 +89,62 @@ class _Windows(NamedTuple):
     covariance: Tensor
 
 
-class _Constants(NamedTuple):
-    cones: Tensor
-    kernel: Tensor
+class _Reference(NamedTuple):
+    """A reference at one scale, `[B, C, H, W]` each, and what its errors weigh, `[C, norm, kind]`."""
+
+    image: Tensor
+    mean: Tensor
+    variance: Tensor
+    edges: Tensor  # 1 + |image - mean|
     weights: Tensor
 
+    @classmethod
+    def of(cls, image: Tensor, weights: Tensor) -> _Reference:
+        mean, power = blur(torch.cat([image, image.square()], 1)).chunk(2, 1)
+        return cls(image, mean, power - mean.square(), 1 + (image - mean).abs(), weights)
 
-@cache
-def _constants(device: torch.device) -> _Constants:
-    """Made once: recorded kernels (CUDA graphs) can take nothing from the host."""
-    with torch.inference_mode(False):
-        offsets = torch.arange(-_RADIUS, _RADIUS + 1)
-        kernel = torch.softmax(-0.5 * (offsets / _SIGMA).square(), 0)
-        cones = torch.tensor(_CONES)[:, :, None, None]
-        return _Constants(*(x.to(device) for x in (cones, kernel, torch.tensor(_WEIGHTS))))
+    def errors(self, judged: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Maps of errors of structure, of edges that came and of edges that went, `[B, C, H, W]` each."""
+        moments = torch.cat([judged, judged.square(), self.image * judged], 1)
+        mean, power, product = blur(moments).chunk(3, 1)
+        variances = self.variance + power - mean.square()
+        covariance = product - self.mean * mean
+        alike = (1 - (self.mean - mean).square()) * (2 * covariance + _C2) / (variances + _C2)
+        edges = (1 + (judged - mean).abs()) / self.edges - 1
+        return (1 - alike).relu(), edges.relu(), (-edges).relu()
+
+
+class Ssimulacra2:
+    """SSIMULACRA2 v2.1 against one reference: what all decoded images share is computed once."""
+
+    def __init__(self, reference: Tensor) -> None:
+        """reference: as of `ssimulacra2_distortion`."""
+        weights = _weights(reference.device)
+        self.scales = [
+            _Reference.of(image, weights[felt, scale])
+            for scale, (felt, image) in enumerate(zip(_FELT, _felt(reference), strict=False))
+        ]
+
+    def distortion(self, decoded: Tensor) -> Tensor:
+        """See `ssimulacra2_distortion`."""
+        total = decoded.new_zeros(len(decoded), dtype=torch.float32)
+        for reference, judged in zip(self.scales, _felt(decoded), strict=True):
+            for kind, errors in enumerate(reference.errors(judged)):
+                first, fourth = reference.weights[:, :, kind].unbind(1)
+                total = total + errors.mean((2, 3)) @ first
+                total = total + (errors.square().square().mean((2, 3)) + _EPSILON) ** 0.25 @ fourth
+        return total * 0.9562382616834844
 
 
 def ssimulacra2_distortion(reference: Tensor, decoded: Tensor) -> Tensor:
     """What SSIMULACRA2 v2.1 weighs up, before its last polynomial: about 0.5 for a visually lossless
     image, 10 for one of low quality.
 
-    reference, decoded: float `[B, 3, H, W]`, sRGB in 0..1, sides of 8 pixels or more. Sides below 128 lack
-    coarse scales. Returns float32 `[B]`. After Sneyers, SSIMULACRA 2, 2022-23
+    reference, decoded: float `[B, 3, H, W]`, sRGB in 0..1; sides of 8 pixels or more, 0 for smaller images.
+    Sides below 128 lack coarse scales. Returns float32 `[B]`. After Sneyers, SSIMULACRA 2, 2022-23
     (github.com/cloudinary/ssimulacra2); as there, images are black beyond their borders.
     """
-    total = reference.new_zeros(len(reference), dtype=torch.float32)
-    for scale, (original, judged) in enumerate(_scales(reference, decoded)):
-        if scale == len(_FELT):
-            break
-        felt = _FELT[scale]
-        weights = _constants(reference.device).weights[felt, scale]
-        original, judged = original[:, felt], judged[:, felt]
-        windows = _windows(original, judged)
-        structure = 1 - (1 - (windows.mean - windows.mean_decoded).square()) * (
-            2 * windows.covariance + _C2
-        ) / (windows.variances + _C2)
-        edges = (1 + (judged - windows.mean_decoded).abs()) / (1 + (original - windows.mean).abs()) - 1
-        for column, errors in enumerate((structure.relu(), edges.relu(), (-edges).relu())):
-            first, fourth = weights[:, :, column].unbind(1)
-            total = total + errors.mean((2, 3)) @ first
-            total = total + (errors.square().square().mean((2, 3)) + _EPSILON) ** 0.25 @ fourth
-    return total * 0.9562382616834844
+    return Ssimulacra2(reference).distortion(decoded)
 
 
 def ssimulacra2_score(distortion: Tensor) -> Tensor:
@@ -140,6 +156,29 @@ def ssimulacra2_score(distortion: Tensor) -> Tensor:
     return 100 - 10 * s.clamp(min=0) ** 0.6276336467831387
 
 
+def in_place_of(mse: Tensor, distortion: Tensor) -> Tensor:
+    """The value of the squared error with the relative gradient of another distortion, `[B]` each.
+
+    One per cent less of the distortion is worth as much as one per cent less of squared error, at every
+    quality and whatever its unit, so that λ, and a quality, keep their meaning.
+    """
+    return exchange_rate(mse, distortion) * distortion
+
+
+def exchange_rate(mse: Tensor, distortion: Tensor) -> Tensor:
+    """The squared error that a unit of another distortion stands for, without a gradient; any shape."""
+    return mse.detach() / distortion.detach().clamp(min=LEAST_DISTORTION)
+
+
+@torch.inference_mode()
+def ssimulacra2(reference: np.ndarray, decoded: np.ndarray) -> float:
+    """SSIMULACRA2's score of two 8-bit images, `[H, W, 3]`; not a number where a side is under 8 pixels."""
+    if min(reference.shape[:2]) < MINIMUM_SIDE:
+        return float("nan")
+    pair = [torch.from_numpy(np.array(a)).permute(2, 0, 1)[None].float() / 255 for a in (reference, decoded)]
+    return float(ssimulacra2_score(ssimulacra2_distortion(*pair)))
+
+
 def ms_ssim_distortion(reference: Tensor, decoded: Tensor) -> Tensor:
     """1 - MS-SSIM of SSIMULACRA2's X, Y and B, 0..1, a mean of the three.
 
@@ -147,7 +186,7 @@ def ms_ssim_distortion(reference: Tensor, decoded: Tensor) -> Tensor:
     similarity, 2003, with the window and the scales (means in linear light) of SSIMULACRA2.
     """
     product = reference.new_ones((), dtype=torch.float32)
-    scales = list(_scales(reference, decoded))[: len(_MS_SSIM_EXPONENTS)]
+    scales = list(_both(reference, decoded))[: len(_MS_SSIM_EXPONENTS)]
     for (original, judged), exponent in zip(scales, _MS_SSIM_EXPONENTS, strict=False):
         windows = _windows(original, judged)
         similar = (2 * windows.covariance + _C2) / (windows.variances + _C2)
@@ -166,7 +205,7 @@ def wasserstein_distortion(reference: Tensor, decoded: Tensor) -> Tensor:
     Distortion: Unifying Fidelity and Realism, 2024, eq. 4, with fixed derivatives in place of VGG's features.
     """
     total = reference.new_zeros(len(reference), dtype=torch.float32)
-    for level, (original, judged) in enumerate(_scales(reference, decoded)):
+    for level, (original, judged) in enumerate(_both(reference, decoded)):
         if level == _WASSERSTEIN_LEVELS:
             break
         mean, deviation = _local_statistics(_derivatives(original))
@@ -185,60 +224,24 @@ def _derivatives(x: Tensor) -> Tensor:
 def _local_statistics(features: Tensor) -> tuple[Tensor, Tensor]:
     """Means and deviations within Gaussian windows, at half the resolution."""
     moments = torch.cat([features, features.square()], 1)
-    mean, power = _blur(F.avg_pool2d(moments, 2)).chunk(2, 1)
+    mean, power = blur(F.avg_pool2d(moments, 2)).chunk(2, 1)
     return mean, ((power - mean.square()).relu() + _WASSERSTEIN_FLOOR).sqrt()
 
 
-def _scales(reference: Tensor, decoded: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Both images in SSIMULACRA2's XYB, at full and halved resolutions down to a side of eight pixels."""
-    light, other = _linear_light(reference.float()), _linear_light(decoded.float())
-    while min(light.shape[2:]) >= _MINIMUM_SIDE:
-        yield _xyb(light), _xyb(other)
-        light, other = (F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False) for x in (light, other))
+def _felt(x: Tensor) -> Iterator[Tensor]:
+    """The channels of X, Y and B that SSIMULACRA2 feels at each scale."""
+    for felt, light in zip(_FELT, scales(x), strict=False):
+        yield xyb(light, felt)
 
 
-def _linear_light(x: Tensor) -> Tensor:
-    """sRGB to linear light; below 0 on the straight part of the curve."""
-    # The power is of what is above the straight part alone: elsewhere its gradient would be NaN.
-    curved = ((x.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4
-    return torch.where(x <= 0.04045, x / 12.92, curved)
-
-
-def _xyb(light: Tensor) -> Tensor:
-    """Linear RGB to XYB, scaled by SSIMULACRA2 to be positive and of about one range."""
-    cones = F.conv2d(light, _constants(light.device).cones) + _BIAS
-    # Nothing in gamut is below the bias, where the cube root is still smooth.
-    long, medium, short = (cones.clamp(min=_BIAS) ** (1 / 3) - _BIAS ** (1 / 3)).unbind(1)
-    x, y = (long - medium) / 2, (long + medium) / 2
-    return torch.stack([14 * x + 0.42, y + 0.01, short - y + 0.55], 1)
+def _both(reference: Tensor, decoded: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Two images in X, Y and B, at all scales."""
+    for light, other in zip(scales(reference), scales(decoded), strict=True):
+        yield xyb(light), xyb(other)
 
 
 def _windows(original: Tensor, judged: Tensor) -> _Windows:
     powers = original.square() + judged.square()
-    blurred = _blur(torch.cat([original, judged, powers, original * judged], 1))
+    blurred = blur(torch.cat([original, judged, powers, original * judged], 1))
     mean, other, power, product = blurred.chunk(4, 1)
     return _Windows(mean, other, power - mean.square() - other.square(), product - mean * other)
-
-
-class _Blur(torch.autograd.Function):
-    """A Gaussian blur of each channel, with zeros beyond the borders.
-
-    It is its own adjoint, and forwards a depthwise convolution is ten times as fast as torch's backward on
-    CPUs.
-    """
-
-    @staticmethod
-    def forward(ctx: object, x: Tensor) -> Tensor:
-        channels = x.shape[1]
-        kernel = _constants(x.device).kernel.expand(channels, 1, 1, -1)
-        x = x.contiguous(memory_format=torch.channels_last)
-        x = F.conv2d(x, kernel, padding=(0, _RADIUS), groups=channels)
-        return F.conv2d(x, kernel.transpose(2, 3), padding=(_RADIUS, 0), groups=channels)
-
-    @staticmethod
-    def backward(ctx: object, *gradients: Tensor) -> Tensor:
-        return _blur(gradients[0])
-
-
-def _blur(x: Tensor) -> Tensor:
-    return cast(Tensor, _Blur.apply(x))

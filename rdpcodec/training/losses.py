@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from rdpcodec.metrics.eyes import in_place_of
 from rdpcodec.metrics.perceptual import Lpips
 from rdpcodec.model.rate import LAMBDA_MIDDLE, lambda_of
 from rdpcodec.model.rdp_model import TrainingOutput
@@ -21,8 +22,6 @@ MSE_WEIGHT = 20.0
 # What LPIPS is divided by where it takes the place of squared error in a rate-distortion loss: with a share
 # of a half the whole is, up to a factor, LPIPS + (75 + 20) · squared error.
 LPIPS_UNIT = 75.0
-# A distortion below this counts as none: its relative gradient would be that of rounding errors.
-LEAST_DISTORTION = 1e-6
 # Frozen networks see crops that begin at one of so many rows and columns. Their strides look at an image at
 # one phase; a synthesis that always met the same one learnt a pattern that pleases them there and is visible
 # to everybody else (docs/decisions.md).
@@ -75,15 +74,6 @@ def perceptual_distortion(
         lpips = network.between(network.features(shifted_crop(decoded, phase)), wanted).float()
     mse = (decoded - x).square().mean((1, 2, 3))
     return PerceptualDistortion(MSE_WEIGHT * mse + lpips, mse, lpips)
-
-
-def in_place_of(mse: Tensor, distortion: Tensor) -> Tensor:
-    """The value of the squared error with the relative gradient of another distortion, `[B]` each.
-
-    One per cent less of the distortion is worth as much as one per cent less of squared error, at every
-    quality and whatever its unit, so that λ, and a quality, keep their meaning.
-    """
-    return mse.detach() * distortion / distortion.detach().clamp(min=LEAST_DISTORTION)
 
 
 def rate_distortion_loss(

@@ -6,22 +6,36 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from rdpcodec import Codec
 from rdpcodec.encoder import refine as refining
-from rdpcodec.encoder.refine import ANNEALING, COLD, DESCENT, WARM
+from rdpcodec.encoder.annealing import COLD, WARM, anneal
+from rdpcodec.encoder.refine import ANNEALING, DESCENT
 from rdpcodec.image import load_picture
-from rdpcodec.metrics.distortion import mse
+from rdpcodec.metrics.eyes import in_place_of, ssimulacra2_distortion
 from rdpcodec.model.rate import lambda_of
 from rdpcodec.mosaic import Window
 from rdpcodec.tiles import Box
 
 
-def loss(codec: Codec, image: Image.Image, quality: float, effort: int) -> float:
-    """Rate + λ·squared error of the real file, in bits; its container costs the same at every effort."""
-    data = codec.compress(image, quality, effort=effort)
-    error = mse(np.asarray(image), np.asarray(codec.decompress(data)))
-    return 8 * len(data) + float(lambda_of(torch.tensor(quality))) * error * image.width * image.height
+def tensor(image: Image.Image) -> Tensor:
+    return torch.tensor(np.asarray(image)).permute(2, 0, 1)[None].float() / 255
+
+
+def losses(codec: Codec, image: Image.Image, quality: float, efforts: int) -> list[float]:
+    """Rate + λ·distortion of the real files of effort 0, 1, …, in bits; their containers cost the same. Half
+    of the distortion is squared error, half SSIMULACRA2, which counts as much in the first file.
+    """
+    x = tensor(image)
+    files = [codec.compress(image, quality, effort=effort) for effort in range(efforts)]
+    errors = [(tensor(codec.decompress(data)) - x).square().mean() for data in files]
+    eyes = [ssimulacra2_distortion(x, tensor(codec.decompress(data))) for data in files]
+    price = float(lambda_of(torch.tensor(quality))) * 255**2 * image.width * image.height
+    return [
+        8 * len(data) + price * float(error + errors[0] * seen / eyes[0]) / 2
+        for data, error, seen in zip(files, errors, eyes, strict=True)
+    ]
 
 
 @pytest.mark.parametrize(("quality", "box"), [(15.0, (230, 120, 359, 221)), (60.0, (0, 0, 90, 70))])
@@ -29,9 +43,35 @@ def test_more_effort_is_never_worse_and_soon_better(
     codec: Codec, photograph: Image.Image, quality: float, box: tuple[int, int, int, int]
 ) -> None:
     image = photograph.crop(box)
-    losses = [loss(codec, image, quality, effort) for effort in range(4)]
-    assert all(after <= before for before, after in pairwise(losses))
-    assert losses[3] < losses[0]
+    found = losses(codec, image, quality, 4)
+    assert all(after <= before + 0.5 for before, after in pairwise(found))
+    assert found[3] < found[0]
+
+
+@pytest.mark.parametrize("size", [(7, 40), (9, 57)])
+def test_images_too_small_for_eyes_are_searched_for_squared_error(
+    codec: Codec, photograph: Image.Image, size: tuple[int, int]
+) -> None:
+    image = photograph.resize(size)
+    search = search_for(codec, image, 50)
+    worse = (search.x + 0.1).clamp(0, 1)
+    squared = search.price.weight * float((worse - search.x).square().mean())
+    assert bool(search.price.eyes(worse)) is (min(size) >= 8)
+    assert (float(search.price(worse)) == pytest.approx(squared)) is (min(size) < 8)
+    assert len(codec.compress(image, 50, effort=4)) <= len(codec.compress(image, 50)) + 4
+
+
+def test_a_search_pays_for_what_training_pays_for(codec: Codec, photograph: Image.Image) -> None:
+    """Where it begins: the value of the squared error, and the gradient of training's mixture."""
+    search = search_for(codec, photograph.crop((200, 100, 328, 228)), 40)
+    decoded = search.decoded(search.best.residual).requires_grad_()
+    mse = (decoded - search.x).square().mean((1, 2, 3))
+    mixed = 0.5 * mse + 0.5 * in_place_of(mse, ssimulacra2_distortion(search.x, decoded))
+    price = search.price(decoded)
+    assert float(price.detach()) == pytest.approx(search.price.weight * float(mse.detach()), rel=1e-4)
+    (wanted,) = torch.autograd.grad(mixed.sum(), decoded)
+    (found,) = torch.autograd.grad(price, decoded)
+    torch.testing.assert_close(found / search.price.weight, wanted, rtol=1e-3, atol=1e-9)
 
 
 def test_every_effort_searches_longer_and_does_what_the_lower_ones_do() -> None:
@@ -86,8 +126,8 @@ def test_a_search_in_either_precision_finds_as_much(
     # What is compared is always what the decoder will see, in float32.
     with torch.no_grad():
         _, decoded = search.decode(lambda _: residual, half=False)
-    error = float(((decoded * 255 + 0.5).floor() / 255 - search.x).square().mean())
-    assert search.rated(residual).loss == pytest.approx(search.coded(residual) + search.weight * error)
+        price = float(search.price((decoded * 255 + 0.5).floor() / 255))
+    assert search.rated(residual).loss == pytest.approx(search.coded(residual) + price)
     assert search.rated(residual).loss < search.best.loss
 
 
@@ -146,8 +186,8 @@ def test_a_descent_lowers_the_loss_that_it_sees(codec: Codec, photograph: Image.
 def test_annealing_rounds_to_the_nearer_integer_when_cold_and_at_random_when_warm() -> None:
     x = torch.tensor([0.2, -1.2, 3.9, 5.0, 0.5]).repeat(4000, 1)
     generator = torch.Generator().manual_seed(0)
-    cold = refining.anneal(x, COLD, generator).mean(0)
+    cold = anneal(x, COLD, generator).mean(0)
     np.testing.assert_allclose(cold, [0, -1, 4, 5, 0.5], atol=0.03)
-    warm = refining.anneal(x, WARM, generator)
+    warm = anneal(x, WARM, generator)
     assert torch.all((warm >= x.floor()) & (warm <= x.floor() + 1))
     assert 0.05 < float(warm[:, 0].mean()) < 0.2

@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from rdpcodec.metrics import eyes
 from rdpcodec.metrics.eyes import (
     ms_ssim_distortion,
     ssimulacra2_distortion,
     ssimulacra2_score,
     wasserstein_distortion,
 )
+from rdpcodec.metrics.xyb import blur
 
 Distortion = Callable[[Tensor, Tensor], Tensor]
 DISTORTIONS: list[Distortion] = [ssimulacra2_distortion, ms_ssim_distortion, wasserstein_distortion]
@@ -106,5 +106,5 @@ def test_ssimulacra2_is_that_of_another_implementation(name: str) -> None:
 
 def test_the_blur_is_its_own_adjoint() -> None:
     x, y = images(8), images(9)
-    left, right = (eyes._blur(x) * y).sum(), (x * eyes._blur(y)).sum()
+    left, right = (blur(x) * y).sum(), (x * blur(y)).sum()
     assert float(left) == pytest.approx(float(right), rel=1e-5)

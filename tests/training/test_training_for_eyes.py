@@ -7,11 +7,11 @@ import pytest
 import torch
 from small_model import SMALL
 
-from rdpcodec.metrics.eyes import ssimulacra2_distortion
+from rdpcodec.metrics.eyes import in_place_of, ssimulacra2_distortion
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.loop import Loop
-from rdpcodec.training.losses import in_place_of, rate_distortion_loss
+from rdpcodec.training.losses import rate_distortion_loss
 from rdpcodec.training.runs import FidelityRun
 from rdpcodec.training.schedule import Budget
 

@@ -11,17 +11,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rdpcodec.errors import FormatError, OutputError, PictureError, RdpError, UsageError, WeightsError
+from rdpcodec.errors import (
+    FormatError,
+    OutputError,
+    PictureError,
+    RdpError,
+    RdpWarning,
+    TargetWarning,
+    UsageError,
+    WeightsError,
+)
 
 if TYPE_CHECKING:
     from rdpcodec.codec import Codec, compress, decompress
     from rdpcodec.file_info import FileInfo, info
     from rdpcodec.image import PictureWarning
-    from rdpcodec.operating_point import PRESETS, OperatingPoint, Target
+    from rdpcodec.operating_point import PRESETS, Bounds, OperatingPoint, Target
 
 __version__ = "0.1.0"
 __all__ = [
     "PRESETS",
+    "Bounds",
     "Codec",
     "FileInfo",
     "FormatError",
@@ -30,7 +40,9 @@ __all__ = [
     "PictureError",
     "PictureWarning",
     "RdpError",
+    "RdpWarning",
     "Target",
+    "TargetWarning",
     "UsageError",
     "WeightsError",
     "compress",
@@ -39,6 +51,7 @@ __all__ = [
 ]
 
 _LAZY = {
+    "Bounds": "rdpcodec.operating_point",
     "Codec": "rdpcodec.codec",
     "compress": "rdpcodec.codec",
     "decompress": "rdpcodec.codec",

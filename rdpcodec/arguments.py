@@ -10,11 +10,11 @@ from typing import Any
 from rdpcodec import container
 from rdpcodec.container import Container
 from rdpcodec.errors import RdpError, UsageError
-from rdpcodec.operating_point import OperatingPoint, Target
+from rdpcodec.operating_point import OperatingPoint, Quality, Target
 from rdpcodec.source import File, is_file, read_source
 
 
-def quality_of(quality: float | Target | None, target: Target | None) -> float | Target:
+def quality_of(quality: Quality | None, target: Target | None) -> Quality:
     """The quality that arguments of today, or of version 0.1, ask for."""
     if target is None:
         return 50.0 if quality is None else quality
@@ -26,7 +26,7 @@ def quality_of(quality: float | Target | None, target: Target | None) -> float |
     return target
 
 
-def point_of(point: OperatingPoint | None, quality: float | Target | None) -> OperatingPoint:
+def point_of(point: OperatingPoint | None, quality: Quality | None) -> OperatingPoint:
     """The point that arguments of a batch ask for."""
     if point is not None and not isinstance(point, OperatingPoint):
         raise UsageError(f"point {point!r}: give quality=…, a rdpcodec.OperatingPoint or one of PRESETS")

@@ -27,7 +27,7 @@ from rdpcodec.engine.torch import TorchEngine, usable_device
 from rdpcodec.errors import RdpError, UsageError, WeightsError
 from rdpcodec.image import Picture, load_picture
 from rdpcodec.mosaic import AnalysedTiles, CodedTiles, Mosaic, region_of
-from rdpcodec.operating_point import OperatingPoint, Realism, Target
+from rdpcodec.operating_point import Bounds, OperatingPoint, Quality, Realism, Target
 from rdpcodec.source import File
 from rdpcodec.symbols import SymbolCoder, Symbols
 from rdpcodec.tile_codec import TileCodec
@@ -80,7 +80,7 @@ class Codec:
     def compress(
         self,
         image: Source,
-        quality: float | Target | None = None,
+        quality: Quality | None = None,
         *,
         target: Target | None = None,
         realism: Realism = 0.0,
@@ -91,9 +91,10 @@ class Codec:
         """Compress one image to the bytes of an .rdpc file.
 
         image: anything `rdpcodec.image.load_picture` takes, which keep_metadata and max_pixels go to. quality
-        (0..100, or a `Target` that the file is to meet; 50 if not given), realism (0..1 or "auto"), effort
-        (0..9): see `OperatingPoint`. target: the old way to give a target, deprecated. Raises `PictureError`
-        and `UsageError`; warns with `PictureWarning` of what the file will not hold.
+        (0..100, or a `Target` or `Bounds` that the file is to meet; 50 if not given), realism (0..1 or
+        "auto"), effort (0..9): see `OperatingPoint`. target: the old way to give a target, deprecated. Raises
+        `PictureError` and `UsageError`; warns with `PictureWarning` of what the file will not hold, and with
+        `TargetWarning` of a target that every quality meets.
         """
         point = OperatingPoint(quality_of(quality, target), realism, effort)
         return self.compress_batch([image], point, keep_metadata=keep_metadata, max_pixels=max_pixels)[0]
@@ -103,7 +104,7 @@ class Codec:
         images: Sequence[Source] | torch.Tensor,
         point: OperatingPoint | None = None,
         *,
-        quality: float | Target | None = None,
+        quality: Quality | None = None,
         keep_metadata: bool = False,
         max_pixels: int = container.MAX_PIXELS,
         errors: dict[int, RdpError] | None = None,
@@ -126,7 +127,7 @@ class Codec:
         places = list(pictures)
         for group in groups([picture.size for picture in pictures.values()]):
             members = [places[i] for i in group]
-            if isinstance(point.quality, Target):
+            if isinstance(point.quality, (Target, Bounds)):
                 for i in members:
                     with kept(errors, i):
                         files[i] = self._encoder(pictures[i]).encode(point)
@@ -307,7 +308,7 @@ def shared_codec(model: str = DEFAULT_MODEL, device: str = "cpu") -> Codec:
 
 def compress(
     image: Source,
-    quality: float | Target | None = None,
+    quality: Quality | None = None,
     *,
     target: Target | None = None,
     realism: Realism = 0.0,

@@ -29,8 +29,16 @@ class OutputError(RdpError, OSError):
     """An output that exists already or cannot be written."""
 
 
-class PictureWarning(UserWarning):
+class RdpWarning(UserWarning):
+    """Base of all warnings that rdpcodec gives on purpose."""
+
+
+class PictureWarning(RdpWarning):
     """Something of the source is not in the coded file, or something of the file is not in the image."""
+
+
+class TargetWarning(RdpWarning):
+    """A target that every quality meets: the file is the best or the smallest that there is."""
 
 
 def reason(error: BaseException) -> str:

@@ -1,7 +1,7 @@
 """The operating point: where on the rate-distortion-perception surface an image is coded. Some are named.
 
 A quality may be a number, or a `Target` that the file is to meet: bytes, bits per pixel, PSNR, MS-SSIM,
-LPIPS.
+SSIMULACRA2, LPIPS; or `Bounds`, one on distortion and one on perception.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ _SIZE = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(?:([kmg])(i?))?b?", re.IGNORECASE)
 
 
 class _Kind(NamedTuple):
+    of: Literal["rate", "distortion", "perception"]
     unit: str
     decimals: int
     bounds: tuple[float, float]  # of sensible targets, exclusive
@@ -34,22 +35,24 @@ class _Kind(NamedTuple):
 
 
 _KINDS = {
-    "bpp": _Kind("bits per pixel", 4, (0, math.inf), lambda bpp: bpp, True),
-    "size": _Kind("bytes", 0, (0, math.inf), lambda size: size, True),
-    "psnr": _Kind("dB PSNR", 2, (0, 100), lambda psnr: 10 ** (-psnr / 10), False),
-    "ms_ssim": _Kind("MS-SSIM", 4, (0, 1), lambda ms_ssim: 1 - ms_ssim, False),
-    "lpips": _Kind("LPIPS", 4, (0, math.inf), lambda lpips: lpips, False),
+    "bpp": _Kind("rate", "bits per pixel", 4, (0, math.inf), lambda bpp: bpp, True),
+    "size": _Kind("rate", "bytes", 0, (0, math.inf), lambda size: size, True),
+    "psnr": _Kind("distortion", "dB PSNR", 2, (0, 100), lambda psnr: 10 ** (-psnr / 10), False),
+    "ms_ssim": _Kind("distortion", "MS-SSIM", 4, (0, 1), lambda ms_ssim: 1 - ms_ssim, False),
+    "ssimulacra2": _Kind("distortion", "SSIMULACRA2", 2, (0, 100), lambda score: 100 - score, False),
+    "lpips": _Kind("perception", "LPIPS", 4, (0, math.inf), lambda lpips: lpips, False),
 }
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a file is to meet. Made by `Target.bpp`, `.size`, `.psnr`, `.ms_ssim` or `.lpips`, which raise
-    `UsageError` for values that no file can have.
+    """What a file is to meet. Made by `Target.bpp`, `.size`, `.psnr`, `.ms_ssim`, `.ssimulacra2` or `.lpips`,
+    which raise `UsageError` for values that no file can have.
 
-    Every target bounds a cost from above: a file's bytes, its mean squared error, 1 - MS-SSIM, or its LPIPS.
-    A file that meets it costs as much as the bound or up to 1 % less: it is never larger, and never worse,
-    than was asked for.
+    Every target bounds a cost from above: a file's bytes, its mean squared error, 1 - MS-SSIM,
+    100 - SSIMULACRA2, or its LPIPS. A file that meets it costs as much as the bound or up to 1 % less: it is
+    never larger, and never worse, than was asked for. Where every quality meets it, the file is the best or
+    the smallest that there is. `Target.psnr(30) & Target.lpips(0.1)` are `Bounds`.
     """
 
     kind: str
@@ -86,12 +89,32 @@ class Target:
         return cls("ms_ssim", value)
 
     @classmethod
+    def ssimulacra2(cls, value: float) -> Target:
+        """At least this score, between 0 and 100: 90 where no difference is seen, 30 for low quality."""
+        return cls("ssimulacra2", value)
+
+    @classmethod
     def lpips(cls, value: float) -> Target:
         """At most this LPIPS, of the AlexNet."""
         return cls("lpips", value)
 
     def __str__(self) -> str:
         return f"{self.value:.12g} {_KINDS[self.kind].unit}"
+
+    def __and__(self, other: Target) -> Bounds:
+        """Both at once. Raises `UsageError` unless one is of distortion and one of perception."""
+        by_role = {_KINDS[target.kind].of: target for target in (self, other)}
+        if by_role.keys() != {"distortion", "perception"}:
+            raise UsageError(
+                f"targets {self} and {other}: two at once are one of distortion (psnr, ms_ssim, ssimulacra2) "
+                "and one of perception (lpips)"
+            )
+        return Bounds(by_role["distortion"], by_role["perception"])
+
+    @property
+    def is_of_rate(self) -> bool:
+        """Whether it bounds the file's bytes, not what is decoded from them."""
+        return _KINDS[self.kind].of == "rate"
 
     @property
     def cost_rises(self) -> bool:
@@ -107,6 +130,11 @@ class Target:
         cost = _KINDS[self.kind].cost
         return math.log(max(cost(measured) / cost(self.value), _LEAST))
 
+    def text(self, measured: float) -> str:
+        """A measured value with its unit."""
+        kind = _KINDS[self.kind]
+        return f"{measured:.{kind.decimals}f} {kind.unit}"
+
     def range_of(self, first: float, last: float) -> str:
         """Measured values at both ends of the dial in words, rounded so that both can be had as a target."""
         kind = _KINDS[self.kind]
@@ -119,6 +147,19 @@ class Target:
         return f"{' to '.join(ends)} {kind.unit}"
 
 
+@dataclass(frozen=True)
+class Bounds:
+    """The smallest file whose distortion and perception are both within a target: min R such that D ≤ d and
+    P ≤ p. Quality and realism are both found. Made by `&` of two targets.
+    """
+
+    distortion: Target
+    perception: Target
+
+    def __str__(self) -> str:
+        return f"{self.distortion} and {self.perception}"
+
+
 def _parsed_size(text: str) -> int:
     """A file size in bytes: kB, MB, GB are powers of 1000, KiB, MiB, GiB of 1024. Raises `UsageError`."""
     match = _SIZE.fullmatch(text.strip())
@@ -129,16 +170,20 @@ def _parsed_size(text: str) -> int:
     return int(Decimal(number) * (1024 if binary else 1000) ** power)
 
 
+Quality = float | Target | Bounds
+
+
 @dataclass(frozen=True)
 class OperatingPoint:
     """What an image is coded for.
 
-    quality: 0..100, the rate; or a `Target` that the file is to meet. realism: 0..1, how far decoding moves
-    from the closest image to the most natural one; "auto" for as far as the image's detail asks. effort:
-    0..9, how long the encoder searches. Raises `UsageError` for values outside.
+    quality: 0..100, the rate; or a `Target` or `Bounds` that the file is to meet. realism: 0..1, how far
+    decoding moves from the closest image to the most natural one; "auto" for as far as the image's detail
+    asks; `Bounds` find it, and take no other than 0. effort: 0..9, how long the encoder searches. Raises
+    `UsageError` for values outside.
     """
 
-    quality: float | Target = 50.0
+    quality: Quality = 50.0
     realism: Realism = 0.0
     effort: int = 0
 
@@ -150,7 +195,9 @@ class OperatingPoint:
             ("realism", realism, 0, 1),
             ("effort", self.effort, 0, EFFORT_MAX),
         ]
-        if not isinstance(self.quality, Target):
+        if isinstance(self.quality, Bounds) and self.realism != 0:
+            raise UsageError(f"realism {self.realism}: {self.quality} are met by the realism that is found")
+        if not isinstance(self.quality, (Target, Bounds)):
             ranges.insert(0, ("quality", self.quality, 0, 100))
         for name, value, low, high in ranges:
             if not isinstance(value, Real):

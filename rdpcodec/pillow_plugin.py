@@ -23,7 +23,7 @@ from rdpcodec import container
 from rdpcodec.container import Header, Segment
 from rdpcodec.errors import FormatError, RdpError, UsageError
 from rdpcodec.metadata import cleaned_exif, left_out, upright
-from rdpcodec.operating_point import PRESETS, OperatingPoint, Target
+from rdpcodec.operating_point import PRESETS, Bounds, OperatingPoint, Target
 from rdpcodec.weights.manifest import DEFAULT_MODEL, model_for_file, model_name
 
 FORMAT = "RDPC"
@@ -163,7 +163,7 @@ def _point(options: dict[str, Any]) -> OperatingPoint:
     preset = options.get("preset")
     if preset is not None and preset not in PRESETS:
         raise UsageError(f"preset {preset!r}: must be one of {', '.join(PRESETS)}")
-    if "target" in given and not isinstance(options["target"], Target):
+    if "target" in given and not isinstance(options["target"], (Target, Bounds)):
         raise UsageError(f"target {options['target']!r}: give a rdpcodec.Target, such as Target.bpp(0.3)")
     point = PRESETS[preset] if preset is not None else OperatingPoint()
     changes = {name: options[name] for name in _DIALS if options.get(name) is not None}

@@ -17,7 +17,7 @@ from typing import BinaryIO, ClassVar
 from rdpcodec import container, storage
 from rdpcodec.batch.plan import Task
 from rdpcodec.container import EXTENSION
-from rdpcodec.errors import RdpError, UsageError
+from rdpcodec.errors import RdpError, RdpWarning, UsageError
 from rdpcodec.operating_point import OperatingPoint
 from rdpcodec.weights.manifest import DEFAULT_MODEL
 
@@ -122,11 +122,9 @@ def prepare(work: Work, threads: int) -> None:
 
 def process(task: Task, work: Work, *, force: bool) -> Outcome:
     """Do one task. Whatever goes wrong is in the outcome: one bad image never stops the rest."""
-    from rdpcodec.image import PictureWarning
-
     started = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", PictureWarning)
+        warnings.simplefilter("always", RdpWarning)
         try:
             if not force and storage.exists(task.output):
                 return exists_already(task)
@@ -140,7 +138,7 @@ def process(task: Task, work: Work, *, force: bool) -> Outcome:
         except Exception as error:
             return _failed(task, f"{task.source}: {type(error).__name__}: {error}")
     outcome = _done(task, work, len(before), len(after), after if isinstance(work, Compression) else before)
-    messages = tuple(str(w.message) for w in caught if issubclass(w.category, PictureWarning))
+    messages = tuple(str(w.message) for w in caught if issubclass(w.category, RdpWarning))
     if isinstance(work, Compression) and (note := note_of_growth(len(before), len(after))):
         messages += (note,)
     return replace(outcome, seconds=round(time.perf_counter() - started, 3), warnings=messages)

@@ -64,7 +64,8 @@ _TARGETS: dict[str, tuple[Callable[[Any], Target], Any, str]] = {
     "target_size": (Target.size, str, "At most so many bytes: 800, 50kB, 1.5MB, 64KiB."),
     "target_psnr": (Target.psnr, float, "At least so many dB."),
     "target_msssim": (Target.ms_ssim, float, "At least this MS-SSIM, 0 to 1."),
-    "target_lpips": (Target.lpips, float, "At most this LPIPS."),
+    "target_ssimulacra2": (Target.ssimulacra2, float, "At least this SSIMULACRA2, 0 to 100."),
+    "target_lpips": (Target.lpips, float, "At most this LPIPS. With one of the three above: both at once."),
 }
 
 _COMPRESSION = (
@@ -108,19 +109,23 @@ def operating_point(
     effort: int | None,
     **targets: Any,
 ) -> OperatingPoint:
-    """The operating point that the options ask of the weights of `model`; a target is its quality.
+    """The operating point that the options ask of the weights of `model`; a target is its quality, and so are
+    two: one of distortion and one of perception.
 
     Raises `UsageError` when more than one of them sets the quality, or the weights lack a dial.
     """
     options = {"quality": quality, "preset": preset, **targets}
     given = [name for name, value in options.items() if value is not None]
-    if len(given) > 1:
+    bounds = [_TARGETS[name][0](targets[name]) for name in given if name in _TARGETS]
+    if len(given) > max(1, len(bounds)) or len(bounds) > 2:
         raise UsageError(f"{' and '.join(map(flag, given))} each set the quality: give one of them")
     point = PRESETS[preset] if preset else OperatingPoint()
     if quality is not None:
         point = replace(point, quality=quality)
-    for name in _TARGETS.keys() & given:
-        point = replace(point, quality=_TARGETS[name][0](targets[name]))
+    if bounds:
+        point = replace(point, quality=bounds[0] if len(bounds) == 1 else bounds[0] & bounds[1])
+    if len(bounds) == 2 and realism is not None:
+        raise UsageError(f"--realism: {' and '.join(map(flag, given))} find the realism: leave it out")
     point = replace(
         point,
         realism=point.realism if realism is None else realism,

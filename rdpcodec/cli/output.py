@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from rdpcodec.errors import OutputError
+from rdpcodec.errors import OutputError, RdpWarning
 from rdpcodec.storage import replace_file, replaceable
 
 STANDARD = Path("-")
@@ -72,12 +72,10 @@ def named_warnings(name: object, echo: Callable[..., None] = click.echo) -> Iter
 
     echo: what prints them, as click's does.
     """
-    from rdpcodec.image import PictureWarning
-
     messages: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", PictureWarning)
+        warnings.simplefilter("always", RdpWarning)
         yield messages
-    messages += [str(w.message) for w in caught if issubclass(w.category, PictureWarning)]
+    messages += [str(w.message) for w in caught if issubclass(w.category, RdpWarning)]
     for message in messages:
         echo(f"warning: {name}: {message}", err=True)

@@ -15,7 +15,12 @@ from rdpcodec.container import bits_per_pixel
 from rdpcodec.operating_point import OperatingPoint
 
 _QUALITIES = (10, 30, 50, 70, 90)
-_COLUMNS = {"psnr": ("PSNR dB", ".2f"), "ms_ssim": ("MS-SSIM", ".4f"), "lpips": ("LPIPS", ".4f")}
+_COLUMNS = {
+    "psnr": ("PSNR dB", ".2f"),
+    "ms_ssim": ("MS-SSIM", ".4f"),
+    "ssimulacra2": ("SSIMULACRA2", ".1f"),
+    "lpips": ("LPIPS", ".4f"),
+}
 
 
 @click.command()
@@ -24,10 +29,10 @@ _COLUMNS = {"psnr": ("PSNR dB", ".2f"), "ms_ssim": ("MS-SSIM", ".4f"), "lpips": 
 @model_option
 @device_option
 def suggest(source: Path, as_json: bool, model: str, device: str) -> None:
-    """Show the size and the errors of an image at five qualities.
+    """Show the size and the errors of an image at five qualities, each at realism 0 and 1.
 
-    IN is an image in any format that Pillow reads, or - for standard input. PSNR, MS-SSIM and LPIPS are
-    those of the decoded image; LPIPS and MS-SSIM need more than a plain installation.
+    IN is an image in any format that Pillow reads, or - for standard input. PSNR, MS-SSIM, SSIMULACRA2 and
+    LPIPS are those of the decoded image; LPIPS and MS-SSIM need more than a plain installation.
     """
     given = image_source(source)
     import numpy as np
@@ -42,18 +47,15 @@ def suggest(source: Path, as_json: bool, model: str, device: str) -> None:
     metrics = Metrics()
     encode = codec.encoder(picture)
     points: list[dict[str, Any]] = []
+    realisms = (0, 1) if "realism" in codec.dials else (0,)
     with progress("measuring", len(_QUALITIES)) as bar:
         for quality in _QUALITIES:
             data = encode(OperatingPoint(quality))
-            decoded = np.asarray(codec.decompress(data).convert("RGB"))
-            points.append(
-                {
-                    "quality": quality,
-                    "bytes": len(data),
-                    "bits_per_pixel": round(bits_per_pixel(data), 4),
-                    **metrics(picture.pixels, decoded),
-                }
-            )
+            size = {"bytes": len(data), "bits_per_pixel": round(bits_per_pixel(data), 4)}
+            for realism in realisms:
+                decoded = np.asarray(codec.decompress(data, realism=realism).convert("RGB"))
+                errors = metrics(picture.pixels, decoded)
+                points.append({"quality": quality, "realism": realism, **size, **errors})
             bar.step()
     width, height = picture.size
     if as_json:
@@ -69,11 +71,12 @@ def _print_table(title: str, points: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     table = Table(title=title, title_justify="left")
-    for column in ("quality", "bytes", "bpp", *(label for label, _ in _COLUMNS.values())):
+    for column in ("quality", "realism", "bytes", "bpp", *(label for label, _ in _COLUMNS.values())):
         table.add_column(column, justify="right")
     for point in points:
         values = [
             "-" if point[name] is None else format(point[name], form) for name, (_, form) in _COLUMNS.items()
         ]
-        table.add_row(str(point["quality"]), str(point["bytes"]), f"{point['bits_per_pixel']:.3f}", *values)
+        shown = [str(point[name]) for name in ("quality", "realism", "bytes")]
+        table.add_row(*shown, f"{point['bits_per_pixel']:.3f}", *values)
     Console().print(table)

@@ -1,25 +1,27 @@
 """One image → files of it, at any operating point: effort, targets and automatic realism come together here.
 
 What all operating points share is computed once. The steps stand in files of their own: `refine`,
-`target_search`, `auto_realism`.
+`target_search`, `bounds_search`, `auto_realism`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, lru_cache
 
 import numpy as np
 
 from rdpcodec import container, exact_layer, side_data
 from rdpcodec.container import Container, Header, Segment
 from rdpcodec.encoder import auto_realism
+from rdpcodec.encoder.bounds_search import Measured, search_both
 from rdpcodec.encoder.exact_choice import Layered, in_layers
 from rdpcodec.encoder.refine import refine, refinements
 from rdpcodec.encoder.target_search import search
 from rdpcodec.image import Picture
 from rdpcodec.metrics.full_reference import full_reference
 from rdpcodec.mosaic import AnalysedTiles, Mosaic, region_of
-from rdpcodec.operating_point import AUTO, EFFORT_MAX, OperatingPoint, Realism, Target
+from rdpcodec.operating_point import AUTO, EFFORT_MAX, Bounds, OperatingPoint, Realism, Target
 from rdpcodec.symbols import Symbols
 from rdpcodec.tile_codec import TileCodec
 from rdpcodec.tiles import join_tiles
@@ -41,6 +43,8 @@ class ImageEncoder:
         """
         if isinstance(point.quality, Target):
             return self._to_target(point.quality, point)
+        if isinstance(point.quality, Bounds):
+            return self._within(point.quality, point.effort)
         return self.file(self.symbols(point.quality), point.quality, point)
 
     def symbols(self, quality: float) -> list[Symbols]:
@@ -69,13 +73,8 @@ class ImageEncoder:
         A realism to be chosen is chosen once, at the quality found without it. Where it makes errors larger
         than the target allows, the search goes on with it.
         """
-        known: dict[float, Layered] = {}
-        metric = None if target.kind in ("bpp", "size") else full_reference(target.kind)
-
-        def tried(quality: float) -> Layered:
-            if quality not in known:
-                known[quality] = self._layered(self.symbols(quality), quality, point.effort)
-            return known[quality]
+        tried = self._tried(point.effort)
+        metric = None if target.is_of_rate else full_reference(target.kind)
 
         def found(realism: float) -> float:
             def measure(quality: float) -> float:
@@ -92,6 +91,36 @@ class ImageEncoder:
         if point.realism == AUTO and realism and metric is not None:
             quality = found(realism)
         return self._written(tried(quality), quality, realism)
+
+    def _within(self, bounds: Bounds, effort: int) -> bytes:
+        """The file that meets both bounds.
+
+        To choose a realism, the images of both ends are mixed as pixels, in place of a synthesis for each.
+        """
+        tried = self._tried(effort)
+        metrics = [full_reference(target.kind) for target in (bounds.distortion, bounds.perception)]
+
+        def measured(pixels: np.ndarray) -> Measured:
+            return Measured(*(metric(self.picture.pixels, pixels) for metric in metrics))
+
+        @lru_cache(maxsize=2)
+        def decoded(quality: float, realism: float) -> np.ndarray:
+            return self._decoded(tried(quality), quality, realism)
+
+        def estimate(quality: float, realism: float) -> Measured:
+            low, high = decoded(quality, 0.0), decoded(quality, 1.0)
+            return measured(np.rint(low + realism * (high.astype(np.float32) - low)).astype(np.uint8))
+
+        def measure(quality: float, realism: float) -> Measured:
+            return measured(self._decoded(tried(quality), quality, realism))
+
+        dial = "realism" in self.weights.dials
+        quality, realism = search_both(estimate, measure, bounds, dial=dial)
+        return self._written(tried(quality), quality, realism)
+
+    def _tried(self, effort: int) -> Callable[[float], Layered]:
+        """A function from qualities to symbols, that finds those of each quality once."""
+        return cache(lambda quality: self._layered(self.symbols(quality), quality, effort))
 
     def _layered(self, symbols: Sequence[Symbols], quality: float, effort: int) -> Layered:
         """The image in two layers, of which the networks' is searched for better symbols."""

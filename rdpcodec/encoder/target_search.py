@@ -6,12 +6,13 @@ any.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
 from rdpcodec.container import QUALITY_STEPS
-from rdpcodec.errors import UsageError
-from rdpcodec.operating_point import Target
+from rdpcodec.errors import TargetWarning, UsageError
+from rdpcodec.operating_point import Bounds, Target
 
 MAX_ENCODES = 8
 # Of the cost: how far under its bound a result may stay. In PSNR that is 0.043 dB.
@@ -34,38 +35,75 @@ class _Trial(NamedTuple):
     excess: float
 
 
+class Found(NamedTuple):
+    """A quality, and its cost: the logarithm of its ratio to what the target allows, at most 0 where it is
+    met. Over 0, no quality meets it; under `-TOLERANCE`, at an end of the dial, all do.
+    """
+
+    quality: float
+    excess: float
+
+
 def search(measure: Callable[[float], float], target: Target) -> float:
     """The quality, of at most `MAX_ENCODES` that are measured, that meets a target most closely.
 
-    measure: a quality that a file can store → the value there, in the target's unit. The cost that the target
-    bounds should go one way with quality, and its logarithm about linearly. Where it has jumps, or is flat
-    between two qualities, the result may be more than 1 % under the bound, but never over it.
-
-    Regula falsi on the logarithm of the cost, with the Illinois rule (Dowell & Jarratt 1971) against an end
-    that never moves. Where the target lies outside the reachable range, raises `UsageError` that names it,
-    after at most seven measurements.
+    measure: a quality that a file can store → the value there, in the target's unit. See `closest` for what
+    it should be like. Where no quality meets the target, raises `UsageError` that names the reachable range,
+    after at most seven measurements; where all do, warns with `TargetWarning` and takes the best file, or for
+    a target of errors the smallest.
     """
     measured: dict[float, float] = {}
+
+    def excess(quality: float) -> float:
+        measured[quality] = measure(quality)
+        return target.excess(measured[quality])
+
+    found = closest(excess, rises=target.cost_rises)
+    if found.excess > 0:
+        for quality in {0.0, 100.0} - measured.keys():
+            measured[quality] = measure(quality)
+        reached = target.range_of(measured[0.0], measured[100.0])
+        raise UsageError(f"target {target}: qualities 0 to 100 give this image {reached}")
+    warn_if_easy(found, target, rises=target.cost_rises)
+    return found.quality
+
+
+def warn_if_easy(found: Found, target: Target | Bounds, *, rises: bool) -> None:
+    """Warn with `TargetWarning` where the dearest quality meets a target with room to spare."""
+    if found.quality == (100 if rises else 0) and found.excess < -TOLERANCE:
+        chosen = "best" if rises else "smallest"
+        message = (
+            f"every quality meets the target {target}: the file is the {chosen}, of quality {found.quality:g}"
+        )
+        warnings.warn(message, TargetWarning, stacklevel=2)
+
+
+def closest(excess: Callable[[float], float], *, rises: bool) -> Found:
+    """The quality, of at most `MAX_ENCODES` that are measured, whose excess is closest to 0 from below. Where
+    none is below, or all are well below, an end of the dial, after at most six measurements.
+
+    excess: a quality that a file can store → the logarithm of its cost over what is allowed. The cost should
+    go one way with quality, up if it `rises`, and its logarithm about linearly. Where it has jumps, or is
+    flat between two qualities, the result may be more than 1 % under the bound, but never over it.
+
+    Regula falsi on the logarithm of the cost, with the Illinois rule (Dowell & Jarratt 1971) against an end
+    that never moves.
+    """
     trials: list[_Trial] = []
 
-    def quality_of(step: int) -> float:
-        return (step if target.cost_rises else _FULL - step) / QUALITY_STEPS
+    def found(trial: _Trial) -> Found:
+        return Found((trial.step if rises else _FULL - trial.step) / QUALITY_STEPS, trial.excess)
 
     step: int | None = _FULL // 2
     while step is not None and len(trials) < MAX_ENCODES:
-        quality = quality_of(step)
-        measured[quality] = measure(quality)
-        trials.append(_Trial(step, target.excess(measured[quality])))
+        quality = found(_Trial(step, 0)).quality
+        trials.append(_Trial(step, excess(quality)))
         if -TOLERANCE <= trials[-1].excess <= 0:
             break
         if _out_of_reach(trials):
-            for quality in {0.0, 100.0} - measured.keys():
-                measured[quality] = measure(quality)
-            reached = target.range_of(measured[0.0], measured[100.0])
-            raise UsageError(f"target {target}: qualities 0 to 100 give this image {reached}")
+            return found(trials[-1])
         step = _next_step(trials)
-    best = max((trial for trial in trials if trial.excess <= 0), key=lambda trial: trial.excess)
-    return quality_of(best.step)
+    return found(max((trial for trial in trials if trial.excess <= 0), key=lambda trial: trial.excess))
 
 
 def _out_of_reach(trials: list[_Trial]) -> bool:

@@ -9,16 +9,17 @@ from functools import cache
 import numpy as np
 
 from rdpcodec.errors import UsageError
-from rdpcodec.metrics import distortion
+from rdpcodec.metrics import distortion, eyes
 from rdpcodec.metrics.perceptual import load_lpips
 
-LABELS = {"psnr": "PSNR", "ms_ssim": "MS-SSIM", "lpips": "LPIPS"}
+LABELS = {"psnr": "PSNR", "ms_ssim": "MS-SSIM", "ssimulacra2": "SSIMULACRA2", "lpips": "LPIPS"}
 _DECIMALS = 4
 
 
 @cache
 def full_reference(name: str) -> Callable[[np.ndarray, np.ndarray], float]:
-    """`psnr`, `ms_ssim` or `lpips` (of the AlexNet) as a function of original and decoded image.
+    """`psnr`, `ms_ssim`, `ssimulacra2` or `lpips` (of the AlexNet) as a function of original and decoded
+    image.
 
     Both uint8 `[H, W, 3]`; the function's value is not a number for images too small for the metric. Raises
     `UsageError`, which says what to install, where a package or weights are missing.
@@ -30,6 +31,8 @@ def full_reference(name: str) -> Callable[[np.ndarray, np.ndarray], float]:
             raise UsageError("MS-SSIM needs another package: pip install pytorch-msssim") from None
     if name == "lpips":
         return load_lpips("alex").distance
+    if name == "ssimulacra2":
+        return eyes.ssimulacra2
     return {"psnr": distortion.psnr, "ms_ssim": distortion.ms_ssim}[name]
 
 

@@ -37,8 +37,8 @@ from starlette.routing import Route
 
 from rdpcodec import container
 from rdpcodec.codec import Codec
-from rdpcodec.errors import PictureError, RdpError
-from rdpcodec.image import Picture, PictureWarning, load_picture
+from rdpcodec.errors import PictureError, RdpError, RdpWarning
+from rdpcodec.image import Picture, load_picture
 from rdpcodec.metrics.full_reference import Metrics
 from rdpcodec.operating_point import OperatingPoint
 from rdpcodec.pages import FOLDER, assembled
@@ -240,9 +240,9 @@ def _read(data: bytes, pixels: int) -> tuple[Picture, list[str]]:
             f"{pixels / 1e6:.3g} megapixels",
         )
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", PictureWarning)
+        warnings.simplefilter("always", RdpWarning)
         picture = load_picture(io.BytesIO(data))
-    notes = [str(warning.message) for warning in caught if issubclass(warning.category, PictureWarning)]
+    notes = [str(warning.message) for warning in caught if issubclass(warning.category, RdpWarning)]
     return picture, notes
 
 

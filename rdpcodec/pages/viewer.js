@@ -195,5 +195,5 @@ function figureList(figures) {
   return element("dl", { class: "figures" }, ...figures.map(([term, value]) => element("div", {}, element("dt", {}, term), element("dd", {}, value))));
 }
 const count = (value) => value.toLocaleString("en");
-const METRIC_FORMS = { psnr: (v) => `${fixed(v, 2)} dB`, ms_ssim: (v) => fixed(v, 4), lpips: (v) => fixed(v, 4) };
+const METRIC_FORMS = { psnr: (v) => `${fixed(v, 2)} dB`, ms_ssim: (v) => fixed(v, 4), ssimulacra2: (v) => fixed(v, 1), lpips: (v) => fixed(v, 4) };
 const metricText = (name, value) => (value === null || value === undefined ? "–" : METRIC_FORMS[name](value));

@@ -20,6 +20,7 @@ from lpips_tensors import save_networks
 from PIL import Image
 
 import rdpcodec
+from rdpcodec import container
 from rdpcodec.cli import rdpcodec as command
 from rdpcodec.container import read_header
 from rdpcodec.errors import RdpError
@@ -172,6 +173,15 @@ def test_realism_auto_goes_with_any_quality(photo: Path) -> None:
     assert "'often' is not a valid float" in result.stderr
 
 
+def test_a_target_that_every_quality_meets_gives_the_best_file_with_a_note(photo: Path) -> None:
+    result = run("compress", photo, "--target-bpp", 40)
+    assert result.exit_code == 0
+    assert "every quality meets the target 40 bits per pixel: the file is the best, of quality 100" in (
+        result.stderr
+    )
+    assert container.read(photo.with_suffix(".rdpc").read_bytes()).header.quality == 100
+
+
 def test_suggest_tells_what_compress_would_give(
     tmp_path: Path, photograph: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,15 +191,17 @@ def test_suggest_tells_what_compress_would_give(
     image.save(path)
     points = json.loads(run("suggest", path, "--json").stdout)["points"]
     full_reference.cache_clear()
-    assert len(points) == 5
+    assert [(point["quality"], point["realism"]) for point in points] == [
+        (quality, realism) for quality in (10, 30, 50, 70, 90) for realism in (0, 1)
+    ]
     for point in points:
         data = rdpcodec.compress(image, point["quality"])
         assert point["bytes"] == len(data)
         assert point["bits_per_pixel"] == pytest.approx(len(data) / 240 / 170 * 8, abs=1e-4)
-        decoded = np.asarray(rdpcodec.decompress(data))
+        decoded = np.asarray(rdpcodec.decompress(data, realism=point["realism"]))
         assert point["psnr"] == pytest.approx(psnr(np.asarray(image), decoded), abs=1e-4)
-    for name, rises in (("bytes", True), ("ms_ssim", True), ("lpips", False)):
-        values = [point[name] for point in points]
+    for name, rises in (("bytes", True), ("ms_ssim", True), ("ssimulacra2", True), ("lpips", False)):
+        values = [point[name] for point in points if point["realism"] == 0]
         assert values == sorted(values, reverse=not rises)
 
 
@@ -392,13 +404,21 @@ def test_a_failed_run_leaves_nothing_behind(photo: Path) -> None:
         (("compress", "{photo}", "--preset", "web", "-q", "20"), "--quality and --preset each set"),
         (
             ("compress", "{photo}", "--target-bpp", "1", "--target-psnr", "30"),
-            "--target-bpp and --target-psnr each set the quality: give one of them",
+            "two at once are one of distortion (psnr, ms_ssim, ssimulacra2) and one of perception (lpips)",
+        ),
+        (
+            ("compress", "{photo}", "--target-psnr", "30", "-q", "30"),
+            "--quality and --target-psnr each set the quality: give one of them",
+        ),
+        (
+            ("compress", "{photo}", "--target-psnr", "30", "--target-lpips", "0.1", "--realism", "0"),
+            "--target-psnr and --target-lpips find the realism: leave it out",
         ),
         (("compress", "{photo}", "--target-size", "50kilo"), "size '50kilo': give bytes"),
         (("compress", "{photo}", "--target-msssim", "1.5"), "must be between 0 and 1"),
         (
-            ("compress", "{photo}", "--target-bpp", "40"),
-            "photo.png: target 40 bits per pixel: qualities 0 to 100 give this image 0.",
+            ("compress", "{photo}", "--target-bpp", "0.001"),
+            "photo.png: target 0.001 bits per pixel: qualities 0 to 100 give this image 0.",
         ),
         (("suggest", "missing.png"), "missing.png: no such file"),
         (("compress", "{photo}", "--model", "slow"), "there is no model 'slow'"),

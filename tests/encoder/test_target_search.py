@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +18,10 @@ from PIL import Image
 import rdpcodec
 from rdpcodec import Codec, OperatingPoint, Target, container
 from rdpcodec.encoder.target_search import MAX_ENCODES, TOLERANCE, search
-from rdpcodec.errors import UsageError
+from rdpcodec.errors import TargetWarning, UsageError
 from rdpcodec.image import load_picture
 from rdpcodec.metrics.distortion import ms_ssim, psnr
+from rdpcodec.metrics.eyes import ssimulacra2
 from rdpcodec.metrics.full_reference import full_reference
 from rdpcodec.metrics.perceptual import WEIGHTS_VARIABLE, load_lpips
 from rdpcodec.weights.manifest import find_model
@@ -92,7 +94,9 @@ def test_plateaus_and_noise_neither_break_the_bound_nor_the_budget(
     target = Target.bpp(curve(where))
     measure = Counted(cost)
     try:
-        found = search(measure, target)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TargetWarning)
+            found = search(measure, target)
     except UsageError:
         assert {0.0, 100.0} <= set(measure.qualities)
     else:
@@ -103,19 +107,33 @@ def test_plateaus_and_noise_neither_break_the_bound_nor_the_budget(
 
 
 @given(rate_curves(), st.floats(1.02, 1e6), st.booleans())
+def test_a_target_that_every_quality_meets_gives_the_end_of_the_dial_and_a_warning(
+    curve: Callable[[float], float], factor: float, falls: bool
+) -> None:
+    """Of bytes the best file, of errors the smallest."""
+    target = (Target.lpips if falls else Target.bpp)(curve(100) * factor)
+    measure = Counted((lambda quality: curve(100 - quality)) if falls else curve)
+    with pytest.warns(TargetWarning, match="every quality meets"):
+        assert search(measure, target) == (0 if falls else 100)
+    assert len(measure.qualities) <= 6
+
+
+@given(rate_curves(), st.floats(1.02, 1e6))
 def test_a_target_out_of_reach_is_refused_with_the_range(
-    curve: Callable[[float], float], factor: float, above: bool
+    curve: Callable[[float], float], factor: float
 ) -> None:
     measure = Counted(curve)
-    value = curve(100) * factor if above else curve(0) / factor
+    value = curve(0) / factor
     with pytest.raises(UsageError, match="qualities 0 to 100 give this image") as error:
         search(measure, Target.bpp(value))
     assert len(measure.qualities) <= 7
     low, high = str(error.value).split("this image ")[1].removesuffix(" bits per pixel").split(" to ")
     assert float(low) == pytest.approx(curve(0), abs=1e-4)
     assert float(high) == pytest.approx(curve(100), abs=1e-4)
-    for end in (float(low), float(high)):  # whoever takes the range at its word is not refused again
-        search(curve, Target.bpp(end))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TargetWarning)
+        for end in (float(low), float(high)):  # whoever takes the range at its word is not refused again
+            search(curve, Target.bpp(end))
 
 
 def test_a_cost_that_hardly_moves_for_a_while_is_nearly_met() -> None:
@@ -138,8 +156,8 @@ def test_an_error_of_zero_counts_as_met() -> None:
     target = Target.psnr(37)
     found = search(decibels, target)
     assert target.excess(decibels(found)) == pytest.approx(0, abs=TOLERANCE)
-    with pytest.raises(UsageError, match=r"30\.00 to inf dB PSNR"):
-        search(decibels, Target.psnr(20))
+    with pytest.warns(TargetWarning, match="the smallest, of quality 0"):
+        assert search(decibels, Target.psnr(20)) == 0
 
 
 @given(
@@ -178,6 +196,7 @@ def test_any_text_is_a_size_or_a_usage_error(text: str) -> None:
         (Target.size, "-5kB", "give bytes"),
         (Target.psnr, 100, "between 0 and 100"),
         (Target.ms_ssim, 1, "between 0 and 1"),
+        (Target.ssimulacra2, 100, "between 0 and 100"),
         (Target.lpips, -0.1, "over 0"),
     ],
 )
@@ -218,7 +237,9 @@ def test_an_encoder_used_again_and_again_makes_the_files_of_compress(
 
 
 @pytest.mark.parametrize(
-    ("target", "metric"), [(Target.psnr(33), psnr), (Target.ms_ssim(0.975), ms_ssim)], ids=["psnr", "ms_ssim"]
+    ("target", "metric"),
+    [(Target.psnr(33), psnr), (Target.ms_ssim(0.975), ms_ssim), (Target.ssimulacra2(60), ssimulacra2)],
+    ids=["psnr", "ms_ssim", "ssimulacra2"],
 )
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_a_decoded_picture_is_as_good_as_its_target(

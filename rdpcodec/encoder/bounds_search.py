@@ -1,0 +1,108 @@
+"""The quality and the realism that meet two targets at once: min R such that D ≤ d and P ≤ p.
+
+The rate is a matter of quality alone, since realism is a setting of the decoder. So each quality has the
+realism that serves it best, and is as good as that: what is searched is the least quality that is good
+enough. As in `target_search`, the codec is not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from rdpcodec.container import REALISM_STEPS
+from rdpcodec.encoder.target_search import closest, warn_if_easy
+from rdpcodec.errors import UsageError
+from rdpcodec.operating_point import Bounds
+
+_GOLDEN = (5**0.5 - 1) / 2
+# Of the realism, in steps in which a file stores it: 2 % of the dial, which is 0.03 dB where it costs 1.8.
+_NEAR = 5
+
+
+class Measured(NamedTuple):
+    """What the targets of `Bounds` are compared with, in their units."""
+
+    distortion: float
+    perception: float
+
+
+Measure = Callable[[float, float], Measured]
+"""(quality, realism) → what the decoded image has."""
+
+
+class _Choice(NamedTuple):
+    excess: float  # of that target which is exceeded more
+    realism: float
+    measured: Measured
+
+
+def search_both(estimate: Measure, measure: Measure, bounds: Bounds, *, dial: bool) -> tuple[float, float]:
+    """The least quality, and a realism, whose decoded image is within both bounds, closely.
+
+    measure: the decoded image's values, asked for once or twice a quality. estimate: what is good enough to
+    choose a realism by. dial: whether there is a realism to choose. Distortion should rise with realism and
+    perception fall, or fall and rise again. Where no quality meets both bounds, raises `UsageError` that says
+    which of them fails and what can be had; where all do, warns with `TargetWarning`.
+    """
+    chosen: dict[float, _Choice] = {}
+
+    def excess(quality: float) -> float:
+        realism = _best_realism(lambda r: _choice(estimate(quality, r), r, bounds)) if dial else 0.0
+        chosen[quality] = _choice(measure(quality, realism), realism, bounds)
+        return chosen[quality].excess
+
+    found = closest(excess, rises=False)
+    if found.excess > 0:
+        ends = [measure(found.quality, realism) for realism in ((0.0, 1.0) if dial else (0.0,))]
+        raise UsageError(_refusal(bounds, found.quality, chosen[found.quality], ends))
+    warn_if_easy(found, bounds, rises=False)
+    return found.quality, chosen[found.quality].realism
+
+
+def _choice(measured: Measured, realism: float, bounds: Bounds) -> _Choice:
+    over = (bounds.distortion.excess(measured.distortion), bounds.perception.excess(measured.perception))
+    return _Choice(max(over), realism, measured)
+
+
+def _best_realism(choice: Callable[[float], _Choice]) -> float:
+    """The realism of least excess: the larger of two of which one rises and one falls has one minimum. Golden
+    section search (Kiefer 1953), in the steps in which a file stores it.
+    """
+    known: dict[int, _Choice] = {}
+
+    def at(step: int) -> float:
+        if step not in known:
+            known[step] = choice(step / REALISM_STEPS)
+        return known[step].excess
+
+    low, high = 0, REALISM_STEPS
+    at(low), at(high)
+    while high - low > _NEAR:
+        reach = round(_GOLDEN * (high - low))
+        if at(high - reach) <= at(low + reach):
+            high = low + reach
+        else:
+            low = high - reach
+    return min(known, key=lambda step: (known[step].excess, step)) / REALISM_STEPS
+
+
+def _refusal(bounds: Bounds, quality: float, best: _Choice, ends: list[Measured]) -> str:
+    """Which bound fails at the highest quality, and what can be had there."""
+    distortion, perception = bounds.distortion, bounds.perception
+    reachable = (
+        any(distortion.excess(end.distortion) <= 0 for end in ends),
+        any(perception.excess(end.perception) <= 0 for end in [*ends, best.measured]),
+    )
+    fails = {
+        (False, False): f"neither of {bounds} can be had",
+        (False, True): f"{distortion} cannot be had",
+        (True, False): f"{perception} cannot be had",
+        (True, True): f"{bounds} can be had, but not at one realism",
+    }[reachable]
+    known = dict(zip((0.0, 1.0), ends, strict=False)) | {best.realism: best.measured}
+    had = [
+        f"{distortion.text(d)} and {perception.text(p)} at realism {realism:.2g}"
+        for realism, (d, p) in sorted(known.items())
+    ]
+    return f"target {bounds}: {fails}; quality {quality:g} gives this image {', '.join(had)}"

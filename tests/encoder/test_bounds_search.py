@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lpips_tensors import save_networks
+from PIL import Image
+
+from rdpcodec import Bounds, Codec, OperatingPoint, Target, TargetWarning, UsageError, container
+from rdpcodec.encoder.bounds_search import Measured, search_both
+from rdpcodec.encoder.target_search import TOLERANCE
+from rdpcodec.metrics.distortion import psnr
+from rdpcodec.metrics.full_reference import full_reference
+from rdpcodec.metrics.perceptual import WEIGHTS_VARIABLE, load_lpips
+from rdpcodec.weights.manifest import find_model
+from rdpcodec.weights.release import ReleasedModel
+
+
+class Surface:
+    """PSNR and LPIPS over quality and realism as photographs have them: realism costs up to `decibels` and
+    divides LPIPS by `factor` at `best` of the dial; beyond, LPIPS rises again.
+    """
+
+    def __init__(self, decibels: float, factor: float, best: float = 1.0) -> None:
+        self.decibels, self.factor, self.best = decibels, factor, best
+
+    def __call__(self, quality: float, realism: float) -> Measured:
+        gained = 1 - (1 - realism / self.best) ** 2
+        lpips = 0.4 * math.exp(-0.035 * quality) * self.factor**-gained
+        return Measured(24 + 0.18 * quality - self.decibels * realism**2, lpips)
+
+
+def worst(bounds: Bounds, measured: Measured) -> float:
+    return max(bounds.distortion.excess(measured.distortion), bounds.perception.excess(measured.perception))
+
+
+@settings(deadline=None)
+@given(st.floats(27, 40), st.floats(0.02, 0.25), st.floats(0.2, 2.5), st.floats(1.1, 4), st.floats(0.6, 1))
+def test_the_file_is_within_both_bounds_and_no_smaller_one_is(
+    decibels: float, lpips: float, cost: float, factor: float, best: float
+) -> None:
+    surface, bounds = Surface(cost, factor, best), Target.psnr(decibels) & Target.lpips(lpips)
+    grid = [(q, r) for q in np.linspace(0, 100, 201) for r in np.linspace(0, 1, 101)]
+    within = [q for q, r in grid if worst(bounds, surface(q, r)) <= 0]
+    if not within:
+        return
+    quality, realism = search_both(surface, surface, bounds, dial=True)
+    assert worst(bounds, surface(quality, realism)) <= 0
+    # The grid is half a quality wide, the search 1 % of a cost and 2 % of the realism.
+    assert quality <= min(within) + 1.5
+
+
+def test_where_distortion_alone_decides_there_is_no_realism() -> None:
+    quality, realism = search_both(
+        Surface(2, 3), Surface(2, 3), Target.psnr(35) & Target.lpips(0.3), dial=True
+    )
+    assert realism == 0
+    assert 35 <= Surface(2, 3)(quality, 0).distortion < 35.05
+
+
+@pytest.mark.parametrize(
+    ("bounds", "message"),
+    [
+        (
+            Target.psnr(60) & Target.lpips(0.1),
+            r"60 dB PSNR cannot be had; quality 100 gives this image 42\.00",
+        ),
+        (Target.psnr(30) & Target.lpips(1e-4), r"0\.0001 LPIPS cannot be had; .* 0\.0040 LPIPS at realism 1"),
+        (Target.psnr(60) & Target.lpips(1e-4), "neither of 60 dB PSNR and 0.0001 LPIPS can be had"),
+        (Target.psnr(41.9) & Target.lpips(0.005), "can be had, but not at one realism"),
+    ],
+)
+def test_bounds_out_of_reach_are_refused_with_what_can_be_had(bounds: Bounds, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        search_both(Surface(2, 3), Surface(2, 3), bounds, dial=True)
+
+
+def test_bounds_that_every_quality_meets_give_the_smallest_file_and_a_warning() -> None:
+    with pytest.warns(TargetWarning, match="every quality meets the target 20 dB PSNR and 0.9 LPIPS"):
+        assert (
+            search_both(Surface(1, 2), Surface(1, 2), Target.psnr(20) & Target.lpips(0.9), dial=True)[0] == 0
+        )
+
+
+def test_bounds_are_one_of_distortion_and_one_of_perception() -> None:
+    assert Target.lpips(0.1) & Target.ssimulacra2(60) == Bounds(Target.ssimulacra2(60), Target.lpips(0.1))
+    for other in (Target.ms_ssim(0.9), Target.size(1000), Target.psnr(31)):
+        with pytest.raises(UsageError, match="two at once are one of distortion"):
+            Target.psnr(30) & other
+    for realism in (0.5, "auto"):
+        with pytest.raises(UsageError, match="met by the realism that is found"):
+            OperatingPoint(Target.psnr(30) & Target.lpips(0.1), realism)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def lpips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    full_reference.cache_clear()
+    monkeypatch.setenv(WEIGHTS_VARIABLE, str(save_networks(tmp_path)))
+    yield
+    full_reference.cache_clear()
+
+
+@pytest.mark.usefixtures("lpips")
+def test_a_decoded_image_is_within_both_bounds(photograph: Image.Image) -> None:
+    released = ReleasedModel.load(find_model("fast"), torch.device("cpu"))
+    realism = copy.deepcopy(released.network.synthesis)
+    realism.bypass.bias.add_(0.02 / realism.bypass.gain)  # brighter by five steps of 255
+    codec = Codec(replace(released, realism=realism))
+    image = photograph.resize((150, 100))
+
+    def measured(data: bytes) -> Measured:
+        pair = np.asarray(image), np.asarray(codec.decompress(data))
+        return Measured(psnr(*pair), load_lpips("alex").distance(*pair))
+
+    at_40 = measured(codec.compress(image, 40, realism=0))
+    bounds = Target.psnr(at_40.distortion) & Target.lpips(at_40.perception)
+    data = codec.compress(image, bounds)
+    assert -5 * TOLERANCE <= worst(bounds, measured(data)) <= 0
+    assert container.read(data).header.quality <= 41

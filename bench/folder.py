@@ -7,11 +7,14 @@ from pathlib import Path
 import click
 from PIL import Image
 
+# A folder that an option or argument names.
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
 
 data_option = click.option(
     "--data",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=FOLDER,
     required=True,
     help="Folder of images.",
 )

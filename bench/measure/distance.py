@@ -14,7 +14,7 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from bench.folder import data_option, load_folder
+from bench.folder import FOLDER, data_option, load_folder
 from bench.measure import inception
 from bench.measure.distribution import frechet_distance, kernel_distance
 from bench.measure.inception import InceptionV3
@@ -39,7 +39,7 @@ def folder_features(
 @data_option
 @click.option(
     "--decoded",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=FOLDER,
     required=True,
     help="Folder of what they became.",
 )

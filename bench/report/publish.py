@@ -14,6 +14,7 @@ import click
 import torch
 
 from bench.codecs import OURS, weights_identity
+from bench.folder import FOLDER
 from rdpcodec.peers import PEERS
 from rdpcodec.storage import replace_file
 from rdpcodec.training.markdown import replace_block
@@ -107,12 +108,12 @@ def _percent(value: float) -> str:
 @click.argument("results", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "--surface",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=FOLDER,
     help="Folder of `bench measure surface`, after `bench report realism-gains`.",
 )
 @click.option(
     "--root",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=FOLDER,
     default=Path(),
     help="The repository's root.",
 )

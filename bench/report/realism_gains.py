@@ -20,7 +20,7 @@ from rich.table import Table
 
 from bench.analysis.curve import Curve
 from bench.codecs import BenchCodec, bench_codec
-from bench.folder import load_folder
+from bench.folder import FOLDER, load_folder
 from bench.record import write_record
 from rdpcodec.peers import largest_within
 
@@ -107,10 +107,10 @@ def sheet(image: Image.Image, quality: float, ours: BenchCodec, avif: BenchCodec
 
 
 @click.command()
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", type=FOLDER)
 @click.option(
     "--sheets",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=FOLDER,
     help="Folder of images to show crops of.",
 )
 @click.option("--quality", default=30.0, show_default=True, help="Quality of the sheets.")

@@ -36,6 +36,7 @@ from bench.analysis.measured import (
 from bench.analysis.planes import planes
 from bench.analysis.volume import BOX, contours, measured_volume, resampled_volumes
 from bench.codecs import OURS
+from bench.folder import FOLDER
 from bench.record import rounded
 from bench.report.crops import Crop, coded_crops, default_crops
 from bench.report.draw import write_figures
@@ -265,10 +266,10 @@ def load_surfaces(folder: Path) -> tuple[Measured, list[Measured]]:
 
 
 @click.command()
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", type=FOLDER)
 @click.option(
     "--data",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=FOLDER,
     help="Folder of the images that were measured, for the image browser; left out without.",
 )
 @click.option(

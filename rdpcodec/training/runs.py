@@ -15,17 +15,23 @@ TRAINS = ("everything", "decoder", "synthesis")
 
 
 @dataclass(frozen=True)
-class FidelityRun:
-    """What defines a run besides its images and its start."""
+class Run:
+    """What every run has: its budget, crops, schedule and arithmetic."""
 
     minutes: float | None = None
     gigapixels: float | None = None
-    batch: int = 16
     crop: int = 128
-    learning_rate: float = 1e-3
     decay: float = DECAY_SHARE
     seed: int = 0
     bfloat16: bool = False
+
+
+@dataclass(frozen=True)
+class FidelityRun(Run):
+    """What defines a fidelity run besides its images and its start."""
+
+    batch: int = 16
+    learning_rate: float = 1e-3
     trains: str = "everything"
     # The realism synthesis's share of the distortion, 0..1.
     perception: float = 0.0
@@ -43,16 +49,10 @@ class FidelityRun:
 
 
 @dataclass(frozen=True)
-class RealismRun:
-    """What defines a run besides its images and its start."""
+class RealismRun(Run):
+    """What defines a realism run besides its images and its start."""
 
-    minutes: float | None = None
-    gigapixels: float | None = None
     batch: int = 8
-    crop: int = 128
     learning_rate: float = 7e-4
-    decay: float = DECAY_SHARE
     # The strength of the adversary's gradient, as a multiple of the distortion's.
     adversary: float = 0.5
-    seed: int = 0
-    bfloat16: bool = False

@@ -9,6 +9,7 @@ import click
 import torch
 from rich.console import Console
 
+from bench.folder import FOLDER
 from bench.papers.reproduction import (
     claims_on_screen,
     claims_table,
@@ -27,17 +28,17 @@ if TYPE_CHECKING:
 @click.command()
 @click.option(
     "--mnist",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=FOLDER,
     help="Folder of MNIST's four IDX files; otherwise torchvision downloads them.",
 )
 @click.option(
     "--cifar10",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=FOLDER,
     help="Folder of CIFAR-10 as train.npz and test.npz; otherwise torchvision downloads it.",
 )
 @click.option(
     "--surface",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=FOLDER,
     help="Only report on codecs: a folder of `bench measure surface` and `peers` on labelled images.",
 )
 @click.option("--quick", is_flag=True, help="Fewer restorers and short training: minutes instead of hours.")

@@ -8,6 +8,7 @@ import click
 import torch
 from rich.console import Console
 
+from bench.folder import FOLDER
 from bench.papers.reproduction import claims_on_screen, claims_table, write_figure, written
 from bench.papers.wgan.workers import progress, training_options
 from bench.record import write_record
@@ -20,7 +21,7 @@ _EXPERIMENTS = ("pairs", "universal", "conditioned", "features", "layer")
 @click.command()
 @click.option(
     "--data",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=FOLDER,
     help="Folder of MNIST's four IDX files; otherwise torchvision downloads them.",
 )
 @click.option("--quick", is_flag=True, help="12 pairs and short training: minutes instead of hours.")

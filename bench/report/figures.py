@@ -220,10 +220,7 @@ def _plane(content: dict[str, Any], plane: dict[str, Any], axis: Axis, styles: d
 def _contours(contours: dict[str, Any], axis: Axis) -> dict[str, Any]:
     """Lines of equal perception and of equal distortion over rate."""
     charts = {}
-    for kind, y, level in (
-        ("equal_perception", PSNR, axis),
-        ("equal_distortion", axis, PSNR),
-    ):
+    for kind, y, level in (("equal_perception", PSNR, axis), ("equal_distortion", axis, PSNR)):
         lines = [line for line in contours[kind] if line["line"]]
         series = [
             Series(

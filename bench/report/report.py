@@ -110,20 +110,17 @@ def curve(codec: Measured, weights: np.ndarray) -> dict[str, Any]:
         for b, realism in enumerate(codec.realisms)
         for q, quality in enumerate(codec.qualities)
     ]
-    kind = "ours" if codec.name == OURS else "peer"
     return {
         "name": codec.name,
         "label": codec.label,
-        "kind": kind,
+        "kind": "ours" if codec.name == OURS else "peer",
         "description": codec.description,
         "points": points,
     }
 
 
 def published_curves(ours: Measured) -> list[dict[str, Any]]:
-    """What others published on the same whole test set, judged by the folder's name and number of
-    images.
-    """
+    """What others published on the same whole test set, judged by the folder's name and images."""
     for name, test_set in json.loads(PUBLISHED_FILE.read_text(encoding="utf-8")).items():
         if name in ours.data.lower() and test_set["pictures"] == len(ours.images):
             return [

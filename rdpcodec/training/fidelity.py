@@ -95,12 +95,19 @@ def make_optimizers(model: RdpModel, run: FidelityRun) -> list[torch.optim.Optim
     return build_optimizers(model, run.learning_rate, densities)
 
 
-def _start_of_size(init: Path, size: str | None) -> RdpModel:
-    """The model to start from. Raises `UsageError` where a size is asked for and it has another."""
+def _first_model(
+    init: Path | None, size: str | None, images: ImageSet, generator: torch.Generator
+) -> RdpModel:
+    """The model to start from, on the device of the images: that of `init`, or a new one.
+
+    Raises `UsageError` where `init` does not fit, or is of another size than is asked for.
+    """
+    if init is None:
+        return haar_model(SIZES[size or "fast"], images, generator)
     start = load_start(init)
     if size and start.architecture != SIZES[size]:
         raise UsageError(f"{init}: these weights are not of size {size!r}: leave --size out")
-    return start
+    return start.to(images.pixels.device)
 
 
 def _drawn_images(run: FidelityRun, device: torch.device) -> ImageSet | None:
@@ -139,10 +146,7 @@ class Fidelity:
         self.training, self.validation_crops = load_training_and_validation(data, run.crop, device)
         self.drawn = _drawn_images(run, device)
         self.totals = start_totals(init) if init else Totals()
-        if init is None:
-            self.model = haar_model(SIZES[run.size or "fast"], self.training, self.randomness.generator)
-        else:
-            self.model = _start_of_size(init, run.size).to(device)
+        self.model = _first_model(init, run.size, self.training, self.randomness.generator)
         for part in FROZEN[run.trains]:
             self.model.get_submodule(part).requires_grad_(False)
         self.optimizers = make_optimizers(self.model, run)

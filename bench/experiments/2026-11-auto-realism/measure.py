@@ -1,0 +1,103 @@
+"""What rules for automatic realism cost and win by measures for eyes, on photographs that training holds out.
+
+python measure.py DATA LPIPS_ALEX OUT.json [IMAGES]   IMAGES: only so many, for a trial
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[3]))
+
+from bench.codecs import weights_identity
+from bench.measure.eyes import eye_measures
+from rdpcodec import Codec
+from rdpcodec.container import bits_per_pixel
+from rdpcodec.encoder.auto_realism import DetailMatch
+from rdpcodec.metrics.distortion import psnr
+from rdpcodec.metrics.perceptual import load_lpips
+from rdpcodec.training.data import ImageSet, load_images
+
+SIDE = 512
+QUALITIES = (5.0, 20.0, 35.0, 50.0, 70.0, 90.0)
+REALISMS = (0.0, 0.25, 0.5, 0.75, 1.0)
+# Of the detail match, today's being 0.05; and the same realism for all images.
+TOLERANCES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
+CONSTANTS = (0.0, 0.5, 1.0)
+
+Measures = dict[str, Callable[[np.ndarray, np.ndarray], float]]
+
+
+def crops(images: ImageSet, count: int) -> list[np.ndarray]:
+    """Crops of held-out images, uint8 `[SIDE, SIDE, 3]`."""
+    drawn = images.crops(count, SIDE, torch.Generator().manual_seed(3))
+    return [(x * 255).round().byte().permute(1, 2, 0).contiguous().numpy() for x in drawn]
+
+
+def points(codec: Codec, original: np.ndarray, measures: Measures) -> list[dict]:
+    """For each quality: rate, each measure at each of `REALISMS`, the detail match at all realisms."""
+    found = []
+    for quality in QUALITIES:
+        data = codec.compress(original, quality)
+        images = [np.asarray(codec.decompress(data, realism=realism)) for realism in REALISMS]
+        match = DetailMatch()
+        match.add(original, images[0], images[-1])
+        values = {name: [measure(original, image) for image in images] for name, measure in measures.items()}
+        errors = (match.errors / match.blocks).tolist()
+        found.append({"quality": quality, "bpp": bits_per_pixel(data), "detail": errors, **values})
+    return found
+
+
+def chosen(rule: tuple[str, float], point: dict) -> float:
+    """The realism that a rule takes for an image at a quality."""
+    kind, value = rule
+    if kind == "constant":
+        return value
+    errors = np.array(point["detail"])
+    return float(np.argmax(errors <= errors.min() + value)) / (len(errors) - 1)
+
+
+def table(measured: list[list[dict]], names: list[str]) -> None:
+    """For each quality and rule: the realism, and each measure less what it is at realism 0, means."""
+    rules = [("constant", c) for c in CONSTANTS] + [("tolerance", t) for t in TOLERANCES]
+    for place, quality in enumerate(QUALITIES):
+        row = [points[place] for points in measured]
+        print(f"quality {quality:g}, {np.mean([point['bpp'] for point in row]):.3f} bpp")
+        for rule in rules:
+            realisms = [chosen(rule, point) for point in row]
+            changes = [
+                np.mean(
+                    [
+                        np.interp(realism, REALISMS, point[name]) - point[name][0]
+                        for realism, point in zip(realisms, row, strict=True)
+                    ]
+                )
+                for name in names
+            ]
+            words = "  ".join(f"{name} {change:+.3f}" for name, change in zip(names, changes, strict=True))
+            print(f"  {rule[0]:9} {rule[1]:<5g} realism {np.mean(realisms):.2f}  {words}")
+
+
+def main() -> None:
+    data, lpips, out = (Path(word) for word in sys.argv[1:4])
+    _, held_out = load_images(data, SIDE, torch.device("cpu"))
+    codec = Codec()
+    if "realism" not in codec.dials:
+        sys.exit("these weights have no realism dial")
+    eyes, notes = eye_measures()
+    measures = {"psnr": psnr, **eyes, "lpips": load_lpips("alex", lpips).distance}
+    count = int(sys.argv[4]) if len(sys.argv) > 4 else len(held_out.heights)
+    measured = [points(codec, crop, measures) for crop in crops(held_out, count)]
+    table(measured, list(measures))
+    out.write_text(json.dumps({"weights": weights_identity(codec), "notes": notes, "images": measured}))
+    print(*notes, sep="\n")
+
+
+if __name__ == "__main__":
+    main()

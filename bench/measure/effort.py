@@ -20,6 +20,7 @@ from bench.folder import data_option, load_folder
 from bench.measure.rd import means, rate_and_distortion
 from bench.record import machine, write_record
 from rdpcodec import Codec
+from rdpcodec.metrics.eyes import ssimulacra2
 from rdpcodec.operating_point import EFFORT_MAX
 
 QUALITIES = (10.0, 30.0, 50.0, 70.0)
@@ -48,6 +49,7 @@ def measure(
                     {
                         "quality": quality,
                         **rate_and_distortion(data, original, decoded),
+                        "ssimulacra2": round(ssimulacra2(original, decoded), 4),
                         "encoding_time": round(seconds, 4),
                     }
                 )
@@ -56,7 +58,7 @@ def measure(
 
 def curves(images: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
     """Points of each image → with their means over images, what `bd_rate` takes."""
-    keys = ("bpp", "psnr-rgb", "ms-ssim-rgb", "encoding_time")
+    keys = ("bpp", "psnr-rgb", "ms-ssim-rgb", "ssimulacra2", "encoding_time")
     return {"results": means(images, keys), "pictures": images}
 
 
@@ -72,6 +74,7 @@ def savings(measured: list[dict[str, Any]]) -> list[dict[str, float]]:
             "bd_rate": of_means(found, "psnr-rgb"),
             "bd_rate_by_picture": round(bd_rate_by_image(measured[0], found, "psnr-rgb"), 2),
             "bd_rate_ms_ssim": of_means(found, "ms-ssim-rgb"),
+            "bd_rate_ssimulacra2": of_means(found, "ssimulacra2"),
             "seconds": round(float(np.mean(found["results"]["encoding_time"])), 2),
         }
         for effort, found in enumerate(measured)
@@ -83,12 +86,14 @@ def plot(rows: list[dict[str, float]], path: Path, title: str) -> None:
     from bench.drawing import pyplot  # takes a second to import
 
     figure, axes = pyplot.subplots(figsize=(6.4, 4.2), layout="constrained")
-    seconds, saved = [row["seconds"] for row in rows], [-row["bd_rate"] for row in rows]
+    seconds, saved = [row["seconds"] for row in rows], [-row["bd_rate_ssimulacra2"] for row in rows]
     axes.plot(seconds, saved, marker="o")
     for row, x, y in zip(rows, seconds, saved, strict=True):
         axes.annotate(f"{row['effort']:g}", (x, y), (0, 7), textcoords="offset points", ha="center")
     axes.set(
-        xlabel="seconds to encode an image", ylabel="bits saved at equal PSNR (BD-rate, %)", xscale="log"
+        xlabel="seconds to encode an image",
+        ylabel="bits saved at equal SSIMULACRA2 (BD-rate, %)",
+        xscale="log",
     )
     axes.margins(y=0.12)
     axes.grid(alpha=0.3)
@@ -121,7 +126,8 @@ def effort(data: Path, out: Path | None, top: int, qualities: str, first: int | 
     measured = [curves(points) for points in measure(codec, images, dial, top, console)]
     rows = savings(measured)
     table = Table(title=f"{len(images)} images of {data.name}")
-    for column in ("effort", "BD-rate, PSNR", "each image", "BD-rate, MS-SSIM", "seconds an image"):
+    measures = ("BD-rate, PSNR", "each image", "BD-rate, MS-SSIM", "BD-rate, SSIMULACRA2")
+    for column in ("effort", *measures, "seconds an image"):
         table.add_column(column, justify="right")
     for row in rows:
         table.add_row(
@@ -129,6 +135,7 @@ def effort(data: Path, out: Path | None, top: int, qualities: str, first: int | 
             f"{row['bd_rate']:+.1f} %",
             f"{row['bd_rate_by_picture']:+.1f} %",
             f"{row['bd_rate_ms_ssim']:+.1f} %",
+            f"{row['bd_rate_ssimulacra2']:+.1f} %",
             f"{row['seconds']:.1f}",
         )
     console.print(table)

@@ -16,7 +16,13 @@ def test_savings_are_against_effort_zero() -> None:
         curves(
             {
                 name: [
-                    {"bpp": rate * f, "psnr-rgb": db, "ms-ssim-rgb": similar, "encoding_time": 2 * f}
+                    {
+                        "bpp": rate * f,
+                        "psnr-rgb": db,
+                        "ms-ssim-rgb": similar,
+                        "ssimulacra2": 2 * db,
+                        "encoding_time": 2 * f,
+                    }
                     for rate, db, similar in ((0.1, 28, 0.9), (0.4, 32, 0.95), (1.6, 37, 0.99))
                 ]
                 for name in "ab"
@@ -25,7 +31,7 @@ def test_savings_are_against_effort_zero() -> None:
         for f in (1.0, 0.9, 0.5)
     ]
     rows = savings(measured)
-    for key in ("bd_rate", "bd_rate_by_picture", "bd_rate_ms_ssim"):
+    for key in ("bd_rate", "bd_rate_by_picture", "bd_rate_ms_ssim", "bd_rate_ssimulacra2"):
         assert [row[key] for row in rows] == pytest.approx([0, -10, -50], abs=0.1)
     assert [row["seconds"] for row in rows] == [2.0, 1.8, 1.0]
 
@@ -42,7 +48,7 @@ def test_the_command_measures_a_folder(tmp_path: Path, photograph: Image.Image) 
     record = json.loads(out.read_text())
     rows = record["efforts"]
     assert [row["effort"] for row in rows] == [0, 1, 2]
-    assert 0 > rows[1]["bd_rate"] > rows[2]["bd_rate"]
+    assert 0 > rows[1]["bd_rate_ssimulacra2"] > rows[2]["bd_rate_ssimulacra2"]
     assert rows[0]["seconds"] < rows[1]["seconds"] < rows[2]["seconds"]
     assert [list(found["pictures"]) for found in record["measured"]] == [["a.png"]] * 3
     assert Image.open(out.with_suffix(".png")).size[0] > 400

@@ -4,7 +4,7 @@
     data = rdpcodec.compress("photo.png", quality=40)
     image = rdpcodec.decompress(data)  # a Pillow image
 
-Importing this package does not import torch; the first image does.
+Importing this package loads no networks; the first image does.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from rdpcodec.errors import (
 
 if TYPE_CHECKING:
     from rdpcodec.codec import Codec, compress, decompress
+    from rdpcodec.engine.threads import use_threads
     from rdpcodec.file_info import FileInfo, info
     from rdpcodec.image import PictureWarning
     from rdpcodec.operating_point import PRESETS, Bounds, OperatingPoint, Target
@@ -48,6 +49,7 @@ __all__ = [
     "compress",
     "decompress",
     "info",
+    "use_threads",
 ]
 
 _LAZY = {
@@ -61,11 +63,12 @@ _LAZY = {
     "PRESETS": "rdpcodec.operating_point",
     "PictureWarning": "rdpcodec.image",
     "Target": "rdpcodec.operating_point",
+    "use_threads": "rdpcodec.engine.threads",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs torch when it is first asked for (PEP 562)."""
+    """Import what takes time when it is first asked for (PEP 562)."""
     if name not in _LAZY:
         raise AttributeError(f"module 'rdpcodec' has no attribute {name!r}")
     from importlib import import_module

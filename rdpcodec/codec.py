@@ -23,7 +23,7 @@ from rdpcodec import container, side_data
 from rdpcodec.arguments import container_of, groups, kept, listed, point_of, quality_of
 from rdpcodec.container import Container
 from rdpcodec.encoder.image_encoder import ImageEncoder
-from rdpcodec.engine.torch import TorchEngine, usable_device
+from rdpcodec.engine.choice import EngineName, make_engine
 from rdpcodec.errors import RdpError, UsageError, WeightsError
 from rdpcodec.image import Picture, load_picture
 from rdpcodec.mosaic import AnalysedTiles, CodedTiles, Mosaic, region_of
@@ -47,22 +47,24 @@ class Codec:
     """One model, loaded once, for any number of images. May be shared between threads."""
 
     def __init__(
-        self, model: str | ReleasedModel = DEFAULT_MODEL, device: str | torch.device = "cpu"
+        self,
+        model: str | ReleasedModel = DEFAULT_MODEL,
+        device: str | torch.device = "cpu",
+        *,
+        engine: EngineName | None = None,
     ) -> None:
         """Load `model`, by name, to `device`. Raises `WeightsError` for an unknown model or damaged weights,
-        `UsageError` for a device that torch does not have.
+        `UsageError` for a device that cannot be used.
 
-        A `ReleasedModel` already on `device` is taken as it is: for weights that are not installed.
+        A `ReleasedModel` is taken as it is: for weights that are not installed. engine: what runs the
+        networks, "onnx" or "torch"; by default ONNX Runtime on the CPU, and torch on any other device.
         """
-        self.device = usable_device(device)
-        released = (
-            model if isinstance(model, ReleasedModel) else ReleasedModel.load(find_model(model), self.device)
-        )
+        released = model if isinstance(model, ReleasedModel) else ReleasedModel.load(find_model(model))
         self.name, self.size, self.fingerprint = released.name, released.size, released.fingerprint
         self.dials, self.decoder_fingerprint = released.dials, released.decoder_fingerprint
-        self.engine = TorchEngine(released, self.device)
+        self.engine = make_engine(released, str(device), engine)
         self.tile_codec = TileCodec(self.engine, SymbolCoder(released.latent_tables, released.hyper_tables))
-        self._made_of = model, str(device)
+        self._made_of = model, str(device), engine
 
     def __repr__(self) -> str:
         return f"<rdpcodec.Codec {self.name}-{self.fingerprint.hex()} on {self._made_of[1]}>"
@@ -283,9 +285,12 @@ class Codec:
         return Mosaic(self.tile_codec, tiles, size, quality).decode(region_of(None, size), realism)
 
 
-def _restored(model: str | ReleasedModel, device: str, *fingerprints: object) -> Codec:
+def _restored(
+    model: str | ReleasedModel, device: str, engine: EngineName | None, *fingerprints: object
+) -> Codec:
     """A codec that was pickled. Raises `WeightsError` where other weights are installed by its name."""
-    codec = shared_codec(model, device) if isinstance(model, str) else Codec(model, device)
+    shared = isinstance(model, str) and engine is None
+    codec = shared_codec(str(model), device) if shared else Codec(model, device, engine=engine)
     if (codec.fingerprint, codec.decoder_fingerprint) != fingerprints:
         raise WeightsError(f"model {codec.name!r} has other weights here than where the codec was pickled")
     return codec

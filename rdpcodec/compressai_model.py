@@ -23,13 +23,13 @@ from torch import Tensor
 from rdpcodec.codec import Codec
 from rdpcodec.errors import UsageError
 from rdpcodec.model.rdp_model import RdpModel
-from rdpcodec.model.transforms import Architecture
+from rdpcodec.model.released import arrays, release_tensors, table_tensors
 from rdpcodec.operating_point import OperatingPoint
 from rdpcodec.tiles import PATCH
 from rdpcodec.training.counting import wide_tables
-from rdpcodec.training.export import release_tensors
+from rdpcodec.weights.architecture import Architecture
 from rdpcodec.weights.manifest import DEFAULT_MODEL
-from rdpcodec.weights.release import ReleasedModel, table_tensors
+from rdpcodec.weights.release import ReleasedModel
 
 
 @register_model("rdpcodec")
@@ -42,8 +42,8 @@ class RdpCompressionModel(CompressionModel):
         """model: released weights by name; None for an untrained network of the default sizes."""
         super().__init__()
         self.quality, self.realism = quality, realism
-        self._codec = None if model is None else Codec(model)
-        self.network = RdpModel() if self._codec is None else self._codec.engine.network
+        self._codec = None if model is None else Codec(model, engine="torch")
+        self.network = RdpModel() if self._codec is None else self._codec.engine.with_gradients().network
 
     @classmethod
     def from_state_dict(cls, state_dict: dict[str, Tensor]) -> RdpCompressionModel:
@@ -78,9 +78,7 @@ class RdpCompressionModel(CompressionModel):
         latents, hyper = wide_tables(network)
         tensors = release_tensors(network, torch.float32)
         tensors |= table_tensors("latents", latents) | table_tensors("hyper", hyper)
-        released = ReleasedModel.from_tensors(
-            DEFAULT_MODEL, network.architecture, tensors, torch.device("cpu")
-        )
+        released = ReleasedModel.from_tensors(DEFAULT_MODEL, network.architecture, arrays(tensors))
         self._codec = Codec(released)
         return True
 

@@ -50,6 +50,9 @@ class Engine(Protocol):
     def synthesise(self, latents: np.ndarray, quality: float, realism: float) -> np.ndarray:
         """Latents `[B, N, h, w]` → pixels, uint8 `[B, 16·h, 16·w, 3]`, at a realism 0..1."""
 
+    def with_gradients(self) -> Any:
+        """A `TorchEngine` of the same weights. Raises `UsageError` where torch is not installed."""
+
 
 class TileCodec:
     """Codes tiles with one model. Holds no state between calls."""

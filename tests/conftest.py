@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import importlib.util
 import json
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +16,14 @@ import pytest
 import torch
 from installed import PHOTOGRAPH, weights_read_anew
 from PIL import Image
-from safetensors.torch import load_file, save
+from safetensors.numpy import save
 
 from rdpcodec import Codec
+from rdpcodec.model.transforms import PATCH_VALUES, STEP_MIDDLE
+from rdpcodec.training.graphs import write_graphs
 from rdpcodec.weights import manifest as weights
-from rdpcodec.weights.manifest import REALISM_PREFIX, find_model
+from rdpcodec.weights.architecture import architecture_from
+from rdpcodec.weights.manifest import REALISM_PREFIX, ModelEntry, find_model, load_tensors
 from rdpcodec.weights.release import ReleasedModel
 
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -34,21 +35,49 @@ def codec() -> Codec:
     return Codec()
 
 
+def install(folder: Path, tensors: dict[str, np.ndarray]) -> ModelEntry:
+    """Write weights of the size `fast`, under that name, to an empty folder, with graphs and manifest."""
+    entry = find_model("fast")
+    path = folder / entry.path.name
+    path.write_bytes(save(tensors))
+    record = {
+        **entry.record,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "dials": ["quality", "realism"] if any(map(_is_realism, tensors)) else ["quality"],
+        "graphs": write_graphs(path, architecture_from(entry.record["architecture"])),
+    }
+    (folder / "manifest.json").write_text(json.dumps({"models": {"fast": record}}))
+    return ModelEntry("fast", path, record)
+
+
+def _is_realism(name: str) -> bool:
+    return name.startswith(REALISM_PREFIX)
+
+
+def brighter(tensors: dict[str, np.ndarray], amount: float) -> dict[str, np.ndarray]:
+    """The tensors of a release with another second synthesis: the first, and brighter by `amount` of 1."""
+    found = {name: tensor for name, tensor in tensors.items() if not _is_realism(name)}
+    for name, tensor in tensors.items():
+        if name.startswith("synthesis."):
+            found[REALISM_PREFIX + name.removeprefix("synthesis.")] = tensor
+    name = f"{REALISM_PREFIX}bypass.bias"
+    step = amount / (STEP_MIDDLE / 255 * PATCH_VALUES**-0.5)
+    found[name] = (found[name].astype(np.float32) + step).astype(found[name].dtype)
+    return found
+
+
 @pytest.fixture(scope="session")
-def plain_codec() -> Codec:
+def plain_codec(plain_weights: Path) -> Codec:
     """With weights that have no realism dial."""
-    return Codec(replace(ReleasedModel.load(find_model("fast"), torch.device("cpu")), realism=None))
+    record = json.loads((plain_weights / "manifest.json").read_text())["models"]["fast"]
+    return Codec(ReleasedModel.load(ModelEntry("fast", plain_weights / record["file"], record)))
 
 
 @pytest.fixture(scope="session")
 def plain_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of the installed weights without their realism dial."""
-    folder, entry = tmp_path_factory.mktemp("plain-weights"), find_model("fast")
-    tensors = {k: t for k, t in load_file(entry.path).items() if not k.startswith(REALISM_PREFIX)}
-    blob = save(tensors)
-    record = {**entry.record, "dials": ["quality"], "sha256": hashlib.sha256(blob).hexdigest()}
-    (folder / record["file"]).write_bytes(blob)
-    (folder / "manifest.json").write_text(json.dumps({"models": {"fast": record}}))
+    folder, tensors = tmp_path_factory.mktemp("plain-weights"), load_tensors(find_model("fast"))
+    install(folder, {name: tensor for name, tensor in tensors.items() if not _is_realism(name)})
     return folder
 
 
@@ -61,12 +90,10 @@ def no_realism(plain_weights: Path) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def codec_with_realism() -> Codec:
+def codec_with_realism(tmp_path_factory: pytest.TempPathFactory) -> Codec:
     """The installed model with a second synthesis: the first, and brighter by a twentieth of the range."""
-    released = ReleasedModel.load(find_model("fast"), torch.device("cpu"))
-    realism = copy.deepcopy(released.network.synthesis)
-    realism.bypass.bias.data.add_(0.05 / realism.bypass.gain)
-    return Codec(replace(released, realism=realism))
+    tensors = brighter(load_tensors(find_model("fast")), 0.05)
+    return Codec(ReleasedModel.load(install(tmp_path_factory.mktemp("brighter"), tensors)))
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,8 @@
 """Run by test_determinism in processes of their own: decode files, print hashes of their symbols and table
 indices, for one setup after the other.
 
-Argument: JSON, {files, setups}; a setup is {threads, deterministic, mkldnn, precision, dtype, batch, device,
-inexact}, each of which may be missing.
+Argument: JSON, {files, setups}; a setup is {engine, threads, deterministic, mkldnn, precision, dtype, batch,
+device, inexact}, each of which but the first may be missing.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import torch
 
 from rdpcodec import Codec, container
 from rdpcodec.container import Container
-from rdpcodec.entropy import exact
-from rdpcodec.entropy.exact import ExactScaleNetwork
+from rdpcodec.engine.threads import use_threads
 from rdpcodec.errors import FormatError
+from rdpcodec.model import exact_scales as exact
+from rdpcodec.model.exact_scales import ExactScaleNetwork
 from rdpcodec.weights.manifest import find_model
 from rdpcodec.weights.release import ReleasedModel
 
@@ -39,24 +41,26 @@ def inexact() -> Any:
 
 def hashes(files: list[Container], setup: dict[str, Any]) -> list[tuple[str, str]]:
     """Of each file: the hash of its symbols as decoded under a setup, and of its table indices."""
-    torch.set_num_threads(setup.get("threads", 1))
+    use_threads(setup.get("threads", 1))
     torch.use_deterministic_algorithms(setup.get("deterministic", False))
     torch.backends.mkldnn.enabled = setup.get("mkldnn", True)
     torch.set_float32_matmul_precision(setup.get("precision", "highest"))
     device = torch.device(setup.get("device", "cpu"))
-    codec = Codec("fast", device)
-    dtype = getattr(torch, setup.get("dtype", "float32"))
-    network = ExactScaleNetwork(ReleasedModel.load(find_model("fast"), device).scale, device, dtype)
+    codec = Codec("fast", device, engine=setup["engine"])
+    engine = codec.engine
+    if setup["engine"] == "torch":
+        dtype = getattr(torch, setup.get("dtype", "float32"))
+        engine.scale_network = ExactScaleNetwork(ReleasedModel.load(find_model("fast")).scale, device, dtype)
     found = []
     for file in files:
         tables = hashlib.sha256()
 
-        def recorded(z: torch.Tensor, quality: int, tables: Any = tables) -> torch.Tensor:
-            indices = network.indices(z, quality)
-            tables.update(indices[:1].numpy(force=True).tobytes())
+        def recorded(*arguments: Any, digest: Any = tables) -> np.ndarray:
+            indices = engine.tables(*arguments)
+            digest.update(indices[:1].tobytes())
             return indices
 
-        codec.engine.scale_network = SimpleNamespace(indices=recorded)
+        codec.tile_codec.engine = SimpleNamespace(hyper_latents=engine.hyper_latents, tables=recorded)
         try:
             decoded = codec.decode_symbols([file] * setup.get("batch", 1))
             digests = {

@@ -12,12 +12,13 @@ ROOT = Path(__file__).parents[1]
 # The rooms of the package, from the lowest floor to the highest. Those of one floor do not know each other.
 FLOORS = (
     ("errors",),
+    ("extras",),
     ("container", "entropy", "storage", "operating_point", "quality", "source"),
     ("tiles", "metadata"),
     ("image",),
     ("exact_layer",),
-    ("model",),
     ("weights", "side_data", "scaling", "symbols", "metrics"),
+    ("model",),
     ("tile_codec", "engine"),
     ("mosaic",),
     ("encoder",),

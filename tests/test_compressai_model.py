@@ -15,7 +15,7 @@ from rdpcodec import Codec
 from rdpcodec.errors import UsageError
 from rdpcodec.metrics.distortion import psnr
 from rdpcodec.model.rdp_model import RdpModel
-from rdpcodec.model.transforms import Architecture
+from rdpcodec.weights.architecture import Architecture
 
 pytest.importorskip("compressai")
 

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +24,29 @@ PROBE = Path(__file__).parent / "symbols_probe.py"
 SETUPS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
     "one thread": ({"threads": 1}, {}),
     "two threads": ({"threads": 2}, {}),
+    "eight threads": ({"threads": 8}, {}),
+    "batch of eight": ({"batch": 8}, {}),
+    "batch of eight, three threads": ({"batch": 8, "threads": 3}, {}),
+}
+TORCH_SETUPS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
     "no vector instructions": ({}, {"ATEN_CPU_CAPABILITY": "default"}),
     "AVX2": ({}, {"ATEN_CPU_CAPABILITY": "avx2"}),
     "oneDNN off": ({"mkldnn": False}, {}),
     "oneDNN restricted to SSE4.1": ({}, {"ONEDNN_MAX_CPU_ISA": "SSE41"}),
     "float64": ({"dtype": "float64"}, {}),
     "matrix products in bfloat16": ({"precision": "medium"}, {}),
-    "batch of eight": ({"batch": 8}, {}),
     "deterministic mode": ({"deterministic": True}, {}),
 }
 if torch.cuda.is_available():
-    SETUPS["GPU"] = ({"device": "cuda"}, {})
-    SETUPS["GPU with TF32"] = ({"device": "cuda", "precision": "high"}, {})
+    TORCH_SETUPS["GPU"] = ({"device": "cuda"}, {})
+    TORCH_SETUPS["GPU with TF32"] = ({"device": "cuda", "precision": "high"}, {})
+MATRIX = {
+    f"{engine}, {name}": ({"engine": engine, **setup}, variables)
+    for engine, setups in (("onnx", SETUPS), ("torch", SETUPS | TORCH_SETUPS))
+    for name, (setup, variables) in setups.items()
+}
 # In which the scale network is inexact.
-INEXACT = ("one thread", "float64")
+INEXACT = ("torch, one thread", "torch, float64")
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +73,8 @@ def decoded(files: list[Path]) -> dict[str, list[tuple[str, str]]]:
     Setups that need the same environment share a process.
     """
     setups = {
-        **SETUPS,
-        **{f"{name}, inexact": ({**SETUPS[name][0], "inexact": True}, SETUPS[name][1]) for name in INEXACT},
+        **MATRIX,
+        **{f"{name}, inexact": ({**MATRIX[name][0], "inexact": True}, MATRIX[name][1]) for name in INEXACT},
     }
     found: dict[str, list[tuple[str, str]]] = {}
     for environment in ({}, *(variables for _, variables in setups.values() if variables)):
@@ -93,7 +103,7 @@ def encoded(codec: Codec, files: list[Path]) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("name", SETUPS)
+@pytest.mark.parametrize("name", MATRIX)
 def test_symbols_are_the_same_under(
     name: str, decoded: dict[str, list[tuple[str, str]]], encoded: list[str]
 ) -> None:
@@ -103,14 +113,16 @@ def test_symbols_are_the_same_under(
 def test_pixels_differ_by_at_most_one_step_between_setups(codec: Codec, files: list[Path]) -> None:
     """Means and synthesis are floating point: only a rounding at the very end may fall the other way."""
     data = files[1].read_bytes()
-    here = np.asarray(codec.decompress(data)).astype(int)
+    on_torch = Codec("fast", engine="torch")
+    decodings = [np.asarray(each.decompress(data, realism=0.5)).astype(int) for each in (codec, on_torch)]
     torch.backends.mkldnn.enabled = False
     try:
-        there = np.asarray(codec.decompress(data)).astype(int)
+        decodings.append(np.asarray(on_torch.decompress(data, realism=0.5)).astype(int))
     finally:
         torch.backends.mkldnn.enabled = True
-    assert np.abs(here - there).max() <= 1
-    assert (here != there).mean() < 0.001
+    for here, there in combinations(decodings, 2):
+        assert np.abs(here - there).max() <= 1
+        assert (here != there).mean() < 0.001
 
 
 def test_the_matrix_of_setups_notices_an_inexact_scale_path(

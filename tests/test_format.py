@@ -19,7 +19,7 @@ def weights() -> dict[str, np.ndarray]:
 
 def decoding_weights(model: str) -> dict[str, np.ndarray]:
     tensors = load_tensors(find_model(model))
-    return {name: t.numpy() for name, t in tensors.items() if name.startswith(("scale.", "tables."))}
+    return {name: t for name, t in tensors.items() if name.startswith(("scale.", "tables."))}
 
 
 @pytest.mark.parametrize(("quality", "mode"), [(0, "RGB"), (43.21, "L"), (78, "RGBA"), (100, "RGB")])

@@ -11,7 +11,7 @@ from PIL import Image
 
 import rdpcodec
 from rdpcodec import Codec, FormatError, RdpError
-from rdpcodec.engine.torch import TorchEngine
+from rdpcodec.engine.onnx import OnnxEngine
 from rdpcodec.mosaic import CodedTiles
 
 MUTATIONS = 20_000
@@ -65,7 +65,7 @@ def test_every_mutation_is_refused_before_a_network_runs(
 ) -> None:
     generator = random.Random(0)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    monkeypatch.setattr(TorchEngine, "dequantise", lambda *_: pytest.fail("a network ran for damaged data"))
+    monkeypatch.setattr(OnnxEngine, "dequantise", lambda *_: pytest.fail("a network ran for damaged data"))
     tried = 0
     while tried < MUTATIONS:
         seed = generator.choice(seeds)

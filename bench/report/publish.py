@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import torch
 
 from bench.codecs import OURS, weights_identity
 from bench.folder import FOLDER
@@ -124,7 +123,7 @@ def publish(results: Path, surface: Path | None, root: Path) -> None:
     manifest = json.loads(path.read_text(encoding="utf-8"))
     for name, record in manifest["models"].items():
         entry = ModelEntry(name, path.parent / record["file"], record)
-        identity = weights_identity(ReleasedModel.load(entry, torch.device("cpu")))
+        identity = weights_identity(ReleasedModel.load(entry))
         if measured["description"].startswith(identity):
             break
     else:

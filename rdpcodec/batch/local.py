@@ -8,7 +8,6 @@ start, as for lack of memory; and it ends workers one by one, each after 3 s if 
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 from collections import deque
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from typing import Any
 from rdpcodec import storage
 from rdpcodec.batch.plan import Task
 from rdpcodec.batch.work import DIED, Outcome, Outcomes, Work, lost, prepare, process
+from rdpcodec.engine.threads import cores
 from rdpcodec.errors import RdpError, UsageError
 
 
@@ -128,8 +128,3 @@ def _kill(workers: Sequence[_Worker]) -> None:
 def _cause_of_death(exit_code: int) -> str:
     how = signal.Signals(-exit_code).name if exit_code < 0 else f"exit status {exit_code}"
     return f"{DIED} ({how})"
-
-
-def cores() -> int:
-    """The processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,6 +1,6 @@
 """The work on one image, compression or decompression, and its outcome.
 
-torch is imported only once there is an image to work on: planning a run does without.
+Networks are loaded only once there is an image to work on: planning a run does without.
 """
 
 from __future__ import annotations
@@ -111,13 +111,12 @@ Outcomes = Generator[Outcome, None, None]
 
 
 def prepare(work: Work, threads: int) -> None:
-    """Make this process ready for `work`: torch, its threads, and the device. Raises `UsageError`."""
-    import torch
+    """Make this process ready for `work`: the networks' threads, and the device. Raises `UsageError`."""
+    from rdpcodec.engine.choice import check_device
+    from rdpcodec.engine.threads import use_threads
 
-    from rdpcodec.engine.torch import usable_device
-
-    torch.set_num_threads(threads)
-    usable_device(work.device)
+    use_threads(threads)
+    check_device(work.device)
 
 
 def process(task: Task, work: Work, *, force: bool) -> Outcome:

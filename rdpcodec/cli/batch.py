@@ -148,9 +148,9 @@ def _run(
 ) -> Tally:
     """Work through the tasks; what became of each goes to the manifest at `path` as soon as it is known."""
     from rdpcodec import storage
-    from rdpcodec.batch.local import cores
     from rdpcodec.batch.manifest import Manifest
     from rdpcodec.batch.work import exists_already
+    from rdpcodec.engine.threads import cores
 
     there = set() if force else storage.existing(task.output for task in tasks)
     missing = [task for task in tasks if task.output not in there]

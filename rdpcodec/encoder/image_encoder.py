@@ -16,8 +16,8 @@ from rdpcodec.container import Container, Header, Segment
 from rdpcodec.encoder import auto_realism
 from rdpcodec.encoder.bounds_search import Measured, search_both
 from rdpcodec.encoder.exact_choice import Layered, in_layers
-from rdpcodec.encoder.refine import refine, refinements
 from rdpcodec.encoder.target_search import search
+from rdpcodec.extras import need_torch
 from rdpcodec.image import Picture
 from rdpcodec.metrics.full_reference import full_reference
 from rdpcodec.mosaic import AnalysedTiles, Mosaic, region_of
@@ -62,6 +62,9 @@ class ImageEncoder:
         """The files of effort 0, 1, … 9 at one quality, each as soon as it is found."""
         layered = self._layered(self.symbols(quality), quality, 0)
         yield self._written(layered, quality, self._realism(layered, quality, realism))
+        need_torch("effort 1 to 9")
+        from rdpcodec.encoder.refine import refinements
+
         searches = refinements(self.tile_codec, layered.pixels, layered.symbols, quality, EFFORT_MAX)
         for tiles in zip(*searches, strict=True):
             refined = layered._replace(symbols=list(tiles))
@@ -125,6 +128,11 @@ class ImageEncoder:
     def _layered(self, symbols: Sequence[Symbols], quality: float, effort: int) -> Layered:
         """The image in two layers, of which the networks' is searched for better symbols."""
         layered = in_layers(self.tile_codec, self.picture.pixels, symbols, quality)
+        if effort == 0:
+            return layered
+        need_torch("effort 1 to 9")
+        from rdpcodec.encoder.refine import refine
+
         refined = refine(self.tile_codec, layered.pixels, layered.symbols, quality, effort)
         return layered._replace(symbols=refined)
 

@@ -20,8 +20,6 @@ from torch import Tensor
 
 from rdpcodec.encoder.annealing import anneal, temperature
 from rdpcodec.encoder.objective import ErrorPrice
-from rdpcodec.engine.torch import TorchEngine
-from rdpcodec.errors import UsageError
 from rdpcodec.model.prior import anchor_mask
 from rdpcodec.model.rate import lambda_of
 from rdpcodec.mosaic import Window, tiles_of
@@ -125,9 +123,7 @@ class Search:
         self, tile_codec: TileCodec, pixels: np.ndarray, window: Window, symbols: Symbols, quality: float
     ) -> None:
         """Rates what the encoder found. Latents in the window's margin stand for those of the neighbours."""
-        engine = tile_codec.engine
-        if not isinstance(engine, TorchEngine):
-            raise UsageError("effort above 0 needs torch: its gradients lead the search")
+        engine = tile_codec.engine.with_gradients()
         self.network, self.coder, self.start, self.dial = engine.network, tile_codec.coder, symbols, quality
         height, width = pixels.shape[:2]
         self.x = engine.padded(np.stack([pixels[*window.outer.slices()]]))[

@@ -16,10 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rdpcodec import container
-from rdpcodec.entropy.exact import ExactScaleNetwork
+from rdpcodec.engine.threads import chosen_threads
 from rdpcodec.entropy.tables import ESCAPE_LIMIT
 from rdpcodec.errors import UsageError
+from rdpcodec.model.exact_scales import ExactScaleNetwork
 from rdpcodec.model.quantise import TableBits, round_by_rate
+from rdpcodec.model.released import networks
 from rdpcodec.model.transforms import AnalysisFeatures
 from rdpcodec.symbols import Symbols, hyper_reach
 from rdpcodec.tiles import PATCH
@@ -30,15 +32,14 @@ class TorchEngine:
     """See `rdpcodec.tile_codec.Engine`. Holds no state between calls; may be shared between threads."""
 
     def __init__(self, released: ReleasedModel, device: torch.device) -> None:
-        """released: already on `device`."""
+        """Put the networks on `device`. Raises `WeightsError` when the tensors do not fit together."""
         _survive_forks()
-        self.device, self.network, self.realism = device, released.network, released.realism
-        self.latents, self.hyper_latents = (
-            self.network.architecture.latents,
-            self.network.architecture.hyper_latents,
-        )
-        self.analysis_margin = _margin(self.network.architecture.analysis_blocks)
-        self.synthesis_margin = _margin(self.network.architecture.synthesis_blocks)
+        if threads := chosen_threads():
+            torch.set_num_threads(threads)
+        self.device, size = device, released.architecture
+        self.network, self.realism = networks(released, device)
+        self.latents, self.hyper_latents = size.latents, size.hyper_latents
+        self.analysis_margin, self.synthesis_margin = size.analysis_margin, size.synthesis_margin
         self.scale_network = ExactScaleNetwork(released.scale, device)
         # What residuals cost, elementwise and on the device, for the encoder to weigh.
         self.residual_bits = TableBits(torch.from_numpy(released.latent_tables.costs()).to(device))
@@ -93,6 +94,10 @@ class TorchEngine:
         pixels = x.clamp_(0, 1).mul_(255).round_().to(torch.uint8)
         return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
+    def with_gradients(self) -> TorchEngine:
+        """See `Engine.with_gradients`."""
+        return self
+
     def _mixed(self, y: Tensor, q: Tensor, realism: float) -> Tensor:
         """x(β) = x_fidelity + β · (x_realism - x_fidelity), one synthesis where β is 0 or 1."""
         if realism == 0 or self.realism is None:
@@ -134,13 +139,6 @@ def _survive_forks() -> None:
     """
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
-
-
-def _margin(blocks: tuple[int, int]) -> int:
-    """How far a stack of blocks sees beyond a latent, in pixels, rounded up to latents: one cell of its
-    resolution for every block at 1/8 and 1/16.
-    """
-    return PATCH * -(-(8 * blocks[0] + 16 * blocks[1]) // PATCH)
 
 
 def usable_device(device: str | torch.device) -> torch.device:

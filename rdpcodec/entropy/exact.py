@@ -1,5 +1,6 @@
-"""The scale network in integer arithmetic: rounded hyper-latents → table indices, the same on every machine.
+"""The integers of the scale network: rounded hyper-latents → table indices, the same on every machine.
 
+Engines evaluate them: `rdpcodec.model.exact_scales` in torch, a release's graph `scales` in ONNX Runtime.
 This is the one computation that encoder and decoder must agree on to the last bit. All values are integers
 carried in float32 (or float64): operands have 8 bits, so they survive bfloat16 and TF32 units too, and every
 partial sum stays below 2^24 (proved by `prove_bounds` when weights are exported and again when they are
@@ -12,9 +13,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 # These numbers are part of the bitstream; docs/format.md states them.
 QUALITY_FULL = 10_000  # a quality of 100, as stored: in hundredths
@@ -80,63 +78,3 @@ def rate_bias(table: np.ndarray, quality: int) -> np.ndarray:
     return (
         wide[lower] * (QUALITY_FULL - fraction) + wide[lower + 1] * fraction + QUALITY_FULL // 2
     ) // QUALITY_FULL
-
-
-class ExactScaleNetwork:
-    """A scale network ready to run on one device.
-
-    Holds no state between calls; safe to use from several threads.
-    """
-
-    def __init__(
-        self, weights: ScaleWeights, device: torch.device, dtype: torch.dtype = torch.float32
-    ) -> None:
-        weights.prove_bounds()
-
-        def tensor(array: np.ndarray) -> Tensor:
-            return torch.from_numpy(array.astype(np.float64)).to(device=device, dtype=dtype)
-
-        self._tensor = tensor
-        self._weights = weights
-        self._enter = tensor(weights.enter)
-        self._filters = [tensor(w)[:, None] for w in weights.filters]
-        self._widen = [(tensor(w), tensor(b)) for w, b in zip(weights.widen, weights.widen_bias, strict=True)]
-        self._leave = tensor(weights.leave)
-
-    @torch.no_grad()
-    def indices(self, z: Tensor, quality: int) -> Tensor:
-        """z: integers in ±127, any dtype, `[B, M, h, w]`; quality in hundredths → uint8 `[B, N, 4h, 4w]`,
-        0..63.
-        """
-        x = z.to(self._enter)
-        bias = self._tensor(rate_bias(self._weights.enter_bias, quality))
-        x = _shift(_pointwise(x, self._enter, bias), ENTER_SHIFT, ACTIVATION_LIMIT)
-        for filtering, (weight, widen_bias) in zip(self._filters, self._widen, strict=False):
-            x = _shift(_depthwise(x, filtering), HIDDEN_SHIFT, ACTIVATION_LIMIT)
-            x = _shift(F.pixel_shuffle(_pointwise(x, weight, widen_bias), 2), HIDDEN_SHIFT, ACTIVATION_LIMIT)
-        x = _shift(_depthwise(x, self._filters[2]), HIDDEN_SHIFT, ACTIVATION_LIMIT)
-        bias = self._tensor(rate_bias(self._weights.leave_bias, quality))
-        return _shift(_pointwise(x, self._leave, bias), LEAVE_SHIFT, INDEX_LIMIT).to(torch.uint8)
-
-
-def _pointwise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """1×1 convolution as a matrix product. x: `[B, in, h, w]` → `[B, out, h, w]`."""
-    return torch.matmul(weight, x.flatten(2)).reshape(len(x), -1, *x.shape[2:]) + bias[:, None, None]
-
-
-def _depthwise(x: Tensor, weight: Tensor) -> Tensor:
-    """Depthwise 3×3 convolution as nine shifted products, zero-padded. weight: `[C, 1, 3, 3]`."""
-    height, width = x.shape[2:]
-    padded = F.pad(x, (1, 1, 1, 1))
-    total = torch.zeros_like(x)
-    for row in range(3):
-        for column in range(3):
-            total += (
-                weight[:, :, row, column, None] * padded[:, :, row : row + height, column : column + width]
-            )
-    return total
-
-
-def _shift(x: Tensor, shift: int, limit: int) -> Tensor:
-    """⌊x / 2^shift + ½⌋, clamped to 0..limit: exact, because a power of two only moves the exponent."""
-    return torch.floor(x * 2.0**-shift + 0.5).clamp(0, limit)

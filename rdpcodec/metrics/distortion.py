@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-# Five scales with an 11-pixel window: the shorter side must exceed (11 - 1) · 2^4.
+# Of SSIM: a Gaussian window of 11 pixels, and constants for pixels of 0..255.
+_WINDOW = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
+_WINDOW = (_WINDOW / _WINDOW.sum()).astype(np.float32)
+_C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+# Of MS-SSIM, from the finest of five scales on.
+_EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+# So that the coarsest scale has a whole window: the shorter side must exceed (11 - 1) · 2^4.
 MS_SSIM_MINIMUM_SIDE = 161
 
 
@@ -30,31 +31,55 @@ def psnr(reference: np.ndarray, decoded: np.ndarray) -> float:
 
 
 def ssim(reference: np.ndarray, decoded: np.ndarray) -> float:
-    """Structural similarity (Wang et al. 2004), mean over the RGB channels, up to 1, by pytorch-msssim.
+    """Structural similarity (Wang et al. 2004), mean over the RGB channels, up to 1.
 
     Both uint8 `[H, W, 3]`, sides of 11 pixels or more.
     """
-    from pytorch_msssim import ssim as implementation
-
-    return float(implementation(*_pair(reference, decoded), data_range=255))
+    luminance, structure = _similarities(_channels(reference), _channels(decoded))
+    return float((luminance * structure).mean())
 
 
 def ms_ssim(reference: np.ndarray, decoded: np.ndarray) -> float:
-    """Multi-scale structural similarity (Wang et al. 2003), mean over the RGB channels, 0..1, by
-    pytorch-msssim.
+    """Multi-scale structural similarity (Wang et al. 2003), mean over the RGB channels, 0..1.
 
     Both uint8 `[H, W, 3]`; not a number where the shorter side is under 161 pixels, for which it is not
     defined.
     """
-    from pytorch_msssim import ms_ssim as implementation
-
     if min(reference.shape[:2]) < MS_SSIM_MINIMUM_SIDE:
         return float("nan")
-    return float(implementation(*_pair(reference, decoded), data_range=255))
+    x, y = _channels(reference), _channels(decoded)
+    product = np.ones(3)
+    for scale, exponent in enumerate(_EXPONENTS, 1):
+        luminance, structure = _similarities(x, y)
+        compared = luminance * structure if scale == len(_EXPONENTS) else structure
+        product *= np.maximum(compared.mean((1, 2), np.float64), 0) ** exponent
+        x, y = _halved(x), _halved(y)
+    return float(product.mean())
 
 
-def _pair(reference: np.ndarray, decoded: np.ndarray) -> list[Tensor]:
-    """Both images as float tensors `[1, 3, H, W]`, 0..255."""
-    import torch
+def _channels(image: np.ndarray) -> np.ndarray:
+    """uint8 `[H, W, 3]` → float32 `[3, H, W]`."""
+    return np.ascontiguousarray(image.transpose(2, 0, 1), np.float32)
 
-    return [torch.from_numpy(np.array(a)).permute(2, 0, 1)[None].float() for a in (reference, decoded)]
+
+def _similarities(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """SSIM's two factors, of luminance and of contrast with structure, in every whole window."""
+    mean_x, mean_y = _windowed(x), _windowed(y)
+    squares = mean_x**2 + mean_y**2
+    product = mean_x * mean_y
+    variances = _windowed(x**2 + y**2) - squares
+    covariance = _windowed(x * y) - product
+    return (2 * product + _C1) / (squares + _C1), (2 * covariance + _C2) / (variances + _C2)
+
+
+def _windowed(x: np.ndarray) -> np.ndarray:
+    """Weighted means in every whole window, `[C, H, W]` → `[C, H - 10, W - 10]`."""
+    height, width = x.shape[1] - 10, x.shape[2] - 10
+    rows = sum(weight * x[:, i : i + height] for i, weight in enumerate(_WINDOW))
+    return np.asarray(sum(weight * rows[:, :, i : i + width] for i, weight in enumerate(_WINDOW)))
+
+
+def _halved(x: np.ndarray) -> np.ndarray:
+    """Means of 2×2 pixels; before an odd side is a line of zeros, as pytorch-msssim has it."""
+    x = np.pad(x, ((0, 0), (x.shape[1] % 2, 0), (x.shape[2] % 2, 0)))
+    return (x[:, ::2, ::2] + x[:, 1::2, ::2] + x[:, ::2, 1::2] + x[:, 1::2, 1::2]) / 4

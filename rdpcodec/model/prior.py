@@ -19,7 +19,7 @@ from rdpcodec.entropy.tables import KNOTS
 from rdpcodec.model.blocks import ConvBlock, Downsample, Pointwise, Upsample
 from rdpcodec.model.rate import RateGain, interpolate_knots
 from rdpcodec.model.scale_network import SCALE_COUNT, SCALE_MIN, SCALE_RATIO, clamp_through
-from rdpcodec.model.transforms import Architecture
+from rdpcodec.weights.architecture import Architecture
 
 
 class FactorizedPrior(nn.Module):

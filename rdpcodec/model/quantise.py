@@ -1,9 +1,4 @@
-"""Rounding of latents with an eye on their rate: all that the encoder's one pass does to save bits.
-
-Where two integers are nearly as near, the smaller one is often much cheaper. A symbol goes to it when the
-bits saved outweigh the squared error added: rate-distortion optimised quantisation, in the form that needs
-neither a search nor a second pass. The decoder is not concerned.
-"""
+"""Rounding by rate (`rdpcodec.entropy.rounding`) of tensors, under tables or densities in training."""
 
 from __future__ import annotations
 
@@ -13,13 +8,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from rdpcodec.entropy.rounding import PRICE_MAX, PRICE_MIN
+
 # Bits of residuals under tables or densities of the given indices, elementwise: (residual, index) → bits.
 Bits = Callable[[Tensor, Tensor], Tensor]
-
-# What a squared quantisation step is worth in bits, at the ends of the quality dial. A fine uniform quantiser
-# would have 6 / ln 2 = 8.7; but the errors that this rounding makes all point the same way, and so add up.
-# Measured on held-out crops of training images (docs/decisions.md).
-_PRICE_MIN, _PRICE_MAX = 19.0, 80.0
 
 
 class TableBits:
@@ -40,7 +32,7 @@ def round_by_rate(x: Tensor, index: Tensor, quality: Tensor, bits: Bits) -> Tens
 
     index: the table of each latent, same shape; quality `[B]`, 0..100.
     """
-    price = _PRICE_MAX * torch.exp(math.log(_PRICE_MIN / _PRICE_MAX) / 100 * quality)[:, None, None, None]
+    price = PRICE_MAX * torch.exp(math.log(PRICE_MIN / PRICE_MAX) / 100 * quality)[:, None, None, None]
     nearest = torch.floor(x + 0.5)
     smaller = nearest - nearest.sign()
     saved = bits(nearest, index) - bits(smaller, index)

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from rdpcodec.model.prior import FactorizedPrior, HyperAnalysis, MeanNetwork, ResidualDensity
 from rdpcodec.model.quantise import round_by_rate
 from rdpcodec.model.scale_network import HYPER_LATENT_MAX, ScaleNetwork, round_through
-from rdpcodec.model.transforms import Analysis, Architecture, Synthesis
+from rdpcodec.model.transforms import Analysis, Synthesis
 from rdpcodec.tiles import HYPER_FACTOR
+from rdpcodec.weights.architecture import Architecture
 
 
 class Quantised(NamedTuple):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from rdpcodec.entropy.tables import KNOTS
 from rdpcodec.model.rate import interpolate_knots
-from rdpcodec.model.transforms import Architecture
+from rdpcodec.weights.architecture import Architecture
 
 # Table i is meant for a residual of standard deviation SCALE_MIN · SCALE_RATIO^i quantisation steps. At 0.1 a
 # symbol is zero with probability 1 - 6e-7; 128 covers the mean brightness of a block at the highest quality.

@@ -7,7 +7,6 @@ transform cannot do. The bypass is trained with the rest.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -18,37 +17,12 @@ from torch import Tensor, nn
 from rdpcodec.model.blocks import Downsample, Pointwise, Upsample, blocks
 from rdpcodec.model.rate import LAMBDA_MIDDLE, RateGain
 from rdpcodec.tiles import PATCH
+from rdpcodec.weights.architecture import Architecture
 
 PATCH_VALUES = 3 * PATCH**2
 # High-rate theory: step² = 12·D and D'(R) = -2 ln 2·D give step² = 18/(λ ln 2) for three colours; in units of
 # pixels 0..255.
 STEP_MIDDLE = (18 / (LAMBDA_MIDDLE * np.log(2))) ** 0.5
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """The sizes of a model: channels at 1/8, 1/16, of latents and hyper-latents; blocks in each stack."""
-
-    eighth: int = 128
-    sixteenth: int = 192
-    latents: int = 320
-    hyper_latents: int = 96
-    prior: int = 192
-    scale: int = 96
-    analysis_blocks: tuple[int, int] = (2, 3)
-    synthesis_blocks: tuple[int, int] = (2, 3)
-
-
-# The sizes that files know by name (`rdpcodec.container.SIZE_NUMBERS`).
-SIZES = {
-    "fast": Architecture(),
-    "base": Architecture(eighth=160, sixteenth=256, analysis_blocks=(3, 4), synthesis_blocks=(5, 6)),
-}
-
-
-def size_name(architecture: Architecture) -> str:
-    """What a file calls the size of an architecture: its name in `SIZES`, or "own"."""
-    return next((name for name, size in SIZES.items() if size == architecture), "own")
 
 
 def haar_basis(patches: np.ndarray, components: int) -> tuple[np.ndarray, np.ndarray]:

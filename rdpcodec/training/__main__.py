@@ -1,4 +1,4 @@
-"""`python -m rdpcodec.training fidelity|realism|export`."""
+"""`python -m rdpcodec.training fidelity|realism|export|graphs`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import sys
 import click
 
 from rdpcodec.errors import RdpError
-from rdpcodec.training.commands import export, train
+from rdpcodec.training.commands import export, graphs, train
 
 train.add_command(export)
+train.add_command(graphs)
 
 if __name__ == "__main__":
     try:

@@ -16,10 +16,11 @@ from torch import Tensor
 
 from rdpcodec.errors import UsageError
 from rdpcodec.model.rdp_model import RdpModel
+from rdpcodec.model.released import realism_state, training_state
 from rdpcodec.model.transforms import Synthesis
 from rdpcodec.storage import replace_file
 from rdpcodec.training.totals import Totals, totals_of
-from rdpcodec.weights.release import architecture_from, realism_state, training_state
+from rdpcodec.weights.architecture import architecture_from
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """The commands that train and export: `rdpcodec train fidelity`, `rdpcodec train realism`, `rdpcodec export`.
 
 `python -m rdpcodec.training` is the same where only torch, NumPy, Pillow, safetensors and click are
-installed, and what torchrun starts. Nothing here imports torch before a command runs.
+installed (to export, onnx too), and what torchrun starts. Nothing here imports torch before a command runs.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from rdpcodec.container import SIZE_NUMBERS
+from rdpcodec.extras import need, need_torch
 from rdpcodec.training.runs import TRAINS, FidelityRun, RealismRun
 from rdpcodec.training.schedule import Budget
 
@@ -139,6 +140,7 @@ def fidelity(
     **chosen: Any,
 ) -> None:
     """Rate and distortion, all qualities at once."""
+    need_torch("training")
     run = _run(FidelityRun, chosen)
     from rdpcodec.training.fidelity import Fidelity
     from rdpcodec.training.run import train as train_run
@@ -175,7 +177,8 @@ def realism(
     checkpoint_minutes: float,
     **chosen: Any,
 ) -> None:
-    """A second synthesis, for realism, on a frozen encoder. Needs the extra bench."""
+    """A second synthesis, for realism, on a frozen encoder. Needs the extra train."""
+    need_torch("training")
     run = _run(RealismRun, chosen)
     from rdpcodec.training.realism import Realism
     from rdpcodec.training.run import train as train_run
@@ -197,6 +200,18 @@ def realism(
 @click.option("--name", help="Of the model; by default that of its size.")
 def export(checkpoint: Path, folder: Path, data: Path, name: str | None) -> None:
     """Make released weights of a training run: CHECKPOINT is its checkpoint.pt, FOLDER holds weights."""
+    need_torch("export")
+    need("onnx", "export", "train")
     from rdpcodec.training.export import export as export_run
 
     click.echo(json.dumps(export_run(checkpoint, data, name, folder), indent=2))
+
+
+@click.command()
+@click.argument("folder", type=_FOLDER)
+def graphs(folder: Path) -> None:
+    """Write the ONNX graphs of all weights in FOLDER anew: those of a release from before there were any."""
+    need("onnx", "graphs", "train")
+    from rdpcodec.training.graphs import add_graphs
+
+    click.echo(f"{folder}: graphs of {', '.join(add_graphs(folder))}")

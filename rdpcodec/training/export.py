@@ -21,23 +21,17 @@ from rdpcodec.entropy.tables import TableFamily
 from rdpcodec.errors import UsageError
 from rdpcodec.image import Picture
 from rdpcodec.model.rdp_model import RdpModel
-from rdpcodec.model.transforms import Architecture, size_name
+from rdpcodec.model.released import arrays, realism_state, release_tensors, table_tensors
 from rdpcodec.storage import replace_file
 from rdpcodec.training import counting
 from rdpcodec.training.checkpoint import averaged_model, load_checkpoint
 from rdpcodec.training.data import ImageSet, load_images
+from rdpcodec.training.graphs import write_graphs
 from rdpcodec.training.model_card import CARD, write_blocks
 from rdpcodec.training.totals import Totals, totals_of
+from rdpcodec.weights.architecture import Architecture, architecture_from, architecture_record, size_name
 from rdpcodec.weights.manifest import BITSTREAM_PREFIXES, REALISM_PREFIX, SYNTHESIS_PREFIXES, fingerprint
-from rdpcodec.weights.release import (
-    ReleasedModel,
-    architecture_from,
-    architecture_record,
-    realism_state,
-    scale_tensors,
-    table_family,
-    table_tensors,
-)
+from rdpcodec.weights.release import ReleasedModel, table_family
 
 Tables = tuple[TableFamily, TableFamily]
 _CPU = torch.device("cpu")
@@ -74,7 +68,8 @@ class Parts(NamedTuple):
 
 
 def export(checkpoint: Path, data: Path, name: str | None, folder: Path) -> dict[str, Any]:
-    """Write `folder/<name>.safetensors`, its entry in `folder/manifest.json` and its parts of the model card.
+    """Write `folder/<name>.safetensors`, its graphs and its entry in `folder/manifest.json` and in the model
+    card.
 
     checkpoint: of a fidelity run, or of a realism run, whose synthesis is added to the weights in the folder
     that it was trained on. data: the training images. name: of the model, by default that of its size.
@@ -100,6 +95,7 @@ def export(checkpoint: Path, data: Path, name: str | None, folder: Path) -> dict
     blob = save(parts.tensors)
     record = manifest["models"][name] = {"file": path.name, **release_record(parts, blob, earlier)}
     replace_file(path, blob)
+    record["graphs"] = write_graphs(path, parts.architecture)
     text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
     replace_file(folder / "manifest.json", text.encode())
     write_blocks(folder / CARD, name, record, data)
@@ -135,12 +131,12 @@ def released_parts(
 
 def release_record(parts: Parts, blob: bytes, earlier: Release | None) -> dict[str, Any]:
     """The manifest's entry for a release, without the file's name. blob: the file's bytes."""
-    tensors, realism = parts.tensors, parts.realism
+    tensors, realism, stored = parts.tensors, parts.realism, arrays(parts.tensors)
     record: dict[str, Any] = {
         "size": size_name(parts.architecture),
         "architecture": architecture_record(parts.architecture),
-        "bitstream_fingerprint": fingerprint(tensors, BITSTREAM_PREFIXES),
-        "synthesis_fingerprint": fingerprint(tensors, SYNTHESIS_PREFIXES),
+        "bitstream_fingerprint": fingerprint(stored, BITSTREAM_PREFIXES),
+        "synthesis_fingerprint": fingerprint(stored, SYNTHESIS_PREFIXES),
         "sha256": hashlib.sha256(blob).hexdigest(),
         "bytes": len(blob),
         "dtype": str(tensors["analysis.leave.weight"].dtype).removeprefix("torch."),
@@ -150,7 +146,7 @@ def release_record(parts: Parts, blob: bytes, earlier: Release | None) -> dict[s
     }
     if realism is not None:
         record["realism"] = {
-            "fingerprint": fingerprint(tensors, (REALISM_PREFIX,)),
+            "fingerprint": fingerprint(stored, (REALISM_PREFIX,)),
             "parameters": sum(t.numel() for t in realism.state.values()),
             "training": realism.totals.record(),
         }
@@ -184,7 +180,8 @@ def fidelity_tensors(
     networks = release_tensors(model, dtype)
     defining = tuple(prefix for prefix in BITSTREAM_PREFIXES if prefix != "tables.")
     if earlier is not None and _same(networks, earlier.tensors, defining):
-        tables = table_family(earlier.tensors, "latents"), table_family(earlier.tensors, "hyper")
+        before = arrays(earlier.tensors)
+        tables = table_family(before, "latents"), table_family(before, "hyper")
     else:
         tables = counting.counted_tables(codecs[dtype], model, images)
     return with_tables(dtype, tables)
@@ -210,19 +207,6 @@ def realism_tensors(
     return half if psnr[0] - psnr[1] < FLOAT16_LOSS else full
 
 
-def release_tensors(model: RdpModel, dtype: torch.dtype) -> dict[str, Tensor]:
-    """The tensors of a release without its tables: integers of the scale network, everything else as `dtype`.
-
-    The parameters that only training uses stay float32.
-    """
-    tensors = scale_tensors(model.scale_network)
-    for name, parameter in model.named_parameters():
-        if not name.startswith("scale_network."):
-            training_only = name.startswith(("hyper_prior.", "residual_density."))
-            tensors[name] = parameter.detach().to(torch.float32 if training_only else dtype).contiguous()
-    return tensors
-
-
 def held_out_crops(held_out: ImageSet) -> list[np.ndarray]:
     """Crops of validation images, uint8 `[384, 384, 3]`, on which rounding is checked."""
     crops = held_out.crops(8, counting.CALIBRATION_SIDE, torch.Generator().manual_seed(4))
@@ -243,12 +227,12 @@ def mean_psnr(codec: Codec, crops: list[np.ndarray], realism: float = 0.0) -> fl
 
 
 def _codec(architecture: Architecture, tensors: dict[str, Tensor]) -> Codec:
-    return Codec(ReleasedModel.from_tensors(size_name(architecture), architecture, tensors, _CPU))
+    return Codec(ReleasedModel.from_tensors(size_name(architecture), architecture, arrays(tensors)))
 
 
 def _same(tensors: dict[str, Tensor], others: dict[str, Tensor], prefixes: tuple[str, ...]) -> bool:
     """Whether the tensors that a prefix names are equal in both, bit by bit."""
-    return fingerprint(tensors, prefixes) == fingerprint(others, prefixes)
+    return fingerprint(arrays(tensors), prefixes) == fingerprint(arrays(others), prefixes)
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

@@ -23,10 +23,7 @@ from rdpcodec.errors import UsageError
 from rdpcodec.metrics.eyes import ssimulacra2_distortion, ssimulacra2_score
 from rdpcodec.metrics.perceptual import load_lpips
 from rdpcodec.model.rdp_model import RdpModel, TrainingOutput
-from rdpcodec.model.transforms import (
-    SIZES,
-    Synthesis,
-)
+from rdpcodec.model.transforms import Synthesis
 from rdpcodec.training.average import WeightAverage
 from rdpcodec.training.checkpoint import load_realism_start, load_start, start_totals
 from rdpcodec.training.cuda_graph import CudaGraphed
@@ -41,6 +38,7 @@ from rdpcodec.training.runs import FidelityRun
 from rdpcodec.training.schedule import scale_learning_rates
 from rdpcodec.training.totals import Totals
 from rdpcodec.training.validation import QUALITIES, load_training_and_validation
+from rdpcodec.weights.architecture import SIZES
 
 GRADIENT_CLIP = 1.0
 # Of a step, for the log; the last only with a realism synthesis.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 
 from rdpcodec.model.rdp_model import RdpModel
-from rdpcodec.model.transforms import Architecture, haar_basis, start_from_basis
+from rdpcodec.model.transforms import haar_basis, start_from_basis
 from rdpcodec.tiles import PATCH
 from rdpcodec.training.data import ImageSet, random_patches
+from rdpcodec.weights.architecture import Architecture
 
 # Enough to order 768 variances; more would exchange a few of the last rows that are kept.
 BASIS_PATCHES = 40_000

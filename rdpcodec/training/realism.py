@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
+from safetensors.numpy import load_file
 from torch import Tensor, nn
 
 from rdpcodec.metrics.perceptual import Lpips, load_lpips

@@ -1,7 +1,7 @@
 """Manifest → verified tensors: the weights that ship with the package, and the two fingerprints that tell
 them apart.
 
-Importing this module, and reading the manifest, does not import torch.
+Importing this module, and reading the manifest, does not import NumPy.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,7 +18,7 @@ from rdpcodec.container import Header
 from rdpcodec.errors import WeightsError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    import numpy as np
 
 # A folder of weights and manifest, as `rdpcodec export` writes it, in place of the released ones.
 WEIGHTS_VARIABLE = "RDPCODEC_WEIGHTS"
@@ -110,30 +111,52 @@ def hours_by_device(training: dict[str, Any]) -> str:
     return " and ".join(f"{hours:.2g} hours on {device}" for device, hours in training["hours"].items())
 
 
-def load_tensors(entry: ModelEntry) -> dict[str, Tensor]:
-    """The tensors of a model, as stored.
+def load_tensors(entry: ModelEntry) -> dict[str, np.ndarray]:
+    """The tensors of a model, as stored; not writable.
 
     Raises `WeightsError` when the file is missing or not what the manifest says.
     """
-    from safetensors.torch import load
+    from safetensors.numpy import load
 
+    return load(_verified(entry.path, entry.record["sha256"]))
+
+
+def verified_graphs(entry: ModelEntry) -> dict[str, Path]:
+    """The files of a model's ONNX graphs by name; none of weights that were exported without.
+
+    Raises `WeightsError` when one is missing or not what the manifest says.
+    """
+    graphs = {}
+    for name, digest in entry.record.get("graphs", {}).items():
+        graphs[name] = graph_path(entry.path, name)
+        _verified(graphs[name], digest)
+    return graphs
+
+
+def graph_path(weights: Path, name: str) -> Path:
+    """Where a graph lies: beside the weights that it reads, as ONNX has it for external data."""
+    return weights.with_suffix(f".{name}.onnx")
+
+
+def _verified(path: Path, digest: str) -> bytes:
+    """The bytes of a file with a SHA-256 from the manifest. Raises `WeightsError`."""
     try:
-        data = entry.path.read_bytes()
+        data = path.read_bytes()
     except OSError as error:
-        raise WeightsError(f"{entry.path}: cannot be read: {error.strerror}; reinstall rdpcodec") from error
-    if hashlib.sha256(data).hexdigest() != entry.record["sha256"]:
-        raise WeightsError(f"{entry.path}: damaged (its SHA-256 is not the manifest's); reinstall rdpcodec")
-    return load(data)
+        raise WeightsError(f"{path}: cannot be read: {error.strerror}; reinstall rdpcodec") from error
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise WeightsError(f"{path}: damaged (its SHA-256 is not the manifest's); reinstall rdpcodec")
+    return data
 
 
-def fingerprint(tensors: dict[str, Tensor], prefixes: tuple[str, ...]) -> str:
+def fingerprint(tensors: Mapping[str, np.ndarray], prefixes: tuple[str, ...]) -> str:
     """SHA-256, hexadecimal, over name, type, shape and little-endian bytes of the tensors whose names begin
     with a prefix.
     """
     digest = hashlib.sha256()
     for name in sorted(tensors):
         if name.startswith(prefixes):
-            array = tensors[name].contiguous().cpu().numpy()
+            array = tensors[name]
             digest.update(f"{name} {array.dtype.name} {array.shape}\n".encode())
             digest.update(array.tobytes())
     return digest.hexdigest()

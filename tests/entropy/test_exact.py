@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rdpcodec.entropy import exact
-from rdpcodec.entropy.exact import ExactScaleNetwork, ScaleWeights, rate_bias
+from rdpcodec.entropy.exact import ScaleWeights, rate_bias
 from rdpcodec.model import scale_network
-from rdpcodec.model.transforms import Architecture
-from rdpcodec.weights.release import _scale_weights, scale_tensors
+from rdpcodec.model.exact_scales import ExactScaleNetwork
+from rdpcodec.model.released import arrays, scale_tensors
+from rdpcodec.weights.architecture import Architecture
+from rdpcodec.weights.release import scale_weights
 
 SMALL = Architecture(latents=12, hyper_latents=7, scale=9)
 CPU = torch.device("cpu")
@@ -29,7 +31,7 @@ def trained_like(seed: int) -> scale_network.ScaleNetwork:
 
 
 def integers(network: scale_network.ScaleNetwork) -> ScaleWeights:
-    return _scale_weights(scale_tensors(network))
+    return scale_weights(arrays(scale_tensors(network)))
 
 
 def hyper_latents(seed: int, batch: int = 1) -> torch.Tensor:

@@ -9,14 +9,8 @@ from rdpcodec.model.prior import FactorizedPrior, ResidualDensity, anchor_mask
 from rdpcodec.model.rate import KNOTS, LAMBDA_MAX, LAMBDA_MIN, RateGain, interpolate_knots, lambda_of
 from rdpcodec.model.rdp_model import Quantised, RdpModel
 from rdpcodec.model.scale_network import SCALE_MIN, SCALE_RATIO, round_through
-from rdpcodec.model.transforms import (
-    PATCH_VALUES,
-    Analysis,
-    Architecture,
-    Synthesis,
-    haar_basis,
-    start_from_basis,
-)
+from rdpcodec.model.transforms import PATCH_VALUES, Analysis, Synthesis, haar_basis, start_from_basis
+from rdpcodec.weights.architecture import Architecture
 
 SMALL = Architecture(eighth=8, sixteenth=12, latents=24, hyper_latents=6, prior=8, scale=5)
 

@@ -11,11 +11,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from rdpcodec.model.transforms import Architecture
 from rdpcodec.training import counting, haar, validation
 from rdpcodec.training.data import load_images
 from rdpcodec.training.haar import haar_model
-from rdpcodec.weights.release import architecture_record
+from rdpcodec.weights.architecture import Architecture, architecture_record
 
 SMALL = Architecture(eighth=16, sixteenth=24, latents=96, hyper_latents=8, prior=16, scale=8)
 SMALLER = {

@@ -18,6 +18,7 @@ from rdpcodec import Codec
 from rdpcodec.errors import UsageError
 from rdpcodec.metrics.perceptual import load_lpips
 from rdpcodec.model.rdp_model import RdpModel
+from rdpcodec.model.released import arrays
 from rdpcodec.training.export import export
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.loop import Loop
@@ -33,7 +34,8 @@ from rdpcodec.training.losses import (
 from rdpcodec.training.realism import Realism
 from rdpcodec.training.runs import FidelityRun, RealismRun
 from rdpcodec.training.schedule import Budget, rate_factor
-from rdpcodec.weights.release import ReleasedModel, architecture_from
+from rdpcodec.weights.architecture import architecture_from
+from rdpcodec.weights.release import ReleasedModel
 
 CPU = torch.device("cpu")
 
@@ -141,7 +143,9 @@ def test_both_syntheses_are_released_and_trained_further(
     assert record["training"]["runs"] == record["realism"]["training"]["runs"] == 1
     path = tmp_path / "weights" / "fast.safetensors"
     tensors = load_file(path)
-    codec = Codec(ReleasedModel.from_tensors("fast", architecture_from(record["architecture"]), tensors, CPU))
+    codec = Codec(
+        ReleasedModel.from_tensors("fast", architecture_from(record["architecture"]), arrays(tensors))
+    )
     file = codec.compress(photograph.crop((100, 100, 200, 180)), 60)
     exact, realistic = (np.asarray(codec.decompress(file, realism=beta)) for beta in (0, 1))
     assert (exact != realistic).any()

@@ -16,6 +16,7 @@ from torch import Tensor
 from rdpcodec import Codec
 from rdpcodec.errors import UsageError
 from rdpcodec.model.rdp_model import RdpModel
+from rdpcodec.model.released import arrays
 from rdpcodec.training import realism
 from rdpcodec.training.checkpoint import carried_over
 from rdpcodec.training.discriminator import ProjectedDiscriminator
@@ -25,7 +26,8 @@ from rdpcodec.training.loop import Loop
 from rdpcodec.training.realism import WARMUP_SHARE, Realism
 from rdpcodec.training.runs import FidelityRun, RealismRun
 from rdpcodec.training.schedule import Budget
-from rdpcodec.weights.release import ReleasedModel, architecture_from
+from rdpcodec.weights.architecture import architecture_from
+from rdpcodec.weights.release import ReleasedModel
 
 CPU = torch.device("cpu")
 
@@ -145,7 +147,7 @@ def test_only_the_realism_synthesis_moves(
 def codec_of(weights: Path) -> Codec:
     record = json.loads(weights.with_name("manifest.json").read_text())["models"]["fast"]
     architecture = architecture_from(record["architecture"])
-    return Codec(ReleasedModel.from_tensors("fast", architecture, load_file(weights), CPU))
+    return Codec(ReleasedModel.from_tensors("fast", architecture, arrays(load_file(weights))))
 
 
 def exported(data: Path, run: Path, weights: Path) -> dict[str, Any]:

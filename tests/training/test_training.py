@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from rdpcodec import Codec
 from rdpcodec.errors import RdpError, UsageError
 from rdpcodec.metrics.distortion import psnr
+from rdpcodec.model.released import arrays
 from rdpcodec.training import loop as looping
 from rdpcodec.training.average import DECAY, WeightAverage
 from rdpcodec.training.checkpoint import load_checkpoint, save_checkpoint
@@ -28,8 +29,9 @@ from rdpcodec.training.losses import rate_distortion_loss
 from rdpcodec.training.runs import FidelityRun
 from rdpcodec.training.schedule import DECAY_SHARE, Budget, rate_factor
 from rdpcodec.training.totals import totals_of
+from rdpcodec.weights.architecture import architecture_from
 from rdpcodec.weights.manifest import hours_by_device
-from rdpcodec.weights.release import ReleasedModel, architecture_from
+from rdpcodec.weights.release import ReleasedModel
 
 CPU = torch.device("cpu")
 PIXELS_A_STEP = 4 * 64**2
@@ -339,7 +341,7 @@ def test_an_exported_run_is_a_working_codec(
     path = tmp_path / "weights" / "fast.safetensors"
     tensors = load_file(path)
     architecture = architecture_from(record["architecture"])
-    codec = Codec(ReleasedModel.from_tensors("fast", architecture, tensors, CPU))
+    codec = Codec(ReleasedModel.from_tensors("fast", architecture, arrays(tensors)))
     image = photograph.crop((100, 100, 200, 180))
     decoded = codec.decompress(codec.compress(image, 80))
     # Even all but untrained the Haar transform makes a codec.

@@ -19,18 +19,19 @@ import rdpcodec
 from rdpcodec import Codec, container
 from rdpcodec.cli import rdpcodec as command_line
 from rdpcodec.model.rdp_model import RdpModel
-from rdpcodec.model.transforms import Architecture
+from rdpcodec.model.released import arrays, release_tensors, table_tensors
 from rdpcodec.training.counting import wide_tables
-from rdpcodec.training.export import release_tensors
-from rdpcodec.weights.manifest import WEIGHTS_VARIABLE, find_model
-from rdpcodec.weights.release import ReleasedModel, table_tensors
+from rdpcodec.weights.architecture import Architecture
+from rdpcodec.weights.manifest import WEIGHTS_VARIABLE, find_model, verified_graphs
+from rdpcodec.weights.release import ReleasedModel
 
 
 @pytest.fixture
 def named_mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The released weights are installed under a name of the user's."""
     entry = find_model("fast")
-    shutil.copy(entry.path, tmp_path)
+    for path in (entry.path, *verified_graphs(entry).values()):
+        shutil.copy(path, tmp_path)
     (tmp_path / "manifest.json").write_text(json.dumps({"models": {"mine": entry.record}}))
     with weights_read_anew():
         monkeypatch.setenv(WEIGHTS_VARIABLE, str(tmp_path))
@@ -63,7 +64,7 @@ def test_networks_of_a_size_without_a_number_are_found_by_their_fingerprint(smal
     latents, hyper = wide_tables(network)
     tensors = release_tensors(network, torch.float32)
     tensors |= table_tensors("latents", latents) | table_tensors("hyper", hyper)
-    own = Codec(ReleasedModel.from_tensors("mine", network.architecture, tensors, torch.device("cpu")))
+    own = Codec(ReleasedModel.from_tensors("mine", network.architecture, arrays(tensors)))
     data = own.compress(small, 30)
     header, _ = container.read_header(data)
     assert header.size == "own"

@@ -1,0 +1,193 @@
+"""The networks of a released model, run by ONNX Runtime on a processor.
+
+The graphs come with the weights, and read them from the release's file (`rdpcodec.training.graphs`).
+What is no network is NumPy here: the checkerboard, the encoder's rounding, and pixels' last rounding.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import onnxruntime
+
+from rdpcodec import container
+from rdpcodec.engine.threads import chosen_threads, cores
+from rdpcodec.entropy.exact import rate_bias
+from rdpcodec.entropy.rounding import round_by_rate
+from rdpcodec.entropy.tables import ESCAPE_LIMIT
+from rdpcodec.errors import WeightsError
+from rdpcodec.extras import need_torch
+from rdpcodec.symbols import Symbols, hyper_reach
+from rdpcodec.tiles import HYPER_FACTOR, PATCH
+from rdpcodec.weights.release import ReleasedModel
+
+if TYPE_CHECKING:
+    from rdpcodec.engine.torch import TorchEngine
+
+
+class OnnxFeatures(NamedTuple):
+    """As `rdpcodec.model.transforms.AnalysisFeatures`, float32 arrays."""
+
+    eighth: np.ndarray
+    bypass: np.ndarray
+
+
+class OnnxEngine:
+    """See `rdpcodec.tile_codec.Engine`. May be shared between threads."""
+
+    def __init__(self, released: ReleasedModel) -> None:
+        """Nothing is loaded before it is used. Raises `WeightsError` for weights without graphs."""
+        if not released.graphs:
+            raise WeightsError(
+                f"model {released.name!r} was exported without the graphs that ONNX Runtime needs: "
+                "`python -m rdpcodec.training graphs FOLDER` adds them"
+            )
+        size = released.architecture
+        self.latents, self.hyper_latents = size.latents, size.hyper_latents
+        self.analysis_margin = size.analysis_margin
+        self.synthesis_margin = size.synthesis_margin
+        self._released = released
+        self._differentiable: TorchEngine | None = None
+        self._residual_bits = released.latent_tables.costs()
+        self._sessions: dict[str, onnxruntime.InferenceSession] = {}
+        self._loading = threading.Lock()
+
+    def features(self, pixels: np.ndarray) -> OnnxFeatures:
+        """See `Engine.features`."""
+        bottom, right = (-side % PATCH for side in pixels.shape[1:3])
+        padded = np.pad(pixels, ((0, 0), (0, bottom), (0, right), (0, 0)), mode="edge")
+        return OnnxFeatures(*self._run("features", pixels=padded))
+
+    def analyse(self, features: OnnxFeatures, quality: float) -> np.ndarray:
+        """See `Engine.analyse`."""
+        (latents,) = self._run("analysis", **features._asdict(), quality=_stored(quality))
+        return latents
+
+    def quantise(self, latents: np.ndarray, quality: float) -> list[Symbols]:
+        """See `Engine.quantise`."""
+        hyper = self._hyper(latents, quality)
+        tables = self.tables(hyper, quality, latents.shape[2:])
+        limit = float(ESCAPE_LIMIT)
+
+        def rounded(mean: np.ndarray) -> np.ndarray:
+            residual = round_by_rate(latents - mean, tables, quality, self._residual_bits)
+            return np.clip(residual, -limit, limit, out=residual)
+
+        _, residual = self._two_pass(hyper, quality, latents.shape[2:], rounded)
+        parts = hyper.astype(np.int32), tables, residual.astype(np.int32)
+        return [Symbols(*symbols) for symbols in zip(*parts, strict=True)]
+
+    def tables(self, hyper: np.ndarray, quality: float, size: tuple[int, ...]) -> np.ndarray:
+        """See `Engine.tables`."""
+        stored = container.stored_quality(quality)
+        biases = {
+            name: rate_bias(table, stored).astype(np.float32)
+            for name, table in (
+                ("enter_bias", self._released.scale.enter_bias),
+                ("leave_bias", self._released.scale.leave_bias),
+            )
+        }
+        (tables,) = self._run("scales", hyper=hyper.astype(np.float32), size=np.array(size), **biases)
+        return tables
+
+    def dequantise(self, symbols: Sequence[Symbols], quality: float) -> np.ndarray:
+        """See `Engine.dequantise`."""
+        hyper, residual = (
+            np.stack(arrays).astype(np.float32)
+            for arrays in ([s.hyper for s in symbols], [s.residual for s in symbols])
+        )
+        mean, residual = self._two_pass(hyper, quality, residual.shape[2:], lambda _: residual)
+        return mean + residual
+
+    def synthesise(self, latents: np.ndarray, quality: float, realism: float) -> np.ndarray:
+        """See `Engine.synthesise`."""
+        x = self._mixed(latents, quality, realism)
+        np.clip(x, 0, 1, out=x)
+        x *= 255
+        np.rint(x, out=x)
+        return np.ascontiguousarray(x.astype(np.uint8).transpose(0, 2, 3, 1))
+
+    def with_gradients(self) -> TorchEngine:
+        """See `Engine.with_gradients`. Loaded when it is first asked for."""
+        need_torch("effort 1 to 9")
+        import torch
+
+        from rdpcodec.engine.torch import TorchEngine
+
+        with self._loading:
+            if self._differentiable is None:
+                self._differentiable = TorchEngine(self._released, torch.device("cpu"))
+            return self._differentiable
+
+    def _mixed(self, latents: np.ndarray, quality: float, realism: float) -> np.ndarray:
+        """x(β) = x_fidelity + β · (x_realism - x_fidelity), one synthesis where β is 0 or 1."""
+
+        def decoded(name: str) -> np.ndarray:
+            (x,) = self._run(name, latents=latents, quality=_stored(quality))
+            return x
+
+        if realism == 0 or not self._released.has_realism:
+            return decoded("synthesis")
+        if realism == 1:
+            return decoded("realism")
+        fidelity, x = decoded("synthesis"), decoded("realism")
+        x -= fidelity
+        x *= realism
+        x += fidelity
+        return x
+
+    def _hyper(self, latents: np.ndarray, quality: float) -> np.ndarray:
+        """Latents `[B, N, h, w]` → hyper-latents that their tables hold, integers in float32."""
+        bottom, right = (-side % HYPER_FACTOR for side in latents.shape[2:])
+        padded = np.pad(latents, ((0, 0), (0, 0), (0, bottom), (0, right)), mode="edge")
+        (hyper,) = self._run("hyper_latents", latents=padded)
+        reach = hyper_reach(self._released.hyper_tables, hyper.shape[1:], quality).astype(np.float32)
+        return np.clip(np.floor(hyper + np.float32(0.5)), -reach, reach)
+
+    def _two_pass(
+        self,
+        hyper: np.ndarray,
+        quality: float,
+        size: tuple[int, ...],
+        residual_of: Callable[[np.ndarray], np.ndarray],
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Means and residuals of all latents, as `rdpcodec.model.prior.MeanNetwork.two_pass` finds them."""
+        features, first_mean = self._run("means", hyper=hyper, size=np.array(size), quality=_stored(quality))
+        anchor = np.add.outer(np.arange(size[0]), np.arange(size[1])) % 2 == 0
+        first = residual_of(first_mean)
+        anchors = np.where(anchor, first_mean + first, np.float32(0))
+        (second_mean,) = self._run("context", features=features, anchors=anchors)
+        second = residual_of(second_mean)
+        return np.where(anchor, first_mean, second_mean), np.where(anchor, first, second)
+
+    def _run(self, name: str, **inputs: np.ndarray) -> list[np.ndarray]:
+        """The outputs of a graph."""
+        return self._session(name).run(None, {k: np.ascontiguousarray(x) for k, x in inputs.items()})
+
+    def _session(self, name: str) -> onnxruntime.InferenceSession:
+        with self._loading:
+            if name not in self._sessions:
+                self._sessions[name] = _load(str(self._released.graphs[name]))
+            return self._sessions[name]
+
+
+def _load(path: str) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    # A number of our own: with ONNX Runtime's each thread is bound to a core, and so are those of the next
+    # process.
+    options.intra_op_num_threads = chosen_threads() or cores()
+    # Threads that wait for work sleep. Spinning would take the cores from other processes.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3  # errors
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # whatever ONNX Runtime raises: its classes have no common one
+        raise WeightsError(f"{path}: {str(error).splitlines()[0]}") from error
+
+
+def _stored(quality: float) -> np.ndarray:
+    """The quality exactly as the file stores it."""
+    return np.array([container.stored_quality(quality) / container.QUALITY_STEPS], np.float32)

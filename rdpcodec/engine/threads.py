@@ -1,0 +1,26 @@
+"""How many threads the networks may use in this process, with any engine."""
+
+from __future__ import annotations
+
+import os
+
+_chosen: int | None = None
+
+
+def use_threads(count: int) -> None:
+    """Let networks use `count` threads. Holds for engines that are made afterwards."""
+    global _chosen
+    _chosen = count
+
+
+def chosen_threads() -> int | None:
+    """What `use_threads` was told, otherwise the variable `OMP_NUM_THREADS` says; None without both."""
+    if _chosen is not None:
+        return _chosen
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    return int(told) if told.isdecimal() and int(told) else None
+
+
+def cores() -> int:
+    """The processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,60 @@
+"""The sizes of a model's networks, and their JSON form in the manifest."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rdpcodec.tiles import PATCH
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The sizes of a model: channels at 1/8, 1/16, of latents and hyper-latents; blocks in each stack."""
+
+    eighth: int = 128
+    sixteenth: int = 192
+    latents: int = 320
+    hyper_latents: int = 96
+    prior: int = 192
+    scale: int = 96
+    analysis_blocks: tuple[int, int] = (2, 3)
+    synthesis_blocks: tuple[int, int] = (2, 3)
+
+    @property
+    def analysis_margin(self) -> int:
+        """How far the analysis sees beyond a latent, in pixels, a multiple of 16."""
+        return _margin(self.analysis_blocks)
+
+    @property
+    def synthesis_margin(self) -> int:
+        """How far the synthesis sees beyond a latent, in pixels, a multiple of 16."""
+        return _margin(self.synthesis_blocks)
+
+
+def _margin(blocks: tuple[int, int]) -> int:
+    """How far a stack of blocks sees: one cell of its resolution for every block at 1/8 and 1/16."""
+    return PATCH * -(-(8 * blocks[0] + 16 * blocks[1]) // PATCH)
+
+
+# The sizes that files know by name (`rdpcodec.container.SIZE_NUMBERS`).
+SIZES = {
+    "fast": Architecture(),
+    "base": Architecture(eighth=160, sixteenth=256, analysis_blocks=(3, 4), synthesis_blocks=(5, 6)),
+}
+
+
+def size_name(architecture: Architecture) -> str:
+    """What a file calls the size of an architecture: its name in `SIZES`, or "own"."""
+    return next((name for name, size in SIZES.items() if size == architecture), "own")
+
+
+def architecture_from(record: dict[str, Any]) -> Architecture:
+    """An `Architecture` from its JSON form."""
+    sizes: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in record.items()}
+    return Architecture(**sizes)
+
+
+def architecture_record(architecture: Architecture) -> dict[str, Any]:
+    """An `Architecture` as JSON."""
+    return {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(architecture).items()}

@@ -1,0 +1,43 @@
+"""SSIM and MS-SSIM are those of pytorch-msssim, which most papers use."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import pytorch_msssim
+import torch
+from PIL import Image
+from torch import Tensor
+
+from rdpcodec.metrics.distortion import ms_ssim, ssim
+
+
+def tensor(image: np.ndarray) -> Tensor:
+    return torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float()
+
+
+@pytest.mark.parametrize("size", [(400, 600), (399, 333), (161, 200)])
+@pytest.mark.parametrize("noise", [2, 40])
+def test_both_similarities_agree_with_pytorch_msssim(
+    photograph: Image.Image, size: tuple[int, int], noise: float
+) -> None:
+    image = np.asarray(photograph)[: size[0], : size[1]]
+    noisy = image + np.random.default_rng(0).normal(0, noise, image.shape)
+    pair = image, np.clip(noisy, 0, 255).astype(np.uint8)
+    tensors = [tensor(x) for x in pair]
+    for ours, theirs in ((ssim, pytorch_msssim.ssim), (ms_ssim, pytorch_msssim.ms_ssim)):
+        assert ours(*pair) == pytest.approx(float(theirs(*tensors, data_range=255)), abs=1e-5)
+
+
+def test_equal_images_are_most_similar(photograph: Image.Image) -> None:
+    image = np.asarray(photograph)
+    assert ssim(image, image) == pytest.approx(1)
+    assert ms_ssim(image, image) == pytest.approx(1)
+
+
+def test_ms_ssim_is_not_defined_below_161_pixels(photograph: Image.Image) -> None:
+    image = np.asarray(photograph)
+    assert math.isnan(ms_ssim(image[:160], image[:160]))
+    assert not math.isnan(ms_ssim(image[:161, :161], image[:161, :161]))

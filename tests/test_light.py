@@ -1,0 +1,131 @@
+"""The plain installation, which has no torch: all that does not need gradients or a GPU works, and the rest
+says what to install.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+WHOLE_ONLY = ("torch", "onnx", "lpips", "pytorch_msssim", "scipy", "matplotlib", "skimage")
+MAIN = "import rdpcodec.cli; rdpcodec.cli.main()"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, photograph: Image.Image) -> Path:
+    """A folder with a photograph, and one that keeps every process started with it from importing torch."""
+    folder = tmp_path_factory.mktemp("light")
+    (folder / "site").mkdir()
+    block = f"import sys\nsys.modules.update(dict.fromkeys({WHOLE_ONLY!r}))\n"
+    (folder / "site" / "sitecustomize.py").write_text(block)
+    photograph.resize((300, 200)).save(folder / "photo.png")
+    return folder
+
+
+def python(folder: Path, code: str, *words: str) -> subprocess.CompletedProcess[str]:
+    root = Path(__file__).parents[1]
+    path = os.pathsep.join([str(folder / "site"), str(root), os.environ.get("PYTHONPATH", "")])
+    return subprocess.run(
+        [sys.executable, "-c", code, *words],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def rdpcodec(folder: Path, *words: str) -> str:
+    run = python(folder, MAIN, *words)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+def test_torch_is_out_of_reach_here(folder: Path) -> None:
+    assert "ModuleNotFoundError" in python(folder, "import torch").stderr
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("-q", "30", "--realism", "0.5"),
+        ("--realism", "auto"),
+        ("--target-psnr", "30"),
+        ("--target-msssim", "0.95"),
+        ("--target-size", "6kB", "--model", "base"),
+    ],
+    ids=" ".join,
+)
+def test_images_are_coded(folder: Path, options: tuple[str, ...]) -> None:
+    rdpcodec(folder, "compress", "photo.png", "coded.rdpc", "--force", *options)
+    rdpcodec(folder, "decompress", "coded.rdpc", "all.png", "--force", "--realism", "1")
+    rdpcodec(folder, "decompress", "coded.rdpc", "part.png", "--force", "--region", "10,20,30,40")
+    assert Image.open(folder / "all.png").size == (300, 200)
+    assert Image.open(folder / "part.png").size == (30, 40)
+    assert "300×200" in rdpcodec(folder, "info", "coded.rdpc")
+
+
+def test_suggest_measures_all_but_lpips(folder: Path) -> None:
+    run = python(folder, MAIN, "suggest", "photo.png", "--json")
+    for point in json.loads(run.stdout)["points"]:
+        assert point["psnr"] > 20
+        assert point["ms_ssim"] > 0.5
+        assert point["lpips"] is None
+    assert "LPIPS needs torch: pip install 'rdpcodec[torch]'" in run.stderr
+
+
+def test_batches_are_worked_through(folder: Path) -> None:
+    rdpcodec(folder, "batch", "photo.png", "out", "--force", "--workers", "2")
+    rdpcodec(folder, "batch", "out", "back", "--decompress", "--force")
+    assert Image.open(folder / "back" / "photo.png").size == (300, 200)
+
+
+def test_pillow_opens_and_saves(folder: Path) -> None:
+    code = """
+import rdpcodec.pillow_plugin
+from PIL import Image
+Image.open("photo.png").save("plugin.rdpc", quality=20)
+assert Image.open("plugin.rdpc").convert("RGB").size == (300, 200)
+"""
+    run = python(folder, code)
+    assert run.returncode == 0, run.stderr
+
+
+def test_pages_are_served(folder: Path) -> None:
+    code = """
+from pathlib import Path
+from rdpcodec import Codec
+from rdpcodec.pages.serve import EncodeRequest, ImageServer, Limits
+server = ImageServer(Codec(), Limits(10**7, 10**7))
+name = server.hold(Path("photo.png").read_bytes())["id"]
+assert server.loaded[name].decoded(EncodeRequest(40, 0.5)).size == (300, 200)
+"""
+    run = python(folder, code)
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            "compress photo.png never.rdpc --effort 3",
+            "effort 1 to 9 needs torch: pip install 'rdpcodec[torch]'",
+        ),
+        ("compress photo.png never.rdpc --device cuda", "'cuda' needs torch: pip install 'rdpcodec[torch]'"),
+        ("compress photo.png never.rdpc --target-lpips 0.1", "LPIPS needs torch: pip install"),
+        ("train fidelity --data . --out run", "training needs torch: pip install 'rdpcodec[torch]'"),
+        ("export photo.png . --data .", "export needs torch: pip install 'rdpcodec[torch]'"),
+    ],
+)
+def test_what_needs_torch_says_how_to_install_it(folder: Path, words: str, message: str) -> None:
+    run = python(folder, MAIN, *words.split())
+    assert run.returncode != 0
+    assert message in run.stderr
+    assert "Traceback" not in run.stderr
+    assert not (folder / "never.rdpc").exists()

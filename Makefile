@@ -7,13 +7,13 @@ BIN := $(VENV)/bin
 
 .PHONY: demo test lint docs bench clean
 
-# Installs what a user installs.
+# Installs what a user installs: the light installation, without torch.
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
 	touch $@
 
-# Installs what the tests and the bench need besides.
+# Installs what the tests and the bench need besides: the whole, with torch.
 $(VENV)/tested: $(VENV)/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
 	touch $@

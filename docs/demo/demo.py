@@ -24,7 +24,7 @@ def main() -> None:
     OUTPUT.mkdir(exist_ok=True)
     original = Image.open(PHOTOGRAPH).convert("RGB")
     codec = rdpcodec.Codec()
-    codec.compress(original, QUALITY)  # the first image also pays for torch's own start
+    codec.compress(original, QUALITY)  # the first image also pays for loading networks
 
     started = time.perf_counter()
     data = codec.compress(original, QUALITY)

@@ -6,15 +6,18 @@ What is no network is NumPy here: the checkerboard, the encoder's rounding, and 
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
+from weakref import WeakSet
 
 import numpy as np
 import onnxruntime
 
 from rdpcodec import container
-from rdpcodec.engine.threads import chosen_threads, cores
+from rdpcodec.engine.threads import chosen_threads, cores, use_threads
 from rdpcodec.entropy.exact import rate_bias
 from rdpcodec.entropy.rounding import round_by_rate
 from rdpcodec.entropy.tables import ESCAPE_LIMIT
@@ -26,6 +29,11 @@ from rdpcodec.weights.release import ReleasedModel
 
 if TYPE_CHECKING:
     from rdpcodec.engine.torch import TorchEngine
+
+
+# Those of this process; and sessions of its parent, kept because their end would wait for their threads.
+_engines: WeakSet[OnnxEngine] = WeakSet()
+_abandoned: list[object] = []
 
 
 class OnnxFeatures(NamedTuple):
@@ -54,6 +62,8 @@ class OnnxEngine:
         self._residual_bits = released.latent_tables.costs()
         self._sessions: dict[str, onnxruntime.InferenceSession] = {}
         self._loading = threading.Lock()
+        _survive_forks()
+        _engines.add(self)
 
     def features(self, pixels: np.ndarray) -> OnnxFeatures:
         """See `Engine.features`."""
@@ -163,6 +173,13 @@ class OnnxEngine:
         second = residual_of(second_mean)
         return np.where(anchor, first_mean, second_mean), np.where(anchor, first, second)
 
+    def start_anew(self) -> None:
+        """Load every graph again when it is next used: in a forked process, where sessions wait for threads
+        that only their parent has.
+        """
+        _abandoned.append(self._sessions)
+        self._sessions, self._loading = {}, threading.Lock()
+
     def _run(self, name: str, **inputs: np.ndarray) -> list[np.ndarray]:
         """The outputs of a graph."""
         return self._session(name).run(None, {k: np.ascontiguousarray(x) for k, x in inputs.items()})
@@ -172,6 +189,19 @@ class OnnxEngine:
             if name not in self._sessions:
                 self._sessions[name] = _load(str(self._released.graphs[name]))
             return self._sessions[name]
+
+
+@cache
+def _survive_forks() -> None:
+    """Let processes that are forked from now on load networks of their own, for one thread each."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_start_anew)
+
+
+def _start_anew() -> None:
+    use_threads(1)
+    for engine in list(_engines):
+        engine.start_anew()
 
 
 def _load(path: str) -> onnxruntime.InferenceSession:

@@ -31,6 +31,7 @@ from bench.__main__ import bench
 from rdpcodec.batch.plan import LeftOut, Plan
 from rdpcodec.cli import rdpcodec
 from rdpcodec.encoder import refine
+from rdpcodec.training.__main__ import train
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("weights/*.md"))]
@@ -160,6 +161,9 @@ def run_command(words: list[str], stdin: bytes, monkeypatch: pytest.MonkeyPatch)
             return invoke(rdpcodec, arguments, stdin)
         case ["python", "-m", "bench", *arguments]:
             parse(bench, arguments, monkeypatch)
+            return b""
+        case ["python", "-m", "rdpcodec.training", *arguments]:
+            parse(train, arguments, monkeypatch)
             return b""
         case ["make", *_]:  # -n: to know the targets and what they depend on is enough
             assert subprocess.run([*words, "-n"], cwd=ROOT, capture_output=True).returncode == 0, words

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 import os
@@ -14,16 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from installed import PHOTOGRAPH, weights_read_anew
+from installed import PHOTOGRAPH, brighter, install, is_realism, weights_read_anew
 from PIL import Image
-from safetensors.numpy import save
 
 from rdpcodec import Codec
-from rdpcodec.model.transforms import PATCH_VALUES, STEP_MIDDLE
-from rdpcodec.training.graphs import write_graphs
 from rdpcodec.weights import manifest as weights
-from rdpcodec.weights.architecture import architecture_from
-from rdpcodec.weights.manifest import REALISM_PREFIX, ModelEntry, find_model, load_tensors
+from rdpcodec.weights.manifest import ModelEntry, find_model, load_tensors
 from rdpcodec.weights.release import ReleasedModel
 
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -33,37 +28,6 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 @pytest.fixture(scope="session")
 def codec() -> Codec:
     return Codec()
-
-
-def install(folder: Path, tensors: dict[str, np.ndarray]) -> ModelEntry:
-    """Write weights of the size `fast`, under that name, to an empty folder, with graphs and manifest."""
-    entry = find_model("fast")
-    path = folder / entry.path.name
-    path.write_bytes(save(tensors))
-    record = {
-        **entry.record,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "dials": ["quality", "realism"] if any(map(_is_realism, tensors)) else ["quality"],
-        "graphs": write_graphs(path, architecture_from(entry.record["architecture"])),
-    }
-    (folder / "manifest.json").write_text(json.dumps({"models": {"fast": record}}))
-    return ModelEntry("fast", path, record)
-
-
-def _is_realism(name: str) -> bool:
-    return name.startswith(REALISM_PREFIX)
-
-
-def brighter(tensors: dict[str, np.ndarray], amount: float) -> dict[str, np.ndarray]:
-    """The tensors of a release with another second synthesis: the first, and brighter by `amount` of 1."""
-    found = {name: tensor for name, tensor in tensors.items() if not _is_realism(name)}
-    for name, tensor in tensors.items():
-        if name.startswith("synthesis."):
-            found[REALISM_PREFIX + name.removeprefix("synthesis.")] = tensor
-    name = f"{REALISM_PREFIX}bypass.bias"
-    step = amount / (STEP_MIDDLE / 255 * PATCH_VALUES**-0.5)
-    found[name] = (found[name].astype(np.float32) + step).astype(found[name].dtype)
-    return found
 
 
 @pytest.fixture(scope="session")
@@ -77,7 +41,7 @@ def plain_codec(plain_weights: Path) -> Codec:
 def plain_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of the installed weights without their realism dial."""
     folder, tensors = tmp_path_factory.mktemp("plain-weights"), load_tensors(find_model("fast"))
-    install(folder, {name: tensor for name, tensor in tensors.items() if not _is_realism(name)})
+    install(folder, {name: tensor for name, tensor in tensors.items() if not is_realism(name)})
     return folder
 
 

@@ -1,13 +1,24 @@
-"""What is installed with the repository: released weights, and the photograph of its pages."""
+"""What is installed with the repository, released weights and the photograph of its pages; and other weights,
+installed elsewhere.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+from safetensors.numpy import save
+
 from rdpcodec import codec as codec_module
+from rdpcodec.model.transforms import PATCH_VALUES, STEP_MIDDLE
+from rdpcodec.training.graphs import write_graphs
 from rdpcodec.weights import manifest as weights
+from rdpcodec.weights.architecture import architecture_from
+from rdpcodec.weights.manifest import REALISM_PREFIX, ModelEntry, find_model
 
 PHOTOGRAPH = Path(__file__).parent.parent / "docs" / "demo" / "coffee.png"
 
@@ -23,3 +34,35 @@ def weights_read_anew() -> Iterator[None]:
     finally:
         for cache in caches:
             cache.cache_clear()
+
+
+def install(folder: Path, tensors: dict[str, np.ndarray]) -> ModelEntry:
+    """Write weights of the size `fast`, under that name, to an empty folder, with graphs and manifest."""
+    entry = find_model("fast")
+    path = folder / entry.path.name
+    path.write_bytes(save(tensors))
+    record = {
+        **entry.record,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "dials": ["quality", "realism"] if any(map(is_realism, tensors)) else ["quality"],
+        "graphs": write_graphs(path, architecture_from(entry.record["architecture"])),
+    }
+    (folder / "manifest.json").write_text(json.dumps({"models": {"fast": record}}))
+    return ModelEntry("fast", path, record)
+
+
+def is_realism(name: str) -> bool:
+    """Whether a tensor of a release belongs to its second synthesis."""
+    return name.startswith(REALISM_PREFIX)
+
+
+def brighter(tensors: dict[str, np.ndarray], amount: float) -> dict[str, np.ndarray]:
+    """The tensors of a release with another second synthesis: the first, and brighter by `amount` of 1."""
+    found = {name: tensor for name, tensor in tensors.items() if not is_realism(name)}
+    for name, tensor in tensors.items():
+        if name.startswith("synthesis."):
+            found[REALISM_PREFIX + name.removeprefix("synthesis.")] = tensor
+    name = f"{REALISM_PREFIX}bypass.bias"
+    step = amount / (STEP_MIDDLE / 255 * PATCH_VALUES**-0.5)
+    found[name] = (found[name].astype(np.float32) + step).astype(found[name].dtype)
+    return found

@@ -360,14 +360,14 @@ def test_info_does_not_import_torch(codec: Codec, small: Image.Image, tmp_path: 
 def test_a_process_forked_after_several_threads_were_at_work_still_codes(tmp_path: Path) -> None:
     script = """
 import multiprocessing, sys
-import numpy as np, torch, rdpcodec
-torch.set_num_threads(2)
+import numpy as np, rdpcodec
+from rdpcodec.engine.threads import chosen_threads
 image = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
 data = rdpcodec.compress(image, 20)
 rdpcodec.decompress(data)
 
 def child(queue):
-    queue.put((rdpcodec.compress(image, 20), torch.get_num_threads()))
+    queue.put((rdpcodec.compress(image, 20), chosen_threads()))
 
 context = multiprocessing.get_context("fork")
 queue = context.Queue()

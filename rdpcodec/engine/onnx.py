@@ -6,6 +6,7 @@ What is no network is NumPy here: the checkerboard, the encoder's rounding, and 
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -31,9 +32,7 @@ if TYPE_CHECKING:
     from rdpcodec.engine.torch import TorchEngine
 
 
-# Those of this process; and sessions of its parent, kept because their end would wait for their threads.
 _engines: WeakSet[OnnxEngine] = WeakSet()
-_abandoned: list[object] = []
 
 
 class OnnxFeatures(NamedTuple):
@@ -177,7 +176,9 @@ class OnnxEngine:
         """Load every graph again when it is next used: in a forked process, where sessions wait for threads
         that only their parent has.
         """
-        _abandoned.append(self._sessions)
+        for session in self._sessions.values():
+            # Never freed: its end would wait for those threads, at the latest when the interpreter ends.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
         self._sessions, self._loading = {}, threading.Lock()
 
     def _run(self, name: str, **inputs: np.ndarray) -> list[np.ndarray]:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import brighter, install
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from installed import brighter, install
 from lpips_tensors import save_networks
 from PIL import Image
 

@@ -10,7 +10,7 @@ import onnx
 import pytest
 import torch
 from click.testing import CliRunner
-from conftest import install
+from installed import install
 from PIL import Image
 from safetensors.numpy import save
 

@@ -42,9 +42,10 @@ class Job:
     path: Path
     points: tuple[Point, ...]
     cache: Path
-    identity: str  # of codec and image: what is cached under another one is measured again
+    identity: str  # of codec, image and measures: what is cached under another one is measured again
     lpips: Path | None
     device: str
+    butteraugli: Path | None = None  # libjxl's program, where it is not on the path
     label: int | None = None  # ImageNet class, where the folder says
 
 
@@ -58,7 +59,10 @@ def load_cached(job: Job) -> CachedPoints:
         cached: CachedPoints = {}
         for number, (key, facts) in enumerate(json.loads(str(file["points"])).items()):
             levels = tuple(file[f"{number}.level{i}"] for i in range(int(file[f"{number}.levels"])))
-            cached[key] = (facts, SetFeatures(file[f"{number}.features"], levels))
+            cached[key] = (
+                facts,
+                SetFeatures(*(file[f"{number}.{n}"] for n in ("features", "held_out")), levels),
+            )
         return cached
 
 
@@ -70,6 +74,7 @@ def save_cached(job: Job, points: CachedPoints) -> None:
     }
     for number, (_, features) in enumerate(points.values()):
         arrays[f"{number}.features"] = features.features
+        arrays[f"{number}.held_out"] = features.held_out
         arrays[f"{number}.levels"] = np.array(len(features.neighbourhoods))
         for i, level in enumerate(features.neighbourhoods):
             arrays[f"{number}.level{i}"] = level

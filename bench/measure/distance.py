@@ -28,11 +28,23 @@ from rdpcodec.metrics.efficientnet import EfficientNetLite0
 @torch.inference_mode()
 def folder_features(
     folder: Path, network: EfficientNetLite0 | InceptionV3, width: int, device: str, console: Console
-) -> np.ndarray:
-    """Features `[n, width]` of the patches of all images of a folder."""
-    images = track(load_folder(folder).values(), folder.name, console=console)
-    tensors = (image_tensor(np.asarray(image)).to(device) for image in images)
-    return np.concatenate([patch_features(x, network.features, width) for x in tensors])
+) -> tuple[np.ndarray, list[str]]:
+    """Features `[n, width]` of the patches of all images of a folder, and of each its image's name without
+    a suffix.
+    """
+    features, names = [], []
+    for name, image in track(list(load_folder(folder).items()), folder.name, console=console):
+        x = image_tensor(np.asarray(image)).to(device)
+        features.append(patch_features(x, network.features, width))
+        names += [Path(name).stem] * len(features[-1])
+    return np.concatenate(features), names
+
+
+def image_numbers(first: list[str], second: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Names as numbers; a name has one number in both lists."""
+    numbers = {name: number for number, name in enumerate(dict.fromkeys([*first, *second]))}
+    a, b = (np.array([numbers[name] for name in names], int) for names in (first, second))
+    return a, b
 
 
 @click.command()
@@ -65,14 +77,16 @@ def distance(
             else (EfficientNetLite0(), efficientnet.FEATURES)
         )
         extractor.to(device)
-        first, second = (folder_features(f, extractor, width, device, console) for f in (data, decoded))
+        (first, names), (second, other_names) = (
+            folder_features(f, extractor, width, device, console) for f in (data, decoded)
+        )
         record = {
             "data": data.name,
             "decoded": decoded.name,
             "network": network,
             "patches": [len(first), len(second)],
             "frechet": frechet_distance(first, second),
-            "kernel": kernel_distance(first, second),
+            "kernel": kernel_distance(first, second, image_numbers(names, other_names)),
         }
     except RdpError as error:
         raise click.ClickException(str(error)) from error

@@ -2,7 +2,7 @@
 
 Fréchet distance and kernel distance compare features of patches, the sliced Wasserstein distance compares
 pixels at several scales. All of them compare two *sets*; an image alone has no such distance. Small sets
-overstate the Fréchet distance; the kernel distance is unbiased and may be slightly negative.
+overstate the Fréchet distance; the kernel distance leaves pairs of one image out and may be negative.
 """
 
 from __future__ import annotations
@@ -53,21 +53,31 @@ def frechet_distance(first: NDArray[np.floating], second: NDArray[np.floating]) 
     return float(means + np.square(centred_a).sum() + np.square(centred_b).sum() - 2 * cross)
 
 
-def kernel_distance(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
-    """Unbiased squared maximum mean discrepancy of features `[n, d]` and `[m, d]`.
+def kernel_distance(
+    first: NDArray[np.floating],
+    second: NDArray[np.floating],
+    images: tuple[NDArray[np.integer], NDArray[np.integer]] | None = None,
+) -> float:
+    """Squared maximum mean discrepancy of features `[n, d]` and `[m, d]`, without pairs of one image.
 
-    Kernel (x·y/d + 1)³ (Bińkowski et al. 2018, section 4): all pairs, no subsets. Needs two features a set.
+    images: of each feature, the number of its image, `[n]` and `[m]`; equal numbers in both sets
+    are an original and what it became. Pairs of equal number are left out of all three sums: they are no
+    independent draws, and would make a copy better than perfect. So a set is at 0 from itself. Without
+    numbers, all are of different images. Kernel (x·y/d + 1)³ (Bińkowski et al. 2018, section 4). Raises
+    `UsageError` for sets of fewer than two images.
     """
     a, b = _two_sets(first, second)
+    if images is None:
+        images = np.arange(len(a)), np.arange(len(a), len(a) + len(b))
+    if min(len(np.unique(numbers)) for numbers in images) < 2:
+        raise UsageError("the kernel distance needs at least two images in each set")
 
-    def kernel(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-        return (x @ y.T / x.shape[1] + 1) ** 3
+    def mean_kernel(one: int, other: int) -> float:
+        x, y = (a, b)[one], (a, b)[other]
+        apart = images[one][:, None] != images[other]
+        return float(((x @ y.T / x.shape[1] + 1) ** 3)[apart].mean())
 
-    def within(x: NDArray[np.float64]) -> float:
-        k = kernel(x, x)
-        return float((k.sum() - np.trace(k)) / (len(x) * (len(x) - 1)))
-
-    return within(a) + within(b) - 2 * float(kernel(a, b).mean())
+    return mean_kernel(0, 0) + mean_kernel(1, 1) - 2 * mean_kernel(0, 1)
 
 
 def _two_sets(
@@ -87,7 +97,7 @@ def pyramid_neighbourhoods(image: Tensor, count: int = 128, seed: int = 0) -> li
     generator = torch.Generator().manual_seed(seed)
     span = torch.arange(_NEIGHBOURHOOD)
     neighbourhoods = []
-    for band in _laplacian_pyramid(image):
+    for band in laplacian_pyramid(image):
         room = torch.tensor(band.shape[1:]) - _NEIGHBOURHOOD + 1
         corner = (torch.rand(count, 2, generator=generator) * room).long()
         rows = (corner[:, 0, None] + span)[:, :, None]
@@ -114,29 +124,29 @@ def sliced_wasserstein(first: Tensor, second: Tensor) -> float:
 def pyramid_distances(first: list[list[Tensor]], second: list[list[Tensor]]) -> list[float]:
     """Sliced Wasserstein distance between two sets of images, for each level of the pyramid, finest first.
 
-    first, second: the `pyramid_neighbourhoods` of each image. They are normalised per channel and projected
-    on random directions; the distance is given times 10³ (Karras, Aila, Laine &
-    Lehtinen 2018, section 5). Levels that not every image has are left out; it needs no network.
+    first, second: the `pyramid_neighbourhoods` of each image, originals first. Both are normalised per
+    channel by the originals' mean and deviation, so that detail that faded counts, and projected on random
+    directions; the distance is given times 10³ (after Karras, Aila, Laine & Lehtinen 2018, section 5, who
+    normalise each set by itself). Levels that not every image has are left out; it needs no network.
     """
     if not first or len(first) != len(second):
         raise UsageError("the sliced Wasserstein distance needs two sets of equally many images")
     distances = []
     for level in range(min(map(len, first))):
-        a, b = (_descriptors([image[level] for image in images]) for images in (first, second))
+        a, b = (torch.cat([image[level] for image in images]) for images in (first, second))
+        deviation = a.std((0, 2, 3), keepdim=True).clamp(min=1e-8)
+        a, b = (((x - a.mean((0, 2, 3), keepdim=True)) / deviation).flatten(1) for x in (a, b))
         directions = random_directions(a.shape[1], _PROJECTIONS, seed=level)
         distances.append(1e3 * sliced_wasserstein(a @ directions, b @ directions))
     return distances
 
 
-def _descriptors(drawn: list[Tensor]) -> Tensor:
-    """Neighbourhoods `[n, 3, 7, 7]` each → `[N, 147]`, zero mean and unit variance per channel."""
-    descriptors = torch.cat(drawn)
-    mean = descriptors.mean((0, 2, 3), keepdim=True)
-    deviation = descriptors.std((0, 2, 3), keepdim=True)
-    return ((descriptors - mean) / deviation.clamp(min=1e-8)).flatten(1)
+def band_energies(image: Tensor) -> list[float]:
+    """Mean squares of each band of the Laplacian pyramid of `[3, H, W]`, finest first, without the rest."""
+    return [float(band.square().mean()) for band in laplacian_pyramid(image)[:-1]]
 
 
-def _laplacian_pyramid(image: Tensor) -> list[Tensor]:
+def laplacian_pyramid(image: Tensor) -> list[Tensor]:
     """Bands of an image `[3, H, W]`, finest first; the last one is the low-pass rest."""
     binomial = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0])
     kernel = (binomial[:, None] * binomial / 256).expand(3, 1, 5, 5)

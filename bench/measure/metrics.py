@@ -16,12 +16,17 @@ from PIL import Image
 from torch import Tensor
 
 from bench.measure.distribution import (
+    band_energies,
     frechet_distance,
     image_patches,
     kernel_distance,
     pyramid_distances,
     pyramid_neighbourhoods,
 )
+from bench.measure.eyes import eye_measures
+from bench.measure.held_out import EfficientNetLite2
+from bench.measure.natural import natural_measures
+from rdpcodec.errors import UsageError
 from rdpcodec.metrics import distortion
 from rdpcodec.metrics.efficientnet import FEATURES, EfficientNetLite0
 from rdpcodec.metrics.perceptual import load_lpips
@@ -31,6 +36,8 @@ NEIGHBOURHOODS = 64
 # Patches that go through the network at once: two take 0.4 of the time of eight on a CPU, whose caches they
 # fit.
 PATCHES_AT_ONCE = 2
+# Energy of so many bands relative to the original's: coarser ones are never far from it.
+BANDS = 3
 
 
 @dataclass(frozen=True)
@@ -38,41 +45,67 @@ class SetFeatures:
     """One image's part in distances between distributions.
 
     features: EfficientNet-Lite0's, of patches of 256×256 and the same shifted by 128, float16 `[n, 1280]`;
+    held_out: the same of EfficientNet-Lite2, which no loss has seen, `[0, 1280]` where it is missing;
     neighbourhoods: of each pyramid level, float16 `[64, 3, 7, 7]`.
     """
 
     features: np.ndarray
+    held_out: np.ndarray
     neighbourhoods: tuple[np.ndarray, ...]
 
 
 @dataclass(frozen=True)
 class Reference:
-    """An original, `[H, W, 3]`, and its LPIPS features by network, found once for all its comparisons."""
+    """An original, `[H, W, 3]`, its LPIPS features by network and the energy of its bands, found once for all
+    its comparisons."""
 
     image: np.ndarray
+    energies: list[float]
     lpips_features: dict[str, list[Tensor]]
 
 
 class Metrics:
     """Metrics of 8-bit RGB images, `[H, W, 3]`."""
 
-    def __init__(self, lpips: Path | None, device: str = "cpu") -> None:
-        """lpips: where the LPIPS networks are, see `load_lpips`."""
+    def __init__(self, lpips: Path | None, device: str = "cpu", butteraugli: Path | None = None) -> None:
+        """lpips: where the LPIPS networks are, see `load_lpips`; butteraugli: see `eye_measures`.
+
+        `notes` says of each measure that cannot be had here what to install.
+        """
         self.device = torch.device(device)
         self._lpips = {name: load_lpips(name, lpips).to(self.device) for name in ("alex", "squeeze")}
         self._features = EfficientNetLite0().to(self.device)
+        self._eyes, self.notes = eye_measures(butteraugli)
+        self._natural, notes = natural_measures()
+        self.notes += notes
+        self._held_out: EfficientNetLite2 | None = None
+        try:
+            self._held_out = EfficientNetLite2().to(self.device)
+        except UsageError as error:
+            self.notes.append(str(error))
+
+    @property
+    def names(self) -> str:
+        """The measures that can be had, of those that need a component of their own."""
+        held_out = ["held_out"] if self._held_out else []
+        return ",".join([*self._eyes, *self._natural, *held_out])
 
     @torch.inference_mode()
     def reference(self, original: np.ndarray) -> Reference:
         """The original that decoded images are going to be compared with."""
         x = self._tensor(original)[None]
-        return Reference(original, {name: network.features(x) for name, network in self._lpips.items()})
+        features = {name: network.features(x) for name, network in self._lpips.items()}
+        return Reference(original, band_energies(x[0].cpu()), features)
 
     @torch.inference_mode()
     def distortion(self, reference: Reference, decoded: np.ndarray) -> dict[str, float]:
-        """MSE, PSNR, SSIM, MS-SSIM, and LPIPS with both networks."""
+        """All measures of one image: against its original, and what it looks like by itself.
+
+        MS-SSIM is the index, of RGB; `energy_1` to `energy_3` are of the finest bands, by the original's.
+        """
         original = reference.image
         x = self._tensor(decoded)[None]
+        energies = zip(reference.energies, band_energies(x[0].cpu()), strict=True)
         return {
             "mse": distortion.mse(original, decoded),
             "psnr": distortion.psnr(original, decoded),
@@ -81,6 +114,12 @@ class Metrics:
             **{
                 f"lpips_{name}": float(network.between(reference.lpips_features[name], network.features(x)))
                 for name, network in self._lpips.items()
+            },
+            **{name: measure(original, decoded) for name, measure in self._eyes.items()},
+            **{name: measure(decoded) for name, measure in self._natural.items()},
+            **{
+                f"energy_{number}": found / known if known else float("nan")
+                for number, (known, found) in enumerate(list(energies)[:BANDS], 1)
             },
         }
 
@@ -102,8 +141,12 @@ class Metrics:
         """What the image adds to the distribution it belongs to."""
         x = self._tensor(image)
         drawn = pyramid_neighbourhoods(x.cpu(), NEIGHBOURHOODS)
+        held_out = np.zeros((0, FEATURES))
+        if self._held_out:
+            held_out = patch_features(x, self._held_out.features, FEATURES)
         return SetFeatures(
             patch_features(x, self._features.features, FEATURES).astype(np.float16),
+            held_out.astype(np.float16),
             tuple(d.numpy().astype(np.float16) for d in drawn),
         )
 
@@ -134,9 +177,19 @@ def classifier_view(image: np.ndarray) -> np.ndarray:
 
 
 def feature_distances(originals: list[SetFeatures], decoded: list[SetFeatures]) -> dict[str, float]:
-    """Fréchet and kernel distance between the distributions of originals and decoded images."""
-    first, second = (np.concatenate([part.features for part in parts]) for parts in (originals, decoded))
-    return {"frechet": frechet_distance(first, second), "kernel": kernel_distance(first, second)}
+    """Fréchet and kernel distance between the distributions of originals and decoded images, in the same
+    order; kernel distances need two images with patches.
+    """
+    sides = originals, decoded
+    first, second = (np.concatenate([part.features for part in parts]) for parts in sides)
+    found = {"frechet": frechet_distance(first, second)}
+    for name, field in (("kernel", "features"), ("kernel_held_out", "held_out")):
+        drawn = [[getattr(part, field) for part in parts] for parts in sides]
+        numbers = [np.repeat(np.arange(len(parts)), [len(part) for part in parts]) for parts in drawn]
+        if len(np.unique(numbers[0])) > 1:
+            a, b = (np.concatenate(parts) for parts in drawn)
+            found[name] = kernel_distance(a, b, (numbers[0], numbers[1]))
+    return found
 
 
 def pixel_distance(originals: list[SetFeatures], decoded: list[SetFeatures]) -> float:

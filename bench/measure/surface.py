@@ -42,12 +42,14 @@ from rdpcodec.weights.manifest import DEFAULT_MODEL
 QUALITIES = (5.0, 15.0, 25.0, 35.0, 45.0, 60.0, 75.0, 90.0)
 REALISMS = (0.0, 0.25, 0.5, 0.75, 1.0)
 ORIGINAL = "original"
+# Rises when a measure changes its meaning, so that what is cached is measured again.
+MEASURES = 2
 
 
 @cache
-def metrics_of(lpips: Path | None, device: str) -> Metrics:
+def metrics_of(lpips: Path | None, device: str, butteraugli: Path | None = None) -> Metrics:
     """The metrics' networks, loaded once in each process."""
-    return Metrics(lpips, device)
+    return Metrics(lpips, device, butteraugli)
 
 
 def coded(
@@ -89,7 +91,7 @@ def measure(job: Job) -> str:
     if missing:
         image = Image.open(job.path).convert("RGB")
         original = np.asarray(image)
-        metrics = metrics_of(job.lpips, job.device)
+        metrics = metrics_of(job.lpips, job.device, job.butteraugli)
         reference = metrics.reference(original) if job.codec != ORIGINAL else None
         for point, facts, decoded in coded(job.codec, image, missing, job.device):
             if reference:
@@ -133,6 +135,12 @@ class Setup:
     out: Path
     lpips: Path | None
     device: str
+    butteraugli: Path | None = None
+
+    @property
+    def metrics(self) -> Metrics:
+        """What all images are measured with."""
+        return metrics_of(self.lpips, self.device, self.butteraugli)
 
     def jobs(self, codec: str, identity: str, points: tuple[Point, ...]) -> list[Job]:
         """One job for each image of the folder."""
@@ -145,9 +153,10 @@ class Setup:
                 self.data / name,
                 points,
                 folder / f"{name}.npz",
-                f"{identity} {_digest(self.data / name)}",
+                f"{identity} {_digest(self.data / name)} {MEASURES}:{self.metrics.names}",
                 self.lpips,
                 self.device,
+                self.butteraugli,
                 labels.get(name),
             )
             for name in load_folder(self.data)
@@ -189,9 +198,11 @@ def trace(
     name: what a single codec is called there, if not by its own name.
     """
     console = Console()
-    originals = setup.jobs(ORIGINAL, ORIGINAL, (Point(0),))
-    jobs = {codec: setup.jobs(codec, text, points) for codec, (text, points) in codecs.items()}
     try:
+        for note in setup.metrics.notes:
+            console.print(note, markup=False)
+        originals = setup.jobs(ORIGINAL, ORIGINAL, (Point(0),))
+        jobs = {codec: setup.jobs(codec, text, points) for codec, (text, points) in codecs.items()}
         run_jobs([*originals, *(job for group in jobs.values() for job in group)], workers, console)
     except RdpError as error:
         raise click.ClickException(str(error)) from error
@@ -213,6 +224,11 @@ _options = [
         "--lpips-weights",
         type=click.Path(path_type=Path, exists=True),
         help="Folder of the LPIPS networks; otherwise RDPCODEC_LPIPS or the lpips package.",
+    ),
+    click.option(
+        "--butteraugli",
+        type=click.Path(path_type=Path),
+        help="libjxl's butteraugli_main, where it is not on the path.",
     ),
     click.option("--device", default="cpu", show_default=True, help="Where networks run."),
 ]
@@ -238,6 +254,7 @@ def surface(
     out: Path,
     workers: int,
     lpips_weights: Path | None,
+    butteraugli: Path | None,
     device: str,
     qualities: str,
     realisms: str,
@@ -251,7 +268,7 @@ def surface(
     dial = _numbers(realisms) if "realism" in codec.dials else (0.0,)
     points = tuple(Point(q, b) for q in sorted(_numbers(qualities)) for b in dial)
     description = f"{weights_identity(codec)}, {device}"
-    setup = Setup(data, out, lpips_weights, device)
+    setup = Setup(data, out, lpips_weights, device, butteraugli)
     trace({f"{OURS}:{model}": (description, points)}, setup, workers, OURS)
 
 
@@ -266,6 +283,7 @@ def peers(
     out: Path,
     workers: int,
     lpips_weights: Path | None,
+    butteraugli: Path | None,
     device: str,
     codecs: str,
     smallest: int | None,
@@ -281,4 +299,4 @@ def peers(
         except KeyError:
             raise click.ClickException(f"unknown codec {name!r}; known: {', '.join(PEERS)}") from None
         chosen[name] = (subject.description, tuple(Point(q) for q in subject.settings[:smallest]))
-    trace(chosen, Setup(data, out, lpips_weights, device), workers)
+    trace(chosen, Setup(data, out, lpips_weights, device, butteraugli), workers)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 FEATURES = 1280
 # Of the TensorFlow originals, (x - 127) / 128 for x of 0..255: 85 % of 199 ImageNet photographs are
 # recognised with them, 77 % with the statistics that the PyTorch package's readme names.
-_CENTRE = 127 / 255
-_SPREAD = 128 / 255
+CENTRE = 127 / 255
+SPREAD = 128 / 255
 
 
 class EfficientNetLite0(nn.Module):
@@ -51,12 +51,12 @@ class EfficientNetLite0(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """→ the features before the classifier, averaged over positions, `[B, 1280]`."""
-        return self.network.extract_features((x - _CENTRE) / _SPREAD).mean((2, 3))
+        return self.network.extract_features((x - CENTRE) / SPREAD).mean((2, 3))
 
     def stages(self, x: Tensor, blocks: Sequence[int]) -> list[Tensor]:
         """→ the outputs of some of the sixteen blocks, by rising number."""
         network = self.network
-        x = network._swish(network._bn0(network._conv_stem((x - _CENTRE) / _SPREAD)))
+        x = network._swish(network._bn0(network._conv_stem((x - CENTRE) / SPREAD)))
         outputs = []
         for number, block in enumerate(network._blocks[: max(blocks) + 1]):
             x = block(x)

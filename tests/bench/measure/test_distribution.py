@@ -9,9 +9,11 @@ from PIL import Image
 from scipy.linalg import sqrtm
 
 from bench.measure.distribution import (
+    band_energies,
     frechet_distance,
     image_patches,
     kernel_distance,
+    laplacian_pyramid,
     pyramid_distances,
     pyramid_neighbourhoods,
 )
@@ -57,10 +59,27 @@ def test_the_kernel_distance_is_unbiased() -> None:
     assert np.mean(other) > 10 * np.std(other) / len(other) ** 0.5
 
 
+def test_an_image_and_its_copy_are_no_pair_of_the_kernel_distance() -> None:
+    """Originals are at 0 from themselves, and copies of little error stay closer than any other images."""
+    numbers = np.repeat(np.arange(6), 4)
+    a = normal(0, 6, 40).repeat(4, axis=0) + normal(1, 24, 40, deviation=0.3)
+    assert kernel_distance(a, a, (numbers, numbers)) == pytest.approx(0, abs=1e-12)
+    small, large = (
+        kernel_distance(a, a + normal(2, 24, 40, amount, amount), 2 * (numbers,)) for amount in (0.05, 0.5)
+    )
+    assert 0 < small < large
+    order = np.random.default_rng(0).permutation(24)
+    shuffled = kernel_distance(a, (2 * a)[order], (numbers, numbers[order]))
+    assert shuffled == pytest.approx(kernel_distance(a, 2 * a, (numbers, numbers)))
+
+
 def test_one_feature_is_no_distribution() -> None:
     for distance in (frechet_distance, kernel_distance):
         with pytest.raises(UsageError, match="at least two"):
             distance(normal(0, 1, 4), normal(1, 5, 4))
+    one_image = np.zeros(5, int)
+    with pytest.raises(UsageError, match="two images"):
+        kernel_distance(normal(0, 5, 4), normal(1, 5, 4), (one_image, one_image))
 
 
 def test_patches_tile_the_image_twice() -> None:
@@ -93,6 +112,26 @@ def test_the_sliced_wasserstein_distance_grows_with_noise(photograph: Image.Imag
     noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(0))
     distances = [np.mean(sliced([image], [image + level * noise])) for level in (0.01, 0.03, 0.1)]
     assert 0 < distances[0] < distances[1] < distances[2]
+
+
+def test_the_sliced_wasserstein_distance_sees_detail_that_faded(photograph: Image.Image) -> None:
+    """Half the contrast of the whole image, or of its finest band alone, is at a distance where it faded."""
+    image = torch.from_numpy(np.array(photograph)).permute(2, 0, 1).float() / 255
+    assert min(sliced([image], [image / 2 + 0.25])) > 30
+    finest = laplacian_pyramid(image)[0]
+    faded = sliced([image], [image - finest / 2])
+    assert faded[0] > 30
+    assert faded[0] > 3 * max(faded[2:])
+
+
+def test_the_energy_of_bands_is_what_contrast_makes_of_it(photograph: Image.Image) -> None:
+    image = torch.from_numpy(np.array(photograph)).permute(2, 0, 1).float() / 255
+    whole, half = band_energies(image), band_energies(image / 2 + 0.3)
+    assert len(whole) == len(laplacian_pyramid(image)) - 1
+    assert half == pytest.approx([energy / 4 for energy in whole], rel=1e-4)
+    blurred = torch.nn.functional.avg_pool2d(image[None], 3, 1, 1)[0]
+    kept = [after / before for before, after in zip(whole, band_energies(blurred), strict=True)]
+    assert kept[0] < kept[1] < kept[2] < 1.05
 
 
 def test_neighbourhoods_are_cut_from_the_same_places_of_images_of_one_size() -> None:

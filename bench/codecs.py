@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from bench.own_codec import OwnCodec
+from rdpcodec.errors import UsageError
 from rdpcodec.peers import PEERS, find_peer
 
 if TYPE_CHECKING:
@@ -30,19 +33,31 @@ class BenchCodec:
 
 OURS = "rdpcodec"
 DEFAULT_CODECS = (OURS, *PEERS)
+OWN_SUFFIX = ".json"
 _OUR_QUALITIES = tuple(range(0, 101, 5))
 
 
 def bench_codec(name: str, device: str = "cpu") -> BenchCodec:
-    """A codec by name: `rdpcodec`, `rdpcodec:MODEL`, or a peer's.
+    """A codec by name: `rdpcodec`, `rdpcodec:MODEL`, a peer's, or a file of one's own, `codec.json`.
 
-    Raises `Unavailable`, or `KeyError` if unknown.
+    Raises `Unavailable`, `UsageError` for a file that is none, or `KeyError` if unknown.
     """
+    if name.endswith(OWN_SUFFIX):
+        return _own(Path(name))
     family, _, model = name.partition(":")
     if family == OURS:
         return _ours(name, model, device)
     peer = find_peer(name)
     return BenchCodec(name, peer.description, peer.settings, peer.encode, peer.decode)
+
+
+def _own(path: Path) -> BenchCodec:
+    own = OwnCodec.load(path)
+    if own.name in DEFAULT_CODECS:
+        raise UsageError(f"{path}: the name {own.name!r} is taken; give the codec another")
+    # The command lines are part of what was measured.
+    description = f"{own.description}: {' '.join(own.encode_words)}; {' '.join(own.decode_words)}"
+    return BenchCodec(own.name, description, own.settings, own.encode, own.decode)
 
 
 def weights_identity(model: Codec | ReleasedModel) -> str:

@@ -58,6 +58,19 @@ PEERS = {
         (8, 15, 25, 40, 55, 70, 85),
         {"speed": 4, "subsampling": "4:4:4"},
     ),
+    "avif-grain": Peer(
+        "AVIF",
+        "AVIF with film grain",
+        "Pillow AVIF, speed 4, 4:4:4, aom's film-grain synthesis (denoise-noise-level 25)",
+        (8, 15, 25, 40, 55, 70, 85),
+        # The encoder takes grain out and describes it, the decoder puts other grain of the kind back.
+        {
+            "speed": 4,
+            "subsampling": "4:4:4",
+            "codec": "aom",
+            "advanced": {"denoise-noise-level": "25"},
+        },
+    ),
     "jxl": Peer(
         "JXL", "JPEG XL", "pillow-jxl-plugin, default effort", (5, 10, 20, 40, 60, 80, 92), {}, "pillow_jxl"
     ),

@@ -72,7 +72,7 @@ def record(
         }
         for at, key in keys.items()
     }
-    base = {"name": "rdpcodec", "description": "a Gaussian source", "data": "gaussian"}
+    base = {"name": "rdpcodec", "description": "a Gaussian source", "data": "gaussian", "measures": 2}
     return {**base, **changes, "points": points, "pictures": rows}
 
 

@@ -20,11 +20,14 @@ BD_RESAMPLINGS = 200
 
 
 def quality_curve(bpp: Any, values: Any, metric: str) -> Curve:
-    """A metric as a quality that rises as images get better: MS-SSIM and LPIPS on logarithmic scales."""
+    """A metric as a quality that rises as images get better.
+
+    MS-SSIM in decibels, −10·log₁₀(1 − MS-SSIM); LPIPS and Butteraugli in octaves; all else as it is.
+    """
     quality = np.asarray(values, float)
     if metric.startswith(("ms-ssim", "ms_ssim")):
         quality = -10 * np.log10(1 - quality)
-    elif metric.startswith("lpips"):
+    elif metric.startswith(("lpips", "butteraugli")):
         quality = -np.log2(quality)
     return Curve(np.asarray(bpp, float), quality)
 

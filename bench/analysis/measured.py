@@ -43,17 +43,31 @@ class Measure:
 
 
 # LPIPS first: the one of which every image has its own value, and which no training minimised (training
-# uses LPIPS-squeeze). The others are distances between distributions. The kernel distance is unbiased and so
-# may be negative: it has no logarithm.
+# uses LPIPS-squeeze). The others are distances between distributions: on features that no loss has seen, on
+# those that the discriminator of training stands on, and of pixels. Kernel distances may be negative: they
+# have no logarithm.
 PERCEPTION = {
     measure.key: measure
     for measure in (
         Measure("lpips_alex", "LPIPS (AlexNet)", True),
-        Measure("kernel", "Kernel distance", False),
+        Measure("kernel_held_out", "Kernel distance (held out, EfficientNet-Lite2)", False),
+        Measure("kernel", "Kernel distance (EfficientNet-Lite0)", False),
         Measure("frechet", "Fréchet distance", True),
         Measure("sliced_wasserstein", "Sliced Wasserstein distance", True),
     )
 }
+# Measures of closeness, and what readers call them; those that eyes were asked about first.
+FIDELITY = {
+    "ssimulacra2": "SSIMULACRA2",
+    "butteraugli": "Butteraugli 3-norm",
+    "psnr_hvs_m": "PSNR-HVS-M",
+    "psnr": "PSNR",
+    "ms_ssim": "MS-SSIM, dB",
+    "vif": "VIF",
+}
+# From this version of the measures on, kernel and sliced Wasserstein distances mean what they mean now.
+MEASURES = 2
+_CHANGED = ("kernel", "sliced_wasserstein")
 
 
 @dataclass(frozen=True)
@@ -130,6 +144,7 @@ def _measured(record: dict[str, Any]) -> Measured:
     positions = [_position(point) for _, point in points]
     qualities, realisms = (np.unique([position[i] for position in positions]) for i in (0, 1))
     shape = (len(qualities), len(realisms))
+    changed = () if record.get("measures", 1) >= MEASURES else _CHANGED
     if len(positions) != shape[0] * shape[1]:
         raise ValueError(f"{len(positions)} points for {shape[0]} qualities and {shape[1]} realisms")
     rows = [[image[key] for key, _ in points] for image in record["pictures"].values()]
@@ -141,7 +156,7 @@ def _measured(record: dict[str, Any]) -> Measured:
     distances = {
         metric: np.array([point[metric] for _, point in points], float).reshape(shape)
         for metric in PERCEPTION
-        if metric not in values and metric in points[0][1]
+        if metric not in values and metric in points[0][1] and metric not in changed
     }
     errors = {
         metric: np.array([point["standard_errors"][metric] for _, point in points], float).reshape(shape)

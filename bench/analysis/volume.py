@@ -20,17 +20,25 @@ PEAK_DB = 20 * np.log10(255)
 
 @dataclass(frozen=True)
 class Box:
-    """Where surfaces are compared: bits per pixel, PSNR in dB, LPIPS-alex; each from low to high."""
+    """Where surfaces are compared: bits per pixel, PSNR in dB, perception; each from low to high."""
 
     bpp: tuple[float, float] = (1 / 16, 1.0)
     psnr: tuple[float, float] = (20.0, 40.0)
-    lpips: tuple[float, float] = (0.01, 0.64)
+    perception: tuple[float, float] = (0.01, 0.64)
 
 
-# Four octaves of rate, 20 dB and six octaves of LPIPS: what photographs are exchanged at, from coarse to
-# hardly distinguishable. It never changes with data or weights: volumes in different boxes cannot be
-# compared.
+# Four octaves of rate, 20 dB and six octaves of perception: what photographs are exchanged at, from coarse to
+# hardly distinguishable. They never change with data or weights: volumes in different boxes cannot be
+# compared. The first is of LPIPS, a distortion; the second of a divergence between distributions.
 BOX = Box()
+BOXES = {"lpips_alex": BOX, "kernel_held_out": Box(perception=(0.001, 0.064))}
+REWARDS = {
+    "lpips_alex": "rewards closeness as a network sees it; moderate noise lowers it",
+    "kernel_held_out": "rewards images that look like originals as a set, wherever their detail lies; "
+    "moderate noise lowers it too",
+}
+# A divergence may be measured as zero or less: so many octaves below its box it is read as no smaller.
+_OCTAVES_BELOW = 4
 # Nodes of the integral along rate and perception: with more of them the volume of a measured surface moves by
 # less than 0.001.
 _NODES = (65, 193)
@@ -68,28 +76,30 @@ def _held(bpp: np.ndarray, values: np.ndarray, rates: np.ndarray) -> np.ndarray:
     return Curve(bpp, values).at(np.where(rates > bpp.min(), np.minimum(rates, bpp.max()), rates))
 
 
-def volume(bpp: np.ndarray, psnr: np.ndarray, lpips: np.ndarray, box: Box = BOX) -> float:
+def volume(bpp: np.ndarray, psnr: np.ndarray, perception: np.ndarray, box: Box = BOX) -> float:
     """The volume under D(R, P) in the box, as a share of the box: 0 is best, 1 reaches nothing in it.
 
-    bpp, psnr, lpips: means over images, `[Q, B]`. Axes are log2 of the rate, dB and log2 of LPIPS.
+    bpp, psnr, perception: of the whole set, `[Q, B]`. Axes are log2 of the rate, dB and log2 of perception.
     """
     rates = np.geomspace(box.bpp[0], box.bpp[1], _NODES[0])
-    levels = np.linspace(np.log2(box.lpips[0]), np.log2(box.lpips[1]), _NODES[1])
-    loss = attained(bpp, np.log2(lpips), -psnr, rates, levels)
+    levels = np.linspace(np.log2(box.perception[0]), np.log2(box.perception[1]), _NODES[1])
+    octaves = np.log2(np.maximum(perception, box.perception[0] / 2**_OCTAVES_BELOW))
+    loss = attained(bpp, octaves, -psnr, rates, levels)
     low, high = box.psnr
     height = np.clip((loss + high) / (high - low), 0, 1)
     return float(np.trapezoid(np.trapezoid(height, axis=1), axis=0) / ((_NODES[0] - 1) * (_NODES[1] - 1)))
 
 
-def measured_volume(measured: Measured) -> float:
-    """The volume of a codec's means."""
-    return volume(measured.mean("bpp"), measured.mean("psnr"), measured.mean("lpips_alex"))
+def measured_volume(measured: Measured, perception: str = "lpips_alex") -> float:
+    """The volume of a codec's means, by one of `BOXES`."""
+    bpp, psnr, perceived = (measured.mean(metric) for metric in ("bpp", "psnr", perception))
+    return volume(bpp, psnr, perceived, BOXES[perception])
 
 
-def resampled_volumes(measured: Measured, weights: np.ndarray) -> np.ndarray:
+def resampled_volumes(measured: Measured, weights: np.ndarray, perception: str = "lpips_alex") -> np.ndarray:
     """The volumes under weights of images `[S, N]`, as `[S]`."""
-    metrics = [measured.resampled(metric, weights) for metric in ("bpp", "psnr", "lpips_alex")]
-    return np.array([volume(*grids) for grids in zip(*metrics, strict=True)])
+    metrics = [measured.resampled(metric, weights) for metric in ("bpp", "psnr", perception)]
+    return np.array([volume(*grids, box=BOXES[perception]) for grids in zip(*metrics, strict=True)])
 
 
 def contours(

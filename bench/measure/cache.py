@@ -59,10 +59,8 @@ def load_cached(job: Job) -> CachedPoints:
         cached: CachedPoints = {}
         for number, (key, facts) in enumerate(json.loads(str(file["points"])).items()):
             levels = tuple(file[f"{number}.level{i}"] for i in range(int(file[f"{number}.levels"])))
-            cached[key] = (
-                facts,
-                SetFeatures(*(file[f"{number}.{n}"] for n in ("features", "held_out")), levels),
-            )
+            features, held_out = (file[f"{number}.{name}"] for name in ("features", "held_out"))
+            cached[key] = (facts, SetFeatures(features, held_out, levels))
         return cached
 
 

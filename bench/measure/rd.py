@@ -24,6 +24,7 @@ from bench.analysis.bd_rate import bd_rate, bd_rate_by_image, bd_rates_of_images
 from bench.codecs import DEFAULT_CODECS, OURS, BenchCodec, bench_codec
 from bench.folder import data_option, load_folder
 from bench.record import machine, write_record
+from rdpcodec.errors import RdpError
 from rdpcodec.metrics.distortion import ms_ssim, psnr
 from rdpcodec.peers import Unavailable
 
@@ -160,6 +161,8 @@ def _chosen(names: str | None, device: str, console: Console) -> Iterator[BenchC
             if names:
                 raise click.ClickException(str(error)) from error
             console.print(f"left out: {error}")
+        except RdpError as error:
+            raise click.ClickException(str(error)) from error
         except KeyError:
             raise click.ClickException(
                 f"unknown codec {name!r}; known: {', '.join(DEFAULT_CODECS)}"

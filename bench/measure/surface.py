@@ -8,14 +8,10 @@ labels, a frozen classifier answers too.
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
-from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -27,10 +23,11 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import Progress, TimeRemainingColumn
 
+from bench.analysis.measured import MEASURES
 from bench.codecs import OURS, bench_codec, weights_identity
-from bench.folder import data_option, load_folder
+from bench.folder import data_option
 from bench.measure.cache import Job, Point, load_cached, save_cached
-from bench.measure.metrics import Metrics
+from bench.measure.setup import Setup, metrics_of, stored_name
 from bench.measure.summary import summary
 from bench.record import machine, rounded, write_record
 from rdpcodec import Codec
@@ -42,14 +39,6 @@ from rdpcodec.weights.manifest import DEFAULT_MODEL
 QUALITIES = (5.0, 15.0, 25.0, 35.0, 45.0, 60.0, 75.0, 90.0)
 REALISMS = (0.0, 0.25, 0.5, 0.75, 1.0)
 ORIGINAL = "original"
-# Rises when a measure changes its meaning, so that what is cached is measured again.
-MEASURES = 2
-
-
-@cache
-def metrics_of(lpips: Path | None, device: str, butteraugli: Path | None = None) -> Metrics:
-    """The metrics' networks, loaded once in each process."""
-    return Metrics(lpips, device, butteraugli)
 
 
 def coded(
@@ -127,61 +116,13 @@ def run_jobs(jobs: list[Job], workers: int, console: Console) -> None:
             raise
 
 
-@dataclass(frozen=True)
-class Setup:
-    """What all measurements of one run share."""
-
-    data: Path
-    out: Path
-    lpips: Path | None
-    device: str
-    butteraugli: Path | None = None
-
-    @property
-    def metrics(self) -> Metrics:
-        """What all images are measured with."""
-        return metrics_of(self.lpips, self.device, self.butteraugli)
-
-    def jobs(self, codec: str, identity: str, points: tuple[Point, ...]) -> list[Job]:
-        """One job for each image of the folder."""
-        folder = self.out / "cache" / codec.replace(":", "-")
-        labels = read_labels(self.data)
-        return [
-            Job(
-                codec,
-                name,
-                self.data / name,
-                points,
-                folder / f"{name}.npz",
-                f"{identity} {_digest(self.data / name)} {MEASURES}:{self.metrics.names}",
-                self.lpips,
-                self.device,
-                self.butteraugli,
-                labels.get(name),
-            )
-            for name in load_folder(self.data)
-        ]
-
-
-def read_labels(data: Path) -> dict[str, int]:
-    """The ImageNet class of each image, from a `classes.tsv` with the columns `index` and `probe_file`."""
-    path = data / "classes.tsv"
-    if not path.exists():
-        return {}
-    with path.open(encoding="utf-8", newline="") as file:
-        return {row["probe_file"]: int(row["index"]) for row in csv.DictReader(file, delimiter="\t")}
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-
-
 def write_summary(name: str, description: str, jobs: list[Job], originals: list[Job], setup: Setup) -> Path:
     """`<name>.json`, whose path is returned."""
     record = {
         "name": name,
         "description": description,
         "data": setup.data.name,
+        "measures": MEASURES,
         "machine": machine(),
         **summary(jobs, originals),
     }
@@ -207,7 +148,7 @@ def trace(
     except RdpError as error:
         raise click.ClickException(str(error)) from error
     for codec, (text, _) in codecs.items():
-        path = write_summary(name or codec, text, jobs[codec], originals, setup)
+        path = write_summary(name or stored_name(codec), text, jobs[codec], originals, setup)
         console.print(f"written: {path}")
 
 
@@ -274,7 +215,12 @@ def surface(
 
 @click.command()
 @_shared_options
-@click.option("--codecs", default=",".join(PEERS), show_default=True)
+@click.option(
+    "--codecs",
+    default=",".join(PEERS),
+    show_default=True,
+    help="Names, and FILE.json of codecs of one's own (docs/measuring.md).",
+)
 @click.option(
     "--smallest", type=click.IntRange(1), help="So many settings of each, from the smallest files on; or all."
 )
@@ -296,6 +242,8 @@ def peers(
         except Unavailable as error:
             click.echo(f"left out: {error}")
             continue
+        except RdpError as error:
+            raise click.ClickException(str(error)) from error
         except KeyError:
             raise click.ClickException(f"unknown codec {name!r}; known: {', '.join(PEERS)}") from None
         chosen[name] = (subject.description, tuple(Point(q) for q in subject.settings[:smallest]))

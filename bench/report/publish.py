@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+from bench.analysis.bd_rate import bd_rate_if_shared, measured_curve
+from bench.analysis.measured import FIDELITY, Measured, load_measured
 from bench.codecs import OURS, weights_identity
 from bench.folder import FOLDER
 from rdpcodec.peers import PEERS
@@ -23,6 +25,20 @@ from rdpcodec.weights.release import ReleasedModel
 CARD = "MODEL_CARD.md"
 RESULTS_PAGE = Path("docs", "results.md")
 BD_RATES = ("psnr", "psnr_common_range", "ms_ssim", "psnr_by_picture", "ms_ssim_by_picture")
+
+
+# Head, measure and form of `realism_table`, as far as they were measured.
+_REALISM_COLUMNS = (
+    ("PSNR", "psnr", "{:.2f} → {:.2f} dB"),
+    ("SSIMULACRA2", "ssimulacra2", "{:.1f} → {:.1f}"),
+    ("Butteraugli", "butteraugli", "{:.2f} → {:.2f}"),
+    ("LPIPS-AlexNet", "lpips_alex", "{:.3f} → {:.3f}"),
+    ("kernel distance, held out", "kernel_held_out", "{:.4f} → {:z.4f}"),
+    ("kernel distance", "kernel", "{:.3f} → {:z.3f}"),
+    ("sliced Wasserstein", "sliced_wasserstein", "{:.0f} → {:.0f}"),
+    ("NIQE", "niqe", "{:.1f} → {:.1f}"),
+    ("energy of the finest band", "energy_1", "{:.2f} → {:.2f}"),
+)
 
 
 def result_lines(results: dict[str, Any]) -> list[str]:
@@ -66,18 +82,12 @@ def result_tables(results: dict[str, Any], command: str) -> str:
 
 def realism_table(gains: list[dict[str, Any]]) -> str:
     """What `bench report realism-gains` found, as Markdown: realism 0 → 1 of the same files at each rate."""
-    lines = [
-        "| bits per pixel | PSNR | LPIPS-AlexNet | kernel distance | sliced Wasserstein | bytes of AVIF |",
-        "| --- " * 6 + "|",
-    ]
+    shown = [column for column in _REALISM_COLUMNS if column[1] in gains[0]["along"]]
+    heads = ["bits per pixel", *(head for head, _, _ in shown), "bytes of AVIF"]
+    lines = ["| " + " | ".join(heads) + " |", "| --- " * len(heads) + "|"]
     for row in gains:
         cells = [f"{row['bpp']:.2f}"]
-        for metric, form in (
-            ("psnr", "{:.2f} → {:.2f} dB"),
-            ("lpips_alex", "{:.3f} → {:.3f}"),
-            ("kernel", "{:.3f} → {:z.3f}"),
-            ("sliced_wasserstein", "{:.0f} → {:.0f}"),
-        ):
+        for _, metric, form in shown:
             along = row["along"][metric]
             cells.append(form.format(along[0], along[-1]).replace("-", "−"))
         cells.append(f"{100 * row['avif_share']:.0f} %")
@@ -85,11 +95,16 @@ def realism_table(gains: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def headline_table(measured: dict[str, Any], gains: list[dict[str, Any]]) -> str:
-    """README's one table as Markdown: our bytes for 100 of AVIF's, at equal PSNR, MS-SSIM and LPIPS."""
+def headline_table(ours: Measured, avif: Measured, gains: list[dict[str, Any]]) -> str:
+    """README's one table as Markdown: our bytes for 100 of AVIF's, at equal closeness and LPIPS.
+
+    From the points of the surface, as the report's.
+    """
     lines = ["| at equal | realism | rate, bits per pixel | bytes, % of AVIF's |", "| --- " * 4 + "|"]
-    for label, key in (("PSNR", "psnr"), ("MS-SSIM, dB", "ms_ssim")):
-        lines.append(f"| {label} | 0 | all | {100 + measured['bd_rate']['avif'][key]:.0f} |")
+    for metric, label in FIDELITY.items():
+        if ours.has(metric) and avif.has(metric):
+            rate = bd_rate_if_shared(*(measured_curve(codec, metric, 0) for codec in (avif, ours)))
+            lines.append(f"| {label} | 0 | all | {100 + rate:.0f} |")
     lines += [f"| LPIPS-AlexNet | 1 | {row['bpp']:.2f} | {100 * row['avif_share']:.0f} |" for row in gains]
     return "\n".join(lines)
 
@@ -129,13 +144,14 @@ def publish(results: Path, surface: Path | None, root: Path) -> None:
     else:
         raise click.ClickException(f"{results}: measured with other weights: {measured['description']}")
     if surface:
-        traced = json.loads((surface / f"{OURS}.json").read_text(encoding="utf-8"))["description"]
-        if not traced.startswith(identity):
-            raise click.ClickException(f"{surface}: measured with other weights: {traced}")
+        traced = load_measured(surface / f"{OURS}.json")
+        if not traced.description.startswith(identity):
+            raise click.ClickException(f"{surface}: measured with other weights: {traced.description}")
         gains = json.loads((surface / "realism" / "gains.json").read_text(encoding="utf-8"))
         replace_block(root / RESULTS_PAGE, f"realism {name}", realism_table(gains))
-        if name == DEFAULT_MODEL and "avif" in measured["bd_rate"]:
-            replace_block(root / "README.md", f"headline {name}", headline_table(measured, gains))
+        if name == DEFAULT_MODEL and (surface / "avif.json").exists():
+            table = headline_table(traced, load_measured(surface / "avif.json"), gains)
+            replace_block(root / "README.md", f"headline {name}", table)
     record["results"] = result_lines(measured)
     replace_file(path, (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode())
     command = f"python -m bench measure rd --data {measured['data']} --out {results}"

@@ -6,7 +6,6 @@ and images are inside.
 
 from __future__ import annotations
 
-import json
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,10 @@ from bench.analysis.bd_rate import (
     measured_curve,
     quality_curve,
 )
-from bench.analysis.checks import NOT_MEASURED, PRICE_OF_PERFECT_DB, checks
+from bench.analysis.checks import NOT_MEASURED, checks
 from bench.analysis.curve import Curve
 from bench.analysis.measured import (
+    FIDELITY,
     INTERVAL,
     PERCEPTION,
     RESAMPLINGS,
@@ -34,31 +34,34 @@ from bench.analysis.measured import (
     with_interval,
 )
 from bench.analysis.planes import planes
-from bench.analysis.volume import BOX, contours, measured_volume, resampled_volumes
+from bench.analysis.volume import BOXES, REWARDS, contours, measured_volume, resampled_volumes
 from bench.codecs import OURS
 from bench.folder import FOLDER
 from bench.record import rounded
 from bench.report.crops import Crop, coded_crops, default_crops
 from bench.report.draw import write_figures
 from bench.report.figures import specification
+from bench.report.headlines import headlines
+from bench.report.published import own_curves, published_curves
 from rdpcodec.cli.output import write_output
 from rdpcodec.pages import assembled
 
 _FOLDER = Path(__file__).parent / "page"
-PUBLISHED_FILE = Path(__file__).parents[1] / "published.json"
 # What each point of a curve shows.
-_METRICS = ("bpp", "mse", "psnr", "ssim", "ms_ssim", "lpips_alex", "lpips_squeeze")
+_METRICS = (
+    *("bpp", "mse", "ssim", *FIDELITY, "lpips_squeeze", "niqe", "brisque"),
+    *("energy_1", "energy_2", "energy_3"),
+)
 
 
-def content(ours: Measured, peers: list[Measured]) -> dict[str, Any]:
-    """All figures of the page, without its images, as plain JSON."""
+def content(
+    ours: Measured, peers: list[Measured], curves: list[dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """All figures of the page, without its images, as plain JSON; curves: of one's own, see `own_curves`."""
     weights = image_weights(len(ours.images))
     measures = [measure for key, measure in PERCEPTION.items() if ours.has(key)]
-    published = published_curves(ours)
-    volumes = [
-        {"label": codec.label, **with_interval(measured_volume(codec), resampled_volumes(codec, weights))}
-        for codec in (ours, *peers)
-    ]
+    published = published_curves(ours) + (curves or [])
+    volumes = {key: volume_table((ours, *peers), key, weights) for key in BOXES if ours.has(key)}
     bd_rates = bd_rate_table(ours, peers, published, weights)
     judged = checks(ours, weights)
     result = {
@@ -67,7 +70,6 @@ def content(ours: Measured, peers: list[Measured]) -> dict[str, Any]:
         "images": len(ours.images),
         "description": ours.description,
         "resamplings": RESAMPLINGS,
-        "box": {"bpp": BOX.bpp, "psnr": BOX.psnr, "lpips": BOX.lpips},
         "measures": [{"key": m.key, "label": m.label, "log": m.log} for m in measures],
         "qualities": ours.qualities,
         "realisms": ours.realisms,
@@ -78,7 +80,7 @@ def content(ours: Measured, peers: list[Measured]) -> dict[str, Any]:
         "bd_rates": bd_rates,
         "volumes": volumes,
         "checks": [vars(check) for check in judged],
-        "headlines": headlines(ours, volumes[0], bd_rates, weights),
+        "headlines": headlines(ours, volumes, bd_rates, weights),
     }
     plain = rounded(result)
     return {**plain, "figures": rounded(specification(plain))}
@@ -89,6 +91,22 @@ def page_text(content: dict[str, Any], crops: list[dict[str, Any]]) -> str:
     shown = {key: value for key, value in content.items() if key not in ("mesh", "contours")}
     shown["codecs"] = [{key: codec[key] for key in codec if key != "points"} for codec in content["codecs"]]
     return assembled(_FOLDER / "report", {**shown, "crops": crops}, "base", str(_FOLDER / "plot"))
+
+
+def volume_table(codecs: tuple[Measured, ...], perception: str, weights: np.ndarray) -> dict[str, Any]:
+    """The volumes of all codecs whose perception is known by this measure, the box, and what it rewards."""
+    rows = [
+        {
+            "label": codec.label,
+            **with_interval(
+                measured_volume(codec, perception), resampled_volumes(codec, weights, perception)
+            ),
+        }
+        for codec in codecs
+        if codec.has(perception)
+    ]
+    label = PERCEPTION[perception].label
+    return {"label": label, "box": vars(BOXES[perception]), "rewards": REWARDS[perception], "rows": rows}
 
 
 def curve(codec: Measured, weights: np.ndarray) -> dict[str, Any]:
@@ -117,28 +135,6 @@ def curve(codec: Measured, weights: np.ndarray) -> dict[str, Any]:
         "description": codec.description,
         "points": points,
     }
-
-
-def published_curves(ours: Measured) -> list[dict[str, Any]]:
-    """What others published on the same whole test set, judged by the folder's name and images."""
-    for name, test_set in json.loads(PUBLISHED_FILE.read_text(encoding="utf-8")).items():
-        if name in ours.data.lower() and test_set["pictures"] == len(ours.images):
-            return [
-                {
-                    "name": f"published {record['name']}",
-                    "label": record["name"],
-                    "kind": "published",
-                    "description": record["source"],
-                    "points": _published_points(record),
-                }
-                for record in test_set["curves"]
-            ]
-    return []
-
-
-def _published_points(record: dict[str, Any]) -> list[dict[str, float]]:
-    metrics = [key for key in record if isinstance(record[key], list)]
-    return [{m: record[m][i] for m in metrics} for i in range(len(record["bpp"]))]
 
 
 def mesh(ours: Measured, measure: Measure, steps: int = 4) -> dict[str, Any]:
@@ -171,9 +167,10 @@ def bd_rate_table(
     ours: Measured, peers: list[Measured], published: list[dict[str, Any]], weights: np.ndarray
 ) -> dict[str, Any]:
     """BD-rates of ours against the rest in per cent, with 95 % intervals where both were measured here."""
-    columns = [("psnr", 0), ("ms_ssim", 0), ("lpips_alex", 0)]
+    metrics = (*FIDELITY, "lpips_alex")
+    columns = [(metric, 0) for metric in metrics]
     if len(ours.realisms) > 1:
-        columns += [("psnr", -1), ("lpips_alex", -1)]
+        columns += [(metric, -1) for metric in metrics]
     columns = [(metric, b) for metric, b in columns if ours.has(metric)]
     few = weights[:BD_RESAMPLINGS]
     rows = [
@@ -197,50 +194,12 @@ def bd_rate_table(
             cells.append({"value": value, "interval": None})
         rows.append({"label": record["label"], "name": record["name"], "published": True, "cells": cells})
     return {
-        "columns": [{"metric": metric, "realism": ours.realisms[b]} for metric, b in columns],
+        "columns": [
+            {"metric": metric, "label": FIDELITY.get(metric, "LPIPS"), "realism": ours.realisms[b]}
+            for metric, b in columns
+        ],
         "rows": rows,
     }
-
-
-def headlines(
-    ours: Measured, own_volume: dict[str, Any], bd_rates: dict[str, Any], weights: np.ndarray
-) -> list[dict[str, Any]]:
-    """The figures to read first, each with its interval."""
-    found = [{**own_volume, "label": "Volume under the surface", "unit": "", "note": "0 is best, 1 worst"}]
-    against = {row["name"]: row["cells"][0] for row in bd_rates["rows"] if not row["published"]}
-    for name in ("avif", "jpeg"):
-        if against.get(name):
-            label = next(row["label"] for row in bd_rates["rows"] if row["name"] == name)
-            found.append(
-                {
-                    "label": f"Bytes against {label}",
-                    "unit": "%",
-                    **against[name],
-                    "note": "BD-rate, PSNR, realism 0",
-                }
-            )
-    if len(ours.realisms) > 1:
-        mse = ours.mean("mse"), ours.resampled("mse", weights)
-        cost, drawn = (10 * np.log10(m[..., -1] / m[..., 0]).mean(axis=-1) for m in mse)
-        found.append(
-            {
-                "label": "PSNR cost of realism 1",
-                "unit": "dB",
-                **with_interval(float(cost), drawn),
-                "note": f"mean over qualities; theory allows {PRICE_OF_PERFECT_DB:.2f}",
-            }
-        )
-        lpips = ours.mean("lpips_alex"), ours.resampled("lpips_alex", weights)
-        gain, drawn = (100 * (np.exp(np.log(p[..., -1] / p[..., 0]).mean(axis=-1)) - 1) for p in lpips)
-        found.append(
-            {
-                "label": "LPIPS at realism 1",
-                "unit": "%",
-                **with_interval(float(gain), drawn),
-                "note": "against realism 0, geometric mean over qualities",
-            }
-        )
-    return found
 
 
 def _steps(values: np.ndarray) -> list[tuple[float, float]]:
@@ -280,11 +239,22 @@ def load_surfaces(folder: Path) -> tuple[Measured, list[Measured]]:
     type=click.Path(exists=True, path_type=Path),
     help="Folder of the LPIPS networks; otherwise RDPCODEC_LPIPS or the lpips package.",
 )
-def page(folder: Path, data: Path | None, images: tuple[str, ...], lpips_weights: Path | None) -> None:
+@click.option(
+    "--curves",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="FILE.json of curves to draw beside (docs/measuring.md).",
+)
+def page(
+    folder: Path,
+    data: Path | None,
+    images: tuple[str, ...],
+    lpips_weights: Path | None,
+    curves: Path | None,
+) -> None:
     """Make FOLDER/report.html and FOLDER/figures/ from the results in FOLDER."""
     ours, peers = load_surfaces(folder)
     crops = tuple(Crop.parse(text) for text in images) or default_crops(ours, 3)
-    figures = content(ours, peers)
+    figures = content(ours, peers, own_curves(curves) if curves else [])
     browser = list(coded_crops(ours, data, crops, lpips_weights)) if data else []
     text = page_text(figures, rounded(browser))
     target = folder / "report.html"
@@ -295,6 +265,8 @@ def page(folder: Path, data: Path | None, images: tuple[str, ...], lpips_weights
     for check in figures["checks"]:
         if check["verdict"] != NOT_MEASURED:
             click.echo(f"{check['verdict']:18} {check['statement']}: {check['figure']}")
-    for volume in figures["volumes"]:
-        low, high = volume["interval"]
-        click.echo(f"volume {volume['value']:.4f} (95 %: {low:.4f} to {high:.4f}) {volume['label']}")
+    for table in figures["volumes"].values():
+        click.echo(f"volume by {table['label']}, which {table['rewards']}:")
+        for row in table["rows"]:
+            low, high = row["interval"]
+            click.echo(f"  {row['value']:.4f} (95 %: {low:.4f} to {high:.4f}) {row['label']}")

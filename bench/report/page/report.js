@@ -147,13 +147,15 @@ function writeWords() {
       element("dd", {}, element("span", { class: "value" }, form(figure.value)), element("small", {}, spread), element("small", {}, figure.note)));
   }));
   const { columns, rows } = data.bd_rates;
-  const names = { psnr: "PSNR", ms_ssim: "MS-SSIM", lpips_alex: "LPIPS" };
-  table("bd-rates", ["against", ...columns.map((c) => names[c.metric] + (hasDial ? `, realism ${c.realism}` : ""))],
+  table("bd-rates", ["against", ...columns.map((c) => c.label + (hasDial ? `, realism ${c.realism}` : ""))],
     rows.map((row) => [row.label + (row.published ? " (published)" : ""), ...row.cells.map((c) => withInterval(c, (v) => `${signed(v)} %`))]));
-  const { bpp, psnr, lpips } = data.box;
-  $("box").textContent = `The share of a box that lies under D(R, P): the least distortion with at most R bits per pixel and at most P of LPIPS. ` +
-    `Smaller is better; a better codec always has a smaller one. The box: ${bpp.join(" to ")} bits per pixel, ${psnr.join(" to ")} dB, LPIPS ${lpips.join(" to ")}.`;
-  table("volumes", ["codec", "volume"], data.volumes.map((v) => [v.label, withInterval(v, (x) => fixed(x, 4))]));
+  const volumes = Object.values(data.volumes);
+  $("box").textContent = `The share of a box that lies under D(R, P): the least distortion with at most R bits per pixel and at most P of a perception measure. ` +
+    `Smaller is better; a better codec always has a smaller one. ` + volumes.map(({ label, rewards, box: { bpp, psnr, perception } }) =>
+    `By ${label} it ${rewards}; the box: ${bpp.join(" to ")} bits per pixel, ${psnr.join(" to ")} dB, ${perception.join(" to ")}.`).join(" ");
+  const named = [...new Set(volumes.flatMap((v) => v.rows.map((row) => row.label)))];
+  table("volumes", ["codec", ...volumes.map((v) => v.label)],
+    named.map((name) => [name, ...volumes.map((v) => withInterval(v.rows.find((row) => row.label === name), (x) => fixed(x, 4)))]));
   const marks = { holds: ["✓ ", "holds"], "holds within error": ["✓ ", "holds"], fails: ["✗ ", "fails"], "not measured": ["– ", "unknown"] };
   table("checks", ["Statement", { text: "Verdict", number: false }, { text: "Figure", number: false }], data.checks.map((check) => {
     const [sign, name] = marks[check.verdict];

@@ -15,7 +15,7 @@ from bench.__main__ import bench
 from bench.analysis.curve import Curve
 from bench.analysis.measured import Measured, image_weights, load_measured
 from bench.analysis.planes import dominates
-from bench.analysis.volume import BOX, attained, contours, measured_volume, volume
+from bench.analysis.volume import BOX, BOXES, attained, contours, measured_volume, volume
 
 
 @pytest.fixture
@@ -172,3 +172,19 @@ def test_compare_refuses_other_images_and_broken_files(tmp_path: Path) -> None:
     code, text = compare(tmp_path / "a", tmp_path)
     assert code
     assert "cannot be read" in text
+
+
+def test_a_divergence_at_or_below_zero_has_a_volume() -> None:
+    """Perfect perception, which an estimate may put below zero, leaves distortion alone."""
+    bpp = np.array([[BOX.bpp[0]], [1.0]])
+    box = BOXES["kernel_held_out"]
+    for perception in (0.0, -0.002):
+        found = volume(bpp, np.full_like(bpp, 30.0), np.full_like(bpp, perception), box)
+        assert found == pytest.approx(0.5, abs=1e-3)
+
+
+def test_measures_that_changed_their_meaning_are_absent_from_older_records(tmp_path: Path) -> None:
+    older = load_measured(gaussian.write(tmp_path, measures=1))
+    assert not older.has("kernel")
+    assert older.has("lpips_alex")
+    assert older.has("frechet")

@@ -15,8 +15,9 @@ from bench.__main__ import bench
 from bench.measure import surface
 from bench.measure.cache import Point, load_cached
 from bench.measure.metrics import Metrics, feature_distances, pixel_distance
+from bench.measure.setup import Setup, metrics_of
 from bench.measure.summary import standard_errors, summary
-from bench.measure.surface import Setup, measure, metrics_of
+from bench.measure.surface import measure
 from rdpcodec.peers import PEERS
 
 POINTS = (Point(10), Point(60))

@@ -1,0 +1,75 @@
+"""What all measurements of one run share, and the jobs that follow from it."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from bench.analysis.measured import MEASURES
+from bench.codecs import OWN_SUFFIX, bench_codec
+from bench.folder import load_folder
+from bench.measure.cache import Job, Point
+from bench.measure.metrics import Metrics
+
+
+@cache
+def metrics_of(lpips: Path | None, device: str, butteraugli: Path | None = None) -> Metrics:
+    """The metrics' networks, loaded once in each process."""
+    return Metrics(lpips, device, butteraugli)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What all measurements of one run share."""
+
+    data: Path
+    out: Path
+    lpips: Path | None
+    device: str
+    butteraugli: Path | None = None
+
+    @property
+    def metrics(self) -> Metrics:
+        """What all images are measured with."""
+        return metrics_of(self.lpips, self.device, self.butteraugli)
+
+    def jobs(self, codec: str, identity: str, points: tuple[Point, ...]) -> list[Job]:
+        """One job for each image of the folder."""
+        folder = self.out / "cache" / stored_name(codec).replace(":", "-")
+        labels = read_labels(self.data)
+        return [
+            Job(
+                codec,
+                name,
+                self.data / name,
+                points,
+                folder / f"{name}.npz",
+                f"{identity} {_digest(self.data / name)} {MEASURES}:{self.metrics.names}",
+                self.lpips,
+                self.device,
+                self.butteraugli,
+                labels.get(name),
+            )
+            for name in load_folder(self.data)
+        ]
+
+
+def stored_name(codec: str) -> str:
+    """What a codec is called in results: its name, of a file of one's own the name inside."""
+    return bench_codec(codec).name if codec.endswith(OWN_SUFFIX) else codec
+
+
+def read_labels(data: Path) -> dict[str, int]:
+    """The ImageNet class of each image, from a `classes.tsv` with the columns `index` and `probe_file`."""
+    path = data / "classes.tsv"
+    if not path.exists():
+        return {}
+    with path.open(encoding="utf-8", newline="") as file:
+        return {row["probe_file"]: int(row["index"]) for row in csv.DictReader(file, delimiter="\t")}
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]

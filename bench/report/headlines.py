@@ -1,0 +1,60 @@
+"""The figures that the report says first: what eyes see, what realism changes, volumes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bench.analysis.measured import FIDELITY, Measured, with_interval
+
+# White noise makes all of them worse, so the headline cannot be bought with it.
+_AGAINST_AVIF = ("ssimulacra2", "butteraugli", "psnr")
+
+
+def headlines(
+    ours: Measured, volumes: dict[str, Any], bd_rates: dict[str, Any], weights: np.ndarray
+) -> list[dict[str, Any]]:
+    """The figures to read first, each with its interval: what eyes see first, volumes last."""
+    found = []
+    avif = next((row for row in bd_rates["rows"] if row["name"] == "avif"), None)
+    for metric in _AGAINST_AVIF:
+        column = {"metric": metric, "label": FIDELITY[metric], "realism": ours.realisms[0]}
+        if avif and column in bd_rates["columns"]:
+            cell = avif["cells"][bd_rates["columns"].index(column)]
+            note = f"BD-rate, {FIDELITY[metric]}, realism 0"
+            if cell:
+                found.append({"label": f"Bytes against {avif['label']}", "unit": "%", **cell, "note": note})
+    if len(ours.realisms) > 1:
+        found += _gains_of_realism(ours, weights)
+    for table in volumes.values():
+        own = {**table["rows"][0], "label": "Volume under the surface", "unit": ""}
+        found.append({**own, "note": f"perception: {table['label']}; 0 is best, 1 worst"})
+    return found
+
+
+def _gains_of_realism(ours: Measured, weights: np.ndarray) -> list[dict[str, Any]]:
+    """Realism 1 against realism 0: geometric means over qualities of what it changes."""
+    found = []
+    for metric, label, unit in (
+        ("mse", "PSNR cost of realism 1", "dB"),
+        ("lpips_alex", "LPIPS at realism 1", "%"),
+    ):
+        both = (
+            np.log(grid[..., -1] / grid[..., 0]).mean(axis=-1) for grid in _with_draws(ours, metric, weights)
+        )
+        value, drawn = (10 * np.log10(np.e) * x if unit == "dB" else 100 * (np.exp(x) - 1) for x in both)
+        note = "against realism 0, mean over qualities"
+        found.append({"label": label, "unit": unit, **with_interval(float(value), drawn), "note": note})
+    if ours.has("energy_1"):
+        value, drawn = (100 * grid[..., -1].mean(axis=-1) for grid in _with_draws(ours, "energy_1", weights))
+        note = "of the original's, mean over qualities"
+        found.append(
+            {"label": "Energy of the finest band at realism 1", "unit": "%", "note": note}
+            | with_interval(float(value), drawn)
+        )
+    return found
+
+
+def _with_draws(ours: Measured, metric: str, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return ours.mean(metric), ours.resampled(metric, weights)

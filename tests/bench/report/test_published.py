@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import gaussian
+import pytest
+
+from bench.analysis.measured import load_measured
+from bench.report.published import own_curves
+from bench.report.report import content
+
+CURVE = {"name": "mine", "source": "my thesis", "bpp": [0.1, 0.3, 0.9], "psnr": [27.0, 31.0, 36.0]}
+
+
+def test_a_curve_of_ones_own_stands_in_the_report(tmp_path: Path) -> None:
+    path = tmp_path / "curves.json"
+    path.write_text(json.dumps({"curves": [{**CURVE, "ssimulacra2": [10, 45.5, 75]}]}))
+    made = content(load_measured(gaussian.write(tmp_path / "own")), [], own_curves(path))
+    curve = next(codec for codec in made["codecs"] if codec["label"] == "mine")
+    assert curve["points"][1] == {"bpp": 0.3, "psnr": 31, "ssimulacra2": 45.5}
+    (row,) = made["bd_rates"]["rows"]
+    assert row["label"] == "mine"
+    assert row["cells"][0]["value"] is not None
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"psnr": [27.0, 31.0]}, "as many as bpp"),
+        ({"bpp": [0.1, 0.1, 0.9]}, "must rise"),
+        ({"beauty": [1, 2, 3]}, "unknown measure 'beauty'"),
+        ({"source": 3}, "must be words"),
+    ],
+)
+def test_a_file_of_no_curves_is_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+    path = tmp_path / "curves.json"
+    path.write_text(json.dumps({"curves": [{**CURVE, **changes}]}))
+    with pytest.raises(click.ClickException, match=message):
+        own_curves(path)

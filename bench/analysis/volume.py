@@ -99,7 +99,8 @@ def measured_volume(measured: Measured, perception: str = "lpips_alex") -> float
 def resampled_volumes(measured: Measured, weights: np.ndarray, perception: str = "lpips_alex") -> np.ndarray:
     """The volumes under weights of images `[S, N]`, as `[S]`."""
     metrics = [measured.resampled(metric, weights) for metric in ("bpp", "psnr", perception)]
-    return np.array([volume(*grids, box=BOXES[perception]) for grids in zip(*metrics, strict=True)])
+    drawn = zip(*metrics, strict=True)
+    return np.array([volume(bpp, psnr, perceived, BOXES[perception]) for bpp, psnr, perceived in drawn])
 
 
 def contours(

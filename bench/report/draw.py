@@ -33,6 +33,8 @@ def write_figures(content: dict[str, Any], folder: Path) -> list[Path]:
         "rate-distortion": _charts([figures["psnr"]], (10, 5.5)),
         "rate-perception": _charts([chosen["rate_perception"]], (10, 5.5)),
     }
+    if figures["eyes"]:
+        drawn["rate-eyes"] = _charts(figures["eyes"], (15, 5.5))
     if planes:
         drawn["perception-distortion"] = _charts(planes, (4.2 * len(planes), 4.2))
     contours = [chosen["equal_perception"], chosen["equal_distortion"]]

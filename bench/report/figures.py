@@ -22,8 +22,9 @@ PALETTE = {
     "peer-2": ("#b03a5b", "#ee86a3"),
     "peer-3": ("#7b5aa6", "#b99be3"),
     "peer-4": ("#8a7a1f", "#d3c25e"),
+    "peer-5": ("#2a8f9c", "#76cfda"),
 }
-PEER_COLOURS = 5
+PEER_COLOURS = 6
 # Of published curves, in line widths: drawn and left out.
 DASHES = ((5, 3), (1, 2), (5, 2, 1, 2), (8, 2), (3, 1, 1, 1, 1, 1), (1, 4), (8, 4))
 # Published curves reach far beyond the rates measured here: they are cut at these multiples of ours.
@@ -113,6 +114,7 @@ class Chart:
 RATE = Axis("Rate", "bits per pixel", log=True, decimals=3)
 PSNR = Axis("PSNR", "dB", decimals=2)
 MS_SSIM = Axis("MS-SSIM", "dB", decimals=2)
+EYES = {"ssimulacra2": Axis("SSIMULACRA2", decimals=1), "butteraugli": Axis("Butteraugli 3-norm", log=True)}
 
 
 def specification(content: dict[str, Any]) -> dict[str, Any]:
@@ -134,6 +136,11 @@ def specification(content: dict[str, Any]) -> dict[str, Any]:
         "styles": {name: {"colour": s.colour, "dash": s.dash} for name, s in styles.items()},
         "psnr": asdict(_curves(content, "psnr", PSNR, styles)),
         "ms_ssim": asdict(_curves(content, "ms_ssim", MS_SSIM, styles)),
+        "eyes": [
+            asdict(_curves(content, metric, axis, styles))
+            for metric, axis in EYES.items()
+            if metric in content["codecs"][0]["points"][0]
+        ],
         "measures": by_measure,
     }
 

@@ -9,6 +9,12 @@ const redrawSpace = () => drawSpace(chosen().surface);
 // Figures --------------------------------------------------------------------------------------------------------
 
 function drawCurves() {
+  const holders = figures.eyes.map((chart) => {
+    const holder = element("div");
+    return [chart, holder, element("figure", {}, element("figcaption", {}, chart.title), holder)];
+  });
+  $("eyes-charts").replaceChildren(...holders.map(([, , figure]) => figure));
+  for (const [chart, holder] of holders) drawChart(holder, chart, { hidden });
   drawChart($("psnr-chart"), figures.psnr, { hidden });
   drawChart($("ms-ssim-chart"), figures.ms_ssim, { hidden });
   drawChart($("perception-chart"), chosen().rate_perception, { hidden, height: 380 });

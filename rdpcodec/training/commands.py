@@ -18,6 +18,7 @@ from rdpcodec.container import SIZE_NUMBERS
 from rdpcodec.extras import need, need_torch
 from rdpcodec.training.runs import TRAINS, FidelityRun, RealismRun
 from rdpcodec.training.schedule import Budget
+from rdpcodec.weights.manifest import manifest
 
 Command = Callable[..., Any]
 _SHARE = click.FloatRange(0, 1)
@@ -31,6 +32,16 @@ def _crop(context: click.Context, parameter: click.Parameter, value: int) -> int
     return value
 
 
+def _weights(context: click.Context, parameter: click.Parameter, value: str | None) -> Path | None:
+    """A file of weights, or that of an installed model by its name. A file that is there comes first."""
+    if value is None or Path(value).is_file():
+        return None if value is None else Path(value)
+    models = manifest()
+    if value in models:
+        return models[value].path
+    raise click.BadParameter(f"{value!r} is neither a file nor an installed model ({', '.join(models)})")
+
+
 _COMMON = (
     click.option("--data", type=_FOLDER, required=True, help="Folder of training images."),
     click.option("--out", type=_FOLDER, required=True, help="Folder of the run: checkpoint.pt, log.jsonl."),
@@ -41,7 +52,10 @@ _COMMON = (
     click.option("--checkpoint-minutes", default=4.0, show_default=True),
     click.option("--device", help="cpu, cuda, …; by default a GPU where there is one."),
     click.option(
-        "--previous", type=_FILE, help="Weights that --init was trained from, to carry their realism over."
+        "--previous",
+        callback=_weights,
+        metavar="FILE|MODEL",
+        help="Weights that --init was trained from, to carry their realism over.",
     ),
     click.option(
         "--lpips-weights",
@@ -92,7 +106,12 @@ def train() -> None:
 
 @train.command()
 @run_options(FidelityRun())
-@click.option("--init", type=_FILE, help="Start from weights (.safetensors) or from a run's checkpoint.pt.")
+@click.option(
+    "--init",
+    callback=_weights,
+    metavar="FILE|MODEL",
+    help="Start from an installed model (fast), from weights (.safetensors) or from a run's checkpoint.pt.",
+)
 @click.option(
     "--trains",
     type=click.Choice(TRAINS),
@@ -159,7 +178,13 @@ def fidelity(
 
 @train.command()
 @run_options(RealismRun())
-@click.option("--init", type=_FILE, required=True, help="Released weights (.safetensors).")
+@click.option(
+    "--init",
+    callback=_weights,
+    metavar="FILE|MODEL",
+    required=True,
+    help="Released weights (.safetensors), or an installed model (fast).",
+)
 @click.option(
     "--adversary",
     default=RealismRun.adversary,

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from rdpcodec.errors import UsageError
+from rdpcodec.errors import UsageError, reason
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 # Every 40th image is never trained on: 2.5 %, enough crops for a loss curve that is smooth to 0.5 %.
@@ -69,13 +69,18 @@ def load_images(folder: Path, minimum_side: int, device: torch.device) -> tuple[
     out.
 
     The split depends on the sorted relative paths alone, so that every run holds out the same images.
-    Raises `UsageError` when there are too few images.
+    Raises `UsageError` when the folder is missing, an image cannot be read, or there are too few.
     """
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder")
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
 
     def decode(path: Path) -> np.ndarray:
-        with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
+        try:
+            with Image.open(path) as image:
+                return np.asarray(image.convert("RGB"))
+        except Exception as error:  # whatever Pillow's decoders raise
+            raise UsageError(f"{path}: cannot be read: {reason(error)}") from error
 
     with ThreadPoolExecutor() as pool:
         arrays = list(pool.map(decode, paths))
@@ -85,9 +90,10 @@ def load_images(folder: Path, minimum_side: int, device: torch.device) -> tuple[
         if min(array.shape[:2]) >= minimum_side:
             (validation if position % VALIDATION_EVERY == 0 else training).append(array)
     if not training or not validation:
+        usable = len(training) + len(validation)
         raise UsageError(
-            f"{folder}: found {len(paths)} images, too few of at least {minimum_side} pixels a side; "
-            f"training needs {VALIDATION_EVERY + 1} or more"
+            f"{folder}: too few images: {usable} of {len(paths)} have {minimum_side} pixels or more a side; "
+            f"training needs one, and validation another, of the first of every {VALIDATION_EVERY} files"
         )
     return ImageSet(training, device), ImageSet(validation, device)
 

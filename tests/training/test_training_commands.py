@@ -9,12 +9,17 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
+from PIL import Image
 from small_model import write_small_model
 
 from rdpcodec.cli import rdpcodec
+from rdpcodec.errors import UsageError
 from rdpcodec.training import schedule
+from rdpcodec.training.data import load_images
 from rdpcodec.training.fidelity import Fidelity
+from rdpcodec.weights.manifest import find_model
 
 # Of what the package can use, what a bare machine lacks.
 ABSENT = ("constriction", "rich", "fsspec", "matplotlib", "scipy", "efficientnet_lite_pytorch")
@@ -95,3 +100,31 @@ def test_a_users_mistake_is_one_line(tmp_path: Path) -> None:
     assert run.stderr.startswith("error: ")
     assert len(run.stderr.splitlines()) == 1
     assert "too few" in run.stderr
+
+
+@pytest.mark.parametrize("kind", ["fidelity", "realism"])
+def test_a_run_starts_from_an_installed_model_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    started: list[object] = []
+    name = {"fidelity": "Fidelity", "realism": "Realism"}[kind]
+    monkeypatch.setattr(f"rdpcodec.training.{kind}.{name}", lambda *_, init, **__: started.append(init))
+    monkeypatch.setattr("rdpcodec.training.run.train", lambda trainer, *_, **__: trainer(None))
+    arguments = ["train", kind, "--data", str(tmp_path), "--out", str(tmp_path), "--minutes", "1", "--init"]
+    assert CliRunner().invoke(rdpcodec, [*arguments, "fast"], catch_exceptions=False).exit_code == 0
+    assert started == [find_model("fast").path]
+    result = CliRunner().invoke(rdpcodec, [*arguments, "slow"])
+    assert result.exit_code == 2
+    assert "'slow' is neither a file nor an installed model (fast, base)" in result.stderr
+
+
+def test_what_is_wrong_with_a_folder_of_images_is_said(tmp_path: Path) -> None:
+    cpu = torch.device("cpu")
+    with pytest.raises(UsageError, match="nodata: no such folder"):
+        load_images(tmp_path / "nodata", 64, cpu)
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+    with pytest.raises(UsageError, match="too few images: 0 of 1 have 64 pixels or more a side"):
+        load_images(tmp_path, 64, cpu)
+    (tmp_path / "b.png").write_bytes(b"rubbish")
+    with pytest.raises(UsageError, match=r"b\.png: cannot be read"):
+        load_images(tmp_path, 64, cpu)

@@ -127,6 +127,7 @@ def serve(
     try:
         import uvicorn
 
+        from rdpcodec.pages.connections import server_config
         from rdpcodec.pages.serve import Limits, application
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
@@ -148,9 +149,8 @@ def serve(
         click.echo(f"serving at {url}, stop with Ctrl-C")
     if open_page:
         webbrowser.open(url)
-    config = uvicorn.Config(app, log_level="warning", limit_concurrency=32, timeout_graceful_shutdown=5)
     with suppress(KeyboardInterrupt):  # uvicorn has closed down, and passes it on
-        uvicorn.Server(config).run(sockets=[listening])
+        uvicorn.Server(server_config(app)).run(sockets=[listening])
     if not quiet:
         click.echo("stopped")
 

@@ -48,7 +48,7 @@ class Guard:
         app = self.app
         if not self._known(host):
             app = error_response(421, f"{host!r} is no name of this server: use its IP address")
-        elif origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        elif origin is not None and _place(origin) != host.lower():
             app = error_response(403, f"requests from pages of {origin} are refused")
         await app(scope, receive, hardened)
 
@@ -62,6 +62,14 @@ class Guard:
         except ValueError:
             return name in ("localhost", self.host)
         return True
+
+
+def _place(origin: str) -> str | None:
+    """Host and port of an origin; none of what is no URL."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 def content_policy(html: str) -> str:

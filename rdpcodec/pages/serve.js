@@ -5,8 +5,9 @@ const viewer = createViewer($("viewer"));
 const dials = { quality: $("quality"), realism: $("realism") };
 let shown = null; // the image: { id, name, size, original }
 let sides = ["original", "coded"];
-const loaded = { original: null, coded: null }; // as the browser shows them
-const names = { original: "Original", coded: "rdpcodec" };
+const loaded = { original: null, coded: null, peer: null }; // as the browser shows them
+const names = { original: "Original", coded: "rdpcodec", peer: "" };
+const against = $("against"); // what is on the other side: the original, or another format
 
 function fail(message) {
   $("error").textContent = message ?? "";
@@ -26,7 +27,7 @@ async function ask(path, options) {
 }
 
 async function loadImage(path) {
-  const url = URL.createObjectURL(await (await ask(path)).blob());
+  const blob = await (await ask(path)).blob(), url = URL.createObjectURL(blob);
   const image = new Image();
   image.src = url;
   try {
@@ -34,7 +35,7 @@ async function loadImage(path) {
   } finally {
     URL.revokeObjectURL(url); // what is decoded stays
   }
-  return image;
+  return Object.assign(image, { bytes: blob.size });
 }
 
 const wanted = () => ({ quality: dials.quality.value, realism: dials.realism.value });
@@ -105,9 +106,31 @@ async function showSetting(source, setting) {
     seconds: fixed((performance.now() - started) / 1000, 2),
   });
   if (changed()) return;
+  await showPeer(source, setting, changed);
+  if (changed()) return;
   const measured = await (await ask(path(source, "figures", setting))).json();
   if (changed()) return;
   setFigures(Object.fromEntries(METRIC_NAMES.map((m) => [data.metrics[m], metricText(m, measured[m])])));
+}
+
+// Another format at as many bytes, where one is chosen: its own file, decoded by the browser.
+async function showPeer(source, setting, changed) {
+  const format = against.value, label = data.peers[format];
+  if (!label) return;
+  const image = await loadImage(path(source, format, setting));
+  if (changed() || against.value !== format) return;
+  loaded.peer = image;
+  names.peer = `${label}, ${count(image.bytes)} bytes`;
+  showSides();
+}
+
+function compareWith() {
+  const other = data.peers[against.value] ? "peer" : "original";
+  sides = sides.map((side) => (side === "coded" ? side : other));
+  loaded.peer = null;
+  names.peer = `${data.peers[against.value]} …`;
+  showSides();
+  if (other === "peer") update();
 }
 
 let choices = 0; // counted, so that of two uploads the later is what is shown
@@ -125,7 +148,7 @@ async function choose(file) {
     const original = await loadImage(`images/${about.id}/original`);
     if (choice !== choices) return;
     shown = { ...about, name: file.name, size: file.size };
-    Object.assign(loaded, { original, coded: null });
+    Object.assign(loaded, { original, coded: null, peer: null });
     names.coded = "coding …";
     for (const id of ["work", "another"]) $(id).hidden = false;
     for (const node of $("drop").querySelectorAll("label")) node.hidden = true;
@@ -148,6 +171,8 @@ function describeLimits() {
 viewer.swapped = () => { sides.reverse(); showSides(); };
 $("about").textContent = `Model ${data.model}`;
 $("chosen").addEventListener("change", () => { choose($("chosen").files[0]); $("chosen").value = ""; });
+for (const [format, label] of Object.entries(data.peers)) against.append(element("option", { value: format }, `${label} of as many bytes`));
+against.addEventListener("change", compareWith);
 dials.realism.disabled = !data.realism;
 $("realism-help").textContent = data.realism
   ? "From closest to the original to most natural. It changes how the same file is decoded; the download has it as its default."

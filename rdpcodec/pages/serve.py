@@ -8,21 +8,24 @@ GET  /images/ID/coded       what its file takes, JSON
 GET  /images/ID/decoded     what the file decodes to, PNG
 GET  /images/ID/figures     how far that is from the original, JSON
 GET  /images/ID/file        the file, with realism as its default
+GET  /images/ID/avif        AVIF's file of about as many bytes; /jpeg and /webp likewise
 ```
 
-The last four take ?quality=Q&realism=R. Everything is in memory: images and what was made of them last.
+The last five take ?quality=Q&realism=R. Everything is in memory: images and what was made of them last.
 An error is JSON, {"error": message}.
 """
 
 from __future__ import annotations
 
+import asyncio
 import io
 import secrets
 import threading
 import warnings
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,19 +40,25 @@ from starlette.routing import Route
 
 from rdpcodec import container
 from rdpcodec.codec import Codec
-from rdpcodec.errors import PictureError, RdpError, RdpWarning
+from rdpcodec.errors import RdpError, RdpWarning
 from rdpcodec.image import Picture, load_picture
 from rdpcodec.metrics.full_reference import Metrics
 from rdpcodec.operating_point import OperatingPoint
 from rdpcodec.pages import FOLDER, assembled
+from rdpcodec.pages.compare import PEER_NAMES
 from rdpcodec.pages.guard import Guard, content_policy, error_response
+from rdpcodec.peers import Unavailable, closest_to, find_peer
 
-# Pillow opens more, but EPS by starting Ghostscript, which is nothing to do with files from a network.
+# Pillow opens more, but EPS by starting Ghostscript.
 _FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "TIFF", "BMP", "PPM", "JPEG2000")
 # Of each, three bytes a pixel are kept twice: the original and what was decoded last.
 _IMAGES = 4
 # Of each image, the qualities seen last. Files are small.
 _FILES = 32
+# Uploads that arrive at a time: each may be as large as the limit.
+_UPLOADS = 4
+# Of an upload: longer ones would keep others out.
+PAUSE_SECONDS, UPLOAD_SECONDS = 15.0, 300.0
 
 
 @dataclass(frozen=True)
@@ -72,6 +81,7 @@ class LoadedImage:
 
     def __init__(self, codec: Codec, picture: Picture) -> None:
         self.picture = picture
+        self.peer_files: dict[str, dict[int, bytes]] = defaultdict(dict)
         encode = codec.encoder(picture)
 
         @lru_cache(maxsize=_FILES)
@@ -85,6 +95,14 @@ class LoadedImage:
         self.file = file
         self.decoded = decoded
 
+    def peer_file(self, name: str, size: int) -> bytes:
+        """Another format's file whose size is nearest to `size` bytes. Raises `Unavailable`."""
+        peer = find_peer(name)
+        image = self.picture.to_pillow()
+        if name == "jpeg" and image.mode not in ("L", "RGB"):
+            image = image.convert("RGB")
+        return closest_to(partial(peer.encode, image), size, self.peer_files[name])
+
     def file_with(self, asked: EncodeRequest) -> bytes:
         """The file of a quality with a realism as its default, which is a byte of the header."""
         parsed = container.read(self.file(asked.quality))
@@ -94,14 +112,18 @@ class LoadedImage:
 class ImageServer:
     """The endpoints, and the images in memory: at most four, those used last.
 
-    The codec works on one image at a time, since its networks use all processors.
+    The codec works on one image at a time, since its networks use all processors. Reading an image and making
+    another format's file do not wait for it, nor it for them.
     """
 
     def __init__(self, codec: Codec, limits: Limits) -> None:
         self.codec, self.limits = codec, limits
         self.metrics = Metrics()
         self.loaded: OrderedDict[str, LoadedImage] = OrderedDict()
+        self.uploads = 0
         self.lock = threading.Lock()
+        self.reading = threading.Lock()  # warnings are caught for the whole process
+        self.comparing = threading.Lock()
         self.html = assembled(
             FOLDER / "serve",
             {
@@ -110,6 +132,7 @@ class ImageServer:
                 "limits": {"size": limits.size, "pixels": limits.pixels},
                 "metrics": self.metrics.labels,
                 "notes": self.metrics.notes,
+                "peers": _peers(),
             },
             "base",
             "viewer",
@@ -120,20 +143,38 @@ class ImageServer:
         return HTMLResponse(self.html, headers={"Content-Security-Policy": content_policy(self.html)})
 
     async def upload(self, request: Request) -> Response:
-        """Take an image's file. Raises `HTTPException` as soon as it is known to be too large."""
-        body = bytearray()
+        """Take an image's file. Raises `HTTPException` as soon as it is known to be too large or slow."""
+        if self.uploads >= _UPLOADS:
+            raise HTTPException(503, "other images are being uploaded: try again in a moment")
+        self.uploads += 1
+        try:
+            body = await self._body(request)
+        finally:
+            self.uploads -= 1
+        return JSONResponse(await run_in_threadpool(self.hold, body), status_code=201)
+
+    async def _body(self, request: Request) -> bytes:
+        body, chunks = bytearray(), request.stream()
         claimed = int(request.headers.get("content-length", 0))
-        async for chunk in request.stream():
-            if max(claimed, len(body) + len(chunk)) > self.limits.size:
-                limit = f"{self.limits.size / 1e6:.3g} MB"
-                raise HTTPException(413, f"the file is over this server's limit of {limit}")
-            body += chunk
-        return JSONResponse(await run_in_threadpool(self.hold, bytes(body)), status_code=201)
+        try:
+            async with asyncio.timeout(UPLOAD_SECONDS):
+                while True:
+                    try:
+                        chunk = await asyncio.wait_for(anext(chunks), PAUSE_SECONDS)
+                    except StopAsyncIteration:
+                        return bytes(body)
+                    if max(claimed, len(body) + len(chunk)) > self.limits.size:
+                        limit = f"{self.limits.size / 1e6:.3g} MB"
+                        raise HTTPException(413, f"the file is over this server's limit of {limit}")
+                    body += chunk
+        except TimeoutError:
+            raise HTTPException(408, "the upload took too long") from None
 
     def hold(self, data: bytes) -> dict[str, Any]:
         """Read an image and keep it under a new id that cannot be guessed."""
-        with self.lock:  # warnings are caught for the whole process
+        with self.reading:
             picture, notes = _read(data, self.limits.pixels)
+        with self.lock:
             name = secrets.token_urlsafe(16)
             self.loaded[name] = LoadedImage(self.codec, picture)
             while len(self.loaded) > _IMAGES:
@@ -177,6 +218,16 @@ class ImageServer:
         headers = {"Content-Disposition": "attachment"}
         return Response(data, media_type=container.MIME_TYPE, headers=headers)
 
+    def peer(self, request: Request) -> Response:
+        """Another format's file of about as many bytes as ours."""
+        asked, name = parse_request(request, self.codec), request.url.path.rpartition("/")[2]
+        with self.lock:
+            loaded = self._find(request)
+            size = len(loaded.file(asked.quality))
+        with self.comparing:
+            data = loaded.peer_file(name, size)
+        return Response(data, media_type=f"image/{name}")
+
     def _find(self, request: Request) -> LoadedImage:
         name = request.path_params["id"]
         try:
@@ -208,6 +259,7 @@ def application(codec: Codec, limits: Limits, host: str) -> Starlette:
             ("decoded", server.decoded),
             ("figures", server.figures),
             ("file", server.file),
+            *((name, server.peer) for name in _peers()),
         )
     ]
     return Starlette(
@@ -226,22 +278,20 @@ def application(codec: Codec, limits: Limits, host: str) -> Starlette:
     )
 
 
+def _peers() -> dict[str, str]:
+    """What readers call the other formats that can be had here, by name."""
+    found = {}
+    for name in PEER_NAMES:
+        with suppress(Unavailable):
+            found[name] = find_peer(name).label
+    return found
+
+
 def _read(data: bytes, pixels: int) -> tuple[Picture, list[str]]:
-    """An uploaded image, and what is lost of it. Raises `PictureError`; `HTTPException` if too large."""
-    try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            width, height = image.size
-    except Exception as error:  # whatever Pillow's plugins raise on damaged files
-        raise PictureError(f"not an image in one of the formats {', '.join(_FORMATS)}") from error
-    if width * height > pixels:
-        raise HTTPException(
-            413,
-            f"an image of {width}×{height} pixels is over this server's limit of "
-            f"{pixels / 1e6:.3g} megapixels",
-        )
+    """An uploaded image, and what is lost of it. Raises `PictureError`."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", RdpWarning)
-        picture = load_picture(io.BytesIO(data))
+        picture = load_picture(data, max_pixels=pixels, formats=_FORMATS)
     notes = [str(warning.message) for warning in caught if issubclass(warning.category, RdpWarning)]
     return picture, notes
 

@@ -25,6 +25,8 @@ from rdpcodec.cli import rdpcodec as command
 from rdpcodec.container import bits_per_pixel, read_header
 from rdpcodec.image import Picture
 from rdpcodec.metrics.distortion import psnr
+from rdpcodec.pages import connections, serve
+from rdpcodec.pages.connections import server_config
 from rdpcodec.pages.serve import Limits, application
 
 LIMITS = Limits(size=300_000, pixels=50_000)
@@ -47,7 +49,7 @@ class Server:
         listening = socket.create_server(("127.0.0.1", 0))
         self.port = listening.getsockname()[1]
         app = application(codec, LIMITS, "my-machine")
-        self._server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+        self._server = uvicorn.Server(server_config(app))
         self._thread = threading.Thread(target=self._server.run, args=([listening],))
         self._thread.start()
 
@@ -181,7 +183,7 @@ def test_uploads_that_are_too_large_or_no_images_are_refused(server: Server) -> 
     for body, status, message in (
         (large, 413, "over this server's limit of 0.3 MB"),
         (iter([large[:200_000], large[:200_000]]), 413, "over this server's limit of 0.3 MB"),  # chunked
-        (wide, 413, "an image of 50001×1 pixels is over this server's limit of 0.05 megapixels"),
+        (wide, 400, "an image of 50001×1 pixels is over the limit of 0.05 megapixels"),
         (b"GIF89a" + bytes(9), 400, "not an image"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", 400, "not an image"),  # Ghostscript's
     ):
@@ -199,7 +201,7 @@ def test_only_the_servers_own_names_and_pages_are_answered(server: Server, small
         assert "no name of this server" in answer.json["error"]
     own = f"http://127.0.0.1:{server.port}"
     assert server.ask("/images", png(small), Origin=own).status == 201
-    for origin in ("http://evil.example", "null", f"http://localhost:{server.port + 1}"):
+    for origin in ("http://evil.example", "null", "http://[", f"http://localhost:{server.port + 1}"):
         answer = server.ask("/images", png(small), Origin=origin)
         assert answer.status == 403
         assert f"pages of {origin} are refused" in answer.json["error"]
@@ -241,6 +243,90 @@ def test_several_requests_at_once_each_get_their_own_answer(
     for quality in qualities:
         decoded = np.asarray(codec.decompress(codec.compress(small, quality)))
         assert (pixels(found[quality]) == decoded).all()
+
+
+def test_a_file_that_two_of_pillows_readers_take_is_read_by_ours_alone(server: Server) -> None:
+    """A TIFF of 8×8 pixels that begins as Pillow's IM format does, with more pixels than are allowed."""
+    tiff = io.BytesIO()
+    Image.new("L", (8, 8)).save(tiff, "TIFF")
+    directory = bytearray(tiff.getvalue())
+    head = b"II*\0" + (512).to_bytes(4, "little") + b"Image type: 0 1 image\r\nImage size (x*y): 600*600\r\n"
+    # The directory moves to 512, and with it what its entries point to.
+    offset = int.from_bytes(directory[4:8], "little")
+    entries = directory[offset:]
+    polyglot = head.ljust(511, b"\0") + b"\x1a" + bytes(entries) + bytes(600 * 600 // 8)
+    answer = server.ask("/images", polyglot)
+    assert answer.status == 400 or (answer.json["width"], answer.json["height"]) == (8, 8)
+
+
+def test_another_format_is_served_at_about_as_many_bytes(server: Server, piece: Image.Image) -> None:
+    path, dials = server.upload(piece), "?quality=50&realism=0"
+    ours = server.ask(f"{path}/coded{dials}").json["bytes"]
+    for name in ("jpeg", "webp", "avif"):
+        answer = server.ask(f"{path}/{name}{dials}")
+        assert (answer.status, answer.headers["content-type"]) == (200, f"image/{name}")
+        assert Image.open(io.BytesIO(answer.body)).size == piece.size
+        assert 0.7 < len(answer.body) / ours < 1.4
+
+
+def test_idle_connections_are_closed_and_keep_nobody_out(
+    plain_codec: Codec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.2)
+    running = Server(plain_codec)
+    idle = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(40)]
+    try:
+        idle[0].send(b"GET / HTTP/1.1\r\nHost: 127")  # a head that never ends
+        assert running.ask("/").status == 200
+        for connection in idle:
+            connection.settimeout(60)
+            assert connection.recv(1) == b""  # closed by the server
+    finally:
+        for connection in idle:
+            connection.close()
+        running.stop()
+
+
+def test_slow_uploads_end_and_leave_room_for_others(
+    plain_codec: Codec, small: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serve, "PAUSE_SECONDS", 0.5)
+    running = Server(plain_codec)
+    head = f"POST /images HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {LIMITS.size}\r\n\r\nabc".encode()
+    slow = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(4)]
+    try:
+        for connection in slow:
+            connection.send(head)
+        for connection in slow:
+            connection.settimeout(60)
+            assert connection.recv(100).startswith(b"HTTP/1.1 408")
+        running.upload(small)
+    finally:
+        for connection in slow:
+            connection.close()
+        running.stop()
+
+
+def test_an_upload_is_read_while_the_codec_is_at_work(
+    server: Server, small: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The codec waits for the upload that begins meanwhile: with one lock for both, neither would end."""
+    read, path = threading.Event(), server.upload(small)
+    reading = serve._read
+
+    def watched(data: bytes, pixels: int) -> Any:
+        found = reading(data, pixels)
+        read.set()
+        return found
+
+    monkeypatch.setattr(serve, "_read", watched)
+    waited: list[bool] = []
+    monkeypatch.setattr(serve.LoadedImage, "file_with", lambda *_: (waited.append(read.wait(60)), b"file")[1])
+    asking = threading.Thread(target=server.ask, args=(f"{path}/file?quality=50&realism=0",))
+    asking.start()
+    server.upload(small)
+    asking.join()
+    assert waited == [True]
 
 
 # The command.
@@ -411,6 +497,29 @@ def test_a_dropped_image_is_taken_and_bad_ones_are_refused_with_a_reason(
     error = view.get_by_role("alert")
     error.get_by_text("this server takes up to 0.3 MB").wait_for()
     assert "a.png" in view.locator("#about").inner_text()  # what was there stays
+
+
+def test_what_is_turned_and_taken_is_in_view_beside_a_tall_image(page: Any) -> None:
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.evaluate("scrollTo(0, 0)")
+    for role, name in (("slider", "Quality"), ("slider", "Realism"), ("link", "Download")):
+        box = page.get_by_role(role, name=name).bounding_box()
+        assert box["y"] > 0
+        assert box["y"] + box["height"] <= 800
+
+
+def test_another_format_can_stand_beside_ours(page: Any) -> None:
+    from playwright.sync_api import expect
+
+    page.get_by_label("Beside").select_option(label="AVIF of as many bytes")
+    expect(page.locator(".tag.left")).to_have_text(re.compile(r"AVIF, [\d,]+ bytes"), timeout=60_000)
+    before = page.locator(".tag.left").inner_text()
+    page.get_by_role("slider", name="Quality").focus()
+    page.keyboard.press("End")
+    settled(page, 100)
+    expect(page.locator(".tag.left")).not_to_have_text(before, timeout=60_000)
+    page.get_by_label("Beside").select_option(label="the original")
+    expect(page.locator(".tag.left")).to_have_text("Original")
 
 
 def test_the_page_fits_its_window(page: Any) -> None:

@@ -1,0 +1,57 @@
+"""How `rdpcodec serve` treats connections: how many, and how long they may keep it waiting.
+
+uvicorn bounds their number, but waits for ever for a request to begin. The rest of an upload is
+bounded where it is read, in `serve`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+# Idle ones take no more than a descriptor, and end soon.
+_CONNECTIONS = 256
+HEAD_SECONDS = 10.0
+"""How long a connection may take to send the head of a request; twice that at most."""
+
+
+class ImpatientProtocol(H11Protocol):
+    """HTTP that closes a connection on which no request begins. `HEAD_SECONDS` says when."""
+
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """See `asyncio.Protocol`."""
+        super().connection_made(transport)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.Protocol`."""
+        if self._timer is not None:
+            self._timer.cancel()
+        super().connection_lost(exc)
+
+    def _watch(self) -> None:
+        waits = self.cycle is None or self.cycle.response_complete
+        self._timer = self.loop.call_later(HEAD_SECONDS, self._look, self.cycle, waits)
+
+    def _look(self, before: Any, waited: bool) -> None:
+        if waited and self.cycle is before:  # since then no request has begun
+            self.transport.close()
+        else:
+            self._watch()
+
+
+def server_config(app: Any, **options: Any) -> uvicorn.Config:
+    """How the application is served. options: further ones of `uvicorn.Config`."""
+    return uvicorn.Config(
+        app,
+        log_level="error",
+        http=ImpatientProtocol,
+        limit_concurrency=_CONNECTIONS,
+        timeout_graceful_shutdown=5,
+        **options,
+    )

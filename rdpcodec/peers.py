@@ -96,6 +96,15 @@ def find_peer(name: str) -> Peer:
     return peer
 
 
+def is_available(name: str) -> bool:
+    """Whether `find_peer` finds a peer."""
+    try:
+        find_peer(name)
+    except Unavailable:
+        return False
+    return True
+
+
 def largest_within(encode: Callable[[int], bytes], size: int, files: dict[int, bytes]) -> bytes:
     """The file of the highest setting 0..100 that is no larger than `size`, or that of setting 0.
 

@@ -23,7 +23,6 @@ import secrets
 import threading
 import warnings
 from collections import OrderedDict, defaultdict
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
@@ -47,7 +46,7 @@ from rdpcodec.operating_point import OperatingPoint
 from rdpcodec.pages import FOLDER, assembled
 from rdpcodec.pages.compare import PEER_NAMES
 from rdpcodec.pages.guard import Guard, content_policy, error_response
-from rdpcodec.peers import Unavailable, closest_to, find_peer
+from rdpcodec.peers import closest_to, find_peer, is_available
 
 # Pillow opens more, but EPS by starting Ghostscript.
 _FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "TIFF", "BMP", "PPM", "JPEG2000")
@@ -280,11 +279,7 @@ def application(codec: Codec, limits: Limits, host: str) -> Starlette:
 
 def _peers() -> dict[str, str]:
     """What readers call the other formats that can be had here, by name."""
-    found = {}
-    for name in PEER_NAMES:
-        with suppress(Unavailable):
-            found[name] = find_peer(name).label
-    return found
+    return {name: find_peer(name).label for name in PEER_NAMES if is_available(name)}
 
 
 def _read(data: bytes, pixels: int) -> tuple[Picture, list[str]]:

@@ -25,6 +25,7 @@ from rdpcodec.container import Container
 from rdpcodec.encoder.image_encoder import ImageEncoder
 from rdpcodec.engine.choice import EngineName, make_engine
 from rdpcodec.errors import RdpError, UsageError, WeightsError
+from rdpcodec.extras import need_torch
 from rdpcodec.image import Picture, load_picture
 from rdpcodec.mosaic import AnalysedTiles, CodedTiles, Mosaic, region_of
 from rdpcodec.operating_point import Bounds, OperatingPoint, Quality, Realism, Target
@@ -232,7 +233,8 @@ class Codec:
         region: Region | None = None,
         max_pixels: int = container.MAX_PIXELS,
     ) -> torch.Tensor:
-        """As `decompress`, to a tensor `[C, H, W]` on the codec's device, uint8, C = 1 to 4."""
+        """As `decompress`, to a tensor `[C, H, W]` on the codec's device, uint8, C = 1 to 4. Needs torch."""
+        need_torch("a tensor")
         import torch
 
         array = self.decompress_array(data, realism=realism, region=region, max_pixels=max_pixels)

@@ -191,6 +191,13 @@ def fidelity(
     show_default=True,
     help="Strength of the adversary's gradient, against the distortion's.",
 )
+@click.option(
+    "--texture",
+    type=_SHARE,
+    default=RealismRun.texture,
+    show_default=True,
+    help="Share of squared error and LPIPS that gives way to the Wasserstein distortion.",
+)
 def realism(
     data: Path,
     out: Path,

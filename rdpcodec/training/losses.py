@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rdpcodec.metrics.eyes import in_place_of
+from rdpcodec.metrics.eyes import in_place_of, wasserstein_distortion
 from rdpcodec.metrics.perceptual import Lpips
 from rdpcodec.model.rate import LAMBDA_MIDDLE, lambda_of
 from rdpcodec.model.rdp_model import TrainingOutput
@@ -29,7 +29,7 @@ PHASES = 8
 
 
 class PerceptualDistortion(NamedTuple):
-    """MSE_WEIGHT · squared error + LPIPS of each image, and its parts, all `[B]`."""
+    """MSE_WEIGHT · squared error + LPIPS of each image, in part replaced, and its parts, all `[B]`."""
 
     total: Tensor
     mse: Tensor
@@ -63,17 +63,21 @@ def shifted_crop(x: Tensor, phase: Tensor) -> Tensor:
 
 
 def perceptual_distortion(
-    network: Lpips, decoded: Tensor, x: Tensor, phase: Tensor, *, bfloat16: bool
+    network: Lpips, decoded: Tensor, x: Tensor, phase: Tensor, *, bfloat16: bool, texture: float = 0.0
 ) -> PerceptualDistortion:
     """How far images `[B, 3, H, W]` in [0, 1] are from their originals x: squared error of the whole, LPIPS
-    of a `shifted_crop`. LPIPS may run in bfloat16.
+    of a `shifted_crop`. LPIPS may run in bfloat16. A share `texture` of both gives way to the Wasserstein
+    distortion (see `in_place_of`).
     """
     with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=bfloat16):
         with torch.no_grad():
             wanted = network.features(shifted_crop(x, phase))
         lpips = network.between(network.features(shifted_crop(decoded, phase)), wanted).float()
     mse = (decoded - x).square().mean((1, 2, 3))
-    return PerceptualDistortion(MSE_WEIGHT * mse + lpips, mse, lpips)
+    total = MSE_WEIGHT * mse + lpips
+    if texture:
+        total = (1 - texture) * total + texture * in_place_of(total, wasserstein_distortion(x, decoded))
+    return PerceptualDistortion(total, mse, lpips)
 
 
 def rate_distortion_loss(

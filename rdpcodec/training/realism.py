@@ -148,7 +148,9 @@ class Realism:
         """
         weight = (lambda_of(quality) / LAMBDA_MIDDLE) ** RATE_EXPONENT / len(x)
         decoded = decoded.requires_grad_()
-        distortion = perceptual_distortion(self.lpips, decoded, x, phase, bfloat16=self.run.bfloat16)
+        distortion = perceptual_distortion(
+            self.lpips, decoded, x, phase, bfloat16=self.run.bfloat16, texture=self.run.texture
+        )
         (gradient,) = torch.autograd.grad(distortion.total.sum(), decoded)
         figures = {
             "loss": float((weight * distortion.total).sum().detach()),

@@ -56,3 +56,5 @@ class RealismRun(Run):
     learning_rate: float = 7e-4
     # The strength of the adversary's gradient, as a multiple of the distortion's.
     adversary: float = 0.5
+    # The share of squared error and LPIPS that gives way to the Wasserstein distortion, 0..1.
+    texture: float = 0.0

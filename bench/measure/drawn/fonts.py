@@ -1,0 +1,34 @@
+"""Fonts from packages: DejaVu of matplotlib, and NanumGothic of koreanize-matplotlib for Chinese, Japanese and
+Korean.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import PackageNotFoundError, files
+from pathlib import Path
+
+import click
+from PIL import ImageFont
+
+FACES = {
+    "sans": ("matplotlib", "DejaVuSans.ttf"),
+    "bold": ("matplotlib", "DejaVuSans-Bold.ttf"),
+    "serif": ("matplotlib", "DejaVuSerif.ttf"),
+    "mono": ("matplotlib", "DejaVuSansMono.ttf"),
+    "east": ("koreanize-matplotlib", "NanumGothic.ttf"),
+}
+
+
+@cache
+def font(face: str, size: int) -> ImageFont.FreeTypeFont:
+    """A face of `FACES` at a size in pixels. Raises `click.ClickException` where its package is missing."""
+    return ImageFont.truetype(str(_path(*FACES[face])), size)
+
+
+def _path(package: str, name: str) -> Path:
+    try:
+        found = [file for file in files(package) or () if file.name == name]
+    except PackageNotFoundError:
+        raise click.ClickException(f"the fonts of {package} are missing: pip install {package}") from None
+    return Path(str(found[0].locate()))

@@ -56,7 +56,10 @@ bench.add_command(
             "speed": ("bench.measure.speed:speed", "Seconds beside CompressAI's hyperprior."),
             "distance": ("bench.measure.distance:distance", "Distances between two folders' images."),
             "auto-realism": ("bench.measure.auto_realism:auto_realism", "Which realism is chosen."),
-            "graphics": ("bench.measure.graphics:graphics", "Draw images that are no photographs."),
+            "drawn": (
+                "bench.measure.drawn.command:drawn",
+                "Images that are no photographs, against AVIF and WebP.",
+            ),
         },
     )
 )

@@ -1,6 +1,7 @@
 """How exactly the exact layer holds its pixels: as they are, with fewer colours, or with rounded channels.
 
-A coarser version costs fewer bits and makes errors; the best one has the least of bits + λ·squared error.
+A coarser version costs fewer bits and makes errors; the best one has the least of bits + weighted squared
+error.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Version(NamedTuple):
     pixels: np.ndarray
     bits: float
     loss: float
-    """Bits + λ·squared error."""
+    """Bits + weighted squared error."""
 
 
 class Coarsening:
@@ -37,9 +38,9 @@ class Coarsening:
     The search goes on from where the last one ended: masks that follow one another are alike.
     """
 
-    def __init__(self, pixels: np.ndarray, weight: float, *, exactly: bool) -> None:
-        """pixels: uint8 `[H, W, 3]`; weight: λ, bits for a squared error of one; exactly: what is cheap to
-        hold exactly is to be held so.
+    def __init__(self, pixels: np.ndarray, weight: np.ndarray, *, exactly: bool) -> None:
+        """pixels: uint8 `[H, W, 3]`; weight: bits for a squared error of one, `[H, W]`; exactly: what is
+        cheap to hold exactly is to be held so.
         """
         self._pixels, self._weight, self._exactly = pixels, weight, exactly
         self._start: int | None = None
@@ -77,9 +78,8 @@ class Coarsening:
         else:
             pixels = _rounded(self._pixels, size) if by_steps else _gathered(self._pixels, mask, size)
         bits = 8 * len(exact_layer.encode(pixels, mask, exact_layer.TRIAL))
-        return Version(
-            pixels, bits, bits + self._weight * float(squared_error(self._pixels, pixels)[mask].sum())
-        )
+        errors = self._weight * squared_error(self._pixels, pixels)
+        return Version(pixels, bits, bits + float(errors[mask].sum()))
 
 
 def squared_error(pixels: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -57,19 +57,31 @@ def is_worth_a_look(pixels: np.ndarray, quality: float) -> bool:
     return bool((features.drawn() | features.rough(quality)).mean() >= _SHARE)
 
 
-def candidates(pixels: np.ndarray, quality: float) -> np.ndarray:
-    """Blocks that may be worth more than the networks can give, and their neighbours, bool `[⌈H/16⌉,
-    ⌈W/16⌉]`.
+class Candidates(NamedTuple):
+    """Blocks of an image, bool `[⌈H/16⌉, ⌈W/16⌉]`."""
 
-    pixels: uint8 `[H, W, 3]`.
-    """
+    blocks: np.ndarray
+    """Those that may be worth more than the networks can give."""
+    drawn: np.ndarray
+    """Those among them that are drawn, or lie beside drawn ones."""
+
+
+def candidates(pixels: np.ndarray, quality: float) -> Candidates:
+    """The blocks of an image, uint8 `[H, W, 3]`, that are drawn or rough, with their neighbours."""
     padded = np.pad(pixels, [(0, -side % BLOCK) for side in pixels.shape[:2]] + [(0, 0)], mode="edge")
     features = _features(padded, 1)
     rows, columns = features.equal.shape
     if _has_few_colours(pixels):
-        return np.ones((rows, columns), bool)
-    found = np.pad(features.drawn() | features.rough(quality), 1)
-    around = [found[i : i + rows, j : j + columns] for i in range(3) for j in range(3)]
+        everything = np.ones((rows, columns), bool)
+        return Candidates(everything, everything)
+    drawn = _with_neighbours(features.drawn())
+    return Candidates(drawn | _with_neighbours(features.rough(quality)), drawn)
+
+
+def _with_neighbours(blocks: np.ndarray) -> np.ndarray:
+    rows, columns = blocks.shape
+    padded = np.pad(blocks, 1)
+    around = [padded[i : i + rows, j : j + columns] for i in range(3) for j in range(3)]
     return np.asarray(np.any(around, axis=0))
 
 

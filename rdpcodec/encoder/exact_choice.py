@@ -24,6 +24,8 @@ from rdpcodec.tile_codec import TileCodec
 
 # Choosing blocks and choosing how exactly they are coded take turns, until so few blocks move.
 _ROUNDS, _MOVED = 4, 0.02
+# How much more an error counts beside flat colour, where an image is drawn, than in a photograph.
+_VISIBILITY = 4.0
 # What a block without a new pixel costs, in new pixels.
 _NOTHING_NEW = 0.02
 # Where so many blocks are exact, all of them may be: networks that need not code anything cost nothing.
@@ -78,10 +80,10 @@ def choose(pixels: np.ndarray, decoded: np.ndarray, bits: np.ndarray, quality: f
     pixels, decoded: the tile, and what the networks make of it, uint8 `[H, W, 3]`; bits: what each of its
     latent positions costs there, `[⌈H/16⌉, ⌈W/16⌉]`.
     """
-    weight = lambda_at(quality)
-    networks = bits + weight * _in_blocks(squared_error(pixels, decoded))
+    allowed, drawn = candidates(pixels, quality)
+    weight = lambda_at(quality) * np.where(_pixels_of(drawn, pixels), _VISIBILITY, 1.0)
+    networks = bits + _in_blocks(weight * squared_error(pixels, decoded))
     coarsening = Coarsening(pixels, weight, exactly=quality >= _EXACT_QUALITY)
-    allowed = candidates(pixels, quality)
     least, best = float(networks.sum()), ExactPixels(pixels, np.zeros(pixels.shape[:2], bool))
 
     def tried(blocks: np.ndarray) -> np.ndarray:
@@ -96,7 +98,8 @@ def choose(pixels: np.ndarray, decoded: np.ndarray, bits: np.ndarray, quality: f
             least, best = loss, ExactPixels(version.pixels, mask)
         novelty = _in_blocks(_novelty(version.pixels)) + _NOTHING_NEW
         cost = novelty * (version.bits / novelty[blocks].sum().clip(_NOTHING_NEW))
-        return allowed & (cost + weight * _in_blocks(squared_error(pixels, version.pixels)) < networks)
+        errors = _in_blocks(weight * squared_error(pixels, version.pixels))
+        return allowed & (cost + errors < networks)
 
     blocks = allowed
     for _ in range(_ROUNDS):

@@ -145,8 +145,8 @@ def test_targets_effort_and_automatic_realism_know_the_layer(codec: Codec, mixed
 
 
 def test_a_few_colours_make_all_blocks_candidates(photograph: Image.Image) -> None:
-    assert candidates(np.asarray(pixel_art()), 0).all()
-    assert candidates(np.asarray(photograph), 50).mean() < 0.1
+    assert candidates(np.asarray(pixel_art()), 0).blocks.all()
+    assert candidates(np.asarray(photograph), 50).blocks.mean() < 0.1
 
 
 def test_a_block_goes_where_it_costs_less() -> None:

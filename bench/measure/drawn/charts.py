@@ -41,7 +41,9 @@ def _bars(axes: Any, random: np.random.Generator) -> None:
 
 
 def _points(axes: Any, random: np.random.Generator) -> None:
-    axes.scatter(*random.normal(size=(2, 400)), c=random.uniform(size=400), s=random.uniform(4, 60, 400), alpha=0.6)
+    axes.scatter(
+        *random.normal(size=(2, 400)), c=random.uniform(size=400), s=random.uniform(4, 60, 400), alpha=0.6
+    )
 
 
 def _pie(axes: Any, random: np.random.Generator) -> None:

@@ -1,5 +1,5 @@
-"""Fonts from packages: DejaVu of matplotlib, and NanumGothic of koreanize-matplotlib for Chinese, Japanese and
-Korean.
+"""Fonts from packages: DejaVu of matplotlib, and NanumGothic of koreanize-matplotlib for Chinese, Japanese
+and Korean.
 """
 
 from __future__ import annotations

@@ -47,13 +47,17 @@ def icon(seed: int, side: int) -> Image.Image:
     if seed % 2:
         draw.ellipse((large // 4, large // 4, large * 3 // 4, large * 3 // 4), second)
     else:
-        draw.polygon([(large // 3, large // 4), (large * 3 // 4, large // 2), (large // 3, large * 3 // 4)], second)
+        draw.polygon(
+            [(large // 3, large // 4), (large * 3 // 4, large // 2), (large // 3, large * 3 // 4)], second
+        )
     return image.resize((side, side), Image.Resampling.LANCZOS)
 
 
 def images() -> dict[str, Image.Image]:
     """Twelve."""
-    sprites = {f"sprite-{cells * scale}": sprite(i, cells, scale) for i, (cells, scale) in enumerate(_SPRITES)}
+    sprites = {
+        f"sprite-{cells * scale}": sprite(i, cells, scale) for i, (cells, scale) in enumerate(_SPRITES)
+    }
     scenes = {f"scene-{seed}": scene(seed) for seed in range(3)}
     return sprites | scenes | {f"icon-{side}": icon(i, side) for i, side in enumerate((16, 48, 128, 256))}
 

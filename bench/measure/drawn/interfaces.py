@@ -10,7 +10,24 @@ from PIL import Image, ImageDraw
 from bench.measure.drawn.fonts import font
 
 SIZE = (768, 512)
-_WORDS = "open file save view edit rate image preview settings network search result upload team page cost".split()
+_WORDS = (
+    "open",
+    "file",
+    "save",
+    "view",
+    "edit",
+    "rate",
+    "image",
+    "preview",
+    "settings",
+    "network",
+    "search",
+    "result",
+    "upload",
+    "team",
+    "page",
+    "cost",
+)
 _LIGHT = {"ground": "#f3f3f5", "panel": "#ffffff", "ink": "#202124", "soft": "#c8c8d0", "accent": "#1a73e8"}
 _DARK = {"ground": "#1e1e2e", "panel": "#2a2a3c", "ink": "#cdd6f4", "soft": "#45475a", "accent": "#89b4fa"}
 
@@ -34,7 +51,9 @@ def window(random: Random, theme: dict[str, str]) -> Image.Image:
     for i in range(4):
         fill = theme["accent"] if i == 3 else theme["panel"]
         draw.rounded_rectangle((560, 320 + i * 44, 740, 354 + i * 44), 17, fill, theme["soft"])
-        draw.text((600, 328 + i * 44), _words(random, 1), "white" if i == 3 else theme["ink"], font("sans", 14))
+        draw.text(
+            (600, 328 + i * 44), _words(random, 1), "white" if i == 3 else theme["ink"], font("sans", 14)
+        )
     for x in range(560, 740):
         draw.line((x, 60, x, 200), f"hsl({x - 560}, 60%, {40 + (x - 560) // 6}%)")
     return image
@@ -78,7 +97,10 @@ def map_(random: Random, theme: dict[str, str]) -> Image.Image:
     for _ in range(24):
         x, y, radius = random.uniform(0, 768), random.uniform(0, 512), random.uniform(40, 120)
         corners = [
-            (x + radius * random.uniform(0.6, 1) * math.cos(a), y + radius * random.uniform(0.6, 1) * math.sin(a))
+            (
+                x + radius * random.uniform(0.6, 1) * math.cos(a),
+                y + radius * random.uniform(0.6, 1) * math.sin(a),
+            )
             for a in (k * math.tau / 11 for k in range(11))
         ]
         draw.polygon(corners, random.choice(fills), "#a08c78")
@@ -95,7 +117,12 @@ def map_(random: Random, theme: dict[str, str]) -> Image.Image:
 def images() -> dict[str, Image.Image]:
     """Twelve: each kind in both themes, windows, editors and tables of two contents."""
     found = {}
-    for name, draw, count in (("window", window, 2), ("editor", editor, 2), ("table", table, 1), ("map", map_, 1)):
+    for name, draw, count in (
+        ("window", window, 2),
+        ("editor", editor, 2),
+        ("table", table, 1),
+        ("map", map_, 1),
+    ):
         for number in range(count):
             for shade, theme in (("light", _LIGHT), ("dark", _DARK)):
                 found[f"{name}-{shade}-{number}"] = draw(Random(f"{name}{number}"), theme)

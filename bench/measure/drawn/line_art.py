@@ -28,7 +28,9 @@ def hatching(random: Random, draw: ImageDraw.ImageDraw, side: int) -> None:
 def rings(random: Random, draw: ImageDraw.ImageDraw, side: int) -> None:
     for _ in range(25):
         x, y, radius = random.randrange(side), random.randrange(side), random.randrange(8, side // 5)
-        draw.ellipse((x - radius, y - radius, x + radius, y + radius), outline="black", width=random.randint(1, 4))
+        draw.ellipse(
+            (x - radius, y - radius, x + radius, y + radius), outline="black", width=random.randint(1, 4)
+        )
 
 
 def curves(random: Random, draw: ImageDraw.ImageDraw, side: int) -> None:

@@ -28,7 +28,12 @@ def article(picture: Image.Image, random: Random) -> Image.Image:
     for column in range(2):
         for line in range(30):
             shift = random.randrange(40)
-            draw.text((30 + 390 * column, 70 + 17 * line), (_TEXT * 2)[shift : shift + 58], "#202020", font("serif", 12))
+            draw.text(
+                (30 + 390 * column, 70 + 17 * line),
+                (_TEXT * 2)[shift : shift + 58],
+                "#202020",
+                font("serif", 12),
+            )
     fitted = picture.resize((360, 240))
     image.paste(fitted, (410, 200))
     return image

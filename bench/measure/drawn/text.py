@@ -24,7 +24,10 @@ SCRIPTS = {
     "japanese": ("east", "すべての人間は生まれながらにして自由でありかつ平等である"),
 }
 _GROUNDS = ("#ffffff", "#ffffff", "#fdf6e3", "#1e1e2e", "#e8f0fe", "#2b5d34")
-_INKS = {"dark": ("#000000", "#222222", "#0645ad", "#b00020"), "light": ("#ffffff", "#f9e2af", "#89b4fa", "#a6e3a1")}
+_INKS = {
+    "dark": ("#000000", "#222222", "#0645ad", "#b00020"),
+    "light": ("#ffffff", "#f9e2af", "#89b4fa", "#a6e3a1"),
+}
 
 
 def page(script: str, seed: int) -> Image.Image:

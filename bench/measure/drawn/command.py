@@ -1,0 +1,159 @@
+"""`python -m bench measure drawn`: images that are no photographs, against AVIF and lossless WebP."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from bench.codecs import weights_identity
+from bench.measure.drawn.classes import made_set
+from bench.record import write_record
+from rdpcodec import Codec
+from rdpcodec.metrics.distortion import psnr
+
+QUALITIES = (30, 40, 50, 60, 70, 80, 90, 100)
+AVIF_QUALITIES = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 100)
+AVIF_OPTIONS = {"speed": 6, "subsampling": "4:4:4"}
+METRICS = ("psnr", "ssimulacra2")
+# Smaller images have too few scales for SSIMULACRA2.
+_LEAST_SIDE = 64
+# What an image without error is stored as, in dB.
+_NO_ERROR = 100.0
+
+Point = dict[str, float]
+
+
+@click.command()
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="FILE.json for the results.")
+@click.option(
+    "--folder", type=click.Path(path_type=Path, file_okay=False), help="Also write the images here."
+)
+def drawn(out: Path | None, folder: Path | None) -> None:
+    """Bytes at equal quality on interfaces, text, charts, line art, icons and mixed pages."""
+    codec, images = Codec(), made_set()
+    if folder:
+        _write_images(images, folder)
+    records = {
+        name: {title: measured(codec, image) for title, image in track(members.items(), name, transient=True)}
+        for name, members in images.items()
+    }
+    console = Console()
+    for metric in METRICS:
+        console.print(_table(records, metric))
+    if out:
+        setup = {"weights": weights_identity(codec), "avif": AVIF_OPTIONS, "qualities": list(QUALITIES)}
+        write_record(out, {**setup, "classes": records})
+
+
+def measured(codec: Codec, image: Image.Image) -> dict[str, Any]:
+    """Bytes and quality of our files and of AVIF's, and the bytes of lossless WebP."""
+    return {
+        "size": list(image.size),
+        "lossless_webp": len(_saved(image, "WEBP", lossless=True, method=6, quality=100)),
+        "rdpcodec": _points(image, QUALITIES, lambda q: codec.compress(image, q), codec.decompress),
+        "avif": _points(
+            image, AVIF_QUALITIES, lambda q: _saved(image, "AVIF", quality=q, **AVIF_OPTIONS), _opened
+        ),
+    }
+
+
+def _points(
+    image: Image.Image,
+    settings: Iterable[int],
+    encode: Callable[[int], bytes],
+    decode: Callable[[bytes], Image.Image],
+) -> list[Point]:
+    original, points = np.asarray(image), []
+    for setting in settings:
+        data = encode(setting)
+        decoded = np.asarray(decode(data).convert("RGB"))
+        point = {"setting": setting, "bytes": len(data), "psnr": min(psnr(original, decoded), _NO_ERROR)}
+        if min(image.size) >= _LEAST_SIDE:
+            point["ssimulacra2"] = ssimulacra2(original, decoded)
+        points.append({name: round(value, 4) for name, value in point.items()})
+    return points
+
+
+def ssimulacra2(original: np.ndarray, decoded: np.ndarray) -> float:
+    """The score of a decoded image, uint8 `[H, W, 3]` both."""
+    import torch
+
+    from rdpcodec.metrics.eyes import ssimulacra2_distortion, ssimulacra2_score
+
+    pair = [
+        torch.from_numpy(x.transpose(2, 0, 1)[None].astype(np.float32) / 255) for x in (original, decoded)
+    ]
+    with torch.no_grad():
+        return float(ssimulacra2_score(ssimulacra2_distortion(*pair)))
+
+
+def bytes_for(points: list[Point], metric: str, value: float) -> float:
+    """The least bytes at which a curve reaches a value, between points on a logarithmic scale; infinite where
+    it does not.
+    """
+    ordered = sorted(points, key=lambda point: point["bytes"])
+    if ordered[0][metric] >= value:
+        return ordered[0]["bytes"]
+    for before, after in pairwise(ordered):
+        if after[metric] >= value:
+            share = max(0.0, (value - before[metric]) / (after[metric] - before[metric]))
+            return math.exp((1 - share) * math.log(before["bytes"]) + share * math.log(after["bytes"]))
+    return math.inf
+
+
+def ratio(record: dict[str, Any], number: int, metric: str) -> float | None:
+    """Our bytes at one quality over the least that AVIF, or lossless WebP, needs for the same; None where the
+    metric was not measured.
+    """
+    point = record["rdpcodec"][number]
+    if metric not in point:
+        return None
+    rival = min(bytes_for(record["avif"], metric, point[metric]), record["lossless_webp"])
+    return float(point["bytes"] / rival)
+
+
+def summary(records: dict[str, Any], metric: str, number: int) -> tuple[float, float]:
+    """Of a class at one quality: the geometric mean of the images' ratios, and the largest."""
+    ratios = [found for record in records.values() if (found := ratio(record, number, metric)) is not None]
+    return math.exp(float(np.mean(np.log(ratios)))), max(ratios)
+
+
+def _table(classes: dict[str, Any], metric: str) -> Table:
+    table = Table(
+        title=f"our bytes over the better of AVIF and lossless WebP, at equal {metric}: mean (worst)"
+    )
+    table.add_column("quality")
+    for name in classes:
+        table.add_column(name, justify="right")
+    for number, quality in enumerate(QUALITIES):
+        cells = (summary(records, metric, number) for records in classes.values())
+        table.add_row(str(quality), *(f"{mean:.2f} ({worst:.2f})" for mean, worst in cells))
+    return table
+
+
+def _write_images(images: dict[str, dict[str, Image.Image]], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, members in images.items():
+        for title, image in members.items():
+            image.save(folder / f"{name.replace(' ', '-')}-{title}.png")
+
+
+def _saved(image: Image.Image, kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def _opened(data: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(data))

@@ -89,18 +89,20 @@ class Codec:
         realism: Realism = 0.0,
         effort: int = 0,
         keep_metadata: bool = False,
+        exact: bool = False,
         max_pixels: int = container.MAX_PIXELS,
     ) -> bytes:
         """Compress one image to the bytes of an .rdpc file.
 
-        image: anything `rdpcodec.image.load_picture` takes, which keep_metadata and max_pixels go to. quality
-        (0..100, or a `Target` or `Bounds` that the file is to meet; 50 if not given), realism (0..1 or
-        "auto"), effort (0..9): see `OperatingPoint`. target: the old way to give a target, deprecated. Raises
-        `PictureError` and `UsageError`; warns with `PictureWarning` of what the file will not hold, and with
-        `TargetWarning` of a target that every quality meets.
+        image: anything `rdpcodec.image.load_picture` takes, which keep_metadata, exact and max_pixels go to.
+        quality (0..100, or a `Target` or `Bounds` that the file is to meet; 50 if not given), realism (0..1
+        or "auto"), effort (0..9): see `OperatingPoint`. target: the old way to give a target, deprecated.
+        Raises `PictureError` and `UsageError`; warns with `PictureWarning` of what the file will not hold,
+        and with `TargetWarning` of a target that every quality meets.
         """
         point = OperatingPoint(quality_of(quality, target), realism, effort)
-        return self.compress_batch([image], point, keep_metadata=keep_metadata, max_pixels=max_pixels)[0]
+        loading = {"keep_metadata": keep_metadata, "exact": exact, "max_pixels": max_pixels}
+        return self.compress_batch([image], point, **loading)[0]
 
     def compress_batch(
         self,
@@ -109,6 +111,7 @@ class Codec:
         *,
         quality: Quality | None = None,
         keep_metadata: bool = False,
+        exact: bool = False,
         max_pixels: int = container.MAX_PIXELS,
         errors: dict[int, RdpError] | None = None,
     ) -> list[bytes]:
@@ -126,7 +129,9 @@ class Codec:
         pictures: dict[int, Picture] = {}
         for i, image in enumerate(sources):
             with kept(errors, i):
-                pictures[i] = load_picture(image, keep_metadata=keep_metadata, max_pixels=max_pixels)
+                pictures[i] = load_picture(
+                    image, keep_metadata=keep_metadata, exact=exact, max_pixels=max_pixels
+                )
         places = list(pictures)
         for group in groups([picture.size for picture in pictures.values()]):
             members = [places[i] for i in group]
@@ -135,9 +140,10 @@ class Codec:
                     with kept(errors, i):
                         files[i] = self._encoder(pictures[i]).encode(point)
                 continue
-            symbols = self.analyse([pictures[i] for i in members], point.quality)
-            for i, tiles in zip(members, symbols, strict=True):
-                files[i] = self._encoder(pictures[i]).file(tiles, point.quality, point)
+            encoders = [self._encoder(pictures[i]) for i in members]
+            symbols = self.analyse([encoder.picture for encoder in encoders], point.quality)
+            for i, encoder, tiles in zip(members, encoders, symbols, strict=True):
+                files[i] = encoder.file(tiles, point.quality, point)
         return files
 
     def efforts(
@@ -323,13 +329,20 @@ def compress(
     model: str = DEFAULT_MODEL,
     device: str = "cpu",
     keep_metadata: bool = False,
+    exact: bool = False,
     max_pixels: int = container.MAX_PIXELS,
 ) -> bytes:
     """Compress one image to the bytes of an .rdpc file. See `Codec.compress`."""
     quality = quality_of(quality, target)
     codec = shared_codec(model, device)
     return codec.compress(
-        image, quality, realism=realism, effort=effort, keep_metadata=keep_metadata, max_pixels=max_pixels
+        image,
+        quality,
+        realism=realism,
+        effort=effort,
+        keep_metadata=keep_metadata,
+        exact=exact,
+        max_pixels=max_pixels,
     )
 
 

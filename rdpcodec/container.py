@@ -52,7 +52,9 @@ class Segment(IntEnum):
     GRAY = 3
     """The same, to be returned as one channel."""
     ALPHA = 5
-    """The alpha channel as a PNG."""
+    """The alpha channel as a PNG; no longer written."""
+    OPACITY = 9
+    """The alpha channel, tile by tile; see `rdpcodec.opacity`. Version 2."""
     EXACT = 7
     """Pixels that replace those of the coded image, tile by tile; see `rdpcodec.exact_layer`. Version 2."""
     ICC = 2
@@ -61,9 +63,12 @@ class Segment(IntEnum):
     """An EXIF block as in JPEG's APP1, without the signature before it, zlib."""
     XMP = 6
     """An XMP packet, zlib."""
+    NEUTRAL = 8
+    """Empty: all pixels are gray, and are returned so, in three channels."""
 
 
 PICTURE_SEGMENTS = (Segment.COLOUR, Segment.GRAY)
+ALPHA_SEGMENTS = (Segment.ALPHA, Segment.OPACITY)
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,12 @@ class Container:
     @property
     def version(self) -> int:
         """Of the format, the least that has all of the file's segments."""
-        return 2 if Segment.EXACT in self.segments else 1
+        return 2 if {Segment.EXACT, Segment.OPACITY} & self.segments.keys() else 1
+
+    @property
+    def alpha(self) -> bool:
+        """Whether the image has an alpha channel."""
+        return any(kind in self.segments for kind in ALPHA_SEGMENTS)
 
     @property
     def gray(self) -> bool:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from rdpcodec import container
-from rdpcodec.container import Segment
 from rdpcodec.errors import UsageError, WeightsError
 from rdpcodec.source import File, is_file, read_source
 from rdpcodec.weights.manifest import model_for_file, model_name
@@ -58,7 +57,7 @@ def info(data: File) -> FileInfo:
         header.height,
         len(content) * 8 / (header.width * header.height),
         file.gray,
-        Segment.ALPHA in file.segments,
+        file.alpha,
         header.quality,
         header.realism,
         model_name(header),

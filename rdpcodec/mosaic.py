@@ -19,7 +19,7 @@ from rdpcodec.errors import UsageError
 from rdpcodec.exact_layer import ExactLayer
 from rdpcodec.symbols import Symbols
 from rdpcodec.tile_codec import Features, TileCodec
-from rdpcodec.tiles import PATCH, Box, split_tiles, tile_grid
+from rdpcodec.tiles import PATCH, Box, split_tiles, tile_grid, tiles_of
 
 Size = tuple[int, int]
 """Width and height of an image, in pixels."""
@@ -56,11 +56,6 @@ class Window:
     def corner(self) -> tuple[int, int]:
         """Row and column of the latents of the outside at which those of the inside begin."""
         return (self.inner.top - self.outer.top) // PATCH, (self.inner.left - self.outer.left) // PATCH
-
-
-def tiles_of(size: Size) -> list[Box]:
-    """The tiles of an image, row by row."""
-    return list(chain.from_iterable(tile_grid(*size)))
 
 
 class AnalysedTiles:

@@ -20,7 +20,7 @@ from typing import IO, Any
 from PIL import Image, ImageFile
 
 from rdpcodec import container
-from rdpcodec.container import Header, Segment
+from rdpcodec.container import ALPHA_SEGMENTS, Header, Segment
 from rdpcodec.errors import FormatError, RdpError, UsageError
 from rdpcodec.metadata import cleaned_exif, left_out, upright
 from rdpcodec.operating_point import PRESETS, Bounds, OperatingPoint, Target
@@ -54,7 +54,9 @@ class RdpImageFile(ImageFile.ImageFile):
         with self._damage_is_an_oserror():
             _, places = container.layout(self.fp)
             self._size = (header.width, header.height)
-            self._mode = ("L" if Segment.GRAY in places else "RGB") + "A" * (Segment.ALPHA in places)
+            self._mode = ("L" if Segment.GRAY in places else "RGB") + "A" * any(
+                kind in places for kind in ALPHA_SEGMENTS
+            )
             self.info |= {"quality": header.quality, "realism": header.realism, "model": model_name(header)}
         for name, kind in (("icc_profile", Segment.ICC), ("exif", Segment.EXIF), ("xmp", Segment.XMP)):
             if kind in places:

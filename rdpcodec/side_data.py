@@ -1,4 +1,4 @@
-"""What a file carries beside the coded image: alpha channel, ICC profile, EXIF and XMP, as segments.
+"""What a file carries beside the coded image: alpha channel, ICC profile, EXIF and XMP, from segments.
 
 A segment that is damaged never costs the image: it is left out with a `PictureWarning`.
 """
@@ -11,29 +11,26 @@ import zlib
 from collections.abc import Callable
 
 import numpy as np
-from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
-from rdpcodec import container
+from rdpcodec import container, opacity
 from rdpcodec.container import Container, Segment
 from rdpcodec.errors import FormatError, reason
 from rdpcodec.image import Picture
 from rdpcodec.image.colour import cleaned_profile
 from rdpcodec.metadata import cleaned_exif, left_out
-from rdpcodec.tiles import Box
+from rdpcodec.tiles import Box, tiles_of
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _EIGHT_BIT_GRAY = bytes([8, 0, 0, 0, 0])  # depth, colour type, compression, filter, no interlace
 
 
 def pack(picture: Picture) -> dict[Segment, bytes]:
-    """The segments that go with an image, whatever its quality."""
+    """The segments of an image's metadata."""
     segments: dict[Segment, bytes] = {}
     for kind, data in ((Segment.ICC, picture.icc), (Segment.EXIF, picture.exif), (Segment.XMP, picture.xmp)):
         if data is not None:
             segments[kind] = zlib.compress(data, 9)
-    if picture.alpha is not None:
-        segments[Segment.ALPHA] = alpha_to_bytes(picture.alpha)
     return segments
 
 
@@ -46,6 +43,7 @@ def unpack(pixels: np.ndarray, file: Container, region: Box) -> Picture:
         icc=_metadata(file, Segment.ICC, cleaned_profile),
         exif=_metadata(file, Segment.EXIF, cleaned_exif),
         xmp=_metadata(file, Segment.XMP, lambda packet: packet),
+        neutral=Segment.NEUTRAL in file.segments,
     )
 
 
@@ -62,25 +60,19 @@ def _metadata(file: Container, kind: Segment, cleaned: Callable[[bytes], bytes |
 
 def _alpha(file: Container, region: Box) -> np.ndarray | None:
     """The alpha channel of a region, uint8 `[H, W]`."""
-    if Segment.ALPHA not in file.segments:
-        return None
+    size = (file.header.width, file.header.height)
     try:
-        alpha = alpha_from_bytes(file.segments[Segment.ALPHA], (file.header.width, file.header.height))
+        if Segment.OPACITY in file.segments:
+            return opacity.decode(file.segments[Segment.OPACITY], tiles_of(size), region)
+        if Segment.ALPHA in file.segments:
+            return alpha_from_png(file.segments[Segment.ALPHA], size)[*region.slices()]
     except FormatError as error:
         left_out("the alpha channel", error)
-        return None
-    return alpha[*region.slices()]
+    return None
 
 
-def alpha_to_bytes(alpha: np.ndarray) -> bytes:
-    """The alpha channel, uint8 `[H, W]`, as a gray PNG."""
-    buffer = io.BytesIO()
-    Image.fromarray(alpha).save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
-
-
-def alpha_from_bytes(data: bytes, size: tuple[int, int]) -> np.ndarray:
-    """The inverse of `alpha_to_bytes`.
+def alpha_from_png(data: bytes, size: tuple[int, int]) -> np.ndarray:
+    """The alpha channel, uint8 `[H, W]`, of files of version 1.
 
     Raises `FormatError` unless `data` is a PNG as docs/format.md has it, of `size` (width, height).
     """

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from rdpcodec.container import read_varint, varint
 from rdpcodec.errors import FormatError
@@ -76,6 +77,11 @@ def tile_grid(width: int, height: int) -> list[list[Box]]:
         ]
         for top in range(0, height, down)
     ]
+
+
+def tiles_of(size: tuple[int, int]) -> list[Box]:
+    """The tiles of an image of `size` (width, height), row by row."""
+    return list(chain.from_iterable(tile_grid(*size)))
 
 
 def _side(length: int) -> int:

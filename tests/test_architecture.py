@@ -17,6 +17,7 @@ FLOORS = (
     ("tiles", "metadata"),
     ("image",),
     ("exact_layer",),
+    ("opacity",),
     ("weights", "side_data", "scaling", "symbols", "metrics"),
     ("model",),
     ("tile_codec", "engine"),

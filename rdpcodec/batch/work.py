@@ -50,6 +50,7 @@ class Compression:
     point: OperatingPoint = field(default_factory=OperatingPoint)
     model: str = DEFAULT_MODEL
     keep_metadata: bool = False
+    exact: bool = False
     device: str = "cpu"
     max_side: int | None = None  # pixels: larger images are scaled down
     suffix: ClassVar[str] = EXTENSION
@@ -70,7 +71,7 @@ class Compression:
         from rdpcodec.scaling import scaled_down
 
         codec = shared_codec(self.model, self.device)
-        picture = load_picture(source, keep_metadata=self.keep_metadata)
+        picture = load_picture(source, keep_metadata=self.keep_metadata, exact=self.exact)
         return codec.encoder(scaled_down(picture, self.max_side))(self.point)
 
     @staticmethod

@@ -113,14 +113,20 @@ def _given(name: str) -> bool:
 
 
 def _compression(
-    model: str, keep_metadata: bool, device: str, extension: str, max_side: int | None, **chosen: Any
+    model: str,
+    keep_metadata: bool,
+    exact: bool,
+    device: str,
+    extension: str,
+    max_side: int | None,
+    **chosen: Any,
 ) -> Compression:
     """The work that the options ask for. Raises `UsageError`."""
     from rdpcodec.batch.work import Compression
 
     if _given("extension"):
         raise UsageError("--format is for decompression: give --decompress, or leave it out")
-    return Compression(operating_point(model, **chosen), model, keep_metadata, device, max_side)
+    return Compression(operating_point(model, **chosen), model, keep_metadata, exact, device, max_side)
 
 
 def _decompression(extension: str, realism: float | None, device: str, **chosen: Any) -> Decompression:

@@ -49,6 +49,7 @@ def compress(
     paths: tuple[Path, ...],
     model: str,
     keep_metadata: bool,
+    exact: bool,
     max_side: int | None,
     output: Path | None,
     force: bool,
@@ -71,7 +72,7 @@ def compress(
     With a target, the quality is searched for each image, in at most 8 encodes. The file is never over the
     target, and no more than 1 % under it. `rdpcodec suggest IN` shows what can be had.
     """
-    work = Compression(operating_point(model, **chosen), model, keep_metadata, device, max_side)
+    work = Compression(operating_point(model, **chosen), model, keep_metadata, exact, device, max_side)
     jobs = jobs_of(paths, output, Names("compress", EXTENSION, work.extensions(), (EXTENSION,)))
 
     def run(source: Path, place: Path) -> tuple[Outcome, str]:

@@ -88,13 +88,16 @@ _COMPRESSION = (
     ),
     model_option,
     click.option("--keep-metadata", is_flag=True, help="Keep EXIF, and the ICC profile unapplied."),
+    click.option(
+        "--exact", is_flag=True, help="Keep transparency to the last level, and the colours that it hides."
+    ),
 )
 # What says how images are compressed, and means nothing to decompression.
-COMPRESSION_ONLY = ("quality", "preset", *_TARGETS, "effort", "model", "keep_metadata", "max_side")
+COMPRESSION_ONLY = ("quality", "preset", *_TARGETS, "effort", "model", "keep_metadata", "exact", "max_side")
 
 
 def compression_options(command: Command) -> Command:
-    """Give a command the options model and keep_metadata, and all those of `operating_point`."""
+    """Give a command the options model, keep_metadata and exact, and all those of `operating_point`."""
     for option in reversed(_COMPRESSION):
         command = option(command)
     return command

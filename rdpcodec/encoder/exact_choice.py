@@ -17,10 +17,11 @@ from rdpcodec.encoder.coarsening import Coarsening, squared_error
 from rdpcodec.encoder.detector import BLOCK, candidates, is_worth_a_look, packed
 from rdpcodec.encoder.fill import smooth_fill
 from rdpcodec.exact_layer import ExactLayer, ExactPixels
-from rdpcodec.mosaic import AnalysedTiles, Mosaic, tiles_of
+from rdpcodec.mosaic import AnalysedTiles, Mosaic
 from rdpcodec.quality import lambda_at
 from rdpcodec.symbols import Symbols
 from rdpcodec.tile_codec import TileCodec
+from rdpcodec.tiles import tiles_of
 
 # Choosing blocks and choosing how exactly they are coded take turns, until so few blocks move.
 _ROUNDS, _MOVED = 4, 0.02

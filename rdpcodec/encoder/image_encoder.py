@@ -11,12 +11,13 @@ from functools import cache, lru_cache
 
 import numpy as np
 
-from rdpcodec import container, exact_layer, side_data
+from rdpcodec import container, exact_layer, opacity, side_data
 from rdpcodec.container import Container, Header, Segment
 from rdpcodec.encoder import auto_realism
 from rdpcodec.encoder.bounds_search import Measured, search_both
 from rdpcodec.encoder.exact_choice import Layered, in_layers
 from rdpcodec.encoder.target_search import search
+from rdpcodec.encoder.transparency import coarse_alpha, is_neutral, simplified
 from rdpcodec.extras import need_torch
 from rdpcodec.image import Picture
 from rdpcodec.metrics.full_reference import full_reference
@@ -24,7 +25,7 @@ from rdpcodec.mosaic import AnalysedTiles, Mosaic, region_of
 from rdpcodec.operating_point import AUTO, EFFORT_MAX, Bounds, OperatingPoint, Realism, Target
 from rdpcodec.symbols import Symbols
 from rdpcodec.tile_codec import TileCodec
-from rdpcodec.tiles import join_tiles
+from rdpcodec.tiles import join_tiles, tiles_of
 from rdpcodec.weights.manifest import Identity
 
 
@@ -33,9 +34,10 @@ class ImageEncoder:
 
     def __init__(self, tile_codec: TileCodec, weights: Identity, picture: Picture) -> None:
         """weights: those that `tile_codec` codes with."""
-        self.tile_codec, self.weights, self.picture = tile_codec, weights, picture
-        self._tiles = AnalysedTiles(tile_codec, [picture.pixels])
+        self.tile_codec, self.weights, self.picture = tile_codec, weights, simplified(picture)
+        self._tiles = AnalysedTiles(tile_codec, [self.picture.pixels])
         self._side = side_data.pack(picture)
+        self._neutral = not picture.gray and is_neutral(self.picture.pixels)
 
     def encode(self, point: OperatingPoint) -> bytes:
         """The file at an operating point that the weights have. Raises `UsageError` for a target out of
@@ -148,7 +150,8 @@ class ImageEncoder:
         """What both layers decode to, uint8 `[H, W, 3]`."""
         stored = round(realism * container.REALISM_STEPS) / container.REALISM_STEPS
         (pixels,) = self._mosaic(layered, quality).decode(region_of(None, self.picture.size), stored)
-        return np.asarray(Picture(pixels, self.picture.gray).to_pillow().convert("RGB"))
+        picture = Picture(pixels, self.picture.gray, neutral=self._neutral)
+        return np.asarray(picture.to_pillow().convert("RGB"))
 
     def _mosaic(self, layered: Layered, quality: float) -> Mosaic:
         tiles = [[tile] for tile in layered.symbols]
@@ -158,9 +161,22 @@ class ImageEncoder:
         """The bytes of the file."""
         header = Header(self.weights.size, self.weights.fingerprint, quality, realism, *self.picture.size)
         kind = Segment.GRAY if self.picture.gray else Segment.COLOUR
-        exact = {Segment.EXACT: exact_layer.joined(layered.exact)} if layered.exact else {}
+        segments = {**self._side, **self._opacity(quality)}
+        if self._neutral:
+            segments[Segment.NEUTRAL] = b""
+        if layered.exact:
+            segments[Segment.EXACT] = exact_layer.joined(layered.exact)
         coded = [
             b"" if layered.exact.covers(number) else self.tile_codec.encode(symbols, quality)
             for number, symbols in enumerate(layered.symbols)
         ]
-        return container.write(Container(header, {**self._side, **exact, kind: join_tiles(coded)}))
+        return container.write(Container(header, {**segments, kind: join_tiles(coded)}))
+
+    def _opacity(self, quality: float) -> dict[Segment, bytes]:
+        """The segment of the alpha channel, if there is one."""
+        alpha = self.picture.alpha
+        if alpha is None:
+            return {}
+        if not self.picture.exact:
+            alpha = coarse_alpha(alpha, quality)
+        return {Segment.OPACITY: opacity.encode(alpha, tiles_of(self.picture.size))}

@@ -22,9 +22,10 @@ from rdpcodec.encoder.annealing import anneal, temperature
 from rdpcodec.encoder.objective import ErrorPrice
 from rdpcodec.model.prior import anchor_mask
 from rdpcodec.model.rate import lambda_of
-from rdpcodec.mosaic import Window, tiles_of
+from rdpcodec.mosaic import Window
 from rdpcodec.symbols import Symbols
 from rdpcodec.tile_codec import TileCodec
+from rdpcodec.tiles import tiles_of
 
 # Steps of descent from the encoder's symbols, by effort.
 DESCENT = (0, 4, 8, 16, 16, 16, 16, 16, 16, 16)

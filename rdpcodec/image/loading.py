@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, BinaryIO
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -35,6 +36,7 @@ def load_picture(
     source: Source,
     *,
     keep_metadata: bool = False,
+    exact: bool = False,
     max_pixels: int = MAX_PIXELS,
     formats: Sequence[str] | None = None,
 ) -> Picture:
@@ -44,12 +46,16 @@ def load_picture(
     reads, its bytes, or a binary file, which is read from its beginning; a NumPy array, uint8 or uint16, `[H,
     W]` or `[H, W, C]` with C = 1 (gray), 2 (gray, alpha), 3 (RGB) or 4 (RGBA); a torch tensor `[C, H, W]` or
     `[1, C, H, W]`, uint8 or floating point in [0, 1]. keep_metadata: keep EXIF, XMP, resolution and ICC
-    profile. A kept profile is not applied: the pixels stay in its colour space. max_pixels: the most that an
-    image may have, at most 268 435 456; Pillow's own limit does not apply. formats: Pillow's names of the
+    profile. A kept profile is not applied: the pixels stay in its colour space. exact: keep transparency as
+    it is (see `Picture`). max_pixels: the most that an image may have, at most 268 435 456; Pillow's own limit does not apply. formats: Pillow's names of the
     file formats to take, None for all.
 
     Raises `PictureError` when it cannot be read or coded. Warns with `PictureWarning` of what is lost.
     """
+    return replace(_loaded(source, keep_metadata, max_pixels, formats), exact=exact)
+
+
+def _loaded(source: Any, keep_metadata: bool, max_pixels: int, formats: Sequence[str] | None) -> Picture:
     if isinstance(source, Image.Image):
         with as_picture_error("the given image"):
             return _from_pillow(source, keep_metadata, max_pixels)

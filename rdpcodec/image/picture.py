@@ -23,6 +23,8 @@ class Picture:
     icc: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
+    exact: bool = False  # transparency is to be kept to the last level, and colours under it
+    neutral: bool = False  # the three channels are equal and all are to be returned
 
     @property
     def size(self) -> tuple[int, int]:
@@ -48,7 +50,10 @@ class Picture:
         return np.ascontiguousarray(colours if self.alpha is None else np.dstack([colours, self.alpha]))
 
     def _colours(self) -> np.ndarray:
-        return _mean(self.pixels) if self.gray else self.pixels
+        if not (self.gray or self.neutral):
+            return self.pixels
+        mean = _mean(self.pixels)
+        return mean if self.gray else np.repeat(mean[..., None], 3, axis=2)
 
 
 def _mean(pixels: np.ndarray) -> np.ndarray:

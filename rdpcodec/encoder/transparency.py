@@ -1,0 +1,51 @@
+"""What transparency allows the encoder: nobody sees the colours under it, or its finest levels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from rdpcodec.encoder.fill import smooth_fill
+from rdpcodec.image import Picture
+from rdpcodec.tiles import tiles_of
+
+# One level of alpha in so many units of quality below 100 is left out; at quality 50 every fifth is kept.
+_UNITS_A_LEVEL = 10.0
+
+
+def simplified(picture: Picture) -> Picture:
+    """Without an alpha channel that is opaque everywhere, and with smooth colours where it is fully
+    transparent; as it is if it is to be coded `exact`.
+    """
+    if picture.alpha is None or picture.exact:
+        return picture
+    if picture.alpha.min() == 255:
+        return replace(picture, alpha=None)
+    hidden = picture.alpha == 0
+    if not hidden.any():
+        return picture
+    pixels = picture.pixels.copy()
+    for tile in tiles_of(picture.size):
+        part = tile.slices()
+        pixels[*part] = smooth_fill(picture.pixels[*part], ~hidden[*part])
+    return replace(picture, pixels=pixels)
+
+
+def coarse_alpha(alpha: np.ndarray, quality: float) -> np.ndarray:
+    """An alpha channel, uint8, with fewer levels the lower the quality, 0..100. What is opaque stays opaque,
+    what is fully transparent stays so, and nothing else becomes either.
+    """
+    step = max(1, round((100 - quality) / _UNITS_A_LEVEL))
+    levels = ((np.arange(256) + step // 2) // step * step).clip(1, 254)
+    levels[[0, 255]] = 0, 255
+    return levels.astype(np.uint8)[alpha]
+
+
+def is_neutral(pixels: np.ndarray) -> bool:
+    """Whether all pixels of an image, uint8 `[H, W, 3]`, are gray."""
+    for rows in (pixels[::64], pixels):  # a look first: photographs fail it
+        red, green, blue = (rows[..., channel] for channel in range(3))
+        if not (np.array_equal(red, green) and np.array_equal(green, blue)):
+            return False
+    return True

@@ -1,0 +1,81 @@
+"""Transparency: what is hidden costs nothing, what is seen stays, and `exact` keeps all of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from rdpcodec import Codec, container
+from rdpcodec.container import Segment
+from rdpcodec.encoder.transparency import coarse_alpha
+
+
+@pytest.fixture(scope="module")
+def cut_out(photograph: Image.Image) -> Image.Image:
+    """A disc of a photograph; what surrounds it is noise that nobody sees."""
+    side = 160
+    y, x = np.mgrid[:side, :side]
+    distance = np.hypot(x - 80, y - 80)
+    alpha = np.clip((62 - distance) * 40, 0, 255).astype(np.uint8)
+    pixels = np.array(photograph.crop((200, 100, 360, 260)))
+    noise = np.random.default_rng(0).integers(0, 256, pixels.shape, dtype=np.uint8)
+    pixels[alpha == 0] = noise[alpha == 0]
+    return Image.fromarray(np.dstack([pixels, alpha]))
+
+
+def test_hidden_colours_cost_next_to_nothing(codec: Codec, cut_out: Image.Image) -> None:
+    tidy = codec.compress(cut_out, 50)
+    exact = codec.compress(cut_out, 50, exact=True)
+    assert len(tidy) < len(exact) / 2
+    original, decoded = np.asarray(cut_out, float), np.asarray(codec.decompress(tidy), float)
+    seen = original[..., 3] > 0
+    assert np.square(original[seen][:, :3] - decoded[seen][:, :3]).mean() < 255**2 / 10**2.6
+
+
+def test_levels_of_alpha_are_kept_where_they_are_seen(codec: Codec, cut_out: Image.Image) -> None:
+    original = np.asarray(cut_out)[..., 3]
+    for quality, most in ((100, 0), (50, 3), (0, 6)):
+        alpha = np.asarray(codec.decompress(codec.compress(cut_out, quality)))[..., 3]
+        assert np.abs(alpha.astype(int) - original).max() <= most
+        np.testing.assert_array_equal(alpha == 0, original == 0)
+        np.testing.assert_array_equal(alpha == 255, original == 255)
+    exact = np.asarray(codec.decompress(codec.compress(cut_out, 0, exact=True)))[..., 3]
+    np.testing.assert_array_equal(exact, original)
+
+
+@given(st.floats(0, 100))
+def test_fewer_levels_keep_their_order_and_both_ends(quality: float) -> None:
+    levels = coarse_alpha(np.arange(256, dtype=np.uint8), quality).astype(int)
+    assert (np.diff(levels) >= 0).all()
+    assert levels[0] == 0
+    assert levels[255] == 255
+    assert levels[1:255].min() >= 1
+    assert levels[1:255].max() <= 254
+
+
+def test_an_opaque_alpha_channel_comes_back_only_if_asked_for(codec: Codec, small: Image.Image) -> None:
+    opaque = small.convert("RGBA")
+    assert codec.compress(opaque) == codec.compress(small)
+    assert codec.decompress(codec.compress(opaque, exact=True)).mode == "RGBA"
+
+
+def test_gray_pixels_in_three_channels_come_back_neutral(codec: Codec, photograph: Image.Image) -> None:
+    gray = photograph.crop((0, 0, 200, 120)).convert("L").convert("RGB")
+    data = codec.compress(gray, 30)
+    assert Segment.NEUTRAL in container.read(data).segments
+    decoded = codec.decompress(data)
+    assert decoded.mode == "RGB"
+    pixels = np.asarray(decoded)
+    assert (pixels == pixels[..., :1]).all()
+    assert Segment.NEUTRAL not in container.read(codec.compress(photograph, 30)).segments
+
+
+def test_alpha_of_several_tiles_and_regions(codec: Codec, cut_out: Image.Image) -> None:
+    wide = cut_out.resize((1100, 80))
+    data = codec.compress(wide, 40, exact=True)
+    alpha = np.asarray(wide)[..., 3]
+    part = codec.decompress(data, region=(500, 10, 300, 60))
+    np.testing.assert_array_equal(np.asarray(part)[..., 3], alpha[10:70, 500:800])

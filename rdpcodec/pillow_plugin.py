@@ -132,7 +132,7 @@ class RdpImageFile(ImageFile.ImageFile):
 
 def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     """Options of `Image.save`: quality, target or preset; realism, effort, model; exif, xmp, dpi;
-    icc_profile, by default the image's own.
+    icc_profile, by default the image's own; exact, as in `rdpcodec.compress`.
 
     As everywhere in rdpcodec, EXIF orientation is applied, since the format has none.
     """
@@ -154,6 +154,7 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     point = _point(options)
     model = options.get("model", DEFAULT_MODEL)
     settings = {"realism": point.realism, "effort": point.effort, "model": model}
+    settings["exact"] = bool(options.get("exact", False))
     file.write(compress(image, point.quality, **settings, keep_metadata=True))
 
 

@@ -100,7 +100,7 @@ def test_every_truncation_and_extension_is_refused() -> None:
         (12, b"\x80\x80\x80\x80\x80\x80", "malformed number"),
         (12, b"\x80\x00", "malformed number"),
         (12, b"\xff\xff\x03\xff\xff\x03", "megapixels"),
-        (16, b"\x09\x00\x00", "newer rdpcodec"),
+        (16, b"\x65\x00\x00", "newer rdpcodec"),
         (16, b"\x01\xff\x7f\x00", "claims"),
         (16, b"\x02\x00\x02\x00\x01\x00", "two segments"),
         (16, b"\x01\x00\x02\x00", "not the last"),

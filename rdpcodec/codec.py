@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -101,7 +101,7 @@ class Codec:
         and with `TargetWarning` of a target that every quality meets.
         """
         point = OperatingPoint(quality_of(quality, target), realism, effort)
-        loading = {"keep_metadata": keep_metadata, "exact": exact, "max_pixels": max_pixels}
+        loading: dict[str, Any] = {"keep_metadata": keep_metadata, "exact": exact, "max_pixels": max_pixels}
         return self.compress_batch([image], point, **loading)[0]
 
     def compress_batch(

@@ -55,7 +55,7 @@ def _areas(axes: Any, random: np.random.Generator) -> None:
 
 
 def _field(axes: Any, random: np.random.Generator) -> None:
-    y, x = np.mgrid[-3:3:120j, -3:3:120j]  # type: ignore[misc]  # complex steps are counts
+    y, x = np.mgrid[-3:3:120j, -3:3:120j]
     axes.contourf(x, y, np.sin(x**2 + y) * np.exp(-(x**2 + y**2) / 6), 16)
 
 
@@ -75,7 +75,7 @@ def _histogram(axes: Any, random: np.random.Generator) -> None:
 
 
 def _arrows(axes: Any, random: np.random.Generator) -> None:
-    y, x = np.mgrid[-2:2:20j, -2:2:20j]  # type: ignore[misc]  # complex steps are counts
+    y, x = np.mgrid[-2:2:20j, -2:2:20j]
     axes.quiver(x, y, -y, x, np.hypot(x, y))
 
 

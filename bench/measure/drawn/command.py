@@ -18,6 +18,7 @@ from rich.table import Table
 
 from bench.codecs import weights_identity
 from bench.measure.drawn.classes import made_set
+from bench.measure.drawn.sheet import sheet
 from bench.record import write_record
 from rdpcodec import Codec
 from rdpcodec.metrics.distortion import psnr
@@ -39,9 +40,17 @@ Point = dict[str, float]
 @click.option(
     "--folder", type=click.Path(path_type=Path, file_okay=False), help="Also write the images here."
 )
-def drawn(out: Path | None, folder: Path | None) -> None:
+@click.option(
+    "--crops",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Only write FILE.png with crops to look at.",
+)
+def drawn(out: Path | None, folder: Path | None, crops: Path | None) -> None:
     """Bytes at equal quality on interfaces, text, charts, line art, icons and mixed pages."""
     codec, images = Codec(), made_set()
+    if crops:
+        sheet(codec, images).save(crops, optimize=True)
+        return
     if folder:
         _write_images(images, folder)
     records = {

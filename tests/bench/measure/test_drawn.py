@@ -1,0 +1,65 @@
+"""Images that are no photographs: the set is whole, and bytes are compared at equal quality."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from bench.measure.drawn.classes import made_set
+from bench.measure.drawn.command import bytes_for, measured, ratio, summary
+from bench.measure.drawn.fonts import font
+from bench.measure.drawn.icons import icon
+from bench.measure.drawn.text import SCRIPTS
+from rdpcodec import Codec
+
+CURVE = [{"bytes": 100.0, "psnr": 20.0}, {"bytes": 200.0, "psnr": 30.0}, {"bytes": 800.0, "psnr": 40.0}]
+
+
+def test_the_set_has_six_classes_and_at_least_sixty_images() -> None:
+    first, again = made_set(), made_set()
+    assert len(first) == 6
+    assert sum(len(images) for images in first.values()) >= 60
+    for name, images in first.items():
+        for title, image in images.items():
+            assert image.mode == "RGB"
+            np.testing.assert_array_equal(np.asarray(image), np.asarray(again[name][title]))
+
+
+def test_fonts_have_the_letters_of_every_script() -> None:
+    """Letters that a font lacks would all be the same box."""
+    for face, sentence in SCRIPTS.values():
+        letters = sorted({letter for letter in sentence if letter.isalpha()})
+        shapes = {bytes(font(face, 24).getmask(letter)) for letter in letters}
+        assert len(shapes) > 0.9 * len(letters)
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [(20, 100), (10, 100), (25, math.sqrt(100 * 200)), (35, 400), (40, 800), (41, math.inf)],
+)
+def test_bytes_between_points_lie_on_a_logarithmic_scale(value: float, wanted: float) -> None:
+    assert bytes_for(CURVE, "psnr", value) == pytest.approx(wanted)
+
+
+def test_the_rival_is_the_better_of_avif_and_lossless_webp() -> None:
+    record = {
+        "lossless_webp": 500,
+        "avif": CURVE,
+        "rdpcodec": [{"bytes": 300, "psnr": 35}, {"bytes": 450, "psnr": 90}],
+    }
+    assert ratio(record, 0, "psnr") == pytest.approx(300 / 400)
+    assert ratio(record, 1, "psnr") == pytest.approx(450 / 500)
+    assert ratio(record, 0, "ssimulacra2") is None
+    mean, worst = summary({"a": record, "b": record}, "psnr", 0)
+    assert (mean, worst) == (pytest.approx(0.75), pytest.approx(0.75))
+
+
+def test_an_icon_is_measured(codec: Codec) -> None:
+    record = measured(codec, icon(1, 64))
+    assert record["size"] == [64, 64]
+    sizes = [point["bytes"] for point in record["rdpcodec"]]
+    assert 0 < min(sizes) <= max(sizes)
+    assert record["rdpcodec"][-1]["psnr"] == 100
+    assert all("ssimulacra2" in point for point in record["avif"])

@@ -47,10 +47,10 @@ def _gains_of_realism(ours: Measured, weights: np.ndarray) -> list[dict[str, Any
         note = "against realism 0, mean over qualities"
         found.append({"label": label, "unit": unit, **with_interval(float(value), drawn), "note": note})
     if ours.has("energy_1"):
-        value, drawn = (100 * grid[..., -1].mean(axis=-1) for grid in _with_draws(ours, "energy_1", weights))
-        note = "of the original's, mean over qualities"
+        value, drawn = (grid[..., -1].mean(axis=-1) for grid in _with_draws(ours, "energy_1", weights))
+        note = "by the original's, mean over qualities"
         found.append(
-            {"label": "Energy of the finest band at realism 1", "unit": "%", "note": note}
+            {"label": "Energy of the finest band at realism 1", "unit": "", "note": note}
             | with_interval(float(value), drawn)
         )
     return found

@@ -53,6 +53,7 @@ class Compression:
     exact: bool = False
     device: str = "cpu"
     max_side: int | None = None  # pixels: larger images are scaled down
+    max_pixels: int = container.MAX_PIXELS  # larger images are refused
     suffix: ClassVar[str] = EXTENSION
 
     def converted(self, data: bytes, task: Task) -> bytes:
@@ -71,7 +72,9 @@ class Compression:
         from rdpcodec.scaling import scaled_down
 
         codec = shared_codec(self.model, self.device)
-        picture = load_picture(source, keep_metadata=self.keep_metadata, exact=self.exact)
+        picture = load_picture(
+            source, keep_metadata=self.keep_metadata, exact=self.exact, max_pixels=self.max_pixels
+        )
         return codec.encoder(scaled_down(picture, self.max_side))(self.point)
 
     @staticmethod
@@ -89,6 +92,7 @@ class Decompression:
     suffix: str = ".png"
     realism: float | None = None
     device: str = "cpu"
+    max_pixels: int = container.MAX_PIXELS  # larger images are refused
 
     def converted(self, data: bytes, task: Task) -> bytes:
         """The bytes of an .rdpc file → those of an image's file."""
@@ -96,7 +100,7 @@ class Decompression:
         from rdpcodec.image import encode_picture, writable_format
 
         try:
-            image = decompress(data, realism=self.realism, device=self.device)
+            image = decompress(data, realism=self.realism, device=self.device, max_pixels=self.max_pixels)
         except RdpError as error:
             raise type(error)(f"{task.source}: {error}") from error
         return encode_picture(image, writable_format(self.suffix), task.output)

@@ -20,6 +20,7 @@ from rdpcodec.cli.options import (
     flag,
     force_option,
     format_option,
+    max_pixels_option,
     max_side_option,
     operating_point,
     report_options,
@@ -62,6 +63,7 @@ _INTERRUPTED = 130  # as shells have it: 128 + SIGINT
 )
 @compression_options
 @max_side_option
+@max_pixels_option
 @format_option
 @force_option
 @report_options
@@ -119,6 +121,7 @@ def _compression(
     device: str,
     extension: str,
     max_side: int | None,
+    max_pixels: int,
     **chosen: Any,
 ) -> Compression:
     """The work that the options ask for. Raises `UsageError`."""
@@ -126,17 +129,21 @@ def _compression(
 
     if _given("extension"):
         raise UsageError("--format is for decompression: give --decompress, or leave it out")
-    return Compression(operating_point(model, **chosen), model, keep_metadata, exact, device, max_side)
+    return Compression(
+        operating_point(model, **chosen), model, keep_metadata, exact, device, max_side, max_pixels
+    )
 
 
-def _decompression(extension: str, realism: float | None, device: str, **chosen: Any) -> Decompression:
+def _decompression(
+    extension: str, realism: float | None, device: str, max_pixels: int, **chosen: Any
+) -> Decompression:
     """The work that the options ask for. Raises `UsageError`."""
     from rdpcodec.batch.work import Decompression
     from rdpcodec.image import writable_format
 
     if wrong := next(filter(_given, COMPRESSION_ONLY), None):
         raise UsageError(f"{flag(wrong)} has no meaning with --decompress: leave it out")
-    work = Decompression("." + extension.lstrip(".").lower(), realism, device)
+    work = Decompression("." + extension.lstrip(".").lower(), realism, device, max_pixels)
     writable_format(work.suffix)
     return work
 

@@ -15,6 +15,7 @@ from rdpcodec.cli.options import (
     device_option,
     force_option,
     format_option,
+    max_pixels_option,
     max_side_option,
     operating_point,
     report_options,
@@ -41,6 +42,7 @@ def _region(
 @PATHS
 @compression_options
 @max_side_option
+@max_pixels_option
 @OUTPUT
 @force_option
 @report_options
@@ -51,6 +53,7 @@ def compress(
     keep_metadata: bool,
     exact: bool,
     max_side: int | None,
+    max_pixels: int,
     output: Path | None,
     force: bool,
     quiet: bool,
@@ -72,7 +75,9 @@ def compress(
     With a target, the quality is searched for each image, in at most 8 encodes. The file is never over the
     target, and no more than 1 % under it. `rdpcodec suggest IN` shows what can be had.
     """
-    work = Compression(operating_point(model, **chosen), model, keep_metadata, exact, device, max_side)
+    work = Compression(
+        operating_point(model, **chosen), model, keep_metadata, exact, device, max_side, max_pixels
+    )
     jobs = jobs_of(paths, output, Names("compress", EXTENSION, work.extensions(), (EXTENSION,)))
 
     def run(source: Path, place: Path) -> tuple[Outcome, str]:
@@ -106,6 +111,7 @@ def compress(
     help="Only this part of the image: left, top, width and height. Only the tiles it needs are decoded.",
 )
 @format_option
+@max_pixels_option
 @OUTPUT
 @force_option
 @report_options
@@ -115,6 +121,7 @@ def decompress(
     realism: float | None,
     region: tuple[int, int, int, int] | None,
     extension: str,
+    max_pixels: int,
     output: Path | None,
     force: bool,
     quiet: bool,
@@ -146,7 +153,7 @@ def decompress(
 
         data = read_input(source)
         try:
-            image = decompress(data, realism=realism, region=region, device=device)
+            image = decompress(data, realism=realism, region=region, device=device, max_pixels=max_pixels)
         except RdpError as error:
             raise type(error)(f"{source}: {error}") from error
         encoded = encode_picture(image, formats[place], place)

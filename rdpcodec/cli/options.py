@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from rdpcodec.container import MAX_PIXELS
 from rdpcodec.errors import UsageError
 from rdpcodec.operating_point import AUTO, PRESETS, OperatingPoint, Realism, Target
 from rdpcodec.weights.manifest import DEFAULT_MODEL, find_model, manifest
@@ -27,6 +28,15 @@ model_option = click.option(
 )
 max_side_option = click.option(
     "--max-side", type=click.IntRange(1), metavar="N", help="Scale larger images down to N pixels a side."
+)
+max_pixels_option = click.option(
+    "--max-pixels",
+    type=click.FloatRange(0, min_open=True),
+    default=MAX_PIXELS / 1e6,
+    show_default="268",
+    metavar="M",
+    callback=lambda context, parameter, megapixels: int(megapixels * 1e6),
+    help="Refuse larger images, megapixels: a small file may claim many.",
 )
 quiet_option = click.option("--quiet", is_flag=True, help="Print warnings and errors only.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")

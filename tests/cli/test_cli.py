@@ -578,6 +578,18 @@ def test_a_shell_can_complete_words(words: str, found: str) -> None:
     assert found in result.stdout
 
 
+def test_a_limit_of_pixels_holds_both_ways_and_in_batches(photo: Path) -> None:
+    limit, out = ("--max-pixels", 0.005), photo.parent / "out"
+    message = "an image of 101×67 pixels is over the limit of 0.005 megapixels"
+    assert message in run("compress", photo, *limit).stderr
+    assert not photo.with_suffix(".rdpc").exists()
+    assert message in run("batch", photo, out, "-w", 1, *limit).stderr
+    assert run("compress", photo, "--max-pixels", 0.01).exit_code == 0
+    assert message in run("decompress", photo.with_suffix(".rdpc"), out.with_suffix(".png"), *limit).stderr
+    assert message in run("batch", "-d", photo.with_suffix(".rdpc"), out, "-w", 1, *limit).stderr
+    assert not list(photo.parent.rglob("out*.png"))
+
+
 def test_the_version_has_a_short_option() -> None:
     assert run("-V").stdout == run("--version").stdout
 

@@ -23,14 +23,19 @@ from rdpcodec.symbols import Symbols
 from rdpcodec.tile_codec import TileCodec
 from rdpcodec.tiles import tiles_of
 
-# Choosing blocks and choosing how exactly they are coded take turns, until so few blocks move.
-_ROUNDS, _MOVED = 4, 0.02
+# Choosing pixels and choosing how exactly they are coded take turns: in blocks, then once in finer cells,
+# along which drawings and photographs part.
+_ROUNDS, _FINE = 3, 4
+# Shades of a photograph, among the 16 pixels of a cell: many colours, or several within so many levels.
+_MANY, _SEVERAL, _CLOSE = 13, 5, 48
+# In a palette of few colours they show more than the loss says: so much more loss is allowed without them.
+_FOR_EDGES = 0.05
 # How much more an error counts in a tile that is drawn from end to end than in a photograph. With 1, palettes
 # are so small at low quality that SSIMULACRA2 falls behind AVIF's; beyond 4, nothing is won.
 _VISIBILITY = 4.0
-# What a block without a new pixel costs, in new pixels.
-_NOTHING_NEW = 0.02
-# Where so many blocks are exact, all of them may be: networks that need not code anything cost nothing.
+# What a pixel that is not new costs, in new pixels.
+_NOTHING_NEW = 1e-4
+# Where so many pixels are exact, all of them may be: networks that need not code anything cost nothing.
 _NEARLY_ALL = 0.75
 # At this quality what is drawn is exact, or left to the networks.
 _EXACT_QUALITY = 100.0
@@ -82,37 +87,67 @@ def choose(pixels: np.ndarray, decoded: np.ndarray, bits: np.ndarray, quality: f
     pixels, decoded: the tile, and what the networks make of it, uint8 `[H, W, 3]`; bits: what each of its
     latent positions costs there, `[⌈H/16⌉, ⌈W/16⌉]`.
     """
-    allowed, drawn = candidates(pixels, quality)
-    visibility = 1 + (_VISIBILITY - 1) * drawn.mean()
-    weight = lambda_at(quality) * np.where(_pixels_of(drawn, pixels), visibility, 1.0)
-    networks = bits + _in_blocks(weight * squared_error(pixels, decoded))
+    allowed, drawn = (_spread(blocks, pixels) for blocks in candidates(pixels, quality))
+    weight = lambda_at(quality) * np.where(drawn, 1 + (_VISIBILITY - 1) * drawn.mean(), 1.0)
+    networks = _spread(bits, pixels) / BLOCK**2 + weight * squared_error(pixels, decoded)
     coarsening = Coarsening(pixels, weight, exactly=quality >= _EXACT_QUALITY)
     least, best = float(networks.sum()), ExactPixels(pixels, np.zeros(pixels.shape[:2], bool))
 
-    def tried(blocks: np.ndarray) -> np.ndarray:
-        """Try these blocks in the exact layer. Returns those that seem cheaper there, by what one new pixel
-        costs.
+    def tried(mask: np.ndarray, allowance: float = 0.0) -> np.ndarray:
+        """Try these pixels in the exact layer. Returns what each pixel of the tile seems to cost there, by
+        what one new pixel costs.
         """
         nonlocal least, best
-        mask = _pixels_of(blocks, pixels)
         version = coarsening.best(mask)
-        loss = version.loss + float(networks[~blocks].sum())
-        if loss < least:
+        loss = version.loss + float(networks[~mask].sum())
+        if loss < least * (1 + allowance):
             least, best = loss, ExactPixels(version.pixels, mask)
-        novelty = _in_blocks(_novelty(version.pixels)) + _NOTHING_NEW
-        cost = novelty * (version.bits / novelty[blocks].sum().clip(_NOTHING_NEW))
-        errors = _in_blocks(weight * squared_error(pixels, version.pixels))
-        return allowed & (cost + errors < networks)
+        novelty = _novelty(version.pixels) + _NOTHING_NEW
+        price = version.bits / max(float(novelty[mask].sum()), 1.0)
+        errors = squared_error(pixels, version.pixels)
+        return np.where(shaded & (errors > 0), np.inf, novelty * price + weight * errors)
 
-    blocks = allowed
+    def cheaper(exact: np.ndarray, cell: int) -> np.ndarray:
+        """The pixels whose cells of `cell`² cost less exactly."""
+        return allowed & _spread(_in_cells(exact, cell) < _in_cells(networks, cell), pixels, cell)
+
+    mask, shaded = allowed, np.zeros_like(allowed)
     for _ in range(_ROUNDS):
-        kept = tried(blocks)
-        if not kept.any() or (kept ^ blocks).sum() < _MOVED * blocks.sum():
-            break
-        blocks = kept
-    if kept.mean() > _NEARLY_ALL:
-        tried(np.ones_like(blocks))
+        mask = cheaper(tried(mask), BLOCK)
+    shaded = drawn & _is_shaded(pixels)
+    mask = _without_islands(cheaper(tried(mask), _FINE))
+    tried(mask, _FOR_EDGES)
+    if mask.mean() > _NEARLY_ALL:
+        tried(np.ones_like(mask))
     return best
+
+
+def _without_islands(mask: np.ndarray) -> np.ndarray:
+    """A mask of cells of 4×4, bool `[H, W]`, without those that fewer than three neighbours share."""
+    cells = mask[::_FINE, ::_FINE]
+    rows, columns = cells.shape
+    padded = np.pad(cells.astype(np.uint8), 1, mode="edge")
+    around = sum(padded[i : i + rows, j : j + columns] for i in range(3) for j in range(3))
+    return _spread(cells & (around > 3), mask, _FINE)
+
+
+def _is_shaded(pixels: np.ndarray) -> np.ndarray:
+    """The pixels of cells of 4×4 with shades, as photographs have them, bool `[H, W]`: with nearly as many
+    colours as pixels, or with several close to each other.
+    """
+    cells = np.sort(_cells(packed(pixels)), axis=2)
+    colours = (cells[..., 1:] != cells[..., :-1]).sum(2) + 1
+    green = _cells(pixels[..., 1])
+    close = np.ptp(green, axis=2) < _CLOSE
+    return _spread((colours >= _MANY) | (close & (colours >= _SEVERAL)), pixels, _FINE)
+
+
+def _cells(x: np.ndarray) -> np.ndarray:
+    """The values of each cell of 4×4, `[H, W]` → `[⌈H/4⌉, ⌈W/4⌉, 16]`."""
+    padded = np.pad(x, [(0, -length % _FINE) for length in x.shape], mode="edge")
+    rows, columns = (length // _FINE for length in padded.shape)
+    cells = padded.reshape(rows, _FINE, columns, _FINE).transpose(0, 2, 1, 3)
+    return cells.reshape(rows, columns, _FINE**2)
 
 
 def _novelty(pixels: np.ndarray) -> np.ndarray:
@@ -126,14 +161,13 @@ def _novelty(pixels: np.ndarray) -> np.ndarray:
     return ~known
 
 
-def _pixels_of(blocks: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    """The pixels of an image that lie in `blocks`, bool `[H, W]`."""
-    mask = np.repeat(np.repeat(blocks, BLOCK, 0), BLOCK, 1)
-    return mask[: pixels.shape[0], : pixels.shape[1]]
+def _spread(cells: np.ndarray, pixels: np.ndarray, side: int = BLOCK) -> np.ndarray:
+    """What each pixel of an image has of its cell's value, `[H, W]`, from `[⌈H/side⌉, ⌈W/side⌉]`."""
+    return np.repeat(np.repeat(cells, side, 0), side, 1)[: pixels.shape[0], : pixels.shape[1]]
 
 
-def _in_blocks(x: np.ndarray) -> np.ndarray:
-    """Sums over blocks, `[H, W]` → `[⌈H/16⌉, ⌈W/16⌉]`."""
-    padded = np.pad(x, [(0, -side % BLOCK) for side in x.shape])
-    rows, columns = (side // BLOCK for side in padded.shape)
-    return np.asarray(padded.reshape(rows, BLOCK, columns, BLOCK).sum((1, 3)))
+def _in_cells(x: np.ndarray, side: int) -> np.ndarray:
+    """Sums over cells, `[H, W]` → `[⌈H/side⌉, ⌈W/side⌉]`."""
+    padded = np.pad(x, [(0, -length % side) for length in x.shape])
+    rows, columns = (length // side for length in padded.shape)
+    return np.asarray(padded.reshape(rows, side, columns, side).sum((1, 3)))

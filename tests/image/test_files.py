@@ -1,0 +1,256 @@
+"""Files as sources: frames, limits, and whatever decoders raise."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import struct
+import warnings
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFile, ImageSequence
+
+from rdpcodec.errors import PictureError
+from rdpcodec.image import PictureWarning, load_picture, readable_extensions
+from rdpcodec.image import files as image_files
+
+FRAME_COLOURS = ("red", "blue", "lime")
+
+
+def saved(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def animation(kind: str) -> bytes:
+    """Three frames, each of one colour."""
+    first, *others = (Image.new("RGB", (8, 6), colour) for colour in FRAME_COLOURS)
+    options = {"lossless": True} if kind == "WEBP" else {}
+    return saved(first, kind, save_all=True, append_images=others, **options)
+
+
+def colour_of(source: object) -> str:
+    pixel = load_picture(source).pixels[3, 4].astype(int)
+    distance = [
+        np.abs(pixel - Image.new("RGB", (1, 1), name).getpixel((0, 0))).sum() for name in FRAME_COLOURS
+    ]
+    return FRAME_COLOURS[int(np.argmin(distance))]
+
+
+@pytest.mark.filterwarnings("ignore:only the first:rdpcodec.image.PictureWarning")
+@pytest.mark.parametrize("kind", ["TIFF", "GIF", "WEBP", "PNG"])
+def test_the_frame_is_coded_that_the_caller_is_at(kind: str) -> None:
+    image = Image.open(io.BytesIO(animation(kind)))
+    for frame in (2, 1):
+        image.seek(frame)
+        assert colour_of(image) == FRAME_COLOURS[frame]
+        assert image.tell() == frame
+    frames = ImageSequence.Iterator(Image.open(io.BytesIO(animation(kind))))
+    assert [colour_of(frame) for frame in frames] == list(FRAME_COLOURS)
+    assert colour_of(animation(kind)) == "red"
+
+
+def test_a_frame_that_was_chosen_is_not_warned_of() -> None:
+    image = Image.open(io.BytesIO(animation("GIF")))
+    with pytest.warns(PictureWarning, match="first of several frames"):
+        load_picture(image)
+    image.seek(1)
+    load_picture(image)  # a warning is an error here
+
+
+class Failing(ImageFile.ImageFile):
+    """A decoder that raises what it is told to, on opening or on loading."""
+
+    format = "FAILING"
+    error: BaseException
+    at_once = False
+
+    def _open(self) -> None:
+        if self.at_once:
+            raise self.error
+        self._mode, self._size = "RGB", (4, 4)
+
+    def load(self) -> None:
+        raise self.error
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> type[Failing]:
+    monkeypatch.setattr(Image, "ID", ["FAILING"])
+    monkeypatch.setitem(Image.OPEN, "FAILING", (Failing, None))
+    return Failing
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        struct.error("bad\nfield"),
+        TypeError("Missing dimensions"),
+        AssertionError(),
+        SyntaxError("not a TIFF file"),
+        IndexError("0"),
+        RuntimeError("AVIF"),
+        NotImplementedError("DDS"),
+        KeyError(5),
+        RecursionError("deep"),
+        UnicodeDecodeError("ascii", b"\xff", 0, 1, "ordinal"),
+        ZeroDivisionError("x"),
+        EOFError(),
+        OSError("cannot identify"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize("at_once", [False, True])
+def test_whatever_a_decoder_raises_is_one_line_that_names_the_file(
+    failing: type[Failing], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, at_once: bool
+) -> None:
+    monkeypatch.setattr(failing, "error", error, raising=False)
+    monkeypatch.setattr(failing, "at_once", at_once)
+    path = tmp_path / "odd.bin"
+    path.write_bytes(b"odd")
+    with pytest.raises(PictureError) as caught:
+        load_picture(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+
+
+def test_a_lazy_pillow_image_fails_like_a_file() -> None:
+    data = saved(Image.effect_noise((64, 64), 50))
+    with pytest.raises(PictureError, match="the given image: cannot be read"):
+        load_picture(Image.open(io.BytesIO(data[:-2000])))
+
+
+def test_a_lack_of_memory_stays_one(failing: type[Failing], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failing, "error", MemoryError(), raising=False)
+    with pytest.raises(MemoryError):
+        load_picture(b"odd")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP", "GIF", "JPEG", "BMP"])
+def test_pillows_limit_of_pixels_is_not_ours(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    data = saved(Image.new("RGB", (70, 50), "red"), kind)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # an image of more than twice that is an error
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert load_picture(data).size == (70, 50)
+    assert Image.MAX_IMAGE_PIXELS == 1000
+    with pytest.raises(PictureError, match=r"70×50 pixels is over the limit of 0\.0034"):
+        load_picture(data, max_pixels=3400)
+
+
+@pytest.mark.parametrize("source", ["array", "image", "tensor"])
+def test_max_pixels_holds_for_every_source(source: str) -> None:
+    import torch
+
+    array = np.zeros((50, 70, 3), np.uint8)
+    given = {"array": array, "image": Image.fromarray(array), "tensor": torch.zeros(3, 50, 70)}[source]
+    assert load_picture(given, max_pixels=3500).size == (70, 50)
+    with pytest.raises(PictureError, match="over the limit"):
+        load_picture(given, max_pixels=3499)
+
+
+def test_reading_in_threads_leaves_the_filters_of_warnings_alone() -> None:
+    data = saved(Image.new("RGB", (8, 8)))
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(load_picture, itertools.repeat(data, 200)))
+    assert warnings.filters == before
+
+
+def test_a_file_is_read_by_its_content_in_the_formats_allowed() -> None:
+    data = saved(Image.new("RGB", (8, 8)), "GIF")
+    assert load_picture(data, formats=["PNG", "GIF"]).size == (8, 8)
+    with pytest.raises(PictureError, match="not an image in one of the formats PNG, JPEG"):
+        load_picture(data, formats=["PNG", "JPEG"])
+
+
+def polyglot() -> bytes:
+    """A TIFF of 8×8 pixels that is an IM file of 2000×2000 as well."""
+    text = b"Image type: 0 1 image\r\nImage size (x*y): 2000*2000\r\n"
+    head = (b"II*\0" + struct.pack("<I", 512) + b"\r\n" + text).ljust(511, b"\0") + b"\x1a"
+    entries = ((256, 3, 8), (257, 3, 8), (258, 3, 8), (259, 3, 1), (262, 3, 1), (273, 4, 600), (279, 4, 64))
+    packed = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in entries)
+    return (head + struct.pack("<H", len(entries)) + packed + bytes(4)).ljust(500_512, b"\0")
+
+
+def test_a_polyglot_is_what_the_allowed_formats_say() -> None:
+    for formats in (["TIFF"], ["PNG", "TIFF"], ["TIFF", "PNG"]):
+        assert load_picture(polyglot(), formats=formats).size == (8, 8)
+
+
+def scans_repeated(count: int) -> bytes:
+    """A progressive JPEG whose last scan is repeated."""
+    data = saved(Image.effect_noise((64, 64), 50), "JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    return data[:last] + data[last:-2] * count + data[-2:]
+
+
+def test_a_jpeg_of_thousands_of_scans_is_refused_before_it_is_decoded() -> None:
+    assert load_picture(scans_repeated(50)).size == (64, 64)
+    with pytest.raises(PictureError, match="more than 100 scans"):
+        load_picture(scans_repeated(5000))
+
+
+def test_scans_are_counted_outside_of_metadata() -> None:
+    plain = saved(Image.effect_noise((64, 64), 50), "JPEG", progressive=True)
+    comment = b"\xff\xda\0\x08" * 1000
+    noisy = plain[:2] + b"\xff\xfe" + struct.pack(">H", len(comment) + 2) + comment + plain[2:]
+    assert image_files.scans_of(noisy) == image_files.scans_of(plain) == plain.count(b"\xff\xda")
+
+
+def test_pipes_and_members_of_archives_are_read(tmp_path: Path) -> None:
+    data = saved(Image.new("RGB", (8, 6), "red"))
+
+    class Pipe(io.RawIOBase):
+        """Can be read once."""
+
+        def __init__(self) -> None:
+            self.rest = io.BytesIO(data)
+
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: object) -> int:
+            return self.rest.readinto(buffer)  # type: ignore[arg-type]
+
+    assert load_picture(io.BufferedReader(Pipe())).size == (8, 6)
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w") as writer:
+        writer.writestr("a.png", data)
+    with zipfile.ZipFile(archive) as reader, reader.open("a.png") as member:
+        assert load_picture(member).size == (8, 6)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "the file is empty"),
+        (io.StringIO("text"), "open as text"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC needs a plugin|cannot be read|not an image"),
+        (b"\xff\x0a" + bytes(30), "JPEG XL needs a plugin|cannot be read|not an image"),
+        (b"rubbish", "not an image in a format that Pillow reads"),
+    ],
+)
+def test_why_a_file_is_no_image_is_said(data: object, message: str) -> None:
+    with pytest.raises(PictureError, match=message):
+        load_picture(data)
+
+
+@pytest.mark.parametrize(
+    ("module", "kind", "suffix"), [("pillow_heif", "HEIF", ".heic"), ("pillow_jxl", "JXL", ".jxl")]
+)
+def test_formats_of_installed_plugins_are_read_and_written(module: str, kind: str, suffix: str) -> None:
+    pytest.importorskip(module)
+    from rdpcodec.image import encode_picture, writable_format
+
+    assert suffix in readable_extensions()
+    assert writable_format(suffix) == kind
+    image = Image.linear_gradient("L").convert("RGB")
+    read = load_picture(encode_picture(image, kind, "x")).pixels
+    assert np.abs(read.astype(int) - np.asarray(image)).max() < 8

@@ -1,0 +1,224 @@
+"""Metadata: what is kept of a source, what of a file is handed on, and that none of it costs the image."""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import ExifTags, Image
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+from rdpcodec import Codec
+from rdpcodec.image import Picture, PictureWarning, encode_picture, load_picture
+from rdpcodec.metadata import cleaned_exif
+
+MAKE, ORIENTATION, X_RESOLUTION, SOFTWARE = 271, 274, 282, 305
+XMP = b'<x:xmpmeta><rdf:Description tiff:Orientation="6" dc:title="Tea"/></x:xmpmeta>'
+PIXELS = np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8)
+ENTRY = struct.Struct(">HHI4s")
+
+
+def saved(kind: str = "JPEG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(PIXELS).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def is_ours(warning: warnings.WarningMessage) -> bool:
+    return issubclass(warning.category, PictureWarning)
+
+
+def exif_block(*entries: tuple[int, int, int, bytes]) -> bytes:
+    """An EXIF block of one directory: tag, type, count and value, which may be what no reader expects."""
+    body = struct.pack(">H", len(entries)) + b"".join(ENTRY.pack(*entry) for entry in entries) + bytes(4)
+    return b"Exif\0\0MM\0*\0\0\0\x08" + body + struct.pack(">ii", -300, 1)
+
+
+def offset_behind(count: int) -> bytes:
+    """Where a value lies that follows a directory of `count` entries."""
+    return struct.pack(">I", 8 + 2 + 12 * count + 4)
+
+
+TEXT, BYTE, SHORT, RATIONAL, SIGNED_RATIONAL = 2, 1, 3, 5, 10
+MAKER = (MAKE, TEXT, 4, b"Box\0")
+ODD = {
+    "orientation as text": exif_block(MAKER, (ORIENTATION, TEXT, 2, b"6\0\0\0")),
+    "negative resolution": exif_block(MAKER, (X_RESOLUTION, SIGNED_RATIONAL, 1, offset_behind(2))),
+    "resolution as text": exif_block(MAKER, (X_RESOLUTION, TEXT, 3, b"ab\0\0")),
+    "unknown type": exif_block(MAKER, (SOFTWARE, 99, 1, b"abcd")),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_an_odd_tag_costs_at_most_itself(name: str, kind: str) -> None:
+    data = saved(kind, exif=ODD[name])
+    plain = load_picture(data)
+    assert plain.size == (20, 12)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", PictureWarning)
+        kept = load_picture(data, keep_metadata=True)
+    assert all("is left out" in str(warning.message) for warning in caught if is_ours(warning))
+    exif = Image.Exif()
+    exif.load(kept.exif or b"")
+    assert exif[MAKE] == "Box"
+    assert ORIENTATION not in exif
+    np.testing.assert_array_equal(kept.pixels, plain.pixels)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_is_applied_even_beside_tags_that_cannot_be_written(orientation: int) -> None:
+    value = struct.pack(">H2x", orientation)
+    bad = (X_RESOLUTION, SIGNED_RATIONAL, 1, offset_behind(2))
+    turned = load_picture(saved("PNG", exif=exif_block((ORIENTATION, SHORT, 1, value), bad))).pixels
+    plain = exif_block((ORIENTATION, SHORT, 1, value))
+    np.testing.assert_array_equal(turned, load_picture(saved("PNG", exif=plain)).pixels)
+    assert turned.shape[:2] == ((12, 20) if orientation < 5 else (20, 12))
+    assert (orientation == 1) == np.array_equal(turned, PIXELS)
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "jpeg"])
+def test_the_structure_of_a_tiff_is_no_metadata(compression: str | None) -> None:
+    tags = ImageFileDirectory_v2()
+    tags[MAKE], tags[SOFTWARE] = "Box", "Made by hand"
+    tags[37724] = bytes(1000)  # Photoshop's layers
+    tags.tagtype[37724] = 7
+    data = saved("TIFF", tiffinfo=tags, compression=compression, dpi=(240, 120))
+    kept = load_picture(data, keep_metadata=True)
+    exif = Image.Exif()
+    assert kept.exif is not None
+    exif.load(kept.exif)
+    assert dict(exif) == {MAKE: "Box", SOFTWARE: "Made by hand", 282: 240, 283: 120, 296: 2}
+
+
+def test_layers_of_photoshop_do_not_make_a_file_unreadable(codec: Codec) -> None:
+    tags = ImageFileDirectory_v2()
+    tags[37724], tags[MAKE] = bytes(17 << 20), "Box"
+    tags.tagtype[37724] = 7
+    data = codec.compress(saved("TIFF", tiffinfo=tags), keep_metadata=True)
+    assert len(data) < 10_000
+    assert codec.decompress(data).getexif()[MAKE] == "Box"
+
+
+@pytest.mark.parametrize("what", ["icc_profile", "xmp", "exif"])
+def test_metadata_over_the_limit_are_left_out_with_a_warning(codec: Codec, what: str) -> None:
+    from rdpcodec.image.profiles import SRGB, SRGB_CURVE, made_profile
+
+    image = Image.fromarray(PIXELS)
+    exif = Image.Exif()
+    exif[SOFTWARE] = "x" * (17 << 20)
+    image.info[what] = {
+        "icc_profile": made_profile(SRGB, SRGB_CURVE) + bytes(17 << 20),
+        "xmp": bytes(100) + b"x" * (17 << 20),
+        "exif": exif.tobytes(),
+    }[what]
+    with pytest.warns(PictureWarning, match="17 MiB, and the format holds 16 MiB"):
+        data = codec.compress(image, keep_metadata=True)
+    assert codec.decompress(data).size == (20, 12)
+
+
+@pytest.mark.parametrize("source", ["JPEG", "PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("target", ["JPEG", "PNG", "TIFF", "WEBP", "AVIF"])
+def test_xmp_and_resolution_go_from_every_format_to_every_format(
+    codec: Codec, source: str, target: str
+) -> None:
+    options: dict[str, object] = {"dpi": (300, 150)}
+    if source == "PNG":
+        from PIL.PngImagePlugin import PngInfo
+
+        options["pnginfo"] = info = PngInfo()
+        info.add_itxt("XML:com.adobe.xmp", XMP.decode())
+    elif source == "TIFF":
+        options["tiffinfo"] = {700: XMP}
+    else:
+        options["xmp"] = XMP
+    if source == "WEBP":  # which has no place for it but EXIF
+        exif = Image.Exif()
+        exif[282], exif[283], exif[296] = 300, 150, 2
+        options["exif"] = exif
+    decoded = codec.decompress(codec.compress(saved(source, **options), keep_metadata=True))
+    assert decoded.size == (12, 20)  # XMP's orientation is applied
+    assert decoded.info["dpi"] == pytest.approx((300, 150), rel=1e-3)
+    with Image.open(io.BytesIO(encode_picture(decoded, target, "x"))) as image:
+        image.load()
+        assert b'dc:title="Tea"' in image.info["xmp"]
+        assert b"Orientation" not in image.info["xmp"]
+        assert image.size == (12, 20)
+        assert image.getexif()[282] == pytest.approx(300, rel=1e-3)
+        assert image.getexif()[283] == pytest.approx(150, rel=1e-3)
+
+
+def test_nothing_is_kept_unless_asked_for(codec: Codec) -> None:
+    data = codec.compress(saved("JPEG", dpi=(300, 300), xmp=XMP, exif=exif_block(MAKER)))
+    assert not codec.decompress(data).info
+
+
+def test_a_resolution_that_pillow_makes_up_is_not_kept() -> None:
+    picture = load_picture(saved("JPEG", exif=exif_block(MAKER)), keep_metadata=True)
+    exif = Image.Exif()
+    exif.load(picture.exif or b"")
+    assert dict(exif) == {MAKE: "Box"}
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP", "AVIF"])
+@pytest.mark.parametrize("field", ["exif", "xmp"])
+def test_metadata_that_a_format_cannot_hold_never_cost_the_image(kind: str, field: str) -> None:
+    damaged = {"exif": b"Exif\0\0rubbish", "xmp": b"\xff\xfe not text " + bytes(70_000)}[field]
+    image = Image.fromarray(PIXELS)
+    image.info |= {field: damaged}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", PictureWarning)
+        data = encode_picture(image, kind, "x")
+    assert all(f"{kind} cannot hold it" in str(warning.message) for warning in caught if is_ours(warning))
+    with Image.open(io.BytesIO(data)) as written:
+        assert written.size == (20, 12)
+
+
+def test_profiles_and_exif_that_are_left_out_leave_the_others(codec: Codec) -> None:
+    image = Image.fromarray(PIXELS)
+    image.info |= {"exif": exif_block(MAKER), "xmp": b"x" * 70_000}  # JPEG holds 65 533 bytes of XMP
+    with pytest.warns(PictureWarning, match="the XMP packet is left out: JPEG cannot hold it"):
+        data = encode_picture(image, "JPEG", "x")
+    with Image.open(io.BytesIO(data)) as written:
+        assert written.getexif()[MAKE] == "Box"
+
+
+@given(st.binary(max_size=200))
+def test_a_cleaned_block_is_clean(noise: bytes) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        once = cleaned_exif(exif_block(MAKER)[:14] + noise)
+        if once is not None:
+            assert cleaned_exif(once) == once
+            Picture(PIXELS, exif=once).to_pillow()
+
+
+def test_gps_and_camera_settings_are_kept() -> None:
+    exif = Image.Exif()
+    exif[MAKE] = "Box"
+    exif[ExifTags.IFD.GPSInfo] = {1: "N", 2: (48.0, 8.0, 30.0)}
+    exif[ExifTags.IFD.Exif] = {33434: 0.25, 37500: b"maker's own note"}
+    kept = load_picture(saved("JPEG", exif=exif), keep_metadata=True)
+    read = Image.Exif()
+    read.load(kept.exif or b"")
+    assert read.get_ifd(ExifTags.IFD.GPSInfo)[1] == "N"
+    assert read.get_ifd(ExifTags.IFD.Exif)[33434] == 0.25
+    assert read.get_ifd(ExifTags.IFD.Exif)[37500] == b"maker's own note"
+
+
+def test_formats_that_lose_in_silence_are_refused() -> None:
+    from rdpcodec import UsageError
+
+    see_through = Image.new("RGBA", (96, 64), (200, 100, 50, 128))
+    for kind in ("BMP", "PPM"):
+        with pytest.raises(UsageError, match="alpha"):
+            encode_picture(see_through, kind, "x")
+    with pytest.raises(UsageError, match="96×64 pixels"):
+        encode_picture(see_through, "ICO", "x")
+    assert encode_picture(Image.new("RGBA", (96, 64), (200, 100, 50, 255)), "BMP", "x")
+    assert encode_picture(see_through, "TGA", "x")

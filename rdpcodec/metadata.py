@@ -100,14 +100,14 @@ def cleaned_exif(data: bytes) -> bytes | None:
 
 
 def resolution_of(exif: bytes) -> tuple[float, float] | None:
-    """Pixels per inch, across and down, that an EXIF block of `cleaned_exif` gives; None if it gives none."""
-    block = Image.Exif()
-    block.load(exif)
+    """Pixels per inch, across and down, that an EXIF block gives; None if it gives none."""
     try:
+        block = Image.Exif()
+        block.load(exif)
         across, down = float(block[_X_RESOLUTION]), float(block[_Y_RESOLUTION])
-    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        scale = {_INCH: 1.0, _CENTIMETRE: 2.54}.get(block.get(_RESOLUTION_UNIT, _INCH), 0.0)
+    except Exception:  # as in `orientation_of`; whoever cleans the block says so
         return None
-    scale = {_INCH: 1.0, _CENTIMETRE: 2.54}.get(block.get(_RESOLUTION_UNIT, _INCH), 0.0)
     return (across * scale, down * scale) if _sensible(across * scale, down * scale) else None
 
 

@@ -130,7 +130,7 @@ def exact_of(file: Container, tiles: Sequence[Box]) -> ExactLayer:
 
 
 class Mosaic:
-    """Images of one size and quality as their tiles' latents, of which three rows at most are kept."""
+    """Images of one size and quality as their tiles' latents. Two rows and three tiles are kept at most."""
 
     def __init__(
         self,
@@ -197,7 +197,8 @@ class Mosaic:
 
     def _tile_latents(self, row: int, column: int) -> np.ndarray:
         if (row, column) not in self._kept:
-            for key in [key for key in self._kept if key[0] < row - 2]:
+            # The first window to need this tile is that of its neighbour above and to the left.
+            for key in [key for key in self._kept if key < (row - 2, column - 2)]:
                 del self._kept[key]
             symbols = self._tiles[row * len(self._grid[0]) + column]
             self._kept[row, column] = self._engine.dequantise(symbols, self._quality)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import random
 import resource
+import subprocess
+import sys
 import zlib
+from pathlib import Path
 
 import pytest
+from fuzz.damage import mutated
 from PIL import Image
 
 import rdpcodec
@@ -14,6 +19,7 @@ from rdpcodec import Codec, FormatError, RdpError
 from rdpcodec.engine.onnx import OnnxEngine
 from rdpcodec.mosaic import CodedTiles
 
+ROOT = Path(__file__).parents[1]
 MUTATIONS = 20_000
 
 
@@ -33,31 +39,6 @@ def seeds(codec: Codec, photograph: Image.Image) -> list[bytes]:
         codec.compress(piece.crop((0, 0, 1, 1)), 0),
         codec.compress(photograph, 90),
     ]
-
-
-def mutated(data: bytes, generator: random.Random) -> bytes:
-    """One of: bits flipped, bytes replaced, a stretch cut, doubled, zeroed or moved, the file cut short."""
-    damaged = bytearray(data)
-    position, length = generator.randrange(len(data)), generator.randint(1, 16)
-    kind = generator.randrange(7)
-    if kind == 0:
-        damaged[position] ^= 1 << generator.randrange(8)
-    elif kind == 1:
-        damaged[position : position + length] = generator.randbytes(length)
-    elif kind == 2:
-        del damaged[position : position + length]
-    elif kind == 3:
-        damaged[position:position] = damaged[position : position + length]
-    elif kind == 4:
-        damaged[position : position + length] = bytes(length)
-    elif kind == 5:
-        stretch = damaged[position : position + length]
-        del damaged[position : position + length]
-        target = generator.randrange(len(damaged) + 1)
-        damaged[target:target] = stretch
-    else:
-        del damaged[position:]
-    return bytes(damaged)
 
 
 def test_every_mutation_is_refused_before_a_network_runs(
@@ -102,3 +83,26 @@ def test_a_header_that_claims_two_gigapixels_is_refused_at_once(
     body = seeds[0][:12] + size + seeds[0][14:-4]
     with pytest.raises(FormatError, match="pixels"):
         rdpcodec.decompress(body + zlib.crc32(body).to_bytes(4, "little"))
+
+
+def test_a_small_file_that_claims_a_large_image_takes_a_bounded_share_of_memory() -> None:
+    """38 bytes and 16 megapixels, gray, in a process of its own: what grows is some 9 bytes a pixel."""
+    script = (
+        "import resource\n"
+        "from fuzz.coded import hollow_codec\n"
+        "from rdpcodec.container import Container, Header, Segment, write\n"
+        "from rdpcodec.tiles import join_tiles\n"
+        "codec = hollow_codec()\n"
+        "def file(side, tiles):\n"
+        "    header = Header(codec.size, codec.fingerprint, 50.0, 0.0, side, side)\n"
+        "    return write(Container(header, {Segment.GRAY: join_tiles([b''] * tiles)}))\n"
+        "def peak(side, tiles):\n"
+        "    assert codec.decompress(file(side, tiles)).size == (side, side)\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "print(-peak(1024, 1) + peak(4096, 16))"
+    )
+    search = os.pathsep.join(map(str, (ROOT, ROOT / "tests")))
+    words = [sys.executable, "-c", script]
+    environment = {**os.environ, "PYTHONPATH": search}
+    result = subprocess.run(words, capture_output=True, text=True, check=True, env=environment, timeout=300)
+    assert int(result.stdout) * 1024 < 12 * 4096**2

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fuzz.damage import mutated
 from PIL import Image, ImageCms, UnidentifiedImageError
-from test_hostile import mutated
 
 import rdpcodec
 from rdpcodec import Codec, PictureWarning, UsageError, container

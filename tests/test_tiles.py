@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import weakref
 import zlib
 from collections.abc import Callable
 from itertools import pairwise, product
@@ -7,6 +8,7 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 import torch
+from fuzz.coded import HollowEngine
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -15,8 +17,9 @@ from rdpcodec import Codec, FormatError, UsageError, tiles
 from rdpcodec.image import load_picture
 from rdpcodec.metrics.distortion import mse
 from rdpcodec.model.rate import lambda_of
-from rdpcodec.mosaic import Window
+from rdpcodec.mosaic import Mosaic, Window, region_of
 from rdpcodec.symbols import Symbols
+from rdpcodec.tile_codec import TileCodec
 from rdpcodec.tiles import GRID, TILE, Box, join_tiles, split_tiles, tile_grid
 
 SIDES = st.integers(1, 65_535)
@@ -215,3 +218,30 @@ def split_tiles_of(data: bytes) -> list[bytes]:
     from rdpcodec.container import read
 
     return split_tiles(read(data).picture, 9)
+
+
+class CountingEngine(HollowEngine):
+    """Counts the tiles whose latents it made, and those that somebody still holds."""
+
+    def __init__(self, codec: Codec) -> None:
+        super().__init__(codec.engine)
+        self.most = 0
+        self.made: list[weakref.ref[np.ndarray]] = []
+
+    def dequantise(self, symbols: list[Symbols], quality: float) -> np.ndarray:
+        latents = super().dequantise(symbols, quality)
+        self.made.append(weakref.ref(latents))
+        self.most = max(self.most, sum(made() is not None for made in self.made))
+        return latents
+
+
+@pytest.mark.parametrize("size", [(5 * 1024, 4 * 1024), (1025, 5000), (6 * 1024 + 1, 100)])
+def test_each_tile_is_decoded_once_and_two_rows_are_kept_at_most(codec: Codec, size: tuple[int, int]) -> None:
+    grid = tile_grid(*size)
+    engine = CountingEngine(codec)
+    tile_codec = TileCodec(engine, codec.tile_codec.coder)
+    tiles = [[tile_codec.blank(tile, 50)] for row in grid for tile in row]
+    pixels = Mosaic(tile_codec, tiles, size, 50).decode(region_of(None, size), 0.0)
+    assert pixels.shape == (1, size[1], size[0], 3)
+    assert len(engine.made) == len(tiles)
+    assert engine.most <= 2 * len(grid[0]) + 3

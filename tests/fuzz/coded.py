@@ -1,0 +1,153 @@
+"""Hostile .rdpc files: every segment damaged from within, the file's own checksum right."""
+
+from __future__ import annotations
+
+import io
+import random
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from PIL import Image
+
+import rdpcodec.pillow_plugin  # noqa: F401  # teaches Pillow the format
+from rdpcodec import Codec, RdpError, container
+from rdpcodec.container import Container, Segment
+from rdpcodec.symbols import Symbols
+from rdpcodec.tile_codec import Engine, TileCodec
+
+from .damage import damaged_png, several
+from .seeds import SEEN, exif_seed, xmp_seed
+
+# A header may claim any size; those over this are refused, so that cases stay quick.
+MAX_PIXELS = 1 << 18
+_ZLIB = (Segment.ICC, Segment.EXIF, Segment.XMP)
+
+
+class HollowEngine:
+    """The exact path of an engine, which decides what a file means, without the networks that draw it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.latents, self.hyper_latents = engine.latents, engine.hyper_latents
+        self.analysis_margin, self.synthesis_margin = engine.analysis_margin, engine.synthesis_margin
+        self.tables, self.features = engine.tables, engine.features
+        self.analyse, self.quantise = engine.analyse, engine.quantise
+
+    def dequantise(self, symbols: Sequence[Symbols], quality: float) -> np.ndarray:
+        return np.zeros((len(symbols), *symbols[0].residual.shape), np.float32)
+
+    def synthesise(self, latents: np.ndarray, quality: float, realism: float) -> np.ndarray:
+        batch, _, height, width = latents.shape
+        return np.zeros((batch, 16 * height, 16 * width, 3), np.uint8)
+
+
+def hollow_codec() -> Codec:
+    """A codec that decodes symbols and draws black."""
+    codec = Codec()
+    codec.tile_codec = TileCodec(HollowEngine(codec.engine), codec.tile_codec.coder)
+    return codec
+
+
+def seeds(codec: Codec) -> list[Container]:
+    """Files with every kind of segment, of one to 4000 pixels."""
+    image = Image.fromarray(SEEN)
+    tagged = image.copy()
+    tagged.putalpha(image.convert("L"))
+    tagged.info |= {"exif": exif_seed(), "xmp": xmp_seed(), "icc_profile": image.info.get("icc_profile")}
+    drawn = Image.new("RGB", (70, 50), "white")
+    drawn.paste((200, 0, 0), (8, 8, 40, 30))
+    coded = [
+        codec.compress(image, 30),
+        codec.compress(image.convert("L"), 60),
+        codec.compress(tagged, 10, keep_metadata=True),
+        codec.compress(image.crop((0, 0, 1, 1)), 0),
+        codec.compress(image.crop((0, 0, 17, 3)), 100),
+        codec.compress(drawn, 90),
+    ]
+    return [container.read(data) for data in coded]
+
+
+def hostile_file(files: Sequence[Container], generator: random.Random) -> bytes:
+    """A file with one or two parts damaged, and a checksum that fits."""
+    file = generator.choice(files)
+    for _ in range(generator.randint(1, 2)):
+        file = generator.choice(_WAYS)(file, generator)
+    body = container.write(file)[:-4]
+    if generator.random() < 0.1:
+        body = several(body, generator)
+    return body + zlib.crc32(body).to_bytes(4, "little")
+
+
+def _other_header(file: Container, generator: random.Random) -> Container:
+    changes = (
+        {"quality": generator.randint(0, 10_000) / 100},
+        {"realism": generator.randint(0, 255) / 255},
+        {"width": generator.choice((1, 16, 17, 64, 300, 1025, 65_535))},
+        {"height": generator.choice((1, 16, 17, 64, 300, 1025, 4000))},
+        {"size": "base"},
+    )
+    header = replace(file.header, **generator.choice(changes))
+    fits = header.width * header.height <= container.MAX_PIXELS
+    return replace(file, header=header) if fits else file
+
+
+def _damaged_segment(file: Container, generator: random.Random) -> Container:
+    kind = generator.choice(list(file.segments))
+    payload = file.segments[kind]
+    if kind == Segment.ALPHA:
+        payload = damaged_png(payload, generator)
+    elif kind in _ZLIB and generator.random() < 0.8:
+        payload = zlib.compress(several(zlib.decompress(_whole(payload)), generator))
+    else:
+        payload = several(payload, generator)
+        if generator.random() < 0.7:  # the entropy coder reads whole words
+            payload = payload[: len(payload) & ~3]
+    return replace(file, segments={**file.segments, kind: payload})
+
+
+def _whole(payload: bytes) -> bytes:
+    """A zlib stream; another one in place of what an earlier mutation has broken."""
+    try:
+        zlib.decompress(payload)
+    except zlib.error:
+        return zlib.compress(payload)
+    return payload
+
+
+def _foreign_segment(file: Container, generator: random.Random) -> Container:
+    kind = generator.choice((Segment.ICC, Segment.EXIF, Segment.XMP, Segment.ALPHA, Segment.EXACT))
+    data = generator.randbytes(generator.randint(0, 60))
+    segments = {**file.segments, kind: zlib.compress(data) if kind in _ZLIB else data}
+    return replace(file, segments=segments)
+
+
+_WAYS: tuple[Callable[[Container, random.Random], Container], ...] = (
+    _other_header,
+    _damaged_segment,
+    _damaged_segment,
+    _damaged_segment,
+    _foreign_segment,
+)
+
+
+def decode(data: bytes, codec: Codec) -> bool:
+    """Decode a file; whether it was taken. Raises whatever is not our own error."""
+    try:
+        container.layout(io.BytesIO(data))
+        image = codec.decompress(data, max_pixels=MAX_PIXELS)
+    except RdpError:
+        return False
+    header, _ = container.read_header(data)
+    assert image.size == (header.width, header.height)
+    return True
+
+
+def open_with_pillow(data: bytes) -> bool:
+    """Open a file as Pillow does; whether it was taken. Raises whatever is no `OSError`."""
+    try:
+        with Image.open(io.BytesIO(data), formats=["RDPC"]) as image:
+            image.getexif()
+    except OSError:
+        return False
+    return True

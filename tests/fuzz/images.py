@@ -1,0 +1,101 @@
+"""Hostile sources, and hostile metadata on their way to every format."""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections.abc import Sequence
+
+from PIL import Image
+
+from rdpcodec import PictureError, RdpError, side_data
+from rdpcodec.container import Container, Header, Segment
+from rdpcodec.image import Picture, encode_picture, load_picture
+from rdpcodec.tiles import Box
+
+from .damage import EDGES, PNG_SIGNATURE, damaged_png, several
+from .seeds import SEEN, exif_seed, profiles, xmp_seed
+
+MAX_PIXELS = 1 << 20
+TARGETS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "JPEG2000", "GIF", "BMP", "TGA", "MPO", "PDF", "ICNS")
+_TYPES = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 16, 17, 18, 129)
+_TAGS = (256, 257, 258, 259, 262, 270, 271, 273, 274, 277, 279, 282, 283, 296, 305, 315, 320, 330, 513, 514)
+_FOLDER_TAGS = (700, 33432, 34377, 34665, 34675, 34853, 37500, 37510, 40091, 40965, 50706, 65535)
+
+
+def hostile_source(files: Sequence[bytes], generator: random.Random) -> bytes:
+    """An image's file, damaged; a PNG often with its checksums right."""
+    data = generator.choice(files)
+    if data.startswith(PNG_SIGNATURE) and generator.random() < 0.8:
+        return damaged_png(data, generator)
+    return several(data, generator)
+
+
+def load(data: bytes, keep_metadata: bool) -> bool:
+    """Read a source and take it through its side segments; whether it was taken. Raises what is not ours."""
+    try:
+        picture = load_picture(data, keep_metadata=keep_metadata, max_pixels=MAX_PIXELS)
+    except PictureError as error:
+        return refused(error)
+    width, height = picture.size
+    segments = {**side_data.pack(picture), Segment.COLOUR: b""}
+    file = Container(Header("fast", b"\0\1\2\3", 50.0, 0.0, width, height), segments)
+    returned = side_data.unpack(picture.pixels, file, Box(0, 0, width, height))
+    assert (returned.icc, returned.exif, returned.xmp) == (picture.icc, picture.exif, picture.xmp)
+    return True
+
+
+def refused(error: RdpError) -> bool:
+    """What is refused is not taken; and an error has one line."""
+    assert "\n" not in str(error)
+    return False
+
+
+def hostile_metadata(generator: random.Random) -> Picture:
+    """An image with EXIF, XMP and profile as a hostile file gives them, before anything cleans them."""
+    exif = hostile_exif(generator) if generator.random() < 0.8 else several(exif_seed(), generator)
+    xmp = generator.choice((None, several(xmp_seed(), generator), bytes(generator.randint(0, 70_000))))
+    icc = generator.choice((None, several(generator.choice(profiles()), generator)))
+    return Picture(SEEN, generator.random() < 0.3, icc=icc, exif=exif, xmp=xmp)
+
+
+def hostile_exif(generator: random.Random) -> bytes:
+    """An EXIF block whose directory is well formed and whose tags, types, counts and values are not."""
+    order = generator.choice("<>")
+    head = {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(order + "I", 8)
+    count = generator.randint(0, 8)
+    entries = b"".join(_entry(order, generator) for _ in range(count))
+    following = generator.choice((0, 8, generator.randrange(300)))
+    body = struct.pack(order + "H", count) + entries + struct.pack(order + "I", following)
+    return generator.choice((b"", b"Exif\0\0")) + head + body + generator.randbytes(generator.randint(0, 80))
+
+
+def _entry(order: str, generator: random.Random) -> bytes:
+    tag = generator.choice((*_TAGS, *_FOLDER_TAGS, generator.randrange(65_536)))
+    count = generator.choice((0, 1, 1, 1, 2, 3, 4, 8, 300, 2**31, 2**32 - 1))
+    value = generator.choice(
+        (struct.pack(order + "I", generator.randrange(120)), bytes(generator.choice(EDGES) for _ in range(4)))
+    )
+    return struct.pack(order + "HHI", tag, generator.choice(_TYPES), count) + value
+
+
+def save(picture: Picture, kind: str) -> bool:
+    """Save as a decoded image is; whether it was taken. Raises whatever is not our own error."""
+    try:
+        encode_picture(picture.to_pillow(), kind, "image")
+    except RdpError as error:
+        return refused(error)
+    return True
+
+
+def save_with_pillow_info(picture: Picture, kind: str) -> bool:
+    """The same of an image that somebody else has opened: nothing has cleaned its `info`."""
+    image = Image.fromarray(picture.pixels)
+    image.info |= {"exif": picture.exif or b"", "xmp": picture.xmp or b""}
+    if picture.icc is not None:
+        image.info["icc_profile"] = picture.icc
+    try:
+        encode_picture(image, kind, "image")
+    except RdpError as error:
+        return refused(error)
+    return True

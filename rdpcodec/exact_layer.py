@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from rdpcodec.errors import FormatError
+from rdpcodec.errors import FormatError, reason
 from rdpcodec.tiles import Box, join_tiles, split_tiles
 
 # A WebP file of one lossless image is these twenty bytes and the VP8L data, of which alone the layer is made.
@@ -115,8 +115,10 @@ def decode(coded: bytes, tile: Box) -> ExactPixels:
     try:
         with Image.open(io.BytesIO(_webp_of(coded)), formats=["WEBP"]) as image:
             array = np.asarray(image.convert("RGBA"))
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise FormatError(f"the exact layer cannot be read: {error}") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's manual advises to catch all of a damaged file
+        raise FormatError(f"the exact layer cannot be read: {reason(error)}") from error
     alpha = array[..., 3]
     if ((alpha != 0) & (alpha != 255)).any() or (header.opaque and not alpha.all()):
         raise FormatError("the exact layer has half-transparent pixels")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rdpcodec.container import Header
-from rdpcodec.errors import WeightsError
+from rdpcodec.errors import WeightsError, reason
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,6 +33,10 @@ BITSTREAM_PREFIXES = ("scale.", "tables.", "mean_network.")
 SYNTHESIS_PREFIXES = ("synthesis.",)
 # A second synthesis, of those models that have a realism dial.
 REALISM_PREFIX = "realism."
+
+
+# What coding needs of a model's record.
+_NEEDED = {"file": str, "sha256": str, "bitstream_fingerprint": str, "architecture": dict, "dials": list}
 
 
 class Identity(NamedTuple):
@@ -60,21 +64,37 @@ class ModelEntry(NamedTuple):
 def manifest() -> dict[str, ModelEntry]:
     """The installed models by name, or those of the folder that `RDPCODEC_WEIGHTS` names.
 
-    Raises `WeightsError` if there are none.
+    Raises `WeightsError` if there are none, or the manifest is damaged.
     """
     own = os.environ.get(WEIGHTS_VARIABLE)
     for folder in (Path(own),) if own else _FOLDERS:
         path = folder / "manifest.json"
         if path.is_file():
-            models: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["models"]
-            return {
-                name: ModelEntry(name, folder / record["file"], record) for name, record in models.items()
-            }
+            try:
+                return _models_of(path)
+            except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+                raise WeightsError(f"{path}: is no manifest of weights: {reason(error)}") from error
     raise WeightsError(
         f"{own}: {WEIGHTS_VARIABLE} names a folder without a manifest.json"
         if own
         else "no weights are installed: reinstall rdpcodec"
     )
+
+
+def _models_of(path: Path) -> dict[str, ModelEntry]:
+    """The models of a manifest. Raises `ValueError`, `LookupError`, `TypeError` or `AttributeError` for what
+    is none.
+    """
+    models: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["models"]
+    entries = {}
+    for name, record in models.items():
+        for key, kind in _NEEDED.items():
+            if not isinstance(record.get(key), kind):
+                raise ValueError(f"model {name} has no {key}")
+        entries[name] = entry = ModelEntry(name, path.parent / record["file"], record)
+        if len(entry.fingerprint) != 4:
+            raise ValueError(f"the fingerprint of model {name} is too short")
+    return entries
 
 
 def find_model(name: str) -> ModelEntry:
@@ -118,7 +138,11 @@ def load_tensors(entry: ModelEntry) -> dict[str, np.ndarray]:
     """
     from safetensors.numpy import load
 
-    return load(_verified(entry.path, entry.record["sha256"]))
+    data = _verified(entry.path, entry.record["sha256"])
+    try:
+        return load(data)
+    except Exception as error:  # safetensors has a kind of its own, and passes on others
+        raise WeightsError(f"{entry.path}: are no weights: {reason(error)}; reinstall rdpcodec") from error
 
 
 def verified_graphs(entry: ModelEntry) -> dict[str, Path]:

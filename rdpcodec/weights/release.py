@@ -15,7 +15,7 @@ import numpy as np
 
 from rdpcodec.entropy.exact import ScaleWeights
 from rdpcodec.entropy.tables import TableFamily
-from rdpcodec.errors import WeightsError
+from rdpcodec.errors import WeightsError, reason
 from rdpcodec.weights.architecture import Architecture, architecture_from, size_name
 from rdpcodec.weights.manifest import (
     BITSTREAM_PREFIXES,
@@ -68,12 +68,12 @@ class ReleasedModel:
 
         Raises `WeightsError` when a file of it is damaged or does not fit.
         """
-        tensors, graphs = load_tensors(entry), verified_graphs(entry)
-        architecture = architecture_from(entry.record["architecture"])
         try:
+            tensors, graphs = load_tensors(entry), verified_graphs(entry)
+            architecture = architecture_from(entry.record["architecture"])
             return cls.from_tensors(entry.name, architecture, tensors, graphs)
-        except (KeyError, ValueError) as error:
-            raise WeightsError(f"{entry.path}: {error}") from error
+        except (LookupError, ValueError, TypeError, AttributeError) as error:
+            raise WeightsError(f"{entry.path}: do not fit together: {reason(error)}") from error
 
     @classmethod
     def from_tensors(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.numpy import save
 from safetensors.torch import load_file
 
 from rdpcodec.errors import WeightsError
@@ -111,6 +112,68 @@ def test_weights_that_do_not_fit_their_architecture_are_refused(copied: Path) ->
     path.write_text(json.dumps(record))
     with pytest.raises(WeightsError, match="where its architecture has"):
         ReleasedModel.load(find_model(MODELS[0]))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        "{}",
+        '{"models": []}',
+        '{"models": {"fast": null}}',
+        '{"models": {"fast": {"file": 5}}}',
+        '{"models": {"fast": {"file": "a", "sha256": "b", "architecture": {}, "dials": []}}}',
+    ],
+)
+def test_a_damaged_manifest_is_refused(copied: Path, text: str) -> None:
+    (copied / "manifest.json").write_text(text)
+    with pytest.raises(WeightsError, match=r"manifest\.json: is no manifest of weights"):
+        find_model("fast")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("file", None),
+        ("sha256", 3),
+        ("architecture", "large"),
+        ("architecture", {"unknown": 1}),
+        ("architecture", {"latents": "many"}),
+        ("bitstream_fingerprint", "no hexadecimal"),
+        ("bitstream_fingerprint", "00"),
+        ("dials", None),
+    ],
+)
+def test_a_record_that_does_not_fit_is_refused(copied: Path, key: str, value: object) -> None:
+    path = copied / "manifest.json"
+    record = json.loads(path.read_text())
+    record["models"]["fast"][key] = value
+    path.write_text(json.dumps(record))
+    with pytest.raises(WeightsError):
+        ReleasedModel.load(find_model("fast"))
+
+
+@pytest.mark.parametrize("how", ["cut", "empty", "garbage", "another shape", "a tensor less"])
+def test_weights_whose_hash_fits_and_that_are_none_are_refused(copied: Path, how: str) -> None:
+    entry = find_model("fast")
+    tensors = load_tensors(entry)
+    if how == "a tensor less":
+        del tensors["tables.hyper.reach"]
+    if how == "another shape":
+        tensors["mean_network.leave.bias"] = tensors["mean_network.leave.bias"][1:]
+    data = {"cut": entry.path.read_bytes()[:5000], "empty": b"", "garbage": bytes(range(256))}.get(how)
+    data = save(tensors) if data is None else data
+    entry.path.write_bytes(data)
+    path = copied / "manifest.json"
+    record = json.loads(path.read_text())
+    record["models"]["fast"]["sha256"] = hashlib.sha256(data).hexdigest()
+    path.write_text(json.dumps(record))
+    manifest.cache_clear()
+    with pytest.raises(WeightsError, match=r"are no weights|do not fit together"):
+        ReleasedModel.load(find_model("fast"))
 
 
 def test_an_unknown_model_is_named_with_those_there_are() -> None:

@@ -163,7 +163,7 @@ def test_weights_whose_hash_fits_and_that_are_none_are_refused(copied: Path, how
     if how == "a tensor less":
         del tensors["tables.hyper.reach"]
     if how == "another shape":
-        tensors["mean_network.leave.bias"] = tensors["mean_network.leave.bias"][1:]
+        tensors["mean_network.leave.weight"] = tensors["mean_network.leave.weight"][1:]
     data = {"cut": entry.path.read_bytes()[:5000], "empty": b"", "garbage": bytes(range(256))}.get(how)
     data = save(tensors) if data is None else data
     entry.path.write_bytes(data)

@@ -45,8 +45,8 @@ class Coarsening:
         self._pixels, self._weight, self._exactly = pixels, weight, exactly
         self._start: int | None = None
 
-    def best(self, mask: np.ndarray) -> Version:
-        """The best version for a mask, bool `[H, W]`."""
+    def best(self, mask: np.ndarray, *, again: bool = False) -> Version:
+        """The best version for a mask, bool `[H, W]`; `again`: one as coarse as the last will do."""
         if not mask.any():
             return Version(self._pixels, 0.0, 0.0)
         colours = len(np.unique(packed(self._pixels[mask])))
@@ -66,6 +66,8 @@ class Coarsening:
             return known[rung].loss
 
         rung = min(len(ladder) // 3 if self._start is None else self._start, len(ladder) - 1)
+        if again and self._start is not None and np.isfinite(loss(rung)):
+            return known[rung]
         direction = 1 if loss(rung + 1) < loss(rung) else -1
         while loss(rung + direction) < loss(rung):
             rung += direction

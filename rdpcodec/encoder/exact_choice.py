@@ -26,6 +26,8 @@ from rdpcodec.tiles import tiles_of
 # Choosing pixels and choosing how exactly they are coded take turns: in blocks, then once in finer cells,
 # along which drawings and photographs part.
 _ROUNDS, _FINE = 3, 4
+# So small a share of pixels that still move is the end of the former.
+_MOVED = 0.02
 # Shades of a photograph, among the 16 pixels of a cell: many colours, or several within so many levels.
 _MANY, _SEVERAL, _CLOSE = 13, 5, 48
 # In a palette of few colours they show more than the loss says: so much more loss is allowed without them.
@@ -93,12 +95,12 @@ def choose(pixels: np.ndarray, decoded: np.ndarray, bits: np.ndarray, quality: f
     coarsening = Coarsening(pixels, weight, exactly=quality >= _EXACT_QUALITY)
     least, best = float(networks.sum()), ExactPixels(pixels, np.zeros(pixels.shape[:2], bool))
 
-    def tried(mask: np.ndarray, allowance: float = 0.0) -> np.ndarray:
+    def tried(mask: np.ndarray, allowance: float = 0.0, *, again: bool = False) -> np.ndarray:
         """Try these pixels in the exact layer. Returns what each pixel of the tile seems to cost there, by
         what one new pixel costs.
         """
         nonlocal least, best
-        version = coarsening.best(mask)
+        version = coarsening.best(mask, again=again)
         loss = version.loss + float(networks[~mask].sum())
         if loss < least * (1 + allowance):
             least, best = loss, ExactPixels(version.pixels, mask)
@@ -113,9 +115,11 @@ def choose(pixels: np.ndarray, decoded: np.ndarray, bits: np.ndarray, quality: f
 
     mask, shaded = allowed, np.zeros_like(allowed)
     for _ in range(_ROUNDS):
-        mask = cheaper(tried(mask), BLOCK)
+        before, mask = mask, cheaper(tried(mask, again=mask is not allowed), BLOCK)
+        if (before ^ mask).sum() < _MOVED * mask.sum():
+            break
     shaded = drawn & _is_shaded(pixels)
-    mask = _without_islands(cheaper(tried(mask), _FINE))
+    mask = _without_islands(cheaper(tried(mask, again=True), _FINE))
     tried(mask, _FOR_EDGES)
     if mask.mean() > _NEARLY_ALL:
         tried(np.ones_like(mask))

@@ -121,7 +121,7 @@ def test_alpha_reaches_the_file_and_the_page(server: Server, small: Image.Image)
     small = small.copy()
     small.putalpha(Image.linear_gradient("L").resize(small.size))
     path = server.upload(small)
-    decoded = pixels(server.ask(f"{path}/decoded?quality=50&realism=0").body)
+    decoded = pixels(server.ask(f"{path}/decoded?quality=100&realism=0").body)
     assert (decoded[..., 3] == np.asarray(small)[..., 3]).all()
     assert (pixels(server.ask(f"{path}/original").body) == np.asarray(small)).all()
 

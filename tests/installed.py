@@ -15,7 +15,6 @@ from safetensors.numpy import save
 
 from rdpcodec import codec as codec_module
 from rdpcodec.model.transforms import PATCH_VALUES, STEP_MIDDLE
-from rdpcodec.training.graphs import write_graphs
 from rdpcodec.weights import manifest as weights
 from rdpcodec.weights.architecture import architecture_from
 from rdpcodec.weights.manifest import REALISM_PREFIX, ModelEntry, find_model
@@ -38,6 +37,8 @@ def weights_read_anew() -> Iterator[None]:
 
 def install(folder: Path, tensors: dict[str, np.ndarray]) -> ModelEntry:
     """Write weights of the size `fast`, under that name, to an empty folder, with graphs and manifest."""
+    from rdpcodec.training.graphs import write_graphs  # which needs onnx
+
     entry = find_model("fast")
     path = folder / entry.path.name
     path.write_bytes(save(tensors))

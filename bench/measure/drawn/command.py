@@ -23,8 +23,8 @@ from bench.record import write_record
 from rdpcodec import Codec
 from rdpcodec.metrics.distortion import psnr
 
-QUALITIES = (30, 40, 50, 60, 70, 80, 90, 100)
-AVIF_QUALITIES = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 100)
+QUALITIES = (30, 50, 70, 90, 100)
+AVIF_QUALITIES = (10, 30, 50, 70, 85, 95, 100)
 AVIF_OPTIONS = {"speed": 6, "subsampling": "4:4:4"}
 METRICS = ("psnr", "ssimulacra2")
 # Smaller images have too few scales for SSIMULACRA2.

@@ -69,8 +69,8 @@ def test_a_batch_is_coded_picture_by_picture(codec: Codec, pictures: list[Image.
     decoded = model.decompress(coded["strings"], coded["shape"])["x_hat"]
     assert decoded.shape == (2, 3, 64, 128)
     for file, x in zip(coded["strings"][0], decoded, strict=True):
-        expected = np.asarray(codec.decompress(file))
-        np.testing.assert_array_equal((x * 255).round().byte().permute(1, 2, 0), expected)
+        expected = np.asarray(codec.decompress(file), int)  # by the other engine: a rounding apart at most
+        np.testing.assert_allclose((x * 255).round().int().permute(1, 2, 0).numpy(), expected, atol=1, rtol=0)
 
 
 def test_training_sees_noise_and_gradients() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from formula_images import changed, formula
 from PIL import Image
 
 from bench.measure.eyes import butteraugli_norm, eye_measures, ssimulacra2, vif
@@ -19,26 +20,6 @@ def as_jpeg(image: Image.Image, quality: int) -> np.ndarray:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality)
     return np.asarray(Image.open(buffer).convert("RGB"))
-
-
-def formula() -> np.ndarray:
-    """uint8 `[256, 320, 3]`: gradients, stripes of rising frequency and a disc."""
-    y, x = np.mgrid[0:256, 0:320].astype(np.float64)
-    stripes = np.sin(x * x / 700) * np.cos(y / 9)
-    disc = (np.hypot(x - 200, y - 120) < 60).astype(np.float64)
-    planes = [90 + 50 * stripes + 60 * disc, 60 + y / 2 + 30 * stripes, 140 - x / 4 + 70 * disc]
-    return np.stack([p.round().clip(0, 255) for p in planes], -1).astype(np.uint8)
-
-
-def changed(image: np.ndarray) -> dict[str, np.ndarray]:
-    wide = image.astype(np.int64)
-    shifts = [(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)]
-    box = np.mean([np.roll(wide, shift, (0, 1)) for shift in shifts], 0)
-    return {
-        "blurred": box.astype(np.uint8),
-        "coarse": (wide // 16 * 16 + 8).astype(np.uint8),
-        "tinted": (wide + np.array([6, -4, 8])).clip(0, 255).astype(np.uint8),
-    }
 
 
 # Of `formula` and what `changed` makes of it, by the C++ program of cloudinary/ssimulacra2 at 81feacf and by

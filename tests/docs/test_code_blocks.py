@@ -11,7 +11,6 @@ import ast
 import glob
 import re
 import shlex
-import shutil
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from typing import NamedTuple
 import click
 import pytest
 from click.testing import CliRunner
-from installed import PHOTOGRAPH, weights_read_anew
+from installed import weights_read_anew
 from markdown_it import MarkdownIt
 from packaging.requirements import Requirement
 from PIL import Image
@@ -94,9 +93,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photograph: Image.Im
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).touch()
     Path("my-weights").symlink_to(ROOT / "weights")
-    shutil.copy(PHOTOGRAPH, "photo.png")
-    photograph.save("photo.jpg")
-    photograph.save("photos/young.jpg")
+    quick = photograph.resize((330, 220))
+    for name in ("photo.png", "photo.jpg", "photos/young.jpg"):
+        quick.save(name)
     Path("list.txt").write_text("photos/young.jpg")
 
 

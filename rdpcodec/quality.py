@@ -3,9 +3,9 @@
 The quality setting runs from 0 (fewest bits) to 100; λ grows with it in equal ratios.
 """
 
-# CompressAI's ladder runs from λ = 0.0018 (0.12 bpp on Kodak) to 0.18 (1.6 bpp); the low end goes 6 times
+# CompressAI's ladder runs from λ = 0.0018 (0.12 bpp on Kodak) to 0.18 (1.6 bpp); the low end goes 10 times
 # further down.
-LAMBDA_MIN = 0.0003
+LAMBDA_MIN = 0.00018
 LAMBDA_MAX = 0.18
 
 

@@ -10,11 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from rdpcodec.entropy.tables import KNOTS
+from rdpcodec.quality import LAMBDA_MAX, LAMBDA_MIN
 
-# CompressAI's ladder runs from λ = 0.0018 (0.12 bpp on Kodak) to 0.18 (1.6 bpp); the low end goes 6 times
-# further down.
-LAMBDA_MIN = 0.0003
-LAMBDA_MAX = 0.18
 # Where one quantisation step of the initial latents is right, near the middle of the dial; the gains start
 # from step ∝ λ^-1/2.
 LAMBDA_MIDDLE = 0.0095

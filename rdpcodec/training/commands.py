@@ -63,6 +63,11 @@ _COMMON = (
         help="lpips-squeeze.safetensors, or the folder it is in.",
     ),
 )
+_TEXTURE: dict[str, Any] = {
+    "type": _SHARE,
+    "show_default": True,
+    "help": "Share of the realism synthesis's distortion that gives way to the Wasserstein distortion.",
+}
 # Settings of a run whose defaults are its own: how a value is read, and what the help says.
 _SETTINGS: dict[str, dict[str, Any]] = {
     "batch": {"help": "Crops a step and process."},
@@ -126,6 +131,7 @@ def train() -> None:
     show_default=True,
     help="Share of the distortion that is the realism synthesis's, which then learns too.",
 )
+@click.option("--texture", default=FidelityRun.texture, **_TEXTURE)
 @click.option(
     "--eyes",
     type=_SHARE,
@@ -191,13 +197,7 @@ def fidelity(
     show_default=True,
     help="Strength of the adversary's gradient, against the distortion's.",
 )
-@click.option(
-    "--texture",
-    type=_SHARE,
-    default=RealismRun.texture,
-    show_default=True,
-    help="Share of squared error and LPIPS that gives way to the Wasserstein distortion.",
-)
+@click.option("--texture", default=RealismRun.texture, **_TEXTURE)
 def realism(
     data: Path,
     out: Path,

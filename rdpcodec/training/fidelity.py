@@ -214,7 +214,12 @@ class Fidelity:
         perceptual, figures = None, []
         if phase is not None:
             realistic = perceptual_distortion(
-                self.lpips, decoded.realistic, x, phase, bfloat16=self.run.bfloat16
+                self.lpips,
+                decoded.realistic,
+                x,
+                phase,
+                bfloat16=self.run.bfloat16,
+                texture=self.run.texture,
             )
             perceptual = realistic.total
             figures = [realistic.lpips.detach().mean()]

@@ -35,6 +35,8 @@ class FidelityRun(Run):
     trains: str = "everything"
     # The realism synthesis's share of the distortion, 0..1.
     perception: float = 0.0
+    # The share of the realism synthesis's distortion that gives way to the Wasserstein distortion, 0..1.
+    texture: float = 0.0
     # The share of the fidelity synthesis's squared error that gives way to SSIMULACRA2, 0..1.
     eyes: float = 0.0
     # The share of the crops that are made graphics, 0..1.

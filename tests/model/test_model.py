@@ -6,10 +6,11 @@ import torch
 
 from rdpcodec.model.blocks import ConvBlock, Depthwise, Downsample, Pointwise, Upsample
 from rdpcodec.model.prior import FactorizedPrior, ResidualDensity, anchor_mask
-from rdpcodec.model.rate import KNOTS, LAMBDA_MAX, LAMBDA_MIN, RateGain, interpolate_knots, lambda_of
+from rdpcodec.model.rate import KNOTS, RateGain, interpolate_knots, lambda_of
 from rdpcodec.model.rdp_model import Quantised, RdpModel
 from rdpcodec.model.scale_network import SCALE_MIN, SCALE_RATIO, round_through
 from rdpcodec.model.transforms import PATCH_VALUES, Analysis, Synthesis, haar_basis, start_from_basis
+from rdpcodec.quality import LAMBDA_MAX, LAMBDA_MIN
 from rdpcodec.weights.architecture import Architecture
 
 SMALL = Architecture(eighth=8, sixteenth=12, latents=24, hyper_latents=6, prior=8, scale=5)
@@ -32,8 +33,10 @@ def test_analysis_gain_and_synthesis_gain_start_as_inverses() -> None:
     x, quality = torch.randn(4, 5, 2, 2), torch.tensor([0.0, 31.0, 77.0, 100.0])
     y = RateGain(5, 0.5)(x, quality)
     torch.testing.assert_close(RateGain(5, -0.5)(y, quality), x)
-    # step ∝ λ^-1/2: between the ends of the dial the steps differ by √600.
-    assert float(((y[3] / x[3]).mean() / (y[0] / x[0]).mean()).detach()) == pytest.approx(600**0.5, rel=1e-4)
+    # step ∝ λ^-1/2: between the ends of the dial the steps differ by the root of that of λ.
+    assert float(((y[3] / x[3]).mean() / (y[0] / x[0]).mean()).detach()) == pytest.approx(
+        (LAMBDA_MAX / LAMBDA_MIN) ** 0.5, rel=1e-4
+    )
 
 
 @pytest.mark.parametrize(

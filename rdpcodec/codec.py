@@ -32,7 +32,7 @@ from rdpcodec.operating_point import Bounds, OperatingPoint, Quality, Realism, T
 from rdpcodec.source import File
 from rdpcodec.symbols import SymbolCoder, Symbols
 from rdpcodec.tile_codec import TileCodec
-from rdpcodec.weights.manifest import DEFAULT_MODEL, Identity, find_model, model_for_file
+from rdpcodec.weights.manifest import DEFAULT_MODEL, Identity, check_encodes, find_model, model_for_file
 from rdpcodec.weights.release import ReleasedModel
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ class Codec:
         released = model if isinstance(model, ReleasedModel) else ReleasedModel.load(find_model(model))
         self.name, self.size, self.fingerprint = released.name, released.size, released.fingerprint
         self.dials, self.decoder_fingerprint = released.dials, released.decoder_fingerprint
+        self.encodes = released.encodes
         self.engine = make_engine(released, str(device), engine)
         self.tile_codec = TileCodec(self.engine, SymbolCoder(released.latent_tables, released.hyper_tables))
         self._made_of = model, str(device), engine
@@ -97,8 +98,9 @@ class Codec:
         image: anything `rdpcodec.image.load_picture` takes, which keep_metadata, exact and max_pixels go to.
         quality (0..100, or a `Target` or `Bounds` that the file is to meet; 50 if not given), realism (0..1
         or "auto"), effort (0..9): see `OperatingPoint`. target: the old way to give a target, deprecated.
-        Raises `PictureError` and `UsageError`; warns with `PictureWarning` of what the file will not hold,
-        and with `TargetWarning` of a target that every quality meets.
+        Raises `PictureError`, `UsageError`, and `WeightsError` for a model that only decodes. Warns with
+        `PictureWarning` of what the file will not hold, with `TargetWarning` of a target that every quality
+        meets.
         """
         point = OperatingPoint(quality_of(quality, target), realism, effort)
         loading: dict[str, Any] = {"keep_metadata": keep_metadata, "exact": exact, "max_pixels": max_pixels}
@@ -173,10 +175,12 @@ class Codec:
         return encode
 
     def _encoder(self, picture: Picture) -> ImageEncoder:
+        check_encodes(self.name, self.encodes)
         return ImageEncoder(self.tile_codec, Identity(self.size, self.fingerprint, self.dials), picture)
 
     def analyse(self, pictures: Sequence[Picture], quality: float) -> list[list[Symbols]]:
-        """Images of one size → the symbols of their tiles, row by row."""
+        """Images of one size → the symbols of their tiles, row by row. Raises as `compress` does."""
+        check_encodes(self.name, self.encodes)
         return AnalysedTiles(self.tile_codec, [picture.pixels for picture in pictures]).symbols(quality)
 
     def _check(self, point: OperatingPoint) -> None:

@@ -66,6 +66,9 @@ def models(as_json: bool) -> None:
     for name, entry in entries.items():
         record = entry.record
         default = " (default)" if name == DEFAULT_MODEL else ""
+        if not entry.encodes:
+            click.echo(f"{name}\n  decodes   files of an earlier version, {record['bytes'] / 1e6:.1f} MB")
+            continue
         click.echo(f"{name}-{entry.fingerprint.hex()}{default}")
         click.echo(f"  dials     {', '.join(record['dials'])}")
         click.echo(

@@ -11,7 +11,7 @@ import click
 from rdpcodec.container import MAX_PIXELS
 from rdpcodec.errors import UsageError
 from rdpcodec.operating_point import AUTO, PRESETS, OperatingPoint, Realism, Target
-from rdpcodec.weights.manifest import DEFAULT_MODEL, find_model, manifest
+from rdpcodec.weights.manifest import DEFAULT_MODEL, check_encodes, encoders, find_model
 
 Command = Callable[..., Any]
 
@@ -23,7 +23,7 @@ model_option = click.option(
     "--model",
     default=DEFAULT_MODEL,
     show_default=True,
-    shell_complete=lambda context, parameter, typed: [name for name in manifest() if name.startswith(typed)],
+    shell_complete=lambda context, parameter, typed: [name for name in encoders() if name.startswith(typed)],
     help="See `rdpcodec models`.",
 )
 max_side_option = click.option(
@@ -144,5 +144,7 @@ def operating_point(
         realism=point.realism if realism is None else realism,
         effort=point.effort if effort is None else effort,
     )
-    point.check_dials(model, tuple(find_model(model).record["dials"]))
+    entry = find_model(model)
+    check_encodes(model, entry.encodes)
+    point.check_dials(model, tuple(entry.record["dials"]))
     return point

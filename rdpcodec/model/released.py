@@ -14,7 +14,7 @@ from rdpcodec.errors import WeightsError
 from rdpcodec.model import scale_network
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.transforms import Synthesis
-from rdpcodec.weights.manifest import REALISM_PREFIX
+from rdpcodec.weights.manifest import ENCODER_PREFIXES, REALISM_PREFIX
 from rdpcodec.weights.release import ReleasedModel
 
 _INTEGER_NETWORK = "scale_network."
@@ -25,13 +25,16 @@ _HIDDEN_UNIT = scale_network.WEIGHT_UNIT * scale_network.ACTIVATION_UNIT
 def networks(released: ReleasedModel, device: torch.device) -> tuple[RdpModel, Synthesis | None]:
     """The networks of a release on a device, frozen, and its realism synthesis if it has one.
 
-    The scale network among them is that of training; `released.scale` has its integers. Raises
+    The scale network among them is that of training; `released.scale` has its integers. A model that makes no
+    files may lack the encoder, which is then not initialised to anything of use. Raises
     `WeightsError` when tensors and architecture do not fit together.
     """
     tensors = {name: torch.from_numpy(array.copy()) for name, array in released.tensors.items()}
     network, realism = RdpModel(released.architecture), None
     try:
-        network.load_state_dict(training_state(tensors))
+        absent, unknown = network.load_state_dict(training_state(tensors), strict=released.encodes)
+        if unknown or not all(name.startswith(ENCODER_PREFIXES) for name in absent):
+            raise WeightsError(f"model {released.name!r}: its tensors are not those of its architecture")
         if weights := realism_state(tensors):
             realism = Synthesis(released.architecture)
             realism.load_state_dict(weights)

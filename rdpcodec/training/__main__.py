@@ -1,4 +1,4 @@
-"""`python -m rdpcodec.training fidelity|realism|export|graphs`."""
+"""`python -m rdpcodec.training fidelity|realism|export|graphs|retire`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import sys
 import click
 
 from rdpcodec.errors import RdpError
-from rdpcodec.training.commands import export, graphs, train
+from rdpcodec.training.commands import export, graphs, retire, train
 
 train.add_command(export)
 train.add_command(graphs)
+train.add_command(retire)
 
 if __name__ == "__main__":
     try:

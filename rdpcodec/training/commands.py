@@ -247,3 +247,15 @@ def graphs(folder: Path) -> None:
     from rdpcodec.training.graphs import add_graphs
 
     click.echo(f"{folder}: graphs of {', '.join(add_graphs(folder))}")
+
+
+@click.command()
+@click.argument("model")
+@click.argument("folder", type=_FOLDER)
+@click.option("--whole", is_flag=True, help="Keep the encoder's tensors, and so the file's bytes.")
+def retire(model: str, folder: Path, whole: bool) -> None:
+    """Let MODEL of FOLDER only decode, under the name that its files have for it, before another follows."""
+    need("onnx", "retire", "train")
+    from rdpcodec.training.retire import retire as retire_model
+
+    click.echo(f"{folder}: {model} is {retire_model(model, folder, whole=whole)} now")

@@ -23,10 +23,10 @@ from rdpcodec.weights.architecture import Architecture, architecture_from
 from rdpcodec.weights.manifest import REALISM_PREFIX, graph_path
 
 
-def write_graphs(weights: Path, architecture: Architecture) -> dict[str, str]:
+def write_graphs(weights: Path, architecture: Architecture, *, encodes: bool = True) -> dict[str, str]:
     """Write the graphs of a release beside its safetensors file. Returns the SHA-256 of each by name."""
     digests = {}
-    for name, blob in graphs(weights.name, weights.read_bytes(), architecture).items():
+    for name, blob in graphs(weights.name, weights.read_bytes(), architecture, encodes=encodes).items():
         replace_file(graph_path(weights, name), blob)
         digests[name] = hashlib.sha256(blob).hexdigest()
     return digests
@@ -38,18 +38,18 @@ def add_graphs(folder: Path) -> list[str]:
     manifest = json.loads(path.read_text(encoding="utf-8"))
     for record in manifest["models"].values():
         architecture = architecture_from(record["architecture"])
-        record["graphs"] = write_graphs(folder / record["file"], architecture)
+        encodes = record.get("encodes", True)
+        record["graphs"] = write_graphs(folder / record["file"], architecture, encodes=encodes)
     replace_file(path, (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode())
     return list(manifest["models"])
 
 
-def graphs(file: str, blob: bytes, size: Architecture) -> dict[str, bytes]:
-    """The graphs of a release by name. file: how the safetensors file with the bytes `blob` is called."""
+def graphs(file: str, blob: bytes, size: Architecture, *, encodes: bool = True) -> dict[str, bytes]:
+    """The graphs of a release by name. file: how the safetensors file with the bytes `blob` is called.
+    encodes: whether it makes files, which takes three graphs more.
+    """
     tensors = stored_tensors(blob)
     made = {
-        "features": _features(Graph(file, tensors, "analysis."), size),
-        "analysis": _analysis(Graph(file, tensors, "analysis."), size),
-        "hyper_latents": _hyper_latents(Graph(file, tensors, "hyper_analysis."), size),
         "scales": _scales(Graph(file, tensors, "scale."), size),
         "means": _means(Graph(file, tensors, "mean_network."), size),
         "context": _context(Graph(file, tensors, "mean_network."), size),
@@ -57,6 +57,12 @@ def graphs(file: str, blob: bytes, size: Architecture) -> dict[str, bytes]:
     }
     if any(name.startswith(REALISM_PREFIX) for name in tensors):
         made["realism"] = _synthesis(Graph(file, tensors, REALISM_PREFIX), size)
+    if encodes:
+        made |= {
+            "features": _features(Graph(file, tensors, "analysis."), size),
+            "analysis": _analysis(Graph(file, tensors, "analysis."), size),
+            "hyper_latents": _hyper_latents(Graph(file, tensors, "hyper_analysis."), size),
+        }
     return made
 
 

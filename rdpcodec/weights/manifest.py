@@ -33,6 +33,8 @@ BITSTREAM_PREFIXES = ("scale.", "tables.", "mean_network.")
 SYNTHESIS_PREFIXES = ("synthesis.",)
 # A second synthesis, of those models that have a realism dial.
 REALISM_PREFIX = "realism."
+# What only encoding or training needs; models of earlier versions may lack it.
+ENCODER_PREFIXES = ("analysis.", "hyper_analysis.", "hyper_prior.", "residual_density.")
 
 
 # What coding needs of a model's record.
@@ -58,6 +60,11 @@ class ModelEntry(NamedTuple):
     def fingerprint(self) -> bytes:
         """What a file stores of the bitstream-defining weights, 4 bytes."""
         return bytes.fromhex(self.record["bitstream_fingerprint"])[:4]
+
+    @property
+    def encodes(self) -> bool:
+        """Whether it makes files. A model of an earlier version only decodes those that it made."""
+        return bool(self.record.get("encodes", True))
 
 
 @cache
@@ -97,12 +104,25 @@ def _models_of(path: Path) -> dict[str, ModelEntry]:
     return entries
 
 
+def encoders() -> list[str]:
+    """The names of the installed models that make files."""
+    return [name for name, entry in manifest().items() if entry.encodes]
+
+
 def find_model(name: str) -> ModelEntry:
     """The manifest's entry of a model. Raises `WeightsError` for an unknown name."""
     try:
         return manifest()[name]
     except KeyError:
-        raise WeightsError(f"there is no model {name!r}; installed: {', '.join(manifest())}") from None
+        raise WeightsError(f"there is no model {name!r}; installed: {', '.join(encoders())}") from None
+
+
+def check_encodes(name: str, encodes: bool) -> None:
+    """Raise `WeightsError` where a model of an earlier version is asked for a file."""
+    if not encodes:
+        raise WeightsError(
+            f"model {name!r} decodes files of an earlier version and makes none: {', '.join(encoders())} does"
+        )
 
 
 def model_for_file(header: Header) -> ModelEntry:

@@ -8,7 +8,7 @@ makes the files, and `rdpcodec.weights.manifest` finds and verifies them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from rdpcodec.errors import WeightsError, reason
 from rdpcodec.weights.architecture import Architecture, architecture_from, size_name
 from rdpcodec.weights.manifest import (
     BITSTREAM_PREFIXES,
+    ENCODER_PREFIXES,
     REALISM_PREFIX,
     SYNTHESIS_PREFIXES,
     ModelEntry,
@@ -41,6 +42,8 @@ class ReleasedModel:
     hyper_tables: TableFamily
     # Files of ONNX graphs by name; none of weights that are not on disk.
     graphs: dict[str, Path] = field(default_factory=dict)
+    # Whether it makes files, see `ModelEntry.encodes`.
+    encodes: bool = True
 
     @property
     def has_realism(self) -> bool:
@@ -71,7 +74,8 @@ class ReleasedModel:
         try:
             tensors, graphs = load_tensors(entry), verified_graphs(entry)
             architecture = architecture_from(entry.record["architecture"])
-            return cls.from_tensors(entry.name, architecture, tensors, graphs)
+            model = cls.from_tensors(entry.name, architecture, tensors, graphs)
+            return replace(model, encodes=entry.encodes)
         except (LookupError, ValueError, TypeError, AttributeError) as error:
             raise WeightsError(f"{entry.path}: do not fit together: {reason(error)}") from error
 
@@ -111,6 +115,8 @@ def _check_shapes(tensors: dict[str, np.ndarray], size: Architecture) -> None:
         ("scale.enter", (size.scale, size.hyper_latents)),
         ("scale.leave", (size.latents, size.scale)),
     ):
+        if name.startswith(ENCODER_PREFIXES) and name not in tensors:
+            continue
         if tensors[name].shape != shape:
             raise ValueError(f"tensor {name} is {tensors[name].shape}, where its architecture has {shape}")
 

@@ -31,7 +31,7 @@ MODELS = sorted(manifest())
 def test_graphs_in_the_package_are_those_that_export_writes(model: str) -> None:
     entry = find_model(model)
     size = architecture_from(entry.record["architecture"])
-    made = graphs(entry.path.name, entry.path.read_bytes(), size)
+    made = graphs(entry.path.name, entry.path.read_bytes(), size, encodes=entry.encodes)
     assert made == {name: path.read_bytes() for name, path in verified_graphs(entry).items()}
 
 

@@ -1,0 +1,58 @@
+"""A release that makes way for another: what its files need stays, under the name that they call it by."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from safetensors.numpy import load_file, save
+
+from rdpcodec.errors import UsageError
+from rdpcodec.storage import replace_file
+from rdpcodec.training.graphs import write_graphs
+from rdpcodec.weights.architecture import architecture_from
+from rdpcodec.weights.manifest import ENCODER_PREFIXES, graph_path
+
+# What a record keeps: nothing that speaks of its training or its results as if it were in use.
+_KEPT = (
+    *("size", "architecture", "bitstream_fingerprint", "synthesis_fingerprint"),
+    *("dtype", "parameters", "dials"),
+)
+
+
+def retire(name: str, folder: Path, *, whole: bool = False) -> str:
+    """Turn the model `name` of a folder of weights into one that only decodes. Returns its new name.
+
+    The new name is its size and its fingerprint, `fast-3f12d2bd`: what its files say that they need. whole:
+    keep the encoder's tensors, too, and so the very bytes that a repository has already. Raises `UsageError`
+    where the folder has no such model, or it makes no files already.
+    """
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    record = manifest["models"].get(name)
+    if record is None or not record.get("encodes", True):
+        raise UsageError(f"{folder}: has no model {name!r} that makes files")
+    retired = f"{record['size']}-{record['bitstream_fingerprint'][:8]}"
+    old, new = folder / record["file"], folder / f"{retired}.safetensors"
+    blob = old.read_bytes() if whole else _without_encoder(old)
+    replace_file(new, blob)
+    manifest["models"] = {key: other for key, other in manifest["models"].items() if key != name}
+    manifest["models"][retired] = {
+        "file": new.name,
+        **{key: record[key] for key in _KEPT},
+        "sha256": hashlib.sha256(blob).hexdigest(),
+        "bytes": len(blob),
+        "encodes": False,
+        "graphs": write_graphs(new, architecture_from(record["architecture"]), encodes=False),
+    }
+    replace_file(path, (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode())
+    for graph in record.get("graphs", ()):
+        graph_path(old, graph).unlink(missing_ok=True)
+    old.unlink()
+    return retired
+
+
+def _without_encoder(path: Path) -> bytes:
+    tensors = load_file(path)
+    return save({key: array for key, array in tensors.items() if not key.startswith(ENCODER_PREFIXES)})

@@ -1,0 +1,79 @@
+"""A model that made way for another decodes the files that it made, and makes none."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from installed import install, weights_read_anew
+from PIL import Image
+
+import rdpcodec
+from rdpcodec.cli import rdpcodec as program
+from rdpcodec.codec import Codec
+from rdpcodec.errors import WeightsError
+from rdpcodec.training.commands import retire
+from rdpcodec.weights.manifest import WEIGHTS_VARIABLE, find_model, load_tensors, manifest
+
+
+@pytest.fixture(params=[True, False], ids=["whole", "without encoder"])
+def retired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    """Installed weights of which one model is retired and another, `mine`, is not; the former's name."""
+    entry = install(tmp_path, load_tensors(find_model("fast")))
+    shutil.copy(entry.path, tmp_path / "mine.safetensors")
+    path = tmp_path / "manifest.json"
+    record = json.loads(path.read_text())["models"]["fast"]
+    mine = {**record, "file": "mine.safetensors", "graphs": {}, "bitstream_fingerprint": "00" * 32}
+    path.write_text(json.dumps({"models": {"fast": record, "mine": mine}}))
+    result = CliRunner().invoke(retire, ["fast", str(tmp_path), *(["--whole"] if request.param else [])])
+    assert result.exit_code == 0, result.output
+    monkeypatch.setenv(WEIGHTS_VARIABLE, str(tmp_path))
+    return f"fast-{entry.fingerprint.hex()}"
+
+
+@pytest.mark.parametrize("engine", ["onnx", "torch"])
+def test_its_files_decode_as_before(codec: Codec, small: Image.Image, retired: str, engine: str) -> None:
+    data = codec.compress(small, 40, realism=0.5)
+    before = np.asarray(codec.decompress(data), int)
+    with weights_read_anew():
+        assert rdpcodec.info(data).model == retired
+        after = np.asarray(Codec(retired, engine=engine).decompress(data), int)
+    assert np.abs(after - before).max() <= 1
+
+
+def test_it_makes_no_files(small: Image.Image, retired: str, tmp_path: Path) -> None:
+    small.save(tmp_path / "a.png")
+    with weights_read_anew():
+        codec = Codec(retired)
+        for call in (codec.compress, lambda image: next(codec.efforts(image))):
+            with pytest.raises(
+                WeightsError, match="decodes files of an earlier version and makes none: mine"
+            ):
+                call(small)
+        refused = CliRunner().invoke(program, ["compress", str(tmp_path / "a.png"), "--model", retired])
+        assert isinstance(refused.exception, WeightsError)
+        with pytest.raises(WeightsError, match="no model 'fast'; installed: mine"):
+            Codec("fast")
+
+
+def test_it_is_smaller_without_its_encoder_and_lists_no_graphs_of_it(retired: str) -> None:
+    with weights_read_anew():
+        entry, whole = manifest()[retired], manifest()["mine"].path.stat().st_size
+        assert not entry.encodes
+        assert {"features", "analysis", "hyper_latents"}.isdisjoint(entry.record["graphs"])
+        stripped = not any(name.startswith("analysis.") for name in load_tensors(entry))
+        assert (entry.path.stat().st_size < whole) == stripped
+        listed = CliRunner().invoke(program, ["models"]).output
+        assert f"{retired}\n  decodes   files of an earlier version" in listed
+
+
+def test_what_is_not_there_cannot_be_retired(retired: str, tmp_path: Path) -> None:
+    before = (tmp_path / "manifest.json").read_bytes()
+    for name in ("absent", retired):
+        result = CliRunner().invoke(retire, [name, str(tmp_path)])
+        assert "has no model" in str(result.exception)
+    assert (tmp_path / "manifest.json").read_bytes() == before

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from rdpcodec import container
 from rdpcodec.container import Container
-from rdpcodec.errors import RdpError, UsageError
+from rdpcodec.errors import RdpError, UsageError, warn
 from rdpcodec.operating_point import OperatingPoint, Quality, Target
 from rdpcodec.source import File, is_file, read_source
 
@@ -18,7 +17,7 @@ def quality_of(quality: Quality | None, target: Target | None) -> Quality:
     """The quality that arguments of today, or of version 0.1, ask for."""
     if target is None:
         return 50.0 if quality is None else quality
-    warnings.warn("target=… is deprecated: give the target as quality", DeprecationWarning, stacklevel=3)
+    warn("target=… is deprecated: give the target as quality", DeprecationWarning)
     if quality is not None:
         raise UsageError(f"quality {quality} and target {target}: give one of them")
     if not isinstance(target, Target):

@@ -17,6 +17,7 @@ import struct
 import zlib
 from dataclasses import dataclass, field
 from enum import IntEnum
+from numbers import Real
 from typing import IO
 
 from rdpcodec.errors import FormatError, UsageError
@@ -128,7 +129,11 @@ def stored_quality(quality: float) -> int:
 
 
 def check_size(width: int, height: int, error: type[Exception], max_pixels: int = MAX_PIXELS) -> None:
-    """Raise `error` unless an image of this size can be coded, and has `max_pixels` at most."""
+    """Raise `error` unless an image of this size can be coded, and has `max_pixels` at most; `UsageError` for
+    a limit that is no number.
+    """
+    if not isinstance(max_pixels, Real):
+        raise UsageError(f"max_pixels {max_pixels!r} is not a number")
     if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
         raise error(f"an image of {width}×{height} pixels: sides must be 1..{MAX_SIDE}")
     limit = min(max_pixels, MAX_PIXELS)

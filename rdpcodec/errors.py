@@ -4,6 +4,12 @@ what to do.
 
 from __future__ import annotations
 
+import sys
+import warnings
+
+# Whose lines no warning names: ours, and those of Pillow, which calls our plugin.
+_INSIDE = ("rdpcodec", "PIL")
+
 
 class RdpError(Exception):
     """Base of all errors that rdpcodec raises on purpose."""
@@ -45,3 +51,13 @@ def reason(error: BaseException) -> str:
     """Any exception in one line: what the system says, or the exception's own words, or its kind."""
     words = getattr(error, "strerror", None) or str(error)
     return " ".join(str(words).split()) or type(error).__name__
+
+
+def warn(message: str, kind: type[Warning]) -> None:
+    """Give a warning at the line of the user's code from which the package was called, however deep within
+    it we are. Python shows, and counts, warnings by their lines.
+    """
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _INSIDE:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, kind, stacklevel=level)

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 import re
-import warnings
 from typing import Any
 
 from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import IFDRational
 
 from rdpcodec.container import METADATA_LIMIT
-from rdpcodec.errors import PictureWarning, reason
+from rdpcodec.errors import PictureWarning, reason, warn
 
 _ORIENTATION = ExifTags.Base.Orientation
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
@@ -47,7 +46,7 @@ _XMP_ORIENTATIONS = (rb'tiff:Orientation="[0-9]+"', rb"<tiff:Orientation>[0-9]+<
 
 def left_out(what: str, why: object) -> None:
     """Warn that a part of the metadata is not passed on."""
-    warnings.warn(f"{what} is left out: {why}", PictureWarning, stacklevel=3)
+    warn(f"{what} is left out: {why}", PictureWarning)
 
 
 def orientation_of(image: Image.Image) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from operator import index
 
 import numpy as np
 
@@ -208,9 +209,12 @@ class Mosaic:
 def region_of(region: tuple[int, int, int, int] | None, size: Size) -> Box:
     """A region as users give it: left, top, width and height; all of the image without one.
 
-    Raises `UsageError` unless it lies within the image.
+    Raises `UsageError` unless it is four whole numbers and lies within the image.
     """
-    left, top, width, height = region or (0, 0, *size)
+    try:
+        left, top, width, height = (0, 0, *size) if region is None else map(index, region)
+    except (TypeError, ValueError):
+        raise UsageError(f"region {region!r}: give four whole numbers: left, top, width, height") from None
     if left < 0 or top < 0 or width < 1 or height < 1 or left + width > size[0] or top + height > size[1]:
         raise UsageError(
             f"region {left},{top},{width},{height} does not lie within the image, {size[0]}×{size[1]} pixels"

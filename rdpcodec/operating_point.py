@@ -200,7 +200,7 @@ class OperatingPoint:
         if not isinstance(self.quality, (Target, Bounds)):
             ranges.insert(0, ("quality", self.quality, 0, 100))
         for name, value, low, high in ranges:
-            if not isinstance(value, Real):
+            if isinstance(value, bool) or not isinstance(value, Real):
                 raise UsageError(f"{name} {value!r} is not a number")
             if not low <= value <= high:
                 raise UsageError(f"{name} {value} is outside {low}..{high}")

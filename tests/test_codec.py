@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -314,6 +315,13 @@ def test_errors_of_a_batch_can_be_kept_beside_its_files(
         (lambda c, i: c.compress(i, "out.rdpc"), "quality 'out.rdpc' is not a number"),
         (lambda c, i: c.compress(i, effort="3"), "effort '3' is not a number"),
         (lambda c, i: c.compress(i, realism=None), "realism None is not a number"),
+        (lambda c, i: c.compress(i, True), "quality True is not a number"),
+        (lambda c, i: c.compress(i, max_pixels="9"), "max_pixels '9' is not a number"),
+        (lambda c, i: c.decompress(c.compress(i), region=(1, 2, 3)), "region .*: give four whole numbers"),
+        (lambda c, i: c.decompress(c.compress(i), region="1,2,3,4"), "region .*: give four whole numbers"),
+        (lambda c, i: c.decompress(c.compress(i), region=(0, 0, 1.5, 3)), "region .*: give four whole"),
+        (lambda c, i: rdpcodec.use_threads(0), "0 threads: give a whole number from 1 on"),
+        (lambda c, i: rdpcodec.use_threads("4"), "'4' threads: give a whole number from 1 on"),
         (lambda c, i: c.compress_batch([i], 30), "point 30: give quality="),
         (lambda c, i: c.compress_batch([i], "web"), "point 'web': give quality="),
         (lambda c, i: c.compress_batch([i], OperatingPoint(), quality=3), "give one of them"),
@@ -378,3 +386,58 @@ assert abs(len(again) - len(data)) < 0.01 * len(data) and threads == 1
 """
     environment = os.environ | {"OMP_NUM_THREADS": "2"}
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=True, timeout=400)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+def test_a_forked_process_ends_with_its_status_and_its_last_words(tmp_path: Path) -> None:
+    script = """
+import atexit, os, sys
+import numpy as np, rdpcodec
+image = np.zeros((64, 64, 3), np.uint8)
+data = rdpcodec.compress(image)
+if os.fork() == 0:
+    atexit.register(lambda: sys.stdout.write("last words"))
+    assert rdpcodec.compress(image) == data
+    sys.exit(7)
+sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))  # without the guard it waits for ever
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=400
+    )
+    assert (run.returncode, run.stdout) == (7, "last words"), run.stderr
+
+
+def warned_lines(work: Callable[[], object]) -> set[str]:
+    """Files whose lines warnings name."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        work()
+    assert caught
+    return {warning.filename for warning in caught}
+
+
+def test_warnings_name_the_line_that_called(codec: Codec, small: Image.Image, tmp_path: Path) -> None:
+    import rdpcodec.pillow_plugin  # Pillow's lines are not the caller's either
+
+    deep = np.zeros((8, 8, 3), np.uint16)
+    small.save(tmp_path / "a.gif", save_all=True, append_images=[small.rotate(90)])
+    damaged = recoded(codec.compress(small), XMP=b"rubbish")
+    (tmp_path / "a.rdpc").write_bytes(damaged)
+    sixteen = Image.fromarray(np.zeros((8, 8), np.uint16))
+    easy = rdpcodec.Target.size(10**6)
+    calls: list[Callable[[], object]] = [
+        lambda: rdpcodec.compress(deep),
+        lambda: codec.compress(deep),
+        lambda: codec.compress_batch([deep]),
+        lambda: next(codec.efforts(deep)),
+        lambda: load_picture(deep),
+        lambda: codec.compress(tmp_path / "a.gif"),
+        lambda: rdpcodec.compress(small, easy),
+        lambda: rdpcodec.compress(small, target=easy),
+        lambda: rdpcodec.decompress(damaged),
+        lambda: codec.decompress_array(damaged),
+        lambda: Image.open(tmp_path / "a.rdpc").load(),
+        lambda: sixteen.save(tmp_path / "b.rdpc"),
+    ]
+    for call in calls:
+        assert warned_lines(call) == {__file__}

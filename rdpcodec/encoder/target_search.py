@@ -6,12 +6,11 @@ any.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
 from rdpcodec.container import QUALITY_STEPS
-from rdpcodec.errors import TargetWarning, UsageError
+from rdpcodec.errors import TargetWarning, UsageError, warn
 from rdpcodec.operating_point import Bounds, Target
 
 MAX_ENCODES = 8
@@ -75,7 +74,7 @@ def warn_if_easy(found: Found, target: Target | Bounds, *, rises: bool) -> None:
         message = (
             f"every quality meets the target {target}: the file is the {chosen}, of quality {found.quality:g}"
         )
-        warnings.warn(message, TargetWarning, stacklevel=2)
+        warn(message, TargetWarning)
 
 
 def closest(excess: Callable[[float], float], *, rises: bool) -> Found:

@@ -194,7 +194,7 @@ class OnnxEngine:
 
 @cache
 def _survive_forks() -> None:
-    """Let processes that are forked from now on load networks of their own, for one thread each."""
+    """Let processes that are forked from now on load networks of their own, for one thread each, and end."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_start_anew)
 
@@ -203,6 +203,17 @@ def _start_anew() -> None:
     use_threads(1)
     for engine in list(_engines):
         engine.start_anew()
+    _end_at_once()
+
+
+def _end_at_once() -> None:
+    """Have this process end as soon as Python has: ONNX Runtime's destructors would wait for its threads.
+
+    glibc begins with what was registered last, and hands the exit status on. Elsewhere forks are no default.
+    """
+    library = ctypes.CDLL(None)
+    if hasattr(library, "on_exit"):
+        library.on_exit(library._exit, None)
 
 
 def _load(path: str) -> onnxruntime.InferenceSession:

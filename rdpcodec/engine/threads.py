@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 
+from rdpcodec.errors import UsageError
+
 _chosen: int | None = None
 
 
 def use_threads(count: int) -> None:
-    """Let networks use `count` threads. Holds for engines that are made afterwards."""
+    """Let networks use `count` threads, at least 1. Holds for engines that are made afterwards. Raises
+    `UsageError`.
+    """
     global _chosen
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise UsageError(f"{count!r} threads: give a whole number from 1 on")
     _chosen = count
 
 

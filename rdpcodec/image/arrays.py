@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
 from rdpcodec.container import MAX_PIXELS, check_size
-from rdpcodec.errors import PictureError, PictureWarning
+from rdpcodec.errors import PictureError, PictureWarning, warn
 from rdpcodec.image.picture import Picture
 
 
@@ -22,7 +21,7 @@ def to_eight_bits(values: np.ndarray) -> np.ndarray:
 def from_array(array: np.ndarray, max_pixels: int = MAX_PIXELS) -> Picture:
     """A NumPy array as `load_picture` takes it. Raises `PictureError`."""
     if array.dtype == np.uint16:
-        warnings.warn("16 bits a channel are coded as 8", PictureWarning, stacklevel=4)
+        warn("16 bits a channel are coded as 8", PictureWarning)
     elif array.dtype != np.uint8:
         raise PictureError(
             f"an array of {array.dtype} has no defined range: give uint8 or uint16, or divide by its "
@@ -51,9 +50,9 @@ def from_tensor(tensor: Any, max_pixels: int = MAX_PIXELS) -> Picture:
         if tensor.shape[0] != 1:
             raise PictureError(f"a batch of {tensor.shape[0]} images: use Codec.compress_batch")
         tensor = tensor[0]
-    if tensor.ndim != 3:
+    if tensor.ndim != 3 or tensor.shape[0] not in (1, 2, 3, 4):
         raise PictureError(
-            f"a tensor of shape {tuple(tensor.shape)} is no image: give [C, H, W] or [1, C, H, W]"
+            f"a tensor of shape {tuple(tensor.shape)} is no image: give [C, H, W] or [1, C, H, W], C = 1 to 4"
         )
     if tensor.is_floating_point():
         if not bool(((tensor >= 0) & (tensor <= 1)).all()):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import io
 import struct
-import warnings
 from typing import IO, Any
 
 import numpy as np
 from PIL import Image, ImageCms
 
-from rdpcodec.errors import PictureWarning, reason
+from rdpcodec.errors import PictureWarning, reason, warn
 from rdpcodec.image.profiles import (
     CODED_CURVES,
     CODED_PRIMARIES,
@@ -159,4 +158,4 @@ def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, PictureWarning, stacklevel=4)
+    warn(message, PictureWarning)

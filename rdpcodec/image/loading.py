@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -12,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from rdpcodec.container import MAX_PIXELS, check_size
-from rdpcodec.errors import PictureError, PictureWarning
+from rdpcodec.errors import PictureError, PictureWarning, warn
 from rdpcodec.image.arrays import from_array, from_tensor, to_eight_bits
 from rdpcodec.image.colour import described_profile, kept_profile, to_srgb
 from rdpcodec.image.files import as_picture_error, opened
@@ -77,10 +76,10 @@ def _from_pillow(image: Image.Image, keep_metadata: bool, max_pixels: int) -> Pi
     if image.mode == "F":
         raise PictureError("a floating-point image has no defined range: scale it to 8 or 16 bits first")
     if getattr(image, "is_animated", False) and image.tell() == 0:
-        _warn("only the first of several frames is coded")
+        warn("only the first of several frames is coded", PictureWarning)
     raw_modes = _raw_modes(image)
     if image.mode in _SIXTEEN_BIT_MODES or any(";16" in mode for mode in raw_modes):
-        _warn("16 bits a channel are coded as 8")
+        warn("16 bits a channel are coded as 8", PictureWarning)
     profile = described_profile(image)
     # A TIFF is turned, and its tag removed, by Pillow as it is loaded.
     image.load()
@@ -129,7 +128,3 @@ def _without_alpha(image: Image.Image, raw_modes: set[str]) -> tuple[Image.Image
     if image.mode in ("1", "P", "PA", "RGBX", "RGBa", "La"):
         image = image.convert("L" if image.mode in ("1", "La") else "RGB")
     return image, alpha
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, PictureWarning, stacklevel=5)

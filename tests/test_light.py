@@ -58,6 +58,7 @@ def test_torch_is_out_of_reach_here(folder: Path) -> None:
         ("--realism", "auto"),
         ("--target-psnr", "30"),
         ("--target-msssim", "0.95"),
+        ("--target-ssimulacra2", "60"),
         ("--target-size", "6kB", "--model", "base"),
     ],
     ids=" ".join,
@@ -76,6 +77,7 @@ def test_suggest_measures_all_but_lpips(folder: Path) -> None:
     for point in json.loads(run.stdout)["points"]:
         assert point["psnr"] > 20
         assert point["ms_ssim"] > 0.5
+        assert point["ssimulacra2"] > -100
         assert point["lpips"] is None
     assert "LPIPS needs torch: pip install 'rdpcodec[torch]'" in run.stderr
 

@@ -15,7 +15,7 @@ from PIL import Image
 from rdpcodec import Codec, FormatError, UsageError, tiles
 from rdpcodec.image import load_picture
 from rdpcodec.metrics.distortion import mse
-from rdpcodec.metrics.eyes import ssimulacra2
+from rdpcodec.metrics.ssimulacra2 import ssimulacra2
 from rdpcodec.mosaic import Mosaic, Window, region_of
 from rdpcodec.quality import lambda_at
 from rdpcodec.symbols import Symbols

@@ -20,7 +20,7 @@ from bench.folder import data_option, load_folder
 from bench.measure.rd import means, rate_and_distortion
 from bench.record import machine, write_record
 from rdpcodec import Codec
-from rdpcodec.metrics.eyes import ssimulacra2
+from rdpcodec.metrics.ssimulacra2 import ssimulacra2
 from rdpcodec.operating_point import EFFORT_MAX
 
 QUALITIES = (10.0, 30.0, 50.0, 70.0)

@@ -11,58 +11,17 @@ from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rdpcodec.metrics.xyb import MINIMUM_SIDE, blur, scales, xyb
+from rdpcodec.metrics.ssimulacra2 import C2, FELT, POLYNOMIAL, POWER, SCALE, WEIGHTS
+from rdpcodec.metrics.xyb import blur, scales, xyb
 
 # Of SSIM, for images whose range is about 1.
-_C1, _C2 = 0.01**2, 0.03**2
+_C1 = 0.01**2
 # Keep roots differentiable at 0; too small to move a score by a hundredth.
 _EPSILON = 1e-20
-# SSIMULACRA2 v2.1 as published: for X, Y and B, for six scales from the finest on, for the 1-norm and the
-# 4-norm of each map: weight of structure (SSIM), of edges that came (ringing, blocks) and that went (blur).
-# Zeros stand for themselves: the weights were fitted without negative ones.
-_WEIGHTS = (
-    (
-        ((0.0, 0.0007376606707406586, 0.0), (0.0, 0.0007793481682867309, 0.0)),
-        (
-            (0.0, 0.0004371155730107379, 0.0),
-            (1.1041726426657346, 0.00066284834129271, 0.00015231632783718752),
-        ),
-        ((0.0, 0.0016406437456599754, 0.0), (1.8422455520539298, 11.441172603757666, 0.0)),
-        ((0.0007989109436015163, 0.000176816438078653, 0.0), (1.8787594979546387, 10.94906990605142, 0.0)),
-        (
-            (0.0007289346991508072, 0.9677937080626833, 0.0),
-            (0.00014003424285435884, 0.9981766977854967, 0.00031949755934435053),
-        ),
-        ((0.0004550992113792063, 0.0, 0.0), (0.0013648766163243398, 0.0, 0.0)),
-    ),
-    (
-        ((0.0, 0.0, 0.0), (7.466890328078848, 0.0, 17.445833984131262)),
-        ((0.0006235601634041466, 0.0, 0.0), (6.683678146179332, 0.00037724407979611296, 1.027889937768264)),
-        ((225.20515300849274, 0.0, 0.0), (19.213238186143016, 0.0011401524586618361, 0.001237755635509985)),
-        ((176.39317598450694, 0.0, 0.0), (24.43300999870476, 0.28520802612117757, 0.0004485436923833408)),
-        ((0.0, 0.0, 0.0), (34.77906344483772, 44.835625328877896, 0.0)),
-        ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0)),
-    ),
-    (
-        ((0.0, 0.0008680556573291698, 0.0), (0.0, 0.0, 0.0)),
-        ((0.0, 0.0005313191874358747, 0.0), (0.00016533814161379112, 0.0, 0.0)),
-        ((0.0, 0.0, 0.0), (0.0004179171803251336, 0.0017290828234722833, 0.0)),
-        ((0.0020827005846636437, 0.0, 0.0), (8.826982764996862, 23.19243343998926, 0.0)),
-        (
-            (95.1080498811086, 0.9863978034400682, 0.9834382792465353),
-            (0.0012286405048278493, 171.2667255897307, 0.9807858872435379),
-        ),
-        ((0.0, 0.0, 0.0), (0.0005130064588990679, 0.0, 0.00010854057858411537)),
-    ),
-)
-# Channels with a weight that counts, 0.01 or more, at each scale: neither X and B at the finest scale, which
-# would be half of the work, nor anything at the sixth. The rest moves no score by a hundredth.
-_FELT = (slice(1, 2), slice(0, 2), slice(0, 2), slice(0, 3), slice(0, 3))
 # A distortion below this counts as none: its relative gradient would be that of rounding errors.
 LEAST_DISTORTION = 1e-6
 # Of MS-SSIM (Wang, Simoncelli & Bovik 2003), from the finest scale on.
@@ -74,9 +33,9 @@ _WASSERSTEIN_FLOOR = 1e-6
 
 @cache
 def _weights(device: torch.device) -> Tensor:
-    """`_WEIGHTS`, made once: recorded kernels (CUDA graphs) can take nothing from the host."""
+    """`WEIGHTS`, made once: recorded kernels (CUDA graphs) can take nothing from the host."""
     with torch.inference_mode(False):
-        return torch.tensor(_WEIGHTS).to(device)
+        return torch.tensor(WEIGHTS).to(device)
 
 
 class _Windows(NamedTuple):
@@ -109,7 +68,7 @@ class _Reference(NamedTuple):
         mean, power, product = blur(moments).chunk(3, 1)
         variances = self.variance + power - mean.square()
         covariance = product - self.mean * mean
-        alike = (1 - (self.mean - mean).square()) * (2 * covariance + _C2) / (variances + _C2)
+        alike = (1 - (self.mean - mean).square()) * (2 * covariance + C2) / (variances + C2)
         edges = (1 + (judged - mean).abs()) / self.edges - 1
         return (1 - alike).relu(), edges.relu(), (-edges).relu()
 
@@ -122,7 +81,7 @@ class Ssimulacra2:
         weights = _weights(reference.device)
         self.scales = [
             _Reference.of(image, weights[felt, scale])
-            for scale, (felt, image) in enumerate(zip(_FELT, _felt(reference), strict=False))
+            for scale, (felt, image) in enumerate(zip(FELT, _felt(reference), strict=False))
         ]
 
     def distortion(self, decoded: Tensor) -> Tensor:
@@ -133,7 +92,7 @@ class Ssimulacra2:
                 first, fourth = reference.weights[:, :, kind].unbind(1)
                 total = total + errors.mean((2, 3)) @ first
                 total = total + (errors.square().square().mean((2, 3)) + _EPSILON) ** 0.25 @ fourth
-        return total * 0.9562382616834844
+        return total * SCALE
 
 
 def ssimulacra2_distortion(reference: Tensor, decoded: Tensor) -> Tensor:
@@ -151,9 +110,9 @@ def ssimulacra2_score(distortion: Tensor) -> Tensor:
     """SSIMULACRA2's score of what `ssimulacra2_distortion` returns: 100 for equal images, 90 where no
     difference is seen, 30 for low quality; it may be negative. Any shape.
     """
-    s = distortion
-    s = 2.326765642916932 * s - 0.020884521182843837 * s**2 + 6.248496625763138e-05 * s**3
-    return 100 - 10 * s.clamp(min=0) ** 0.6276336467831387
+    one, two, three = POLYNOMIAL
+    s = one * distortion + two * distortion**2 + three * distortion**3
+    return 100 - 10 * s.clamp(min=0) ** POWER
 
 
 def in_place_of(mse: Tensor, distortion: Tensor) -> Tensor:
@@ -170,15 +129,6 @@ def exchange_rate(mse: Tensor, distortion: Tensor) -> Tensor:
     return mse.detach() / distortion.detach().clamp(min=LEAST_DISTORTION)
 
 
-@torch.inference_mode()
-def ssimulacra2(reference: np.ndarray, decoded: np.ndarray) -> float:
-    """SSIMULACRA2's score of two 8-bit images, `[H, W, 3]`; not a number where a side is under 8 pixels."""
-    if min(reference.shape[:2]) < MINIMUM_SIDE:
-        return float("nan")
-    pair = [torch.from_numpy(np.array(a)).permute(2, 0, 1)[None].float() / 255 for a in (reference, decoded)]
-    return float(ssimulacra2_score(ssimulacra2_distortion(*pair)))
-
-
 def ms_ssim_distortion(reference: Tensor, decoded: Tensor) -> Tensor:
     """1 - MS-SSIM of SSIMULACRA2's X, Y and B, 0..1, a mean of the three.
 
@@ -189,7 +139,7 @@ def ms_ssim_distortion(reference: Tensor, decoded: Tensor) -> Tensor:
     scales = list(_both(reference, decoded))[: len(_MS_SSIM_EXPONENTS)]
     for (original, judged), exponent in zip(scales, _MS_SSIM_EXPONENTS, strict=False):
         windows = _windows(original, judged)
-        similar = (2 * windows.covariance + _C2) / (windows.variances + _C2)
+        similar = (2 * windows.covariance + C2) / (windows.variances + C2)
         product = product * similar.mean((2, 3)).clamp(min=1e-3) ** exponent
     luminance = (2 * windows.mean * windows.mean_decoded + _C1) / (
         windows.mean.square() + windows.mean_decoded.square() + _C1
@@ -230,7 +180,7 @@ def _local_statistics(features: Tensor) -> tuple[Tensor, Tensor]:
 
 def _felt(x: Tensor) -> Iterator[Tensor]:
     """The channels of X, Y and B that SSIMULACRA2 feels at each scale."""
-    for felt, light in zip(_FELT, scales(x), strict=False):
+    for felt, light in zip(FELT, scales(x), strict=False):
         yield xyb(light, felt)
 
 

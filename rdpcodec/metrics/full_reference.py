@@ -11,6 +11,7 @@ import numpy as np
 from rdpcodec.errors import UsageError
 from rdpcodec.extras import need_torch
 from rdpcodec.metrics import distortion
+from rdpcodec.metrics.ssimulacra2 import ssimulacra2
 
 LABELS = {"psnr": "PSNR", "ms_ssim": "MS-SSIM", "ssimulacra2": "SSIMULACRA2", "lpips": "LPIPS"}
 _DECIMALS = 4
@@ -29,12 +30,7 @@ def full_reference(name: str) -> Callable[[np.ndarray, np.ndarray], float]:
         from rdpcodec.metrics.perceptual import load_lpips
 
         return load_lpips("alex").distance
-    if name == "ssimulacra2":
-        need_torch("SSIMULACRA2")
-        from rdpcodec.metrics.eyes import ssimulacra2
-
-        return ssimulacra2
-    return {"psnr": distortion.psnr, "ms_ssim": distortion.ms_ssim}[name]
+    return {"psnr": distortion.psnr, "ms_ssim": distortion.ms_ssim, "ssimulacra2": ssimulacra2}[name]
 
 
 class Metrics:

@@ -148,8 +148,8 @@ def load_lpips(network: str, path: Path | None = None) -> Lpips:
 def _package_weights(network: str) -> dict[str, Tensor]:
     advice = (
         f"give a file of its weights or set {WEIGHTS_VARIABLE}; "
-        "or install the lpips package where it can download them (it brings torchvision, which beside a CPU "
-        "build of torch has to come from the same index)"
+        "or pip install 'rdpcodec[lpips]' where it can download them (it brings torchvision, which beside a "
+        "CPU build of torch has to come from the same index)"
     )
     try:
         import lpips

@@ -13,17 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Of JPEG XL's XYB: cones' shares of linear red, green and blue, and the bias below their cube roots.
-_CONES = (
-    (0.30, 0.622, 0.078),
-    (0.23, 0.692, 0.078),
-    (0.24342268924547819, 0.20476744424496821, 0.55180986650955360),
-)
-_BIAS = 0.0037930732552754493
-# Of SSIMULACRA2: all windows are Gaussians of this deviation, cut off at five pixels.
-_SIGMA = 1.5
-_RADIUS = 5
-MINIMUM_SIDE = 8
+from rdpcodec.metrics.ssimulacra2 import BIAS, CONES, MINIMUM_SIDE, RADIUS, SIGMA
 
 
 class _Constants(NamedTuple):
@@ -35,9 +25,9 @@ class _Constants(NamedTuple):
 def _constants(device: torch.device) -> _Constants:
     """Made once: recorded kernels (CUDA graphs) can take nothing from the host."""
     with torch.inference_mode(False):
-        offsets = torch.arange(-_RADIUS, _RADIUS + 1)
-        kernel = torch.softmax(-0.5 * (offsets / _SIGMA).square(), 0)
-        cones = torch.tensor(_CONES)[:, :, None, None]
+        offsets = torch.arange(-RADIUS, RADIUS + 1)
+        kernel = torch.softmax(-0.5 * (offsets / SIGMA).square(), 0)
+        cones = torch.tensor(CONES)[:, :, None, None]
         return _Constants(*(x.to(device) for x in (cones, kernel)))
 
 
@@ -61,7 +51,7 @@ def xyb(light: Tensor, channels: slice = slice(0, 3)) -> Tensor:
     # X and Y do without the third cone.
     cones = _constants(light.device).cones[: max(2, channels.stop)]
     # Nothing in gamut is below the bias, where the cube root is still smooth.
-    roots = _power((F.conv2d(light, cones) + _BIAS).clamp(min=_BIAS), 1 / 3) - _BIAS ** (1 / 3)
+    roots = _power((F.conv2d(light, cones) + BIAS).clamp(min=BIAS), 1 / 3) - BIAS ** (1 / 3)
     x, y = (roots[:, 0] - roots[:, 1]) / 2, (roots[:, 0] + roots[:, 1]) / 2
     found = [14 * x + 0.42, y + 0.01]
     if channels.stop == 3:
@@ -103,8 +93,8 @@ class _Blur(torch.autograd.Function):
         channels = x.shape[1]
         kernel = _constants(x.device).kernel.expand(channels, 1, 1, -1)
         x = x.contiguous(memory_format=torch.channels_last)
-        x = F.conv2d(x, kernel, padding=(0, _RADIUS), groups=channels)
-        return F.conv2d(x, kernel.transpose(2, 3), padding=(_RADIUS, 0), groups=channels)
+        x = F.conv2d(x, kernel, padding=(0, RADIUS), groups=channels)
+        return F.conv2d(x, kernel.transpose(2, 3), padding=(RADIUS, 0), groups=channels)
 
     @staticmethod
     def backward(ctx: object, *gradients: Tensor) -> Tensor:

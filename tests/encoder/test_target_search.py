@@ -20,9 +20,9 @@ from rdpcodec.encoder.target_search import MAX_ENCODES, TOLERANCE, search
 from rdpcodec.errors import TargetWarning, UsageError
 from rdpcodec.image import load_picture
 from rdpcodec.metrics.distortion import ms_ssim, psnr
-from rdpcodec.metrics.eyes import ssimulacra2
 from rdpcodec.metrics.full_reference import full_reference
 from rdpcodec.metrics.perceptual import WEIGHTS_VARIABLE, load_lpips
+from rdpcodec.metrics.ssimulacra2 import ssimulacra2
 from rdpcodec.weights.manifest import find_model, load_tensors
 from rdpcodec.weights.release import ReleasedModel
 

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from formula_images import changed, formula
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from rdpcodec.metrics.eyes import ssimulacra2_distortion, ssimulacra2_score
+from rdpcodec.metrics.ssimulacra2 import ssimulacra2
+
+
+def of_torch(reference: np.ndarray, decoded: np.ndarray) -> float:
+    pair = (torch.from_numpy(a.copy()).permute(2, 0, 1)[None].float() / 255 for a in (reference, decoded))
+    return float(ssimulacra2_score(ssimulacra2_distortion(*pair)))
+
+
+@pytest.mark.parametrize("quality", [5, 30, 95])
+@pytest.mark.parametrize("size", [(600, 400), (101, 67), (9, 131)], ids=str)
+def test_it_is_what_is_trained_with(photograph: Image.Image, quality: int, size: tuple[int, int]) -> None:
+    image, buffer = photograph.crop((0, 0, *size)), io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    pair = np.asarray(image), np.asarray(Image.open(buffer))
+    assert ssimulacra2(*pair) == pytest.approx(of_torch(*pair), abs=0.003)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(8, 70), st.integers(8, 70), st.integers(0, 2**32 - 1), st.floats(2, 40))
+def test_it_is_what_is_trained_with_whatever_the_image(
+    width: int, height: int, seed: int, deviation: float
+) -> None:
+    generator = np.random.default_rng(seed)
+    # Of images that are nearly equal torch's score is lower, by what keeps its roots differentiable.
+    reference = generator.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    noisy = reference + generator.normal(0, deviation, reference.shape)
+    decoded = noisy.round().clip(0, 255).astype(np.uint8)
+    assert ssimulacra2(reference, decoded) == pytest.approx(of_torch(reference, decoded), abs=0.01)
+
+
+# As in test_eyes, which says where the figures are from.
+PUBLISHED = {"blurred": 70.235, "coarse": 61.543, "tinted": 82.255}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_it_is_that_of_another_implementation(name: str) -> None:
+    image = formula()
+    assert ssimulacra2(image, changed(image)[name]) == pytest.approx(PUBLISHED[name], abs=0.02)
+
+
+def test_equal_images_have_100_and_small_ones_no_score() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    assert ssimulacra2(image, image) == pytest.approx(100, abs=0.05)
+    assert np.isnan(ssimulacra2(image[:7], image[:7]))

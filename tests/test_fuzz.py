@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import random
+import warnings
+from collections import Counter
+from dataclasses import replace
 
 import pytest
+from fuzz import coded
 from fuzz.campaign import Case, kinds, run
 from fuzz.damage import damaged_png
 from fuzz.seeds import source_files
+
+from rdpcodec import Codec, container
+from rdpcodec.container import PICTURE_SEGMENTS, Segment
 
 COUNTS = {"coded": 1500, "pillow": 500, "source": 1500, "metadata": 250}
 
@@ -24,6 +31,25 @@ def test_hostile_input_is_taken_or_refused_with_our_error(cases: dict[str, Case]
     # Neither all of it dies at the door, nor does the damage go unnoticed.
     assert result.taken > COUNTS[kind] / 20
     assert result.refused > COUNTS[kind] / 50
+
+
+def test_damage_reaches_the_inside_of_lossless_layers() -> None:
+    codec = coded.hollow_codec()
+    for kind in (Segment.OPACITY, Segment.EXACT):
+        ended = Counter()
+        for file in coded.seeds(Codec()):
+            if kind not in file.segments:
+                continue
+            alone = {k: v for k, v in file.segments.items() if k in (kind, *PICTURE_SEGMENTS)}
+            for seed in range(40):
+                damaged = coded.damaged_layer(replace(file, segments=alone), random.Random(seed))
+                with warnings.catch_warnings(record=True) as caught:
+                    warnings.simplefilter("always")
+                    taken = coded.decode(container.write(damaged), codec)
+                ended["taken" if taken and not caught else "warned" if taken else "refused"] += 1
+        # Damaged alpha is left out, a damaged exact layer is refused; some damage changes pixels alone.
+        assert ended["taken"] > 5
+        assert ended["warned" if kind == Segment.OPACITY else "refused"] > 20
 
 
 def test_a_foreign_error_is_found() -> None:

@@ -14,8 +14,10 @@ from PIL import Image
 import rdpcodec.pillow_plugin  # noqa: F401  # teaches Pillow the format
 from rdpcodec import Codec, RdpError, container
 from rdpcodec.container import Container, Segment
+from rdpcodec.errors import FormatError
 from rdpcodec.symbols import Symbols
 from rdpcodec.tile_codec import Engine, TileCodec
+from rdpcodec.tiles import Box, join_tiles, split_tiles, tiles_of
 
 from .damage import damaged_png, several
 from .seeds import SEEN, exif_seed, xmp_seed
@@ -23,6 +25,7 @@ from .seeds import SEEN, exif_seed, xmp_seed
 # A header may claim any size; those over this are refused, so that cases stay quick.
 MAX_PIXELS = 1 << 18
 _ZLIB = (Segment.ICC, Segment.EXIF, Segment.XMP)
+_VP8L_HEAD = 5  # bytes: a signature, both sides, whether alpha is used
 
 
 class HollowEngine:
@@ -57,6 +60,8 @@ def seeds(codec: Codec) -> list[Container]:
     tagged.info |= {"exif": exif_seed(), "xmp": xmp_seed(), "icc_profile": image.info.get("icc_profile")}
     drawn = Image.new("RGB", (70, 50), "white")
     drawn.paste((200, 0, 0), (8, 8, 40, 30))
+    wide = drawn.resize((1030, 9), Image.Resampling.NEAREST)  # of two tiles
+    wide.putalpha(Image.fromarray(np.arange(9 * 1030, dtype=np.uint16).reshape(9, 1030).astype(np.uint8)))
     coded = [
         codec.compress(image, 30),
         codec.compress(image.convert("L"), 60),
@@ -64,6 +69,7 @@ def seeds(codec: Codec) -> list[Container]:
         codec.compress(image.crop((0, 0, 1, 1)), 0),
         codec.compress(image.crop((0, 0, 17, 3)), 100),
         codec.compress(drawn, 90),
+        codec.compress(wide, 90, exact=True),
     ]
     return [container.read(data) for data in coded]
 
@@ -106,6 +112,44 @@ def _damaged_segment(file: Container, generator: random.Random) -> Container:
     return replace(file, segments={**file.segments, kind: payload})
 
 
+def damaged_layer(file: Container, generator: random.Random) -> Container:
+    """A tile of the alpha channel or of the exact layer damaged from within, all lengths right; the same file
+    where it has neither.
+    """
+    kinds = [kind for kind in (Segment.OPACITY, Segment.EXACT) if kind in file.segments]
+    if not kinds:
+        return file
+    kind, tiles = generator.choice(kinds), tiles_of((file.header.width, file.header.height))
+    try:
+        parts = split_tiles(file.segments[kind], len(tiles))
+    except FormatError:  # an earlier mutation has broken it
+        return file
+    number = generator.randrange(len(parts))
+    parts[number] = _other_webp(parts[number], tiles[number], generator)
+    return replace(file, segments={**file.segments, kind: join_tiles(parts)})
+
+
+def _other_webp(coded: bytes, tile: Box, generator: random.Random) -> bytes:
+    """VP8L data whose head fits the tile, or says something else; see `rdpcodec.exact_layer`."""
+    way, head = generator.randrange(8), coded[:_VP8L_HEAD]
+    if way == 0:
+        return b""
+    if way == 1 and tile.width * tile.height < 1 << 16:
+        return _half_transparent(tile, generator)
+    if way == 2 and len(head) == _VP8L_HEAD:
+        return head[:-1] + bytes([head[-1] ^ 0x10]) + coded[_VP8L_HEAD:]  # whether alpha is used
+    if way == 3:
+        return several(coded, generator)
+    return head + several(coded[_VP8L_HEAD:], generator)
+
+
+def _half_transparent(tile: Box, generator: random.Random) -> bytes:
+    buffer = io.BytesIO()
+    image = Image.new("RGBA", (tile.width, tile.height), (1, 2, 3, generator.randrange(256)))
+    image.save(buffer, "WEBP", lossless=True, exact=True)
+    return buffer.getvalue()[20:]  # behind RIFF's names and lengths
+
+
 def _whole(payload: bytes) -> bytes:
     """A zlib stream; another one in place of what an earlier mutation has broken."""
     try:
@@ -127,6 +171,8 @@ _WAYS: tuple[Callable[[Container, random.Random], Container], ...] = (
     _damaged_segment,
     _damaged_segment,
     _damaged_segment,
+    damaged_layer,
+    damaged_layer,
     _foreign_segment,
 )
 

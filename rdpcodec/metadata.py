@@ -122,6 +122,18 @@ def xmp_of(image: Image.Image) -> bytes | None:
     return within_limit("the XMP packet", packet)
 
 
+def warn_of_comments(image: Image.Image) -> None:
+    """Say which texts of a loaded image are in no block that is kept: comments, and PNG's text chunks."""
+    info = {key: value for key, value in image.info.items() if isinstance(key, str)}
+    texts = ["comment"] if info.get("comment") else []
+    if image.format == "PNG":
+        elsewhere = ("XML:", "Raw profile type ", "comment")
+        texts += [key for key in info if isinstance(info[key], str) and not key.startswith(elsewhere)]
+    if texts:
+        more = f" and {len(texts) - 3} more" if len(texts) > 3 else ""
+        left_out(f"the text of {', '.join(map(repr, texts[:3]))}{more}", "only EXIF and XMP are kept")
+
+
 def within_limit(what: str, data: bytes) -> bytes | None:
     """Metadata that a file may hold; None, with a warning, if they are larger."""
     if len(data) <= METADATA_LIMIT:

@@ -146,6 +146,7 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     image = upright(image) if exif is None else image.copy()
     image.info |= {
         "XML:com.adobe.xmp": None,
+        "comment": None,
         "exif": exif.tobytes() if isinstance(exif, Image.Exif) else exif or b"",
         "icc_profile": profile,
         "xmp": options.get("xmp"),

@@ -16,7 +16,7 @@ from rdpcodec.image.arrays import from_array, from_tensor, to_eight_bits
 from rdpcodec.image.colour import described_profile, kept_profile, to_srgb
 from rdpcodec.image.files import as_picture_error, opened
 from rdpcodec.image.picture import Picture
-from rdpcodec.metadata import exif_of, orientation_of, upright, xmp_of
+from rdpcodec.metadata import exif_of, orientation_of, upright, warn_of_comments, xmp_of
 from rdpcodec.source import is_file
 
 if TYPE_CHECKING:
@@ -85,6 +85,8 @@ def _from_pillow(image: Image.Image, keep_metadata: bool, max_pixels: int) -> Pi
     image.load()
     exif = exif_of(image) if keep_metadata else None
     xmp = xmp_of(image) if keep_metadata else None
+    if keep_metadata:
+        warn_of_comments(image)
 
     if orientation_of(image) != 1:
         image = upright(image)

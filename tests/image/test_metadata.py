@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
+from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from rdpcodec import Codec
@@ -103,6 +104,22 @@ def test_layers_of_photoshop_do_not_make_a_file_unreadable(codec: Codec) -> None
     data = codec.compress(saved("TIFF", tiffinfo=tags), keep_metadata=True)
     assert len(data) < 10_000
     assert codec.decompress(data).getexif()[MAKE] == "Box"
+
+
+def test_comments_and_texts_that_are_not_kept_are_said() -> None:
+    texts = PngInfo()
+    for name in ("Title", "Author", "Software", "Comment"):
+        texts.add_text(name, "x")
+    texts.add_itxt("XML:com.adobe.xmp", "<x/>")
+    image = Image.fromarray(PIXELS)
+    for save, said in (
+        ({"format": "JPEG", "comment": b"by hand"}, "the text of 'comment' is left out"),
+        ({"format": "PNG", "pnginfo": texts}, "the text of 'Title', 'Author', 'Software' and 1 more is left"),
+    ):
+        image.save(buffer := io.BytesIO(), **save)
+        load_picture(buffer)  # where nothing is to be kept, nothing is said
+        with pytest.warns(PictureWarning, match=said):
+            load_picture(buffer, keep_metadata=True)
 
 
 @pytest.mark.parametrize("what", ["icc_profile", "xmp", "exif"])

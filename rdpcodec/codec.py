@@ -11,7 +11,9 @@ image, and better ones where it may take longer; decoding is none the wiser. doc
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -40,12 +42,20 @@ if TYPE_CHECKING:
 
     from rdpcodec.image import Source
 
+_log = logging.getLogger(__name__)
+
 Region = tuple[int, int, int, int]
 """Left, top, width and height of a part of an image, in pixels."""
 
 
 class Codec:
-    """One model, loaded once, for any number of images. May be shared between threads."""
+    """One model, loaded once, for any number of images. May be shared between threads.
+
+    >>> codec = Codec()
+    >>> files = codec.compress_batch([np.full((64, 64), gray, np.uint8) for gray in (0, 99)], quality=60)
+    >>> [codec.decompress_array(file).shape for file in files]
+    [(64, 64), (64, 64)]
+    """
 
     def __init__(
         self,
@@ -60,6 +70,7 @@ class Codec:
         A `ReleasedModel` is taken as it is: for weights that are not installed. engine: what runs the
         networks, "onnx" or "torch"; by default ONNX Runtime on the CPU, and torch on any other device.
         """
+        started = time.perf_counter()
         released = model if isinstance(model, ReleasedModel) else ReleasedModel.load(find_model(model))
         self.name, self.size, self.fingerprint = released.name, released.size, released.fingerprint
         self.dials, self.decoder_fingerprint = released.dials, released.decoder_fingerprint
@@ -67,6 +78,7 @@ class Codec:
         self.engine = make_engine(released, str(device), engine)
         self.tile_codec = TileCodec(self.engine, SymbolCoder(released.latent_tables, released.hyper_tables))
         self._made_of = model, str(device), engine
+        _log.debug("%r loaded in %.2f s", self, time.perf_counter() - started)
 
     def __repr__(self) -> str:
         return f"<rdpcodec.Codec {self.name}-{self.fingerprint.hex()} on {self._made_of[1]}>"
@@ -336,7 +348,19 @@ def compress(
     exact: bool = False,
     max_pixels: int = container.MAX_PIXELS,
 ) -> bytes:
-    """Compress one image to the bytes of an .rdpc file. See `Codec.compress`."""
+    """Compress one image to the bytes of an .rdpc file, with a model by its name, kept loaded.
+
+    image: a Pillow image; a file's path, its bytes, or the open file; an array `[H, W]` or `[H, W, C]`, uint8
+    or uint16; a tensor `[C, H, W]`, uint8 or in [0, 1]. The rest is as of `Codec.compress` and `Codec`.
+
+    >>> from PIL import Image
+    >>> image = Image.effect_noise((256, 256), 50).convert("RGB")
+    >>> data = compress(image, quality=40)
+    >>> decompress(data).size
+    (256, 256)
+    >>> len(compress(image, Target.size("4kB"))) <= 4000
+    True
+    """
     quality = quality_of(quality, target)
     codec = shared_codec(model, device)
     return codec.compress(
@@ -358,7 +382,14 @@ def decompress(
     device: str = "cpu",
     max_pixels: int = container.MAX_PIXELS,
 ) -> Image.Image:
-    """Decompress an .rdpc file with the weights that it needs. See `Codec.decompress`."""
+    """Decompress an .rdpc file, its bytes, path or open file, with the weights that it needs.
+
+    The rest is as of `Codec.decompress`.
+
+    >>> data = compress(np.zeros((64, 64, 3), np.uint8))
+    >>> decompress(data, region=(16, 0, 32, 8)).size
+    (32, 8)
+    """
     file = container_of(data, max_pixels)
     codec = shared_codec(model_for_file(file.header).name, device)
     return codec._decode([file], realism, region)[0].to_pillow()

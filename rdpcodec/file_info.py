@@ -39,10 +39,16 @@ def info(data: File) -> FileInfo:
     """What an .rdpc file holds, from its bytes, its path or an open binary file. Nothing is decoded.
 
     Raises `FormatError` for damaged or foreign data, `UsageError` for what is no file or cannot be read.
+
+    >>> from rdpcodec import compress
+    >>> from PIL import Image
+    >>> found = info(compress(Image.new("L", (60, 40)), 35))
+    >>> found.width, found.height, found.gray, found.quality
+    (60, 40, True, 35.0)
     """
     if not is_file(data):
         raise UsageError(f"info takes a file's bytes or path, not {type(data).__name__}")
-    content = read_source(data, UsageError)
+    content = read_source(data, UsageError, container.SIGNATURE)
     file = container.read(content)
     header = file.header
     try:

@@ -53,6 +53,9 @@ class Target:
     100 - SSIMULACRA2, or its LPIPS. A file that meets it costs as much as the bound or up to 1 % less: it is
     never larger, and never worse, than was asked for. Where every quality meets it, the file is the best or
     the smallest that there is. `Target.psnr(30) & Target.lpips(0.1)` are `Bounds`.
+
+    >>> print(Target.size("50kB"), "|", Target.psnr(30) & Target.lpips(0.1))
+    50000 bytes | 30 dB PSNR and 0.1 LPIPS
     """
 
     kind: str
@@ -179,8 +182,15 @@ class OperatingPoint:
 
     quality: 0..100, the rate; or a `Target` or `Bounds` that the file is to meet. realism: 0..1, how far
     decoding moves from the closest image to the most natural one; "auto" for as far as the image's detail
-    asks; `Bounds` find it, and take no other than 0. effort: 0..9, how long the encoder searches. Raises
+    asks; `Bounds` find it, and take no other than 0. effort: 0..9, how long the encoder searches; from 1 on,
+    another number of threads or another machine may find another file, as good on average. Raises
     `UsageError` for values outside.
+
+    >>> OperatingPoint(Target.bpp(0.3), realism="auto").effort
+    0
+    >>> OperatingPoint(101)
+    Traceback (most recent call last):
+    rdpcodec.errors.UsageError: quality 101 is outside 0..100
     """
 
     quality: Quality = 50.0

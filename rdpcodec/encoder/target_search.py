@@ -6,12 +6,15 @@ any.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
 from rdpcodec.container import QUALITY_STEPS
 from rdpcodec.errors import TargetWarning, UsageError, warn
 from rdpcodec.operating_point import Bounds, Target
+
+_log = logging.getLogger(__name__)
 
 MAX_ENCODES = 8
 # Of the cost: how far under its bound a result may stay. In PSNR that is 0.043 dB.
@@ -55,6 +58,7 @@ def search(measure: Callable[[float], float], target: Target) -> float:
 
     def excess(quality: float) -> float:
         measured[quality] = measure(quality)
+        _log.debug("target %s: quality %g gives %s", target, quality, target.text(measured[quality]))
         return target.excess(measured[quality])
 
     found = closest(excess, rises=target.cost_rises)

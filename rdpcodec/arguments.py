@@ -60,7 +60,7 @@ def container_of(data: File, max_pixels: int) -> Container:
     """A parsed file. Raises `FormatError`, and `UsageError` for what is no file or cannot be read."""
     if not is_file(data):
         raise UsageError(f"decompress takes a file's bytes or path, not {type(data).__name__}")
-    return container.read(read_source(data, UsageError), max_pixels)
+    return container.read(read_source(data, UsageError, container.SIGNATURE), max_pixels)
 
 
 def groups(keys: Sequence[Hashable]) -> list[list[int]]:

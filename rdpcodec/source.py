@@ -28,15 +28,18 @@ def name_of(source: Any) -> str:
     return os.fsdecode(name) if isinstance(name, (str, bytes)) else "the given data"
 
 
-def read_source(source: File, error: type[RdpError]) -> bytes:
-    """All bytes of a file. Raises `error`, with the file's name, where it cannot be read."""
+def read_source(source: File, error: type[RdpError], start: bytes = b"") -> bytes:
+    """All bytes of a file. Raises `error`, with the file's name, where it cannot be read.
+
+    start: what it has to begin with. Of any other file that is all that is read: it may be long, or endless.
+    """
     if isinstance(source, (bytes, bytearray, memoryview)):
         return bytes(source)
     try:
         if isinstance(source, (str, os.PathLike)):
             with open(source, "rb") as file:
-                return file.read()
-        data: object = source.read()
+                return _read(file, start)
+        data: object = _read(source, start)
     except FileNotFoundError:
         raise error(f"{name_of(source)}: no such file") from None
     except (OSError, ValueError) as cause:  # ValueError: a closed file, a path with a null character
@@ -44,3 +47,8 @@ def read_source(source: File, error: type[RdpError]) -> bytes:
     if not isinstance(data, bytes):
         raise error(f"{name_of(source)}: is open as text: open it in binary mode, 'rb'")
     return data
+
+
+def _read(file: BinaryIO, start: bytes) -> bytes:
+    begun = file.read(len(start)) if start else b""
+    return begun + file.read() if begun == start else begun

@@ -14,6 +14,7 @@ from typing import Self
 from rdpcodec.batch.plan import Task
 from rdpcodec.batch.work import Outcome, Work, done_before
 from rdpcodec.errors import OutputError, RdpError
+from rdpcodec.storage import replaceable
 
 
 class Manifest:
@@ -23,6 +24,7 @@ class Manifest:
         """Open the file, or make it. Raises `OutputError` where it cannot be written or is something else."""
         self.path = path
         try:
+            replaceable(path)  # a device could be read for ever
             self._file = path.open("a+", encoding="utf-8")
             self._file.seek(0)
             lines = self._file.read().split("\n")

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from rdpcodec import storage
 from rdpcodec.batch.names import output_names
 from rdpcodec.container import EXTENSION
-from rdpcodec.errors import UsageError
+from rdpcodec.errors import OutputError, UsageError
+from rdpcodec.source import read_source
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -26,7 +27,7 @@ class Task:
     output: str
 
 
-_HIDDEN, _FOLDER, _PLAIN = "hidden", "folder", "without extension"
+_HIDDEN, _FOLDER, _PLAIN, _SPECIAL = "hidden", "folder", "without extension", "pipe or device"
 _RAW = (
     ".3fr",
     ".arw",
@@ -45,6 +46,7 @@ _RAW = (
 _PLUGIN = "pip install 'rdpcodec[formats]'"
 _REASONS = {
     _FOLDER: "--recursive takes them",
+    _SPECIAL: "never read by a batch",
     EXTENSION: "coded already",
     **dict.fromkeys((".heic", ".heif", ".hif"), _PLUGIN),
     ".jxl": _PLUGIN,
@@ -105,7 +107,8 @@ def plan(
     """
     root = _location(*storage.filesystem(destination)).rstrip("/")
     coded = EXTENSION in extensions
-    left_out = LeftOut({_FOLDER: _REASONS[_FOLDER]} if coded else _REASONS, _otherwise(coded))
+    reasons = {kind: _REASONS[kind] for kind in (_FOLDER, _SPECIAL)} if coded else _REASONS
+    left_out = LeftOut(reasons, _otherwise(coded))
     search = _Search(extensions, recursive, root, left_out)
     found = dict.fromkeys(pair for source in sources for pair in search.found(source))
     if not found:
@@ -132,7 +135,7 @@ class _Search:
     def found(self, source: str) -> Iterator[tuple[str, PurePosixPath]]:
         """Files of a source, each with its path below the destination."""
         if source.startswith("@"):
-            lines = os.fsdecode(storage.read_file(source[1:])).replace("\r\n", "\n").split("\n")
+            lines = os.fsdecode(_list(source[1:])).replace("\r\n", "\n").split("\n")
             yield from (_listed(line) for line in lines if line.strip())
             return
         system, path = storage.filesystem(source)
@@ -153,10 +156,12 @@ class _Search:
             is_folder = entries[name]["type"] == "directory"
             if f"{location}/".startswith(own) or not relative.parts or (is_folder and self.recursive):
                 continue
-            if not _hidden(relative) and not is_folder and relative.suffix.lower() in self.extensions:
+            is_special = entries[name]["type"] == "other"
+            fits = relative.suffix.lower() in self.extensions
+            if fits and not (_hidden(relative) or is_folder or is_special):
                 yield location, relative
             else:
-                kind = _FOLDER if is_folder else relative.suffix or _PLAIN
+                kind = _FOLDER if is_folder else _SPECIAL if is_special else relative.suffix or _PLAIN
                 self.left_out.counts[_HIDDEN if _hidden(relative) else kind] += 1
 
     def _in_glob(
@@ -175,6 +180,11 @@ class _Search:
                 self.left_out.counts[_HIDDEN] += 1
             else:
                 yield _location(system, name), relative
+
+
+def _list(source: str) -> bytes:
+    """The bytes of a list, of a pipe too."""
+    return storage.read_file(source) if storage.is_url(source) else read_source(source, OutputError)
 
 
 def _hidden(path: PurePosixPath) -> bool:

@@ -18,7 +18,7 @@ from rdpcodec.cli.coding import compress, decompress
 from rdpcodec.cli.describing import info, models
 from rdpcodec.cli.pages import compare, serve
 from rdpcodec.cli.suggesting import suggest
-from rdpcodec.errors import RdpError, UsageError
+from rdpcodec.errors import RdpError, UsageError, reason
 from rdpcodec.training.commands import export, train
 
 _INTERRUPTED = 130  # as shells have it: 128 + SIGINT
@@ -54,6 +54,8 @@ def main() -> None:
         _fail("interrupted", _INTERRUPTED)
     except RdpError as error:
         _fail(str(error), 2 if isinstance(error, UsageError) else 1)
+    except OSError as error:  # of a full disk behind standard output; a pipe that was closed is click's
+        _fail(f"{error.filename or 'standard output'}: {reason(error)}", 1)
     else:
         sys.exit(status if isinstance(status, int) else 0)
 

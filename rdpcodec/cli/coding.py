@@ -20,7 +20,7 @@ from rdpcodec.cli.options import (
     operating_point,
     report_options,
 )
-from rdpcodec.cli.output import STANDARD, image_source, read_input, write_output
+from rdpcodec.cli.output import STANDARD, image_source, read_coded, write_output
 from rdpcodec.container import EXTENSION, bits_per_pixel, read_header
 from rdpcodec.errors import RdpError, UsageError
 
@@ -151,7 +151,7 @@ def decompress(
     def run(source: Path, place: Path) -> tuple[Outcome, str]:
         from rdpcodec.codec import decompress
 
-        data = read_input(source)
+        data = read_coded(source)
         try:
             image = decompress(data, realism=realism, region=region, device=device, max_pixels=max_pixels)
         except RdpError as error:

@@ -3,43 +3,49 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import click
 
 from rdpcodec import file_info
-from rdpcodec.cli.options import json_option
-from rdpcodec.cli.output import read_input
-from rdpcodec.errors import OutputError, RdpError
+from rdpcodec.cli.options import json_option, report_options
+from rdpcodec.cli.output import end, in_a_line, read_coded
+from rdpcodec.errors import FormatError
 from rdpcodec.weights.manifest import DEFAULT_MODEL, hours_by_device, manifest
 
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IN.rdpc...")
-@json_option
-def info(paths: tuple[Path, ...], as_json: bool) -> None:
+@report_options
+def info(paths: tuple[Path, ...], quiet: bool, as_json: bool) -> None:
     """Show what .rdpc files hold, and whether they are intact.
 
     \b
     rdpcodec info photo.rdpc
     rdpcodec info *.rdpc --json             # a line for each
+    rdpcodec info *.rdpc --quiet            # only what is damaged
     """
     errors = 0
     for path in paths:
         try:
-            described = file_info.info(read_input(path))
-        except RdpError as error:
-            named = str(error) if isinstance(error, OutputError) else f"{path}: {error}"
-            click.echo(f"error: {named}", err=True)
+            described = _described(path)
+        except Exception as error:  # whatever one file does, it does not stop the rest
+            click.echo(f"error: {in_a_line(error, path)}", err=True)
             errors += 1
             continue
         if as_json:
             click.echo(json.dumps({"file": str(path), **described.record()}))
-        else:
+        elif not quiet:
             click.echo(_text(path, described))
-    if errors:
-        sys.exit(1)
+    end(errors, len(paths))
+
+
+def _described(path: Path) -> file_info.FileInfo:
+    data = read_coded(path)
+    try:
+        return file_info.info(data)
+    except FormatError as error:
+        raise FormatError(f"{path}: {error}") from error
 
 
 def _text(path: Path, file: file_info.FileInfo) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from os.path import isdir, lexists
@@ -12,9 +11,9 @@ import click
 
 from rdpcodec.batch.names import output_names
 from rdpcodec.batch.work import Outcome
-from rdpcodec.cli.output import STANDARD, check_output, named_warnings
+from rdpcodec.cli.output import STANDARD, check_output, end, in_a_line, named_warnings, refuse_url
 from rdpcodec.cli.progress import Bar, progress
-from rdpcodec.errors import OutputError, RdpError, UsageError
+from rdpcodec.errors import OutputError, UsageError
 
 PATHS = click.argument(
     "paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IN... [OUT]"
@@ -53,7 +52,10 @@ def jobs_of(paths: tuple[Path, ...], output: Path | None, names: Names) -> list[
     if output is None and len(paths) == 2 and (names.is_output(paths[1]) or not lexists(paths[1])):
         output, paths = paths[1], paths[:1]
         if not names.is_output(output):
-            raise UsageError(f"{output}: an output's name must end in {_listed(names.outputs)}")
+            folder = f", and a folder is given as -o {output}"
+            raise UsageError(f"{output}: an output's name must end in {_listed(names.outputs)}{folder}")
+    for path in (*paths, *([output] if output else ())):
+        refuse_url(path)
     _refuse_folders(paths, names)
     if output is not None and not isdir(output):
         if names.is_output(output):
@@ -119,10 +121,7 @@ def run_all(
             elif text and not quiet:
                 bar.echo(text, err=output == STANDARD)
             bar.step()
-    if errors:
-        if len(jobs) > 1:
-            click.echo(f"error: {errors} of {len(jobs)} failed", err=True)
-        sys.exit(1)
+    end(errors, len(jobs))
 
 
 def _outcome(
@@ -136,10 +135,5 @@ def _outcome(
         for note in outcome.warnings:
             bar.echo(f"warning: {source}: {note}", err=True)
         return replace(outcome, warnings=(*messages, *outcome.warnings)), text
-    except RdpError as error:
-        message = str(error)
-    except MemoryError:
-        message = f"{source}: not enough memory for an image of this size"
     except Exception as error:  # of a decoder, say: one bad image never stops the rest
-        message = f"{source}: {type(error).__name__}: {error}"
-    return Outcome(str(source), str(output), error=" ".join(message.split())), ""
+        return Outcome(str(source), str(output), error=in_a_line(error, source)), ""

@@ -94,10 +94,17 @@ _COMPRESSION = (
         help="Default realism of decoding, 0 to 1, or auto: as the image asks for. 0, or the preset's.",
     ),
     click.option(
-        "--effort", type=int, help="How long to search for a better file, 0 to 9; 0, or the preset's."
+        "--effort",
+        type=int,
+        help="How long to search for a better file, 0 to 9; 0, or the preset's. From 1 on, the number of "
+        "threads may change the file.",
     ),
     model_option,
-    click.option("--keep-metadata", is_flag=True, help="Keep EXIF, and the ICC profile unapplied."),
+    click.option(
+        "--keep-metadata",
+        is_flag=True,
+        help="Keep EXIF, XMP, resolution, and the ICC profile unapplied; no comments.",
+    ),
     click.option(
         "--exact", is_flag=True, help="Keep transparency to the last level, and the colours that it hides."
     ),

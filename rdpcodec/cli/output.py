@@ -4,35 +4,52 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
-from rdpcodec.errors import OutputError, RdpWarning
+from rdpcodec.container import SIGNATURE
+from rdpcodec.errors import OutputError, RdpError, RdpWarning, UsageError, reason
+from rdpcodec.source import read_source
 from rdpcodec.storage import replace_file, replaceable
 
 STANDARD = Path("-")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # of two letters or more: one is a drive
 
 
-def read_input(path: Path) -> bytes:
-    """The bytes of a file, or of standard input for `-`. Raises `OutputError` with the system's reason."""
-    if path == STANDARD:
-        if sys.stdin is None:
-            raise OutputError("standard input is closed")
-        return sys.stdin.buffer.read()
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be read: {error.strerror}") from error
+def read_coded(path: Path) -> bytes:
+    """The bytes of an .rdpc file, or of standard input for `-`.
+
+    Raises `OutputError` with the system's reason, `UsageError` for a URL.
+    """
+    refuse_url(path)
+    return read_source(_standard_input() if path == STANDARD else path, OutputError, SIGNATURE)
 
 
 def image_source(path: Path) -> Path | io.BytesIO:
-    """What `rdpcodec.compress` reads an image from: the file itself, or what standard input gives for `-`."""
-    return io.BytesIO(read_input(path)) if path == STANDARD else path
+    """What `rdpcodec.compress` reads an image from: the file itself, or what standard input gives for `-`.
+    Raises `UsageError` for a URL.
+    """
+    refuse_url(path)
+    return io.BytesIO(read_source(_standard_input(), OutputError)) if path == STANDARD else path
+
+
+def refuse_url(path: Path) -> None:
+    """Raise `UsageError` for what was a URL before it was made a path."""
+    if _URL.match(str(path)) and not path.exists():
+        raise UsageError(f"{path}: is a URL, which `rdpcodec batch` takes: rdpcodec batch URL OUT")
+
+
+def _standard_input() -> BinaryIO:
+    if sys.stdin is None:
+        raise OutputError("standard input is closed")
+    return sys.stdin.buffer
 
 
 def check_output(path: Path, force: bool) -> None:
@@ -56,14 +73,36 @@ def check_output(path: Path, force: bool) -> None:
 def write_output(path: Path, data: bytes, force: bool) -> None:
     """Write a file whole: to a temporary name beside it, then renamed. Raises `OutputError`."""
     if path == STANDARD:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        try:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        except OSError as error:
+            raise OutputError(f"standard output: cannot be written: {reason(error)}") from error
         return
     check_output(path, force)
     try:
         replace_file(path, data)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def in_a_line(error: Exception, source: object) -> str:
+    """Whatever work on one file raises as a line that names the file."""
+    if isinstance(error, RdpError):
+        message = str(error)
+    elif isinstance(error, MemoryError):
+        message = f"{source}: not enough memory for an image of this size"
+    else:
+        message = f"{source}: {type(error).__name__}: {error}"
+    return " ".join(message.split())
+
+
+def end(errors: int, total: int) -> None:
+    """End a command with status 1 if any of its files failed, and say how many."""
+    if errors and total > 1:
+        click.echo(f"error: {errors} of {total} failed", err=True)
+    if errors:
+        sys.exit(1)
 
 
 @contextmanager

@@ -6,16 +6,29 @@ import ipaddress
 import json
 import socket
 import webbrowser
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from rdpcodec.cli.options import device_option, force_option, model_option, quiet_option, report_options
-from rdpcodec.cli.output import STANDARD, check_output, image_source, named_warnings, write_output
+from rdpcodec.cli.options import device_option, force_option, model_option, report_options
+from rdpcodec.cli.output import (
+    STANDARD,
+    check_output,
+    end,
+    image_source,
+    in_a_line,
+    named_warnings,
+    write_output,
+)
 from rdpcodec.cli.progress import progress
 from rdpcodec.errors import UsageError
 from rdpcodec.operating_point import OperatingPoint
+
+if TYPE_CHECKING:
+    from rdpcodec.image import Picture
 
 _QUALITIES = (20, 40, 60)
 
@@ -62,14 +75,12 @@ def compare(
     for quality in qualities:
         OperatingPoint(quality, effort=effort)
     from rdpcodec.codec import shared_codec
-    from rdpcodec.image import load_picture
-    from rdpcodec.pages.compare import compare_page, names_of
+    from rdpcodec.pages.compare import compare_page
 
-    images = {}
-    for name, source in zip(names_of(sources), sources, strict=True):
-        given = image_source(source)
-        with named_warnings(source):
-            images[name] = load_picture(given)
+    images = _images(sources)
+    errors = len(sources) - len(images)
+    if not images:
+        end(errors, len(sources))
     codec = shared_codec(model, device)
     with progress("comparing", len(images) * len(set(qualities)), shown=not quiet) as bar:
         page = compare_page(codec, images, qualities, effort, bar.step).encode()
@@ -80,6 +91,22 @@ def compare(
     elif not quiet:
         count = f"{len(images)} images" if len(images) > 1 else "1 image"
         click.echo(f"{output}: {count}, {len(page) / 1e6:.1f} MB", err=output == STANDARD)
+    end(errors, len(sources))
+
+
+def _images(sources: Sequence[Path]) -> dict[str, Picture]:
+    """The images that can be read, by short names that differ; of each other an error is printed."""
+    from rdpcodec.image import load_picture
+    from rdpcodec.pages.compare import names_of
+
+    images = {}
+    for name, source in zip(names_of(sources), sources, strict=True):
+        try:
+            with named_warnings(source):
+                images[name] = load_picture(image_source(source))
+        except Exception as error:  # of a decoder, say: one bad image never stops the rest
+            click.echo(f"error: {in_a_line(error, source)}", err=True)
+    return images
 
 
 @click.command()
@@ -106,7 +133,7 @@ def compare(
     help="Largest image, megapixels.",
 )
 @click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
-@quiet_option
+@report_options
 @model_option
 @device_option
 def serve(
@@ -116,13 +143,14 @@ def serve(
     max_pixels: float,
     open_page: bool,
     quiet: bool,
+    as_json: bool,
     model: str,
     device: str,
 ) -> None:
     """Serve a page where a dropped image follows the dials: image, bytes and errors, and the file.
 
     Only this machine reaches it, unless --host says otherwise; there is no password. Images stay in memory.
-    Stop it with Ctrl-C. Needs the extra: pip install 'rdpcodec[web]'.
+    Stop it with Ctrl-C; --json prints its address alone. Needs the extra: pip install 'rdpcodec[web]'.
     """
     try:
         import uvicorn
@@ -145,13 +173,15 @@ def serve(
     if not ipaddress.ip_address(address).is_loopback:
         click.echo("warning: others on the network can use this server; it asks for no password", err=True)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
-    if not quiet:
+    if as_json:
+        click.echo(json.dumps({"url": url, "model": codec.name}))
+    elif not quiet:
         click.echo(f"serving at {url}, stop with Ctrl-C")
     if open_page:
         webbrowser.open(url)
     with suppress(KeyboardInterrupt):  # uvicorn has closed down, and passes it on
         uvicorn.Server(server_config(app)).run(sockets=[listening])
-    if not quiet:
+    if not (quiet or as_json):
         click.echo("stopped")
 
 

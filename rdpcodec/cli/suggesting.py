@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from rdpcodec.cli.options import device_option, model_option
-from rdpcodec.cli.output import image_source, named_warnings
-from rdpcodec.cli.progress import progress
+from rdpcodec.cli.options import device_option, model_option, report_options
+from rdpcodec.cli.output import end, image_source, in_a_line, named_warnings
+from rdpcodec.cli.progress import Bar, progress
 from rdpcodec.container import bits_per_pixel
 from rdpcodec.operating_point import OperatingPoint
+
+if TYPE_CHECKING:
+    from rdpcodec.codec import Codec
+    from rdpcodec.image import Picture
+    from rdpcodec.metrics.full_reference import Metrics
 
 _QUALITIES = (10, 30, 50, 70, 90)
 _COLUMNS = {
@@ -21,52 +27,81 @@ _COLUMNS = {
     "ssimulacra2": ("SSIMULACRA2", ".1f"),
     "lpips": ("LPIPS", ".4f"),
 }
+Point = dict[str, Any]
+"""Quality, realism, bytes, bits_per_pixel and the metrics by name, as JSON has them."""
 
 
 @click.command()
-@click.argument("source", type=click.Path(path_type=Path), metavar="IN")
-@click.option("--json", "as_json", is_flag=True, help="Machine-readable; null where a metric is missing.")
+@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IN...")
+@report_options
 @model_option
 @device_option
-def suggest(source: Path, as_json: bool, model: str, device: str) -> None:
-    """Show the size and the errors of an image at five qualities, each at realism 0 and 1.
+def suggest(sources: tuple[Path, ...], quiet: bool, as_json: bool, model: str, device: str) -> None:
+    """Show the size and the errors of images at five qualities, each at realism 0 and 1.
+
+    \b
+    rdpcodec suggest photo.png
+    rdpcodec suggest *.png --json           # a line for each; null where a metric is missing
 
     IN is an image in any format that Pillow reads, or - for standard input. PSNR, MS-SSIM, SSIMULACRA2 and
-    LPIPS are those of the decoded image; LPIPS and MS-SSIM need more than a plain installation.
+    LPIPS are those of the decoded image; LPIPS needs more than a plain installation.
     """
-    given = image_source(source)
-    import numpy as np
-
     from rdpcodec.codec import shared_codec
-    from rdpcodec.image import load_picture
     from rdpcodec.metrics.full_reference import Metrics
 
-    with named_warnings(source):
-        picture = load_picture(given)
-    codec = shared_codec(model, device)
-    metrics = Metrics()
+    codec, metrics, measured = shared_codec(model, device), Metrics(), []
+    with progress("measuring", len(sources) * len(_QUALITIES), shown=not quiet) as bar:
+        errors = 0
+        for source in sources:
+            try:
+                picture = _loaded(source, bar)
+                points = list(_points(codec, picture, metrics, bar.step))
+            except Exception as error:  # of a decoder, say: one bad image never stops the rest
+                bar.echo(f"error: {in_a_line(error, source)}", err=True)
+                errors += 1
+                continue
+            measured += points
+            bar.echo(_described(source, picture.size, points, as_json))
+    if measured and not quiet:
+        for note in (*metrics.notes, *metrics.undefined(measured)):
+            click.echo(note, err=True)
+    end(errors, len(sources))
+
+
+def _loaded(source: Path, bar: Bar) -> Picture:
+    """An image, and what it lacks said. Raises `RdpError`."""
+    from rdpcodec.image import load_picture
+
+    with named_warnings(source, bar.echo):
+        return load_picture(image_source(source))
+
+
+def _points(codec: Codec, picture: Picture, metrics: Metrics, step: Callable[[], None]) -> Iterator[Point]:
+    """What operating points give an image, by quality, then realism."""
+    import numpy as np
+
     encode = codec.encoder(picture)
-    points: list[dict[str, Any]] = []
     realisms = (0, 1) if "realism" in codec.dials else (0,)
-    with progress("measuring", len(_QUALITIES)) as bar:
-        for quality in _QUALITIES:
-            data = encode(OperatingPoint(quality))
-            size = {"bytes": len(data), "bits_per_pixel": round(bits_per_pixel(data), 4)}
-            for realism in realisms:
-                decoded = np.asarray(codec.decompress(data, realism=realism).convert("RGB"))
-                errors = metrics(picture.pixels, decoded)
-                points.append({"quality": quality, "realism": realism, **size, **errors})
-            bar.step()
-    width, height = picture.size
+    for quality in _QUALITIES:
+        data = encode(OperatingPoint(quality))
+        size = {"bytes": len(data), "bits_per_pixel": round(bits_per_pixel(data), 4)}
+        for realism in realisms:
+            decoded = np.asarray(codec.decompress(data, realism=realism).convert("RGB"))
+            errors = metrics(picture.pixels, decoded)
+            yield {"quality": quality, "realism": realism, **size, **errors}
+        step()
+
+
+def _described(source: Path, size: tuple[int, int], points: list[Point], as_json: bool) -> str:
+    """A line of JSON, or a table with a title."""
+    width, height = size
     if as_json:
-        click.echo(json.dumps({"file": str(source), "width": width, "height": height, "points": points}))
-    else:
-        _print_table(f"{source}, {width}×{height}", points)
-    for note in (*metrics.notes, *metrics.undefined(points)):
-        click.echo(note, err=True)
+        return json.dumps({"file": str(source), "width": width, "height": height, "points": points})
+    return _table(f"{source}, {width}×{height}", points)
 
 
-def _print_table(title: str, points: list[dict[str, Any]]) -> None:
+def _table(title: str, points: list[Point]) -> str:
+    """Points as a table, as wide as the terminal allows."""
     from rich.console import Console
     from rich.table import Table
 
@@ -79,4 +114,7 @@ def _print_table(title: str, points: list[dict[str, Any]]) -> None:
         ]
         shown = [str(point[name]) for name in ("quality", "realism", "bytes")]
         table.add_row(*shown, f"{point['bits_per_pixel']:.3f}", *values)
-    Console().print(table)
+    console = Console()
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get().rstrip("\n")

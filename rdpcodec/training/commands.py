@@ -106,7 +106,7 @@ def _run(kind: type[Any], chosen: dict[str, Any]) -> Any:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def train() -> None:
-    """Train weights on a folder of images."""
+    """Train weights on a folder of images. A run reports in JSON: a line at a time, in its log.jsonl."""
 
 
 @train.command()

@@ -220,6 +220,17 @@ def test_suggest_says_how_to_get_the_metrics_that_are_missing(
     assert {point["lpips"] for point in points} == {None}
 
 
+def test_suggest_takes_several_images_and_goes_on_after_a_bad_one(photo: Path) -> None:
+    bad = photo.with_name("bad.png")
+    bad.write_bytes(b"rubbish")
+    found = run("suggest", photo, bad, photo, "--json", "--quiet")
+    assert (found.exit_code, found.stderr.count("\n")) == (1, 2)
+    assert "error: 1 of 3 failed" in found.stderr
+    first, second = map(json.loads, found.stdout.splitlines())
+    assert first == second
+    assert first["file"] == str(photo)
+
+
 def test_several_images_go_into_a_folder(photo: Path) -> None:
     second = photo.with_name("second.png")
     second.write_bytes(photo.read_bytes())
@@ -425,10 +436,12 @@ def test_a_failed_run_leaves_nothing_behind(photo: Path) -> None:
         (("compress", "{photo}", "{photo}"), "-o DIR"),
         (("compress", "{photo}", "nowhere/out.rdpc"), "the folder nowhere does not exist"),
         (("decompress", "{photo}", "out.png"), "not an .rdpc file"),
-        (("decompress", "missing.rdpc"), "missing.rdpc: cannot be read: No such file"),
+        (("decompress", "missing.rdpc"), "missing.rdpc: no such file"),
         (("decompress", "{photo}", "--format", "xyz"), "not an image format"),
         (("info", "{photo}"), "not an .rdpc file"),
-        (("info", "missing.rdpc"), "cannot be read"),
+        (("info", "missing.rdpc"), "missing.rdpc: no such file"),
+        (("info", "{photo.parent}"), "cannot be read: Is a directory"),
+        (("compare", "missing.png", "-o", "page.html"), "missing.png: no such file"),
     ],
 )
 @pytest.mark.usefixtures("no_realism")
@@ -473,6 +486,32 @@ def test_info_tells_what_the_file_holds(photo: Path) -> None:
     assert record["bytes"] == file.stat().st_size
     assert record["weights_installed"]
     assert "101×67" in run("info", file).stdout
+
+
+def test_info_is_silent_about_intact_files_if_asked(photo: Path) -> None:
+    run("compress", photo)
+    coded = photo.with_suffix(".rdpc")
+    assert run("info", coded, "--quiet").output == ""
+    found = run("info", coded, photo, "--quiet")
+    assert (found.exit_code, found.stdout) == (1, "")
+    assert found.stderr.splitlines()[1] == "error: 1 of 2 failed"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+def test_devices_that_never_end_or_are_full_are_errors(photo: Path) -> None:
+    for words in (("info",), ("decompress",)):
+        found = run(*words, "/dev/zero", *(() if words == ("info",) else ("-o", photo.with_suffix(".webp"))))
+        assert (found.exit_code, "not an .rdpc file" in found.stderr) == (1, True)
+    batch = run("batch", photo, photo.parent / "out", "--manifest", "/dev/full")
+    assert (batch.exit_code, "a pipe or a device" in batch.stderr) == (1, True)
+    for words in (("--help",), ("models",), ("compress", photo, "-"), ("compress", photo)):
+        with open("/dev/full", "wb") as full:
+            ended = subprocess.run(
+                [sys.executable, "-m", "rdpcodec", *words], stdout=full, stderr=subprocess.PIPE, timeout=120
+            )
+        assert ended.returncode == 1
+        assert ended.stderr.startswith(b"error: standard output: ")
+        assert ended.stderr.count(b"\n") == 1
 
 
 def test_models_lists_what_is_installed() -> None:
@@ -545,6 +584,13 @@ def test_no_encoding_of_a_terminal_ends_in_a_traceback(photo: Path, encoding: st
         (("compress", "photo.png", "--qualty", "3"), 2, "error: No such option '--qualty'"),
         (("squeeze",), 2, "error: No such command 'squeeze'; see python -m rdpcodec --help"),
         (("compress", "missing.png"), 1, "error: missing.png: no such file"),
+        (("compress", "https://example.com/a.png"), 2, "error: https:/example.com/a.png: is a URL, which"),
+        (("compress", "missing.png", "s3://bucket/a.rdpc"), 2, "error: s3:/bucket/a.rdpc: is a URL, which"),
+        (
+            ("compress", "photo.png", "small"),
+            2,
+            "error: small: an output's name must end in .rdpc, and a folder is given as -o small",
+        ),
     ],
 )
 def test_mistakes_in_a_command_have_one_line_and_one_status(

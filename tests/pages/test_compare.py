@@ -137,8 +137,6 @@ def test_nothing_is_overwritten_without_force(sources: list[Path], tmp_path: Pat
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("missing.png",), "missing.png: no such file"),
-        (("{source}", "missing.png"), "missing.png: no such file"),
         (("{source}", "-q", "101"), "quality 101"),
         (("{source}", "--effort", "10"), "effort 10"),
         (("{source}", "--model", "none"), "no model 'none'"),
@@ -151,6 +149,17 @@ def test_bad_input_is_an_error_and_leaves_no_page(
     assert isinstance(result.exception, RdpError)
     assert message in str(result.exception)
     assert not list(tmp_path.iterdir())
+
+
+def test_one_bad_image_does_not_stop_the_rest(sources: list[Path], tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    result = run("missing.png", sources[1], "-o", page, "-q", 20)
+    assert (result.exit_code, "error: missing.png: no such file" in result.stderr) == (1, True)
+    assert "error: 1 of 2 failed" in result.stderr
+    assert [image["name"] for image in embedded(page.read_text())["images"]] == [sources[1].name]
+    alone = run("missing.png", "-o", tmp_path / "none.html", "-q", 20)
+    assert (alone.exit_code, alone.stderr) == (1, "error: missing.png: no such file\n")
+    assert not (tmp_path / "none.html").exists()
 
 
 # In a browser.

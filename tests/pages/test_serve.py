@@ -345,6 +345,17 @@ def test_the_server_answers_and_stops_at_control_c() -> None:
     assert (process.returncode, output, errors) == (0, "stopped\n", "")
 
 
+def test_the_address_can_be_had_as_json() -> None:
+    words = [sys.executable, "-m", "rdpcodec", "serve", "--port", "0", "--json"]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    found = json.loads(process.stdout.readline())
+    with urllib.request.urlopen(found["url"], timeout=60) as answer:
+        assert answer.status == 200
+    process.send_signal(signal.SIGINT)
+    assert (process.communicate(timeout=60)[0], found["model"]) == ("", "fast")
+
+
 @pytest.mark.parametrize("package", ["starlette", "uvicorn"])
 def test_a_missing_extra_is_named(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.split(".")[0] == package]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from onnx import NodeProto, TensorProto, helper
+
+from rdpcodec.weights.stored import StoredTensor
 
 Value = str
 """What a node returns, or an input: its name in the graph."""
@@ -15,26 +16,6 @@ FLOAT, INT64, UINT8 = TensorProto.FLOAT, TensorProto.INT64, TensorProto.UINT8
 # Old enough for engines of 2022 on, and for those of browsers.
 _OPSET, _IR_VERSION = 17, 8
 _TYPES = {"F16": TensorProto.FLOAT16, "F32": FLOAT, "I8": TensorProto.INT8, "I32": TensorProto.INT32}
-
-
-class StoredTensor(NamedTuple):
-    """Where a safetensors file keeps a tensor. start: of its bytes, from the beginning of the file."""
-
-    kind: str
-    shape: tuple[int, ...]
-    start: int
-    length: int
-
-
-def stored_tensors(blob: bytes) -> dict[str, StoredTensor]:
-    """The tensors of a safetensors file by name."""
-    size = int.from_bytes(blob[:8], "little")
-    stored = {}
-    for name, entry in json.loads(blob[8 : 8 + size]).items():
-        if name != "__metadata__":
-            first, end = entry["data_offsets"]
-            stored[name] = StoredTensor(entry["dtype"], tuple(entry["shape"]), 8 + size + first, end - first)
-    return stored
 
 
 class Port(NamedTuple):

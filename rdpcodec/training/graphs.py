@@ -18,9 +18,10 @@ from rdpcodec.model.scale_network import HYPER_LATENT_MAX
 from rdpcodec.model.transforms import PATCH_VALUES, STEP_MIDDLE
 from rdpcodec.storage import replace_file
 from rdpcodec.tiles import PATCH
-from rdpcodec.training.graph_writer import FLOAT, INT64, UINT8, Graph, Port, Value, stored_tensors
+from rdpcodec.training.graph_writer import FLOAT, INT64, UINT8, Graph, Port, Value
 from rdpcodec.weights.architecture import Architecture, architecture_from
 from rdpcodec.weights.manifest import REALISM_PREFIX, graph_path
+from rdpcodec.weights.stored import stored_tensors
 
 
 def write_graphs(weights: Path, architecture: Architecture, *, encodes: bool = True) -> dict[str, str]:

@@ -26,7 +26,7 @@ FLOORS = (
     ("arguments", "file_info"),
     ("codec",),
     ("training", "batch", "peers", "pillow_plugin"),
-    ("compressai_model", "pages"),
+    ("compressai_model", "pages", "web"),
     ("cli",),
 )
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from rdpcodec.web.folder import own_files
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -30,6 +32,7 @@ def test_the_wheel_holds_weights_and_pages_and_no_tests(wheel: Path) -> None:
     pages = {f"rdpcodec/pages/{path.name}" for path in (ROOT / "rdpcodec" / "pages").glob("*.*")}
     assert {"rdpcodec/pages/compare.html", "rdpcodec/pages/viewer.js", "rdpcodec/pages/base.css"} <= pages
     assert pages <= set(names)
+    assert {f"rdpcodec/web/{name}" for name in own_files()} <= set(names)
     assert not [name for name in names if name.startswith(("tests/", "bench/"))]
     assert wheel.stat().st_size < 37e6
 

@@ -18,6 +18,7 @@ from rdpcodec.cli.coding import compress, decompress
 from rdpcodec.cli.describing import info, models
 from rdpcodec.cli.pages import compare, serve
 from rdpcodec.cli.suggesting import suggest
+from rdpcodec.cli.web import web
 from rdpcodec.errors import RdpError, UsageError, reason
 from rdpcodec.training.commands import export, train
 
@@ -37,7 +38,7 @@ def rdpcodec() -> None:
     """
 
 
-for _command in (compress, decompress, batch, suggest, compare, serve, info, models, train, export):
+for _command in (compress, decompress, batch, suggest, compare, serve, web, info, models, train, export):
     rdpcodec.add_command(_command)
 
 

@@ -1,0 +1,29 @@
+// The errors a page can meet, as in Python's errors.py: each message says what is wrong and what to do.
+
+export class RdpError extends Error {
+  constructor(message) {
+    super(message);
+    this.name = new.target.name;
+  }
+}
+
+// Bytes that are not a valid .rdpc file: truncated, corrupted, hostile, or of a newer version.
+export class FormatError extends RdpError {}
+
+// Weights or networks that are missing, damaged, or not those a file was made with.
+export class WeightsError extends RdpError {}
+
+// An argument that is out of range.
+export class UsageError extends RdpError {}
+
+const KINDS = { FormatError, WeightsError, UsageError };
+
+// An error as a worker can post it; what is not ours keeps its words.
+export function packed(error) {
+  return { name: error?.name, message: String(error?.message ?? error) };
+}
+
+// The inverse of `packed`.
+export function unpacked({ name, message }) {
+  return new (KINDS[name] ?? RdpError)(message);
+}

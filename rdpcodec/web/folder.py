@@ -1,0 +1,39 @@
+"""A folder to put on a web server: the decoder's modules, a page to try it, weights, and ONNX Runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rdpcodec.errors import OutputError
+from rdpcodec.storage import exists, write_file
+from rdpcodec.web.parts import weights_files
+from rdpcodec.web.runtime import runtime_files
+
+_HERE = Path(__file__).parent
+_SUFFIXES = (".js", ".html", ".css")
+
+
+def own_files() -> dict[str, bytes]:
+    """Modules and page by their paths in the folder."""
+    paths = (path for path in sorted(_HERE.rglob("*.*")) if path.suffix in _SUFFIXES)
+    return {path.relative_to(_HERE).as_posix(): path.read_bytes() for path in paths}
+
+
+def write_folder(folder: Path, runtime: Path, force: bool = False) -> dict[str, int]:
+    """Write everything into `folder`, made where there is none; other files in it stay. Returns the bytes of
+    each file by its path.
+
+    runtime: the npm package onnxruntime-web, a folder or an archive; force: replace files that are there.
+    Raises `UsageError` for another runtime, `WeightsError` and `OutputError`.
+    """
+    files = own_files()
+    files |= {f"onnxruntime-web/{name}": data for name, data in runtime_files(runtime).items()}
+    files |= {f"weights/{name}": data for name, data in weights_files().items()}
+    targets = {name: str(folder / name) for name in files}
+    if not force:
+        for target in targets.values():
+            if exists(target):
+                raise OutputError(f"{target}: exists already; use --force to overwrite it")
+    for name, data in files.items():
+        write_file(targets[name], data)
+    return {name: len(data) for name, data in files.items()}

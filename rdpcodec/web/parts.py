@@ -1,0 +1,95 @@
+"""The weights as browsers load them: of each model only what decodes, in parts that are fetched when needed.
+
+A part holds stretches of the release's safetensors file; the decoder puts them where they lie in it, for that
+is where the graphs look. Names of files hold the CRC-32 of what is inside, so that caches may keep them.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable
+from typing import Any
+
+from rdpcodec.errors import WeightsError
+from rdpcodec.weights.manifest import REALISM_PREFIX, ModelEntry, manifest
+from rdpcodec.weights.release import ReleasedModel
+from rdpcodec.weights.stored import StoredTensor, stored_tensors
+
+# What each part holds, by the first words of tensors' names.
+_PARTS = {
+    "integers": ("scale.", "tables."),
+    "means": ("mean_network.",),
+    "synthesis": ("synthesis.",),
+    "realism": (REALISM_PREFIX,),
+}
+# The graphs that decode.
+_GRAPHS = ("means", "context", "synthesis", "realism")
+
+
+def weights_files() -> dict[str, bytes]:
+    """The files of all installed models by name, with `models.json`, which lists them by fingerprint.
+
+    Raises `WeightsError` for damaged weights, and for those without graphs.
+    """
+    files: dict[str, bytes] = {}
+    models = {}
+    for entry in manifest().values():
+        models[entry.fingerprint.hex()] = _add_model(files, entry)
+    files["models.json"] = json.dumps(models, separators=(",", ":")).encode()
+    return files
+
+
+def _add_model(files: dict[str, bytes], entry: ModelEntry) -> dict[str, Any]:
+    """Add a model's files. Returns its record in `models.json`."""
+    released = ReleasedModel.load(entry)
+    if not released.graphs:
+        raise WeightsError(
+            f"model {entry.name!r} was exported without graphs: `python -m rdpcodec.training graphs FOLDER` "
+            "adds them"
+        )
+    blob = entry.path.read_bytes()
+    tensors = stored_tensors(blob)
+    parts: dict[str, dict[str, Any]] = {}
+    for part, prefixes in _PARTS.items():
+        ranges = _ranges(tensor for name, tensor in tensors.items() if name.startswith(prefixes))
+        if ranges:
+            data = b"".join(blob[start : start + length] for start, length in ranges)
+            parts[part] = {"file": _add(files, f"{entry.name}.{part}", "bin", data), "ranges": ranges}
+    graphs = {
+        name: _add(files, f"{entry.name}.{name}", "onnx", path.read_bytes())
+        for name, path in released.graphs.items()
+        if name in _GRAPHS
+    }
+    size = released.architecture
+    return {
+        "name": entry.name,
+        "latents": size.latents,
+        "hyper_latents": size.hyper_latents,
+        "margin": size.synthesis_margin,
+        "file": entry.path.name,
+        "bytes": len(blob),
+        "integers": {
+            name: tensor._asdict() for name, tensor in tensors.items() if name.startswith(_PARTS["integers"])
+        },
+        "parts": parts,
+        "graphs": graphs,
+    }
+
+
+def _add(files: dict[str, bytes], stem: str, suffix: str, data: bytes) -> str:
+    """Add a file. Returns its name."""
+    name = f"{stem}.{zlib.crc32(data):08x}.{suffix}"
+    files[name] = data
+    return name
+
+
+def _ranges(tensors: Iterable[StoredTensor]) -> list[list[int]]:
+    """The stretches of a file that tensors fill: start and length of each."""
+    ranges: list[list[int]] = []
+    for tensor in sorted(tensors, key=lambda tensor: tensor.start):
+        if ranges and sum(ranges[-1]) == tensor.start:
+            ranges[-1][1] += tensor.length
+        else:
+            ranges.append([tensor.start, tensor.length])
+    return ranges

@@ -1,0 +1,253 @@
+"""The decoder in a browser: pixels are Python's within a level; damaged files are refused."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+import re
+import sys
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fuzz.damage import mutated
+from PIL import Image, ImageDraw
+
+from rdpcodec import Codec, container
+from rdpcodec.container import Container, Header, Segment
+from rdpcodec.tiles import join_tiles
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+PATIENCE = 300_000  # milliseconds; machines may be busy
+PAGE = """<!doctype html><title>page</title><link rel="icon" href="data:,">
+<script type="module" src="rdpcodec.js"></script>
+<img id="image" data-rdpc="photo.rdpc" alt="a cup">
+<rdpc-image id="element" src="photo.rdpc" realism="1" alt="a cup"></rdpc-image>
+<img id="damaged" alt="damaged" hidden>"""
+# Bytes go in and pixels come out as base64; an error of ours comes out as its name and message.
+DECODE = """async ([file, options]) => {
+  const { decode } = await import("/rdpcodec.js");
+  const bytes = Uint8Array.from(atob(file), (c) => c.charCodeAt(0));
+  try {
+    const { width, height, data } = await decode(bytes, options);
+    let text = "";
+    for (let i = 0; i < data.length; i += 32768) text += String.fromCharCode(...data.subarray(i, i + 32768));
+    return { width, height, pixels: btoa(text) };
+  } catch (error) {
+    return { name: error.name, message: error.message };
+  }
+}"""
+
+
+@pytest.fixture
+def tab(view: Any, site: Path, address: str, photo: bytes) -> Any:
+    """A page with two elements that show a file."""
+    (site / "photo.rdpc").write_bytes(photo)
+    (site / "page.html").write_text(PAGE)
+    view.set_default_timeout(PATIENCE)
+    view.goto(f"{address}page.html")
+    return view
+
+
+@pytest.fixture(scope="module")
+def photo(codec: Codec, small: Image.Image) -> bytes:
+    return codec.compress(small, 40, realism=0.4)
+
+
+def decode(tab: Any, data: bytes, **options: Any) -> np.ndarray:
+    """RGBA, uint8 `[H, W, 4]`."""
+    found = tab.evaluate(DECODE, [base64.b64encode(data).decode(), options])
+    assert "pixels" in found, found
+    pixels = np.frombuffer(base64.b64decode(found["pixels"]), np.uint8)
+    return pixels.reshape(found["height"], found["width"], 4)
+
+
+def refusal(tab: Any, data: bytes, **options: Any) -> tuple[str, str]:
+    """Name and message of the error."""
+    found = tab.evaluate(DECODE, [base64.b64encode(data).decode(), options])
+    assert "pixels" not in found
+    return found["name"], found["message"]
+
+
+def rgba(image: Image.Image) -> np.ndarray:
+    return np.asarray(image.convert("RGBA"))
+
+
+def assert_within_a_level(found: np.ndarray, expected: np.ndarray) -> None:
+    assert found.shape == expected.shape
+    difference = np.abs(found.astype(int) - expected)
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 0.01
+
+
+def test_golden_files_have_their_pixels(tab: Any) -> None:
+    for name in json.loads((GOLDEN / "symbols.json").read_text()):
+        with Image.open(GOLDEN / f"{name}.png") as golden:
+            assert_within_a_level(decode(tab, (GOLDEN / f"{name}.rdpc").read_bytes()), rgba(golden))
+
+
+def test_realism_and_region_do_what_they_do_in_python(tab: Any, codec: Codec, photo: bytes) -> None:
+    for realism in (0.25, 1, 0):
+        assert_within_a_level(
+            decode(tab, photo, realism=realism), rgba(codec.decompress(photo, realism=realism))
+        )
+    for region in ([10, 20, 50, 30], [100, 66, 1, 1]):
+        x, y, width, height = region
+        whole = rgba(codec.decompress(photo))
+        assert_within_a_level(decode(tab, photo, region=region), whole[y : y + height, x : x + width])
+    assert refusal(tab, photo, realism=2)[0] == "UsageError"
+    assert refusal(tab, photo, region=[0, 0, 102, 1])[0] == "UsageError"
+    assert refusal(tab, photo, maxPixels=1000)[0] == "FormatError"
+
+
+def test_drawn_blocks_and_alpha_are_exact_in_every_tile(
+    tab: Any, codec: Codec, photograph: Image.Image
+) -> None:
+    """Drawn on the left, a photograph on the right, transparent in places; two tiles."""
+    drawn = photograph.resize((1100, 70))
+    drawn.paste((20, 120, 220), (0, 0, 730, 70))
+    ImageDraw.Draw(drawn).text((5, 5), "Exactly so", (255, 255, 255))
+    drawn.putalpha(Image.linear_gradient("L").resize(drawn.size))
+    data = codec.compress(drawn, 60, exact=True)
+    assert {Segment.EXACT, Segment.OPACITY} <= container.read(data).segments.keys()
+    found, expected = decode(tab, data), rgba(codec.decompress(data))
+    assert_within_a_level(found, expected)
+    np.testing.assert_array_equal(found[:, :700], expected[:, :700])
+    np.testing.assert_array_equal(found[..., 3], expected[..., 3])
+    np.testing.assert_array_equal(decode(tab, data, region=[600, 10, 200, 20]), found[10:30, 600:800])
+
+
+def test_damaged_files_are_refused(tab: Any, photo: bytes) -> None:
+    generator = random.Random(0)
+    damaged = [data for data in (mutated(photo, generator) for _ in range(24)) if data != photo]
+    assert len(damaged) >= 20
+    assert {refusal(tab, data)[0] for data in damaged} == {"FormatError"}
+
+
+def test_other_weights_are_asked_for_by_name(tab: Any, photo: bytes) -> None:
+    body = photo[:5] + b"\1\2\3\4" + photo[9:-4]
+    name, message = refusal(tab, body + zlib.crc32(body).to_bytes(4, "little"))
+    assert (name, "fast-01020304" in message) == ("WeightsError", True)
+
+
+# Whether an element shows these levels, RGBA, within one.
+SHOWS = """([id, levels]) => {
+  const element = document.getElementById(id), image = element.shadowRoot?.querySelector("img") ?? element;
+  if (!image.complete || !image.naturalWidth) return false;
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+  const context = canvas.getContext("2d");
+  context.drawImage(image, 0, 0);
+  const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+  return data.length === levels.length && data.every((level, i) => Math.abs(level - levels[i]) <= 1);
+}"""
+IS_TINTED = """() => {
+  const overlay = document.getElementById("overlay"), context = overlay.getContext("2d");
+  return context.getImageData(0, 0, overlay.width, overlay.height).data.some((level) => level);
+}"""
+
+
+def test_elements_show_files_and_follow_their_attributes(tab: Any, codec: Codec, photo: bytes) -> None:
+    def shows(element: str, realism: float) -> None:
+        levels = rgba(codec.decompress(photo, realism=realism)).ravel().tolist()
+        tab.wait_for_function(SHOWS, arg=[element, levels])
+
+    shows("image", container.read(photo).header.realism)
+    shows("element", 1)
+    for realism in (0, 0.5):
+        for element in ("image", "element"):
+            tab.evaluate(f"document.getElementById('{element}').setAttribute('realism', '{realism}')")
+            shows(element, realism)
+
+
+def test_the_examples_of_the_docs_run(tab: Any, site: Path, address: str) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "web.md").read_text()
+    markup, script = (re.findall(rf"```{kind}\n(.*?)```", page, re.DOTALL)[0] for kind in ("html", "js"))
+    fetched = "const bytes = new Uint8Array(await (await fetch('photo.rdpc')).arrayBuffer());"
+    (site / "example.js").write_text(f"{fetched}\n{script}\nwindow.found = [image.width, blob.type, width];")
+    head = '<!doctype html><link rel="icon" href="data:,"><script type="module" src="example.js"></script>'
+    (site / "example.html").write_text(head + markup)
+    tab.goto(f"{address}example.html")
+    tab.wait_for_function("() => window.found")
+    assert tab.evaluate("window.found") == [50, "image/png", 101]
+    tab.wait_for_function("() => document.querySelector('img').naturalWidth === 101")
+
+
+def test_an_element_that_cannot_show_its_file_says_so(
+    browser: Any, site: Path, address: str, tab: Any, photo: bytes
+) -> None:
+    (site / "damaged.rdpc").write_bytes(photo[:-1])
+    page = browser.new_page()
+    page.goto(f"{address}page.html")
+    message = page.evaluate("""() => new Promise((resolve) => {
+      const image = document.getElementById("damaged");
+      image.addEventListener("error", (event) => resolve(event.message));
+      image.dataset.rdpc = "damaged.rdpc";
+    })""")
+    assert "checksum" in message
+    page.close()
+
+
+def test_the_page_to_try_it_turns_realism_and_saves(
+    view: Any, address: str, codec: Codec, photo: bytes
+) -> None:
+    view.set_default_timeout(PATIENCE)
+    view.goto(f"{address}index.html")
+    view.set_input_files("#file", {"name": "cup.rdpc", "mimeType": "image/x-rdpc", "buffer": photo})
+    status = view.locator("#status")
+    status.filter(has_text="decoded in").wait_for()
+    assert status.text_content().startswith(f"cup.rdpc: 101×67, {len(photo)} bytes")
+    assert float(view.input_value("#realism")) == 0.4
+    view.locator("#invented").check()
+    view.locator("#overlay").wait_for(state="visible")
+    assert view.evaluate(IS_TINTED)
+    view.locator("#realism").fill("1")
+    with view.expect_download() as saved:
+        view.locator("#save").click()
+    assert saved.value.suggested_filename == "cup.png"
+    with Image.open(saved.value.path()) as image:
+        assert_within_a_level(rgba(image), rgba(codec.decompress(photo, realism=1)))
+    broken = {"name": "broken.rdpc", "mimeType": "image/x-rdpc", "buffer": photo[:-1]}
+    view.set_input_files("#file", broken)
+    status.filter(has_text="checksum").wait_for()
+
+
+def tiled(codec: Codec, photograph: Image.Image, across: int, down: int) -> bytes:
+    """A file of tiles of 1024² pixels that all say the same."""
+    tile = container.read(codec.compress(photograph.resize((1024, 1024)), 20)).picture
+    header = Header(codec.size, codec.fingerprint, 20, 0, 1024 * across, 1024 * down)
+    return container.write(Container(header, {Segment.COLOUR: join_tiles([tile] * across * down)}))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_memory_for_25_megapixels_is_the_image_and_a_few_tiles(
+    browser: Any, tab: Any, codec: Codec, photograph: Image.Image
+) -> None:
+    """Beside what one tile takes: 4 bytes a pixel for the image, and the latents of two rows of tiles."""
+    decode_corner(tab, tiled(codec, photograph, 1, 1))
+    before = most_memory(browser)
+    corner = decode_corner(tab, tiled(codec, photograph, 2, 12))
+    assert most_memory(browser) - before < 8 * 2048 * 12288
+    assert len(set(corner)) > 1
+
+
+def decode_corner(tab: Any, data: bytes) -> list[int]:
+    """Decode a file whole, but bring back only a few of its pixels."""
+    script = """async (file) => {
+      const { decode } = await import("/rdpcodec.js");
+      const { data } = await decode(Uint8Array.from(atob(file), (c) => c.charCodeAt(0)));
+      return Array.from(data.subarray(-400));
+    }"""
+    return tab.evaluate(script, base64.b64encode(data).decode())
+
+
+def most_memory(browser: Any) -> int:
+    """The most bytes that the browser's pages have ever had in memory."""
+    session = browser.new_browser_cdp_session()
+    processes = session.send("SystemInfo.getProcessInfo")["processInfo"]
+    session.detach()
+    status = [Path(f"/proc/{p['id']}/status").read_text() for p in processes if p["type"] == "renderer"]
+    return sum(int(re.search(r"VmHWM:\s+(\d+)", text)[1]) * 1024 for text in status)  # type: ignore[index]

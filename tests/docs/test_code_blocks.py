@@ -1,8 +1,9 @@
 """Every code block of README, docs and docstrings runs, or is at least understood by the program it names.
 
-A fenced block says what it is: `python` runs, `sh` is commands, `text` is only shown. An indented block is
-commands on a page and Python in a docstring. Each block runs by itself, in a folder with the files that the
-texts speak of. Commands that take long are parsed by their own parsers and go no further.
+A fenced block says what it is: `python` runs, `sh` is commands, `html` and `js` run in a browser, `text` is
+only shown. An indented block is commands on a page and Python in a docstring. Each block runs by itself, in a
+folder with the files that the texts speak of. Commands that take long are parsed by their own parsers and go
+no further.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from rdpcodec.batch.plan import LeftOut, Plan
 from rdpcodec.cli import rdpcodec
 from rdpcodec.encoder import refine
 from rdpcodec.training.__main__ import train
+from rdpcodec.web.runtime import VERSION
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("weights/*.md"))]
@@ -48,6 +50,7 @@ LONG: dict[tuple[str, ...], tuple[str, object]] = {
     ("train", "realism"): ("rdpcodec.training.run.train", None),
     ("export",): ("rdpcodec.training.export.export", {}),
     ("serve",): ("uvicorn.Server.run", None),
+    ("web",): ("rdpcodec.web.folder.write_folder", {}),
     ("batch", "s3://bucket/photos"): ("rdpcodec.batch.plan.plan", Plan([], LeftOut({}, ""))),
 }
 PROGRAMS = ("rdpcodec", "python", "make", "pip", "cat")
@@ -109,6 +112,8 @@ def test_a_code_block_does_what_it_says(block: Block, monkeypatch: pytest.Monkey
     elif block.kind == "sh":
         for line in block.text.splitlines():
             run_line(line, monkeypatch)
+    elif block.kind in ("html", "js"):
+        assert block.page == "docs/web.md", "tests/web/test_browser.py runs that page's blocks"
     elif block.kind == "text":
         commands = [line for line in block.text.splitlines() if line.split(" ")[0] in PROGRAMS]
         assert not commands, f"a text block is only shown; make it sh, so that this runs: {commands[0]}"
@@ -163,6 +168,11 @@ def run_command(words: list[str], stdin: bytes, monkeypatch: pytest.MonkeyPatch)
             return b""
         case ["python", "-m", "rdpcodec.training", *arguments]:
             parse(train, arguments, monkeypatch)
+            return b""
+        case ["python", "-m", "http.server", *_]:  # serves until it is stopped
+            return b""
+        case ["npm", "pack", package]:
+            assert package == f"onnxruntime-web@{VERSION}"
             return b""
         case ["make", *_]:  # -n: to know the targets and what they depend on is enough
             assert subprocess.run([*words, "-n"], cwd=ROOT, capture_output=True).returncode == 0, words

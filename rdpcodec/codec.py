@@ -15,7 +15,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,12 +73,17 @@ class Codec:
         started = time.perf_counter()
         released = model if isinstance(model, ReleasedModel) else ReleasedModel.load(find_model(model))
         self.name, self.size, self.fingerprint = released.name, released.size, released.fingerprint
-        self.dials, self.decoder_fingerprint = released.dials, released.decoder_fingerprint
+        self.dials, self._released = released.dials, released
         self.encodes = released.encodes
         self.engine = make_engine(released, str(device), engine)
         self.tile_codec = TileCodec(self.engine, SymbolCoder(released.latent_tables, released.hyper_tables))
         self._made_of = model, str(device), engine
         _log.debug("%r loaded in %.2f s", self, time.perf_counter() - started)
+
+    @cached_property
+    def decoder_fingerprint(self) -> str:
+        """What tells apart weights that turn symbols into pixels, 8 hexadecimal digits."""
+        return self._released.decoder_fingerprint
 
     def __repr__(self) -> str:
         return f"<rdpcodec.Codec {self.name}-{self.fingerprint.hex()} on {self._made_of[1]}>"
@@ -279,6 +284,7 @@ class Codec:
         for members in groups(list(zip(sizes, points, strict=True))):
             size, (quality, beta) = sizes[members[0]], points[members[0]]
             box = region_of(region, size)
+            self.engine.prepare(beta)
             tiles = CodedTiles(self.tile_codec, [files[i] for i in members])
             pixels = Mosaic(self.tile_codec, tiles, size, quality, tiles.exact).decode(box, beta)
             for i, array in zip(members, pixels, strict=True):

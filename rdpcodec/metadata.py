@@ -11,7 +11,6 @@ import re
 from typing import Any
 
 from PIL import ExifTags, Image
-from PIL.TiffImagePlugin import IFDRational
 
 from rdpcodec.container import METADATA_LIMIT
 from rdpcodec.errors import PictureWarning, reason, warn
@@ -207,6 +206,8 @@ def _resolution_tags(image: Image.Image) -> dict[int, Any]:
         return {}
     if not _sensible(across, down):
         return {}
+    from PIL.TiffImagePlugin import IFDRational
+
     return {
         _X_RESOLUTION: IFDRational(round(across * 1000), 1000),
         _Y_RESOLUTION: IFDRational(round(down * 1000), 1000),

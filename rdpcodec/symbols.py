@@ -34,8 +34,8 @@ class SymbolCoder:
     """The entropy coding of one released model. Holds no state between calls."""
 
     def __init__(self, latent_tables: TableFamily, hyper_tables: TableFamily) -> None:
-        self._latents = EntropyModels.of(latent_tables)
-        self._hyper = EntropyModels.of(hyper_tables)
+        self._latents = EntropyModels(latent_tables)
+        self._hyper = EntropyModels(hyper_tables)
 
     def encode(self, symbols: Symbols, quality: float) -> bytes:
         """Entropy-code the symbols of one tile."""

@@ -30,6 +30,9 @@ class Engine(Protocol):
     synthesis_margin: int
     """How far the synthesis sees beyond a latent, in pixels, a multiple of 16."""
 
+    def prepare(self, realism: float) -> None:
+        """Begin to load what will turn symbols into pixels at a realism, and return at once."""
+
     def features(self, pixels: np.ndarray) -> Features:
         """Pixels, uint8 `[B, H, W, 3]` → the part of the analysis that all qualities share."""
 

@@ -8,7 +8,7 @@ their extensions: "a.jpg" and "a.png" give "a.jpg.rdpc" and "a.png.rdpc".
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import PurePath
 from typing import TypeVar
 
@@ -17,16 +17,16 @@ from rdpcodec.errors import UsageError
 AnyPath = TypeVar("AnyPath", bound=PurePath)
 
 
-def output_names(sources: Sequence[AnyPath], suffix: str, formats: Collection[str]) -> list[AnyPath]:
+def output_names(sources: Sequence[AnyPath], suffix: str, exchanged: Callable[[str], bool]) -> list[AnyPath]:
     """The outputs of different sources, in the same places.
 
-    suffix: of the outputs, ".rdpc" say; formats: the extensions that are exchanged, in lower case. Raises
-    `UsageError` where two outputs would have one name even so.
+    suffix: of the outputs, ".rdpc" say; exchanged: whether an extension, in lower case, makes way for it.
+    Raises `UsageError` where two outputs would have one name even so.
     """
-    short = [_renamed(source, suffix, formats) for source in sources]
+    short = [_renamed(source, suffix, exchanged) for source in sources]
     shared = Counter(short)
     outputs = [
-        _renamed(source, suffix, ()) if shared[output] > 1 else output
+        source.with_name(source.name + suffix) if shared[output] > 1 else output
         for source, output in zip(sources, short, strict=True)
     ]
     origins: dict[AnyPath, AnyPath] = {}
@@ -39,6 +39,6 @@ def output_names(sources: Sequence[AnyPath], suffix: str, formats: Collection[st
     return outputs
 
 
-def _renamed(source: AnyPath, suffix: str, formats: Collection[str]) -> AnyPath:
-    stem = source.stem if source.suffix.lower() in formats else source.name
+def _renamed(source: AnyPath, suffix: str, exchanged: Callable[[str], bool]) -> AnyPath:
+    stem = source.stem if exchanged(source.suffix.lower()) else source.name
     return source.with_name(stem + suffix)

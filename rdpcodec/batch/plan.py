@@ -114,7 +114,7 @@ def plan(
     if not found:
         there = f"; left out: {left_out}" if left_out.counts else ""
         raise UsageError(f"{' '.join(sources)}: no {EXTENSION if coded else 'image'} files there{there}")
-    outputs = output_names([relative for _, relative in found], suffix, extensions)
+    outputs = output_names([relative for _, relative in found], suffix, extensions.__contains__)
     pairs = zip(found, outputs, strict=True)
     return Plan([Task(location, f"{root}/{output}") for (location, _), output in pairs], left_out)
 

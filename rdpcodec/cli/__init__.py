@@ -1,4 +1,4 @@
-"""The command `rdpcodec`: one file per group of commands.
+"""The command `rdpcodec`: one file per group of commands, imported when one of them is asked for.
 
 Nothing here imports torch before an image is coded.
 """
@@ -8,25 +8,44 @@ from __future__ import annotations
 import codecs
 import io
 import sys
-from typing import NoReturn
+from collections import UserDict
+from importlib import import_module
+from typing import Any, NoReturn
 
 import click
 
 from rdpcodec import __version__
-from rdpcodec.cli.batch import batch
-from rdpcodec.cli.coding import compress, decompress
-from rdpcodec.cli.describing import info, models
-from rdpcodec.cli.pages import compare, serve
-from rdpcodec.cli.suggesting import suggest
-from rdpcodec.cli.web import web
 from rdpcodec.errors import RdpError, UsageError, reason
-from rdpcodec.training.commands import export, train
 
 _INTERRUPTED = 130  # as shells have it: 128 + SIGINT
 _SIGNS = {"→": "->", "×": "x", "…": "...", "−": "-", "±": "+-"}
+_MODULES = {
+    "compress": "rdpcodec.cli.coding",
+    "decompress": "rdpcodec.cli.coding",
+    "batch": "rdpcodec.cli.batch",
+    "suggest": "rdpcodec.cli.suggesting",
+    "compare": "rdpcodec.cli.pages",
+    "serve": "rdpcodec.cli.pages",
+    "web": "rdpcodec.cli.web",
+    "info": "rdpcodec.cli.describing",
+    "models": "rdpcodec.cli.describing",
+    "train": "rdpcodec.training.commands",
+    "export": "rdpcodec.training.commands",
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Commands(UserDict[str, Any]):
+    """Commands by name. One is imported when it is asked for, and does not wait for what the others need."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        command: click.Command = getattr(import_module(self.data[name]), name)
+        return command
+
+
+@click.group(
+    commands=_Commands(_MODULES),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, "-V", "--version", prog_name="rdpcodec")
 def rdpcodec() -> None:
     """Compress images with a learned codec.
@@ -36,10 +55,6 @@ def rdpcodec() -> None:
     rdpcodec decompress photo.rdpc         # → photo.png
     rdpcodec suggest photo.png             # what a few qualities would give
     """
-
-
-for _command in (compress, decompress, batch, suggest, compare, serve, web, info, models, train, export):
-    rdpcodec.add_command(_command)
 
 
 def main() -> None:

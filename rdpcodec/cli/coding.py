@@ -38,6 +38,10 @@ def _region(
     return left, top, width, height
 
 
+def _is_own(suffix: str) -> bool:
+    return suffix == EXTENSION
+
+
 @click.command()
 @PATHS
 @compression_options
@@ -75,10 +79,13 @@ def compress(
     With a target, the quality is searched for each image, in at most 8 encodes. The file is never over the
     target, and no more than 1 % under it. `rdpcodec suggest IN` shows what can be had.
     """
+    from rdpcodec.image import is_readable
+
     work = Compression(
         operating_point(model, **chosen), model, keep_metadata, exact, device, max_side, max_pixels
     )
-    jobs = jobs_of(paths, output, Names("compress", EXTENSION, work.extensions(), (EXTENSION,)))
+    names = Names("compress", EXTENSION, is_readable, _is_own, EXTENSION)
+    jobs = jobs_of(paths, output, names)
 
     def run(source: Path, place: Path) -> tuple[Outcome, str]:
         given = image_source(source)
@@ -138,14 +145,12 @@ def decompress(
 
     The output's extension sets its format: PNG and WebP are written lossless, JPEG and AVIF at quality 95.
     """
-    from PIL import Image
-
-    from rdpcodec.image import encode_picture, writable_format
+    from rdpcodec.image import encode_picture, is_writable, writable_format
 
     suffix = "." + extension.lstrip(".").lower()
     writable_format(suffix)
-    written = [ending for ending, name in Image.registered_extensions().items() if name in Image.SAVE]
-    jobs = jobs_of(paths, output, Names("decompress", suffix, (EXTENSION,), written))
+    names = Names("decompress", suffix, _is_own, is_writable, ".png, .webp, .jpg or the like")
+    jobs = jobs_of(paths, output, names)
     formats = {p: writable_format(p.suffix.lower() if p != STANDARD else suffix) for _, p in jobs}
 
     def run(source: Path, place: Path) -> tuple[Outcome, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from os.path import isdir, lexists
 from pathlib import Path
@@ -33,16 +33,20 @@ Job = tuple[Path, Path]
 
 @dataclass(frozen=True)
 class Names:
-    """What a command reads and writes, by extension, in lower case."""
+    """What a command reads and writes, by extension, in lower case.
+
+    Functions, since Pillow knows all extensions only once all of its plugins are imported.
+    """
 
     command: str
     suffix: str  # of outputs that are not named
-    inputs: Collection[str]  # exchanged for it
-    outputs: Collection[str]
+    is_read: Callable[[str], bool]  # extensions of inputs, exchanged for it
+    is_written: Callable[[str], bool]
+    outputs: str  # what is written, in words
 
     def is_output(self, path: Path) -> bool:
         """Whether a path can only be an output's."""
-        return path == STANDARD or path.suffix.lower() in self.outputs
+        return path == STANDARD or self.is_written(path.suffix.lower())
 
 
 def jobs_of(paths: tuple[Path, ...], output: Path | None, names: Names) -> list[Job]:
@@ -53,7 +57,7 @@ def jobs_of(paths: tuple[Path, ...], output: Path | None, names: Names) -> list[
         output, paths = paths[1], paths[:1]
         if not names.is_output(output):
             folder = f", and a folder is given as -o {output}"
-            raise UsageError(f"{output}: an output's name must end in {_listed(names.outputs)}{folder}")
+            raise UsageError(f"{output}: an output's name must end in {names.outputs}{folder}")
     for path in (*paths, *([output] if output else ())):
         refuse_url(path)
     _refuse_folders(paths, names)
@@ -63,11 +67,11 @@ def jobs_of(paths: tuple[Path, ...], output: Path | None, names: Names) -> list[
                 raise UsageError(f"{output} is one output, for {len(paths)} inputs: give a folder")
             return [(paths[0], output)]
         if lexists(output):
-            raise UsageError(f"{output}: not a folder, nor a name that ends in {_listed(names.outputs)}")
+            raise UsageError(f"{output}: not a folder, nor a name that ends in {names.outputs}")
     if output is None and len(paths) > 1:
         raise UsageError(f"{len(paths)} inputs need a folder for their outputs: -o DIR")
     places = [output / path.name if output else path for path in paths]
-    renamed = output_names(places, names.suffix, names.inputs)
+    renamed = output_names(places, names.suffix, names.is_read)
     if output is not None:
         _make_folder(output)
     elif paths[0] == STANDARD:
@@ -90,10 +94,6 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error
-
-
-def _listed(extensions: Collection[str]) -> str:
-    return next(iter(extensions)) if len(extensions) == 1 else ".png, .webp, .jpg or the like"
 
 
 def run_all(

@@ -10,15 +10,16 @@ import ctypes
 import os
 import threading
 from collections.abc import Callable, Sequence
-from functools import cache
+from contextlib import suppress
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakSet
 
 import numpy as np
-import onnxruntime
 
 from rdpcodec import container
-from rdpcodec.engine.threads import chosen_threads, cores, use_threads
+from rdpcodec.engine import sessions
+from rdpcodec.engine.threads import use_threads
 from rdpcodec.entropy.exact import rate_bias
 from rdpcodec.entropy.rounding import round_by_rate
 from rdpcodec.entropy.tables import ESCAPE_LIMIT
@@ -29,6 +30,8 @@ from rdpcodec.tiles import HYPER_FACTOR, PATCH
 from rdpcodec.weights.release import ReleasedModel
 
 if TYPE_CHECKING:
+    import onnxruntime
+
     from rdpcodec.engine.torch import TorchEngine
 
 
@@ -58,11 +61,20 @@ class OnnxEngine:
         self.synthesis_margin = size.synthesis_margin
         self._released = released
         self._differentiable: TorchEngine | None = None
-        self._residual_bits = released.latent_tables.costs()
         self._sessions: dict[str, onnxruntime.InferenceSession] = {}
-        self._loading = threading.Lock()
+        self._loading = self._locks()
         _survive_forks()
         _engines.add(self)
+
+    @cached_property
+    def _residual_bits(self) -> np.ndarray:
+        return self._released.latent_tables.costs()
+
+    def prepare(self, realism: float) -> None:
+        """See `Engine.prepare`."""
+        missing = [name for name in self._syntheses(realism) if name not in self._sessions]
+        if missing:
+            threading.Thread(target=self._load, args=(missing,), name="rdpcodec-loading").start()
 
     def features(self, pixels: np.ndarray) -> OnnxFeatures:
         """See `Engine.features`."""
@@ -126,7 +138,7 @@ class OnnxEngine:
 
         from rdpcodec.engine.torch import TorchEngine
 
-        with self._loading:
+        with self._loading["gradients"]:
             if self._differentiable is None:
                 self._differentiable = TorchEngine(self._released, torch.device("cpu"))
             return self._differentiable
@@ -138,15 +150,20 @@ class OnnxEngine:
             (x,) = self._run(name, latents=latents, quality=_stored(quality))
             return x
 
-        if realism == 0 or not self._released.has_realism:
-            return decoded("synthesis")
-        if realism == 1:
-            return decoded("realism")
-        fidelity, x = decoded("synthesis"), decoded("realism")
+        first, *second = map(decoded, self._syntheses(realism))
+        if not second:
+            return first
+        fidelity, (x,) = first, second
         x -= fidelity
         x *= realism
         x += fidelity
         return x
+
+    def _syntheses(self, realism: float) -> tuple[str, ...]:
+        """The networks whose pixels are mixed at a realism."""
+        if realism == 0 or not self._released.has_realism:
+            return ("synthesis",)
+        return ("realism",) if realism == 1 else ("synthesis", "realism")
 
     def _hyper(self, latents: np.ndarray, quality: float) -> np.ndarray:
         """Latents `[B, N, h, w]` → hyper-latents that their tables hold, integers in float32."""
@@ -179,16 +196,25 @@ class OnnxEngine:
         for session in self._sessions.values():
             # Never freed: its end would wait for those threads, at the latest when the interpreter ends.
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
-        self._sessions, self._loading = {}, threading.Lock()
+        self._sessions, self._loading = {}, self._locks()
 
     def _run(self, name: str, **inputs: np.ndarray) -> list[np.ndarray]:
         """The outputs of a graph."""
         return self._session(name).run(None, {k: np.ascontiguousarray(x) for k, x in inputs.items()})
 
+    def _load(self, names: Sequence[str]) -> None:
+        with suppress(WeightsError):  # raised again where a network is used
+            for name in names:
+                self._session(name)
+
+    def _locks(self) -> dict[str, threading.Lock]:
+        """What keeps two threads from loading the same."""
+        return {name: threading.Lock() for name in (*self._released.graphs, "gradients")}
+
     def _session(self, name: str) -> onnxruntime.InferenceSession:
-        with self._loading:
+        with self._loading[name]:
             if name not in self._sessions:
-                self._sessions[name] = _load(str(self._released.graphs[name]))
+                self._sessions[name] = sessions.load(str(self._released.graphs[name]))
             return self._sessions[name]
 
 
@@ -201,6 +227,7 @@ def _survive_forks() -> None:
 
 def _start_anew() -> None:
     use_threads(1)
+    sessions.start_anew()
     for engine in list(_engines):
         engine.start_anew()
     _end_at_once()
@@ -214,20 +241,6 @@ def _end_at_once() -> None:
     library = ctypes.CDLL(None)
     if hasattr(library, "on_exit"):
         library.on_exit(library._exit, None)
-
-
-def _load(path: str) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    # A number of our own: with ONNX Runtime's each thread is bound to a core, and so are those of the next
-    # process.
-    options.intra_op_num_threads = chosen_threads() or cores()
-    # Threads that wait for work sleep. Spinning would take the cores from other processes.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3  # errors
-    try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # whatever ONNX Runtime raises: its classes have no common one
-        raise WeightsError(f"{path}: {str(error).splitlines()[0]}") from error
 
 
 def _stored(quality: float) -> np.ndarray:

@@ -45,6 +45,9 @@ class TorchEngine:
         self.residual_bits = TableBits(torch.from_numpy(released.latent_tables.costs()).to(device))
         self._hyper_tables = released.hyper_tables
 
+    def prepare(self, realism: float) -> None:
+        """See `Engine.prepare`. All is loaded."""
+
     @torch.inference_mode()
     def features(self, pixels: np.ndarray) -> AnalysisFeatures:
         """See `Engine.features`."""

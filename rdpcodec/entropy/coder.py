@@ -6,8 +6,6 @@ coder is written in reverse: what is decoded first is encoded last.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import constriction
 import numpy as np
 
@@ -18,20 +16,24 @@ _Categorical = constriction.stream.model.Categorical
 _ESCAPE_MODEL = constriction.stream.model.Uniform(1 << ESCAPE_BITS)
 
 
-@dataclass(frozen=True)
 class EntropyModels:
-    """A `TableFamily` in the form constriction takes, built once per loaded model."""
+    """A `TableFamily` in the form constriction takes. A table is converted when it is first used: an image
+    uses a fifth of them. May be shared between threads.
+    """
 
-    family: TableFamily
-    models: list[constriction.stream.model.Categorical]
+    def __init__(self, family: TableFamily) -> None:
+        self.family = family
+        self._models: dict[int, constriction.stream.model.Categorical] = {}
 
-    @classmethod
-    def of(cls, family: TableFamily) -> EntropyModels:
-        # constriction gives symbol i the frequency 1 + ⌊pᵢ·(2^24 - n)/Σp⌋, on cumulated p. With p = frequency
-        # - 1 the factor is exactly one and float64 holds every partial sum exactly, so the frequencies arrive
-        # unchanged (tested).
-        tables = (family.table(t).astype(np.float64) - 1 for t in range(len(family.reach)))
-        return cls(family, [_Categorical(table, perfect=False) for table in tables])
+    def __getitem__(self, table: int) -> constriction.stream.model.Categorical:
+        """The model of a table."""
+        if table not in self._models:
+            # constriction gives symbol i the frequency 1 + ⌊pᵢ·(2^24 - n)/Σp⌋, on cumulated p. With p =
+            # frequency - 1 the factor is exactly one and float64 holds every partial sum exactly, so the
+            # frequencies arrive unchanged (tested).
+            frequencies = self.family.table(table).astype(np.float64)
+            self._models[table] = _Categorical(frequencies - 1, perfect=False)
+        return self._models[table]
 
 
 def _groups(tables: np.ndarray, count: int) -> tuple[np.ndarray, list[tuple[int, int, int]]]:
@@ -66,7 +68,7 @@ class Encoder:
                     raise ValueError(f"a value lies outside -{reach}..{reach} of a table without escape")
                 self._coder.encode_reverse(group[escaped] + (ESCAPE_LIMIT + 1), _ESCAPE_MODEL)
                 symbols = np.where(escaped, 2 * reach + 1, symbols)
-            self._coder.encode_reverse(symbols.astype(np.int32), models.models[table])
+            self._coder.encode_reverse(symbols.astype(np.int32), models[table])
 
     def bytes(self) -> bytes:
         """Everything written so far: 32-bit words, little-endian."""
@@ -93,7 +95,7 @@ class Decoder:
         values = np.empty(len(tables), np.int32)
         for table, start, end in groups:
             reach = int(family.reach[table])
-            group = self._coder.decode(models.models[table], end - start) - reach
+            group = self._coder.decode(models[table], end - start) - reach
             if family.escape:
                 escaped = group == reach + 1
                 if escaped.any():

@@ -8,6 +8,7 @@ by quality. No table is ever computed on the machine that decodes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -47,12 +48,12 @@ class TableFamily:
         if (np.add.reduceat(self.frequencies.astype(np.int64), self.starts) != TOTAL).any():
             raise ValueError(f"a probability table does not add up to 2^{PRECISION}")
 
-    @property
+    @cached_property
     def lengths(self) -> np.ndarray:
         """Number of symbols in each table, the escape included, int64 `[T]`."""
         return 2 * self.reach.astype(np.int64) + 1 + self.escape
 
-    @property
+    @cached_property
     def starts(self) -> np.ndarray:
         """Where each table starts in `frequencies`, int64 `[T]`."""
         ends = np.cumsum(self.lengths)

@@ -8,10 +8,10 @@ further frames).
 from typing import TYPE_CHECKING
 
 from rdpcodec.errors import PictureWarning
-from rdpcodec.image.files import readable_extensions
+from rdpcodec.image.files import is_readable, readable_extensions
 from rdpcodec.image.loading import load_picture
 from rdpcodec.image.picture import Picture
-from rdpcodec.image.saving import encode_picture, writable_format
+from rdpcodec.image.saving import encode_picture, is_writable, writable_format
 
 if TYPE_CHECKING:
     from rdpcodec.image.loading import Source as Source
@@ -20,6 +20,8 @@ __all__ = [
     "Picture",
     "PictureWarning",
     "encode_picture",
+    "is_readable",
+    "is_writable",
     "load_picture",
     "readable_extensions",
     "writable_format",

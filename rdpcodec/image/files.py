@@ -57,12 +57,19 @@ def register_plugins() -> frozenset[str]:
 def readable_extensions() -> set[str]:
     """Extensions of the files that can be read, in lower case, with their dot; .rdpc is not one."""
     register_plugins()
-    formats = Image.registered_extensions()
-    return {
-        suffix
-        for suffix, name in formats.items()
-        if name in Image.OPEN and name not in _UNDECODABLE and suffix != EXTENSION
-    }
+    return set(filter(_reads, Image.registered_extensions()))
+
+
+def is_readable(suffix: str) -> bool:
+    """Whether `suffix` is one of `readable_extensions`; of common ones that is known at once."""
+    Image.preinit()
+    return _reads(suffix) or suffix in readable_extensions()
+
+
+def _reads(suffix: str) -> bool:
+    """Whether the plugins that are imported by now read files of an extension."""
+    name = Image.EXTENSION.get(suffix)
+    return name in Image.OPEN and name not in _UNDECODABLE and suffix != EXTENSION
 
 
 @contextmanager
@@ -132,9 +139,7 @@ def _identified(file: IO[bytes], formats: Sequence[str] | None) -> Image.Image:
         raise PictureError("is open as text: open it in binary mode, 'rb'")
     if not prefix:
         raise PictureError("the file is empty")
-    Image.init()
-    register_plugins()
-    for name in Image.ID if formats is None else formats:
+    for name in _formats() if formats is None else formats:
         factory, accept = Image.OPEN.get(name, (None, None))
         if factory is None:  # this Pillow was built without it
             continue
@@ -146,6 +151,15 @@ def _identified(file: IO[bytes], formats: Sequence[str] | None) -> Image.Image:
         except (SyntaxError, IndexError, TypeError, struct.error):  # not this format after all
             continue
     raise PictureError(_unknown(prefix, formats))
+
+
+def _formats() -> Iterator[str]:
+    """Pillow's names of all formats, the common ones first: they do not wait for the plugins of the rest."""
+    Image.preinit()
+    yield from (common := list(Image.ID))
+    Image.init()
+    register_plugins()
+    yield from (name for name in Image.ID if name not in common)
 
 
 def _unknown(prefix: bytes, formats: Sequence[str] | None) -> str:

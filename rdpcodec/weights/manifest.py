@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -151,18 +151,46 @@ def hours_by_device(training: dict[str, Any]) -> str:
     return " and ".join(f"{hours:.2g} hours on {device}" for device, hours in training["hours"].items())
 
 
-def load_tensors(entry: ModelEntry) -> dict[str, np.ndarray]:
-    """The tensors of a model, as stored; not writable.
+class StoredTensors(Mapping[str, "np.ndarray"]):
+    """The tensors of a safetensors file. One is read when it is asked for; pickled, all are."""
+
+    def __init__(self, path: Path) -> None:
+        from safetensors import safe_open
+
+        self._file = safe_open(path, "numpy")
+        self._names = list(self._file.keys())
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self._names:
+            raise KeyError(name)
+        tensor: np.ndarray = self._file.get_tensor(name)
+        return tensor
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return dict, (dict(self),)
+
+
+def stored_tensors(entry: ModelEntry) -> StoredTensors:
+    """The tensors of a model, as stored: without torch, coding needs few of them.
 
     Raises `WeightsError` when the file is missing or not what the manifest says.
     """
-    from safetensors.numpy import load
-
-    data = _verified(entry.path, entry.record["sha256"])
+    _verify(entry.path, entry.record["sha256"])
     try:
-        return load(data)
+        return StoredTensors(entry.path)
     except Exception as error:  # safetensors has a kind of its own, and passes on others
         raise WeightsError(f"{entry.path}: are no weights: {reason(error)}; reinstall rdpcodec") from error
+
+
+def load_tensors(entry: ModelEntry) -> dict[str, np.ndarray]:
+    """`stored_tensors`, all in memory."""
+    return dict(stored_tensors(entry))
 
 
 def verified_graphs(entry: ModelEntry) -> dict[str, Path]:
@@ -173,7 +201,7 @@ def verified_graphs(entry: ModelEntry) -> dict[str, Path]:
     graphs = {}
     for name, digest in entry.record.get("graphs", {}).items():
         graphs[name] = graph_path(entry.path, name)
-        _verified(graphs[name], digest)
+        _verify(graphs[name], digest)
     return graphs
 
 
@@ -182,15 +210,15 @@ def graph_path(weights: Path, name: str) -> Path:
     return weights.with_suffix(f".{name}.onnx")
 
 
-def _verified(path: Path, digest: str) -> bytes:
-    """The bytes of a file with a SHA-256 from the manifest. Raises `WeightsError`."""
+def _verify(path: Path, digest: str) -> None:
+    """Raise `WeightsError` unless a file has a SHA-256 from the manifest."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read: {error.strerror}; reinstall rdpcodec") from error
-    if hashlib.sha256(data).hexdigest() != digest:
+    if found != digest:
         raise WeightsError(f"{path}: damaged (its SHA-256 is not the manifest's); reinstall rdpcodec")
-    return data
 
 
 def fingerprint(tensors: Mapping[str, np.ndarray], prefixes: tuple[str, ...]) -> str:

@@ -8,6 +8,7 @@ makes the files, and `rdpcodec.weights.manifest` finds and verifies them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from rdpcodec.weights.manifest import (
     SYNTHESIS_PREFIXES,
     ModelEntry,
     fingerprint,
-    load_tensors,
+    stored_tensors,
     verified_graphs,
 )
 
@@ -36,7 +37,7 @@ class ReleasedModel:
     name: str
     fingerprint: bytes  # 4 bytes, of the bitstream-defining weights
     architecture: Architecture
-    tensors: dict[str, np.ndarray]  # as stored
+    tensors: Mapping[str, np.ndarray]  # as stored
     scale: ScaleWeights
     latent_tables: TableFamily
     hyper_tables: TableFamily
@@ -72,9 +73,9 @@ class ReleasedModel:
         Raises `WeightsError` when a file of it is damaged or does not fit.
         """
         try:
-            tensors, graphs = load_tensors(entry), verified_graphs(entry)
+            tensors, graphs = stored_tensors(entry), verified_graphs(entry)
             architecture = architecture_from(entry.record["architecture"])
-            model = cls.from_tensors(entry.name, architecture, tensors, graphs)
+            model = cls.from_tensors(entry.name, architecture, tensors, graphs, entry.fingerprint)
             return replace(model, encodes=entry.encodes)
         except (LookupError, ValueError, TypeError, AttributeError) as error:
             raise WeightsError(f"{entry.path}: do not fit together: {reason(error)}") from error
@@ -84,19 +85,21 @@ class ReleasedModel:
         cls,
         name: str,
         architecture: Architecture,
-        tensors: dict[str, np.ndarray],
+        tensors: Mapping[str, np.ndarray],
         graphs: dict[str, Path] | None = None,
+        known: bytes = b"",
     ) -> ReleasedModel:
         """Assemble a model from the tensors of a release file, as stored.
 
-        Raises `KeyError` or `ValueError` when they do not fit.
+        known: their fingerprint, where it need not be computed. Raises `KeyError` or `ValueError` when they
+        do not fit.
         """
         _check_shapes(tensors, architecture)
         scale = scale_weights(tensors)
         scale.prove_bounds()
         return cls(
             name,
-            bytes.fromhex(fingerprint(tensors, BITSTREAM_PREFIXES))[:4],
+            known or bytes.fromhex(fingerprint(tensors, BITSTREAM_PREFIXES))[:4],
             architecture,
             tensors,
             scale,
@@ -106,7 +109,7 @@ class ReleasedModel:
         )
 
 
-def _check_shapes(tensors: dict[str, np.ndarray], size: Architecture) -> None:
+def _check_shapes(tensors: Mapping[str, np.ndarray], size: Architecture) -> None:
     """Raise `ValueError` unless tensors, of which a few speak for all, have the shapes of an architecture."""
     for name, shape in (
         ("analysis.down.mix.weight", (size.sixteenth, 4 * size.eighth)),
@@ -121,13 +124,13 @@ def _check_shapes(tensors: dict[str, np.ndarray], size: Architecture) -> None:
             raise ValueError(f"tensor {name} is {tensors[name].shape}, where its architecture has {shape}")
 
 
-def table_family(tensors: dict[str, np.ndarray], name: str) -> TableFamily:
+def table_family(tensors: Mapping[str, np.ndarray], name: str) -> TableFamily:
     """The tables of `latents` or `hyper` from a release file's tensors."""
     frequencies, reach = tensors[f"tables.{name}.frequencies"], tensors[f"tables.{name}.reach"]
     return TableFamily(frequencies, reach, escape=name == "latents")
 
 
-def scale_weights(tensors: dict[str, np.ndarray]) -> ScaleWeights:
+def scale_weights(tensors: Mapping[str, np.ndarray]) -> ScaleWeights:
     """The integers of the scale network from a release file's tensors."""
 
     def array(name: str) -> np.ndarray:

@@ -53,6 +53,7 @@ bench.add_command(
             "surface": ("bench.measure.surface:surface", "Our rate-distortion-perception surface."),
             "peers": ("bench.measure.surface:peers", "Other codecs in the same way."),
             "effort": ("bench.measure.effort:effort", "What the search for better latents saves."),
+            "start": ("bench.measure.start:start", "Cold commands, and processes side by side."),
             "speed": ("bench.measure.speed:speed", "Seconds beside CompressAI's hyperprior."),
             "distance": ("bench.measure.distance:distance", "Distances between two folders' images."),
             "auto-realism": ("bench.measure.auto_realism:auto_realism", "Which realism is chosen."),

@@ -92,17 +92,20 @@ class Decompression:
     suffix: str = ".png"
     realism: float | None = None
     device: str = "cpu"
+    max_side: int | None = None  # pixels: larger images are scaled down
     max_pixels: int = container.MAX_PIXELS  # larger images are refused
 
     def converted(self, data: bytes, task: Task) -> bytes:
         """The bytes of an .rdpc file → those of an image's file."""
         from rdpcodec.codec import decompress
         from rdpcodec.image import encode_picture, writable_format
+        from rdpcodec.scaling import scaled_image
 
         try:
             image = decompress(data, realism=self.realism, device=self.device, max_pixels=self.max_pixels)
         except RdpError as error:
             raise type(error)(f"{task.source}: {error}") from error
+        image = scaled_image(image, self.max_side)
         return encode_picture(image, writable_format(self.suffix), task.output)
 
     @staticmethod

@@ -135,7 +135,12 @@ def _compression(
 
 
 def _decompression(
-    extension: str, realism: float | None, device: str, max_pixels: int, **chosen: Any
+    extension: str,
+    realism: float | None,
+    device: str,
+    max_side: int | None,
+    max_pixels: int,
+    **chosen: Any,
 ) -> Decompression:
     """The work that the options ask for. Raises `UsageError`."""
     from rdpcodec.batch.work import Decompression
@@ -143,7 +148,7 @@ def _decompression(
 
     if wrong := next(filter(_given, COMPRESSION_ONLY), None):
         raise UsageError(f"{flag(wrong)} has no meaning with --decompress: leave it out")
-    work = Decompression("." + extension.lstrip(".").lower(), realism, device, max_pixels)
+    work = Decompression("." + extension.lstrip(".").lower(), realism, device, max_side, max_pixels)
     writable_format(work.suffix)
     return work
 

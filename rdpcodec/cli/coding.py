@@ -118,6 +118,7 @@ def compress(
     help="Only this part of the image: left, top, width and height. Only the tiles it needs are decoded.",
 )
 @format_option
+@max_side_option
 @max_pixels_option
 @OUTPUT
 @force_option
@@ -128,6 +129,7 @@ def decompress(
     realism: float | None,
     region: tuple[int, int, int, int] | None,
     extension: str,
+    max_side: int | None,
     max_pixels: int,
     output: Path | None,
     force: bool,
@@ -155,12 +157,14 @@ def decompress(
 
     def run(source: Path, place: Path) -> tuple[Outcome, str]:
         from rdpcodec.codec import decompress
+        from rdpcodec.scaling import scaled_image
 
         data = read_coded(source)
         try:
             image = decompress(data, realism=realism, region=region, device=device, max_pixels=max_pixels)
         except RdpError as error:
             raise type(error)(f"{source}: {error}") from error
+        image = scaled_image(image, max_side)
         encoded = encode_picture(image, formats[place], place)
         write_output(place, encoded, force)
         bpp, quality = round(bits_per_pixel(data), 4), read_header(data)[0].quality

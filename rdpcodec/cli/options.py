@@ -110,7 +110,7 @@ _COMPRESSION = (
     ),
 )
 # What says how images are compressed, and means nothing to decompression.
-COMPRESSION_ONLY = ("quality", "preset", *_TARGETS, "effort", "model", "keep_metadata", "exact", "max_side")
+COMPRESSION_ONLY = ("quality", "preset", *_TARGETS, "effort", "model", "keep_metadata", "exact")
 
 
 def compression_options(command: Command) -> Command:

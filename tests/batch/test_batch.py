@@ -523,6 +523,9 @@ def test_a_run_can_be_silent_or_report_in_json(folder: Path, tmp_path: Path) -> 
 def test_images_are_scaled_down_to_a_longest_side(folder: Path, tmp_path: Path) -> None:
     assert run("batch", folder, tmp_path / "out", "-w", 1, "--max-side", 10).exit_code == 0
     assert rdpcodec.decompress((tmp_path / "out" / "a.rdpc").read_bytes()).size == (10, 9)
+    words = ("batch", tmp_path / "out", tmp_path / "back", "--decompress", "-w", 1, "--max-side", 5)
+    assert run(*words).exit_code == 0
+    assert max(Image.open(tmp_path / "back" / "a.png").size) == 5
 
 
 def test_two_runs_at_once_give_every_image_and_no_error(

@@ -394,6 +394,30 @@ def test_a_larger_image_is_scaled_down(photo: Path, small: Image.Image, alpha: b
     assert run("compress", photo, "--max-side", 0, "--force").exit_code == 2
 
 
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+def test_a_decoded_image_is_scaled_down(photo: Path, small: Image.Image, mode: str) -> None:
+    file = photo.with_suffix(".rdpc")
+    file.write_bytes(rdpcodec.compress(small.convert(mode), exact=True))
+    whole = rdpcodec.decompress(file)
+    for side, size in ((50, (50, 33)), (500, (101, 67))):
+        assert run("decompress", file, photo, "--max-side", side, "--force").exit_code == 0
+        expected = whole.resize(size, Image.Resampling.LANCZOS)
+        np.testing.assert_array_equal(np.asarray(Image.open(photo)), np.asarray(expected))
+    assert run("decompress", file, photo, "--max-side", 0, "--force").exit_code == 2
+
+
+def test_a_command_does_not_import_what_only_others_need() -> None:
+    script = (
+        "import sys, rdpcodec.cli\n"
+        "try: rdpcodec.cli.main()\n"
+        "finally: print(*(name for name in sys.modules if name.startswith('rdpcodec.')))"
+    )
+    words = [sys.executable, "-c", script, "decompress", "--help"]
+    modules = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout.split()
+    assert "rdpcodec.cli.coding" in modules
+    assert not {"rdpcodec.cli.batch", "rdpcodec.cli.pages", "rdpcodec.training.commands"} & set(modules)
+
+
 def test_a_failed_run_leaves_nothing_behind(photo: Path) -> None:
     damaged = photo.with_suffix(".rdpc")
     damaged.write_bytes(rdpcodec.compress(photo)[:-3])

@@ -1,0 +1,9 @@
+# The light installation, from the command that README gives for it:
+#
+#   docker build --tag rdpcodec .
+#   docker run --rm --user "$(id -u):$(id -g)" --volume "$PWD:/images" rdpcodec compress photo.png
+FROM python:3.12-slim
+COPY . /source
+RUN cd /source && pip install --no-cache-dir --constraint constraints.txt . && rm -r /source
+WORKDIR /images
+ENTRYPOINT ["rdpcodec"]

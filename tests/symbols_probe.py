@@ -11,6 +11,7 @@ import hashlib
 import json
 import sys
 from contextlib import nullcontext
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -39,14 +40,23 @@ def inexact() -> Any:
     )
 
 
+@cache
+def on_torch(device: str) -> Codec:
+    """A codec for all setups of a device."""
+    return Codec("fast", device, engine="torch")
+
+
 def hashes(files: list[Container], setup: dict[str, Any]) -> list[tuple[str, str]]:
     """Of each file: the hash of its symbols as decoded under a setup, and of its table indices."""
-    use_threads(setup.get("threads", 1))
+    threads = setup.get("threads", 1)
+    use_threads(threads)
+    torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(setup.get("deterministic", False))
     torch.backends.mkldnn.enabled = setup.get("mkldnn", True)
     torch.set_float32_matmul_precision(setup.get("precision", "highest"))
     device = torch.device(setup.get("device", "cpu"))
-    codec = Codec("fast", device, engine=setup["engine"])
+    # A session of ONNX Runtime keeps the number of threads that it was loaded with.
+    codec = on_torch(str(device)) if setup["engine"] == "torch" else Codec("fast", engine="onnx")
     engine = codec.engine
     if setup["engine"] == "torch":
         dtype = getattr(torch, setup.get("dtype", "float32"))
@@ -69,6 +79,8 @@ def hashes(files: list[Container], setup: dict[str, Any]) -> list[tuple[str, str
             (symbols,) = digests  # every member of a batch decodes alike
         except FormatError:
             symbols = "undecodable"
+        finally:
+            codec.tile_codec.engine = engine
         found.append((symbols, tables.hexdigest()))
     return found
 

@@ -28,11 +28,16 @@ SETUPS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
     "batch of eight": ({"batch": 8}, {}),
     "batch of eight, three threads": ({"batch": 8, "threads": 3}, {}),
 }
+# What a processor without vector instructions, or with those of 2013, would do: variables that torch and its
+# oneDNN read as they are loaded. Each set of variables costs a process.
+PLAIN = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}
+AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 TORCH_SETUPS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
-    "no vector instructions": ({}, {"ATEN_CPU_CAPABILITY": "default"}),
-    "AVX2": ({}, {"ATEN_CPU_CAPABILITY": "avx2"}),
+    "no vector instructions": ({"mkldnn": False}, PLAIN),
+    "oneDNN restricted to SSE4.1": ({}, PLAIN),
+    "AVX2": ({}, AVX2),
+    "AVX2, oneDNN off": ({"mkldnn": False}, AVX2),
     "oneDNN off": ({"mkldnn": False}, {}),
-    "oneDNN restricted to SSE4.1": ({}, {"ONEDNN_MAX_CPU_ISA": "SSE41"}),
     "float64": ({"dtype": "float64"}, {}),
     "matrix products in bfloat16": ({"precision": "medium"}, {}),
     "deterministic mode": ({"deterministic": True}, {}),
@@ -70,25 +75,23 @@ def files(codec: Codec, photograph: Image.Image, tmp_path_factory: pytest.TempPa
 def decoded(files: list[Path]) -> dict[str, list[tuple[str, str]]]:
     """By setup, of each file: the hash of its symbols as decoded, and of its table indices.
 
-    Setups that need the same environment share a process.
+    Setups that need the same environment share a process; the processes run side by side.
     """
     setups = {
         **MATRIX,
         **{f"{name}, inexact": ({**MATRIX[name][0], "inexact": True}, MATRIX[name][1]) for name in INEXACT},
     }
-    found: dict[str, list[tuple[str, str]]] = {}
-    for environment in ({}, *(variables for _, variables in setups.values() if variables)):
+    probes = []
+    for environment in ({}, PLAIN, AVX2):
         together = {name: setup for name, (setup, variables) in setups.items() if variables == environment}
         argument = json.dumps({"files": [str(path) for path in files], "setups": together})
-        run = subprocess.run(
-            [sys.executable, str(PROBE), argument],
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=240,
-        )
-        for name, hashes in json.loads(run.stdout).items():
+        words, variables = [sys.executable, str(PROBE), argument], {**os.environ, **environment}
+        probes.append(subprocess.Popen(words, env=variables, stdout=subprocess.PIPE, text=True))
+    found: dict[str, list[tuple[str, str]]] = {}
+    for probe in probes:
+        printed, _ = probe.communicate(timeout=240)
+        assert probe.returncode == 0
+        for name, hashes in json.loads(printed).items():
             found[name] = [(symbols, tables) for symbols, tables in hashes]
     return found
 

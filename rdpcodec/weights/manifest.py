@@ -151,7 +151,7 @@ def hours_by_device(training: dict[str, Any]) -> str:
     return " and ".join(f"{hours:.2g} hours on {device}" for device, hours in training["hours"].items())
 
 
-class StoredTensors(Mapping[str, "np.ndarray"]):
+class LazyTensors(Mapping[str, "np.ndarray"]):
     """The tensors of a safetensors file. One is read when it is asked for; pickled, all are."""
 
     def __init__(self, path: Path) -> None:
@@ -176,21 +176,21 @@ class StoredTensors(Mapping[str, "np.ndarray"]):
         return dict, (dict(self),)
 
 
-def stored_tensors(entry: ModelEntry) -> StoredTensors:
+def open_tensors(entry: ModelEntry) -> LazyTensors:
     """The tensors of a model, as stored: without torch, coding needs few of them.
 
     Raises `WeightsError` when the file is missing or not what the manifest says.
     """
     _verify(entry.path, entry.record["sha256"])
     try:
-        return StoredTensors(entry.path)
+        return LazyTensors(entry.path)
     except Exception as error:  # safetensors has a kind of its own, and passes on others
         raise WeightsError(f"{entry.path}: are no weights: {reason(error)}; reinstall rdpcodec") from error
 
 
 def load_tensors(entry: ModelEntry) -> dict[str, np.ndarray]:
-    """`stored_tensors`, all in memory."""
-    return dict(stored_tensors(entry))
+    """`open_tensors`, all in memory."""
+    return dict(open_tensors(entry))
 
 
 def verified_graphs(entry: ModelEntry) -> dict[str, Path]:

@@ -25,7 +25,7 @@ from rdpcodec.weights.manifest import (
     SYNTHESIS_PREFIXES,
     ModelEntry,
     fingerprint,
-    stored_tensors,
+    open_tensors,
     verified_graphs,
 )
 
@@ -73,7 +73,7 @@ class ReleasedModel:
         Raises `WeightsError` when a file of it is damaged or does not fit.
         """
         try:
-            tensors, graphs = stored_tensors(entry), verified_graphs(entry)
+            tensors, graphs = open_tensors(entry), verified_graphs(entry)
             architecture = architecture_from(entry.record["architecture"])
             model = cls.from_tensors(entry.name, architecture, tensors, graphs, entry.fingerprint)
             return replace(model, encodes=entry.encodes)

@@ -26,7 +26,7 @@ from bench.folder import data_option, load_folder
 from bench.record import machine, write_record
 from rdpcodec.errors import RdpError
 from rdpcodec.metrics.distortion import ms_ssim, psnr
-from rdpcodec.peers import Unavailable
+from rdpcodec.peers import PEERS, Unavailable
 
 # The rates at which photographs are exchanged; the range in which codecs are compared besides the whole
 # overlap.
@@ -104,10 +104,10 @@ def plot(codecs: list[dict[str, Any]], path: Path, title: str) -> None:
         (axes[1], "ms-ssim-rgb", "MS-SSIM (dB)"),
     ):
         for codec in codecs:
-            curve = mean_curve(codec, metric)
-            ours = codec["name"].startswith(OURS)
-            width = 2.4 if ours else 1.3
-            axis.plot(curve.bpp, curve.values, marker="o", markersize=4, linewidth=width, label=codec["name"])
+            curve, name = mean_curve(codec, metric), codec["name"]
+            style = {"linewidth": 2.4 if name.startswith(OURS) else 1.3}
+            style["label"] = PEERS[name].label if name in PEERS else name
+            axis.plot(curve.bpp, curve.values, marker="o", markersize=4, **style)
         axis.set(xlabel="bits per pixel", ylabel=label, xlim=(0, 1.6))
         drawn = [mean_curve(codec, metric) for codec in codecs]
         visible = np.concatenate([curve.values[curve.bpp <= 1.6] for curve in drawn])

@@ -119,11 +119,14 @@ Outcomes = Generator[Outcome, None, None]
 
 
 def prepare(work: Work, threads: int) -> None:
-    """Make this process ready for `work`: the networks' threads, and the device. Raises `UsageError`."""
-    from rdpcodec.engine.choice import check_device
-    from rdpcodec.engine.threads import use_threads
+    """Make this process ready for `work`: the networks' threads, and the device. Raises `UsageError`.
 
-    use_threads(threads)
+    threads: its share; `OMP_NUM_THREADS` goes first, as everywhere.
+    """
+    from rdpcodec.engine.choice import check_device
+    from rdpcodec.engine.threads import chosen_threads, use_threads
+
+    use_threads(chosen_threads() or threads)
     check_device(work.device)
 
 

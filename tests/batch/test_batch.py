@@ -243,6 +243,18 @@ def test_an_outcome_says_what_the_file_is(folder: Path, tmp_path: Path) -> None:
     assert Image.open(tmp_path / "a.png").size == (20, 18)
 
 
+@pytest.mark.parametrize(("told", "threads"), [("2", 2), ("", 3)])
+def test_the_number_of_threads_that_the_environment_asks_for_goes_first(told: str, threads: int) -> None:
+    script = (
+        "from rdpcodec.batch.work import Compression, prepare\n"
+        "from rdpcodec.engine.threads import chosen_threads\n"
+        "prepare(Compression(), 3)\n"
+        "print(chosen_threads())"
+    )
+    environment = os.environ | {"OMP_NUM_THREADS": told}
+    assert int(subprocess.check_output([sys.executable, "-c", script], env=environment)) == threads
+
+
 @pytest.mark.parametrize(
     ("content", "work", "message"),
     [

@@ -12,6 +12,7 @@ from PIL import Image
 
 from bench.__main__ import bench
 from bench.codecs import bench_codec
+from bench.measure.rd import plot
 from rdpcodec.metrics.distortion import ms_ssim, mse, psnr
 from rdpcodec.model.transforms import haar_basis
 from rdpcodec.peers import Unavailable
@@ -37,6 +38,21 @@ def test_a_missing_plugin_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pillow_jxl", None)
     with pytest.raises(Unavailable, match="pillow_jxl is not installed"):
         bench_codec("jxl")
+
+
+def test_the_figure_calls_formats_what_readers_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bench.drawing import pyplot
+
+    point = {"bpp": [0.1, 0.5], "psnr-rgb": [25.0, 30.0], "ms-ssim-rgb": [0.9, 0.95]}
+    shown: list[str] = []
+    monkeypatch.setattr(
+        pyplot,
+        "close",
+        lambda figure: shown.extend(t.get_text() for t in figure.axes[0].get_legend().get_texts()),
+    )
+    codecs = [{"name": name, "results": point} for name in ("rdpcodec", "jxl", "webp")]
+    plot(codecs, tmp_path / "figure.png", "two images")
+    assert shown == ["rdpcodec", "JPEG XL", "WebP"]
 
 
 def test_a_run_writes_what_compressai_reads(tmp_path: Path, photograph: Image.Image) -> None:

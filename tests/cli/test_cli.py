@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 import torch
@@ -536,6 +537,16 @@ def test_devices_that_never_end_or_are_full_are_errors(photo: Path) -> None:
         assert ended.returncode == 1
         assert ended.stderr.startswith(b"error: standard output: ")
         assert ended.stderr.count(b"\n") == 1
+
+
+def test_every_command_that_reports_does_so_in_json_too() -> None:
+    context = click.Context(command)
+    names = set(command.list_commands(context)) - {"train", "export"}  # a log of JSON, and nothing but JSON
+    assert {"compress", "serve", "suggest", "models"} < names
+    for name in names:
+        found = command.get_command(context, name)
+        assert found is not None
+        assert "as_json" in [parameter.name for parameter in found.params], name
 
 
 def test_models_lists_what_is_installed() -> None:

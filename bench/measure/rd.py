@@ -105,9 +105,11 @@ def plot(codecs: list[dict[str, Any]], path: Path, title: str) -> None:
     ):
         for codec in codecs:
             curve, name = mean_curve(codec, metric), codec["name"]
-            style = {"linewidth": 2.4 if name.startswith(OURS) else 1.3}
-            style["label"] = PEERS[name].label if name in PEERS else name
-            axis.plot(curve.bpp, curve.values, marker="o", markersize=4, **style)
+            width, shown = (
+                (2.4 if name.startswith(OURS) else 1.3),
+                PEERS[name].label if name in PEERS else name,
+            )
+            axis.plot(curve.bpp, curve.values, marker="o", markersize=4, linewidth=width, label=shown)
         axis.set(xlabel="bits per pixel", ylabel=label, xlim=(0, 1.6))
         drawn = [mean_curve(codec, metric) for codec in codecs]
         visible = np.concatenate([curve.values[curve.bpp <= 1.6] for curve in drawn])

@@ -72,7 +72,8 @@ class OnnxEngine:
 
     def prepare(self, realism: float) -> None:
         """See `Engine.prepare`."""
-        missing = [name for name in self._syntheses(realism) if name not in self._sessions]
+        needed = ("means", "context", *self._syntheses(realism))  # in this order, after the tables
+        missing = [name for name in needed if name not in self._sessions]
         if missing:
             threading.Thread(target=self._load, args=(missing,), name="rdpcodec-loading").start()
 

@@ -1,0 +1,69 @@
+"""ONNX Runtime's sessions: what they keep in memory, and how a network that cannot be loaded is told of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from rdpcodec import Codec
+from rdpcodec.weights.manifest import WEIGHTS_VARIABLE, find_model
+
+# Prints the peak of memory after one decoding, and after many of other sizes, in MB.
+PEAKS = """
+import sys
+from rdpcodec import Codec
+
+def peak():
+    (kilobytes,) = (l.split()[1] for l in open("/proc/self/status") if l.startswith("VmHWM:"))
+    return int(kilobytes) / 1000
+
+codec, (largest, *others) = Codec(), sys.argv[1:]
+codec.decompress(largest)
+first = peak()
+for path in (*others, largest, *others):
+    codec.decompress(path)
+print(first, peak())
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's /proc")
+def test_memory_does_not_grow_with_every_size_of_image(
+    codec: Codec, photograph: Image.Image, tmp_path: Path
+) -> None:
+    paths = []
+    for cut in range(4):
+        part = photograph.crop((0, 0, photograph.width - 64 * cut, photograph.height - 48 * cut))
+        paths.append(tmp_path / f"{cut}.rdpc")
+        paths[-1].write_bytes(codec.compress(part, 30))
+    words = [sys.executable, "-c", PEAKS, *map(str, paths)]
+    run = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
+    first, last = map(float, run.stdout.split())
+    assert last - first < 10  # with a plan of memory for each size, 27
+
+
+def test_a_network_that_cannot_be_loaded_ahead_is_an_error_of_one_line(
+    codec: Codec, small: Image.Image, tmp_path: Path
+) -> None:
+    file, folder = tmp_path / "image.rdpc", tmp_path / "weights"
+    file.write_bytes(codec.compress(small, 30))
+    folder.mkdir()
+    entry = find_model("fast")
+    for path in entry.path.parent.glob("fast.*"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    (folder / "fast.synthesis.onnx").write_bytes(b"no graph")
+    graphs = {**entry.record["graphs"], "synthesis": hashlib.sha256(b"no graph").hexdigest()}
+    record = {"models": {"fast": {**entry.record, "graphs": graphs}}}
+    (folder / "manifest.json").write_text(json.dumps(record))
+    words = [sys.executable, "-m", "rdpcodec", "decompress", str(file)]
+    environment = {**os.environ, WEIGHTS_VARIABLE: str(folder)}
+    run = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 1
+    assert len(run.stderr.splitlines()) == 1
+    assert "fast.synthesis.onnx" in run.stderr

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from installed import PHOTOGRAPH, brighter, install, is_realism, weights_read_anew
 from PIL import Image
 
@@ -21,6 +22,9 @@ from rdpcodec.weights import manifest as weights
 from rdpcodec.weights.manifest import ModelEntry, find_model, load_tensors
 from rdpcodec.weights.release import ReleasedModel
 
+# How long an example takes is the machine's business.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)  # the processes share the cores
 

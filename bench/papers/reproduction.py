@@ -22,12 +22,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim: what the paper says, what we found, and whether they agree."""
+    """One claim: what the paper says, what we found, and whether they agree.
+
+    addition: the claim is the project's own, and no paper's.
+    """
 
     claim: str
     paper: str
     ours: str
     holds: bool | np.bool_
+    addition: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,13 +64,19 @@ def result_options(name: str) -> Callable[[Callable[..., Any]], Callable[..., An
 
 
 def claims_table(record: dict[str, Any]) -> str:
-    """A record as a Markdown table of its claims."""
-    lines = ["| claim | paper | ours | holds |", "| --- | --- | --- | --- |"]
-    for claim in record["claims"]:
-        holds = "yes" if claim["holds"] else "**no**"
-        cells = [claim[name].replace("|", r"\|") for name in ("claim", "paper", "ours")]  # of E[X|Y]
-        lines.append(f"| {' | '.join(cells)} | {holds} |")
-    return "\n".join(lines)
+    """A record as a Markdown table of the papers' claims, and below it one of our own additions, if any."""
+    tables = []
+    for addition, head in ((False, "| claim | paper |"), (True, "| addition of ours | expected |")):
+        rows = [_row(claim) for claim in record["claims"] if claim.get("addition", False) == addition]
+        if rows:
+            tables.append("\n".join([f"{head} ours | holds |", "| --- | --- | --- | --- |", *rows]))
+    return "\n\n".join(tables)
+
+
+def _row(claim: dict[str, Any]) -> str:
+    holds = "yes" if claim["holds"] else "**no**"
+    cells = [claim[name].replace("|", r"\|") for name in ("claim", "paper", "ours")]  # of E[X|Y]
+    return f"| {' | '.join(cells)} | {holds} |"
 
 
 def claims_on_screen(title: str, record: dict[str, Any]) -> Table:

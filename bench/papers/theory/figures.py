@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -16,42 +17,58 @@ _INK = ("#0b5394", "#cc4125", "#38761d", "#7f6000")
 
 
 def estimators(curves: dict[str, Any]) -> Figure:
-    """The laws of source, MAP and MMSE outputs; P(D) for three distances."""
+    """The laws of source, MAP and MMSE outputs; P(D) for eight distances."""
     figure, axes = pyplot.subplots(2, 2, figsize=(10.5, 7.6), layout="constrained")
-    laws, tv, kl, wasserstein = axes.flat
+    laws, bounded, unbounded, moved = axes.flat
+    _laws(laws, curves)
+    solved = curves["distances"]
+    for axis, keys, ylabel in (
+        (bounded, ("total_variation", "squared_hellinger", "jensen_shannon_nats"), "P(D)"),
+        (unbounded, ("chi_squared", "renyi_two_nats", "kl_nats", "renyi_half_nats"), "P(D), χ² or nats"),
+    ):
+        for ink, key in zip(_INK, keys, strict=False):
+            curve = solved[key]
+            axis.plot(
+                curve["distortion"],
+                curve["perception"],
+                "o-",
+                markersize=3.5,
+                color=ink,
+                label=curve["label"],
+            )
+        axis.set(ylabel=ylabel)
+    wasserstein = solved["squared_wasserstein"]
+    at = wasserstein["distortion"]
+    moved.plot(at, np.sqrt(wasserstein["closed_form"]), color="black", linewidth=1, label="closed form")
+    roots = np.sqrt(np.maximum(wasserstein["perception"], 0))
+    moved.plot(at, roots, "o", markersize=3.5, color=_INK[2], label="convex program")
+    moved.set(ylabel="P(D)")
+    titles = ("Distances of at most 1", "Distances without a bound", "Wasserstein-2")
+    for axis, title in zip((bounded, unbounded, moved), titles, strict=True):
+        for place, label, style in (
+            ("mmse", "D*, the MMSE", "--"),
+            ("perfect_perception_mse", "D₀, least at P = 0", "-."),
+        ):
+            axis.axvline(curves[place], color="grey", linestyle=style, linewidth=1, label=label)
+        axis.set(title=title, xlabel="D, mean squared error")
+        axis.legend(fontsize=8)
+    return figure
+
+
+def _laws(axis: Axes, curves: dict[str, Any]) -> None:
+    """The laws of the source and of two estimators' outputs."""
     p = curves["p"]
     for shift, law, ink, label in (
         (-0.02, (p, 1 - 2 * p, p), _INK[0], "source X"),
         (0.02, curves["map_law"], _INK[1], "MAP estimate"),
     ):
-        laws.vlines(np.array([-1, 0, 1]) + shift, 0, law, ink, linewidth=5, label=f"{label}: probability")
-    laws.plot(
+        axis.vlines(np.array([-1, 0, 1]) + shift, 0, law, ink, linewidth=5, label=f"{label}: probability")
+    axis.plot(
         curves["mmse_law"]["x"], curves["mmse_law"]["density"], color=_INK[2], label="MMSE estimate: density"
     )
-    laws.set(title="Outputs of the estimators", xlabel="x", ylabel="probability or density")
-    laws.set(xlim=(-1.15, 1.15), ylim=(0, 1))
-    laws.legend(loc="upper center")
-    for axis, key, name, ylabel, ink in (
-        (tv, "total_variation", "total variation", "P(D), total variation", _INK[0]),
-        (kl, "kl_nats", "KL", f"P(D), {_KL} (nats)", _INK[1]),
-        (wasserstein, "squared_wasserstein", "Wasserstein-2", "P(D), Wasserstein-2", _INK[2]),
-    ):
-        curve = curves[key]
-        values = np.asarray(curve["perception"])
-        if key == "squared_wasserstein":
-            closed = np.sqrt(curve["closed_form"])
-            axis.plot(curve["distortion"], closed, color="black", linewidth=1, label="closed form")
-            values = np.sqrt(np.maximum(values, 0))
-        axis.plot(curve["distortion"], values, "o-", markersize=3.5, color=ink, label="convex program")
-        for at, label, style in (
-            ("mmse", "D*, the MMSE", "--"),
-            ("perfect_perception_mse", "D₀, least at P = 0", "-."),
-        ):
-            axis.axvline(curves[at], color="grey", linestyle=style, linewidth=1, label=label)
-        axis.set(title=f"Perception-distortion, {name}", xlabel="D, mean squared error", ylabel=ylabel)
-        axis.set_ylim(bottom=-0.02 * float(np.max(values)))
-        axis.legend()
-    return figure
+    axis.set(title="Outputs of the estimators", xlabel="x", ylabel="probability or density")
+    axis.set(xlim=(-1.15, 1.15), ylim=(0, 1))
+    axis.legend(loc="upper center")
 
 
 def bernoulli(curves: dict[str, Any]) -> Figure:

@@ -32,6 +32,44 @@ def kullback_leibler(p: np.ndarray, q: cp.Expression) -> tuple[cp.Expression, li
     return -p @ cp.log(ratio), [cp.multiply(p, ratio) == q[: len(p)]]
 
 
+def jensen_shannon(p: np.ndarray, q: cp.Expression) -> tuple[cp.Expression, list[cp.Constraint]]:
+    """Jensen-Shannon divergence in nats, in [0, ln 2]: mean KL of both laws to their mean.
+
+    q may be longer than p, as in `total_variation`.
+    """
+    ratio = cp.Variable(len(p))  # as in `kullback_leibler`
+    middle = (1 + ratio) / 2
+    # What lies off the source's alphabet is twice its half in the mean of both laws.
+    beyond = np.log(2) * cp.sum(q[len(p) :]) if q.size > len(p) else 0.0
+    halves = -p @ cp.log(middle) + p @ cp.rel_entr(ratio, middle) + beyond
+    return halves / 2, [cp.multiply(p, ratio) == q[: len(p)]]
+
+
+def chi_squared(p: np.ndarray, q: cp.Expression) -> tuple[cp.Expression, list[cp.Constraint]]:
+    """χ²(p‖q) = Σ (p − q)²/q = Σ p²/q − 1. q may be longer than p, as in `total_variation`."""
+    ratio = cp.Variable(len(p))  # of order one, as in `kullback_leibler`
+    return p @ cp.inv_pos(ratio) - 1, [cp.multiply(p, ratio) == q[: len(p)]]
+
+
+def squared_hellinger(p: np.ndarray, q: cp.Expression) -> tuple[cp.Expression, list[cp.Constraint]]:
+    """Squared Hellinger distance, 1 − Σ √(pq), in [0, 1]. q may be longer than p."""
+    return 1 - np.sqrt(p) @ cp.sqrt(q[: len(p)]), []
+
+
+def renyi_of_order_half(squared_hellinger: np.ndarray) -> np.ndarray:
+    """Rényi divergence of order ½, −2 ln Σ √(pq), in nats: a rising function of H², so least where H² is.
+
+    D_α(p‖q) = ln(Σ p^α q^(1 − α)) / (α − 1) is no f-divergence, but convex in q for every order (van Erven &
+    Harremoës, Rényi divergence and Kullback-Leibler divergence, 2014, theorem 12).
+    """
+    return -2 * np.log(1 - squared_hellinger)
+
+
+def renyi_of_order_two(chi_squared: np.ndarray) -> np.ndarray:
+    """Rényi divergence of order 2, ln Σ p²/q, in nats: a rising function of χ², so least where χ² is."""
+    return np.log1p(chi_squared)
+
+
 def transport(cost: np.ndarray) -> Perception:
     """The least mean cost of moving p to q: squared Wasserstein-2 where the cost is (x − x̂)².
 

@@ -59,6 +59,11 @@ def map_threshold(p: float) -> float:
     return max(0.5 + float(np.log(zero / p)), 0.0) if zero else 0.0
 
 
+def never_zero() -> float:
+    """The P(X = ±1) from which on the likeliest value is never 0, 1/(2 + e^(−1/2))."""
+    return float(1 / (2 + np.exp(-0.5)))
+
+
 def map_law(p: float) -> np.ndarray:
     """The law of the maximum a posteriori estimate on −1, 0, 1."""
     return _threshold_law(map_threshold(p), p).sum(axis=0)
@@ -207,7 +212,8 @@ def _threshold_law(t: float, p: float) -> np.ndarray:
     """P(X = x, X̂ = x̂) where Y is rounded at ±t: float array [3, 3]."""
     above = _tails(t, p)
     below = above[::-1]
-    return np.column_stack([below, priors(p) - above - below, above])
+    between = priors(p) - above - below if t > 0 else np.zeros(len(SUPPORT))  # not a rounding error
+    return np.column_stack([below, between, above])
 
 
 def _threshold_mse(t: float, p: float) -> float:

@@ -20,8 +20,19 @@ from bench.papers.reproduction import claims_table
 from bench.papers.theory import classification as cdp
 from bench.papers.theory import perception_distortion as pd
 from bench.papers.theory import rate_distortion_perception as rdp
+from bench.papers.theory.claims import perception_distortion
 from bench.papers.theory.command import PAPERS
-from bench.papers.theory.perception import kullback_leibler, total_variation, transport
+from bench.papers.theory.perception import (
+    Perception,
+    chi_squared,
+    jensen_shannon,
+    kullback_leibler,
+    renyi_of_order_half,
+    renyi_of_order_two,
+    squared_hellinger,
+    total_variation,
+    transport,
+)
 from bench.papers.theory.shape import largest_concavity, largest_rise
 
 ROOT = Path(__file__).parents[3]
@@ -62,7 +73,98 @@ def test_perception_measures_of_known_laws() -> None:
     assert value(total_variation(p, elsewhere)) == pytest.approx(0.2)
 
 
+def formula(name: str, p: np.ndarray, q: np.ndarray) -> float:
+    """The textbook's formulas, on one alphabet, q > 0."""
+    middle = (p + q) / 2
+    return {
+        "tv": abs(p - q).sum() / 2,
+        "kl": rel_entr(p, q).sum(),
+        "js": (rel_entr(p, middle).sum() + rel_entr(q, middle).sum()) / 2,
+        "chi": ((p - q) ** 2 / q).sum(),
+        "hellinger": ((np.sqrt(p) - np.sqrt(q)) ** 2).sum() / 2,
+        "renyi half": -2 * np.log(np.sqrt(p * q).sum()),
+        "renyi two": np.log((p**2 / q).sum()),
+    }[name]
+
+
+DIVERGENCES: dict[str, Perception] = {
+    "tv": total_variation,
+    "kl": kullback_leibler,
+    "js": jensen_shannon,
+    "chi": chi_squared,
+    "hellinger": squared_hellinger,
+}
+some_law = st.lists(st.floats(0.05, 1), min_size=4, max_size=4).map(lambda a: np.array(a) / sum(a))
+
+
+@given(some_law, some_law)
+@settings(max_examples=10, deadline=None)
+def test_divergences_are_those_of_the_textbook(p: np.ndarray, q: np.ndarray) -> None:
+    for name, measure in DIVERGENCES.items():
+        assert value(measure(p, cp.Constant(q))) == pytest.approx(formula(name, p, q), abs=1e-6), name
+
+
+@pytest.mark.parametrize("name", DIVERGENCES)
+def test_mass_off_the_sources_alphabet_counts_as_where_the_source_has_almost_none(name: str) -> None:
+    p, q = np.array([0.2, 0.5, 0.3]), np.array([0.1, 0.5, 0.1, 0.3])
+    almost = np.append(p, 1e-12)
+    found = value(DIVERGENCES[name](p, cp.Constant(q)))
+    assert found == pytest.approx(formula(name, almost, q), abs=1e-5)
+
+
+@given(some_law, some_law, some_law, st.floats(0, 1))
+@settings(deadline=None)
+def test_divergences_are_convex_in_their_second_argument(
+    p: np.ndarray, q: np.ndarray, r: np.ndarray, share: float
+) -> None:
+    for name in (*DIVERGENCES, "renyi half", "renyi two"):
+        chord = share * formula(name, p, q) + (1 - share) * formula(name, p, r)
+        assert formula(name, p, share * q + (1 - share) * r) <= chord + 1e-12, name
+
+
+@given(some_law, some_law)
+@settings(deadline=None)
+def test_renyi_divergences_are_rising_functions_of_hellinger_and_chi_squared(
+    p: np.ndarray, q: np.ndarray
+) -> None:
+    half = renyi_of_order_half(np.array(formula("hellinger", p, q)))
+    assert half == pytest.approx(formula("renyi half", p, q), abs=1e-9)
+    two = renyi_of_order_two(np.array(formula("chi", p, q)))
+    assert two == pytest.approx(formula("renyi two", p, q), abs=1e-9)
+    assert half <= formula("kl", p, q) + 1e-12 <= two + 2e-12  # they rise with the order
+
+
 # Blau & Michaeli 2018.
+
+
+def test_the_likeliest_value_is_one_or_minus_one_and_never_zero() -> None:
+    """As the talk shows it; from P(±1) = 0.3835 on, and 0 too often below about a third."""
+    assert pd.map_law(0.4).tolist() == pytest.approx([0.5, 0, 0.5])
+    assert pd.map_law(0.4)[1] == pd.map_law(pd.never_zero() + 1e-6)[1] == 0
+    assert pd.map_law(pd.never_zero() - 1e-3)[1] > 0
+    assert pd.map_law(0.3)[1] > 0.4
+
+
+def test_stored_curves_bear_out_their_claims() -> None:
+    """Every P(D) of the record falls and is convex, and they reach 0 at the same distortion."""
+    record = json.loads((RESULTS / "perception_distortion.json").read_text())
+    assert record["p"] == 0.4
+    assert len(record["distances"]) == 8
+    for key, curve in record["distances"].items():
+        values = np.array(curve["perception"])
+        assert largest_rise(values) < 1e-6, key
+        assert largest_concavity(values) < 1e-5, key  # stored to six digits
+        reached = np.array(curve["distortion"]) > record["perfect_perception_mse"] + 0.002
+        assert values[reached] == pytest.approx(0, abs=1e-3), key  # the grid of Wasserstein-2 costs 6·10⁻⁴
+        assert values[0] > 0.05, key
+
+
+def test_another_prior_gives_another_law_and_its_claim_fails() -> None:
+    claims = perception_distortion.reproduction(p=0.3, cells=24, step=0.2).claims
+    holds = {claim.claim: bool(claim.holds) for claim in claims}
+    assert not holds["the MAP estimate is −1 or 1, ½ each, and never 0"]
+    shapes = [found for claim, found in holds.items() if claim.startswith("P(D) falls and is convex")]
+    assert shapes == [True] * 8
 
 
 @given(some_prior)

@@ -134,18 +134,20 @@ def _closed_form(denoisers: _AllDenoisers, noise: float) -> Claim:
     free = cdp.classification_function(denoisers.problem, unlimited, denoisers.perceptions)[0]
     closed = np.array([cdp.unlimited_distortion_error(bound, noise) for bound in denoisers.perceptions])
     return Claim(
-        "C(∞, P) of the program against its closed form (ours)",
+        "C(∞, P) of the program against its closed form",
         "0 to 10⁻⁴ above, for the cells",
         f"{np.min(free - closed):.0e} to {np.max(free - closed):.0e}",
         np.all(free > closed - SOLVER) and np.max(free - closed) < 1e-4,
+        addition=True,
     )
 
 
 def _no_trade_off_with_errors_alone(noise: float) -> Claim:
     at_mmse = float(cdp.mmse_estimate(np.array([cdp.THRESHOLD * (1 + noise**2)]), noise)[0])
     return Claim(
-        "this source has no trade-off between distortion and errors alone (ours)",
+        "this source has no trade-off between distortion and errors alone",
         "E[X|Y] crosses t where Y's best threshold is",
         f"E[X|Y] = {at_mmse:.6f} there, t = {cdp.THRESHOLD:.6f}",
         np.isclose(at_mmse, cdp.THRESHOLD),
+        addition=True,
     )

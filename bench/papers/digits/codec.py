@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from bench.papers.wgan.networks import (
     GroupedConvolution,
     Perceptrons,
+    Standardised,
     activation,
     for_each,
     select_models,
@@ -62,6 +63,8 @@ class Codecs(nn.Module):
         encoder = (SIDE * SIDE + condition, hidden, hidden // 2, dimension)
         decoder = (dimension + _NOISE + condition, hidden, _CHANNELS * _GRID**2)
         self.encoder = Perceptrons(models, encoder, rng)
+        self.standardise = Standardised(models, dimension)
+        self.encoder.layers[-1].bias.requires_grad_(False)  # it would be taken away again
         self.decoder = Perceptrons(models, decoder, rng)
         self.widen = GroupedConvolution(models, _CHANNELS, 2 * _CHANNELS, rng)
         self.paint = GroupedConvolution(models, 2 * _CHANNELS, _BLOCK**2, rng)
@@ -76,7 +79,7 @@ class Codecs(nn.Module):
         straight-through gradient.
         """
         x = _joined(for_each(self.encoder.models, 2 * images.flatten(1) - 1), condition)
-        scaled = (torch.tanh(self.encoder(x)) + 1) / 2 * (self.bottleneck.levels - 1)
+        scaled = (torch.tanh(self.standardise(self.encoder(x))) + 1) / 2 * (self.bottleneck.levels - 1)
         return quantised(scaled + dither[:, None], self.bottleneck.levels)
 
     def decode(
@@ -96,6 +99,7 @@ class Codecs(nn.Module):
     def freeze_encoder(self) -> None:
         """From now on only the decoders learn (Zhang et al. 2021)."""
         self.encoder.requires_grad_(False)
+        self.standardise.eval()
 
 
 class ConditionedCodec(Codecs):

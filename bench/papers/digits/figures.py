@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
@@ -18,18 +19,24 @@ _DISTORTION = "D, mean squared error"
 
 
 def surface(curves: dict[str, Any]) -> Figure:
-    """All pairs in space, curves of equal perception, and distortion against perception at each rate."""
+    """All pairs in space, curves of equal perception, and distortion against perception at each rate.
+
+    Hulls are of the first seed, dots of all.
+    """
     pairs = curves["results"]["pairs"]
     figure = pyplot.figure(figsize=(14, 4.6), layout="constrained")
     grid = figure.add_gridspec(1, 3, width_ratios=(1.1, 1, 1))
     space, equal = figure.add_subplot(grid[0], projection="3d"), figure.add_subplot(grid[1])
     planes = figure.add_subplot(grid[2])
-    inks = pyplot.get_cmap("viridis")(np.linspace(0, 0.9, len(pairs)))
-    for ink, group in zip(inks, pairs, strict=True):
+    rates = sorted({group["bits"] for group in pairs})
+    inks = dict(zip(rates, pyplot.get_cmap("viridis")(np.linspace(0, 0.9, len(rates))), strict=True))
+    for group in pairs:
         p, d, bits = (np.array(group[name]) for name in ("wasserstein", "mse", "bits"))
-        space.plot(p, d, np.full(len(p), bits), "o-", color=ink, markersize=3)
-        planes.plot(p, d, "o", color=ink, markersize=3.5)
-        planes.plot(*hull(p, d), color=ink, label=f"{bits:g} bits")
+        ink, first = inks[group["bits"]], group["seed"] == pairs[0]["seed"]
+        planes.plot(p, d, "o", color=ink, markersize=3.5 if first else 2)
+        if first:
+            space.plot(p, d, np.full(len(p), bits), "o-", color=ink, markersize=3)
+            planes.plot(*hull(p, d), color=ink, label=f"{bits:g} bits")
     space.set(xlabel=_PERCEPTION, ylabel=_DISTORTION, zlabel=_RATE)
     for dimension in (space.xaxis, space.yaxis, space.zaxis):
         dimension.set_major_locator(MaxNLocator(4))
@@ -38,40 +45,51 @@ def surface(curves: dict[str, Any]) -> Figure:
     space.set_box_aspect(None, zoom=0.85)
     planes.set(title="Distortion and perception at each rate", xlabel=_PERCEPTION, ylabel=_DISTORTION)
     planes.legend(fontsize=8)
-    lines = curves["equi_perception"]
-    distortions = np.asarray(lines["mse"])
-    inks = pyplot.get_cmap("plasma")(np.linspace(0, 0.85, len(lines["bounds"])))
-    for ink, bound, values in zip(inks, lines["bounds"], distortions.T, strict=True):
-        label = f"P ≤ {bound:.2f}" if np.isfinite(bound) else "no bound"
-        equal.plot(values, lines["bits"], "o-", color=ink, markersize=4, label=label)
-    equal.set(title="Curves of equal perception", xlabel=_DISTORTION, ylabel=_RATE)
-    equal.legend()
+    _equal_perception(equal, curves["equi_perception"])
     for axis in (equal, planes):
         axis.grid(alpha=0.3)
     return figure
 
 
+def _equal_perception(axis: Axes, lines: dict[str, Any]) -> None:
+    """Rate against the least distortion under each bound, with standard errors over seeds."""
+    distortions, errors = np.asarray(lines["mse"]), np.asarray(lines["standard_error"])
+    inks = pyplot.get_cmap("plasma")(np.linspace(0, 0.85, len(lines["bounds"])))
+    for ink, bound, values, bars in zip(inks, lines["bounds"], distortions.T, errors.T, strict=True):
+        label = f"P ≤ {bound:.2f}" if np.isfinite(bound) else "no bound"
+        axis.errorbar(
+            values, lines["bits"], xerr=bars, fmt="o-", color=ink, markersize=4, capsize=2, label=label
+        )
+    axis.set(title="Curves of equal perception", xlabel=_DISTORTION, ylabel=_RATE)
+    axis.legend()
+
+
+_VARIANTS = {
+    "universal": "one encoder, frozen",
+    "conditioned": "one network, told λ",
+    "features": "distortion with features",
+    "layer-a": "perception on layer a",
+    "layer-b": "perception on layer b",
+    "layer-c": "perception on layer c",
+}
+
+
 def variants(curves: dict[str, Any]) -> Figure:
-    """The other experiments beside the pairs, at the rates they share."""
+    """The other experiments beside the pairs, at the rates they share, of the first seed."""
     results = curves["results"]
-    names = {
-        "universal": "one encoder, frozen",
-        "conditioned": "one network, told λ",
-        "features": "distortion with features",
-        "layer": "perception on one layer",
-    }
-    drawn = [name for name in names if name in results]
-    rates = [group["bits"] for group in results[drawn[0]]] if drawn else []
+    seed = results["pairs"][0]["seed"]
+    drawn = [name for name in _VARIANTS if name in results]
+    rates = sorted({group["bits"] for name in drawn for group in results[name]})
     width = max(1, len(rates))
     figure, axes = pyplot.subplots(1, width, figsize=(4.7 * width, 4.2), layout="constrained", squeeze=False)
-    inks = ("#cc4125", "#38761d", "#7f6000", "#674ea7")
+    inks = ("#cc4125", "#38761d", "#7f6000", "#674ea7", "#a64d79", "#45818e")
     for axis, bits in zip(axes[0], rates, strict=False):
-        pair = next(group for group in results["pairs"] if group["bits"] == bits)
+        pair = next(g for g in results["pairs"] if (g["bits"], g["seed"]) == (bits, seed))
         axis.plot(pair["wasserstein"], pair["mse"], "o-", color="#0b5394", label="a pair for each λ")
-        for ink, name in zip(inks, names, strict=True):
+        for ink, name in zip(inks, _VARIANTS, strict=True):
             for group in results.get(name, []):
-                if group["bits"] == bits:
-                    axis.plot(group["wasserstein"], group["mse"], "s--", color=ink, label=names[name])
+                if (group["bits"], group["seed"]) == (bits, seed):
+                    axis.plot(group["wasserstein"], group["mse"], "s--", color=ink, label=_VARIANTS[name])
         axis.set(title=f"{bits:g} bits", xlabel=_PERCEPTION, ylabel=_DISTORTION)
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.papers.wgan.networks import GroupedConvolution, GroupedLinear, activation, for_each
 
 # Of the gradient penalty (Gulrajani et al. 2017, section 4).
 PENALTY = 10.0
-_BLOCK = 4  # images are seen as blocks of 4×4 pixels, all work is at a quarter of the side
-_CHANNELS = 32
-_HIDDEN = 128
+# The hidden layers, by the names that they have in Blau & Michaeli's talk: two convolutions, at half and at a
+# quarter of the side, and a fully connected one.
+Layer = Literal["a", "b", "c"]
+
+
+@dataclass(frozen=True)
+class CriticSize:
+    """Channels of the two convolutions, width of the fully connected layer; the defaults are the talk's."""
+
+    channels: tuple[int, int] = (64, 128)
+    hidden: int = 4096
+
+
+# For CPUs: a fiftieth of the work.
+SMALL = CriticSize((16, 32), 256)
 
 
 class Critic(nn.Module):
@@ -23,32 +37,41 @@ class Critic(nn.Module):
     """
 
     def __init__(
-        self, models: int, shape: tuple[int, int, int], rng: torch.Generator, condition: int = 0
+        self,
+        models: int,
+        shape: tuple[int, int, int],
+        rng: torch.Generator,
+        condition: int = 0,
+        size: CriticSize = SMALL,
     ) -> None:
         """shape: of an image, channels, height and width."""
         super().__init__()
         self.conditioned = condition > 0
         channels, height, width = shape
-        positions = (height // _BLOCK) * (width // _BLOCK)
-        self.first = GroupedConvolution(models, channels * _BLOCK**2, _CHANNELS, rng)
-        self.second = GroupedLinear(models, _CHANNELS * positions + condition, _HIDDEN, rng)
-        self.last = GroupedLinear(models, _HIDDEN, 1, rng)
+        few, many = size.channels
+        self.first = GroupedConvolution(models, channels, few, rng, stride=2)
+        self.second = GroupedConvolution(models, few, many, rng, stride=2)
+        positions = (height // 4) * (width // 4)
+        self.third = GroupedLinear(models, many * positions + condition, size.hidden, rng)
+        self.last = GroupedLinear(models, size.hidden, 1, rng)
 
-    def features(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
-        """The last hidden layer, `[B, M, 128]`."""
-        x = activation(self.first(F.pixel_unshuffle(2 * images - 1, _BLOCK))).flatten(2)
+    def layers(self, images: Tensor, condition: Tensor | None = None) -> dict[Layer, Tensor]:
+        """The hidden layers: a `[B, M, 64, H/2, W/2]`, b `[B, M, 128, H/4, W/4]` and c `[B, M, 4096]`."""
+        a = activation(self.first(2 * images - 1))
+        b = activation(self.second(a))
+        x = b.flatten(2)
         if self.conditioned:
             assert condition is not None
             x = torch.cat([x, condition], 2)
-        return activation(self.second(x))
+        return {"a": a, "b": b, "c": activation(self.third(x))}
 
     def forward(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
         """How real each image looks, `[B, M]`, without a unit or an origin."""
-        return self.score(self.features(images, condition))
+        return self.score(self.layers(images, condition))
 
-    def score(self, features: Tensor) -> Tensor:
-        """`[B, M, 128]` → `[B, M]`."""
-        return self.last(features).squeeze(2)
+    def score(self, layers: dict[Layer, Tensor]) -> Tensor:
+        """What `layers` returned → `[B, M]`."""
+        return self.last(layers["c"]).squeeze(2)
 
 
 def gradient_norms(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy.stats import spearmanr
 
@@ -30,6 +32,12 @@ def least(x: Values, y: Values, bounds: Values) -> Values:
     """The least y at x ≤ each bound, on the hull; NaN below the smallest x that was reached."""
     a, b = hull(x, y)
     return np.where(bounds < a[0], np.nan, np.interp(bounds, a, b))
+
+
+def hull_ends(group: dict[str, Any], perception: str = "wasserstein", distortion: str = "mse") -> float:
+    """How many times the least distortion it takes where perception is best, of a group's record."""
+    _, along = hull(np.array(group[perception]), np.array(group[distortion]))
+    return float(along[0] / along[-1])
 
 
 def rank_correlation(x: Values, y: Values) -> float:

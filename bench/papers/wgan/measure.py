@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bench.measure.distribution import random_directions, sliced_wasserstein
 from bench.papers.wgan.classifier import Classifier
-from bench.papers.wgan.critic import Critic, gradient_norms, projections
+from bench.papers.wgan.critic import SMALL, Critic, CriticSize, gradient_norms, projections
 from bench.papers.wgan.data import Labelled
 from bench.papers.wgan.train import (
     Fidelity,
@@ -25,6 +25,7 @@ from bench.papers.wgan.train import (
 
 _BATCH = 250
 _DIRECTIONS = 64  # of the sliced Wasserstein distance
+_HALVES = 5  # random ones, for its floor: files of data have an order
 Values = NDArray[np.float64]
 
 
@@ -35,6 +36,7 @@ def fresh_critics(
     schedule: Schedule,
     device: torch.device,
     checkpoint: Path | None = None,
+    size: CriticSize = SMALL,
 ) -> Critic:
     """Critics that only measure: trained from nothing against models that no longer change.
 
@@ -42,7 +44,7 @@ def fresh_critics(
     """
     _, *shape = data.images.shape
     rng = torch.Generator().manual_seed(schedule.seed + 1)
-    critic = Critic(models, (shape[0], shape[1], shape[2]), rng).to(device)
+    critic = Critic(models, (shape[0], shape[1], shape[2]), rng, size=size).to(device)
     Training(restorer, critic, data, schedule, device=device).run(checkpoint)
     return critic
 
@@ -73,12 +75,15 @@ def measure(
 
     mse and fidelity (the training's distortion); one Wasserstein-1 estimate for each of `critics`; sliced,
     the distance without a network, and its floor: what two halves of the originals have; change, the mean
-    squared difference from the first model's images; and the error rate with each of `classifiers`.
+    squared difference from the first model's images; detail, mean squared steps from pixel to pixel, and
+    spread, the variance of pixels over the set, both by the originals'; and the error rate with each of
+    `classifiers`.
     """
     sums: dict[str, Values] = {}
     drawn, originals = [], []
     directions = random_directions(int(np.prod(data.images.shape[1:])), _DIRECTIONS).to(device)
     rng = torch.Generator().manual_seed(11)
+    moments, known = _Moments(), _Moments()
     for images, restored, labels in restorations(restorer, data, device):
         share = len(labels) / len(data.labels)
         place = {name: torch.rand(len(labels), generator=rng).to(device) for name in critics}
@@ -90,11 +95,42 @@ def measure(
             **_error_rates(classifiers or {}, restored, labels),
         }.items():
             sums[name] = sums.get(name, 0.0) + (share * value).detach().double().cpu().numpy()
+        moments.add(restored)
+        known.add(images[:, None])
         drawn.append(projections(restored, directions).cpu())
         originals.append(projections(images, directions).cpu())
     for name in critics:
         sums[name] = normalised(sums[name], sums.pop(f"{name} slope"))
-    return {**sums, **_sliced(torch.cat(originals), torch.cat(drawn))}
+    looks = {"detail": moments.detail() / known.detail(), "spread": moments.spread() / known.spread()}
+    return {**sums, **looks, **_sliced(torch.cat(originals), torch.cat(drawn))}
+
+
+class _Moments:
+    """Sums over a set of images `[B, M, C, H, W]`, added batch by batch."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first: Tensor | float = 0.0
+        self.second: Tensor | float = 0.0
+        self.steps: Tensor | float = 0.0
+
+    def add(self, images: Tensor) -> None:
+        """A batch."""
+        x = images.double()
+        self.count += len(x)
+        self.first = self.first + x.sum(0)
+        self.second = self.second + x.square().sum(0)
+        across, down = x.diff(dim=4).square(), x.diff(dim=3).square()
+        self.steps = self.steps + across.flatten(2).sum((0, 2)) + down.flatten(2).sum((0, 2))
+
+    def detail(self) -> Values:
+        """Squared steps from pixel to pixel, an image, `[M]`."""
+        return torch.as_tensor(self.steps).cpu().numpy() / self.count
+
+    def spread(self) -> Values:
+        """The variance of a pixel over the set, mean over pixels, `[M]`."""
+        mean, square = torch.as_tensor(self.first) / self.count, torch.as_tensor(self.second) / self.count
+        return (square - mean.square()).flatten(1).mean(1).cpu().numpy()
 
 
 def _verdicts(
@@ -122,11 +158,15 @@ def _error_rates(
 
 def _sliced(originals: Tensor, drawn: Tensor) -> dict[str, Values]:
     """The distance without a network of each model, from projections, and its floor."""
-    half, models = len(originals) // 2, drawn.shape[1]
-    floor = sliced_wasserstein(originals[:half], originals[half : 2 * half])
+    models, rng = drawn.shape[1], torch.Generator().manual_seed(13)
+    half = len(originals) // 2
+    floors = []
+    for _ in range(_HALVES):
+        mixed = originals[torch.randperm(len(originals), generator=rng)]
+        floors.append(sliced_wasserstein(mixed[:half], mixed[half : 2 * half]))
     return {
         "sliced": np.array([sliced_wasserstein(originals, drawn[:, m]) for m in range(models)]),
-        "sliced floor": np.full(models, floor),
+        "sliced floor": np.full(models, np.mean(floors)),
     }
 
 

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 _SLOPE = 0.2  # of leaky ReLUs, usual in adversarial networks
+_NEWEST = 0.05  # share of the newest batch in means and variances
 
 
 class GroupedLinear(nn.Module):
@@ -32,10 +33,11 @@ class GroupedLinear(nn.Module):
 
 
 class GroupedConvolution(nn.Module):
-    """M convolutions of 3×3, `[B, M, inputs, H, W]` → `[B, M, outputs, H, W]`."""
+    """M convolutions of 3×3, `[B, M, inputs, H, W]` → `[B, M, outputs, H/stride, W/stride]`."""
 
-    def __init__(self, models: int, inputs: int, outputs: int, rng: torch.Generator) -> None:
+    def __init__(self, models: int, inputs: int, outputs: int, rng: torch.Generator, stride: int = 1) -> None:
         super().__init__()
+        self.stride = stride
         weight = torch.randn(outputs, inputs, 3, 3, generator=rng) / (9 * inputs) ** 0.5
         self.weight = nn.Parameter(weight.repeat(models, 1, 1, 1, 1))
         self.bias = nn.Parameter(torch.zeros(models, outputs))
@@ -43,7 +45,7 @@ class GroupedConvolution(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         models, outputs = self.bias.shape
         weight, bias = self.weight.flatten(0, 1), self.bias.flatten()
-        y = F.conv2d(x.flatten(1, 2), weight, bias, padding=1, groups=models)
+        y = F.conv2d(x.flatten(1, 2), weight, bias, self.stride, padding=1, groups=models)
         return y.unflatten(1, (models, outputs))
 
 
@@ -67,6 +69,30 @@ class Perceptrons(nn.Module):
         return last(x)
 
 
+class Standardised(nn.Module):
+    """Values `[B, M, W]`, each less its mean over the batch and by its deviation (batch normalisation).
+
+    Without a gain or an offset, so that no training can push them to where a tanh behind is flat. Evaluated,
+    it uses means and variances of the batches of training, new ones counting most.
+    """
+
+    mean: Tensor
+    variance: Tensor
+
+    def __init__(self, models: int, width: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(models, width))
+        self.register_buffer("variance", torch.ones(models, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean, variance = self.mean, self.variance
+        if self.training:
+            mean, variance = x.mean(0), x.var(0, correction=0)
+            self.mean.lerp_(mean.detach(), _NEWEST)
+            self.variance.lerp_(variance.detach(), _NEWEST)
+        return (x - mean) / (variance + 1e-5).sqrt()
+
+
 def activation(x: Tensor) -> Tensor:
     """The leaky ReLU between layers, times √2 to keep the scale of what passes."""
     return 2**0.5 * F.leaky_relu(x, _SLOPE)
@@ -83,3 +109,5 @@ def select_models(module: nn.Module, indices: Sequence[int]) -> None:
         for name, parameter in part.named_parameters(recurse=False):
             chosen = parameter.detach()[list(indices)].clone()
             setattr(part, name, nn.Parameter(chosen, parameter.requires_grad))
+        for name, buffer in part.named_buffers(recurse=False):
+            setattr(part, name, buffer[list(indices)].clone())

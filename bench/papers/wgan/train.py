@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from bench.papers.wgan.critic import Critic, gradient_norms, penalty
+from bench.papers.wgan.critic import Critic, Layer, gradient_norms, penalty
 from bench.papers.wgan.data import Labelled
 from bench.papers.wgan.networks import for_each
 from rdpcodec.errors import UsageError
@@ -69,12 +69,17 @@ def squared_error(restored: Tensor, images: Tensor, labels: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast to learn. rate: Adam's, falling to 0 over the second half."""
+    """How long and how fast to learn. steps: of the models; turns: steps of a critic for each, all on batches
+    of their own; rate: Adam's, falling to 0 over the second half.
+
+    With one turn critics lag behind models that listen to them.
+    """
 
     steps: int
     batch: int = 64
     rate: float = 1e-3
     seed: int = 0
+    turns: int = 5
 
     def rate_at(self, step: int) -> float:
         """The learning rate of a step."""
@@ -92,73 +97,88 @@ class Training:
         schedule: Schedule,
         *,
         fidelity: Fidelity = squared_error,
-        on_features: bool = False,
+        layer: Layer | None = None,
         device: torch.device = CPU,
     ) -> None:
-        """on_features: perception is the distance of mean features in the critic's last hidden layer, instead
-        of the critic's estimate.
-        """
+        """layer: perception is the distance of mean features there, in place of the critic's estimate."""
         self.restorer, self.critic = restorer, critic
-        self.schedule, self.fidelity, self.on_features = schedule, fidelity, on_features
+        self.schedule, self.fidelity, self.layer = schedule, fidelity, layer
         self.device = device
         self.images = torch.tensor(data.images).to(device)
         self.labels = torch.tensor(data.labels).long().to(device)
         self.rng = torch.Generator().manual_seed(schedule.seed)
         self.learned = [p for p in restorer.parameters() if p.requires_grad]
+        groups = [group for group in (self.learned, list(critic.parameters())) if group]
         self.optimisers = [
-            torch.optim.Adam(parameters, lr=schedule.rate, betas=(0.5, 0.9), fused=True)
-            for parameters in (self.learned, list(critic.parameters()))
-            if parameters
+            torch.optim.Adam(group, lr=schedule.rate, betas=(0.5, 0.9), fused=True) for group in groups
         ]
         self.done = 0
 
-    def run(self, checkpoint: Path | None = None, report: Callable[[int], None] = lambda step: None) -> None:
-        """Train to the end, from where the checkpoint stands if there is one."""
-        if checkpoint is not None and checkpoint.exists():
+    def run(
+        self,
+        checkpoint: Path | None = None,
+        report: Callable[[int], None] = lambda step: None,
+        until: int | None = None,
+    ) -> None:
+        """Train to the end, or until a step, from where the checkpoint stands if it is further."""
+        if checkpoint is not None and self.done == 0 and checkpoint.exists():
             self.load(checkpoint)
+        end = self.schedule.steps if until is None else until
         saved = time.monotonic()
-        while self.done < self.schedule.steps:
+        while self.done < end:
             self.step()
             report(self.done)
             late = time.monotonic() - saved > _SECONDS_BETWEEN_CHECKPOINTS
-            if checkpoint is not None and (late or self.done == self.schedule.steps):
+            if checkpoint is not None and (late or self.done == end):
                 self.save(checkpoint)
                 saved = time.monotonic()
 
     def step(self) -> None:
-        """One batch: models and critics both learn from the same pass."""
+        """The critics' turns; in the last one models learn too, from the same pass."""
+        if self.learned:
+            for _ in range(self.schedule.turns - 1):
+                self._turn(learn=False)
+        self._turn(learn=bool(self.learned))
+        self.done += 1
+
+    def _turn(self, learn: bool) -> None:
+        """One batch. learn: whether the models do too."""
         size = self.schedule.batch
         chosen = to_device(torch.randint(len(self.images), (size,), generator=self.rng), self.device)
         place = to_device(torch.rand(size, generator=self.rng), self.device)
         draw = on_device(self.restorer.draw(size, self.rng), self.device)
         images, labels = self.images[chosen].float() / 255, self.labels[chosen]
-        with torch.set_grad_enabled(bool(self.learned)):
+        with torch.set_grad_enabled(learn):
             restored = self.restorer(images, draw)
         fake = restored.detach().requires_grad_()
-
-        features = self.critic.features(fake, draw.condition)
-        real_features = self.critic.features(for_each(fake.shape[1], images), draw.condition)
-        fakes, real = self.critic.score(features), self.critic.score(real_features)
-        # ∂/∂fake of each sample's part in the estimate E f(x) − E f(x̂), a mean over the batch.
-        if self.on_features:
-            distance = (real_features.detach().mean(0) - features.mean(0)).norm(dim=1)
-            (slope,) = torch.autograd.grad(distance.sum(), fake, retain_graph=True)
-        norms = gradient_norms(self.critic, images, fake, place, draw.condition)
-        critic_loss = (fakes.mean(0) - real.mean(0) + penalty(norms)).sum()
-        parameters = list(self.critic.parameters())
-        *gradients, rise = torch.autograd.grad(critic_loss, [*parameters, fake])
-        _assign(parameters, gradients)
-        if not self.on_features:
-            slope = -rise
-
-        if self.learned:
+        slope = self._criticise(images, fake, place, draw.condition, learn)
+        if learn:
             weighted = draw.weight[:, :, None, None, None] * slope
             loss = self.fidelity(restored, images, labels).sum() + (weighted * restored).sum()
             _assign(self.learned, torch.autograd.grad(loss, self.learned))
-        for optimiser in self.optimisers:
+        for optimiser in self.optimisers if learn else self.optimisers[-1:]:
             optimiser.param_groups[0]["lr"] = self.schedule.rate_at(self.done)
             optimiser.step()
-        self.done += 1
+
+    def _criticise(
+        self, images: Tensor, fake: Tensor, place: Tensor, condition: Tensor | None, learn: bool
+    ) -> Tensor:
+        """Give the critics their gradients; returns ∂/∂fake of each sample's part in the perception, which is
+        a mean over the batch.
+        """
+        seen = self.critic.layers(fake, condition)
+        known = self.critic.layers(for_each(fake.shape[1], images), condition)
+        slope = None
+        if learn and self.layer:
+            apart = known[self.layer].detach().mean(0) - seen[self.layer].mean(0)
+            (slope,) = torch.autograd.grad(apart.flatten(1).norm(dim=1).sum(), fake, retain_graph=True)
+        norms = gradient_norms(self.critic, images, fake, place, condition)
+        estimate = self.critic.score(known).mean(0) - self.critic.score(seen).mean(0)
+        parameters = list(self.critic.parameters())
+        loss = (penalty(norms) - estimate).sum()
+        *gradients, rise = torch.autograd.grad(loss, [*parameters, fake])
+        _assign(parameters, gradients)
+        return -rise if slope is None else slope
 
     def save(self, path: Path) -> None:
         """Write everything that the next step depends on, whole or not at all."""

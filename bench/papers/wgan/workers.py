@@ -49,7 +49,7 @@ def training_options(name: str) -> Callable[[Callable[..., Any]], Callable[..., 
             "--runs",
             type=click.Path(path_type=Path, file_okay=False),
             help="Folder of checkpoints, from which a killed run goes on.  "
-            f"[default: build/{name}, build/{name}-quick]",
+            f"[default: build/{name} with the name of the grid]",
         ),
         result_options(name),
     )

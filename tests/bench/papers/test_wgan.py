@@ -19,41 +19,53 @@ from torch import Tensor, nn
 
 from bench.measure.distribution import random_directions, sliced_wasserstein
 from bench.papers.digits.codec import Bottleneck, Codecs, ConditionedCodec, quantised
+from bench.papers.digits.latents import entropies, revive
 from bench.papers.wgan.classifier import DESIGNS, error_rate, train_classifier
 from bench.papers.wgan.critic import (
     PENALTY,
     Critic,
+    CriticSize,
+    Layer,
     gradient_norms,
     penalty,
     projections,
 )
 from bench.papers.wgan.data import load_cifar10, load_mnist, read_idx, read_npz
-from bench.papers.wgan.frontier import hull, least
+from bench.papers.wgan.frontier import hull, hull_ends, least
 from bench.papers.wgan.measure import fresh_critics, measure
-from bench.papers.wgan.networks import GroupedConvolution, GroupedLinear, Perceptrons, select_models
+from bench.papers.wgan.networks import (
+    GroupedConvolution,
+    GroupedLinear,
+    Perceptrons,
+    Standardised,
+    select_models,
+)
 from bench.papers.wgan.once import once
+from bench.papers.wgan.seeds import OverSeeds
 from bench.papers.wgan.train import CPU, Draw, Restorer, Schedule, Training
 from rdpcodec.errors import UsageError
 
 WEIGHTS = (0.0, 0.01, 0.03)
 
 
-def training(weights: tuple[float, ...], steps: int = 3, *, on_features: bool = False) -> Training:
+def training(
+    weights: tuple[float, ...], steps: int = 3, *, layer: Layer | None = None, turns: int = 2
+) -> Training:
     rng = random()
     codecs = Codecs(Bottleneck(3, 4), weights, 32, rng)
     critic = Critic(len(weights), SHAPE, rng)
-    return Training(codecs, critic, bars(64), Schedule(steps, batch=8), on_features=on_features)
+    return Training(codecs, critic, bars(64), Schedule(steps, batch=8, turns=turns), layer=layer)
 
 
 # Groups.
 
 
-@pytest.mark.parametrize("on_features", [False, True])
-def test_a_group_trains_as_each_of_its_models_would_by_itself(on_features: bool) -> None:
-    together = training(WEIGHTS, on_features=on_features)
+@pytest.mark.parametrize("layer", [None, "a", "c"])
+def test_a_group_trains_as_each_of_its_models_would_by_itself(layer: Layer | None) -> None:
+    together = training(WEIGHTS, layer=layer)
     together.run()
     for index, weight in enumerate(WEIGHTS):
-        alone = training((weight,), on_features=on_features)
+        alone = training((weight,), layer=layer)
         alone.run()
         for part in ("restorer", "critic"):
             joint = getattr(together, part).state_dict()
@@ -61,19 +73,19 @@ def test_a_group_trains_as_each_of_its_models_would_by_itself(on_features: bool)
                 torch.testing.assert_close(joint[name][index], value[0], rtol=1e-3, atol=2e-5)
 
 
-@pytest.mark.parametrize("on_features", [False, True])
-def test_models_follow_the_gradient_of_the_loss_as_it_is_written(on_features: bool) -> None:
+@pytest.mark.parametrize("layer", [None, "a", "b", "c"])
+def test_models_follow_the_gradient_of_the_loss_as_it_is_written(layer: Layer | None) -> None:
     """MSE + λ · W₁, or λ times the distance of mean features, without the pass that both share."""
-    trained, rng = training(WEIGHTS, on_features=on_features), random()
+    trained, rng = training(WEIGHTS, layer=layer, turns=1), random()
     codecs, critic = Codecs(Bottleneck(3, 4), WEIGHTS, 32, rng), Critic(3, SHAPE, rng)
     rng = random()  # as the schedule's seed
     chosen, _ = torch.randint(64, (8,), generator=rng), torch.rand(8, generator=rng)
     images = torch.tensor(bars(64).images)[chosen].float() / 255
     restored = codecs(images, codecs.draw(8, rng))
     real = images[:, None].expand_as(restored)
-    if on_features:
-        apart = critic.features(real).mean(0) - critic.features(restored).mean(0)
-        perception = apart.square().sum(1).sqrt()
+    if layer:
+        apart = critic.layers(real)[layer].mean(0) - critic.layers(restored)[layer].mean(0)
+        perception = apart.flatten(1).square().sum(1).sqrt()
     else:
         perception = critic(real).mean(0) - critic(restored).mean(0)
     loss = (restored - real).square().mean((0, 2, 3, 4)) + torch.tensor(WEIGHTS) * perception
@@ -81,8 +93,35 @@ def test_models_follow_the_gradient_of_the_loss_as_it_is_written(on_features: bo
     trained.step()
     assert isinstance(trained.restorer, Codecs)
     for expected, found in zip(codecs.parameters(), trained.restorer.parameters(), strict=True):
+        if not expected.requires_grad:
+            continue
         assert expected.grad is not None
         torch.testing.assert_close(found.grad, expected.grad, rtol=1e-3, atol=1e-6)
+
+
+def test_critics_take_more_turns_than_models() -> None:
+    """Each turn draws a batch; models are asked for gradients in the last one alone."""
+    asked: list[bool] = []
+
+    class Told(Codecs):
+        def forward(self, images: Tensor, draw: Draw) -> Tensor:
+            asked.append(torch.is_grad_enabled())
+            return super().forward(images, draw)
+
+    rng = random()
+    codecs = Told(Bottleneck(3, 4), WEIGHTS, 16, rng)
+    Training(codecs, Critic(3, SHAPE, rng), bars(32), Schedule(2, batch=8, turns=3)).run()
+    assert asked == [False, False, True] * 2
+
+
+def test_the_critics_layers_are_those_of_the_talk() -> None:
+    critic = Critic(1, SHAPE, random(), size=CriticSize())
+    layers = critic.layers(torch.rand(3, 1, *SHAPE))
+    assert [tuple(layer.shape) for layer in layers.values()] == [
+        (3, 1, 64, 14, 14),
+        (3, 1, 128, 7, 7),
+        (3, 1, 4096),
+    ]
 
 
 def test_models_with_other_weights_part_ways() -> None:
@@ -112,6 +151,63 @@ def test_selected_models_are_those_models() -> None:
     before = network(x)
     select_models(network, [2, 0, 2, 1])
     torch.testing.assert_close(network(x[:, [2, 0, 2, 1]]), before[:, [2, 0, 2, 1]])
+
+
+def test_strided_convolutions_are_the_usual_ones_side_by_side() -> None:
+    convolution = GroupedConvolution(2, 3, 4, random(), stride=2)
+    z = torch.randn(5, 2, 3, 8, 8, generator=random(3))
+    for m in range(2):
+        usual = nn.functional.conv2d(z[:, m], convolution.weight[m], convolution.bias[m], 2, 1)
+        torch.testing.assert_close(convolution(z)[:, m], usual)
+
+
+def test_standardised_values_have_no_mean_and_deviation_one_and_are_remembered() -> None:
+    standardised = Standardised(2, 3)
+    x = 5 + 0.01 * torch.randn(500, 2, 3, generator=random())  # would saturate a tanh
+    for _ in range(500):
+        y = standardised(x)
+    torch.testing.assert_close(y.mean(0), torch.zeros(2, 3), atol=1e-4, rtol=0)
+    torch.testing.assert_close(y.std(0), torch.ones(2, 3), atol=0.06, rtol=0)
+    standardised.eval()
+    torch.testing.assert_close(standardised(x[:1]), y[:1], atol=0.02, rtol=0)
+    select_models(standardised, [1, 1])
+    torch.testing.assert_close(standardised.mean[0], standardised.mean[1])
+
+
+# Latents.
+
+
+def test_dead_latents_start_anew_and_only_they() -> None:
+    data = bars(200)
+    codecs = Codecs(Bottleneck(3, 4), (0.0, 0.1), 32, random())
+    trained = Training(codecs, Critic(2, SHAPE, random()), data, Schedule(2, batch=8, turns=1))
+    trained.run()
+    codecs.standardise.mean[0, 1] -= 1e3  # as far out as no image gets
+    before = entropies(codecs, data.images, CPU)
+    assert before[0, 1] == 0
+    assert (before > 0.5).sum() == 5
+    weight = codecs.encoder.layers[-1].weight
+    kept = weight.detach().clone()
+    adam = trained.optimisers[0].state[weight]["exp_avg"]
+    assert adam[0, :, 1].abs().max() > 0
+    assert revive(codecs, trained.optimisers[0], data.images, CPU, seed=1) == 1
+    changed = (weight != kept).any(1)
+    assert changed.tolist() == [[False, True, False], [False, False, False]]
+    assert adam[0, :, 1].abs().max() == 0
+    assert adam[1].abs().max() > 0
+    assert codecs.standardise.training
+
+
+# Seeds.
+
+
+def test_means_over_seeds_have_their_standard_error() -> None:
+    several = OverSeeds(np.array([[1.0, 5.0], [2.0, 5.0], [3.0, 5.0]]))
+    assert several.text(0) == "2.00 ± 0.58"
+    assert several.clearly == pytest.approx([2 - 2 / np.sqrt(3), 5])
+    alone = OverSeeds(np.array([[1.25]]))
+    assert alone.text(0) == "1.25"
+    assert alone.clearly == 1.25
 
 
 # The bottleneck.
@@ -159,7 +255,7 @@ def test_only_decoders_learn_behind_a_frozen_encoder() -> None:
     before = {name: value.clone() for name, value in codecs.state_dict().items()}
     Training(codecs, Critic(3, SHAPE, rng), bars(32), Schedule(2, batch=8)).run()
     for name, value in codecs.state_dict().items():
-        assert name.startswith("encoder") == torch.equal(before[name], value), name
+        assert name.startswith(("encoder", "standardise")) == torch.equal(before[name], value), name
 
 
 def test_a_spread_network_decodes_as_the_conditioned_one_told_each_weight() -> None:
@@ -226,6 +322,8 @@ def test_fresh_critics_recover_the_distance_of_a_shift() -> None:
     shift = Shift((0.05, 0.2))
     critic = fresh_critics(shift, 2, data, Schedule(150, batch=32, rate=2e-3), CPU)
     measured = measure(shift, {"wasserstein": critic}, data, CPU)
+    assert measured["detail"] == pytest.approx([1, 1])
+    assert measured["spread"] == pytest.approx([1, 1])
     assert measured["wasserstein"] == pytest.approx(np.array([0.05, 0.2]) * 28, rel=0.04)
     assert measured["mse"] == pytest.approx([0.05**2, 0.2**2], rel=1e-4)
     assert measured["change"] == pytest.approx([0, 0.15**2], rel=1e-4)
@@ -310,6 +408,11 @@ def test_hulls_lie_under_all_points_and_are_convex_and_falling(points: list[tupl
     assert (least(x, y, x) <= y + 1e-9).all()
     assert least(x, y, np.array([np.inf]))[0] == y.min()
     assert np.isnan(least(x, y, np.array([x.min() - 1]))).all()
+
+
+def test_the_price_of_perception_is_read_off_the_hulls_ends() -> None:
+    group = {"wasserstein": [4.0, 2.0, 1.0, 3.0], "mse": [1.0, 1.2, 1.5, 2.5]}  # the last one is beaten twice
+    assert hull_ends(group) == pytest.approx(1.5)
 
 
 # Classifiers.

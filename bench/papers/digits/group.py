@@ -1,0 +1,184 @@
+"""All pairs of one rate and seed in one experiment: trained, judged by fresh critics, kept.
+
+Training and judging have checkpoints, and finished groups are not trained again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.papers.digits.codec import CONDITION, SIDE, Bottleneck, Codecs, ConditionedCodec
+from bench.papers.digits.latents import entropies, revive
+from bench.papers.digits.plan import Plan
+from bench.papers.wgan.classifier import Classifier, train_classifier
+from bench.papers.wgan.critic import Critic, Layer
+from bench.papers.wgan.data import Split
+from bench.papers.wgan.measure import Values, fresh_critics, measure, restorations
+from bench.papers.wgan.once import once
+from bench.papers.wgan.train import Fidelity, Schedule, Training, squared_error
+
+# Images of the test set in the figure: the first of each digit among the first hundred.
+SHOWN = 10
+# When latents without entropy get a new start, as shares of the training: soon, and late enough to be sure.
+_REVIVALS = (0.1, 0.2, 0.4)
+# Training images that their entropy is found on.
+_COUNTED = 2000
+
+
+@dataclass(frozen=True)
+class DigitsRun:
+    """Where experiments run: data, device, folder of checkpoints, and whom to tell of progress."""
+
+    plan: Plan
+    data: Split
+    device: torch.device
+    checkpoints: Path
+    report: Callable[[str], Callable[[int], None]]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of an image."""
+        return 1, SIDE, SIDE
+
+    def schedule(self, steps: int, seed: int) -> Schedule:
+        """A schedule of so many steps."""
+        return Schedule(steps, self.plan.batch, seed=seed, turns=self.plan.turns)
+
+    def path(self, experiment: str, bottleneck: Bottleneck, seed: int, suffix: str) -> Path:
+        """A file of a group, in the folder of checkpoints, which is made."""
+        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        name = f"{experiment}-{bottleneck.dimension}x{bottleneck.levels}-{seed}{suffix}"
+        return self.checkpoints / name
+
+    def classifier(self) -> Classifier:
+        """The frozen classifier of digits, trained once."""
+        steps, path = self.plan.classifier_steps, self.checkpoints / "classifier.pt"
+        return train_classifier("convolutional", self.data.train, steps, self.device, path)
+
+
+@dataclass(frozen=True)
+class Group:
+    """All pairs of one rate and seed in one experiment, and how it differs from `pairs`.
+
+    prepare: what is done to the codecs before training. conditioned: one network is told the weight.
+    layer: of the critic, where perception is. Its record is what was found.
+    """
+
+    run: DigitsRun
+    experiment: str
+    bottleneck: Bottleneck
+    seed: int
+    weights: tuple[float, ...]
+    prepare: Callable[[Codecs], None] = lambda codecs: None
+    conditioned: bool = False
+    fidelity: Fidelity = squared_error
+    layer: Layer | None = None
+
+    def record(self) -> dict[str, Any]:
+        """What was found; trained and measured unless that is done."""
+        plan = self.run.plan
+        settings = {
+            **asdict(self.run.schedule(plan.steps, self.seed)),
+            "judges": plan.judges,
+            "weights": list(self.weights),
+            "hidden": plan.hidden,
+            "critic": [*plan.critic.channels, plan.critic.hidden],
+            "pictures": len(self.run.data.train.labels),
+        }
+        return once(self._path(".json"), settings, self._make)
+
+    def _make(self) -> dict[str, Any]:
+        codecs, critic = self._trained()
+        measured = self._measured(codecs, critic)
+        np.save(self._path(".npy"), _shown(codecs, self.run))
+        bits = entropies(codecs, self.run.data.test.images, self.run.device)
+        return {
+            "seed": self.seed,
+            "bits": self.bottleneck.bits,
+            "dimension": self.bottleneck.dimension,
+            "levels": self.bottleneck.levels,
+            "weights": list(self.weights),
+            # A rate between what an ideal coder needs and dimension · log₂ levels.
+            "entropy": bits.sum(1).tolist(),
+            **{name: values.tolist() for name, values in measured.items()},
+        }
+
+    def _trained(self) -> tuple[Codecs, Critic]:
+        """The codecs, frozen, and the critic that they learnt with."""
+        run, rng = self.run, torch.Generator().manual_seed(self.seed)
+        design = ConditionedCodec if self.conditioned else Codecs
+        codecs = design(self.bottleneck, self.weights, run.plan.hidden, rng).to(run.device)
+        self.prepare(codecs)
+        models = 1 if self.conditioned else len(self.weights)
+        condition = CONDITION if self.conditioned else 0
+        critic = Critic(models, run.shape, rng, condition, run.plan.critic).to(run.device)
+        training = Training(
+            codecs,
+            critic,
+            run.data.train,
+            run.schedule(run.plan.steps, self.seed),
+            fidelity=self.fidelity,
+            layer=self.layer,
+            device=run.device,
+        )
+        self._train(training, codecs)
+        codecs.eval().requires_grad_(False)
+        if isinstance(codecs, ConditionedCodec):
+            codecs.spread()
+        return codecs, critic
+
+    def _train(self, training: Training, codecs: Codecs) -> None:
+        """To the end, with new starts for dead latents on the way."""
+        label = f"{self.experiment}, {self.bottleneck.bits:g} bits, seed {self.seed}"
+        report, checkpoint = self.run.report(label), self._path(".pt")
+        learns = any(parameter.requires_grad for parameter in codecs.encoder.parameters())
+        for share in _REVIVALS if learns else ():
+            stop = max(1, round(share * training.schedule.steps))
+            training.run(checkpoint, report, until=stop)
+            if training.done == stop:  # and not resumed from behind it
+                images = self.run.data.train.images[:_COUNTED]
+                revive(codecs, training.optimisers[0], images, self.run.device, seed=stop)
+        training.run(checkpoint, report)
+
+    def _measured(self, codecs: Codecs, critic: Critic) -> dict[str, Values]:
+        run = self.run
+        judge = fresh_critics(
+            codecs,
+            len(self.weights),
+            run.data.train,
+            run.schedule(run.plan.judges, self.seed),
+            run.device,
+            self._path(".critic.pt"),
+            run.plan.critic,
+        )
+        critics = {"wasserstein": judge} if self.conditioned else {"wasserstein": judge, "own critic": critic}
+        return measure(
+            codecs,
+            critics,
+            run.data.test,
+            run.device,
+            fidelity=self.fidelity,
+            classifiers={"digit": run.classifier()},
+        )
+
+    def _path(self, suffix: str) -> Path:
+        return self.run.path(self.experiment, self.bottleneck, self.seed, suffix)
+
+
+def shown_images(run: DigitsRun, experiment: str, bottleneck: Bottleneck) -> np.ndarray:
+    """Of the first seed, uint8 `[1 + models, SHOWN, 28, 28]`: originals first."""
+    return np.load(run.path(experiment, bottleneck, run.plan.seeds[0], ".npy"))
+
+
+def _shown(codecs: Codecs, run: DigitsRun) -> np.ndarray:
+    images, restored, labels = next(restorations(codecs, run.data.test.first(100), run.device))
+    chosen = [int((labels == digit).nonzero()[0]) for digit in range(SHOWN) if (labels == digit).any()]
+    rows: Tensor = torch.cat([images[chosen][None], restored[chosen].transpose(0, 1)])[:, :, 0]
+    return (255 * rows).round().byte().cpu().numpy()

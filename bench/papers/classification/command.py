@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,13 +42,21 @@ if TYPE_CHECKING:
     type=FOLDER,
     help="Only report on codecs: a folder of `bench measure surface` and `peers` on labelled images.",
 )
-@click.option("--quick", is_flag=True, help="Fewer restorers and short training: minutes instead of hours.")
+@click.option(
+    "--grid",
+    type=click.Choice(("full", "cores", "quick")),
+    default="full",
+    show_default=True,
+    help="For a GPU; with smaller critics, for a processor's cores; or few restorers in minutes.",
+)
+@click.option("--seeds", type=click.IntRange(1), help="So many of the grid's seeds.  [default: all]")
 @training_options("classification")
 def classification(
     mnist: Path | None,
     cifar10: Path | None,
     surface: Path | None,
-    quick: bool,
+    grid: str,
+    seeds: int | None,
     device: str,
     workers: int,
     runs: Path | None,
@@ -60,22 +69,20 @@ def classification(
         _report_codecs(surface, out, page)
         return
     # scipy and matplotlib take a second to import.
-    from bench.papers.classification import experiments
+    from bench.papers.classification.experiments import ClassificationRun, measured_groups
+    from bench.papers.classification.plan import TASKS, sized
     from bench.papers.wgan.data import load_cifar10, load_mnist
 
-    grid = "quick" if quick else "full"
-    runs = runs or Path("build/classification-quick" if quick else "build/classification")
-    for task, load, folder in (
-        (experiments.DENOISING, load_mnist, mnist),
-        (experiments.SUPER_RESOLUTION, load_cifar10, cifar10),
-    ):
-        chosen = experiments.quick(task) if quick else task
-        try:
-            run = experiments.ClassificationRun(chosen, load(folder), torch.device(device), runs, progress)
-            result = experiments.measured_groups(run, workers)
-        except RdpError as error:
-            raise click.ClickException(str(error)) from error
-        _report_restorers(run, result, grid, out, page)
+    runs = runs or Path(f"build/classification-{grid}")
+    try:
+        data = {"mnist": load_mnist(mnist), "cifar10": load_cifar10(cifar10)}
+        for whole in TASKS:
+            task = sized(whole, grid)
+            task = replace(task, seeds=task.seeds[:seeds])
+            run = ClassificationRun(task, data[task.data], torch.device(device), runs, progress)
+            _report_restorers(run, measured_groups(run, workers), grid, out, page)
+    except RdpError as error:
+        raise click.ClickException(str(error)) from error
     Console().print(written(out, page))
 
 
@@ -89,8 +96,8 @@ def _report_restorers(
     Console().print(claims_on_screen(f"{run.task.title}, {grid} grid", record))
     write_record(out / f"{name}.json", record)
     write_figure(out / f"{name}.png", figures.curves(result))
-    design, group = next(iter(result["groups"].items()))
-    shown = experiments.shown_images(run, design)
+    group = result["groups"][0]
+    shown = experiments.shown_images(run, group["design"])
     write_figure(out / f"{name}-pictures.png", figures.restored_images(group, shown))
     if page:
         replace_block(page, f"claims {run.task.name} {grid}", claims_table(record))

@@ -1,13 +1,13 @@
 """The classification experiments: what is trained with what, and what is measured of it.
 
-A group is all restorers of one task with one classifier. Loss of each: MSE + λ · W₁ + μ · cross-entropy
-of the frozen classifier's answer. Both classifiers see every restored image.
+A group is all restorers of one task, seed and classifier. Loss of each: MSE + λ · W₁ + μ · cross-entropy
+of the frozen classifier's answer. All classifiers see every restored image.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.papers.classification.networks import Denoiser, SuperResolver
+from bench.papers.classification.plan import AnyRestorer, Task
 from bench.papers.wgan.classifier import DESIGNS, Classifier, error_rate, train_classifier
 from bench.papers.wgan.critic import Critic
 from bench.papers.wgan.data import Split
@@ -26,68 +26,7 @@ from bench.papers.wgan.once import once
 from bench.papers.wgan.train import CPU, Fidelity, Schedule, Training, on_device, squared_error
 from bench.papers.wgan.workers import each
 
-# Of the noise on digits, in units where pixels are 0..1 (the paper's).
-NOISE = 1.0
 SHOWN = 10
-
-
-@dataclass(frozen=True)
-class Task:
-    """One kind of restoration. weights: λ of the models; cross: their μ; both in all combinations."""
-
-    name: str
-    title: str
-    restorer: Callable[[tuple[int, int, int], Sequence[float], torch.Generator], Denoiser | SuperResolver]
-    weights: tuple[float, ...]
-    cross: tuple[float, ...]
-    steps: int
-    critic_steps: int
-    classifier_steps: int
-
-    def models(self) -> list[tuple[float, float]]:
-        """(λ, μ) of every model, the first (0, 0)."""
-        return [(weight, mu) for weight in self.weights for mu in self.cross]
-
-
-def _denoiser(
-    shape: tuple[int, int, int], weights: Sequence[float], rng: torch.Generator
-) -> Denoiser | SuperResolver:
-    return Denoiser(shape, weights, NOISE, rng)
-
-
-# λ = 2δ/pixels balances squared error and perception at a displacement of δ; μ is found by trying.
-DENOISING = Task(
-    "denoising",
-    f"MNIST, noise σ = {NOISE:g}",
-    _denoiser,
-    weights=(0, 0.003, 0.006, 0.012),
-    cross=(0, 0.001, 0.003, 0.01, 0.03),
-    steps=3000,
-    critic_steps=1000,
-    classifier_steps=3000,
-)
-SUPER_RESOLUTION = Task(
-    "super-resolution",
-    "CIFAR-10, a quarter of the sides",
-    SuperResolver,
-    weights=(0, 0.0005, 0.001, 0.002),
-    cross=(0, 0.001, 0.003, 0.01, 0.03),
-    steps=1500,  # the set is small: 5000 images where it is not all of CIFAR-10
-    critic_steps=1000,
-    classifier_steps=3000,
-)
-
-
-def quick(task: Task) -> Task:
-    """The same in minutes: three weights each, a twelfth of the training."""
-    return replace(
-        task,
-        weights=tuple(task.weights[number] for number in (0, 2, 3)),
-        cross=tuple(task.cross[number] for number in (0, 2, 4)),
-        steps=task.steps * 8 // 100,
-        critic_steps=task.critic_steps * 16 // 100,
-        classifier_steps=task.classifier_steps // 6,
-    )
 
 
 @dataclass(frozen=True)
@@ -100,17 +39,28 @@ class ClassificationRun:
     checkpoints: Path
     report: Callable[[str], Callable[[int], None]]
 
+    def schedule(self, steps: int, seed: int) -> Schedule:
+        """A schedule of so many steps."""
+        return Schedule(steps, seed=seed, turns=self.task.turns)
+
+    def path(self, design: str, seed: int, suffix: str) -> Path:
+        """A file of a group, in the folder of checkpoints."""
+        return self.checkpoints / f"{self.task.name}-{design}-{seed}{suffix}"
+
 
 def measured_groups(run: ClassificationRun, workers: int = 1) -> dict[str, Any]:
-    """Train and measure the restorers of both classifiers; the record says what was found."""
+    """Train and measure the restorers of all classifiers, seed by seed; the record says what was found."""
     classifiers = trained_classifiers(run)  # here, and not in two processes at once
+    groups: list[dict[str, Any]] = []
+    for seed in run.task.seeds:
+        groups += each(partial(_group, run), [(design, seed) for design in DESIGNS], workers)
     return {
         "task": run.task.title,
         "test pictures": len(run.data.test.labels),
         "error of originals": {
             design: error_rate(network, run.data.test, run.device) for design, network in classifiers.items()
         },
-        "groups": dict(zip(DESIGNS, each(partial(_group, run), list(DESIGNS), workers), strict=True)),
+        "groups": groups,
     }
 
 
@@ -122,7 +72,7 @@ def trained_classifiers(run: ClassificationRun) -> dict[str, Classifier]:
             run.data.train,
             run.task.classifier_steps,
             run.device,
-            _path(run, design, ".classifier.pt"),
+            run.checkpoints / f"{run.task.data}-{design}.classifier.pt",
         )
         for design in DESIGNS
     }
@@ -141,13 +91,14 @@ def recognised(classifier: Classifier, cross: Sequence[float]) -> Fidelity:
     return fidelity
 
 
-def _group(run: ClassificationRun, design: str) -> dict[str, Any]:
-    """Restorers of one classifier, trained and measured unless that is done; the record of what was found."""
-    task = run.task
+def _group(run: ClassificationRun, which: tuple[str, int]) -> dict[str, Any]:
+    """Restorers of one classifier and seed, trained and measured unless that is done."""
+    task, (design, seed) = run.task, which
     weights, cross = zip(*task.models(), strict=True)
     settings = {
-        **asdict(Schedule(task.steps)),
-        "critic_steps": task.critic_steps,
+        **asdict(run.schedule(task.steps, seed)),
+        "judges": task.judges,
+        "critic": [*task.critic.channels, task.critic.hidden],
         "classifier_steps": task.classifier_steps,
         "pictures": len(run.data.train.labels),
         "weights": list(weights),
@@ -157,58 +108,59 @@ def _group(run: ClassificationRun, design: str) -> dict[str, Any]:
     def make() -> dict[str, Any]:
         classifiers = trained_classifiers(run)
         fidelity = recognised(classifiers[design], cross)
-        restorer, critic = _trained(run, design, fidelity)
+        restorer, critic = _trained(run, design, seed, fidelity)
         measured = measure(
             restorer,
-            {"wasserstein": _judge(run, design, restorer), "own critic": critic},
+            {"wasserstein": _judge(run, design, seed, restorer), "own critic": critic},
             run.data.test,
             run.device,
             fidelity=fidelity,
             classifiers=classifiers,
         )
-        np.save(_path(run, design, ".npy"), _shown(restorer, run))
+        np.save(run.path(design, seed, ".npy"), _shown(restorer, run))
         return {
+            "design": design,
+            "seed": seed,
             "weights": list(weights),
             "cross": list(cross),
             **{name: values.tolist() for name, values in measured.items()},
         }
 
-    return once(_path(run, design, ".json"), settings, make)
+    return once(run.path(design, seed, ".json"), settings, make)
 
 
 def _trained(
-    run: ClassificationRun, design: str, fidelity: Fidelity
-) -> tuple[Denoiser | SuperResolver, Critic]:
+    run: ClassificationRun, design: str, seed: int, fidelity: Fidelity
+) -> tuple[AnyRestorer, Critic]:
     """The restorers, frozen, and the critic that they learnt with."""
     _, channels, height, width = run.data.train.images.shape
-    shape, rng = (channels, height, width), torch.Generator().manual_seed(0)
+    shape, rng = (channels, height, width), torch.Generator().manual_seed(seed)
     weights = [weight for weight, _ in run.task.models()]
     restorer = run.task.restorer(shape, weights, rng).to(run.device)
-    critic = Critic(len(weights), shape, rng).to(run.device)
-    schedule = Schedule(run.task.steps)
+    critic = Critic(len(weights), shape, rng, size=run.task.critic).to(run.device)
+    schedule = run.schedule(run.task.steps, seed)
     training = Training(restorer, critic, run.data.train, schedule, fidelity=fidelity, device=run.device)
-    training.run(_path(run, design, ".pt"), run.report(f"{run.task.name}, {design} classifier"))
+    label = f"{run.task.name}, {design} classifier, seed {seed}"
+    training.run(run.path(design, seed, ".pt"), run.report(label))
     restorer.requires_grad_(False)
     return restorer, critic
 
 
-def _judge(run: ClassificationRun, design: str, restorer: Denoiser | SuperResolver) -> Critic:
+def _judge(run: ClassificationRun, design: str, seed: int, restorer: AnyRestorer) -> Critic:
     """Critics that only measure."""
-    schedule = Schedule(run.task.critic_steps)
-    models, checkpoint = len(run.task.models()), _path(run, design, ".critic.pt")
-    return fresh_critics(restorer, models, run.data.train, schedule, run.device, checkpoint)
-
-
-def _path(run: ClassificationRun, design: str, suffix: str) -> Path:
-    return run.checkpoints / f"{run.task.name}-{design}{suffix}"
+    schedule = run.schedule(run.task.judges, seed)
+    models, checkpoint = len(run.task.models()), run.path(design, seed, ".critic.pt")
+    return fresh_critics(restorer, models, run.data.train, schedule, run.device, checkpoint, run.task.critic)
 
 
 def shown_images(run: ClassificationRun, design: str) -> np.ndarray:
-    """uint8 `[2 + models, SHOWN, H, W, C]`: originals, what restorers got, what each made of it."""
-    return np.load(_path(run, design, ".npy"))
+    """Of the first seed, uint8 `[2 + models, SHOWN, H, W, C]`: originals, what restorers got, what each made
+    of it.
+    """
+    return np.load(run.path(design, run.task.seeds[0], ".npy"))
 
 
-def _shown(restorer: Denoiser | SuperResolver, run: ClassificationRun) -> np.ndarray:
+def _shown(restorer: AnyRestorer, run: ClassificationRun) -> np.ndarray:
     few = run.data.test.first(SHOWN)
     images, restored, _ = next(restorations(restorer, few, run.device))
     draw = restorer.draw(len(images), torch.Generator().manual_seed(7))  # as `restorations` draws

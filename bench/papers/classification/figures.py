@@ -5,18 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from bench.codecs import OURS
 from bench.drawing import pyplot
+from bench.papers.classification.claims import Grid, Quantity, designs_of
 from bench.papers.wgan.frontier import hull
+from bench.papers.wgan.seeds import OverSeeds
 
 _LABELS = {
-    "mse": "D, mean squared error",
-    "wasserstein": "P, Wasserstein-1 (fresh critic)",
-    "error": "C, error rate",
+    "MSE": "D, mean squared error",
+    "W₁": "P, Wasserstein-1 (fresh critic)",
+    "errors": "C, error rate",
 }
 
 # Ticks of a logarithmic axis, in bits per pixel.
@@ -24,36 +27,45 @@ _RATES = (0.05, 0.1, 0.2, 0.4)
 
 
 def curves(result: dict[str, Any]) -> Figure:
-    """Three pairs of quantities, a row for each classifier that was trained with.
+    """Each two of the three quantities at levels of the third, a row for each classifier trained with.
 
-    Dots: restorers, brighter with μ; the line is the hull of those that are best in the two.
+    Dots: restorers, means over seeds with their standard errors; lines: hulls of those whose third quantity
+    is among the least third, the least two thirds, or anywhere.
     """
-    groups = result["groups"]
+    designs = designs_of(result)
     figure, axes = pyplot.subplots(
-        len(groups), 3, figsize=(13, 3.9 * len(groups)), layout="constrained", squeeze=False
+        len(designs), 3, figsize=(13, 3.9 * len(designs)), layout="constrained", squeeze=False
     )
-    for row, (design, group) in zip(axes, groups.items(), strict=True):
-        (other,) = (name for name in groups if name != design)
-        cross = np.array(group["cross"])
-        inks = np.searchsorted(np.unique(cross), cross)
-        for axis, (x, y) in zip(
-            row, (("mse", "error"), ("wasserstein", "error"), ("wasserstein", "mse")), strict=True
+    for row, design in zip(axes, designs, strict=True):
+        grid = Grid.of(result, design)
+        for axis, (x, y, third) in zip(
+            row,
+            (
+                (grid.distortion, grid.errors, grid.perception),
+                (grid.perception, grid.errors, grid.distortion),
+                (grid.perception, grid.distortion, grid.errors),
+            ),
+            strict=True,
         ):
-            values = {"mse": group["mse"], "wasserstein": group["wasserstein"]}
-            across = np.array(values[x])
-            up = np.array(group[f"error {design}"] if y == "error" else values[y])
-            axis.plot(*hull(across, up), color="#0b5394", linewidth=1.5)
-            axis.scatter(across, up, c=inks, cmap="plasma", zorder=3, label="the classifier of training")
-            if y == "error":
-                elsewhere = np.array(group[f"error {other}"])
-                axis.scatter(across, elsewhere, c=inks, cmap="plasma", marker="x", label="the other one")
-                axis.legend(fontsize=8)
-            axis.set(xlabel=_LABELS[x], ylabel=_LABELS[y])
-            axis.xaxis.set_major_locator(MaxNLocator(5))
-            axis.grid(alpha=0.3)
+            _at_levels(axis, x, y, third)
         row[1].set_title(f"trained with the {design} classifier")
     figure.suptitle(result["task"])
     return figure
+
+
+def _at_levels(axis: Axes, x: Quantity, y: Quantity, third: Quantity) -> None:
+    """Two quantities, and their hulls at three levels of a third."""
+    for ink, share in zip(("#38761d", "#7f6000", "#0b5394"), (1 / 3, 2 / 3, 1.0), strict=True):
+        level = float(np.quantile(third.mean, share))
+        within = third.mean <= level
+        axis.plot(*hull(x.mean[within], y.mean[within]), color=ink, label=f"{third.name} ≤ {level:.3g}")
+    bars = [OverSeeds(quantity.values).error for quantity in (x, y)]
+    axis.errorbar(x.mean, y.mean, bars[1], bars[0], fmt="none", ecolor="lightgrey", zorder=1)
+    axis.scatter(x.mean, y.mean, c=third.mean, cmap="plasma", s=18, zorder=3)
+    axis.set(xlabel=_LABELS[x.name], ylabel=_LABELS[y.name])
+    axis.xaxis.set_major_locator(MaxNLocator(5))
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8)
 
 
 def restored_images(group: dict[str, Any], shown: NDArray[np.uint8]) -> Figure:

@@ -41,26 +41,30 @@ class Denoiser(nn.Module):
 
 
 class SuperResolver(nn.Module):
-    """M networks that enlarge images four times, adding to what bilinear interpolation gives."""
+    """M networks that enlarge images, adding to what bilinear interpolation gives."""
 
-    def __init__(self, shape: tuple[int, int, int], weights: Sequence[float], rng: torch.Generator) -> None:
+    def __init__(
+        self, shape: tuple[int, int, int], weights: Sequence[float], factor: int, rng: torch.Generator
+    ) -> None:
+        """shape: of a whole image. weights: λ of each model. factor: 2 or 4, by which sides are enlarged."""
         super().__init__()
-        self.weights = torch.tensor([weights])
-        self.body = _Body(len(weights), shape, shape[0], rng)
+        self.factor, self.weights = factor, torch.tensor([weights])
+        self.body = _Body(len(weights), shape, shape[0] * (_BLOCK // factor) ** 2, rng)
 
     def draw(self, batch: int, rng: torch.Generator) -> Draw:
         """Nothing: what is lost is lost in one way."""
         return Draw((), self.weights)
 
     def forward(self, images: Tensor, draw: Draw) -> Tensor:
-        """Images `[B, C, H, W]` → restored from a quarter of their sides, `[B, M, C, H, W]`."""
+        """Images `[B, C, H, W]` → restored from their reduced versions, `[B, M, C, H, W]`."""
         small = self.degraded(images, draw)
-        enlarged = F.interpolate(small, scale_factor=_BLOCK, mode="bilinear", align_corners=False)
-        return enlarged[:, None] + 0.5 * torch.tanh(self.body(small))
+        enlarged = F.interpolate(small, scale_factor=self.factor, mode="bilinear", align_corners=False)
+        seen = F.pixel_unshuffle(small, _BLOCK // self.factor)
+        return enlarged[:, None] + 0.5 * torch.tanh(self.body(seen))
 
     def degraded(self, images: Tensor, draw: Draw) -> Tensor:
-        """Means of blocks of 4×4 pixels, `[B, C, H/4, W/4]`."""
-        return F.avg_pool2d(images, _BLOCK)
+        """Means of blocks of factor×factor pixels, `[B, C, H/factor, W/factor]`."""
+        return F.avg_pool2d(images, self.factor)
 
 
 class _Body(nn.Module):

@@ -18,65 +18,105 @@ from PIL import Image
 from torch import nn
 
 from bench.__main__ import bench
-from bench.papers.classification import experiments
+from bench.drawing import pyplot
+from bench.papers.classification import experiments, figures, plan
 from bench.papers.classification.claims import reproduction
 from bench.papers.classification.codecs import axes_of, effect_of_realism
 from bench.papers.classification.networks import Denoiser, SuperResolver
+from bench.papers.classification.plan import TASKS, Task, sized
 from bench.papers.reproduction import claims_table
-from bench.papers.wgan.classifier import Classifier
+from bench.papers.wgan.classifier import DESIGNS, Classifier, enlarged
+from bench.papers.wgan.critic import CriticSize
 from bench.papers.wgan.train import squared_error
 
 ROOT = Path(__file__).parents[3]
 RESULTS = ROOT / "bench" / "results" / "classification"
 
 
-def tiny(task: experiments.Task) -> experiments.Task:
-    return replace(task, weights=(0, 0.01), cross=(0, 0.01), steps=2, critic_steps=2, classifier_steps=2)
+def tiny(task: Task, grid: str) -> Task:
+    return replace(
+        task,
+        weights=(0, 0.01),
+        cross=(0, 0.01),
+        critic=CriticSize((2, 4), 8),
+        steps=2,
+        judges=2,
+        classifier_steps=2,
+        seeds=(0, 1),
+        turns=2,
+    )
 
 
-def group_of(trades: bool) -> dict[str, Any]:
+def group_of(trades: bool, seed: int = 0) -> dict[str, Any]:
     """Nine restorers: λ improves perception, μ errors, and each costs what is not its own, or nothing."""
     weights, cross = np.repeat([0, 1, 2], 3), np.tile([0, 1, 2], 3)
     price = 1 if trades else -1
-    error = 0.3 - 0.05 * cross + 0.02 * price * weights
+    error = 0.3 - 0.05 * cross + 0.02 * price * weights + 0.001 * seed
+    perception = 3.0 - weights + 0.2 * price * cross + 0.001 * seed
     return {
+        "design": "convolutional",
+        "seed": seed,
         "weights": weights.tolist(),
         "cross": cross.tolist(),
         "mse": (0.2 + price * (0.02 * weights + 0.01 * cross)).tolist(),
-        "wasserstein": (3.0 - weights + 0.2 * price * cross).tolist(),
+        "wasserstein": perception.tolist(),
+        "sliced": (perception / 28).tolist(),
         "error convolutional": error.tolist(),
         "error pooling": (error + 0.1).tolist(),
+        "error enlarged": (error + 0.2).tolist(),
+    }
+
+
+def result_of(*groups: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "task": "a stand-in",
+        "test pictures": 10_000,
+        "error of originals": {"convolutional": 0.02, "pooling": 0.03, "enlarged": 0.03},
+        "groups": list(groups),
     }
 
 
 @pytest.mark.parametrize("trades", [True, False])
 def test_claims_hold_where_there_is_a_trade_off_and_only_there(trades: bool) -> None:
-    result = {
-        "task": "a stand-in",
-        "test pictures": 10_000,
-        "error of originals": {"convolutional": 0.02, "pooling": 0.03},
-        "groups": {"convolutional": group_of(trades)},
-    }
-    record = reproduction(result).record()
+    record = reproduction(result_of(group_of(trades), group_of(trades, 1))).record()
     holds = [claim["holds"] for claim in record["claims"]]
-    assert len(holds) == 5
+    assert len(holds) == 7
     assert holds[:4] == [trades] * 4
-    assert holds[4]  # errors fall with the other classifier too
+    assert holds[4]  # perception improves with its weight
+    assert holds[5] == trades  # otherwise a larger weight of classification improves it too
+    assert holds[6]  # errors fall with the other classifiers too
     if trades:
-        assert "errors ×1.50 where MSE least; MSE ×1.10 where errors least" in record["claims"][1]["ours"]
+        expected = "errors ×1.50 ± 0.00 where MSE least; MSE ×1.10 ± 0.00 where errors least"
+        assert expected in record["claims"][1]["ours"]
+        assert record["claims"][0]["ours"].startswith("0 of 9 are")
 
 
 def test_errors_within_two_standard_errors_are_no_trade_off() -> None:
     group = group_of(True)
     group["error convolutional"] = [0.2 + 0.0001 * cross for cross in group["cross"]]
-    result = {
-        "task": "a stand-in",
-        "test pictures": 1000,
-        "error of originals": {"convolutional": 0.02, "pooling": 0.03},
-        "groups": {"convolutional": group},
-    }
-    claims = reproduction(result).record()["claims"]
+    claims = reproduction(result_of(group)).record()["claims"]
     assert [claim["holds"] for claim in claims[1:4]] == [False, True, False]
+
+
+def test_what_seeds_do_not_agree_on_is_no_trade_off() -> None:
+    """As large a difference, once either way: its error is larger than it."""
+    groups = [group_of(True, seed) for seed in (0, 1)]
+    groups[1]["error convolutional"] = [0.55 - e for e in groups[0]["error convolutional"]]
+    claims = reproduction(result_of(*groups)).record()["claims"]
+    assert not any(claim["holds"] for claim in (claims[1], claims[3]))
+    assert claims[2]["holds"]
+
+
+def test_hulls_are_drawn_at_three_levels_of_the_third_quantity() -> None:
+    figure = figures.curves(result_of(group_of(True), group_of(True, 1)))
+    axes = figure.axes[2]
+    assert axes.get_xlabel().startswith("P")
+    lines = [line for line in axes.get_lines() if line.get_label().startswith("errors ≤")]
+    lengths = [float(np.ptp(line.get_xdata())) for line in lines]
+    assert len(lengths) == 3
+    assert lengths == sorted(lengths)  # the more errors are allowed, the further perception goes
+    assert lengths[-1] == pytest.approx(2)
+    pyplot.close(figure)
 
 
 def test_the_denoiser_is_given_images_in_noise_of_the_deviation() -> None:
@@ -92,13 +132,15 @@ def test_the_denoiser_is_given_images_in_noise_of_the_deviation() -> None:
     assert restored.max() <= 1
 
 
-def test_the_super_resolver_sees_means_of_blocks_and_nothing_else() -> None:
-    network = SuperResolver((3, 32, 32), (0.0,), random())
+@pytest.mark.parametrize("factor", [2, 4])
+def test_the_super_resolver_sees_means_of_blocks_and_nothing_else(factor: int) -> None:
+    network = SuperResolver((3, 32, 32), (0.0,), factor, random())
     images = torch.rand(4, 3, 32, 32, generator=random(1))
     # What has mean 0 in every block is lost.
     detail = torch.tensor([1.0, -1.0]).repeat(16) * torch.tensor([0.1, -0.1]).repeat(16)[:, None]
     draw = network.draw(4, random(2))
-    assert network.degraded(images, draw).shape == (4, 3, 8, 8)
+    assert network.degraded(images, draw).shape == (4, 3, 32 // factor, 32 // factor)
+    assert network(images, draw).shape == (4, 1, 3, 32, 32)
     torch.testing.assert_close(network(images, draw), network(images + detail, draw))
 
 
@@ -116,7 +158,7 @@ def test_the_loss_is_squared_error_and_each_models_share_of_cross_entropy() -> N
 def test_the_command_writes_records_figures_and_the_pages_tables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(experiments, "quick", tiny)
+    monkeypatch.setattr(plan, "sized", tiny)
     write_mnist(tmp_path, bars(60))
     generator = np.random.default_rng(0)
     for part in ("train", "test"):
@@ -128,7 +170,8 @@ def test_the_command_writes_records_figures_and_the_pages_tables(
     arguments = [
         "papers",
         "classification",
-        "--quick",
+        "--grid",
+        "quick",
         *where,
         "--out",
         str(tmp_path / "out"),
@@ -139,12 +182,31 @@ def test_the_command_writes_records_figures_and_the_pages_tables(
         result = CliRunner().invoke(bench, arguments)
         assert result.exit_code == 0, (attempt, result.output)
         monkeypatch.setattr("bench.papers.wgan.train.Training.step", lambda self: pytest.fail("again"))
-    for name in ("denoising", "super-resolution"):
+    for name in ("denoising", "super-resolution-4", "super-resolution-2"):
         record = json.loads((tmp_path / "out" / f"quick-{name}.json").read_text())
-        assert len(record["groups"]["pooling"]["mse"]) == 4
+        trained = [(group["seed"], group["design"]) for group in record["groups"]]
+        assert trained == [(seed, design) for seed in (0, 1) for design in DESIGNS]
+        assert len(record["groups"][1]["error enlarged"]) == 4
         assert claims_table(record) in page.read_text()
         for figure in (f"quick-{name}", f"quick-{name}-pictures"):
             assert min(Image.open(tmp_path / "out" / f"{figure}.png").size) > 100
+
+
+def test_the_third_classifier_sees_digits_at_32_by_32() -> None:
+    network = enlarged(1, 28)
+    assert network[:1](torch.zeros(1, 1, 28, 28)).shape == (1, 1, 32, 32)
+    assert network.eval()(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+
+
+def test_tasks_are_the_papers_and_grids_shorten_them() -> None:
+    assert [task.name for task in TASKS] == ["denoising", "super-resolution-4", "super-resolution-2"]
+    for task in TASKS:
+        assert task.models()[0] == (0, 0)
+        full, cores, quick = (sized(task, grid) for grid in ("full", "cores", "quick"))
+        assert full == task
+        assert full.steps > cores.steps > quick.steps
+        assert full.models() == cores.models()
+        assert len(quick.models()) == 4
 
 
 # Codecs.

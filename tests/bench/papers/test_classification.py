@@ -42,7 +42,7 @@ def tiny(task: Task, grid: str) -> Task:
         steps=2,
         judges=2,
         classifier_steps=2,
-        seeds=(0, 1),
+        seeds=(3,),
         turns=2,
     )
 
@@ -109,13 +109,11 @@ def test_what_seeds_do_not_agree_on_is_no_trade_off() -> None:
 
 def test_hulls_are_drawn_at_three_levels_of_the_third_quantity() -> None:
     figure = figures.curves(result_of(group_of(True), group_of(True, 1)))
-    axes = figure.axes[2]
-    assert axes.get_xlabel().startswith("P")
-    lines = [line for line in axes.get_lines() if line.get_label().startswith("errors ≤")]
-    lengths = [float(np.ptp(line.get_xdata())) for line in lines]
-    assert len(lengths) == 3
-    assert lengths == sorted(lengths)  # the more errors are allowed, the further perception goes
-    assert lengths[-1] == pytest.approx(2)
+    axes = figure.axes[0]
+    assert axes.get_xlabel().startswith("D")
+    lines = [line for line in axes.get_lines() if line.get_label().startswith("W₁ ≤")]
+    # The less perception is asked for, the less distortion there is.
+    assert [min(line.get_xdata()) for line in lines] == pytest.approx([0.24, 0.22, 0.2])
     pyplot.close(figure)
 
 
@@ -185,7 +183,7 @@ def test_the_command_writes_records_figures_and_the_pages_tables(
     for name in ("denoising", "super-resolution-4", "super-resolution-2"):
         record = json.loads((tmp_path / "out" / f"quick-{name}.json").read_text())
         trained = [(group["seed"], group["design"]) for group in record["groups"]]
-        assert trained == [(seed, design) for seed in (0, 1) for design in DESIGNS]
+        assert trained == [(3, design) for design in DESIGNS]
         assert len(record["groups"][1]["error enlarged"]) == 4
         assert claims_table(record) in page.read_text()
         for figure in (f"quick-{name}", f"quick-{name}-pictures"):
@@ -258,4 +256,7 @@ def test_a_surface_that_no_classifier_saw_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*-*.json")), ids=lambda path: path.stem)
 def test_the_page_shows_the_committed_results(path: Path) -> None:
-    assert claims_table(json.loads(path.read_text())) in (ROOT / "docs" / "papers.md").read_text()
+    record = json.loads(path.read_text())
+    assert claims_table(record) in (ROOT / "docs" / "papers.md").read_text()
+    found = reproduction({key: value for key, value in record.items() if key != "claims"})
+    assert found.record()["claims"] == record["claims"]

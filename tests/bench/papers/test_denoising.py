@@ -157,4 +157,5 @@ def test_the_command_writes_records_figures_and_the_pages_table(
 def test_the_page_shows_the_committed_results(path: Path) -> None:
     record = json.loads(path.read_text())
     assert claims_table(record) in (ROOT / "docs" / "papers.md").read_text()
-    assert reproduction(record).record()["claims"] == record["claims"]
+    found = reproduction({key: value for key, value in record.items() if key != "claims"})
+    assert found.record()["claims"] == record["claims"]

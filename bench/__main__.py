@@ -82,6 +82,11 @@ bench.add_command(
         "Reproduce what papers claim.",
         {
             "theory": ("bench.papers.theory.command:theory", "Closed forms of the trade-offs."),
+            "methods": ("bench.papers.methods.command:methods", "Codecs and super-resolution in one plane."),
+            "denoising": (
+                "bench.papers.denoising.command:denoising",
+                "A generator between least error and perfect perception.",
+            ),
             "digits": ("bench.papers.digits.command:digits", "Learned codecs of MNIST's digits."),
             "classification": (
                 "bench.papers.classification.command:classification",

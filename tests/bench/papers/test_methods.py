@@ -57,13 +57,13 @@ def test_dominance_is_being_better_in_both() -> None:
     drawn = plane([1, 2, 3, 2.5], [3, 2, 1, 3])
     assert drawn.dominance() == [("b", "d")]
     assert drawn.admissible() == ["a", "b", "c"]
-    assert drawn.best_in_both() == []
+    assert drawn.best_in_both() is None
     assert set(drawn.contradictions()) == {("a", "b"), ("a", "c"), ("b", "c"), ("d", "c")}
 
 
 def test_a_method_that_is_best_in_both_fills_the_lower_left() -> None:
     drawn = plane([1, 2, 3], [1, 2, 3])
-    assert drawn.best_in_both() == ["a"]
+    assert drawn.best_in_both() == "a"
     assert drawn.admissible() == ["a"]
     assert drawn.contradictions() == []
 

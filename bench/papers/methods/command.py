@@ -1,0 +1,74 @@
+"""`python -m bench papers methods`: codecs and super-resolution in the plane of Blau & Michaeli (2018)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import numpy as np
+from rich.console import Console
+
+from bench.folder import data_option, load_folder
+from bench.papers.reproduction import (
+    claims_on_screen,
+    claims_table,
+    result_options,
+    write_figure,
+    written,
+)
+from bench.record import write_record
+from rdpcodec.errors import RdpError
+from rdpcodec.training.markdown import replace_block
+
+
+@click.command()
+@data_option
+@click.option(
+    "--count",
+    type=click.IntRange(2),
+    default=8,
+    show_default=True,
+    help="So many images, spread over the folder.",
+)
+@click.option(
+    "--lpips-weights",
+    type=click.Path(path_type=Path, exists=True),
+    help="Folder of the LPIPS networks; otherwise RDPCODEC_LPIPS or the lpips package.",
+)
+@click.option(
+    "--runs",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("build/methods"),
+    show_default=True,
+    help="Folder of what was measured, from which a killed run goes on.",
+)
+@result_options("methods")
+def methods(
+    data: Path, count: int, lpips_weights: Path | None, runs: Path, out: Path, page: Path | None
+) -> None:
+    """A score without a reference against scores with one, for codecs and super-resolution (2018)."""
+    from bench.papers.methods import claims, figures
+    from bench.papers.methods.enlarge import enlargers
+    from bench.papers.methods.measure import available_peers, measured_image
+
+    console = Console()
+    for note in (*available_peers()[1], *enlargers()[1]):
+        console.print(note, markup=False)
+    names = list(load_folder(data))
+    chosen = [names[int(place)] for place in np.linspace(0, len(names) - 1, min(count, len(names)))]
+    images = {}
+    try:
+        for name in chosen:
+            images[name] = measured_image(data / name, runs, lpips_weights)
+            console.print(f"measured: {name}")
+    except RdpError as error:
+        raise click.ClickException(str(error)) from error
+    record = {"data": data.name, **claims.reproduction(images).record()}
+    console.print(claims_on_screen("The plane over methods", record))
+    out.mkdir(parents=True, exist_ok=True)
+    write_record(out / "plane.json", record)
+    natural = float(np.mean([image["original niqe"] for image in images.values()]))
+    write_figure(out / "plane.png", figures.methods(claims.planes(images), natural))
+    if page:
+        replace_block(page, "claims methods", claims_table(record))
+    console.print(written(out, page))

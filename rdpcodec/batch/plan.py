@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from rdpcodec import storage
 from rdpcodec.batch.names import output_names
 from rdpcodec.container import EXTENSION
-from rdpcodec.errors import OutputError, UsageError
-from rdpcodec.source import read_source
+from rdpcodec.errors import UsageError
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -46,7 +45,7 @@ _RAW = (
 _PLUGIN = "pip install 'rdpcodec[formats]'"
 _REASONS = {
     _FOLDER: "--recursive takes them",
-    _SPECIAL: "never read by a batch",
+    _SPECIAL: "read where it is named",
     EXTENSION: "coded already",
     **dict.fromkeys((".heic", ".heif", ".hif"), _PLUGIN),
     ".jxl": _PLUGIN,
@@ -135,7 +134,7 @@ class _Search:
     def found(self, source: str) -> Iterator[tuple[str, PurePosixPath]]:
         """Files of a source, each with its path below the destination."""
         if source.startswith("@"):
-            lines = os.fsdecode(_list(source[1:])).replace("\r\n", "\n").split("\n")
+            lines = os.fsdecode(storage.read_file(source[1:])).replace("\r\n", "\n").split("\n")
             yield from (_listed(line) for line in lines if line.strip())
             return
         system, path = storage.filesystem(source)
@@ -180,11 +179,6 @@ class _Search:
                 self.left_out.counts[_HIDDEN] += 1
             else:
                 yield _location(system, name), relative
-
-
-def _list(source: str) -> bytes:
-    """The bytes of a list, of a pipe too."""
-    return storage.read_file(source) if storage.is_url(source) else read_source(source, OutputError)
 
 
 def _hidden(path: PurePosixPath) -> bool:

@@ -34,8 +34,9 @@ class Effort(NamedTuple):
     quality: int
 
 
-# On interfaces and text: 15 ms to try, 150 to 350 ms for 6 to 8 per cent less, two seconds for one more.
-TRIAL, NORMAL, THOROUGH = Effort(3, 75), Effort(5, 100), Effort(6, 100)
+# On interfaces and text of 768×512: 15 ms to try; 30 ms for 3 to 6 per cent less; 200 ms, which only soft
+# gradients repay; above a second, which only drawings in few colours do.
+TRIAL, NORMAL, GRADUAL, THOROUGH = Effort(3, 75), Effort(4, 100), Effort(5, 100), Effort(6, 100)
 
 
 class ExactPixels(NamedTuple):

@@ -18,7 +18,7 @@ def encode(alpha: np.ndarray, tiles: Sequence[Box]) -> bytes:
     for tile in tiles:
         part = alpha[*tile.slices()]
         pixels = np.repeat(part[..., None], 3, axis=2)
-        coded.append(exact_layer.encode(pixels, np.ones(part.shape, bool), exact_layer.NORMAL))
+        coded.append(exact_layer.encode(pixels, np.ones(part.shape, bool), exact_layer.GRADUAL))
     return exact_layer.joined(ExactLayer(coded, tiles))
 
 

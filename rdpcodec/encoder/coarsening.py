@@ -6,21 +6,21 @@ error.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from rdpcodec import exact_layer
-from rdpcodec.encoder.detector import packed
+from rdpcodec.encoder.colours import Colours
 
 # Sizes of palettes, from exact (0) to coarse, and steps to whose multiples channels are rounded.
 _PALETTES = (0, 256, 128, 64, 32, 16, 8, 4)
 _STEPS = (0, 2, 3, 4, 6, 8, 12, 16, 24)
 # Rounding is for what no palette holds.
 _MANY_COLOURS = 4096
-# Bits a pixel that are cheap.
-_CHEAP = 4.0
+# So many bits are cheap: some for each pixel, and 512 bytes for any image, be it an icon.
+_CHEAP, _CHEAP_AT_ALL = 4.0, 4096
 
 
 class Version(NamedTuple):
@@ -43,26 +43,25 @@ class Coarsening:
         cheap to hold exactly is to be held so.
         """
         self._pixels, self._weight, self._exactly = pixels, weight, exactly
+        self._colours = Colours.of(pixels)
         self._start: int | None = None
 
     def best(self, mask: np.ndarray, *, again: bool = False) -> Version:
         """The best version for a mask, bool `[H, W]`; `again`: one as coarse as the last will do."""
         if not mask.any():
             return Version(self._pixels, 0.0, 0.0)
-        colours = len(np.unique(packed(self._pixels[mask])))
-        by_steps = colours > min(_MANY_COLOURS, mask.sum() // 2)
-        ladder = _STEPS if by_steps else _PALETTES
+        make, ladder = self._versions(mask)
         known: dict[int, Version] = {}
         if self._exactly:
-            known[0] = self._version(mask, 0, by_steps)
-            if known[0].bits < _CHEAP * mask.sum():
+            known[0] = make(0)
+            if known[0].bits < _CHEAP * mask.sum() + _CHEAP_AT_ALL:
                 return known[0]
 
         def loss(rung: int) -> float:
             if not 0 <= rung < len(ladder):
                 return np.inf
             if rung not in known:
-                known[rung] = self._version(mask, ladder[rung], by_steps)
+                known[rung] = make(ladder[rung])
             return known[rung].loss
 
         rung = min(len(ladder) // 3 if self._start is None else self._start, len(ladder) - 1)
@@ -74,42 +73,24 @@ class Coarsening:
         self._start = rung
         return known[rung]
 
-    def _version(self, mask: np.ndarray, size: int, by_steps: bool) -> Version:
-        if not size:
-            pixels = self._pixels
-        else:
-            pixels = _rounded(self._pixels, size) if by_steps else _gathered(self._pixels, mask, size)
-        bits = 8 * len(exact_layer.encode(pixels, mask, exact_layer.TRIAL))
-        errors = self._weight * squared_error(self._pixels, pixels)
-        return Version(pixels, bits, bits + float(errors[mask].sum()))
+    def _versions(self, mask: np.ndarray) -> tuple[Callable[[int], Version], tuple[int, ...]]:
+        """A function from the rungs of a ladder to versions of the masked pixels, and the ladder."""
+        table, numbers = self._colours
+        weights = np.bincount(numbers[mask], self._weight[mask], len(table))
+        by_steps = np.count_nonzero(weights) > min(_MANY_COLOURS, mask.sum() // 2)
+
+        def version(size: int) -> Version:
+            coarse = table
+            if size:
+                coarse = self._colours.rounded(size) if by_steps else self._colours.gathered(weights, size)
+            pixels = coarse[numbers] if size else self._pixels
+            bits = 8 * len(exact_layer.encode(pixels, mask, exact_layer.TRIAL))
+            return Version(pixels, bits, bits + float(weights @ squared_error(table, coarse)))
+
+        return version, _STEPS if by_steps else _PALETTES
 
 
 def squared_error(pixels: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """The mean over channels of the squared difference, uint8 `[H, W, 3]` each → float32 `[H, W]`."""
-    difference = pixels.astype(np.int32) - other
-    return np.asarray((difference**2).sum(2) / np.float32(3))
-
-
-def _gathered(pixels: np.ndarray, mask: np.ndarray, size: int) -> np.ndarray:
-    """Pixels whose masked ones have at most `size` colours.
-
-    A colour that most pixels of its group have stays as it is, rather than become the group's mean: flat
-    areas keep theirs.
-    """
-    strip = Image.fromarray(pixels[mask][None])
-    grouped = strip.quantize(size, Image.Quantize.MAXCOVERAGE, kmeans=4, dither=Image.Dither.NONE)
-    palette = np.array(grouped.getpalette(), np.uint8).reshape(-1, 3)
-    groups = np.asarray(grouped)[0]
-    _, first, counts = np.unique(packed(pixels[mask]), return_index=True, return_counts=True)
-    sizes = np.bincount(groups, minlength=len(palette))
-    major = counts > sizes[groups[first]] / 2
-    palette[groups[first[major]]] = pixels[mask][first[major]]
-    gathered = pixels.copy()
-    gathered[mask] = palette[groups]
-    return gathered
-
-
-def _rounded(pixels: np.ndarray, step: int) -> np.ndarray:
-    """Pixels with every channel rounded to a multiple of `step`, or to 255."""
-    levels = np.minimum((np.arange(256) + step // 2) // step * step, 255)
-    return levels.astype(np.uint8)[pixels]
+    """The mean over channels of the squared difference, uint8 `[…, 3]` each → float32 `[…]`."""
+    difference = pixels.astype(np.int16) - other
+    return np.einsum("...i,...i->...", difference, difference, dtype=np.int32) / np.float32(3)

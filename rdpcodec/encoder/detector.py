@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rdpcodec.encoder.colours import packed
 from rdpcodec.tiles import PATCH
 
 BLOCK = PATCH
@@ -30,32 +31,18 @@ _DRAWN_SHARE, _ROUGH_SHARE = 0.1, 0.25
 # So few colours on a grid of pixels make all of an image drawn.
 _FEW_COLOURS = 256
 _GRID_STEP = 7
-
-
-class _Features(NamedTuple):
-    """Of each whole block, `[H // 16, W // 16]`, on some of its rows."""
-
-    equal: np.ndarray
-    """The share of pixels that equal their left neighbour, 0..1."""
-    contrast: np.ndarray
-    """The range of green, 0..255."""
-    roughness: np.ndarray
-    """The mean square of how colour changes between neighbours, apart from gray."""
-
-    def drawn(self) -> np.ndarray:
-        constant = (self.equal == 1) & (self.contrast == 0)
-        return constant | ((self.equal >= _EQUAL) & (self.contrast >= _CONTRAST))
-
-    def rough(self, quality: float) -> np.ndarray:
-        return (self.roughness > _ROUGH) & (quality >= _ROUGH_QUALITY)
+# A part of that grid is enough to see that a photograph has more.
+_PART_STEP = 16
 
 
 def is_worth_a_look(pixels: np.ndarray, quality: float) -> bool:
     """Whether `candidates` may find enough in an image, uint8 `[H, W, 3]`, at a quality 0..100."""
     if min(pixels.shape[:2]) < BLOCK or _has_few_colours(pixels):
         return True
-    features = _features(pixels, _ROW_STEP)
-    return bool(features.drawn().mean() >= _DRAWN_SHARE or features.rough(quality).mean() >= _ROUGH_SHARE)
+    rows = _Rows.of(pixels, _ROW_STEP)
+    if rows.even().mean() >= _DRAWN_SHARE and rows.drawn().mean() >= _DRAWN_SHARE:
+        return True
+    return quality >= _ROUGH_QUALITY and bool(rows.rough().mean() >= _ROUGH_SHARE)
 
 
 class Candidates(NamedTuple):
@@ -69,14 +56,17 @@ class Candidates(NamedTuple):
 
 def candidates(pixels: np.ndarray, quality: float) -> Candidates:
     """The blocks of an image, uint8 `[H, W, 3]`, that are drawn or rough, with their neighbours."""
-    padded = np.pad(pixels, [(0, -side % BLOCK) for side in pixels.shape[:2]] + [(0, 0)], mode="edge")
-    features = _features(padded, 1)
-    rows, columns = features.equal.shape
+    # Mirrored, noise goes on as noise.
+    beyond = [(0, -side % BLOCK) for side in pixels.shape[:2]]
+    padded = np.pad(pixels, [*beyond, (0, 0)], mode="symmetric")
+    rows = _Rows.of(padded, 1)
     if _has_few_colours(pixels):
-        everything = np.ones((rows, columns), bool)
+        everything = np.ones(rows.planes.shape[1:4:2], bool)
         return Candidates(everything, everything)
-    drawn = _with_neighbours(features.drawn())
-    return Candidates(drawn | _with_neighbours(features.rough(quality)), drawn)
+    drawn = _with_neighbours(rows.drawn())
+    if quality < _ROUGH_QUALITY:
+        return Candidates(drawn, drawn)
+    return Candidates(drawn | _with_neighbours(rows.rough()), drawn)
 
 
 def _with_neighbours(blocks: np.ndarray) -> np.ndarray:
@@ -86,31 +76,45 @@ def _with_neighbours(blocks: np.ndarray) -> np.ndarray:
     return np.asarray(np.any(around, axis=0))
 
 
-def packed(pixels: np.ndarray) -> np.ndarray:
-    """Each pixel, uint8 `[…, 3]`, as one number, uint32 `[…]`."""
-    red, green, blue = (pixels[..., channel].astype(np.uint32) for channel in range(3))
-    return red << 16 | green << 8 | blue
-
-
 def _has_few_colours(pixels: np.ndarray) -> bool:
     """Whether a sample of an image's pixels has so few colours that all of it must be drawn."""
     sample = packed(pixels[::_GRID_STEP, ::_GRID_STEP]).reshape(-1)
-    return len(np.unique(sample)) <= min(_FEW_COLOURS, max(len(sample) // 2, 1))
+    most = min(_FEW_COLOURS, max(len(sample) // 2, 1))
+    return all(len(np.unique(part)) <= most for part in (sample[::_PART_STEP], sample))
 
 
-def _features(pixels: np.ndarray, step: int) -> _Features:
-    """The features of every `step`-th row."""
-    across, down = pixels.shape[1] // BLOCK, pixels.shape[0] // BLOCK
-    rows = pixels[: down * BLOCK : step, : across * BLOCK].astype(np.int16)
-    change = np.zeros_like(rows)
-    change[:, 1:] = rows[:, 1:] - rows[:, :-1]
-    change[:, ::BLOCK] = 0  # a block's features are its own
-    shape = (down, BLOCK // step, across, BLOCK)
-    red_green, blue_green = (change[..., channel] - change[..., 1] for channel in (0, 2))
-    rough = (red_green.astype(np.float32) ** 2 + blue_green.astype(np.float32) ** 2).reshape(shape)
-    green = rows[..., 1].reshape(shape)
-    return _Features(
-        (change == 0).all(2).reshape(shape).mean((1, 3)),
-        green.max((1, 3)) - green.min((1, 3)),
-        rough.mean((1, 3)) / 3,
-    )
+class _Rows(NamedTuple):
+    """Some rows of whole blocks, and what they say of each block, `[H // 16, W // 16]`."""
+
+    planes: np.ndarray
+    """Red, green and blue, uint8 `[3, H // 16, rows of a block, W // 16, 16]`."""
+
+    @classmethod
+    def of(cls, pixels: np.ndarray, step: int) -> _Rows:
+        """Every `step`-th row of uint8 `[H, W, 3]`."""
+        down, across = (length // BLOCK for length in pixels.shape[:2])
+        rows = np.moveaxis(pixels[: down * BLOCK : step, : across * BLOCK], 2, 0)
+        # Channel after channel: NumPy is fast along rows.
+        return cls(np.ascontiguousarray(rows).reshape(3, down, BLOCK // step, across, BLOCK))
+
+    def even(self) -> np.ndarray:
+        """Where at least half of all pixels equal their left neighbour."""
+        return self._share_of_equals() >= _EQUAL
+
+    def drawn(self) -> np.ndarray:
+        equal, green = self._share_of_equals(), self.planes[1]
+        contrast = green.max((1, 3)) - green.min((1, 3))
+        return ((equal == 1) & (contrast == 0)) | ((equal >= _EQUAL) & (contrast >= _CONTRAST))
+
+    def rough(self) -> np.ndarray:
+        red, green, blue = self.planes.astype(np.int16)
+        moves = [np.diff(plane - green, axis=3) for plane in (red, blue)]
+        total = sum(np.einsum("aibj,aibj->ab", move, move, dtype=np.int32) for move in moves)
+        return np.asarray(total > _ROUGH * 3 * BLOCK * self.planes.shape[2])
+
+    def _share_of_equals(self) -> np.ndarray:
+        """The share of pixels that equal their left neighbour in the block, 0..1; the first has none, and is
+        counted with them.
+        """
+        same = (self.planes[..., 1:] == self.planes[..., :-1]).all(0)
+        return np.asarray((np.count_nonzero(same, axis=(1, 3)) / same.shape[1] + 1) / BLOCK)

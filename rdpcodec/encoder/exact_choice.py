@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rdpcodec import exact_layer
 from rdpcodec.encoder.coarsening import Coarsening, squared_error
-from rdpcodec.encoder.detector import BLOCK, candidates, is_worth_a_look, packed
+from rdpcodec.encoder.colours import packed
+from rdpcodec.encoder.detector import BLOCK, candidates, is_worth_a_look
+from rdpcodec.encoder.exact_coding import smallest
 from rdpcodec.encoder.fill import smooth_fill
 from rdpcodec.exact_layer import ExactLayer, ExactPixels
 from rdpcodec.mosaic import AnalysedTiles, Mosaic
@@ -30,11 +31,13 @@ _ROUNDS, _FINE = 3, 4
 _MOVED = 0.02
 # Shades of a photograph, among the 16 pixels of a cell: many colours, or several within so many levels.
 _MANY, _SEVERAL, _CLOSE = 13, 5, 48
-# In a palette of few colours they show more than the loss says: so much more loss is allowed without them.
-_FOR_EDGES = 0.05
-# How much more an error counts in a tile that is drawn from end to end than in a photograph. With 1, palettes
-# are so small at low quality that SSIMULACRA2 falls behind AVIF's; beyond 4, nothing is won.
+# So many neighbours keep a cell of the exact layer, and of shades: those along edges of drawings have fewer.
+_COMPANY, _SURROUNDED = 3, 5
+# How much more an error counts where an image is drawn than in a photograph. With 1, palettes are so small
+# at low quality that SSIMULACRA2 falls behind AVIF's; beyond 4, nothing is won.
 _VISIBILITY = 4.0
+# And where shades turn into bands, because a palette or rounding has few of them.
+_BANDS = 3.0
 # What a pixel that is not new costs, in new pixels.
 _NOTHING_NEW = 1e-4
 # Where so many pixels are exact, all of them may be: networks that need not code anything cost nothing.
@@ -62,77 +65,131 @@ def in_layers(
     """
     height, width = pixels.shape[:2]
     tiles = tiles_of((width, height))
-    coded = [b""] * len(tiles)
     if not is_worth_a_look(pixels, quality):
-        return Layered(list(symbols), ExactLayer(coded, tiles), pixels)
+        return Layered(list(symbols), ExactLayer([b""] * len(tiles), tiles), pixels)
     mosaic = Mosaic(tile_codec, [[tile] for tile in symbols], (width, height), quality)
-    seen = pixels.copy()
-    for number, (tile, networks) in enumerate(zip(tiles, symbols, strict=True)):
+    seen, choices = pixels.copy(), []
+    for tile, networks in zip(tiles, symbols, strict=True):
         part = pixels[*tile.slices()]
         bits = tile_codec.coder.bits_by_position(networks)
-        chosen = choose(part, mosaic.decode(tile, 0.0)[0], bits, quality)
-        coded[number] = exact_layer.encode(*chosen, exact_layer.NORMAL)
-        seen[*tile.slices()] = smooth_fill(part, ~chosen.mask)
-    exact = ExactLayer(coded, tiles)
-    if not exact:
-        return Layered(list(symbols), exact, pixels)
-    (left,) = AnalysedTiles(tile_codec, [seen]).symbols(quality)
-    for number, tile in enumerate(tiles):
-        if exact.covers(number):
+        choices.append(choose(part, mosaic.decode(tile, 0.0)[0], bits, quality))
+        seen[*tile.slices()] = smooth_fill(part, ~choices[-1].best.mask)
+    left = list(symbols)
+    if any(choice.best.mask.any() for choice in choices):
+        (left,) = AnalysedTiles(tile_codec, [seen]).symbols(quality)
+    coded = []
+    for number, (tile, choice) in enumerate(zip(tiles, choices, strict=True)):
+        chosen = choice.once_coded(float(tile_codec.coder.bits_by_position(left[number]).sum()))
+        coded.append(smallest(*chosen))
+        if chosen is not choice.best:
+            seen[*tile.slices()] = smooth_fill(pixels[*tile.slices()], ~chosen.mask)
+        if chosen.mask.all():
             left[number] = tile_codec.blank(tile, quality)
-    return Layered(left, exact, seen)
+        elif not chosen.mask.any():
+            left[number] = symbols[number]
+    return Layered(left, ExactLayer(coded, tiles), seen)
 
 
-def choose(pixels: np.ndarray, decoded: np.ndarray, bits: np.ndarray, quality: float) -> ExactPixels:
-    """The pixels of a tile that the exact layer takes over from the networks, at a quality 0..100.
+class Choice(NamedTuple):
+    """What pixels of a tile the exact layer may take over from the networks, and what is lost then: bits +
+    λ·squared error.
+    """
+
+    best: ExactPixels
+    """Some of them, as far as can be told before the networks have coded the others."""
+    loss: float
+    """Without the bits of those others."""
+    whole: ExactPixels
+    """All of them."""
+    whole_loss: float
+    none_loss: float
+    """What is lost if the networks code the tile alone."""
+
+    def once_coded(self, bits: float) -> ExactPixels:
+        """The best of the three, where the networks have coded the others in `bits`."""
+        if min(self.whole_loss, self.none_loss) >= self.loss + bits:
+            return self.best
+        if self.whole_loss < self.none_loss:
+            return self.whole
+        return ExactPixels(self.whole.pixels, np.zeros_like(self.whole.mask))
+
+
+def choose(pixels: np.ndarray, decoded: np.ndarray, bits: np.ndarray, quality: float) -> Choice:
+    """What the exact layer takes over of a tile at a quality 0..100.
 
     pixels, decoded: the tile, and what the networks make of it, uint8 `[H, W, 3]`; bits: what each of its
     latent positions costs there, `[⌈H/16⌉, ⌈W/16⌉]`.
     """
     allowed, drawn = (_spread(blocks, pixels) for blocks in candidates(pixels, quality))
-    weight = lambda_at(quality) * np.where(drawn, 1 + (_VISIBILITY - 1) * drawn.mean(), 1.0)
-    networks = _spread(bits, pixels) / BLOCK**2 + weight * squared_error(pixels, decoded)
-    coarsening = Coarsening(pixels, weight, exactly=quality >= _EXACT_QUALITY)
-    least, best = float(networks.sum()), ExactPixels(pixels, np.zeros(pixels.shape[:2], bool))
-
-    def tried(mask: np.ndarray, allowance: float = 0.0, *, again: bool = False) -> np.ndarray:
-        """Try these pixels in the exact layer. Returns what each pixel of the tile seems to cost there, by
-        what one new pixel costs.
-        """
-        nonlocal least, best
-        version = coarsening.best(mask, again=again)
-        loss = version.loss + float(networks[~mask].sum())
-        if loss < least * (1 + allowance):
-            least, best = loss, ExactPixels(version.pixels, mask)
-        novelty = _novelty(version.pixels) + _NOTHING_NEW
-        price = version.bits / max(float(novelty[mask].sum()), 1.0)
-        errors = squared_error(pixels, version.pixels)
-        return np.where(shaded & (errors > 0), np.inf, novelty * price + weight * errors)
+    shaded = _without_islands(_is_shaded(pixels), _SURROUNDED)
+    weight = lambda_at(quality) * np.where(drawn & ~shaded, _VISIBILITY, 1.0)
+    errors = weight * squared_error(pixels, decoded)
+    networks = _spread(bits, pixels) / BLOCK**2 + errors
+    exact_weight = weight * np.where(drawn & shaded, _BANDS, 1.0)
+    trials = _Trials(pixels, exact_weight, errors, networks, exactly=quality >= _EXACT_QUALITY)
 
     def cheaper(exact: np.ndarray, cell: int) -> np.ndarray:
         """The pixels whose cells of `cell`² cost less exactly."""
         return allowed & _spread(_in_cells(exact, cell) < _in_cells(networks, cell), pixels, cell)
 
-    mask, shaded = allowed, np.zeros_like(allowed)
+    mask = allowed
     for _ in range(_ROUNDS):
-        before, mask = mask, cheaper(tried(mask, again=mask is not allowed), BLOCK)
+        before, mask = mask, cheaper(trials.cost(mask, again=mask is not allowed), BLOCK)
         if (before ^ mask).sum() < _MOVED * mask.sum():
             break
-    shaded = drawn & _is_shaded(pixels)
-    mask = _without_islands(cheaper(tried(mask, again=True), _FINE))
-    tried(mask, _FOR_EDGES)
-    if mask.mean() > _NEARLY_ALL:
-        tried(np.ones_like(mask))
-    return best
+    mask = _without_islands(cheaper(trials.cost(mask, again=True), _FINE), _COMPANY)
+    trials.cost(mask)
+    if mask.mean() > _NEARLY_ALL and not allowed.all():
+        trials.cost(np.ones_like(mask))
+    return trials.choice
 
 
-def _without_islands(mask: np.ndarray) -> np.ndarray:
-    """A mask of cells of 4×4, bool `[H, W]`, without those that fewer than three neighbours share."""
+class _Trials:
+    """Masks of a tile, tried one after the other, and the best `choice` among them."""
+
+    def __init__(
+        self,
+        pixels: np.ndarray,
+        weight: np.ndarray,
+        errors: np.ndarray,
+        networks: np.ndarray,
+        *,
+        exactly: bool,
+    ) -> None:
+        """pixels: uint8 `[H, W, 3]`; weight: what a squared error of one costs in the exact layer, in bits;
+        errors, networks: what the errors of the networks cost, and these with their bits. All `[H, W]`.
+        """
+        self._pixels, self._weight, self._errors, self._networks = pixels, weight, errors, networks
+        self._coarsening = Coarsening(pixels, weight, exactly=exactly)
+        self._least = float(networks.sum())
+        nothing = ExactPixels(pixels, np.zeros(pixels.shape[:2], bool))
+        self.choice = Choice(nothing, float(errors.sum()), nothing, np.inf, self._least)
+
+    def cost(self, mask: np.ndarray, *, again: bool = False) -> np.ndarray:
+        """Try these pixels, bool `[H, W]`, in the exact layer. Returns what each pixel of the tile seems to
+        cost there, by what one new pixel costs.
+        """
+        version = self._coarsening.best(mask, again=again)
+        exact = ExactPixels(version.pixels, mask)
+        if (loss := version.loss + float(self._networks[~mask].sum())) < self._least:
+            self._least = loss
+            self.choice = self.choice._replace(
+                best=exact, loss=version.loss + float(self._errors[~mask].sum())
+            )
+        if mask.all() and version.loss < self.choice.whole_loss:
+            self.choice = self.choice._replace(whole=exact, whole_loss=version.loss)
+        novelty = _novelty(version.pixels) + _NOTHING_NEW
+        price = version.bits / max(float(novelty[mask].sum()), 1.0)
+        return novelty * price + self._weight * squared_error(self._pixels, version.pixels)
+
+
+def _without_islands(mask: np.ndarray, least: int) -> np.ndarray:
+    """A mask of cells of 4×4, bool `[H, W]`, without those that fewer than `least` of 8 neighbours share."""
     cells = mask[::_FINE, ::_FINE]
     rows, columns = cells.shape
     padded = np.pad(cells.astype(np.uint8), 1, mode="edge")
     around = sum(padded[i : i + rows, j : j + columns] for i in range(3) for j in range(3))
-    return _spread(cells & (around > 3), mask, _FINE)
+    return _spread(cells & (around > least), mask, _FINE)
 
 
 def _is_shaded(pixels: np.ndarray) -> np.ndarray:

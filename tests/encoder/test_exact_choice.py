@@ -49,6 +49,23 @@ def icon() -> Image.Image:
     return Image.fromarray(COLOURS[np.random.default_rng(1).integers(0, 6, (6, 6))])
 
 
+def smooth_icon() -> Image.Image:
+    """A disc of 16×16 with smooth edges: many colours for so few pixels."""
+    image = Image.new("RGB", (64, 64), (230, 235, 240))
+    ImageDraw.Draw(image).ellipse((6, 6, 57, 57), fill=(140, 20, 60))
+    return image.resize((16, 16), Image.Resampling.LANCZOS)
+
+
+def dots() -> Image.Image:
+    """Discs with smooth edges, one over another, in colours of a map."""
+    generator, image = np.random.default_rng(2), Image.new("RGB", (640, 480), "white")
+    for _ in range(120):
+        x, y, radius = generator.integers((0, 0, 6), (640, 480, 40))
+        colour = tuple(int(c) for c in generator.integers(0, 256, 3))
+        ImageDraw.Draw(image).ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
+    return image.resize((160, 120), Image.Resampling.BOX)
+
+
 def gradient() -> Image.Image:
     row = np.linspace(0, 255, 200).astype(np.uint8)
     return Image.fromarray(np.stack([np.tile(row, (90, 1))] * 2 + [np.full((90, 200), 200, np.uint8)], 2))
@@ -58,6 +75,8 @@ DRAWN: dict[str, Callable[[], Image.Image]] = {
     "page": page,
     "pixel art": pixel_art,
     "icon": icon,
+    "smooth icon": smooth_icon,
+    "dots": dots,
     "blue": lambda: Image.new("RGB", (100, 70), (0, 0, 255)),
     "white": lambda: Image.new("RGB", (90, 100), "white"),
     "noise": noise,
@@ -73,7 +92,7 @@ def test_more_quality_is_never_worse(codec: Codec, kind: str) -> None:
         assert high >= low - 0.25, measured
 
 
-@pytest.mark.parametrize("kind", ["page", "pixel art", "icon", "blue", "white"])
+@pytest.mark.parametrize("kind", ["page", "pixel art", "icon", "smooth icon", "dots", "blue", "white"])
 def test_what_is_drawn_is_exact_at_quality_100(codec: Codec, kind: str) -> None:
     image = DRAWN[kind]()
     for realism in (0.0, 1.0):
@@ -154,9 +173,12 @@ def test_a_block_goes_where_it_costs_less() -> None:
     pixels = np.asarray(page().crop((0, 0, 128, 64)))
     bits = np.zeros((4, 8))
     bits[:, :4] = 1e6
-    chosen = choose(pixels, pixels, bits, 50)
+    choice = choose(pixels, pixels, bits, 50)
+    chosen = choice.once_coded(0.0)
     assert chosen.mask[:, :64].all()
     assert not chosen.mask[:, 64:].any()
+    # The networks' part was no bargain after all.
+    assert choice.once_coded(1e7).mask.all()
 
 
 def test_holes_are_filled_smoothly(photograph: Image.Image) -> None:

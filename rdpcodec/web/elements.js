@@ -59,11 +59,30 @@ async function fetchFile(address) {
 
 const shown = new WeakMap();
 
-// Show, or show anew, what an <img> says.
+// Show, or show anew, what an <img> says; one with loading="lazy" when it comes near the window.
 function update(image, decodeToPNG) {
-  if (!shown.has(image)) shown.set(image, new Shown(image, decodeToPNG));
-  shown.get(image).update();
+  if (!shown.has(image)) {
+    shown.set(image, new Shown(image, decodeToPNG));
+    if (image.loading === "lazy") {
+      waiting.add(image);
+      near.observe(image);
+    }
+  }
+  if (!waiting.has(image)) shown.get(image).update();
 }
+
+const waiting = new WeakSet(); // for the window to come near
+const near = new IntersectionObserver(
+  (entries) => {
+    for (const { target, isIntersecting } of entries) {
+      if (!isIntersecting) continue;
+      near.unobserve(target);
+      waiting.delete(target);
+      shown.get(target).update();
+    }
+  },
+  { rootMargin: "50%" },
+);
 
 // Show every <img data-rdpc> of a document or shadow root, those that come later too.
 export function watchImages(root, decodeToPNG) {

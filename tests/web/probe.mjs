@@ -35,6 +35,7 @@ async function symbols(bytes, hash) {
 async function pixels(bytes, hash) {
   const image = new CodedImage(bytes), model = await weights.modelFor(image.container.header);
   const networks = {
+    prepare() {},
     dequantise: async ({ residual }) => new Float32Array(residual.length),
     synthesise: async (_, { h, w }) => ({ data: new Float32Array(3 * 16 * h * 16 * w), h: 16 * h, w: 16 * w }),
   };

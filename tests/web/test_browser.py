@@ -191,6 +191,48 @@ def test_an_element_that_cannot_show_its_file_says_so(
     page.close()
 
 
+@pytest.mark.usefixtures("tab")
+def test_weights_that_arrive_damaged_are_refused_and_asked_for_again(
+    browser: Any, address: str, codec: Codec, photo: bytes
+) -> None:
+    page = browser.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(f"{address}index.html")
+    for part in ("integers", "synthesis"):
+        page.route(f"**/*.{part}.*.bin", lambda route: route.fulfill(body=bytes(5000)))
+        name, message = refusal(page, photo, realism=0)
+        assert (name, f".{part}." in message, "is damaged" in message) == ("WeightsError", True, True)
+        page.unroute_all()
+    assert_within_a_level(decode(page, photo, realism=0), rgba(codec.decompress(photo, realism=0)))
+    page.close()
+
+
+@pytest.mark.usefixtures("tab")
+def test_a_missing_runtime_is_named(browser: Any, address: str, photo: bytes) -> None:
+    page = browser.new_page()
+    page.goto(f"{address}index.html")
+    page.route("**/ort.wasm.min.mjs", lambda route: route.fulfill(status=404))
+    name, message = refusal(page, photo)
+    assert (name, "onnxruntime-web cannot be loaded" in message) == ("WeightsError", True)
+    page.close()
+
+
+def test_lazy_images_wait_until_they_come_near_the_window(tab: Any, codec: Codec, photo: bytes) -> None:
+    tab.evaluate("""() => {
+      const space = Object.assign(document.createElement("div"), { style: "height: 10000px" });
+      const image = Object.assign(document.createElement("img"), { loading: "lazy", id: "late" });
+      image.dataset.rdpc = "photo.rdpc";
+      document.body.append(space, image);
+    }""")
+    # Files are decoded in the order in which they are asked for: another one would come first.
+    tab.evaluate("document.getElementById('image').setAttribute('realism', '1')")
+    levels = rgba(codec.decompress(photo, realism=1)).ravel().tolist()
+    tab.wait_for_function(SHOWS, arg=["image", levels])
+    assert not tab.evaluate("document.getElementById('late').src")
+    tab.evaluate("document.getElementById('late').scrollIntoView()")
+    tab.wait_for_function("() => document.getElementById('late').naturalWidth === 101")
+
+
 def test_the_page_to_try_it_turns_realism_and_saves(
     view: Any, address: str, codec: Codec, photo: bytes
 ) -> None:

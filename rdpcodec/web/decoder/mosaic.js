@@ -28,18 +28,21 @@ export class Mosaic {
   // Draw a region, a box, at a realism 0..1 into `target`, its RGBA pixels. Alpha is left as it is. Raises
   // `FormatError`.
   async draw(target, region, realism) {
+    const beta = this.model.hasRealism ? realism : 0;
+    if (this.tiles.some((tile, number) => common(tile, region) && !this.exact.covers(number))) {
+      this.networks.prepare(beta);
+    }
     for (const [number, tile] of this.tiles.entries()) {
       const part = common(tile, region);
       if (!part) continue;
-      if (!this.exact.covers(number)) await this.drawDecoded(target, region, number, part, realism);
+      if (!this.exact.covers(number)) await this.drawDecoded(target, region, number, part, beta);
       this.exact.draw(target, region, number, part);
       if (!this.keeps) this.forget(number);
     }
     if (!this.keeps) this.latents.clear();
   }
 
-  async drawDecoded(target, region, number, part, realism) {
-    const beta = this.model.hasRealism ? realism : 0;
+  async drawDecoded(target, region, number, part, beta) {
     const fidelity = beta < 1 ? await this.decoding("synthesis", number, part) : null;
     const natural = beta > 0 ? await this.decoding("realism", number, part) : null;
     const mixed = fidelity && natural ? mixPart(fidelity, natural, beta) : (fidelity ?? natural);

@@ -4,6 +4,7 @@
 
 import { WeightsError } from "./errors.js";
 import { PATCH } from "./tiles.js";
+import { forgotten } from "./weights.js";
 
 // The part of the weights that each graph reads.
 const PARTS = { means: "means", context: "means", synthesis: "synthesis", realism: "realism" };
@@ -49,16 +50,20 @@ export class Networks {
     return this.tensor(Float32Array.of(hundredths / 100), [1]);
   }
 
+  // Begin to load what a realism needs, all at once.
+  prepare(beta) {
+    const wanted = ["means", "context", ...(beta < 1 ? ["synthesis"] : []), ...(beta > 0 ? ["realism"] : [])];
+    // What goes wrong is raised again where the graph is run.
+    for (const graph of wanted) this.session(graph).catch(() => {});
+  }
+
   async run(graph, inputs) {
+    return (await this.session(graph)).run(inputs);
+  }
+
+  session(graph) {
     this.sessions[graph] ??= this.load(graph);
-    let session;
-    try {
-      session = await this.sessions[graph];
-    } catch (error) {
-      delete this.sessions[graph];
-      throw error;
-    }
-    return session.run(inputs);
+    return forgotten(this.sessions, graph);
   }
 
   // Raises `WeightsError`.

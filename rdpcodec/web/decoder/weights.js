@@ -86,8 +86,8 @@ export class Model {
   }
 }
 
-// The promise `holder[name]`, which is forgotten when it fails, so that another try may succeed.
-async function forgotten(holder, name) {
+// What the promise `holder[name]` brings. It is forgotten when it fails, so that another try may succeed.
+export async function forgotten(holder, name) {
   try {
     return await holder[name];
   } catch (error) {

@@ -34,8 +34,8 @@ async function answer({ id, want, bytes, options }) {
 
 async function decode(bytes, options) {
   const image = opened(bytes);
-  const model = await folder.modelFor(image.container.header);
-  if (!networks.has(model)) networks.set(model, new Networks(await loadedRuntime(), model));
+  const [model, ort] = await Promise.all([folder.modelFor(image.container.header), loadedRuntime()]);
+  if (!networks.has(model)) networks.set(model, new Networks(ort, model));
   return image.decode(model, networks.get(model), options);
 }
 

@@ -5,6 +5,8 @@ import { eachRow } from "./pixels.js";
 import { heightOf, splitTiles, widthOf } from "./tiles.js";
 import { decodeImage, headerOf } from "./vp8l/image.js";
 
+const OPAQUE = 0xff000000; // and above
+
 export class ExactLayer {
   // payload: of the segment, or undefined where there is none; tiles: boxes. Raises `FormatError` unless each
   // tile's data says that it is lossless WebP of the tile's size.
@@ -29,8 +31,8 @@ export class ExactLayer {
   // Put the layer's pixels of a part of a tile into `target`, RGBA of a region. Raises `FormatError`.
   draw(target, region, number, part) {
     if (!this.headers[number]) return;
-    this.eachPixel(region, number, part, (to, pixel) => {
-      if (pixel < 0xff000000) return;
+    this.eachPixel(this.pixelsOf(number), region, number, part, (to, pixel) => {
+      if (pixel < OPAQUE) return;
       target[to] = (pixel >>> 16) & 255;
       target[to + 1] = (pixel >>> 8) & 255;
       target[to + 2] = pixel & 255;
@@ -39,27 +41,27 @@ export class ExactLayer {
 
   // Put the layer's green into the alpha of a part of a tile. Raises `FormatError`.
   drawAlpha(target, region, number, part) {
-    if (!this.covers(number)) throw new FormatError("a tile of the alpha channel is missing");
-    this.eachPixel(region, number, part, (to, pixel) => {
+    const pixels = this.headers[number] && this.pixelsOf(number);
+    if (!pixels?.every((pixel) => pixel >= OPAQUE)) throw new FormatError("a tile of the alpha channel is missing");
+    this.eachPixel(pixels, region, number, part, (to, pixel) => {
       target[to + 3] = (pixel >>> 8) & 255;
     });
   }
 
-  // Call `work` with each pixel of a part, ARGB, and where it belongs in the region's RGBA.
-  eachPixel(region, number, part, work) {
-    const pixels = this.pixelsOf(number), tile = this.tiles[number], width = widthOf(part);
+  // Call `work` with each of a tile's pixels in a part, ARGB, and where it belongs in the region's RGBA.
+  eachPixel(pixels, region, number, part, work) {
+    const tile = this.tiles[number], width = widthOf(part);
     eachRow(region, part, (to, row) => {
       const from = (part.top - tile.top + row) * widthOf(tile) + part.left - tile.left;
       for (let i = 0; i < width; i++) work(to + 4 * i, pixels[from + i]);
     });
   }
 
-  // Raises `FormatError` for pixels that are neither opaque nor fully transparent.
+  // A tile's pixels. Raises `FormatError` for some that are neither opaque nor fully transparent.
   pixelsOf(number) {
     const pixels = decodeImage(this.coded[number]);
     for (const pixel of pixels) {
-      const alpha = pixel >>> 24;
-      if (alpha !== 255 && alpha !== 0) throw new FormatError("the exact layer has half-transparent pixels");
+      if (pixel < OPAQUE && pixel >>> 24 !== 0) throw new FormatError("the exact layer has half-transparent pixels");
     }
     return pixels;
   }

@@ -3,9 +3,10 @@
 import { FormatError } from "../errors.js";
 
 export class BitReader {
-  // bytes: Uint8Array.
-  constructor(bytes) {
+  // bytes: Uint8Array; length: how many there are, with zeros behind them.
+  constructor(bytes, length) {
     this.bytes = bytes;
+    this.length = length;
     this.next = 0;
     this.window = 0; // bits that are read ahead, as a signed integer
     this.count = 0; // how many they are
@@ -39,6 +40,6 @@ export class BitReader {
 
   // Raises `FormatError` when more bits were taken than there are.
   check() {
-    if (this.next - (this.count >> 3) > this.bytes.length) throw new FormatError("the exact layer is truncated");
+    if (this.next - (this.count >> 3) > this.length) throw new FormatError("the exact layer is truncated");
   }
 }

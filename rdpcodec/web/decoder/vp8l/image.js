@@ -45,7 +45,8 @@ export function headerOf(bytes) {
 // for damaged data.
 export function decodeImage(bytes) {
   const { width, height, opaque } = headerOf(bytes);
-  const reader = new BitReader(bytes.subarray(HEADER));
+  // A zero byte follows data of odd length, as in a WebP file.
+  const reader = new BitReader(bytes.subarray(HEADER), bytes.length + (bytes.length % 2) - HEADER);
   const transforms = [];
   let across = width; // where a small palette packs pixels, fewer than the width
   while (reader.read(1)) {

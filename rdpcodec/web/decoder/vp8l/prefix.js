@@ -102,12 +102,9 @@ export function readPrefixCode(reader, size) {
   const lengths = new Uint8Array(size);
   if (reader.read(1)) {
     const two = reader.read(1), wide = reader.read(1);
-    const symbols = [reader.read(wide ? 8 : 1)];
-    if (two) symbols.push(reader.read(8));
-    for (const symbol of symbols) {
-      if (symbol >= size) throw new FormatError("the exact layer has a code for a symbol that does not exist");
-      lengths[symbol] = 1;
-    }
+    // Symbols that do not exist have no code; libwebp takes them so, too.
+    lengths[reader.read(wide ? 8 : 1)] = 1;
+    if (two) lengths[reader.read(8)] = 1;
   } else {
     readLengths(reader, lengths);
   }

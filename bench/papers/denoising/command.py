@@ -75,7 +75,7 @@ def _report(run: DenoisingRun, result: dict[str, Any], grid: str, out: Path, pag
     exact = experiments.shown_images(run, "estimators")
     rows = [("original", shown[0]), ("given", experiments.noisy_images(run))]
     rows += [
-        (f"{name}, λ = {experiments.shown_weight(experiments.POINTS[name])}", shown[1 + at])
+        (f"{name}, λ = {experiments.POINTS[name]:g}".replace("inf", "∞"), shown[1 + at])
         for name, at in points.items()
     ]
     rows += list(zip(result["estimators"]["names"], exact[1:], strict=True))

@@ -122,9 +122,9 @@ def _denoisers(run: DenoisingRun, seed: int) -> dict[str, Any]:
         training.run(run.path(name, ".pt"), run.report(f"denoisers, seed {seed}"))
         restorer.requires_grad_(False)
         found = _judged(run, name, restorer, len(finite), run.data.train, seed)
-        return {"seed": seed, "weights": [shown_weight(weight) for weight in plan.weights], **found}
+        return {"seed": seed, "weights": [stored_weight(weight) for weight in plan.weights], **found}
 
-    settings = {**_settings(run, seed), "weights": [shown_weight(weight) for weight in plan.weights]}
+    settings = {**_settings(run, seed), "weights": [stored_weight(weight) for weight in plan.weights]}
     return once(run.path(name, ".json"), settings, make)
 
 
@@ -187,6 +187,6 @@ def _settings(run: DenoisingRun, seed: int) -> dict[str, Any]:
     }
 
 
-def shown_weight(weight: float) -> float | str:
-    """A weight as JSON and readers take it: JSON has no infinity."""
+def stored_weight(weight: float) -> float | str:
+    """A weight as JSON takes it, which has no infinity."""
     return weight if math.isfinite(weight) else "∞"

@@ -59,7 +59,7 @@ def test_torch_is_out_of_reach_here(folder: Path) -> None:
         ("--target-psnr", "30"),
         ("--target-msssim", "0.95"),
         ("--target-ssimulacra2", "60"),
-        ("--target-size", "6kB", "--model", "base"),
+        ("--target-size", "6kB"),
     ],
     ids=" ".join,
 )

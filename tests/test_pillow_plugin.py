@@ -274,8 +274,10 @@ def test_hostile_files_raise_oserrors_only(codec: Codec, small: Image.Image, rep
 
 def test_save_takes_a_model_a_target_and_a_preset(small: Image.Image, tmp_path: Path) -> None:
     path = tmp_path / "a.rdpc"
-    small.save(path, model="base")
-    assert Image.open(path).info["model"] == "base"
+    small.save(path, model="fast")
+    assert Image.open(path).info["model"] == "fast"
+    with pytest.raises(rdpcodec.WeightsError, match="no model 'slow'"):
+        small.save(path, model="slow")
     small.save(path, target=rdpcodec.Target.size(900))
     assert path.stat().st_size <= 900
     small.save(path, preset="thumbnail", effort=0)

@@ -13,12 +13,15 @@ from rich.table import Table
 
 from bench.codecs import weights_identity
 from bench.folder import data_option, load_folder
+from bench.measure.eyes import eye_measures
 from bench.record import write_record
 from rdpcodec import Codec
 from rdpcodec.container import bits_per_pixel, read_header
 from rdpcodec.metrics.distortion import psnr
 from rdpcodec.metrics.perceptual import load_lpips
 
+# Besides PSNR and LPIPS: a measure fitted to opinions, and one that models the eye.
+SHOWN = ("ssimulacra2", "butteraugli")
 QUALITIES = (5.0, 20.0, 35.0, 50.0, 70.0, 90.0)
 
 
@@ -39,8 +42,11 @@ def averages(rows: list[dict[str, float]]) -> dict[str, float]:
     help="Folder of the LPIPS networks; otherwise RDPCODEC_LPIPS or the lpips package.",
 )
 def auto_realism(data: Path, out: Path | None, qualities: str, lpips_weights: Path | None) -> None:
-    """Realism chosen by the image, against none and all of it: PSNR and LPIPS of the same files."""
-    codec, lpips, images = Codec(), load_lpips("alex", lpips_weights), load_folder(data)
+    """Realism chosen by the image, against none and all of it: how the same files decode."""
+    codec, images = Codec(), load_folder(data)
+    eyes, notes = eye_measures()
+    measures = {"psnr": psnr, **{name: eyes[name] for name in SHOWN if name in eyes}}
+    measures["lpips"] = load_lpips("alex", lpips_weights).distance
     if "realism" not in codec.dials:
         raise click.ClickException("these weights have no realism dial")
 
@@ -51,25 +57,30 @@ def auto_realism(data: Path, out: Path | None, qualities: str, lpips_weights: Pa
         row = {"bpp": bits_per_pixel(file), "realism": chosen}
         for name, realism in (("at_0", 0.0), ("chosen", chosen), ("at_1", 1.0)):
             decoded = np.asarray(codec.decompress(file, realism=realism).convert("RGB"))
-            row[f"psnr_{name}"] = psnr(original, decoded)
-            row[f"lpips_{name}"] = lpips.distance(original, decoded)
+            for measure, between in measures.items():
+                row[f"{measure}_{name}"] = between(original, decoded)
         return row
 
     points = []
     for quality in track([float(word) for word in qualities.split(",")], "measuring", transient=True):
         rows = [measured(image, quality) for image in images.values()]
         points.append({"quality": quality, **averages(rows)})
-    table = Table("quality", "bpp", "chosen", "from … to", "PSNR at 0, chosen, 1", "LPIPS at 0, chosen, 1")
+    console = Console()
+    for note in notes:
+        console.print(note, markup=False)
+    table = Table("quality", "bpp", "chosen", "from … to", *(f"{name} at 0, chosen, 1" for name in measures))
     for point in points:
         table.add_row(
             f"{point['quality']:g}",
             f"{point['bpp']:.3f}",
             f"{point['realism']:.2f}",
             f"{point['least_realism']:.2f} … {point['most_realism']:.2f}",
-            ", ".join(f"{point[f'psnr_{name}']:.2f}" for name in ("at_0", "chosen", "at_1")),
-            ", ".join(f"{point[f'lpips_{name}']:.3f}" for name in ("at_0", "chosen", "at_1")),
+            *(
+                ", ".join(f"{point[f'{measure}_{name}']:.4g}" for name in ("at_0", "chosen", "at_1"))
+                for measure in measures
+            ),
         )
-    Console().print(table)
+    console.print(table)
     if out:
         record = {"data": data.name, "weights": weights_identity(codec), "points": points}
         write_record(out, record, indent=1)

@@ -1,9 +1,9 @@
 """What a search pays for the errors of a tile, in bits: λ times the distortion that training minimises.
 
-Half of that is squared error, half SSIMULACRA2 in its place (`rdpcodec.metrics.eyes`). Training takes the
-relative gradient anew in each step; a search needs one function to descend on, so here the exchange rate of
-the two is that of the symbols from which the search begins. A tile is judged with the margin around it, which
-is wider than SSIMULACRA2's windows at the scales that count.
+Three tenths of that are squared error, the rest is SSIMULACRA2 in its place (`rdpcodec.metrics.eyes`).
+Training takes the relative gradient anew in each step; a search needs one function to descend on, so here the
+exchange rate of the two is that of the symbols from which the search begins. A tile is judged with the margin
+around it, which is wider than SSIMULACRA2's windows at the scales that count.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 from rdpcodec.metrics.eyes import LEAST_DISTORTION, Ssimulacra2, exchange_rate
 
 # As in the training of the released weights (`--eyes`).
-EYES_SHARE = 0.5
+EYES_SHARE = 0.7
 
 
 class ErrorPrice:

@@ -18,7 +18,7 @@ from rdpcodec.container import SIZE_NUMBERS
 from rdpcodec.extras import need, need_torch
 from rdpcodec.training.runs import TRAINS, FidelityRun, RealismRun
 from rdpcodec.training.schedule import Budget
-from rdpcodec.weights.manifest import manifest
+from rdpcodec.weights.manifest import encoders, find_model
 
 Command = Callable[..., Any]
 _SHARE = click.FloatRange(0, 1)
@@ -36,10 +36,9 @@ def _weights(context: click.Context, parameter: click.Parameter, value: str | No
     """A file of weights, or that of an installed model by its name. A file that is there comes first."""
     if value is None or Path(value).is_file():
         return None if value is None else Path(value)
-    models = manifest()
-    if value in models:
-        return models[value].path
-    raise click.BadParameter(f"{value!r} is neither a file nor an installed model ({', '.join(models)})")
+    if value in encoders():
+        return find_model(value).path
+    raise click.BadParameter(f"{value!r} is neither a file nor an installed model ({', '.join(encoders())})")
 
 
 _COMMON = (

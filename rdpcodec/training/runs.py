@@ -36,11 +36,11 @@ class FidelityRun(Run):
     # The realism synthesis's share of the distortion, 0..1.
     perception: float = 0.0
     # The share of the realism synthesis's distortion that gives way to the Wasserstein distortion, 0..1.
-    texture: float = 0.0
+    texture: float = 0.5
     # The share of the fidelity synthesis's squared error that gives way to SSIMULACRA2, 0..1.
-    eyes: float = 0.0
+    eyes: float = 0.7
     # The share of the crops that are made graphics, 0..1.
-    graphics: float = 0.0
+    graphics: float = 0.08
     # Of a new model, a name in `SIZES`; None for that of the start, or "fast".
     size: str | None = None
 
@@ -57,6 +57,6 @@ class RealismRun(Run):
     batch: int = 8
     learning_rate: float = 7e-4
     # The strength of the adversary's gradient, as a multiple of the distortion's.
-    adversary: float = 0.5
+    adversary: float = 1.0
     # The share of squared error and LPIPS that gives way to the Wasserstein distortion, 0..1.
-    texture: float = 0.0
+    texture: float = 0.5

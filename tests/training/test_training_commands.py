@@ -115,7 +115,7 @@ def test_a_run_starts_from_an_installed_model_by_its_name(
     assert started == [find_model("fast").path]
     result = CliRunner().invoke(rdpcodec, [*arguments, "slow"])
     assert result.exit_code == 2
-    assert "'slow' is neither a file nor an installed model (fast, base)" in result.stderr
+    assert "'slow' is neither a file nor an installed model (fast)" in result.stderr
 
 
 def test_what_is_wrong_with_a_folder_of_images_is_said(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from rdpcodec.weights import manifest as weights
 from rdpcodec.weights.manifest import (
     BITSTREAM_PREFIXES,
     SYNTHESIS_PREFIXES,
+    encoders,
     find_model,
     fingerprint,
     load_tensors,
@@ -23,7 +24,7 @@ from rdpcodec.weights.manifest import (
 )
 from rdpcodec.weights.release import ReleasedModel
 
-MODELS = sorted(manifest())
+MODELS = sorted(manifest(), key=encoders().__contains__, reverse=True)  # first one that makes files
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -45,7 +46,7 @@ def test_the_manifest_tells_the_truth(name: str) -> None:
 def test_weights_stay_small() -> None:
     sizes = {name: find_model(name).path.stat().st_size for name in MODELS}
     assert sizes["fast"] < 16e6
-    assert sum(sizes.values()) < 36e6
+    assert sum(sizes.values()) < 44e6
 
 
 def test_better_synthesis_weights_leave_the_bitstream_alone() -> None:

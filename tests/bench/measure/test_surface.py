@@ -128,17 +128,6 @@ def test_the_command_traces_a_folder_and_goes_on_where_it_was_stopped(
     assert "there is no model 'slow'" in unknown.output
 
 
-def test_every_model_has_a_surface(
-    images: Path, tmp_path: Path, lpips: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
-    words = command(
-        "surface", images, tmp_path, lpips, "--workers 1 --qualities 20 --realisms 0 --model base"
-    )
-    CliRunner().invoke(bench, words, catch_exceptions=False)
-    assert json.loads((tmp_path / "rdpcodec.json").read_text())["description"].startswith("rdpcodec base-")
-
-
 def test_peers_are_measured_from_their_smallest_files_on(
     images: Path, tmp_path: Path, lpips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

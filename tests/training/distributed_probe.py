@@ -29,7 +29,7 @@ def main(data: Path, start: Path, out: Path) -> None:
         dist.init_process_group("gloo")
     torch.rand_like = lambda x: torch.full_like(x, 0.25)  # type: ignore[assignment]
     share = BATCH // process_count()
-    run = FidelityRun(gigapixels=STEPS * BATCH * SIDE**2 / 1e9, batch=share, crop=SIDE)
+    run = FidelityRun(gigapixels=STEPS * BATCH * SIDE**2 / 1e9, batch=share, crop=SIDE, graphics=0)
     objective = Fidelity(run, data, torch.device("cpu"), init=start)
     # Its steps are the gradients; those of SOAP and Adam make much of differences in the last bit.
     objective.optimizers = [torch.optim.SGD(objective.model.parameters(), lr=20.0)]

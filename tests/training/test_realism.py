@@ -40,7 +40,7 @@ def run_of(steps: int, **changes: Any) -> RealismRun:
 def released(picture_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of released weights, of a model of two steps."""
     folder = tmp_path_factory.mktemp("released")
-    run = FidelityRun(gigapixels=2 * 64**2 / 1e9, batch=1, crop=64)
+    run = FidelityRun(gigapixels=2 * 64**2 / 1e9, batch=1, crop=64, graphics=0)
     objective = Fidelity(run, picture_folder, CPU, init=write_small_model(folder, picture_folder))
     Loop(objective, folder / "run", Budget(None, run.gigapixels)).train(checkpoint_minutes=60)
     export(folder / "run" / "checkpoint.pt", picture_folder, "fast", folder / "weights")
@@ -207,7 +207,9 @@ def test_realism_belongs_to_the_weights_it_was_trained_on(
     loop_of(run_of(2), picture_folder, tmp_path / "run", weights, lpips).train(checkpoint_minutes=60)
     exported(picture_folder, tmp_path / "run", weights)
     for trains in ("synthesis", "everything"):
-        run = FidelityRun(gigapixels=2 * 64**2 / 1e9, batch=1, crop=64, trains=trains, learning_rate=1e-2)
+        run = FidelityRun(
+            gigapixels=2 * 64**2 / 1e9, batch=1, crop=64, trains=trains, learning_rate=1e-2, graphics=0
+        )
         objective = Fidelity(run, picture_folder, CPU, init=weights)
         Loop(objective, tmp_path / "more", Budget(None, run.gigapixels)).train(checkpoint_minutes=60)
         record = exported(picture_folder, tmp_path / "more", weights)

@@ -20,7 +20,7 @@ STEPS, BATCH, CROP = 4, 2, 64
 
 def loop_of(data: Path, out: Path, start: Path, eyes: float) -> Loop:
     gigapixels = STEPS * BATCH * CROP**2 / 1e9
-    run = FidelityRun(gigapixels=gigapixels, batch=BATCH, crop=CROP, eyes=eyes)
+    run = FidelityRun(gigapixels=gigapixels, batch=BATCH, crop=CROP, eyes=eyes, graphics=0)
     objective = Fidelity(run, data, torch.device("cpu"), init=start)
     return Loop(objective, out, Budget(run.minutes, run.gigapixels))
 

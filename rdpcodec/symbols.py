@@ -29,6 +29,11 @@ class Symbols:
     tables: np.ndarray
     residual: np.ndarray
 
+    @property
+    def blank(self) -> bool:
+        """Whether the tile says nothing: all of it is zero."""
+        return not self.hyper.any() and not self.residual.any()
+
 
 class SymbolCoder:
     """The entropy coding of one released model. Holds no state between calls."""

@@ -22,7 +22,7 @@ from rdpcodec.mosaic import AnalysedTiles, Mosaic
 from rdpcodec.quality import lambda_at
 from rdpcodec.symbols import Symbols
 from rdpcodec.tile_codec import TileCodec
-from rdpcodec.tiles import tiles_of
+from rdpcodec.tiles import Box, tiles_of
 
 # Choosing pixels and choosing how exactly they are coded take turns: in blocks, then once in finer cells,
 # along which drawings and photographs part.
@@ -67,27 +67,64 @@ def in_layers(
     tiles = tiles_of((width, height))
     if not is_worth_a_look(pixels, quality):
         return Layered(list(symbols), ExactLayer([b""] * len(tiles), tiles), pixels)
-    mosaic = Mosaic(tile_codec, [[tile] for tile in symbols], (width, height), quality)
-    seen, choices = pixels.copy(), []
+    mosaic, choices = Mosaic(tile_codec, [[tile] for tile in symbols], (width, height), quality), []
     for tile, networks in zip(tiles, symbols, strict=True):
-        part = pixels[*tile.slices()]
         bits = tile_codec.coder.bits_by_position(networks)
-        choices.append(choose(part, mosaic.decode(tile, 0.0)[0], bits, quality))
-        seen[*tile.slices()] = smooth_fill(part, ~choices[-1].best.mask)
-    left = list(symbols)
-    if any(choice.best.mask.any() for choice in choices):
-        (left,) = AnalysedTiles(tile_codec, [seen]).symbols(quality)
-    coded = []
-    for number, (tile, choice) in enumerate(zip(tiles, choices, strict=True)):
-        chosen = choice.once_coded(float(tile_codec.coder.bits_by_position(left[number]).sum()))
-        coded.append(smallest(*chosen))
-        if chosen is not choice.best:
-            seen[*tile.slices()] = smooth_fill(pixels[*tile.slices()], ~chosen.mask)
-        if chosen.mask.all():
-            left[number] = tile_codec.blank(tile, quality)
-        elif not chosen.mask.any():
-            left[number] = symbols[number]
-    return Layered(left, ExactLayer(coded, tiles), seen)
+        choices.append(choose(pixels[*tile.slices()], mosaic.decode(tile, 0.0)[0], bits, quality))
+    division = _Division(tile_codec, pixels, symbols, quality)
+    first = [choice.best for choice in choices]
+    left, seen = division.rest(first)
+    bits_left = (float(tile_codec.coder.bits_by_position(tile).sum()) for tile in left)
+    chosen = [choice.once_coded(bits) for choice, bits in zip(choices, bits_left, strict=True)]
+    if any(now is not before for now, before in zip(chosen, first, strict=True)):
+        left, seen = division.rest(chosen)
+    return Layered(left, ExactLayer([smallest(*exact) for exact in chosen], tiles), seen)
+
+
+class _Division:
+    """An image whose pixels the exact layer may take from the networks, which code the others."""
+
+    def __init__(
+        self, tile_codec: TileCodec, pixels: np.ndarray, symbols: Sequence[Symbols], quality: float
+    ) -> None:
+        """symbols: what the networks make of all pixels, uint8 `[H, W, 3]`."""
+        self._tile_codec, self._pixels, self._symbols = tile_codec, pixels, symbols
+        self._tiles, self._quality = tiles_of(pixels.shape[1::-1]), quality
+
+    def rest(self, exact: Sequence[ExactPixels]) -> tuple[list[Symbols], np.ndarray]:
+        """What the networks make of the image, tile by tile, where the exact layer has some pixels of each
+        tile; and what they see, uint8 `[H, W, 3]`.
+        """
+        known = np.empty(self._pixels.shape[:2], bool)
+        for tile, (_, mask) in zip(self._tiles, exact, strict=True):
+            known[*tile.slices()] = ~mask
+        if known.all():
+            return list(self._symbols), self._pixels
+        seen = self._filled(known)
+        coded = AnalysedTiles(self._tile_codec, [seen]).symbols(self._quality)[0] if known.any() else ()
+        # A tile that is exact entirely still reaches into its neighbours' pixels.
+        margin = self._tile_codec.engine.synthesis_margin
+        left = [
+            coded[number]
+            if known[*self._grown(tile, margin).slices()].any()
+            else self._tile_codec.blank(tile, self._quality)
+            for number, tile in enumerate(self._tiles)
+        ]
+        return left, seen
+
+    def _filled(self, known: np.ndarray) -> np.ndarray:
+        """The pixels, and a smooth continuation of them where they are not `known`. Tiles are filled one by
+        one, with what their analysis sees around them.
+        """
+        filled = self._pixels.copy()
+        for tile in self._tiles:
+            around = self._grown(tile, self._tile_codec.engine.analysis_margin)
+            smooth = smooth_fill(self._pixels[*around.slices()], known[*around.slices()])
+            filled[*tile.slices()] = smooth[*tile.slices(around)]
+        return filled
+
+    def _grown(self, tile: Box, margin: int) -> Box:
+        return tile.grown(margin, self._pixels.shape[1], self._pixels.shape[0])
 
 
 class Choice(NamedTuple):

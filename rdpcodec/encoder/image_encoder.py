@@ -167,7 +167,9 @@ class ImageEncoder:
         if layered.exact:
             segments[Segment.EXACT] = exact_layer.joined(layered.exact)
         coded = [
-            b"" if layered.exact.covers(number) else self.tile_codec.encode(symbols, quality)
+            b""
+            if layered.exact.covers(number) and symbols.blank
+            else self.tile_codec.encode(symbols, quality)
             for number, symbols in enumerate(layered.symbols)
         ]
         return container.write(Container(header, {**segments, kind: join_tiles(coded)}))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import count, islice, pairwise
+from itertools import count, islice, pairwise, repeat
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -78,11 +78,14 @@ def refine(
 def refinements(
     tile_codec: TileCodec, pixels: np.ndarray, symbols: Sequence[Symbols], quality: float, effort: int
 ) -> Iterator[Iterator[Symbols]]:
-    """For each tile of an image, what each effort from 1 to `effort` makes of its symbols."""
+    """For each tile of an image, what each effort from 1 to `effort` makes of its symbols; nothing stays
+    nothing.
+    """
     height, width = pixels.shape[:2]
     for tile, found in zip(tiles_of((width, height)), symbols, strict=True):
         window = Window.around(tile, tile_codec.engine.synthesis_margin, (width, height))
-        yield refine_tile(tile_codec, pixels, window, found, quality, effort)
+        searched = refine_tile(tile_codec, pixels, window, found, quality, effort)
+        yield repeat(found, effort) if found.blank else searched
 
 
 def refine_tile(

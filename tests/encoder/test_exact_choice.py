@@ -136,6 +136,23 @@ def test_a_page_with_a_photograph_has_both(codec: Codec, mixed: Image.Image) -> 
     assert (white == 255).mean() > 0.9
 
 
+@pytest.mark.parametrize("effort", [0, 1])
+def test_beside_a_tile_that_is_exact_entirely_a_photograph_has_no_seam(
+    codec: Codec, photograph: Image.Image, effort: int
+) -> None:
+    """Two tiles of 576 pixels: pixel art, and a photograph that is as good at its edge as it is alone."""
+    photograph = photograph.crop((20, 150, 596, 214))
+    image = Image.new("RGB", (1152, 64))
+    image.paste(pixel_art().resize((576, 576), Image.Resampling.NEAREST), (0, 0))
+    image.paste(photograph, (576, 0))
+    data = codec.compress(image, 30, effort=effort)
+    beside = codec.decompress(data).crop((576, 0, 1152, 64))
+    alone = codec.decompress(codec.compress(photograph, 30, effort=effort))
+    edge = (0, 0, 8, 64)
+    assert psnr(image.crop((0, 0, 576, 64)), codec.decompress(data).crop((0, 0, 576, 64))) == np.inf
+    assert psnr(photograph.crop(edge), beside.crop(edge)) > psnr(photograph.crop(edge), alone.crop(edge)) - 1
+
+
 def test_a_region_is_a_part_of_the_whole(codec: Codec, mixed: Image.Image) -> None:
     data = codec.compress(mixed, 50)
     whole = np.asarray(codec.decompress(data, realism=0.5))

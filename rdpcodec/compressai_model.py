@@ -121,4 +121,5 @@ def _architecture(state: dict[str, Tensor]) -> Architecture:
         scale=state["scale_network.enter.weight"].shape[0],
         analysis_blocks=(blocks("analysis.eighth"), blocks("analysis.sixteenth")),
         synthesis_blocks=(blocks("synthesis.eighth"), blocks("synthesis.sixteenth")),
+        gated="synthesis.shortcut.mix.weight" in state,
     )

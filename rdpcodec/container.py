@@ -31,7 +31,7 @@ QUALITY_STEPS = 100  # to one unit of quality: a stored 10000 is 100.00
 REALISM_STEPS = 255
 # Sizes of the networks are numbered here once and for all; a number is never used again for another
 # architecture. "own" is any that has no number: the fingerprint alone says which weights a file needs.
-SIZE_NUMBERS = {"own": 0, "fast": 1, "base": 2}
+SIZE_NUMBERS = {"own": 0, "fast": 1, "base": 2, "large": 3}
 _SIZE_NAMES = {number: name for name, number in SIZE_NUMBERS.items()}
 MAX_SIDE = 65_535
 # Decoding works tile by tile; what grows with the image is the image itself. This bounds what a hostile

@@ -86,9 +86,17 @@ def test_training_sees_noise_and_gradients() -> None:
     assert any("scale_network" in name for name in trained)
 
 
-def test_weights_of_any_size_become_a_codec_after_update() -> None:
+@pytest.mark.parametrize("gated", [False, True])
+def test_weights_of_any_size_become_a_codec_after_update(gated: bool) -> None:
     size = Architecture(
-        eighth=16, sixteenth=24, latents=96, hyper_latents=8, prior=16, scale=8, synthesis_blocks=(1, 2)
+        eighth=16,
+        sixteenth=24,
+        latents=96,
+        hyper_latents=8,
+        prior=16,
+        scale=8,
+        synthesis_blocks=(1, 2),
+        gated=gated,
     )
     torch.manual_seed(0)
     state = {f"network.{name}": t for name, t in RdpModel(size).state_dict().items()}

@@ -1,6 +1,6 @@
 """The convolution blocks that every network of the codec is made of.
 
-Three layers (1×1, depthwise 3×3, resampling by pixel shuffling) and one residual block. There is no
+Three layers (1×1, depthwise 3×3, resampling by pixel shuffling) and two kinds of residual block. There is no
 normalisation and no attention: a block must cost the same on a gray sky and on gravel, and must not see
 further than its nine neighbours.
 """
@@ -29,13 +29,14 @@ class Pointwise(nn.Module):
         gain: float = 1.0,
         init: float = 1.0,
         full_precision: bool = False,
+        bias: bool = True,
     ) -> None:
         """`init` scales the initial weights: small for the last layer of a branch that should start quiet."""
         super().__init__()
         self.full_precision = full_precision
         bound = init * (3.0 / channels_in) ** 0.5
         self.weight = nn.Parameter(torch.empty(channels_out, channels_in).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.zeros(channels_out))
+        self.bias = nn.Parameter(torch.zeros(channels_out)) if bias else None
         self.gain = gain
 
     def forward(self, x: Tensor) -> Tensor:
@@ -43,25 +44,29 @@ class Pointwise(nn.Module):
         if self.full_precision and torch.is_autocast_enabled(x.device.type):
             with torch.autocast(x.device.type, enabled=False):
                 return self.forward(x.float())
-        return self.part(x, 0, 1)
+        return self._convolved(x, self.weight, self.bias)
 
     def part(self, x: Tensor, number: int, parts: int) -> Tensor:
         """One of `parts` equal parts of the output channels: `[B, in, H, W]` → `[B, out / parts, H, W]`."""
-        weight, bias = self.weight.chunk(parts)[number], self.bias.chunk(parts)[number]
+        bias = None if self.bias is None else self.bias.chunk(parts)[number]
+        return self._convolved(x, self.weight.chunk(parts)[number], bias)
+
+    def _convolved(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if x.is_cuda:  # where pixel shuffling leaves another layout than the matrix units read
             x = x.contiguous(memory_format=torch.channels_last)
-        return F.conv2d(x, (self.gain * weight)[:, :, None, None], self.gain * bias)
+        weight = (self.gain * weight)[:, :, None, None]
+        return F.conv2d(x, weight, None if bias is None else self.gain * bias)
 
 
 class Depthwise(nn.Module):
     """A depthwise 3×3 convolution, zero-padded, that starts near the identity."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, *, bias: bool = True) -> None:
         super().__init__()
         weight = torch.empty(channels, 1, 3, 3).uniform_(-0.3, 0.3)
         weight[:, :, 1, 1] += 0.7
         self.weight = nn.Parameter(weight)
-        self.bias = nn.Parameter(torch.zeros(channels))
+        self.bias = nn.Parameter(torch.zeros(channels)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
         """x: `[B, C, H, W]` → the same shape."""
@@ -96,6 +101,30 @@ class ConvBlock(nn.Module):
         return _add(self.narrow(total), x)
 
 
+class GatedBlock(nn.Module):
+    """`ConvBlock` with a plain gate in its second half, and without biases: their sums are a tenth of a step.
+
+    x + 1×1(depthwise 3×3(WSiLU(1×1(x)))), then x + 1×1(1×1(x) · WSiLU(1×1(x))), which widens as far as costs
+    no more than `ConvBlock`.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        # 3·C·H multiplications against 5·C², in steps of what matrix units take.
+        hidden = max(16, channels * 5 // 3 // 32 * 32)
+        self.spatial_in = Pointwise(channels, channels, gain=4.0, bias=False)
+        self.depthwise = Depthwise(channels, bias=False)
+        self.spatial_out = Pointwise(channels, channels, gain=0.25, init=0.3, bias=False)
+        self.value = Pointwise(channels, hidden, bias=False)
+        self.gate = Pointwise(channels, hidden, gain=4.0, bias=False)
+        self.narrow = Pointwise(hidden, channels, gain=0.25, init=0.3, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: `[B, C, H, W]` → the same shape."""
+        x = _add(self.spatial_out(self.depthwise(_silu(self.spatial_in(x)))), x)
+        return _add(self.narrow(_multiply(_silu(self.gate(x)), self.value(x))), x)
+
+
 def _silu(x: Tensor) -> Tensor:
     """SiLU, in place where no gradient is wanted: memory traffic is what elementwise steps cost."""
     return F.silu(x, inplace=not torch.is_grad_enabled())
@@ -106,15 +135,20 @@ def _add(x: Tensor, other: Tensor) -> Tensor:
     return x + other if torch.is_grad_enabled() else x.add_(other)
 
 
+def _multiply(x: Tensor, other: Tensor) -> Tensor:
+    """x · other, in x's memory where no gradient is wanted."""
+    return x * other if torch.is_grad_enabled() else x.mul_(other)
+
+
 class Downsample(nn.Module):
     """Pixel unshuffling by `factor`, then a 1×1 convolution: `[B, in, H, W]` → `[B, out, H/factor,
     W/factor]`.
     """
 
-    def __init__(self, channels_in: int, channels_out: int, factor: int = 2) -> None:
+    def __init__(self, channels_in: int, channels_out: int, factor: int = 2, *, bias: bool = True) -> None:
         super().__init__()
         self.factor = factor
-        self.mix = Pointwise(channels_in * factor**2, channels_out)
+        self.mix = Pointwise(channels_in * factor**2, channels_out, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.mix(F.pixel_unshuffle(x, self.factor))
@@ -123,15 +157,58 @@ class Downsample(nn.Module):
 class Upsample(nn.Module):
     """A 1×1 convolution, pixel shuffling by `factor`: `[B, in, H, W]` → `[B, out, factor·H, factor·W]`."""
 
-    def __init__(self, channels_in: int, channels_out: int, factor: int = 2, *, init: float = 1.0) -> None:
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        factor: int = 2,
+        *,
+        init: float = 1.0,
+        bias: bool = True,
+    ) -> None:
         super().__init__()
         self.factor = factor
-        self.mix = Pointwise(channels_in, channels_out * factor**2, init=init)
+        self.mix = Pointwise(channels_in, channels_out * factor**2, init=init, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.pixel_shuffle(self.mix(x), self.factor)
 
 
-def blocks(channels: int, count: int) -> nn.Sequential:
+def haar_down(channels_in: int, channels_out: int) -> Downsample:
+    """A linear `Downsample` by two, to be trained, that starts as a Haar transform.
+
+    First the means of all channels, then the three details of one channel after the other, as far as
+    `channels_out` go.
+    """
+    layer = Downsample(channels_in, channels_out, bias=False)
+    with torch.no_grad():
+        layer.mix.weight.copy_(_haar_rows(channels_in, channels_out))
+    return layer
+
+
+def haar_up(channels_in: int, channels_out: int) -> Upsample:
+    """The transpose of `haar_down(channels_out, channels_in)`, and its inverse where that keeps all."""
+    layer = Upsample(channels_in, channels_out, bias=False)
+    with torch.no_grad():
+        layer.mix.weight.copy_(_haar_rows(channels_out, channels_in).T)
+    return layer
+
+
+def _haar_rows(channels: int, kept: int) -> Tensor:
+    """The first `kept` rows of a Haar transform of 2×2 cells, `[kept, 4·channels]`, orthonormal; those beyond
+    `4·channels` are zero.
+    """
+    cell = torch.tensor([[1.0, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]]) / 2
+    each = torch.eye(channels)
+    rows = torch.cat([torch.kron(each, cell[:1]), torch.kron(each, cell[1:])])
+    return F.pad(rows, (0, 0, 0, max(0, kept - len(rows))))[:kept]
+
+
+def block(channels: int, *, gated: bool) -> nn.Module:
+    """One residual block, of the kind that `Architecture.gated` says."""
+    return GatedBlock(channels) if gated else ConvBlock(channels)
+
+
+def blocks(channels: int, count: int, *, gated: bool) -> nn.Sequential:
     """`count` residual blocks of `channels` channels in a row."""
-    return nn.Sequential(*(ConvBlock(channels) for _ in range(count)))
+    return nn.Sequential(*(block(channels, gated=gated) for _ in range(count)))

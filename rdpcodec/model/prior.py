@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from rdpcodec.entropy.tables import KNOTS
-from rdpcodec.model.blocks import ConvBlock, Downsample, Pointwise, Upsample
+from rdpcodec.model.blocks import Downsample, Pointwise, Upsample, block
 from rdpcodec.model.rate import RateGain, interpolate_knots
 from rdpcodec.model.scale_network import SCALE_COUNT, SCALE_MIN, SCALE_RATIO, clamp_through
 from rdpcodec.weights.architecture import Architecture
@@ -106,9 +106,9 @@ class HyperAnalysis(nn.Module):
     def __init__(self, size: Architecture) -> None:
         super().__init__()
         self.enter = Pointwise(size.latents, size.prior // 2)
-        self.first = ConvBlock(size.prior // 2)
+        self.first = block(size.prior // 2, gated=size.gated)
         self.down = Downsample(size.prior // 2, size.prior // 2)
-        self.second = ConvBlock(size.prior // 2)
+        self.second = block(size.prior // 2, gated=size.gated)
         # × 0.1: hyper-latents start rounded to zero, and free, until a use for them is learned.
         self.leave = Downsample(size.prior // 2, size.hyper_latents)
         with torch.no_grad():
@@ -143,12 +143,12 @@ class MeanNetwork(nn.Module):
         super().__init__()
         p = size.prior
         self.enter = Upsample(size.hyper_latents, p // 2)
-        self.first = ConvBlock(p // 2)
+        self.first = block(p // 2, gated=size.gated)
         self.up = Upsample(p // 2, p)
         self.gain = RateGain(p)
         self.leave = Pointwise(p, size.latents, init=0.1, full_precision=True)
         self.context_enter = Pointwise(size.latents, p)
-        self.context = ConvBlock(p)
+        self.context = block(p, gated=size.gated)
         self.context_leave = Pointwise(p, size.latents, init=0.1, full_precision=True)
 
     def features(self, z: Tensor, quality: Tensor) -> Tensor:

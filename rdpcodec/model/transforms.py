@@ -2,7 +2,9 @@
 
 Each is a stack of blocks at 1/8 and 1/16 of the resolution with a linear bypass beside it: a 16×16 Haar
 transform, which alone is already a transform codec, so that the network only has to learn what a linear
-transform cannot do. The bypass is trained with the rest.
+transform cannot do. Gated models have another one beside the blocks at 1/16, from scale to scale (Li et al.,
+On Disentangled Training for Nonlinear Transform in Learned Image Compression, 2025). Both are trained with
+the rest.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rdpcodec.model.blocks import Downsample, Pointwise, Upsample, blocks
+from rdpcodec.model.blocks import Downsample, Pointwise, Upsample, blocks, haar_down, haar_up
 from rdpcodec.model.rate import LAMBDA_MIDDLE, RateGain
 from rdpcodec.tiles import PATCH
 from rdpcodec.weights.architecture import Architecture
@@ -60,10 +62,11 @@ class Analysis(nn.Module):
     def __init__(self, size: Architecture) -> None:
         super().__init__()
         self.enter = Downsample(3, size.eighth, factor=8)
-        self.eighth = blocks(size.eighth, size.analysis_blocks[0])
+        self.eighth = blocks(size.eighth, size.analysis_blocks[0], gated=size.gated)
         self.eighth_gain = RateGain(size.eighth)
         self.down = Downsample(size.eighth, size.sixteenth)
-        self.sixteenth = blocks(size.sixteenth, size.analysis_blocks[1])
+        self.sixteenth = blocks(size.sixteenth, size.analysis_blocks[1], gated=size.gated)
+        self.shortcut = haar_down(size.eighth, size.sixteenth) if size.gated else None
         self.sixteenth_gain = RateGain(size.sixteenth)
         self.leave = Pointwise(size.sixteenth, size.latents, init=0.1, full_precision=True)
         # An orthonormal row has entries of 768^-1/2; stored at order one, and in units of the middle step.
@@ -84,7 +87,10 @@ class Analysis(nn.Module):
     def latents(self, features: AnalysisFeatures, quality: Tensor) -> Tensor:
         """The part that does; `features` stay as they are and serve for any number of qualities."""
         h = self.eighth_gain(features.eighth, quality)
-        h = self.sixteenth_gain(self.sixteenth(self.down(h)), quality)
+        deeper = self.sixteenth(self.down(h))
+        if self.shortcut is not None:
+            deeper = deeper + self.shortcut(h)
+        h = self.sixteenth_gain(deeper, quality)
         return self.gain(self.leave(h) + features.bypass, quality)
 
 
@@ -96,10 +102,11 @@ class Synthesis(nn.Module):
         self.gain = RateGain(size.latents, exponent=-0.5)
         self.enter = Pointwise(size.latents, size.sixteenth)
         self.sixteenth_gain = RateGain(size.sixteenth)
-        self.sixteenth = blocks(size.sixteenth, size.synthesis_blocks[1])
+        self.sixteenth = blocks(size.sixteenth, size.synthesis_blocks[1], gated=size.gated)
         self.up = Upsample(size.sixteenth, size.eighth)
+        self.shortcut = haar_up(size.sixteenth, size.eighth) if size.gated else None
         self.eighth_gain = RateGain(size.eighth)
-        self.eighth = blocks(size.eighth, size.synthesis_blocks[0])
+        self.eighth = blocks(size.eighth, size.synthesis_blocks[0], gated=size.gated)
         self.leave = Upsample(size.eighth, 3, factor=8, init=0.002)
         self.bypass = Pointwise(
             size.latents, PATCH_VALUES, gain=STEP_MIDDLE / 255 * PATCH_VALUES**-0.5, full_precision=True
@@ -108,8 +115,11 @@ class Synthesis(nn.Module):
     def forward(self, y: Tensor, quality: Tensor) -> Tensor:
         """y: `[B, N, h, w]`, quantised latents; quality `[B]` → `[B, 3, 16·h, 16·w]`, sRGB, about [0, 1]."""
         y = self.gain(y, quality)
-        h = self.sixteenth(self.sixteenth_gain(self.enter(y), quality))
-        h = self.eighth(self.eighth_gain(self.up(h), quality))
+        h = self.sixteenth_gain(self.enter(y), quality)
+        wider = self.up(self.sixteenth(h))
+        if self.shortcut is not None:
+            wider = wider + self.shortcut(h)
+        h = self.eighth(self.eighth_gain(wider, quality))
         return self.leave(h) + F.pixel_shuffle(self.bypass(y), PATCH) + 0.5
 
 
@@ -118,7 +128,10 @@ def start_from_basis(analysis: Analysis, synthesis: Synthesis, mean: np.ndarray,
     """Set both bypasses to an orthonormal basis (`haar_basis`): the untrained model is a transform codec."""
     rows = torch.as_tensor(basis, dtype=torch.float32)
     offset = torch.as_tensor(mean - 0.5, dtype=torch.float32)
+    encoding, decoding = analysis.bypass.bias, synthesis.bypass.bias
+    assert encoding is not None, "a bypass has a bias"
+    assert decoding is not None, "a bypass has a bias"
     analysis.bypass.weight.copy_(rows * PATCH_VALUES**0.5)
-    analysis.bypass.bias.copy_(-(rows @ offset) * PATCH_VALUES**0.5)
+    encoding.copy_(-(rows @ offset) * PATCH_VALUES**0.5)
     synthesis.bypass.weight.copy_(rows.T * PATCH_VALUES**0.5)
-    synthesis.bypass.bias.copy_(offset / synthesis.bypass.gain)
+    decoding.copy_(offset / synthesis.bypass.gain)

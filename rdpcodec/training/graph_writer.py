@@ -54,6 +54,10 @@ class Graph:
             self._initializers[key] = helper.make_tensor(f"c{len(self._initializers)}", kind, shape, values)
         return str(self._initializers[key].name)
 
+    def has(self, name: str) -> bool:
+        """Whether the file has a tensor."""
+        return self._prefix + name in self._tensors
+
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of a tensor of the file."""
         return self._tensors[self._prefix + name].shape

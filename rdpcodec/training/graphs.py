@@ -80,7 +80,9 @@ def _features(g: Graph, size: Architecture) -> bytes:
     """`Analysis.features`, of pixels uint8 `[B, H, W, 3]` with sides that are multiples of 16."""
     x = g.op("Cast", g.op("Transpose", "pixels", perm=[0, 3, 1, 2]), to=FLOAT)
     x = g.op("Sub", g.op("Div", x, g.constant(255)), g.constant(0.5))
-    eighth = _blocks(g, _pointwise(g, x, "enter.mix", factor=8), "eighth", size.analysis_blocks[0])
+    eighth = _blocks(
+        g, _pointwise(g, x, "enter.mix", factor=8), "eighth", size.analysis_blocks[0], size.gated
+    )
     bypass = _pointwise(g, x, "bypass", factor=PATCH, gain=255 / STEP_MIDDLE * PATCH_VALUES**-0.5)
     pixels = Port("pixels", UINT8, ["batch", "pixels_height", "pixels_width", 3])
     outputs = [(_images("eighth", size.eighth), eighth), (_images("bypass", size.latents), bypass)]
@@ -90,8 +92,12 @@ def _features(g: Graph, size: Architecture) -> bytes:
 def _analysis(g: Graph, size: Architecture) -> bytes:
     """`Analysis.latents`."""
     gain = _Gains(g)
-    h = _pointwise(g, gain("eighth", "eighth_gain"), "down.mix", factor=2)
-    h = gain(_blocks(g, h, "sixteenth", size.analysis_blocks[1]), "sixteenth_gain")
+    h = gain("eighth", "eighth_gain")
+    down = _pointwise(g, h, "down.mix", factor=2)
+    deeper = _blocks(g, down, "sixteenth", size.analysis_blocks[1], size.gated)
+    if size.gated:
+        deeper = g.op("Add", deeper, _pointwise(g, h, "shortcut.mix", factor=2))
+    h = gain(deeper, "sixteenth_gain")
     y = gain(g.op("Add", _pointwise(g, h, "leave"), "bypass"), "gain")
     inputs = [_images("eighth", size.eighth), _images("bypass", size.latents), _QUALITY]
     return g.serialised(inputs, [(_images("latents", size.latents), y)])
@@ -101,8 +107,8 @@ def _hyper_latents(g: Graph, size: Architecture) -> bytes:
     """`RdpModel.hyper_latents`, of latents whose sides are multiples of 4."""
     spread = g.op("Mul", g.op("Abs", "latents"), g.constant(0.1))
     y = g.op("Div", "latents", g.op("Add", spread, g.constant(1)))
-    h = _block(g, _pointwise(g, y, "enter"), "first")
-    h = _block(g, _pointwise(g, h, "down.mix", factor=2), "second")
+    h = _block(g, _pointwise(g, y, "enter"), "first", size.gated)
+    h = _block(g, _pointwise(g, h, "down.mix", factor=2), "second", size.gated)
     z = g.clipped(_pointwise(g, h, "leave.mix", factor=2), -HYPER_LATENT_MAX, HYPER_LATENT_MAX)
     return g.serialised([_images("latents", size.latents)], [(_images("hyper", size.hyper_latents), z)])
 
@@ -142,7 +148,7 @@ def _scales(g: Graph, size: Architecture) -> bytes:
 
 def _means(g: Graph, size: Architecture) -> bytes:
     """`MeanNetwork.features`, cut to the latents' size, and the means that they alone give."""
-    h = _block(g, _upsampled(g, "hyper", "enter"), "first")
+    h = _block(g, _upsampled(g, "hyper", "enter"), "first", size.gated)
     features = _cut(g, _Gains(g)(_upsampled(g, h, "up"), "gain"))
     return g.serialised(
         [_images("hyper", size.hyper_latents), _SIZE, _QUALITY],
@@ -156,7 +162,7 @@ def _means(g: Graph, size: Architecture) -> bytes:
 def _context(g: Graph, size: Architecture) -> bytes:
     """The means of the second half of the checkerboard, from the features and the first half."""
     h = g.op("Add", "features", _pointwise(g, "anchors", "context_enter"))
-    mean = _pointwise(g, _block(g, h, "context"), "context_leave")
+    mean = _pointwise(g, _block(g, h, "context", size.gated), "context_leave")
     inputs = [_images("features", size.prior), _images("anchors", size.latents)]
     return g.serialised(inputs, [(_images("mean", size.latents), mean)])
 
@@ -166,8 +172,10 @@ def _synthesis(g: Graph, size: Architecture) -> bytes:
     gain = _Gains(g)
     y = gain("latents", "gain")
     h = gain(_pointwise(g, y, "enter"), "sixteenth_gain")
-    h = _upsampled(g, _blocks(g, h, "sixteenth", size.synthesis_blocks[1]), "up")
-    h = _blocks(g, gain(h, "eighth_gain"), "eighth", size.synthesis_blocks[0])
+    wider = _upsampled(g, _blocks(g, h, "sixteenth", size.synthesis_blocks[1], size.gated), "up")
+    if size.gated:
+        wider = g.op("Add", wider, _upsampled(g, h, "shortcut"))
+    h = _blocks(g, gain(wider, "eighth_gain"), "eighth", size.synthesis_blocks[0], size.gated)
     bypass = _pointwise(g, y, "bypass", gain=STEP_MIDDLE / 255 * PATCH_VALUES**-0.5)
     x = g.op("Add", _upsampled(g, h, "leave", 8), _shuffled(g, bypass, PATCH))
     x = g.op("Add", x, g.constant(0.5))
@@ -192,45 +200,49 @@ class _Gains:
         return g.op("Mul", x, g.reshaped(g.op("Exp", log_gain), 1, -1, 1, 1))
 
 
-def _scaled(g: Graph, name: str, gain: float) -> tuple[Value, Value]:
-    """Weight and bias of a layer, times its gain."""
-    weight, bias = g.weight(f"{name}.weight"), g.weight(f"{name}.bias")
-    if gain != 1:
-        weight, bias = (g.op("Mul", value, g.constant(gain)) for value in (weight, bias))
-    return weight, bias
+def _scaled(g: Graph, name: str, gain: float) -> list[Value]:
+    """Weight of a layer, and its bias if it has one, times its gain."""
+    stored = [g.weight(f"{name}.{part}") for part in ("weight", "bias") if g.has(f"{name}.{part}")]
+    return stored if gain == 1 else [g.op("Mul", value, g.constant(gain)) for value in stored]
 
 
 def _pointwise(g: Graph, x: Value, name: str, *, gain: float = 1.0, factor: int = 1) -> Value:
     """`Pointwise`, after pixel unshuffling by `factor`: together, a convolution that does not overlap."""
-    weight, bias = _scaled(g, name, gain)
+    weight, *bias = _scaled(g, name, gain)
     channels_out, channels_in = g.shape(f"{name}.weight")
     weight = g.reshaped(weight, channels_out, channels_in // factor**2, factor, factor)
-    return g.op("Conv", x, weight, bias, strides=[factor] * 2)
+    return g.op("Conv", x, weight, *bias, strides=[factor] * 2)
 
 
-def _blocks(g: Graph, x: Value, name: str, count: int) -> Value:
+def _blocks(g: Graph, x: Value, name: str, count: int, gated: bool) -> Value:
     """A row of blocks."""
     for number in range(count):
-        x = _block(g, x, f"{name}.{number}")
+        x = _block(g, x, f"{name}.{number}", gated)
     return x
 
 
-def _block(g: Graph, x: Value, name: str) -> Value:
-    """`ConvBlock`."""
+def _block(g: Graph, x: Value, name: str, gated: bool) -> Value:
+    """`ConvBlock`, or `GatedBlock`."""
     h = _silu(g, _pointwise(g, x, f"{name}.spatial_in", gain=4.0))
-    weight, bias = _scaled(g, f"{name}.depthwise", 1.0)
-    h = g.op("Conv", h, weight, bias, group=g.shape(f"{name}.depthwise.bias")[0], pads=[1] * 4)
+    channels = g.shape(f"{name}.depthwise.weight")[0]
+    h = g.op("Conv", h, *_scaled(g, f"{name}.depthwise", 1.0), group=channels, pads=[1] * 4)
     x = g.op("Add", _pointwise(g, h, f"{name}.spatial_out", gain=0.25), x)
-    total = _widened(g, x, f"{name}.widen")
-    return g.op("Add", _pointwise(g, total, f"{name}.narrow", gain=0.25), x)
+    mixed = _opened(g, x, name) if gated else _widened(g, x, f"{name}.widen")
+    return g.op("Add", _pointwise(g, mixed, f"{name}.narrow", gain=0.25), x)
+
+
+def _opened(g: Graph, x: Value, name: str) -> Value:
+    """What the gate of a `GatedBlock` lets through."""
+    gate = _silu(g, _pointwise(g, x, f"{name}.gate", gain=4.0))
+    return g.op("Mul", gate, _pointwise(g, x, f"{name}.value"))
 
 
 def _widened(g: Graph, x: Value, name: str) -> Value:
     """The sum of the four quarters, one at a time as in `ConvBlock`."""
-    weight, bias = _scaled(g, name, 4.0)
+    stored = _scaled(g, name, 4.0)
     channels_out, channels_in = g.shape(f"{name}.weight")
-    weight = g.reshaped(weight, channels_out, channels_in, 1, 1)
-    quarters = [g.split("Split", value, results=4, axis=0) for value in (weight, bias)]
+    stored[0] = g.reshaped(stored[0], channels_out, channels_in, 1, 1)
+    quarters = [g.split("Split", value, results=4, axis=0) for value in stored]
     first, *others = (_silu(g, g.op("Conv", x, *layer)) for layer in zip(*quarters, strict=True))
     for other in others:
         first = g.op("Add", first, other)

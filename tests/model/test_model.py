@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from rdpcodec.model.blocks import ConvBlock, Depthwise, Downsample, Pointwise, Upsample
+from rdpcodec.model.blocks import ConvBlock, Depthwise, Downsample, GatedBlock, Pointwise, Upsample
 from rdpcodec.model.prior import FactorizedPrior, ResidualDensity, anchor_mask
 from rdpcodec.model.rate import KNOTS, RateGain, interpolate_knots, lambda_of
 from rdpcodec.model.rdp_model import Quantised, RdpModel
@@ -14,6 +16,7 @@ from rdpcodec.quality import LAMBDA_MAX, LAMBDA_MIN
 from rdpcodec.weights.architecture import Architecture
 
 SMALL = Architecture(eighth=8, sixteenth=12, latents=24, hyper_latents=6, prior=8, scale=5)
+GATED = replace(SMALL, gated=True)
 
 
 def test_lambda_runs_over_its_range_in_equal_ratios() -> None:
@@ -45,6 +48,7 @@ def test_analysis_gain_and_synthesis_gain_start_as_inverses() -> None:
         (Pointwise(6, 4, gain=3.0), (2, 4, 8, 8)),
         (Depthwise(6), (2, 6, 8, 8)),
         (ConvBlock(6), (2, 6, 8, 8)),
+        (GatedBlock(6), (2, 6, 8, 8)),
         (Downsample(6, 5), (2, 5, 4, 4)),
         (Upsample(6, 5), (2, 5, 16, 16)),
     ],
@@ -134,9 +138,10 @@ def test_the_checkerboard_has_no_two_neighbours_alike() -> None:
     assert (mask[:, 1:] != mask[:, :-1]).all()
 
 
-def test_every_parameter_is_trained() -> None:
+@pytest.mark.parametrize("size", [SMALL, GATED])
+def test_every_parameter_is_trained(size: Architecture) -> None:
     torch.manual_seed(0)
-    model = RdpModel(SMALL)
+    model = RdpModel(size)
     # Hyper-latents start rounded to zero, on purpose; here they must say something.
     model.hyper_analysis.leave.mix.weight.data.mul_(1000)
     x, quality = torch.rand(3, 3, 64, 128), torch.tensor([5.0, 50.0, 95.0])

@@ -46,11 +46,18 @@ def test_graphs_are_valid_and_hold_no_weights(model: str) -> None:
             assert outside or np.prod(tensor.dims, dtype=int) <= 4
 
 
-def other_weights() -> tuple[dict[str, np.ndarray], Architecture]:
+def other_weights(*, gated: bool) -> tuple[dict[str, np.ndarray], Architecture]:
     """Untrained networks of sizes of their own, float32, with every parameter moved from where it starts."""
     torch.manual_seed(0)
     size = Architecture(
-        eighth=8, sixteenth=12, latents=24, hyper_latents=6, prior=8, scale=5, synthesis_blocks=(1, 2)
+        eighth=8,
+        sixteenth=12,
+        latents=24,
+        hyper_latents=6,
+        prior=8,
+        scale=5,
+        synthesis_blocks=(1, 2),
+        gated=gated,
     )
     network = RdpModel(size)
     with torch.no_grad():
@@ -61,8 +68,9 @@ def other_weights() -> tuple[dict[str, np.ndarray], Architecture]:
     return arrays(tensors | table_tensors("latents", latents) | table_tensors("hyper", hyper)), size
 
 
-def test_weights_of_any_size_run_on_both_engines(small: Image.Image, tmp_path: Path) -> None:
-    tensors, size = other_weights()
+@pytest.mark.parametrize("gated", [False, True])
+def test_weights_of_any_size_run_on_both_engines(small: Image.Image, tmp_path: Path, gated: bool) -> None:
+    tensors, size = other_weights(gated=gated)
     path = tmp_path / "mine.safetensors"
     path.write_bytes(save(tensors))
     write_graphs(path, size)
@@ -70,6 +78,7 @@ def test_weights_of_any_size_run_on_both_engines(small: Image.Image, tmp_path: P
     released = ReleasedModel.from_tensors("mine", size, tensors, found)
     light, whole = (Codec(released, engine=name) for name in ("onnx", "torch"))
     data = whole.compress(small, 70)
+    assert len(light.compress(small, 70)) == pytest.approx(len(data), rel=0.01)
     same, decoded = (
         [c.decode_symbols([container.read(data)])[0][0], c.decompress(data)] for c in (light, whole)
     )

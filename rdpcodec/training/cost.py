@@ -1,0 +1,74 @@
+"""What the networks cost: multiplications for a pixel, and bytes of a release. Counted, not estimated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from rdpcodec.model.rdp_model import RdpModel
+from rdpcodec.tiles import GRID, HYPER_FACTOR, PATCH
+from rdpcodec.weights.architecture import Architecture
+
+# Whole images cost as much a pixel as the smallest that every network can take.
+_SIDE = GRID
+
+
+class Cost(NamedTuple):
+    """Multiply-adds in thousands a pixel (kMAC), and parameters in millions of bytes as float16 (MB)."""
+
+    analysis: float
+    synthesis: float
+    prior: float
+    """Of the mean and scale networks, which encoder and decoder both run."""
+    megabytes: float
+    """Of a release with both syntheses. The scale network's integers take a byte each; tables not counted."""
+
+    @property
+    def decoding(self) -> float:
+        """kMAC a pixel from a file to an image, at realism 0 or 1."""
+        return self.prior + self.synthesis
+
+
+def cost(architecture: Architecture) -> Cost:
+    """Count what the networks of an architecture cost. Takes a second."""
+    model = RdpModel(architecture)
+    quality = torch.tensor([50.0])
+    image = torch.zeros(1, 3, _SIDE, _SIDE)
+    latents = torch.zeros(1, architecture.latents, _SIDE // PATCH, _SIDE // PATCH)
+    side = _SIDE // PATCH // HYPER_FACTOR
+    hyper = torch.zeros(1, architecture.hyper_latents, side, side)
+
+    def prior() -> None:
+        model.scale_network(hyper, quality)
+        means = model.mean_network
+        means.two_pass(means.features(hyper, quality), torch.zeros_like)
+
+    with torch.no_grad():
+        encode, decode, predict = (
+            multiply_adds(part) / _SIDE**2 / 1e3
+            for part in (
+                lambda: model.analysis(image, quality),
+                lambda: model.synthesis(latents, quality),
+                prior,
+            )
+        )
+    exact = _parameters(model.scale_network)
+    halves = _parameters(model) - exact + _parameters(model.synthesis)
+    return Cost(encode, decode, predict, megabytes=(2 * halves + exact) / 1e6)
+
+
+def multiply_adds(function: Callable[[], Any]) -> int:
+    """The multiply-adds of all matrix products and convolutions in a call, with those of its backward pass if
+    it makes one. What runs compiled is not seen.
+    """
+    with FlopCounterMode(display=False) as counter:
+        function()
+    return counter.get_total_flops() // 2
+
+
+def _parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

@@ -6,7 +6,7 @@ import importlib.util
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -100,23 +100,33 @@ def chromium() -> str | None:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """Chromium. Without one, or without what drives it, the tests of pages are skipped: neither comes with
-    the project. CI installs both.
+def launch() -> Iterator[Callable[..., Any]]:
+    """Start Chromium with further flags. Without one, or without what drives it, the tests of pages are
+    skipped: neither comes with the project. CI installs both.
     """
     if not importlib.util.find_spec("playwright"):
         pytest.skip("playwright is not installed")
     from playwright.sync_api import Error, sync_playwright
 
     with sync_playwright() as driver:
-        try:
-            started = driver.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        except Error as error:
-            if chromium():
-                raise
-            pytest.skip(f"no browser is installed: {error}")
+
+        def started(*flags: str) -> Any:
+            try:
+                return driver.chromium.launch(executable_path=chromium(), args=["--no-sandbox", *flags])
+            except Error as error:
+                if chromium():
+                    raise
+                pytest.skip(f"no browser is installed: {error}")
+
         yield started
-        started.close()
+
+
+@pytest.fixture(scope="session")
+def browser(launch: Callable[..., Any]) -> Iterator[Any]:
+    """Chromium, as it is."""
+    started = launch()
+    yield started
+    started.close()
 
 
 @pytest.fixture

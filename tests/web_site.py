@@ -14,6 +14,7 @@ from typing import ClassVar
 
 from rdpcodec.web.folder import own_files
 from rdpcodec.web.parts import weights_files
+from rdpcodec.weights.manifest import manifest
 
 HERE = Path(__file__).parent / "web"
 # Where `npm install --prefix tests/web` puts it; package.json there names the version.
@@ -25,7 +26,8 @@ Probe = Callable[[str, Path], dict[str, str]]
 
 def probe_with(node: str, site: Path) -> Probe:
     """A probe that runs in Node, with the modules and the installed weights in `site`, an empty folder."""
-    files = own_files() | {f"weights/{name}": data for name, data in weights_files().items()}
+    weights = weights_files(manifest().values())
+    files = own_files() | {f"weights/{name}": data for name, data in weights.items()}
     # For Node; in a browser <script type="module"> says it.
     files["package.json"] = b'{"type": "module"}'
     for name, data in files.items():

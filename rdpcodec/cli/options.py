@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
@@ -25,6 +26,15 @@ model_option = click.option(
     show_default=True,
     shell_complete=lambda context, parameter, typed: [name for name in encoders() if name.startswith(typed)],
     help="See `rdpcodec models`.",
+)
+runtime_option = click.option(
+    "--onnxruntime-web",
+    "runtime",
+    type=click.Path(path_type=Path),
+    metavar="PACKAGE",
+    envvar="RDPCODEC_ONNXRUNTIME_WEB",
+    show_envvar=True,
+    help="The npm package onnxruntime-web: its folder, or the archive that `npm pack` makes.",
 )
 max_side_option = click.option(
     "--max-side", type=click.IntRange(1), metavar="N", help="Scale larger images down to N pixels a side."

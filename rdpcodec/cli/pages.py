@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rdpcodec.cli.options import device_option, force_option, model_option, report_options
+from rdpcodec.cli.options import device_option, force_option, model_option, report_options, runtime_option
 from rdpcodec.cli.output import (
     STANDARD,
     check_output,
@@ -133,6 +133,7 @@ def _images(sources: Sequence[Path]) -> dict[str, Picture]:
     help="Largest image, megapixels.",
 )
 @click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
+@runtime_option
 @report_options
 @model_option
 @device_option
@@ -142,6 +143,7 @@ def serve(
     max_size: float,
     max_pixels: float,
     open_page: bool,
+    runtime: Path | None,
     quiet: bool,
     as_json: bool,
     model: str,
@@ -150,6 +152,7 @@ def serve(
     """Serve a page where a dropped image follows the dials: image, bytes and errors, and the file.
 
     Only this machine reaches it, unless --host says otherwise; there is no password. Images stay in memory.
+    With --onnxruntime-web the browser turns realism itself, without asking the server.
     Stop it with Ctrl-C; --json prints its address alone. Needs the extra: pip install 'rdpcodec[web]'.
     """
     try:
@@ -166,9 +169,10 @@ def serve(
         ) from None
     from rdpcodec.codec import shared_codec
 
+    decoder = _decoder(model, runtime)
     listening = _listening(host, port)
     codec = shared_codec(model, device)
-    app = application(codec, Limits(int(max_size * 1e6), int(max_pixels * 1e6)), host)
+    app = application(codec, Limits(int(max_size * 1e6), int(max_pixels * 1e6)), host, decoder)
     address, port = listening.getsockname()[:2]
     if not ipaddress.ip_address(address).is_loopback:
         click.echo("warning: others on the network can use this server; it asks for no password", err=True)
@@ -183,6 +187,19 @@ def serve(
         uvicorn.Server(server_config(app)).run(sockets=[listening])
     if not (quiet or as_json):
         click.echo("stopped")
+
+
+def _decoder(model: str, runtime: Path | None) -> dict[str, bytes]:
+    """The files of the decoder for browsers, none without ONNX Runtime.
+
+    Raises `UsageError` for another runtime, and `WeightsError`.
+    """
+    if runtime is None:
+        return {}
+    from rdpcodec.web.folder import site_files
+    from rdpcodec.weights.manifest import find_model
+
+    return site_files(runtime, [find_model(model)])
 
 
 def _listening(host: str, port: int) -> socket.socket:

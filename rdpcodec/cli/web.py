@@ -7,19 +7,13 @@ from pathlib import Path
 
 import click
 
-from rdpcodec.cli.options import force_option, report_options
+from rdpcodec.cli.options import force_option, report_options, runtime_option
 from rdpcodec.errors import UsageError
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR")
-@click.option(
-    "--onnxruntime-web",
-    "runtime",
-    type=click.Path(path_type=Path),
-    metavar="PACKAGE",
-    help="The npm package onnxruntime-web: its folder, or the archive that `npm pack` makes.",
-)
+@runtime_option
 @force_option
 @report_options
 def web(folder: Path, runtime: Path | None, force: bool, quiet: bool, as_json: bool) -> None:

@@ -11,9 +11,12 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# Images are private: no cache keeps them, no other page shows them.
+# Images are private: no cache keeps them, no other page shows them. Being isolated from other sites also lets
+# the page use threads.
 _HEADERS = {
     "Cache-Control": "no-store",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+    "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
@@ -73,7 +76,9 @@ def _place(origin: str) -> str | None:
 
 
 def content_policy(html: str) -> str:
-    """A content security policy under which the page's own style and script work and nothing else does."""
+    """A content security policy under which the page's own style and script work, and what this server
+    gives out, the decoder for browsers; nothing else does.
+    """
 
     def source(before: str, after: str) -> str:
         text = html.rpartition(before)[2].partition(after)[0]
@@ -81,7 +86,8 @@ def content_policy(html: str) -> str:
 
     return (
         f"default-src 'none'; connect-src 'self'; img-src blob: data:; "
-        f"style-src {source('<style>', '</style>')}; script-src {source('<script>', '</script>')}; "
+        f"style-src {source('<style>', '</style>')}; "
+        f"script-src 'self' 'wasm-unsafe-eval' {source('<script>', '</script>')}; worker-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
 

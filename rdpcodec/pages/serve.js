@@ -3,7 +3,7 @@
 
 const viewer = createViewer($("viewer"));
 const dials = { quality: $("quality"), realism: $("realism") };
-let shown = null; // the image: { id, name, size, original }
+let shown = null; // the image: { id, name, size, width, height, notes }
 let sides = ["original", "coded"];
 const loaded = { original: null, coded: null, peer: null }; // as the browser shows them
 const names = { original: "Original", coded: "rdpcodec", peer: "" };
@@ -18,7 +18,8 @@ async function ask(path, options) {
   let answer;
   try {
     answer = await fetch(path, options);
-  } catch {
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
     throw new Error("The server does not answer. Is it still running?");
   }
   if (answer.ok) return answer;
@@ -26,9 +27,10 @@ async function ask(path, options) {
   throw new Error(answered.error ?? `The server answered with status ${answer.status}.`);
 }
 
-async function loadImage(path) {
-  const blob = await (await ask(path)).blob(), url = URL.createObjectURL(blob);
-  const image = new Image();
+const loadImage = async (path, options) => imageOf(await (await ask(path, options)).blob());
+
+async function imageOf(blob) {
+  const url = URL.createObjectURL(blob), image = new Image();
   image.src = url;
   try {
     await image.decode();
@@ -66,21 +68,68 @@ function showDials() {
   link.download = `${shown.name.replace(/\.[^.]*$/, "") || "image"}.rdpc`;
 }
 
-// One request for a setting at a time: while the server works, only the newest setting waits. So answers come in
-// the order of the settings, and what the server is asked for never piles up.
+// Realism can be turned here: the decoder that the server gives out decodes the file of a quality anew.
+const live = {
+  able: data.decodes,
+  why: "The server decodes it; started with --onnxruntime-web, it lets this browser do so.", // not
+  key: null, // of an image and a quality
+  file: null, // its bytes
+};
+
+const keyOf = (source, { quality }) => `${source.id} ${quality}`;
+
+// A setting as this browser decodes it, or null where it cannot.
+async function decodedHere(source, setting) {
+  const key = keyOf(source, setting);
+  const file = live.key === key ? live.file : await (await ask(path(source, "file", setting))).arrayBuffer();
+  Object.assign(live, { key, file });
+  try {
+    const { decodeToPNG } = await import("./decoder/rdpcodec.js");
+    return await imageOf(await decodeToPNG(file, { realism: Number(setting.realism) }));
+  } catch (error) {
+    Object.assign(live, { able: false, why: `The server decodes it, for this browser cannot: ${error.message}` });
+    describeRealism();
+    return null;
+  }
+}
+
+// Images of which the decoder keeps what the networks made, see mosaic.js. Others the server decodes sooner.
+const LIVE_PIXELS = 2 ** 21;
+const isSmall = ({ width, height }) => width * height <= LIVE_PIXELS;
+
+function describeRealism() {
+  const who = !live.able ? live.why
+    : shown && !isSmall(shown) ? "The server decodes it: the image has more than 2 megapixels."
+    : "This browser decodes it, without asking the server.";
+  $("realism-help").textContent = data.realism
+    ? `From closest to the original to most natural, at the same bytes. ${who}`
+    : "The weights that are installed have no realism dial.";
+}
+
+function pause(milliseconds, signal) {
+  return new Promise((done, stop) => {
+    setTimeout(done, milliseconds);
+    signal?.addEventListener("abort", () => stop(signal.reason));
+  });
+}
+
+// One setting at a time: while it is worked on, only the newest waits. So images come in the order of the settings, and
+// what the server is asked for never piles up. Figures are given up as soon as the setting changes.
 let working = false, waiting = false;
+let figuring = new AbortController();
 async function update() {
   fail(null);
   showDials();
   outdated();
+  figuring.abort();
   if (working) { waiting = true; return; }
   working = true;
-  $("state").textContent = "coding …";
   try {
     do {
       waiting = false;
+      $("state").textContent = isTurned(shown, wanted()) ? "decoding …" : "coding …";
       // A drag gives many settings at once, a key held down too.
-      await new Promise((done) => setTimeout(done, 60));
+      if (!isTurned(shown, wanted())) await pause(60);
       await showSetting(shown, wanted());
     } while (waiting);
   } catch (error) {
@@ -92,12 +141,21 @@ async function update() {
   if (waiting) update();
 }
 
+// What is shown: its image and quality, and what the file takes.
+let current = { source: null, quality: null, coded: null };
+// Whether a setting differs from what is shown by realism alone, and can be decoded here.
+const isTurned = (source, { quality }) =>
+  live.able && data.realism && isSmall(source) && current.source === source && current.quality === quality;
+
 async function showSetting(source, setting) {
   const stale = () => source !== shown;
   const changed = () => waiting || stale();
   const started = performance.now();
-  const [coded, image] = [await (await ask(path(source, "coded", setting))).json(), await loadImage(path(source, "decoded", setting))];
+  const here = isTurned(source, setting) ? await decodedHere(source, setting) : null;
+  const coded = here ? current.coded : await (await ask(path(source, "coded", setting))).json();
+  const image = here ?? await loadImage(path(source, "decoded", setting));
   if (stale()) return;
+  current = { source, quality: setting.quality, coded };
   loaded.coded = image;
   names.coded = `Quality ${setting.quality}` + (data.realism ? `, realism ${Number(setting.realism).toFixed(2)}` : "");
   showSides();
@@ -106,18 +164,31 @@ async function showSetting(source, setting) {
     seconds: fixed((performance.now() - started) / 1000, 2),
   });
   if (changed()) return;
-  await showPeer(source, setting, changed);
-  if (changed()) return;
-  const measured = await (await ask(path(source, "figures", setting))).json();
+  figuring = new AbortController();
+  try {
+    // While realism is being turned, the server is left in peace.
+    if (here) await pause(400, figuring.signal);
+    await showFigures(source, setting, changed, figuring.signal);
+  } catch (error) {
+    if (error.name !== "AbortError") throw error;
+  }
+}
+
+async function showFigures(source, setting, changed, signal) {
+  $("state").textContent = "measuring …";
+  await showPeer(source, setting, changed, signal);
+  const measured = await (await ask(path(source, "figures", setting), { signal })).json();
   if (changed()) return;
   setFigures(Object.fromEntries(METRIC_NAMES.map((m) => [data.metrics[m], metricText(m, measured[m])])));
+  // So that the first turn is as quick as the next: both decodings are then kept.
+  if (isTurned(source, setting) && live.key !== keyOf(source, setting)) decodedHere(source, { ...setting, realism: 0.5 }).catch(() => {});
 }
 
 // Another format at as many bytes, where one is chosen: its own file, decoded by the browser.
-async function showPeer(source, setting, changed) {
+async function showPeer(source, setting, changed, signal) {
   const format = against.value, label = data.peers[format];
   if (!label) return;
-  const image = await loadImage(path(source, format, setting));
+  const image = await loadImage(path(source, format, setting), { signal });
   if (changed() || against.value !== format) return;
   loaded.peer = image;
   names.peer = `${label}, ${count(image.bytes)} bytes`;
@@ -148,6 +219,7 @@ async function choose(file) {
     const original = await loadImage(`images/${about.id}/original`);
     if (choice !== choices) return;
     shown = { ...about, name: file.name, size: file.size };
+    describeRealism();
     Object.assign(loaded, { original, coded: null, peer: null });
     names.coded = "coding …";
     for (const id of ["work", "another"]) $(id).hidden = false;
@@ -174,9 +246,7 @@ $("chosen").addEventListener("change", () => { choose($("chosen").files[0]); $("
 for (const [format, label] of Object.entries(data.peers)) against.append(element("option", { value: format }, `${label} of as many bytes`));
 against.addEventListener("change", compareWith);
 dials.realism.disabled = !data.realism;
-$("realism-help").textContent = data.realism
-  ? "From closest to the original to most natural. It changes how the same file is decoded; the download has it as its default."
-  : "The weights that are installed have no realism dial.";
+describeRealism();
 for (const dial of Object.values(dials)) dial.addEventListener("input", update);
 addEventListener("dragover", (event) => { event.preventDefault(); document.body.classList.add("over"); });
 for (const kind of ["dragleave", "drop"]) addEventListener(kind, () => document.body.classList.remove("over"));

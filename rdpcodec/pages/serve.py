@@ -9,10 +9,11 @@ GET  /images/ID/decoded     what the file decodes to, PNG
 GET  /images/ID/figures     how far that is from the original, JSON
 GET  /images/ID/file        the file, with realism as its default
 GET  /images/ID/avif        AVIF's file of about as many bytes; /jpeg and /webp likewise
+GET  /decoder/NAME          the decoder for browsers, where the server has it
 ```
 
-The last five take ?quality=Q&realism=R. Everything is in memory: images and what was made of them last.
-An error is JSON, {"error": message}.
+Those from coded to avif take ?quality=Q&realism=R. Everything is in memory: images and what was made of them
+last. An error is JSON, {"error": message}.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ import io
 import secrets
 import threading
 import warnings
-from collections import OrderedDict, defaultdict
-from dataclasses import dataclass, replace
-from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -45,15 +47,15 @@ from rdpcodec.metrics.full_reference import Metrics
 from rdpcodec.operating_point import OperatingPoint
 from rdpcodec.pages import FOLDER, assembled
 from rdpcodec.pages.compare import PEER_NAMES
+from rdpcodec.pages.decoder import decoder_route
 from rdpcodec.pages.guard import Guard, content_policy, error_response
-from rdpcodec.peers import closest_to, find_peer, is_available
+from rdpcodec.pages.loaded_image import EncodeRequest, LoadedImage
+from rdpcodec.peers import find_peer, is_available
 
 # Pillow opens more, but EPS by starting Ghostscript.
 _FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "TIFF", "BMP", "PPM", "JPEG2000")
 # Of each, three bytes a pixel are kept twice: the original and what was decoded last.
 _IMAGES = 4
-# Of each image, the qualities seen last. Files are small.
-_FILES = 32
 # Uploads that arrive at a time: each may be as large as the limit.
 _UPLOADS = 4
 # Of an upload: longer ones would keep others out.
@@ -68,46 +70,6 @@ class Limits:
     pixels: int
 
 
-class EncodeRequest(NamedTuple):
-    """Dials that a page has been set to: quality 0..100, realism 0..1."""
-
-    quality: float
-    realism: float
-
-
-class LoadedImage:
-    """One image, and what was made of it last. Not to be used by two threads at once."""
-
-    def __init__(self, codec: Codec, picture: Picture) -> None:
-        self.picture = picture
-        self.peer_files: dict[str, dict[int, bytes]] = defaultdict(dict)
-        encode = codec.encoder(picture)
-
-        @lru_cache(maxsize=_FILES)
-        def file(quality: float) -> bytes:
-            return encode(OperatingPoint(quality))
-
-        @lru_cache(maxsize=1)
-        def decoded(asked: EncodeRequest) -> Image.Image:
-            return codec.decompress(file(asked.quality), realism=asked.realism)
-
-        self.file = file
-        self.decoded = decoded
-
-    def peer_file(self, name: str, size: int) -> bytes:
-        """Another format's file whose size is nearest to `size` bytes. Raises `Unavailable`."""
-        peer = find_peer(name)
-        image = self.picture.to_pillow()
-        if name == "jpeg" and image.mode not in ("L", "RGB"):
-            image = image.convert("RGB")
-        return closest_to(partial(peer.encode, image), size, self.peer_files[name])
-
-    def file_with(self, asked: EncodeRequest) -> bytes:
-        """The file of a quality with a realism as its default, which is a byte of the header."""
-        parsed = container.read(self.file(asked.quality))
-        return container.write(replace(parsed, header=replace(parsed.header, realism=asked.realism)))
-
-
 class ImageServer:
     """The endpoints, and the images in memory: at most four, those used last.
 
@@ -115,7 +77,7 @@ class ImageServer:
     another format's file do not wait for it, nor it for them.
     """
 
-    def __init__(self, codec: Codec, limits: Limits) -> None:
+    def __init__(self, codec: Codec, limits: Limits, decodes: bool) -> None:
         self.codec, self.limits = codec, limits
         self.metrics = Metrics()
         self.loaded: OrderedDict[str, LoadedImage] = OrderedDict()
@@ -132,6 +94,7 @@ class ImageServer:
                 "metrics": self.metrics.labels,
                 "notes": self.metrics.notes,
                 "peers": _peers(),
+                "decodes": decodes,
             },
             "base",
             "viewer",
@@ -247,9 +210,15 @@ def parse_request(request: Request, codec: Codec) -> EncodeRequest:
     return EncodeRequest(container.stored_quality(quality) / container.QUALITY_STEPS, realism)
 
 
-def application(codec: Codec, limits: Limits, host: str) -> Starlette:
-    """The server as an ASGI application. host: the name or address that it will be reached by."""
-    server = ImageServer(codec, limits)
+def application(
+    codec: Codec, limits: Limits, host: str, decoder: Mapping[str, bytes] = MappingProxyType({})
+) -> Starlette:
+    """The server as an ASGI application.
+
+    host: the name or address that it will be reached by; decoder: the files of the decoder for browsers by
+    name, with which pages turn realism themselves.
+    """
+    server = ImageServer(codec, limits, bool(decoder))
     endpoints = [
         Route(f"/images/{{id}}/{name}", endpoint)
         for name, endpoint in (
@@ -265,6 +234,7 @@ def application(codec: Codec, limits: Limits, host: str) -> Starlette:
         routes=[
             Route("/", server.page),
             Route("/images", server.upload, methods=["POST"]),
+            decoder_route(decoder),
             *endpoints,
         ],
         middleware=[Middleware(Guard, host=host)],

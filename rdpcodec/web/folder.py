@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from rdpcodec.errors import OutputError
 from rdpcodec.storage import exists, write_file
 from rdpcodec.web.parts import weights_files
 from rdpcodec.web.runtime import runtime_files
+from rdpcodec.weights.manifest import ModelEntry, manifest
 
 _HERE = Path(__file__).parent
 _SUFFIXES = (".js", ".html", ".css")
@@ -19,16 +21,26 @@ def own_files() -> dict[str, bytes]:
     return {path.relative_to(_HERE).as_posix(): path.read_bytes() for path in paths}
 
 
+def site_files(runtime: Path, models: Iterable[ModelEntry]) -> dict[str, bytes]:
+    """All that the decoder consists of, by paths.
+
+    runtime: the npm package onnxruntime-web, a folder or an archive. Raises `UsageError` for another, and
+    `WeightsError`.
+    """
+    files = own_files()
+    files |= {f"onnxruntime-web/{name}": data for name, data in runtime_files(runtime).items()}
+    files |= {f"weights/{name}": data for name, data in weights_files(models).items()}
+    return files
+
+
 def write_folder(folder: Path, runtime: Path, force: bool = False) -> dict[str, int]:
     """Write everything into `folder`, made where there is none; other files in it stay. Returns the bytes of
     each file by its path.
 
-    runtime: the npm package onnxruntime-web, a folder or an archive; force: replace files that are there.
-    Raises `UsageError` for another runtime, `WeightsError` and `OutputError`.
+    runtime: see `site_files`; force: replace files that are there. Raises `UsageError`, `WeightsError` and
+    `OutputError`.
     """
-    files = own_files()
-    files |= {f"onnxruntime-web/{name}": data for name, data in runtime_files(runtime).items()}
-    files |= {f"weights/{name}": data for name, data in weights_files().items()}
+    files = site_files(runtime, manifest().values())
     targets = {name: str(folder / name) for name in files}
     if not force:
         for target in targets.values():

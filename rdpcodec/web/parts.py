@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rdpcodec.errors import WeightsError
-from rdpcodec.weights.manifest import REALISM_PREFIX, ModelEntry, manifest
+from rdpcodec.weights.manifest import REALISM_PREFIX, ModelEntry
 from rdpcodec.weights.release import ReleasedModel
 from rdpcodec.weights.stored import StoredTensor, stored_tensors
 
@@ -27,16 +27,16 @@ _PARTS = {
 _GRAPHS = ("means", "context", "synthesis", "realism")
 
 
-def weights_files() -> dict[str, bytes]:
-    """The files of all installed models by name, with `models.json`, which lists them by fingerprint.
+def weights_files(models: Iterable[ModelEntry]) -> dict[str, bytes]:
+    """The files of models by name, with `models.json`, which lists them by fingerprint.
 
     Raises `WeightsError` for damaged weights, and for those without graphs.
     """
     files: dict[str, bytes] = {}
-    models = {}
-    for entry in manifest().values():
-        models[entry.fingerprint.hex()] = _add_model(files, entry)
-    files["models.json"] = json.dumps(models, separators=(",", ":")).encode()
+    records = {}
+    for entry in models:
+        records[entry.fingerprint.hex()] = _add_model(files, entry)
+    files["models.json"] = json.dumps(records, separators=(",", ":")).encode()
     return files
 
 

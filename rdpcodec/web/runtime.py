@@ -1,7 +1,7 @@
 """ONNX Runtime for browsers: the files of the npm package onnxruntime-web that the decoder loads.
 
-The package is 14 MB of WebAssembly and no part of this one. Users bring it: the folder that `npm install`
-makes, or the archive of `npm pack`.
+Two of its builds are taken, 14 and 17 MB of WebAssembly: a plain one, and one with WebGPU. They are no part
+of this package. Users bring them: the folder that `npm install` makes, or the archive of `npm pack`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from rdpcodec.errors import UsageError, reason
 
 VERSION = "1.30.0"
 """What the decoder was tested with."""
-FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+_PLAIN = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+_WITH_GPU = ("ort.jspi.min.mjs", "ort-wasm-simd-threaded.jspi.mjs", "ort-wasm-simd-threaded.jspi.wasm")
+FILES = _PLAIN + _WITH_GPU
 HOW = (
     f"get it with `npm pack onnxruntime-web@{VERSION}` and give "
     f"--onnxruntime-web onnxruntime-web-{VERSION}.tgz, or give the folder node_modules/onnxruntime-web"

@@ -50,6 +50,7 @@ LONG: dict[tuple[str, ...], tuple[str, object]] = {
     ("train", "realism"): ("rdpcodec.training.run.train", None),
     ("export",): ("rdpcodec.training.export.export", {}),
     ("serve",): ("uvicorn.Server.run", None),
+    ("serve", "--onnxruntime-web"): ("rdpcodec.web.folder.site_files", {}),
     ("web",): ("rdpcodec.web.folder.write_folder", {}),
     ("batch", "s3://bucket/photos"): ("rdpcodec.batch.plan.plan", Plan([], LeftOut({}, ""))),
 }

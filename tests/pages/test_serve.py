@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import http.client
 import io
 import json
 import re
@@ -12,12 +11,12 @@ import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
-import uvicorn
 from click.testing import CliRunner
+from page_server import LIMITS, Server, figure, pixels, png, settled
 from PIL import Image
 
 from rdpcodec import Codec, OperatingPoint, UsageError
@@ -26,66 +25,6 @@ from rdpcodec.container import bits_per_pixel, read_header
 from rdpcodec.image import Picture
 from rdpcodec.metrics.distortion import psnr
 from rdpcodec.pages import connections, serve
-from rdpcodec.pages.connections import server_config
-from rdpcodec.pages.serve import Limits, application
-
-LIMITS = Limits(size=300_000, pixels=50_000)
-
-
-class Answer(NamedTuple):
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
-class Server:
-    """A server on a free port of this machine, in a thread."""
-
-    def __init__(self, codec: Codec) -> None:
-        listening = socket.create_server(("127.0.0.1", 0))
-        self.port = listening.getsockname()[1]
-        app = application(codec, LIMITS, "my-machine")
-        self._server = uvicorn.Server(server_config(app))
-        self._thread = threading.Thread(target=self._server.run, args=([listening],))
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._server.should_exit = True
-        self._thread.join(20)
-        assert not self._thread.is_alive()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/"
-
-    def ask(self, path: str, body: Any = None, **headers: str) -> Answer:
-        """GET, or POST where there is a body."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        connection.request("GET" if body is None else "POST", path, body, headers)
-        answer = connection.getresponse()
-        found = Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
-        connection.close()
-        return found
-
-    def upload(self, image: Image.Image) -> str:
-        """Returns what the paths of the image begin with."""
-        answer = self.ask("/images", png(image))
-        assert answer.status == 201, answer.body
-        return f"/images/{answer.json['id']}"
-
-
-def png(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def pixels(data: bytes) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(data)))
 
 
 @pytest.fixture(scope="module")
@@ -400,19 +339,6 @@ def page(view: Any, server: Server, piece: Image.Image, tmp_path: Path) -> Any:
     view.locator("#chosen").set_input_files(path)
     settled(view, 50)
     return view
-
-
-def settled(view: Any, quality: int) -> None:
-    """Wait until the page shows a quality, and all of its figures."""
-    from playwright.sync_api import expect
-
-    expect(view.locator(".tag.right")).to_have_text(f"Quality {quality}", timeout=60_000)
-    expect(view.locator("#state")).to_have_text("", timeout=60_000)
-    expect(view.locator("#figures .old")).to_have_count(0)
-
-
-def figure(view: Any, name: str) -> str:
-    return view.locator("#figures > div", has=view.get_by_text(name, exact=True)).locator("dd").inner_text()
 
 
 def test_dragging_quality_changes_image_bytes_and_figures(

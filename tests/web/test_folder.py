@@ -94,7 +94,7 @@ def test_files_that_are_there_stay_unless_forced(package: Path, tmp_path: Path) 
 
 def test_the_parts_hold_what_decodes_and_nothing_else() -> None:
     """Laid where `models.json` says, they make the release's file again, but for the encoder's tensors."""
-    files = weights_files()
+    files = weights_files(manifest().values())
     models = json.loads(files["models.json"])
     assert models.keys() == {entry.fingerprint.hex() for entry in manifest().values()}
     for name, entry in manifest().items():
@@ -116,7 +116,7 @@ def test_the_parts_hold_what_decodes_and_nothing_else() -> None:
 
 
 def test_names_hold_the_checksum_of_what_is_inside() -> None:
-    for name, data in weights_files().items():
+    for name, data in weights_files(manifest().values()).items():
         if name != "models.json":
             assert name.split(".")[-2] == f"{zlib.crc32(data):08x}"
 
@@ -131,7 +131,7 @@ def test_weights_without_graphs_are_refused(
     (tmp_path / "manifest.json").write_text(json.dumps(listed))
     monkeypatch.setenv(WEIGHTS_VARIABLE, str(tmp_path))
     with weights_read_anew(), pytest.raises(WeightsError, match="graphs"):
-        weights_files()
+        weights_files(manifest().values())
 
 
 def test_our_own_code_is_small_and_names_no_other_place() -> None:

@@ -9,7 +9,7 @@ import { PATCH, common, grown, heightOf, splitTiles, tileGrid, widthOf } from ".
 
 // Of images of so many pixels at most both decodings are kept, 24 bytes a pixel: realism can then be turned
 // without the networks.
-const KEPT_PIXELS = 2 ** 21;
+export const KEPT_PIXELS = 2 ** 21;
 
 export class Mosaic {
   // container: see container.js; model: see weights.js; exact: an `ExactLayer`. Raises `FormatError`.

@@ -2,31 +2,36 @@
 //
 // Nothing that is decoded from bytes depends on them; another machine's sums may move a pixel by one level.
 
-import { WeightsError } from "./errors.js";
+import { RdpError, WeightsError } from "./errors.js";
 import { PATCH } from "./tiles.js";
 import { forgotten } from "./weights.js";
 
 // The part of the weights that each graph reads.
 const PARTS = { means: "means", context: "means", synthesis: "synthesis", realism: "realism" };
+// The others are so small that a GPU would take longer to begin.
+const LARGE = ["synthesis", "realism"];
 
 export class Networks {
-  // runtime: the module of onnxruntime-web; model: see weights.js.
+  // runtime: see runtime.js; model: see weights.js.
   constructor(runtime, model) {
     this.runtime = runtime;
     this.model = model;
     this.sessions = {};
+    this.ort = runtime.ort; // what the sessions are of
   }
 
   // The latents of a tile, Float32Array `[N, h, w]`, from its symbols. quality in hundredths.
   async dequantise({ shape, hyper, residual }, quality) {
     const { height, width, hz, wz } = shape, { latents, hyperLatents } = this.model;
-    const size = new this.runtime.Tensor("int64", BigInt64Array.of(BigInt(height), BigInt(width)), [2]);
-    const hyperTensor = this.tensor(Float32Array.from(hyper), [1, hyperLatents, hz, wz]);
-    const { features, mean } = await this.run("means", { hyper: hyperTensor, size, quality: this.quality(quality) });
+    const { features, mean } = await this.run("means", {
+      hyper: [Float32Array.from(hyper), [1, hyperLatents, hz, wz]],
+      size: [BigInt64Array.of(BigInt(height), BigInt(width)), [2]],
+      quality: qualityTensor(quality),
+    });
     // In place: the first means become what the anchors are, and zeros elsewhere.
     const anchors = mean.data, isAnchor = checkerboard(height, width);
     for (let i = 0; i < anchors.length; i++) anchors[i] = isAnchor[i % isAnchor.length] ? anchors[i] + residual[i] : 0;
-    const given = { features, anchors: this.tensor(anchors, [1, latents, height, width]) };
+    const given = { features: [features.data, features.dims], anchors: [anchors, [1, latents, height, width]] };
     const second = (await this.run("context", given)).mean.data;
     for (let i = 0; i < anchors.length; i++) {
       if (!isAnchor[i % isAnchor.length]) anchors[i] = second[i] + residual[i];
@@ -37,17 +42,9 @@ export class Networks {
   // Latents { data, h, w } → x, { data, h, w } of 16 times the sides: Float32Array `[3, 16h, 16w]`. network:
   // "synthesis" or "realism".
   async synthesise(network, { data, h, w }, quality) {
-    const latents = this.tensor(data, [1, this.model.latents, h, w]);
-    const { pixels } = await this.run(network, { latents, quality: this.quality(quality) });
+    const latents = [data, [1, this.model.latents, h, w]];
+    const { pixels } = await this.run(network, { latents, quality: qualityTensor(quality) });
     return { data: pixels.data, h: h * PATCH, w: w * PATCH };
-  }
-
-  tensor(data, shape) {
-    return new this.runtime.Tensor("float32", data, shape);
-  }
-
-  quality(hundredths) {
-    return this.tensor(Float32Array.of(hundredths / 100), [1]);
   }
 
   // Begin to load what a realism needs, all at once.
@@ -57,26 +54,50 @@ export class Networks {
     for (const graph of wanted) this.session(graph).catch(() => {});
   }
 
+  // Run a graph on tensors, each data and shape. What fails on a GPU is run again without.
   async run(graph, inputs) {
-    return (await this.session(graph)).run(inputs);
+    const { onGPU } = this.runtime;
+    try {
+      return await this.runOnce(graph, inputs);
+    } catch (error) {
+      if (error instanceof RdpError || !onGPU) throw error;
+      if (this.runtime.onGPU) await this.runtime.leaveGPU(error);
+      return this.runOnce(graph, inputs);
+    }
+  }
+
+  async runOnce(graph, inputs) {
+    const session = await this.session(graph), { Tensor } = this.ort;
+    const tensor = ([data, shape]) => new Tensor(data instanceof BigInt64Array ? "int64" : "float32", data, shape);
+    const tensors = Object.fromEntries(Object.entries(inputs).map(([name, given]) => [name, tensor(given)]));
+    return this.runtime.run(session, tensors);
   }
 
   session(graph) {
+    if (this.ort !== this.runtime.ort) {
+      this.ort = this.runtime.ort;
+      this.sessions = {};
+    }
     this.sessions[graph] ??= this.load(graph);
     return forgotten(this.sessions, graph);
   }
 
-  // Raises `WeightsError`.
+  // Raises `WeightsError`, and on a GPU whatever ONNX Runtime raises.
   async load(graph) {
-    const { model } = this;
+    const { model, runtime } = this;
     const [bytes] = await Promise.all([model.graph(graph), model.load(PARTS[graph])]);
     const externalData = [{ path: model.record.file, data: model.bytes }];
     try {
-      return await this.runtime.InferenceSession.create(bytes, { executionProviders: ["wasm"], externalData });
+      return await runtime.session(bytes, externalData, LARGE.includes(graph));
     } catch (error) {
+      if (runtime.onGPU) throw error;
       throw new WeightsError(`the graph ${graph} of model ${model.record.name} cannot be run: ${error.message}`);
     }
   }
+}
+
+function qualityTensor(hundredths) {
+  return [Float32Array.of(hundredths / 100), [1]];
 }
 
 // Which positions are anchors: those with an even sum.

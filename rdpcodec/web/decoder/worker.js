@@ -5,17 +5,17 @@
 import { CodedImage } from "./decoder.js";
 import { WeightsError, packed } from "./errors.js";
 import { Networks } from "./networks.js";
+import { place } from "./places.js";
 import { writePNG } from "./png.js";
-import { WeightsFolder } from "./weights.js";
+import { Runtime } from "./runtime.js";
+import { WeightsFolder, forgotten } from "./weights.js";
 
-const ROOT = new URL("../", import.meta.url);
 const KEPT_IMAGES = 2; // those used last, with what makes turning realism quick
-const MOST_THREADS = 4;
 
-const folder = new WeightsFolder((name) => fetched(new URL(`weights/${name}`, ROOT)));
+const folder = new WeightsFolder((name) => fetched(place(`weights/${name}`)));
 const networks = new Map(); // by model
 const images = []; // the last one used comes first
-let runtime = null;
+const loading = {};
 let queue = Promise.resolve();
 
 self.onmessage = ({ data }) => {
@@ -34,8 +34,8 @@ async function answer({ id, want, bytes, options }) {
 
 async function decode(bytes, options) {
   const image = opened(bytes);
-  const [model, ort] = await Promise.all([folder.modelFor(image.container.header), loadedRuntime()]);
-  if (!networks.has(model)) networks.set(model, new Networks(ort, model));
+  const [model, runtime] = await Promise.all([folder.modelFor(image.container.header), loadedRuntime()]);
+  if (!networks.has(model)) networks.set(model, new Networks(runtime, model));
   return image.decode(model, networks.get(model), options);
 }
 
@@ -52,21 +52,8 @@ function equal(a, b) {
 }
 
 function loadedRuntime() {
-  runtime ??= importRuntime().catch((error) => {
-    runtime = null;
-    throw new WeightsError(`onnxruntime-web cannot be loaded: ${error.message}`);
-  });
-  return runtime;
-}
-
-async function importRuntime() {
-  const at = new URL("onnxruntime-web/", ROOT);
-  const ort = await import(new URL("ort.wasm.min.mjs", at));
-  ort.env.wasm.wasmPaths = at.href;
-  // Threads share memory, which browsers allow to pages that are isolated from others.
-  ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency, MOST_THREADS) : 1;
-  ort.env.logLevel = "error";
-  return ort;
+  loading.runtime ??= Runtime.load();
+  return forgotten(loading, "runtime");
 }
 
 // The bytes of a file. Raises `WeightsError`.

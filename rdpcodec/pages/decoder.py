@@ -1,0 +1,34 @@
+"""The decoder for browsers, as `rdpcodec serve` gives it out: files in memory. `rdpcodec.web` has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+# Browsers run nothing that is called otherwise.
+_MEDIA_TYPES = {
+    ".js": "text/javascript",
+    ".mjs": "text/javascript",
+    ".wasm": "application/wasm",
+    ".json": "application/json",
+    ".html": "text/html",
+    ".css": "text/css",
+}
+
+
+def decoder_route(files: Mapping[str, bytes]) -> Route:
+    """GET /decoder/NAME, of files by their names."""
+
+    def answer(request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in files:
+            raise HTTPException(404, f"the decoder has no file {name}")
+        kind = _MEDIA_TYPES.get(PurePosixPath(name).suffix, "application/octet-stream")
+        return Response(files[name], media_type=kind)
+
+    return Route("/decoder/{name:path}", answer)

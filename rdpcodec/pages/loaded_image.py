@@ -1,0 +1,59 @@
+"""An image in the memory of `rdpcodec serve`, and what was made of it last."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from functools import lru_cache, partial
+from typing import NamedTuple
+
+from PIL import Image
+
+from rdpcodec import container
+from rdpcodec.codec import Codec
+from rdpcodec.image import Picture
+from rdpcodec.operating_point import OperatingPoint
+from rdpcodec.peers import closest_to, find_peer
+
+# Of each image, the qualities seen last. Files are small.
+_FILES = 32
+
+
+class EncodeRequest(NamedTuple):
+    """Dials that a page has been set to: quality 0..100, realism 0..1."""
+
+    quality: float
+    realism: float
+
+
+class LoadedImage:
+    """One image, and what was made of it last. Not to be used by two threads at once."""
+
+    def __init__(self, codec: Codec, picture: Picture) -> None:
+        self.picture = picture
+        self.peer_files: dict[str, dict[int, bytes]] = defaultdict(dict)
+        encode = codec.encoder(picture)
+
+        @lru_cache(maxsize=_FILES)
+        def file(quality: float) -> bytes:
+            return encode(OperatingPoint(quality))
+
+        @lru_cache(maxsize=1)
+        def decoded(asked: EncodeRequest) -> Image.Image:
+            return codec.decompress(file(asked.quality), realism=asked.realism)
+
+        self.file = file
+        self.decoded = decoded
+
+    def peer_file(self, name: str, size: int) -> bytes:
+        """Another format's file whose size is nearest to `size` bytes. Raises `Unavailable`."""
+        peer = find_peer(name)
+        image = self.picture.to_pillow()
+        if name == "jpeg" and image.mode not in ("L", "RGB"):
+            image = image.convert("RGB")
+        return closest_to(partial(peer.encode, image), size, self.peer_files[name])
+
+    def file_with(self, asked: EncodeRequest) -> bytes:
+        """The file of a quality with a realism as its default, which is a byte of the header."""
+        parsed = container.read(self.file(asked.quality))
+        return container.write(replace(parsed, header=replace(parsed.header, realism=asked.realism)))

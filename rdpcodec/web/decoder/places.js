@@ -1,0 +1,4 @@
+// Where the files lie that the decoder loads: beside it. A page that holds them itself puts another module here.
+
+// The address of a file by its path in the folder.
+export const place = (name) => new URL(`../${name}`, import.meta.url).href;

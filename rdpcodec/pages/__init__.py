@@ -1,7 +1,8 @@
 """Pages for a browser: a comparison in one file, and the page that `rdpcodec serve` serves.
 
-Each has a template, a style and a script of its own beside this file; `base` is what all pages share, the
-bench's report included, and `viewer` the wipe between two images. `compare` and `serve` are the content.
+Each has a template, a style and a script of its own beside this file. `base` is what all pages share, the
+bench's report included; `viewer` is the wipe between two images, `embedded` the decoder for browsers in a
+page of one file. `compare` and `serve` are the content.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ def assembled(page: Path, data: Any, *shared: str) -> str:
     what `json` takes, finite numbers only.
     """
     parts = [*(FOLDER / name for name in shared), page]
-    marks = {
-        f"/*{kind}*/": "".join(part.with_suffix(suffix).read_text(encoding="utf-8") for part in parts)
-        for kind, suffix in (("style", ".css"), ("script", ".js"))
-    }
+    marks = {}
+    for kind, suffix in (("style", ".css"), ("script", ".js")):
+        files = [part.with_suffix(suffix) for part in parts if part.with_suffix(suffix).exists()]
+        marks[f"/*{kind}*/"] = "".join(file.read_text(encoding="utf-8") for file in files)
     embedded = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     # Within a script element nothing else could end it or start a comment.
     marks["/*data*/"] = embedded.replace("<", "\\u003c")

@@ -10,24 +10,44 @@ const middle = data.qualities[Math.floor((data.qualities.length - 1) / 2)];
 const sides = [-1, source.versions.findIndex((v) => v.ours && v.quality === middle)];
 
 const versionAt = (i) => source.versions[i];
-const nameOf = (i) => (i < 0 ? "Original" : versionAt(i).label);
-const fullName = (i) => (i < 0 ? "Original" : `${versionAt(i).label} at quality ${versionAt(i).quality}`);
+const dial = $("realism");
+const nameOf = (i) => (i < 0 ? "Original" : isTurned(i) ? `rdpcodec, realism ${fixed(Number(dial.value), 2)}` : versionAt(i).label);
+const fullName = (i) => (i < 0 ? "Original" : `${nameOf(i)} at quality ${versionAt(i).quality}`);
+const labelled = (i) => (i < 0 ? "Original" : `${versionAt(i).label} at quality ${versionAt(i).quality}`);
 const bytesText = (version) => `${count(version.bytes)} bytes`;
+
+// A version that this browser decodes, at the realism that the dial says.
+const isTurned = (i) => i >= 0 && "file" in versionAt(i);
+let decoder = null; // a promise of its module
+
+async function imageAt(i) {
+  const image = new Image();
+  image.src = i < 0 ? source.original : isTurned(i) ? await turned(versionAt(i)) : versionAt(i).image;
+  await image.decode();
+  return image;
+}
+
+// The address of a PNG.
+async function turned({ file }) {
+  decoder ??= embeddedDecoder(data.decoder);
+  const bytes = Uint8Array.from(atob(file), (c) => c.charCodeAt(0));
+  const png = await (await decoder).decodeToPNG(bytes, { realism: Number(dial.value) });
+  const address = URL.createObjectURL(png);
+  setTimeout(() => URL.revokeObjectURL(address), 10_000); // by then it is shown, or never
+  return address;
+}
 
 let shows = 0; // counted, so that of two decodings the later choice is what is seen
 async function show() {
   const current = ++shows;
-  const images = sides.map((i) => {
-    const image = new Image();
-    image.src = i < 0 ? source.original : versionAt(i).image;
-    return image;
-  });
-  const decoded = await Promise.allSettled(images.map((image) => image.decode()));
+  const images = await Promise.allSettled(sides.map(imageAt));
   if (current !== shows) return;
-  decoded.forEach(({ status }, side) => {
-    if (status === "fulfilled") viewer.show(side, images[side], nameOf(sides[side]));
+  const broken = images.find(({ status }, side) => status === "rejected" && isTurned(sides[side]));
+  if (broken) return leaveDial(broken.reason);
+  images.forEach(({ status, value }, side) => {
+    if (status === "fulfilled") viewer.show(side, value, nameOf(sides[side]));
   });
-  const failed = decoded.flatMap(({ status }, side) => (status === "rejected" ? [fullName(sides[side])] : []));
+  const failed = images.flatMap(({ status }, side) => (status === "rejected" ? [fullName(sides[side])] : []));
   $("captions").replaceChildren(...sides.map((i, side) => element("figure", {},
     element("figcaption", {}, element("small", {}, side ? "right" : "left"), fullName(i)),
     i < 0
@@ -40,9 +60,45 @@ async function show() {
   for (const button of $("qualities").children) button.setAttribute("aria-pressed", sides.some((i) => i >= 0 && versionAt(i).quality === Number(button.value)));
 }
 
+function note(text) {
+  $("dial-note").textContent = text;
+  $("dial-note").hidden = !text;
+}
+
+// Where the decoder does not run: what is stored of the file is shown in place of what the dial says.
+function leaveDial(error) {
+  dial.disabled = true;
+  note(`This browser cannot turn realism: ${error.message}. The page holds realism 0 and 1.`);
+  sides.forEach((i, side) => {
+    if (isTurned(i)) sides[side] = source.versions.findIndex((v) => v.ours && v.quality === versionAt(i).quality);
+  });
+  return show();
+}
+
+// Show what the dial says, on a side that shows ours; while one is decoded, only the newest waits.
+let turning = false, turnedAgain = false;
+async function turn() {
+  $("realism-value").textContent = fixed(Number(dial.value), 2);
+  if (!sides.some(isTurned)) {
+    const side = [1, 0].find((s) => sides[s] >= 0 && versionAt(sides[s]).ours) ?? 1;
+    const quality = sides[side] < 0 ? middle : versionAt(sides[side]).quality;
+    sides[side] = source.versions.findIndex((v) => "file" in v && v.quality === quality);
+  }
+  turnedAgain = turning;
+  if (turning) return;
+  turning = true;
+  if (!decoder) note("Starting the decoder …");
+  do {
+    turnedAgain = false;
+    await show();
+  } while (turnedAgain && !dial.disabled);
+  if (!dial.disabled) note("");
+  turning = false;
+}
+
 function choices(i) {
   return SIDES.map((side) => {
-    const input = element("input", { type: "radio", name: side, value: i, "aria-label": `${fullName(i)} on the ${side}` });
+    const input = element("input", { type: "radio", name: side, value: i, "aria-label": `${labelled(i)} on the ${side}` });
     input.addEventListener("change", () => { sides[SIDES.indexOf(side)] = i; show(); });
     return element("td", { class: "choice" }, element("label", {}, input));
   });
@@ -88,7 +144,8 @@ function drawNotes() {
     `${data.peers.join("; ")}. Of each format the file nearest to ours in bytes is shown, the file itself, decoded by this browser.`,
     `Metrics are of the images as decoded where this page was made, over RGB${data.metrics.lpips ? "; LPIPS is of the AlexNet, lower is better" : ""}.`,
     ...data.notes,
-    `The images take ${(data.image_bytes / 1e6).toFixed(1)} MB of this page, which needs nothing else.`,
+    `The images take ${(data.image_bytes / 1e6).toFixed(1)} MB of this page, ` +
+      `${data.decoder_bytes ? `the decoder that turns realism ${(data.decoder_bytes / 1e6).toFixed(1)} MB; it` : "which"} needs nothing else.`,
   ].map((note) => element("li", {}, note)));
 }
 
@@ -103,6 +160,9 @@ function drawImage() {
 }
 
 viewer.swapped = () => { sides.reverse(); show(); };
+$("dial").hidden = !data.decoder_bytes;
+$("realism-value").textContent = fixed(Number(dial.value), 2);
+dial.addEventListener("input", turn);
 $("images").hidden = data.images.length === 1;
 $("images").append(...data.images.map((choice, i) => {
   const button = element("button", { type: "button", value: i }, choice.name);

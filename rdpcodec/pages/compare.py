@@ -1,16 +1,19 @@
 """What `rdpcodec compare` shows: images, what our codec makes of them, and other formats at equal bytes.
 
-All of it is in the page: our images as lossless WebP, the other formats' own files as they are.
+All of it is in the page: our images as lossless WebP, the other formats' own files as they are; and, where it
+is given, the decoder for browsers, with our files.
 """
 
 from __future__ import annotations
 
 import base64
+import gzip
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -27,6 +30,8 @@ from rdpcodec.peers import Peer, Unavailable, closest_to, find_peer
 PEER_NAMES = ("jpeg", "webp", "avif")
 # A screen of 1920×1080. At ten megapixels, the page of one image would be 50 MB, and take minutes to make.
 MAX_PIXELS = 1920 * 1080
+# Of the decoder: the page to try it, and the build with WebGPU, which would add 5 MB.
+_LEFT_OUT = ("demo.", "index.", "onnxruntime-web/ort.jspi", "onnxruntime-web/ort-wasm-simd-threaded.jspi")
 
 
 def compare_page(
@@ -35,11 +40,13 @@ def compare_page(
     qualities: Iterable[float],
     effort: int,
     step: Callable[[], None],
+    decoder: Mapping[str, bytes] = MappingProxyType({}),
 ) -> str:
     """The page, HTML.
 
     images: by the names that readers see; of those over `MAX_PIXELS` the middle is taken, alpha channels
-    are left out. step: called after each quality of each image.
+    are left out. step: called after each quality of each image. decoder: the files of the decoder for
+    browsers by name, with which the page turns realism.
     """
     peers, notes = {}, []
     for name in PEER_NAMES:
@@ -49,12 +56,13 @@ def compare_page(
             notes.append(str(error))
     metrics = Metrics()
     realisms = (0.0, 1.0) if "realism" in codec.dials else (0.0,)
+    embedded = _embedded(decoder) if len(realisms) > 1 else {}
     points = [OperatingPoint(quality, effort=effort) for quality in sorted(set(qualities))]
     shown = [
-        _compared(codec, name, picture, points, realisms, peers, metrics, step)
+        _compared(codec, name, picture, points, realisms, peers, metrics, step, bool(embedded))
         for name, picture in images.items()
     ]
-    versions = [version for record in shown for version in record["versions"]]
+    versions = [version for record in shown for version in record["versions"] if "file" not in version]
     data = {
         "metrics": metrics.labels,
         "realism": len(realisms) > 1,
@@ -63,9 +71,11 @@ def compare_page(
         "peers": [f"{peer.label}: {peer.description}" for peer in peers.values()],
         "notes": notes + metrics.notes + metrics.undefined(versions),
         "image_bytes": sum(len(v["image"]) for v in versions) + sum(len(r["original"]) for r in shown),
+        "decoder_bytes": sum(map(len, embedded.values())),
         "images": shown,
+        "decoder": embedded,
     }
-    return assembled(FOLDER / "compare", data, "base", "viewer")
+    return assembled(FOLDER / "compare", data, "base", "viewer", "embedded")
 
 
 def _compared(
@@ -77,8 +87,12 @@ def _compared(
     peers: dict[str, Peer],
     metrics: Metrics,
     step: Callable[[], None],
+    turned: bool,
 ) -> dict[str, Any]:
-    """One image, and its versions: for each quality ours at each realism, then the peers at equal bytes."""
+    """One image, and its versions: for each quality ours at each realism, then the peers at equal bytes.
+
+    turned: give our file too, for the page to decode at any realism.
+    """
     picture, notes = middle(source)
     image = picture.to_pillow()
     encode = codec.encoder(picture)
@@ -97,6 +111,11 @@ def _compared(
             decoded = codec.decompress(data, realism=realism)
             label = f"rdpcodec, realism {realism:g}" if len(realisms) > 1 else "rdpcodec"
             add(decoded, len(data), _lossless(decoded), label=label, quality=quality, ours=True)
+        if turned:
+            unmeasured = dict.fromkeys(("image", *metrics.labels))
+            file = base64.b64encode(data).decode()
+            label = "rdpcodec, realism as turned"
+            versions.append({**versions[-1], **unmeasured, "label": label, "file": file})
         for key, peer in peers.items():
             file = closest_to(partial(peer.encode, image), len(data), files[key])
             url = _data_url(file, key)
@@ -125,6 +144,15 @@ def middle(source: Picture) -> tuple[Picture, list[str]]:
             "alone is coded, measured and shown."
         )
     return picture, notes
+
+
+def _embedded(decoder: Mapping[str, bytes]) -> dict[str, str]:
+    """What the decoder needs in a page, each file compressed by gzip, in base64."""
+    return {
+        name: base64.b64encode(gzip.compress(data, mtime=0)).decode()
+        for name, data in decoder.items()
+        if not name.startswith(_LEFT_OUT)
+    }
 
 
 def _lossless(image: Image.Image) -> str:

@@ -8,7 +8,7 @@
 
 import { readHeader } from "./decoder/container.js";
 import { UsageError, WeightsError, unpacked } from "./decoder/errors.js";
-import { place } from "./decoder/places.js";
+import { startWorker } from "./decoder/places.js";
 import { defineElement, watchImages } from "./elements.js";
 
 export { FormatError, RdpError, UsageError, WeightsError } from "./decoder/errors.js";
@@ -62,7 +62,7 @@ async function bytesOf(given) {
 
 function started() {
   if (worker) return worker;
-  worker = new Worker(place("decoder/worker.js"), { type: "module" });
+  worker = startWorker();
   worker.onmessage = ({ data: { id, result, error } }) => {
     const { resolve, reject } = waiting.get(id);
     waiting.delete(id);

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import io
 import json
 import re
@@ -13,6 +14,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from web_site import RUNTIME
 
 from rdpcodec import Codec, RdpError
 from rdpcodec.cli import rdpcodec as command
@@ -171,6 +173,14 @@ def flat(colour: tuple[int, int, int], size: tuple[int, int]) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
+# The levels of the image on the right, RGBA.
+SHOWN = """() => {
+  const image = document.querySelector(".layer.right img"), canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+  const pen = canvas.getContext("2d");
+  pen.drawImage(image, 0, 0);
+  return [...pen.getImageData(0, 0, canvas.width, canvas.height).data];
+}"""
 RED, GREEN, BLUE = (200, 0, 0), (0, 150, 0), (0, 0, 250)
 
 
@@ -341,6 +351,53 @@ def test_the_written_page_fits_its_window_and_can_be_read(
     assert (max(ink, paper) + 0.05) / (min(ink, paper) + 0.05) >= 4.5  # WCAG 2, AA
     stage = Image.open(io.BytesIO(view.locator(".stage").screenshot()))
     assert len(stage.getcolors(1 << 24) or []) > 1000  # a photograph
+
+
+@pytest.fixture(scope="module")
+def turnable(sources: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page that holds the decoder for browsers."""
+    if not RUNTIME.is_dir():
+        pytest.skip("onnxruntime-web is not installed, see tests/web/package.json")
+    path = tmp_path_factory.mktemp("turnable") / "page.html"
+    result = run(sources[1], "-o", path, "-q", 30, "--onnxruntime-web", RUNTIME)
+    assert result.exit_code == 0, result.output
+    return path
+
+
+def test_the_page_turns_realism_from_a_disk_and_loads_nothing(
+    view: Any, turnable: Path, sources: list[Path], codec: Codec
+) -> None:
+    from playwright.sync_api import expect
+
+    started(view, turnable.as_uri())
+    view.get_by_role("slider", name="Realism").fill("0.7")
+    expect(view.locator(".tag.right")).to_have_text("rdpcodec, realism 0.70", timeout=300_000)
+    spoon = Image.open(sources[1]).convert("RGB")
+    expected = np.asarray(codec.decompress(codec.compress(spoon, 30), realism=0.7), int)
+    found = np.array(view.evaluate(SHOWN), int).reshape(*expected.shape[:2], 4)
+    assert np.abs(found[..., :3] - expected).max() <= 1
+    chosen = "rdpcodec, realism as turned at quality 30 on the right"
+    assert view.get_by_role("radio", name=chosen).is_checked()
+    assert "decoder that turns realism" in view.locator("#notes").inner_text()
+
+
+def test_where_the_decoder_does_not_run_the_page_says_so_and_shows_what_it_holds(
+    view: Any, turnable: Path, tmp_path: Path
+) -> None:
+    from playwright.sync_api import expect
+
+    page = turnable.read_text()
+    module = base64.b64encode(gzip.compress(b"throw new Error('no modules here')")).decode()
+    broken = tmp_path / "broken.html"
+    name = '"onnxruntime-web/ort.wasm.min.mjs"'
+    broken.write_text(re.sub(f'{name}:"[^"]*"', f'{name}:"{module}"', page))
+    started(view, broken.as_uri())
+    dial = view.get_by_role("slider", name="Realism")
+    dial.fill("0.7")
+    said = "cannot turn realism: onnxruntime-web cannot be loaded"
+    expect(view.locator("#dial-note")).to_contain_text(said, timeout=300_000)
+    expect(view.locator(".tag.right")).to_have_text("rdpcodec, realism 0")
+    assert dial.is_disabled()
 
 
 def luminance(colour: str) -> float:

@@ -56,9 +56,9 @@ export class Runtime {
   }
 }
 
-// Some browsers have WebGPU but no graphics card for it.
+// Whether WebGPU is worth a try: some browsers have it, but no graphics card.
 async function hasGPU() {
-  if (!self.navigator.gpu || !("Suspending" in WebAssembly)) return false;
+  if (!navigator.gpu || !("Suspending" in WebAssembly) || !place(`onnxruntime-web/${WITH_GPU[0]}`)) return false;
   return Boolean(await navigator.gpu.requestAdapter().catch(() => null));
 }
 

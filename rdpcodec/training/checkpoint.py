@@ -19,6 +19,7 @@ from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.released import realism_state, training_state
 from rdpcodec.model.transforms import Synthesis
 from rdpcodec.storage import replace_file
+from rdpcodec.training.pieces import joined
 from rdpcodec.training.totals import Totals, totals_of
 from rdpcodec.weights.architecture import architecture_from
 
@@ -31,18 +32,22 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
-    """Read a checkpoint of `save_checkpoint`. Only tensors and plain values are loaded, never code."""
+    """Read a checkpoint of `save_checkpoint`, or a folder of its pieces. Only tensors and plain values are
+    loaded, never code.
+    """
+    if path.is_dir():
+        return joined(path)
     return torch.load(path, map_location=device, weights_only=True)
 
 
 def load_start(path: Path) -> RdpModel:
     """Load the model that further training starts from: a run's averaged weights, or released ones.
 
-    path: a checkpoint (`.pt`), or safetensors, whose architecture stands in the manifest beside them; without
-    a manifest it is that of `fast`. Raises `UsageError` when they do not fit.
+    path: a checkpoint (`.pt`) or a folder of its pieces, or safetensors, whose architecture stands in the
+    manifest beside them; without a manifest it is that of `fast`. Raises `UsageError` when they do not fit.
     """
     try:
-        if path.suffix == ".pt":
+        if _is_run(path):
             return averaged_model(load_checkpoint(path, torch.device("cpu")))
         record = released_record(path)
         model = RdpModel(architecture_from(record["architecture"]) if record else None)
@@ -50,6 +55,11 @@ def load_start(path: Path) -> RdpModel:
     except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, KeyError) as error:
         raise UsageError(f"{path}: cannot start from these weights: {error}") from error
     return model
+
+
+def _is_run(path: Path) -> bool:
+    """Whether a path is a run's checkpoint, whole or in pieces, and not released weights."""
+    return path.suffix == ".pt" or path.is_dir()
 
 
 def averaged_model(state: dict[str, Any]) -> RdpModel:
@@ -67,7 +77,7 @@ def load_realism_start(init: Path, model: RdpModel, previous: Path | None = None
     """
     synthesis = copy.deepcopy(model.synthesis).requires_grad_(True)
     try:
-        if init.suffix == ".pt":
+        if _is_run(init):
             start = load_checkpoint(init, torch.device("cpu")).get("realism_average", {})
         else:
             start = realism_state(load_file(init))
@@ -105,7 +115,7 @@ def start_totals(path: Path, *, realism: bool = False) -> Totals:
     """How much training is behind what `load_start` loads, or behind its realism synthesis; none without a
     manifest or a realism synthesis.
     """
-    if path.suffix == ".pt":
+    if _is_run(path):
         state = load_checkpoint(path, torch.device("cpu"))
         return totals_of(state, "realism_totals" if realism else "totals")
     record = released_record(path) or {}

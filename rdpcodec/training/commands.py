@@ -7,8 +7,6 @@ installed (to export, onnx too), and what torchrun starts. Nothing here imports 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -16,91 +14,10 @@ import click
 
 from rdpcodec.container import SIZE_NUMBERS
 from rdpcodec.extras import need, need_torch
+from rdpcodec.training.large_commands import large, profile, split
+from rdpcodec.training.options import COMPILE, FOLDER, SHARE, TEXTURE, run_of, run_options, weights_file
 from rdpcodec.training.runs import TRAINS, FidelityRun, RealismRun
 from rdpcodec.training.schedule import Budget
-from rdpcodec.weights.manifest import encoders, find_model
-
-Command = Callable[..., Any]
-_SHARE = click.FloatRange(0, 1)
-_FILE = click.Path(path_type=Path, dir_okay=False)
-_FOLDER = click.Path(path_type=Path, file_okay=False)
-
-
-def _crop(context: click.Context, parameter: click.Parameter, value: int) -> int:
-    if value % 64 or value <= 0:
-        raise click.BadParameter(f"{value} is no multiple of 64")
-    return value
-
-
-def _weights(context: click.Context, parameter: click.Parameter, value: str | None) -> Path | None:
-    """A file of weights, or that of an installed model by its name. A file that is there comes first."""
-    if value is None or Path(value).is_file():
-        return None if value is None else Path(value)
-    if value in encoders():
-        return find_model(value).path
-    raise click.BadParameter(f"{value!r} is neither a file nor an installed model ({', '.join(encoders())})")
-
-
-_COMMON = (
-    click.option("--data", type=_FOLDER, required=True, help="Folder of training images."),
-    click.option("--out", type=_FOLDER, required=True, help="Folder of the run: checkpoint.pt, log.jsonl."),
-    click.option("--minutes", type=float, help="Budget in minutes of wall-clock time."),
-    click.option("--gigapixels", type=float, help="Budget in 10^9 pixels of crops."),
-    click.option("--resume", is_flag=True, help="Go on from the checkpoint in --out."),
-    click.option("--bfloat16", is_flag=True, help="For processors and accelerators that have it."),
-    click.option("--checkpoint-minutes", default=4.0, show_default=True),
-    click.option("--device", help="cpu, cuda, …; by default a GPU where there is one."),
-    click.option(
-        "--previous",
-        callback=_weights,
-        metavar="FILE|MODEL",
-        help="Weights that --init was trained from, to carry their realism over.",
-    ),
-    click.option(
-        "--lpips-weights",
-        type=click.Path(path_type=Path),
-        help="lpips-squeeze.safetensors, or the folder it is in.",
-    ),
-)
-_TEXTURE: dict[str, Any] = {
-    "type": _SHARE,
-    "show_default": True,
-    "help": "Share of the realism synthesis's distortion that gives way to the Wasserstein distortion.",
-}
-# Settings of a run whose defaults are its own: how a value is read, and what the help says.
-_SETTINGS: dict[str, dict[str, Any]] = {
-    "batch": {"help": "Crops a step and process."},
-    "crop": {"callback": _crop, "help": "Side of the crops: 64·n pixels."},
-    "learning_rate": {},
-    "decay": {
-        "type": click.FloatRange(0, 1, min_open=True),
-        "help": "Last part of the budget, in which the learning rate falls to zero.",
-    },
-    "seed": {},
-}
-
-
-def run_options(defaults: FidelityRun | RealismRun) -> Callable[[Command], Command]:
-    """The options that all trainings share, with the defaults of a run."""
-    settings = (
-        click.option("--" + name.replace("_", "-"), default=getattr(defaults, name), show_default=True, **how)
-        for name, how in _SETTINGS.items()
-    )
-    options = (*_COMMON, *settings)
-
-    def decorate(command: Command) -> Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
-def _run(kind: type[Any], chosen: dict[str, Any]) -> Any:
-    """The run that the options ask for; what is left of `chosen` is no setting of a run."""
-    if (chosen["minutes"] is None) == (chosen["gigapixels"] is None):
-        raise click.UsageError("give --minutes or --gigapixels")
-    return kind(**{field.name: chosen.pop(field.name) for field in fields(kind)})
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -112,7 +29,7 @@ def train() -> None:
 @run_options(FidelityRun())
 @click.option(
     "--init",
-    callback=_weights,
+    callback=weights_file,
     metavar="FILE|MODEL",
     help="Start from an installed model (fast), from weights (.safetensors) or from a run's checkpoint.pt.",
 )
@@ -125,22 +42,22 @@ def train() -> None:
 )
 @click.option(
     "--perception",
-    type=_SHARE,
+    type=SHARE,
     default=FidelityRun.perception,
     show_default=True,
     help="Share of the distortion that is the realism synthesis's, which then learns too.",
 )
-@click.option("--texture", default=FidelityRun.texture, **_TEXTURE)
+@click.option("--texture", default=FidelityRun.texture, **TEXTURE)
 @click.option(
     "--eyes",
-    type=_SHARE,
+    type=SHARE,
     default=FidelityRun.eyes,
     show_default=True,
     help="Share of the squared error that gives way to SSIMULACRA2.",
 )
 @click.option(
     "--graphics",
-    type=_SHARE,
+    type=SHARE,
     default=FidelityRun.graphics,
     show_default=True,
     help="Share of the crops that are drawn: text, charts, screens, line art.",
@@ -150,14 +67,14 @@ def train() -> None:
     type=click.Choice([s for s in SIZE_NUMBERS if s != "own"]),
     help="Of a new model; by default fast.",
 )
-@click.option("--compile", "compile_model", is_flag=True, help="torch.compile, for long runs on a GPU.")
+@click.option("--compile", "compiled", **COMPILE)
 def fidelity(
     data: Path,
     out: Path,
     init: Path | None,
     previous: Path | None,
     lpips_weights: Path | None,
-    compile_model: bool,
+    compiled: str | None,
     resume: bool,
     device: str | None,
     checkpoint_minutes: float,
@@ -165,13 +82,13 @@ def fidelity(
 ) -> None:
     """Rate and distortion, all qualities at once."""
     need_torch("training")
-    run = _run(FidelityRun, chosen)
+    run = run_of(FidelityRun, chosen)
     from rdpcodec.training.fidelity import Fidelity
     from rdpcodec.training.run import train as train_run
 
     train_run(
         lambda where: Fidelity(
-            run, data, where, init=init, previous=previous, lpips=lpips_weights, compile_model=compile_model
+            run, data, where, init=init, previous=previous, lpips=lpips_weights, compiled=compiled
         ),
         Budget(run.minutes, run.gigapixels, run.decay),
         out,
@@ -185,7 +102,7 @@ def fidelity(
 @run_options(RealismRun())
 @click.option(
     "--init",
-    callback=_weights,
+    callback=weights_file,
     metavar="FILE|MODEL",
     required=True,
     help="Released weights (.safetensors), or an installed model (fast).",
@@ -196,7 +113,7 @@ def fidelity(
     show_default=True,
     help="Strength of the adversary's gradient, against the distortion's.",
 )
-@click.option("--texture", default=RealismRun.texture, **_TEXTURE)
+@click.option("--texture", default=RealismRun.texture, **TEXTURE)
 def realism(
     data: Path,
     out: Path,
@@ -210,7 +127,7 @@ def realism(
 ) -> None:
     """A second synthesis, for realism, on a frozen encoder. Needs the extra train."""
     need_torch("training")
-    run = _run(RealismRun, chosen)
+    run = run_of(RealismRun, chosen)
     from rdpcodec.training.realism import Realism
     from rdpcodec.training.run import train as train_run
 
@@ -224,13 +141,19 @@ def realism(
     )
 
 
+train.add_command(large)
+train.add_command(profile)
+train.add_command(split)
+
+
 @click.command()
-@click.argument("checkpoint", type=_FILE)
-@click.argument("folder", type=_FOLDER)
-@click.option("--data", type=_FOLDER, required=True, help="The training images, to count tables on.")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("folder", type=FOLDER)
+@click.option("--data", type=FOLDER, required=True, help="The training images, to count tables on.")
 @click.option("--name", help="Of the model; by default that of its size.")
 def export(checkpoint: Path, folder: Path, data: Path, name: str | None) -> None:
-    """Make released weights of a training run: CHECKPOINT is its checkpoint.pt, FOLDER holds weights."""
+    """Make released weights of a training run: CHECKPOINT is its checkpoint.pt, or the folder of its
+    pieces; FOLDER holds weights."""
     need_torch("export")
     need("onnx", "export", "train")
     from rdpcodec.training.export import export as export_run
@@ -239,7 +162,7 @@ def export(checkpoint: Path, folder: Path, data: Path, name: str | None) -> None
 
 
 @click.command()
-@click.argument("folder", type=_FOLDER)
+@click.argument("folder", type=FOLDER)
 def graphs(folder: Path) -> None:
     """Write the ONNX graphs of all weights in FOLDER anew: those of a release from before there were any."""
     need("onnx", "graphs", "train")
@@ -250,7 +173,7 @@ def graphs(folder: Path) -> None:
 
 @click.command()
 @click.argument("model")
-@click.argument("folder", type=_FOLDER)
+@click.argument("folder", type=FOLDER)
 @click.option("--whole", is_flag=True, help="Keep the encoder's tensors, and so the file's bytes.")
 def retire(model: str, folder: Path, whole: bool) -> None:
     """Let MODEL of FOLDER only decode, under the name that its files have for it, before another follows."""

@@ -21,6 +21,7 @@ class Cost(NamedTuple):
     """Multiply-adds in thousands a pixel (kMAC), and parameters in millions of bytes as float16 (MB)."""
 
     analysis: float
+    """From an image to latents and hyper-latents."""
     synthesis: float
     prior: float
     """Of the mean and scale networks, which encoder and decoder both run."""
@@ -51,7 +52,7 @@ def cost(architecture: Architecture) -> Cost:
         encode, decode, predict = (
             multiply_adds(part) / _SIDE**2 / 1e3
             for part in (
-                lambda: model.analysis(image, quality),
+                lambda: model.hyper_latents(model.analysis(image, quality)),
                 lambda: model.synthesis(latents, quality),
                 prior,
             )
@@ -59,6 +60,18 @@ def cost(architecture: Architecture) -> Cost:
     exact = _parameters(model.scale_network)
     halves = _parameters(model) - exact + _parameters(model.synthesis)
     return Cost(encode, decode, predict, megabytes=(2 * halves + exact) / 1e6)
+
+
+def training_multiply_adds(architecture: Architecture) -> float:
+    """Multiply-adds a pixel of one pass forwards and backwards through a model in training."""
+    model = RdpModel(architecture)
+    image = torch.zeros(1, 3, _SIDE, _SIDE)
+
+    def step() -> None:
+        output = model(image, torch.tensor([50.0]))
+        (output.reconstruction.sum() + output.latent_bits.sum()).backward()
+
+    return multiply_adds(step) / _SIDE**2
 
 
 def multiply_adds(function: Callable[[], Any]) -> int:

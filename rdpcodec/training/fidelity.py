@@ -19,26 +19,25 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from rdpcodec.errors import UsageError
 from rdpcodec.metrics.eyes import ssimulacra2_distortion, ssimulacra2_score
 from rdpcodec.metrics.perceptual import load_lpips
 from rdpcodec.model.rdp_model import RdpModel, TrainingOutput
 from rdpcodec.model.transforms import Synthesis
 from rdpcodec.training.average import WeightAverage
-from rdpcodec.training.checkpoint import load_realism_start, load_start, start_totals
+from rdpcodec.training.checkpoint import load_realism_start, start_totals
+from rdpcodec.training.compiling import compile_blocks, compiles
 from rdpcodec.training.cuda_graph import CudaGraphed
 from rdpcodec.training.data import ImageSet, to_device
 from rdpcodec.training.graphics import graphics
-from rdpcodec.training.haar import haar_model
+from rdpcodec.training.haar import first_model
 from rdpcodec.training.loop import CHECKED, averaging_gradients, process_count
 from rdpcodec.training.losses import perceptual_distortion, random_phase, rate_distortion_loss
 from rdpcodec.training.optimizers import build_optimizers
 from rdpcodec.training.randomness import Randomness
-from rdpcodec.training.runs import FidelityRun
+from rdpcodec.training.runs import FROZEN, FidelityRun
 from rdpcodec.training.schedule import scale_learning_rates
 from rdpcodec.training.totals import Totals
 from rdpcodec.training.validation import QUALITIES, load_training_and_validation
-from rdpcodec.weights.architecture import SIZES
 
 GRADIENT_CLIP = 1.0
 # Of a step, for the log; the last only with a realism synthesis.
@@ -46,22 +45,6 @@ FIGURES = ("loss", "gradient_norm", "bpp", "psnr", "lpips")
 # Made graphics are drawn once, when a run begins: enough that ten thousand crops of them differ.
 GRAPHICS_IMAGES = 256
 GRAPHICS_SIDE = 384
-
-
-# What a run may train, and the parts of `RdpModel` that are frozen then. The decoder is all that bitstream
-# and image depend on.
-FROZEN: dict[str, tuple[str, ...]] = {
-    "everything": (),
-    "decoder": ("analysis", "hyper_analysis"),
-    "synthesis": (
-        "analysis",
-        "hyper_analysis",
-        "hyper_prior",
-        "scale_network",
-        "mean_network",
-        "residual_density",
-    ),
-}
 
 
 class Decoded(NamedTuple):
@@ -93,21 +76,6 @@ def make_optimizers(model: RdpModel, run: FidelityRun) -> list[torch.optim.Optim
     return build_optimizers(model, run.learning_rate, densities)
 
 
-def _first_model(
-    init: Path | None, size: str | None, images: ImageSet, generator: torch.Generator
-) -> RdpModel:
-    """The model to start from, on the device of the images: that of `init`, or a new one.
-
-    Raises `UsageError` where `init` does not fit, or is of another size than is asked for.
-    """
-    if init is None:
-        return haar_model(SIZES[size or "fast"], images, generator)
-    start = load_start(init)
-    if size and start.architecture != SIZES[size]:
-        raise UsageError(f"{init}: these weights are not of size {size!r}: leave --size out")
-    return start.to(images.pixels.device)
-
-
 def _drawn_images(run: FidelityRun, device: torch.device) -> ImageSet | None:
     """The made graphics of a run, if it trains on any."""
     if not run.graphics:
@@ -127,13 +95,14 @@ class Fidelity:
         init: Path | None = None,
         previous: Path | None = None,
         lpips: Path | None = None,
-        compile_model: bool = False,
+        compiled: str | None = None,
     ) -> None:
         """Load the images below `data` and the weights to start from.
 
         init: a checkpoint or safetensors; a new model with a Haar transform if it is not given. previous:
         with `run.perception`, weights whose realism synthesis is carried over where `init` has none. lpips:
-        where LPIPS-squeeze is, see `load_lpips`. compile_model: compile the loss, for long runs on a GPU.
+        where LPIPS-squeeze is, see `load_lpips`. compiled: "loss" or "blocks" to compile the whole loss, for
+        long runs on a GPU, or each block, which takes less time before the first step.
 
         Raises `UsageError` when there are too few images, or weights do not fit or cannot be read.
         """
@@ -144,7 +113,7 @@ class Fidelity:
         self.training, self.validation_crops = load_training_and_validation(data, run.crop, device)
         self.drawn = _drawn_images(run, device)
         self.totals = start_totals(init) if init else Totals()
-        self.model = _first_model(init, run.size, self.training, self.randomness.generator)
+        self.model = first_model(init, run.size, self.training, self.randomness.generator)
         for part in FROZEN[run.trains]:
             self.model.get_submodule(part).requires_grad_(False)
         self.optimizers = make_optimizers(self.model, run)
@@ -154,7 +123,10 @@ class Fidelity:
             self._add_realism(init, previous, lpips)
         self.randomness.seed_per_rank()
         self.forward = averaging_gradients(Decoders(self.model, self.realism))
-        self.loss = torch.compile(self._loss) if compile_model else self._loss
+        self.compiled = compiled if compiled and compiles(device) else None
+        self.loss = torch.compile(self._loss) if self.compiled == "loss" else self._loss
+        if self.compiled == "blocks":
+            compile_blocks(self.forward)
         alone_on_gpu = device.type == "cuda" and process_count() == 1
         self.gradients = CudaGraphed(self._gradients) if alone_on_gpu else self._gradients
 
@@ -171,7 +143,9 @@ class Fidelity:
         self.lpips = load_lpips("squeeze", lpips).to(self.device)
 
     def batch(self) -> tuple[Tensor, ...]:
-        """Draw crops `[B, 3, H, W]` and qualities `[B]`, uniform over the dial."""
+        """Draw crops `[B, 3, H, W]`, qualities `[B]`, uniform over the dial, and with a realism synthesis the
+        phase of what LPIPS sees.
+        """
         generator = self.randomness.generator
         x = self.training.crops(self.run.batch, self.run.crop, generator)
         if self.drawn is not None:
@@ -179,35 +153,45 @@ class Fidelity:
             if len(which):
                 x[to_device(which, self.device)] = self.drawn.crops(len(which), self.run.crop, generator)
         quality = torch.rand(self.run.batch, generator=generator) * 100
-        return x.contiguous(memory_format=torch.channels_last), to_device(quality, self.device)
+        drawn = x.contiguous(memory_format=torch.channels_last), to_device(quality, self.device)
+        return drawn if self.realism is None else (*drawn, random_phase(generator, self.device))
 
     def train_step(self, factor: float, progress: float = 0.0) -> dict[str, float]:
-        inputs = self.batch()
-        if self.realism is not None:
-            inputs += (random_phase(self.randomness.generator, self.device),)
-        figures = dict(zip(FIGURES, self.gradients(*inputs).tolist(), strict=False))
+        figures = dict(zip(FIGURES, self.gradients(*self.batch()).tolist(), strict=False))
         if all(math.isfinite(figures[name]) for name in CHECKED):
-            for optimizer in self.optimizers:
-                scale_learning_rates(optimizer, factor)
-                optimizer.step()
-            self.average.update_parameters(self.model)
-            if self.realism is not None:
-                self.realism_average.update_parameters(self.realism)
+            self.update(factor)
         return figures
+
+    def update(self, factor: float) -> None:
+        """Take a step along the gradients at `factor` times the peak rates, and average the weights."""
+        for optimizer in self.optimizers:
+            scale_learning_rates(optimizer, factor)
+            optimizer.step()
+        self.average.update_parameters(self.model)
+        if self.realism is not None:
+            self.realism_average.update_parameters(self.realism)
 
     def _gradients(self, x: Tensor, quality: Tensor, phase: Tensor | None = None) -> Tensor:
         """Leave the clipped gradient with the parameters and return `FIGURES`."""
-        for parameter in self.parameters():
-            parameter.grad = None
+        self.forget_gradients()
         total, figures = self.loss(x, quality, phase)
         total.backward()
+        return torch.stack([total.detach(), self.clip_gradients(), *figures])
+
+    def forget_gradients(self) -> None:
+        """Leave no gradients with the parameters."""
+        for parameter in self.parameters():
+            parameter.grad = None
+
+    def clip_gradients(self) -> Tensor:
+        """Clip the gradient of each module, and return the norm of all before."""
         norms = [
             nn.utils.clip_grad_norm_(module.parameters(), GRADIENT_CLIP, foreach=True)
             for module in self._modules()
         ]
-        return torch.stack([total.detach(), torch.stack(norms).norm(), *figures])
+        return torch.stack(norms).norm()
 
-    def _loss(self, x: Tensor, quality: Tensor, phase: Tensor | None) -> tuple[Tensor, list[Tensor]]:
+    def _loss(self, x: Tensor, quality: Tensor, phase: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
         """Return what is minimised, and the remaining `FIGURES`."""
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.run.bfloat16):
             decoded = self.forward(x, quality, by_rate=self.run.by_rate)
@@ -286,14 +270,19 @@ class Fidelity:
             **self.randomness.state(),
         }
 
-    def load(self, state: dict[str, Any]) -> None:
-        self.totals = Totals(**state["totals"])
+    def take_over(self, state: dict[str, Any]) -> None:
+        """Go on with the weights and averages of a state, and nothing else of it."""
         self.model.load_state_dict(state["model"])
         self.average.load(state["average"], state["average_steps"])
         if self.realism is not None:
-            self.realism_totals = Totals(**state["realism_totals"])
             self.realism.load_state_dict(state["realism_synthesis"])
             self.realism_average.load(state["realism_average"], state["average_steps"])
+
+    def load(self, state: dict[str, Any]) -> None:
+        self.take_over(state)
+        self.totals = Totals(**state["totals"])
+        if self.realism is not None:
+            self.realism_totals = Totals(**state["realism_totals"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self.randomness.load(state, state["average_steps"])

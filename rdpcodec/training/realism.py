@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from safetensors.numpy import load_file
 from torch import Tensor, nn
 
+from rdpcodec.errors import UsageError
 from rdpcodec.metrics.perceptual import Lpips, load_lpips
 from rdpcodec.model.rate import LAMBDA_MIDDLE, lambda_of
 from rdpcodec.training.average import WeightAverage
@@ -79,6 +80,8 @@ class Realism:
         Raises `UsageError` when there are too few images, weights do not fit or cannot be read, or the
         packages of the discriminator's network are not installed.
         """
+        if init.suffix != ".safetensors":
+            raise UsageError(f"{init}: a realism run starts from released weights: export these first")
         self.run, self.device = run, device
         self.settings = asdict(run)
         self.pixels_a_step = process_count() * run.batch * run.crop**2

@@ -29,12 +29,8 @@ def train(
     device: by default a GPU where there is one. Started by torchrun, takes part in its group of processes.
     Raises `RdpError`.
     """
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    keep_freed_memory()
-    # Sums of latents and rates need all of float32; shapes stay the same, so the fastest kernels can be tried
-    # out.
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cudnn.benchmark = True
+    device = default_device(device)
+    prepare()
     out.mkdir(parents=True, exist_ok=True)
     if "RANK" in os.environ:
         dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
@@ -42,6 +38,20 @@ def train(
         _loop(objective(torch.device(device)), out, budget, resume, checkpoint_minutes)
     finally:
         leave_process_group()
+
+
+def prepare() -> None:
+    """Set this process up for training."""
+    keep_freed_memory()
+    # Sums of latents and rates need all of float32; shapes stay the same, so the fastest kernels can be tried
+    # out.
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = True
+
+
+def default_device(chosen: str | None) -> str:
+    """The device to use: the chosen one, or a GPU where there is one."""
+    return chosen or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _loop(objective: Objective, out: Path, budget: Budget, resume: bool, checkpoint_minutes: float) -> None:

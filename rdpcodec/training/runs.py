@@ -10,8 +10,21 @@ from dataclasses import dataclass
 
 from rdpcodec.training.schedule import DECAY_SHARE
 
-# What a fidelity run may train. The decoder is all that bitstream and image depend on.
-TRAINS = ("everything", "decoder", "synthesis")
+# What a fidelity run may train, and the parts of `RdpModel` that are frozen then. The decoder is all that
+# bitstream and image depend on.
+FROZEN: dict[str, tuple[str, ...]] = {
+    "everything": (),
+    "decoder": ("analysis", "hyper_analysis"),
+    "synthesis": (
+        "analysis",
+        "hyper_analysis",
+        "hyper_prior",
+        "scale_network",
+        "mean_network",
+        "residual_density",
+    ),
+}
+TRAINS = tuple(FROZEN)
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,13 @@ DECAY_SHARE = 0.35
 
 
 def rate_factor(step: int, progress: float, decay_share: float = DECAY_SHARE) -> float:
-    """Factor on the peak rate: linear warm-up, stable, then linear decay to zero at `progress` = 1."""
+    """Factor on the peak rate: linear warm-up, stable, then linear decay to zero at `progress` = 1.
+
+    decay_share: of the budget; with 0 the rate stays, for another run to go on from.
+    """
     warmup = min(1.0, (step + 1) / WARMUP_STEPS)
+    if not decay_share:
+        return warmup
     decay = min(1.0, max(0.0, 1.0 - progress) / decay_share)
     return warmup * decay
 

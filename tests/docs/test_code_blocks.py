@@ -32,6 +32,7 @@ from rdpcodec.batch.plan import LeftOut, Plan
 from rdpcodec.cli import rdpcodec
 from rdpcodec.encoder import refine
 from rdpcodec.training.__main__ import train
+from rdpcodec.training.profile import Profile
 from rdpcodec.web.runtime import VERSION
 
 ROOT = Path(__file__).parents[2]
@@ -48,6 +49,8 @@ FILES = ("bench/results/kodak.json", "docs/papers.md", "RUN/checkpoint.pt")
 LONG: dict[tuple[str, ...], tuple[str, object]] = {
     ("train", "fidelity"): ("rdpcodec.training.run.train", None),
     ("train", "realism"): ("rdpcodec.training.run.train", None),
+    ("train", "large"): ("rdpcodec.training.large.train_part", []),
+    ("train", "profile"): ("rdpcodec.training.profile.profile_steps", Profile("", {}, 1.0, 1.0, 1.0, 1.0)),
     ("export",): ("rdpcodec.training.export.export", {}),
     ("serve",): ("uvicorn.Server.run", None),
     ("serve", "--onnxruntime-web"): ("rdpcodec.web.folder.site_files", {}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from rdpcodec.training.haar import haar_model
 from rdpcodec.weights.architecture import Architecture, architecture_record
 
 SMALL = Architecture(eighth=16, sixteenth=24, latents=96, hyper_latents=8, prior=16, scale=8)
+# What stands for the size large.
+GATED = replace(SMALL, analysis_blocks=(1, 1), synthesis_blocks=(1, 1), gated=True)
 SMALLER = {
     haar: {"BASIS_PATCHES": 3000},
     validation: {"SIDE": 64, "CROPS": 8},

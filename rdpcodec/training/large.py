@@ -1,0 +1,90 @@
+"""Training `large` in parts (`parts.py`), each on whatever machine there is.
+
+Part N leaves its run in `part-N/`, and in `part-N/pieces/` what the next needs of it (`pieces.py`). The last
+part adds a realism synthesis to weights that were exported in between.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+
+from rdpcodec.errors import UsageError
+from rdpcodec.training.checkpoint import averaged_model, load_checkpoint, load_start
+from rdpcodec.training.fidelity import Fidelity
+from rdpcodec.training.judging import WANTED, Verdict, curve, verdict
+from rdpcodec.training.loop import CHECKPOINT, Objective
+from rdpcodec.training.parts import PARTS
+from rdpcodec.training.pieces import joined, split
+from rdpcodec.training.realism import Realism
+from rdpcodec.training.run import default_device, train
+from rdpcodec.training.runs import FidelityRun, RealismRun
+from rdpcodec.training.schedule import Budget
+from rdpcodec.training.validation import SIDE, load_training_and_validation
+
+WEIGHTS = "weights"
+
+
+def train_part(
+    number: int,
+    run: FidelityRun | RealismRun,
+    data: Path,
+    out: Path,
+    *,
+    against: Path,
+    lpips: Path | None = None,
+    compiled: str | None = None,
+    device: str | None = None,
+    resume: bool = False,
+    checkpoint_minutes: float = 4.0,
+) -> list[Path]:
+    """Train part `number` on the images below `data`, in `out`, and return the pieces that it leaves.
+
+    run: that of the part, with a budget. against: the weights that a part is judged by. The others: see
+    `Fidelity` and `train`. Raises `UsageError` where what the part before left is not in `out`, and
+    `NotWorthIt` where a judged part did not do as well as it should; its pieces are there all the same.
+    """
+    part, folder, start = PARTS[number], out / f"part-{number}", _start(number, out)
+
+    def objective(where: torch.device) -> Objective:
+        if isinstance(run, RealismRun):
+            assert start is not None
+            return Realism(run, data, where, init=start, lpips=lpips)
+        fidelity = Fidelity(run, data, where, init=start, lpips=lpips, compiled=compiled)
+        if part.goes_on and start is not None:
+            fidelity.take_over(joined(start))
+        return fidelity
+
+    budget = Budget(run.minutes, run.gigapixels, run.decay)
+    train(objective, budget, folder, device=device, resume=resume, checkpoint_minutes=checkpoint_minutes)
+    if os.environ.get("RANK", "0") != "0":
+        return []
+    pieces = split(load_checkpoint(folder / CHECKPOINT, torch.device("cpu")), folder / "pieces")
+    if part.judged:
+        judge(folder / "pieces", against, data, device).check(WANTED)
+    return pieces
+
+
+def judge(weights: Path, against: Path, data: Path, device: str | None = None) -> Verdict:
+    """Judge a run's averaged weights, of a checkpoint or pieces, by others, on held-out crops."""
+    where = torch.device(default_device(device))
+    _, crops = load_training_and_validation(data, SIDE, where)
+    models = averaged_model(load_checkpoint(weights, torch.device("cpu"))), load_start(against)
+    return verdict(*(curve(model.to(where).eval(), crops) for model in models))
+
+
+def _start(number: int, out: Path) -> Path | None:
+    """What a part starts from. Raises `UsageError` where it is not there."""
+    if number == 1:
+        return None
+    if isinstance(PARTS[number].run, RealismRun):
+        start = out / WEIGHTS / "large.safetensors"
+        missing, remedy = not start.is_file(), f"export part {number - 1} to {start.parent} first"
+    else:
+        start = out / f"part-{number - 1}" / "pieces"
+        missing, remedy = not start.is_dir(), f"bring the pieces that part {number - 1} left"
+    if missing:
+        raise UsageError(f"{start}: part {number} starts from this: {remedy}")
+    return start

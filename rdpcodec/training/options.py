@@ -1,0 +1,108 @@
+"""What the commands that train share: kinds of values, and the options of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rdpcodec.training.runs import FidelityRun, RealismRun
+from rdpcodec.weights.manifest import encoders, find_model
+
+Command = Callable[..., Any]
+SHARE = click.FloatRange(0, 1)
+FILE = click.Path(path_type=Path, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+def crop_side(context: click.Context, parameter: click.Parameter, value: int | None) -> int | None:
+    """A side of crops that the hyperprior can take."""
+    if value is None:
+        return None
+    if value % 64 or value <= 0:
+        raise click.BadParameter(f"{value} is no multiple of 64")
+    return value
+
+
+def weights_file(context: click.Context, parameter: click.Parameter, value: str | None) -> Path | None:
+    """A file of weights, a folder of pieces, or an installed model by its name. What is there comes first."""
+    if value is None:
+        return None
+    path = Path(value)
+    if path.is_file() or any(path.glob("piece-*.safetensors")):
+        return path
+    if value in encoders():
+        return find_model(value).path
+    raise click.BadParameter(f"{value!r} is neither a file nor an installed model ({', '.join(encoders())})")
+
+
+_COMMON = (
+    click.option("--data", type=FOLDER, required=True, help="Folder of training images."),
+    click.option("--out", type=FOLDER, required=True, help="Folder of the run: checkpoint.pt, log.jsonl."),
+    click.option("--minutes", type=float, help="Budget in minutes of wall-clock time."),
+    click.option("--gigapixels", type=float, help="Budget in 10^9 pixels of crops."),
+    click.option("--resume", is_flag=True, help="Go on from the checkpoint in --out."),
+    click.option("--bfloat16", is_flag=True, help="For processors and accelerators that have it."),
+    click.option("--checkpoint-minutes", default=4.0, show_default=True),
+    click.option("--device", help="cpu, cuda, …; by default a GPU where there is one."),
+    click.option(
+        "--previous",
+        callback=weights_file,
+        metavar="FILE|MODEL",
+        help="Weights that --init was trained from, to carry their realism over.",
+    ),
+    click.option(
+        "--lpips-weights",
+        type=click.Path(path_type=Path),
+        help="lpips-squeeze.safetensors, or the folder it is in.",
+    ),
+)
+TEXTURE: dict[str, Any] = {
+    "type": SHARE,
+    "show_default": True,
+    "help": "Share of the realism synthesis's distortion that gives way to the Wasserstein distortion.",
+}
+# Alone it means the loss.
+COMPILE: dict[str, Any] = {
+    "type": click.Choice(("loss", "blocks")),
+    "is_flag": False,
+    "flag_value": "loss",
+    "help": "torch.compile: of the whole loss, for long runs on a GPU, or of each block, to start sooner.",
+}
+# Settings of a run whose defaults are its own: how a value is read, and what the help says.
+_SETTINGS: dict[str, dict[str, Any]] = {
+    "batch": {"help": "Crops a step and process."},
+    "crop": {"callback": crop_side, "help": "Side of the crops: 64·n pixels."},
+    "learning_rate": {},
+    "decay": {
+        "type": SHARE,
+        "help": "Last part of the budget, in which the learning rate falls to zero; 0: it stays.",
+    },
+    "seed": {},
+}
+
+
+def run_options(defaults: FidelityRun | RealismRun) -> Callable[[Command], Command]:
+    """The options that all trainings share, with the defaults of a run."""
+    settings = (
+        click.option("--" + name.replace("_", "-"), default=getattr(defaults, name), show_default=True, **how)
+        for name, how in _SETTINGS.items()
+    )
+    options = (*_COMMON, *settings)
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def run_of(kind: type[Any], chosen: dict[str, Any]) -> Any:
+    """The run that the options ask for; what is left of `chosen` is no setting of a run."""
+    if (chosen["minutes"] is None) == (chosen["gigapixels"] is None):
+        raise click.UsageError("give --minutes or --gigapixels")
+    return kind(**{field.name: chosen.pop(field.name) for field in fields(kind)})

@@ -1,0 +1,108 @@
+"""What is carried from one machine to the next: a run's weights, float16, in files of less than 16 MiB.
+
+The weights and their averages are kept, and what a record says of them. The state of the optimizers is not:
+it is four times as large, and a warm-up finds it again (bench/experiments/2026-11-large-schedule). A folder
+of pieces stands for a checkpoint wherever one is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from rdpcodec.errors import UsageError, reason
+from rdpcodec.storage import replace_file
+
+# Of tensors in a piece; its header takes a few kilobytes more, and a file must stay below 16 MiB.
+PIECE_BYTES = 15 << 20
+# Networks whose weights are used as integers, or under logarithms of frequencies, keep all of their digits.
+FULL_PRECISION = ("scale_network.", "hyper_prior.", "residual_density.")
+# Serves nothing but going on in the same run.
+_LEFT_BEHIND = ("optimizers", "discriminator", "generator", "torch_generator", "settings")
+
+
+def split(state: dict[str, Any], folder: Path) -> list[Path]:
+    """Write a checkpoint's weights and averages as pieces in `folder`, in place of those that are there."""
+    kept = {key: value for key, value in state.items() if key not in _LEFT_BEHIND}
+    tensors: dict[str, Tensor] = {}
+    plain: dict[str, Any] = {}
+    for key, value in kept.items():
+        if _is_weights(value):
+            tensors |= {f"{key}/{name}": _stored(name, tensor) for name, tensor in value.items()}
+        else:
+            plain[key] = value
+    groups = list(_groups(tensors))
+    run = _digest(tensors)
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("piece-*.safetensors"):
+        old.unlink()
+    paths = []
+    for number, group in enumerate(groups, 1):
+        notes = {"run": run, "pieces": str(len(groups)), "state": json.dumps(plain)}
+        paths.append(folder / f"piece-{number}-of-{len(groups)}.safetensors")
+        replace_file(paths[-1], save(group, notes))
+    return paths
+
+
+def joined(folder: Path) -> dict[str, Any]:
+    """The checkpoint that the pieces in `folder` stand for: float32 on the CPU, without optimizers.
+
+    Raises `UsageError` where there are none, some are missing or damaged, or they are of several runs.
+    """
+    paths = sorted(folder.glob("piece-*.safetensors"))
+    notes: list[dict[str, str]] = []
+    tensors: dict[str, Tensor] = {}
+    for path in paths:
+        try:
+            with safe_open(path, "pt") as file:
+                notes.append(file.metadata())
+                tensors |= {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError) as error:
+            raise UsageError(f"{path}: is no piece of a run: {reason(error)}") from error
+    if not paths:
+        raise UsageError(f"{folder}: no pieces of a run are here")
+    if any(note != notes[0] for note in notes):
+        raise UsageError(f"{folder}: these pieces are of several runs")
+    if len(paths) != int(notes[0]["pieces"]):
+        raise UsageError(f"{folder}: {len(paths)} of {notes[0]['pieces']} pieces are here: bring the others")
+    state: dict[str, Any] = json.loads(notes[0]["state"])
+    for name, tensor in tensors.items():
+        key, _, parameter = name.partition("/")
+        state.setdefault(key, {})[parameter] = tensor
+    return state
+
+
+def _is_weights(value: Any) -> bool:
+    return isinstance(value, dict) and any(isinstance(entry, Tensor) for entry in value.values())
+
+
+def _stored(name: str, tensor: Tensor) -> Tensor:
+    dtype = torch.float32 if name.startswith(FULL_PRECISION) else torch.float16
+    return tensor.detach().to("cpu", dtype).contiguous()
+
+
+def _groups(tensors: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
+    """The tensors in order, as many at a time as fit into a piece."""
+    group: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        if group and sum(t.nbytes for t in group.values()) + tensor.nbytes > PIECE_BYTES:
+            yield group
+            group = {}
+        group[name] = tensor
+    yield group
+
+
+def _digest(tensors: dict[str, Tensor]) -> str:
+    """What tells these weights from others, 16 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for name, tensor in tensors.items():
+        digest.update(name.encode() + tensor.numpy().tobytes())
+    return digest.hexdigest()[:16]

@@ -31,7 +31,7 @@ def train() -> None:
     "--init",
     callback=weights_file,
     metavar="FILE|MODEL",
-    help="Start from an installed model (fast), from weights (.safetensors) or from a run's checkpoint.pt.",
+    help="Start from an installed model (fast), weights (.safetensors), or a run's checkpoint.pt or pieces.",
 )
 @click.option(
     "--trains",

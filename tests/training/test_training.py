@@ -99,6 +99,7 @@ def test_the_learning_rate_warms_up_holds_and_decays_to_zero() -> None:
     assert rate_factor(10_000, 1 - DECAY_SHARE) == 1
     assert rate_factor(10_000, 1 - DECAY_SHARE / 2) == pytest.approx(0.5)
     assert rate_factor(10_000, 1.0) == 0
+    assert rate_factor(10_000, 1.0, 0.0) == 1  # stays, for another run to go on from
 
 
 class Killed(Exception):

@@ -112,10 +112,7 @@ def _compared(
             label = f"rdpcodec, realism {realism:g}" if len(realisms) > 1 else "rdpcodec"
             add(decoded, len(data), _lossless(decoded), label=label, quality=quality, ours=True)
         if turned:
-            unmeasured = dict.fromkeys(("image", *metrics.labels))
-            file = base64.b64encode(data).decode()
-            label = "rdpcodec, realism as turned"
-            versions.append({**versions[-1], **unmeasured, "label": label, "file": file})
+            versions.append(_turned(versions[-1], data, metrics))
         for key, peer in peers.items():
             file = closest_to(partial(peer.encode, image), len(data), files[key])
             url = _data_url(file, key)
@@ -144,6 +141,13 @@ def middle(source: Picture) -> tuple[Picture, list[str]]:
             "alone is coded, measured and shown."
         )
     return picture, notes
+
+
+def _turned(version: dict[str, Any], data: bytes, metrics: Metrics) -> dict[str, Any]:
+    """A version of ours as one that the page decodes at any realism. data: the file."""
+    unmeasured = dict.fromkeys(("image", *metrics.labels))
+    label = "rdpcodec, realism as turned"
+    return {**version, **unmeasured, "label": label, "file": base64.b64encode(data).decode()}
 
 
 def _embedded(decoder: Mapping[str, bytes]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from browser_tab import strict_tab
 from hypothesis import settings
 from installed import PHOTOGRAPH, brighter, install, is_realism, weights_read_anew
 from PIL import Image
@@ -131,19 +132,6 @@ def browser(launch: Callable[..., Any]) -> Iterator[Any]:
 
 @pytest.fixture
 def view(browser: Any) -> Iterator[Any]:
-    """A tab of the browser that may load nothing but what it is sent to, and may report no error."""
-    tab = browser.new_page(viewport={"width": 1280, "height": 900})
-    wrong: list[str] = []
-    tab.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-    tab.on("pageerror", lambda error: wrong.append(str(error)))
-    tab.on(
-        "request",
-        lambda request: (
-            None
-            if request.url.startswith(("file:", "data:", "blob:", "http://127.0.0.1:"))
-            else wrong.append(request.url)
-        ),
-    )
-    yield tab
-    assert wrong == []
-    tab.close()
+    """A tab for one test, see `strict_tab`."""
+    with strict_tab(browser) as tab:
+        yield tab

@@ -9,11 +9,13 @@ import random
 import re
 import sys
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from browser_tab import strict_tab
 from fuzz.damage import mutated
 from PIL import Image, ImageDraw
 
@@ -26,8 +28,7 @@ PATIENCE = 300_000  # milliseconds; machines may be busy
 PAGE = """<!doctype html><title>page</title><link rel="icon" href="data:,">
 <script type="module" src="rdpcodec.js"></script>
 <img id="image" data-rdpc="photo.rdpc" alt="a cup">
-<rdpc-image id="element" src="photo.rdpc" realism="1" alt="a cup"></rdpc-image>
-<img id="damaged" alt="damaged" hidden>"""
+<rdpc-image id="element" src="photo.rdpc" realism="1" alt="a cup"></rdpc-image>"""
 # Bytes go in and pixels come out as base64; an error of ours comes out as its name and message.
 DECODE = """async ([file, options]) => {
   const { decode } = await import("/rdpcodec.js");
@@ -43,14 +44,15 @@ DECODE = """async ([file, options]) => {
 }"""
 
 
-@pytest.fixture
-def tab(view: Any, site: Path, address: str, photo: bytes) -> Any:
-    """A page with two elements that show a file."""
+@pytest.fixture(scope="module")
+def tab(browser: Any, site: Path, address: str, photo: bytes) -> Iterator[Any]:
+    """A page with two elements that show a file. Tests leave the elements as they are."""
     (site / "photo.rdpc").write_bytes(photo)
     (site / "page.html").write_text(PAGE)
-    view.set_default_timeout(PATIENCE)
-    view.goto(f"{address}page.html")
-    return view
+    with strict_tab(browser) as page:
+        page.set_default_timeout(PATIENCE)
+        page.goto(f"{address}page.html")
+        yield page
 
 
 @pytest.fixture(scope="module")
@@ -158,38 +160,42 @@ def test_elements_show_files_and_follow_their_attributes(tab: Any, codec: Codec,
         for element in ("image", "element"):
             tab.evaluate(f"document.getElementById('{element}').setAttribute('realism', '{realism}')")
             shows(element, realism)
+    tab.evaluate("document.getElementById('image').removeAttribute('realism')")
+    tab.evaluate("document.getElementById('element').setAttribute('realism', '1')")
 
 
-def test_the_examples_of_the_docs_run(tab: Any, site: Path, address: str) -> None:
+@pytest.mark.usefixtures("tab")
+def test_the_examples_of_the_docs_run(view: Any, site: Path, address: str) -> None:
     page = (Path(__file__).parents[2] / "docs" / "web.md").read_text()
     markup, script = (re.findall(rf"```{kind}\n(.*?)```", page, re.DOTALL)[0] for kind in ("html", "js"))
     fetched = "const bytes = new Uint8Array(await (await fetch('photo.rdpc')).arrayBuffer());"
     (site / "example.js").write_text(f"{fetched}\n{script}\nwindow.found = [image.width, blob.type, width];")
     head = '<!doctype html><link rel="icon" href="data:,"><script type="module" src="example.js"></script>'
     (site / "example.html").write_text(head + markup)
-    tab.goto(f"{address}example.html")
-    tab.wait_for_function("() => window.found")
-    assert tab.evaluate("window.found") == [50, "image/png", 101]
-    tab.wait_for_function("() => document.querySelector('img').naturalWidth === 101")
+    view.set_default_timeout(PATIENCE)
+    view.goto(f"{address}example.html")
+    view.wait_for_function("() => window.found")
+    assert view.evaluate("window.found") == [50, "image/png", 101]
+    view.wait_for_function("() => document.querySelector('img').naturalWidth === 101")
 
 
 def test_an_element_that_cannot_show_its_file_says_so(
-    browser: Any, site: Path, address: str, tab: Any, photo: bytes
+    browser: Any, site: Path, address: str, photo: bytes
 ) -> None:
     (site / "damaged.rdpc").write_bytes(photo[:-1])
     page = browser.new_page()
-    page.goto(f"{address}page.html")
+    page.goto(f"{address}index.html")
     message = page.evaluate("""() => new Promise((resolve) => {
-      const image = document.getElementById("damaged");
+      const image = document.createElement("img");
       image.addEventListener("error", (event) => resolve(event.message));
       image.dataset.rdpc = "damaged.rdpc";
+      document.body.append(image);
     })""")
     assert "checksum" in message
     page.close()
 
 
-@pytest.mark.usefixtures("tab")
-def test_weights_that_arrive_damaged_are_refused_and_asked_for_again(
+def test_weights_are_loaded_when_they_are_needed_and_again_where_they_arrive_damaged(
     browser: Any, address: str, codec: Codec, photo: bytes
 ) -> None:
     page = browser.new_page()
@@ -200,11 +206,15 @@ def test_weights_that_arrive_damaged_are_refused_and_asked_for_again(
         name, message = refusal(page, photo, realism=0)
         assert (name, f".{part}." in message, "is damaged" in message) == ("WeightsError", True, True)
         page.unroute_all()
+    loaded: list[str] = []
+    page.on("response", lambda response: loaded.append(Path(response.url).name.split(".")[1]))
     assert_within_a_level(decode(page, photo, realism=0), rgba(codec.decompress(photo, realism=0)))
+    assert "realism" not in loaded
+    decode(page, photo, realism=0.5)
+    assert "realism" in loaded
     page.close()
 
 
-@pytest.mark.usefixtures("tab")
 def test_a_missing_runtime_is_named(browser: Any, address: str, photo: bytes) -> None:
     page = browser.new_page()
     page.goto(f"{address}index.html")
@@ -228,6 +238,7 @@ def test_lazy_images_wait_until_they_come_near_the_window(tab: Any, codec: Codec
     assert not tab.evaluate("document.getElementById('late').src")
     tab.evaluate("document.getElementById('late').scrollIntoView()")
     tab.wait_for_function("() => document.getElementById('late').naturalWidth === 101")
+    tab.evaluate("document.getElementById('image').removeAttribute('realism')")
 
 
 def test_the_page_to_try_it_turns_realism_and_saves(
@@ -263,6 +274,7 @@ def tiled(codec: Codec, photograph: Image.Image, across: int, down: int) -> byte
     return container.write(Container(header, {Segment.COLOUR: join_tiles([tile] * across * down)}))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 def test_memory_for_25_megapixels_is_the_image_and_a_few_tiles(
     browser: Any, tab: Any, codec: Codec, photograph: Image.Image

@@ -70,6 +70,7 @@ def assert_decodes(tab: Tab) -> None:
     assert (difference > 0).mean() < 0.01
 
 
+@pytest.mark.slow
 def test_webgpu_gives_the_same_pixels(tab: Tab) -> None:
     assert_decodes(tab)
     assert "ort-wasm-simd-threaded.jspi.wasm" in tab.loaded
@@ -81,7 +82,7 @@ def test_webgpu_gives_the_same_pixels(tab: Tab) -> None:
     ("session", "said"),
     [
         (None, "onnxruntime-web cannot be loaded"),
-        ("broken()", "the device is lost"),
+        pytest.param("broken()", "the device is lost", marks=pytest.mark.slow),
         ("{ run: broken }", "the device is lost"),
     ],
     ids=["not loaded", "no session", "fails when run"],

@@ -1,0 +1,22 @@
+"""A tab of a browser that may load nothing but what it is sent to, and may report no error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+_OWN = ("file:", "data:", "blob:", "http://127.0.0.1:")
+
+
+@contextmanager
+def strict_tab(browser: Any) -> Iterator[Any]:
+    """Open it, and close it; what went wrong meanwhile fails then."""
+    tab = browser.new_page(viewport={"width": 1280, "height": 900})
+    wrong: list[str] = []
+    tab.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    tab.on("pageerror", lambda error: wrong.append(str(error)))
+    tab.on("request", lambda request: None if request.url.startswith(_OWN) else wrong.append(request.url))
+    yield tab
+    assert wrong == []
+    tab.close()

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import io
 import math
+import os
 from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from itertools import pairwise
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +24,7 @@ from bench.codecs import weights_identity
 from bench.measure.drawn.classes import made_set
 from bench.measure.drawn.sheet import sheet
 from bench.record import write_record
-from rdpcodec import Codec
+from rdpcodec import Codec, use_threads
 from rdpcodec.metrics.distortion import psnr
 
 QUALITIES = (30, 50, 70, 90, 100)
@@ -45,24 +49,43 @@ Point = dict[str, float]
     type=click.Path(path_type=Path, dir_okay=False),
     help="Only write FILE.png with crops to look at.",
 )
-def drawn(out: Path | None, folder: Path | None, crops: Path | None) -> None:
+@click.option("--workers", default=os.cpu_count(), show_default=True, help="Processes.")
+def drawn(out: Path | None, folder: Path | None, crops: Path | None, workers: int) -> None:
     """Bytes at equal quality on interfaces, text, charts, line art, icons and mixed pages."""
-    codec, images = Codec(), made_set()
+    images = made_set()
     if crops:
-        sheet(codec, images).save(crops, optimize=True)
+        sheet(_codec(), images).save(crops, optimize=True)
         return
     if folder:
         _write_images(images, folder)
-    records = {
-        name: {title: measured(codec, image) for title, image in track(members.items(), name, transient=True)}
-        for name, members in images.items()
-    }
+    records = all_measured(images, workers)
     console = Console()
     for metric in METRICS:
         console.print(_table(records, metric))
     if out:
-        setup = {"weights": weights_identity(codec), "avif": AVIF_OPTIONS, "qualities": list(QUALITIES)}
+        setup = {"weights": weights_identity(_codec()), "avif": AVIF_OPTIONS, "qualities": list(QUALITIES)}
         write_record(out, {**setup, "classes": records})
+
+
+def all_measured(
+    images: dict[str, dict[str, Image.Image]], workers: int
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """What `measured` says of each image of each class, in `workers` processes."""
+    everything = [image for members in images.values() for image in members.values()]
+    with ProcessPoolExecutor(workers, get_context("spawn"), use_threads, (1,)) as pool:
+        records = track(pool.map(_measured, everything), "images", len(everything), transient=True)
+        found = iter(list(records))
+    return {name: {title: next(found) for title in members} for name, members in images.items()}
+
+
+def _measured(image: Image.Image) -> dict[str, Any]:
+    return measured(_codec(), image)
+
+
+@cache
+def _codec() -> Codec:
+    """The released codec, loaded once in each process."""
+    return Codec()
 
 
 def measured(codec: Codec, image: Image.Image) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bench.measure.drawn.classes import made_set
-from bench.measure.drawn.command import bytes_for, measured, ratio, summary
+from bench.measure.drawn.command import all_measured, bytes_for, measured, ratio, summary
 from bench.measure.drawn.fonts import font
 from bench.measure.drawn.icons import icon
 from bench.measure.drawn.text import SCRIPTS
@@ -63,3 +63,13 @@ def test_an_icon_is_measured(codec: Codec) -> None:
     assert 0 < min(sizes) <= max(sizes)
     assert record["rdpcodec"][-1]["psnr"] == 100
     assert all("ssimulacra2" in point for point in record["avif"])
+
+
+def test_processes_measure_what_one_does(codec: Codec) -> None:
+    """Images of either class find their way back, whichever process had them."""
+    images = {"small": {"a": icon(1, 16), "b": icon(2, 32)}, "large": {"a": icon(3, 64)}}
+    alone = {
+        name: {title: measured(codec, image) for title, image in members.items()}
+        for name, members in images.items()
+    }
+    assert all_measured(images, workers=2) == alone

@@ -45,6 +45,7 @@ class Coarsening:
         self._pixels, self._weight, self._exactly = pixels, weight, exactly
         self._colours = Colours.of(pixels)
         self._start: int | None = None
+        """Palette or step of the last version."""
 
     def best(self, mask: np.ndarray, *, again: bool = False) -> Version:
         """The best version for a mask, bool `[H, W]`; `again`: one as coarse as the last will do."""
@@ -52,10 +53,6 @@ class Coarsening:
             return Version(self._pixels, 0.0, 0.0)
         make, ladder = self._versions(mask)
         known: dict[int, Version] = {}
-        if self._exactly:
-            known[0] = make(0)
-            if known[0].bits < _CHEAP * mask.sum() + _CHEAP_AT_ALL:
-                return known[0]
 
         def loss(rung: int) -> float:
             if not 0 <= rung < len(ladder):
@@ -64,20 +61,33 @@ class Coarsening:
                 known[rung] = make(ladder[rung])
             return known[rung].loss
 
-        rung = min(len(ladder) // 3 if self._start is None else self._start, len(ladder) - 1)
-        if again and self._start is not None and np.isfinite(loss(rung)):
-            return known[rung]
+        rung = 0 if self._exactly else len(ladder) // 3
+        if self._start in ladder:
+            rung = ladder.index(self._start)
+            if again and np.isfinite(loss(rung)):
+                return known[rung]
         direction = 1 if loss(rung + 1) < loss(rung) else -1
         while loss(rung + direction) < loss(rung):
             rung += direction
-        self._start = rung
+        self._start = ladder[rung]
         return known[rung]
+
+    def held(self, version: Version, mask: np.ndarray) -> np.ndarray:
+        """The pixels that the layer is to hold where a version was found to be the best, uint8 `[H, W, 3]`:
+        as they are, if that is wanted and cheap. It is found by what it costs coarsely, or a quality that
+        wants it would leave to the networks what a lower one held better.
+        """
+        if not self._exactly or version.pixels is self._pixels:
+            return version.pixels
+        bits = 8 * len(exact_layer.encode(self._pixels, mask, exact_layer.TRIAL))
+        return self._pixels if bits < _CHEAP * mask.sum() + _CHEAP_AT_ALL else version.pixels
 
     def _versions(self, mask: np.ndarray) -> tuple[Callable[[int], Version], tuple[int, ...]]:
         """A function from the rungs of a ladder to versions of the masked pixels, and the ladder."""
         table, numbers = self._colours
         weights = np.bincount(numbers[mask], self._weight[mask], len(table))
-        by_steps = np.count_nonzero(weights) > min(_MANY_COLOURS, mask.sum() // 2)
+        colours = np.count_nonzero(weights)
+        by_steps = colours > min(_MANY_COLOURS, mask.sum() // 2)
 
         def version(size: int) -> Version:
             coarse = table
@@ -87,7 +97,8 @@ class Coarsening:
             bits = 8 * len(exact_layer.encode(pixels, mask, exact_layer.TRIAL))
             return Version(pixels, bits, bits + float(weights @ squared_error(table, coarse)))
 
-        return version, _STEPS if by_steps else _PALETTES
+        # Palettes that hold all colours are the exact version once more, and would be the end of a search.
+        return version, _STEPS if by_steps else tuple(size for size in _PALETTES if size < colours)
 
 
 def squared_error(pixels: np.ndarray, other: np.ndarray) -> np.ndarray:

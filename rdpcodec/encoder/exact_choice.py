@@ -74,8 +74,11 @@ def in_layers(
     division = _Division(tile_codec, pixels, symbols, quality)
     first = [choice.best for choice in choices]
     left, seen = division.rest(first)
-    bits_left = (float(tile_codec.coder.bits_by_position(tile).sum()) for tile in left)
-    chosen = [choice.once_coded(bits) for choice, bits in zip(choices, bits_left, strict=True)]
+    mosaic, chosen = Mosaic(tile_codec, [[tile] for tile in left], (width, height), quality), []
+    for tile, choice, rest in zip(tiles, choices, left, strict=True):
+        spent = float(tile_codec.coder.bits_by_position(rest).sum())
+        decoded = mosaic.decode(tile, 0.0)[0] if choice.divides else seen[*tile.slices()]
+        chosen.append(choice.once_coded(pixels[*tile.slices()], decoded, spent))
     if any(now is not before for now, before in zip(chosen, first, strict=True)):
         left, seen = division.rest(chosen)
     return Layered(left, ExactLayer([smallest(*exact) for exact in chosen], tiles), seen)
@@ -135,16 +138,26 @@ class Choice(NamedTuple):
     best: ExactPixels
     """Some of them, as far as can be told before the networks have coded the others."""
     loss: float
-    """Without the bits of those others."""
+    """Without the others."""
     whole: ExactPixels
     """All of them."""
     whole_loss: float
     none_loss: float
     """What is lost if the networks code the tile alone."""
+    weight: np.ndarray
+    """λ of each pixel that the networks code, in bits for a squared error of one, `[H, W]`."""
 
-    def once_coded(self, bits: float) -> ExactPixels:
-        """The best of the three, where the networks have coded the others in `bits`."""
-        if min(self.whole_loss, self.none_loss) >= self.loss + bits:
+    @property
+    def divides(self) -> bool:
+        """Whether the best choice leaves some pixels to the networks, and not all."""
+        return bool(self.best.mask.any() and not self.best.mask.all())
+
+    def once_coded(self, pixels: np.ndarray, decoded: np.ndarray, bits: float) -> ExactPixels:
+        """The best of the three, now that the networks have coded the others: in `bits`, and as `decoded`,
+        uint8 `[H, W, 3]` as the tile itself. They are coded better than they were beside what is drawn.
+        """
+        errors = (self.weight * squared_error(pixels, decoded))[~self.best.mask]
+        if min(self.whole_loss, self.none_loss) >= self.loss + bits + float(errors.sum()):
             return self.best
         if self.whole_loss < self.none_loss:
             return self.whole
@@ -163,7 +176,7 @@ def choose(pixels: np.ndarray, decoded: np.ndarray, bits: np.ndarray, quality: f
     errors = weight * squared_error(pixels, decoded)
     networks = _spread(bits, pixels) / BLOCK**2 + errors
     exact_weight = weight * np.where(drawn & shaded, _BANDS, 1.0)
-    trials = _Trials(pixels, exact_weight, errors, networks, exactly=quality >= _EXACT_QUALITY)
+    trials = _Trials(pixels, exact_weight, networks, weight, exactly=quality >= _EXACT_QUALITY)
 
     def cheaper(exact: np.ndarray, cell: int) -> np.ndarray:
         """The pixels whose cells of `cell`² cost less exactly."""
@@ -188,31 +201,30 @@ class _Trials:
         self,
         pixels: np.ndarray,
         weight: np.ndarray,
-        errors: np.ndarray,
         networks: np.ndarray,
+        networks_weight: np.ndarray,
         *,
         exactly: bool,
     ) -> None:
         """pixels: uint8 `[H, W, 3]`; weight: what a squared error of one costs in the exact layer, in bits;
-        errors, networks: what the errors of the networks cost, and these with their bits. All `[H, W]`.
+        networks: what bits and errors of the networks cost; networks_weight: their errors' weight. All
+        `[H, W]`.
         """
-        self._pixels, self._weight, self._errors, self._networks = pixels, weight, errors, networks
+        self._pixels, self._weight, self._networks = pixels, weight, networks
         self._coarsening = Coarsening(pixels, weight, exactly=exactly)
         self._least = float(networks.sum())
         nothing = ExactPixels(pixels, np.zeros(pixels.shape[:2], bool))
-        self.choice = Choice(nothing, float(errors.sum()), nothing, np.inf, self._least)
+        self.choice = Choice(nothing, 0.0, nothing, np.inf, self._least, networks_weight)
 
     def cost(self, mask: np.ndarray, *, again: bool = False) -> np.ndarray:
         """Try these pixels, bool `[H, W]`, in the exact layer. Returns what each pixel of the tile seems to
         cost there, by what one new pixel costs.
         """
         version = self._coarsening.best(mask, again=again)
-        exact = ExactPixels(version.pixels, mask)
+        exact = ExactPixels(self._coarsening.held(version, mask), mask)
         if (loss := version.loss + float(self._networks[~mask].sum())) < self._least:
             self._least = loss
-            self.choice = self.choice._replace(
-                best=exact, loss=version.loss + float(self._errors[~mask].sum())
-            )
+            self.choice = self.choice._replace(best=exact, loss=version.loss)
         if mask.all() and version.loss < self.choice.whole_loss:
             self.choice = self.choice._replace(whole=exact, whole_loss=version.loss)
         novelty = _novelty(version.pixels) + _NOTHING_NEW

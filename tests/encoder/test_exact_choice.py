@@ -191,11 +191,11 @@ def test_a_block_goes_where_it_costs_less() -> None:
     bits = np.zeros((4, 8))
     bits[:, :4] = 1e6
     choice = choose(pixels, pixels, bits, 50)
-    chosen = choice.once_coded(0.0)
+    chosen = choice.once_coded(pixels, pixels, 0.0)
     assert chosen.mask[:, :64].all()
     assert not chosen.mask[:, 64:].any()
     # The networks' part was no bargain after all.
-    assert choice.once_coded(1e7).mask.all()
+    assert choice.once_coded(pixels, pixels, 1e7).mask.all()
 
 
 def test_holes_are_filled_smoothly(photograph: Image.Image) -> None:

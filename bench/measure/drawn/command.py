@@ -22,6 +22,7 @@ from rich.table import Table
 
 from bench.codecs import weights_identity
 from bench.measure.drawn.classes import made_set
+from bench.measure.drawn.floors import IMAGES, floor, floors_table
 from bench.measure.drawn.sheet import sheet
 from bench.record import write_record
 from rdpcodec import Codec, use_threads
@@ -49,9 +50,13 @@ Point = dict[str, float]
     type=click.Path(path_type=Path, dir_okay=False),
     help="Only write FILE.png with crops to look at.",
 )
+@click.option("--floors", is_flag=True, help="Only print what no image falls below at quality 100.")
 @click.option("--workers", default=os.cpu_count(), show_default=True, help="Processes.")
-def drawn(out: Path | None, folder: Path | None, crops: Path | None, workers: int) -> None:
+def drawn(out: Path | None, folder: Path | None, crops: Path | None, floors: bool, workers: int) -> None:
     """Bytes at equal quality on interfaces, text, charts, line art, icons and mixed pages."""
+    if floors:
+        Console().print(floors_table([floor(_codec(), name) for name in IMAGES]))
+        return
     images = made_set()
     if crops:
         sheet(_codec(), images).save(crops, optimize=True)

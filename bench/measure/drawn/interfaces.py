@@ -28,8 +28,8 @@ _WORDS = (
     "page",
     "cost",
 )
-_LIGHT = {"ground": "#f3f3f5", "panel": "#ffffff", "ink": "#202124", "soft": "#c8c8d0", "accent": "#1a73e8"}
-_DARK = {"ground": "#1e1e2e", "panel": "#2a2a3c", "ink": "#cdd6f4", "soft": "#45475a", "accent": "#89b4fa"}
+LIGHT = {"ground": "#f3f3f5", "panel": "#ffffff", "ink": "#202124", "soft": "#c8c8d0", "accent": "#1a73e8"}
+DARK = {"ground": "#1e1e2e", "panel": "#2a2a3c", "ink": "#cdd6f4", "soft": "#45475a", "accent": "#89b4fa"}
 
 
 def _words(random: Random, count: int) -> str:
@@ -91,9 +91,9 @@ def table(random: Random, theme: dict[str, str]) -> Image.Image:
 
 def map_(random: Random, theme: dict[str, str]) -> Image.Image:
     """Areas, roads and names."""
-    image = Image.new("RGB", SIZE, "#aad3df" if theme is _LIGHT else "#17263c")
+    image = Image.new("RGB", SIZE, "#aad3df" if theme is LIGHT else "#17263c")
     draw = ImageDraw.Draw(image)
-    fills = ("#f2efe9", "#cdebb0", "#e0dfdf") if theme is _LIGHT else ("#242f3e", "#263c3f", "#2f3948")
+    fills = ("#f2efe9", "#cdebb0", "#e0dfdf") if theme is LIGHT else ("#242f3e", "#263c3f", "#2f3948")
     for _ in range(24):
         x, y, radius = random.uniform(0, 768), random.uniform(0, 512), random.uniform(40, 120)
         corners = [
@@ -124,6 +124,6 @@ def images() -> dict[str, Image.Image]:
         ("map", map_, 1),
     ):
         for number in range(count):
-            for shade, theme in (("light", _LIGHT), ("dark", _DARK)):
+            for shade, theme in (("light", LIGHT), ("dark", DARK)):
                 found[f"{name}-{shade}-{number}"] = draw(Random(f"{name}{number}"), theme)
     return found

@@ -9,6 +9,7 @@ import pytest
 
 from bench.measure.drawn.classes import made_set
 from bench.measure.drawn.command import all_measured, bytes_for, measured, ratio, summary
+from bench.measure.drawn.floors import IMAGES, floor
 from bench.measure.drawn.fonts import font
 from bench.measure.drawn.icons import icon
 from bench.measure.drawn.text import SCRIPTS
@@ -73,3 +74,11 @@ def test_processes_measure_what_one_does(codec: Codec) -> None:
         for name, members in images.items()
     }
     assert all_measured(images, workers=2) == alone
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_no_image_falls_below_its_floor(codec: Codec, name: str) -> None:
+    found = floor(codec, name)
+    assert found.psnr >= found.least_psnr
+    assert found.white > 0.99
+    assert found.psnr < math.inf or found.bytes < 1.01 * found.lossless_webp + 40

@@ -64,8 +64,8 @@ class Coarsening:
         rung = 0 if self._exactly else len(ladder) // 3
         if self._start in ladder:
             rung = ladder.index(self._start)
-            if again and np.isfinite(loss(rung)):
-                return known[rung]
+            if again:
+                return make(ladder[rung])
         direction = 1 if loss(rung + 1) < loss(rung) else -1
         while loss(rung + direction) < loss(rung):
             rung += direction

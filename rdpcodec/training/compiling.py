@@ -38,7 +38,7 @@ def compile_blocks(module: nn.Module) -> int:
     """
     from torch._dynamo import config  # takes seconds to import
 
-    config.recompile_limit = max(config.recompile_limit, _VARIANTS)
+    config.cache_size_limit = max(config.cache_size_limit, _VARIANTS)
     found = [part for part in module.modules() if isinstance(part, ConvBlock | GatedBlock)]
     for block in found:
         block.compile(dynamic=False)

@@ -1,8 +1,8 @@
 """What is carried from one machine to the next: a run's weights, float16, in files of less than 16 MiB.
 
 The weights and their averages are kept, and what a record says of them. The state of the optimizers is not:
-it is several times as large, and a warm-up builds it anew. A folder of pieces stands for a checkpoint wherever
-one is read.
+it is several times as large, and a warm-up builds it anew, at the cost of its steps and a few more
+(bench/experiments/2026-11-large-schedule). A folder of pieces stands for a checkpoint wherever one is read.
 """
 
 from __future__ import annotations

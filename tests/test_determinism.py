@@ -57,7 +57,7 @@ INEXACT = ("torch, one thread", "torch, float64")
 @pytest.fixture(scope="module")
 def files(codec: Codec, photograph: Image.Image, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("files")
-    odd = photograph.crop((3, 5, 100, 140))
+    odd, photograph = photograph.crop((3, 5, 100, 140)), photograph.crop((100, 40, 420, 240))
     cases = {
         "low": (photograph, 5),
         "middle": (photograph, 50),

@@ -80,13 +80,13 @@ def test_no_seam_can_be_measured(
     codec: Codec, photograph: Image.Image, monkeypatch: pytest.MonkeyPatch, quality: int, deviation: float
 ) -> None:
     """Beside tile borders the error is no more than 0.05 dB over what it is without tiles, and not much
-    less, in the mean over a dozen crops; the bytes are nearly the same.
+    less, in the mean over six crops; the bytes are nearly the same.
 
     deviation: of one crop's figure, in dB, by chance, measured on 40 random crops. Where bits are few, other
     contexts move many latents to the next integer.
     """
     losses = []
-    for left, top in product((0, 90, 180, 270), (0, 60, 125)):
+    for left, top in product((0, 135, 270), (0, 125)):
         picture = photograph.crop((left, top, left + 330, top + 275))
         monkeypatch.setattr(tiles, "TILE", 128)
         grid = tile_grid(*picture.size)
@@ -195,7 +195,7 @@ def test_refined_tiles_are_better_tiles(codec: Codec, picture: Image.Image, smal
         decoded = np.asarray(codec.decompress(data))
         return len(data), mse(original, decoded), 100 - ssimulacra2(original, decoded)
 
-    (size, error, unlike), (smaller, other, less_unlike) = measured(0), measured(2)
+    (size, error, unlike), (smaller, other, less_unlike) = measured(0), measured(1)
     worth = lambda_at(30) * picture.width * picture.height
     before = 8 * size + worth * error
     after = 8 * smaller + worth * (other / 2 + error / 2 * less_unlike / unlike)

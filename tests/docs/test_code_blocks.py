@@ -100,7 +100,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photograph: Image.Im
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).touch()
     Path("my-weights").symlink_to(ROOT / "weights")
-    quick = photograph.resize((330, 220))
+    quick = photograph.resize((252, 168))
     for name in ("photo.png", "photo.jpg", "photos/young.jpg"):
         quick.save(name)
     Path("list.txt").write_text("photos/young.jpg")

@@ -22,7 +22,7 @@ SMALL = Architecture(eighth=16, sixteenth=24, latents=96, hyper_latents=8, prior
 GATED = replace(SMALL, analysis_blocks=(1, 1), synthesis_blocks=(1, 1), gated=True)
 SMALLER = {
     haar: {"BASIS_PATCHES": 3000},
-    validation: {"SIDE": 64, "CROPS": 8},
+    validation: {"SIDE": 64, "CROPS": 3},
     counting: {"CALIBRATION_CROPS": 4, "CALIBRATION_SIDE": 64},
 }
 

@@ -132,13 +132,13 @@ def trained(
     return objective.model.state_dict() | {f"average {k}": v for k, v in objective.average.values.items()}
 
 
-def test_forty_steps_are_twenty_then_a_death_then_twenty(
+def test_twenty_steps_are_ten_then_a_death_then_ten(
     picture_folder: Path, tmp_path: Path, small_model: Path
 ) -> None:
-    run = run_of(40)
+    run = run_of(20)
     whole = trained(run, tmp_path / "whole", picture_folder, small_model)
-    resumed = trained(run, tmp_path / "resumed", picture_folder, small_model, killed_at=20)
-    assert last_record(tmp_path / "whole")["step"] == last_record(tmp_path / "resumed")["step"] == 40
+    resumed = trained(run, tmp_path / "resumed", picture_folder, small_model, killed_at=10)
+    assert last_record(tmp_path / "whole")["step"] == last_record(tmp_path / "resumed")["step"] == 20
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 

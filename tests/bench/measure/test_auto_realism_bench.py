@@ -21,7 +21,7 @@ def test_what_was_chosen_lies_between_none_and_all(tmp_path: Path, photograph: I
     images, out = tmp_path / "pictures", tmp_path / "auto.json"
     images.mkdir()
     for number, left in enumerate((0, 300)):
-        photograph.crop((left, 60, left + 160, 190)).save(images / f"{number}.png")
+        photograph.crop((left, 60, left + 96, 140)).save(images / f"{number}.png")
     words = ["measure", "auto-realism", "--data", images, "--out", out, "--qualities", "10,95"]
     words += ["--lpips-weights", save_networks(tmp_path)]
     run = CliRunner().invoke(bench, [str(word) for word in words], catch_exceptions=False)

@@ -157,7 +157,7 @@ def test_fresh_critics_recover_the_distance_of_a_shift() -> None:
     """
     data = bars(256)
     shift = Shift((0.05, 0.2))
-    critic = fresh_critics(shift, 2, data, Schedule(150, batch=32, rate=2e-3), CPU)
+    critic = fresh_critics(shift, 2, data, Schedule(100, batch=32, rate=3e-3), CPU)
     measured = measure(shift, {"wasserstein": critic}, data, CPU)
     assert measured["detail"] == pytest.approx([1, 1])
     assert measured["spread"] == pytest.approx([1, 1])

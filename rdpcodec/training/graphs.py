@@ -227,13 +227,15 @@ def _block(g: Graph, x: Value, name: str, gated: bool) -> Value:
     channels = g.shape(f"{name}.depthwise.weight")[0]
     h = g.op("Conv", h, *_scaled(g, f"{name}.depthwise", 1.0), group=channels, pads=[1] * 4)
     x = g.op("Add", _pointwise(g, h, f"{name}.spatial_out", gain=0.25), x)
-    mixed = _opened(g, x, name) if gated else _widened(g, x, f"{name}.widen")
-    return g.op("Add", _pointwise(g, mixed, f"{name}.narrow", gain=0.25), x)
+    if gated:
+        return g.op("Add", _pointwise(g, _opened(g, x, name), f"{name}.narrow"), x)
+    total = _widened(g, x, f"{name}.widen")
+    return g.op("Add", _pointwise(g, total, f"{name}.narrow", gain=0.25), x)
 
 
 def _opened(g: Graph, x: Value, name: str) -> Value:
     """What the gate of a `GatedBlock` lets through."""
-    gate = _silu(g, _pointwise(g, x, f"{name}.gate", gain=4.0))
+    gate = g.op("Sigmoid", _pointwise(g, x, f"{name}.gate", gain=4.0))
     return g.op("Mul", gate, _pointwise(g, x, f"{name}.value"))
 
 

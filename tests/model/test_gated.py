@@ -31,7 +31,8 @@ def test_a_gated_block_is_what_its_formula_says() -> None:
         return torch.einsum("oi,bihw->bohw", layer.weight, x)
 
     half = x + mixed(block.depthwise(wsilu(mixed(x, block.spatial_in))), block.spatial_out)
-    whole = half + mixed(mixed(half, block.value) * wsilu(mixed(half, block.gate)), block.narrow)
+    opened = mixed(half, block.value) * torch.sigmoid(4 * mixed(half, block.gate))
+    whole = half + mixed(opened, block.narrow)
     torch.testing.assert_close(block(x), whole)
     before = x.clone()
     with torch.no_grad():  # where sums and products may take each other's memory
@@ -78,6 +79,25 @@ def test_shortcuts_join_the_scales_where_the_blocks_say_nothing() -> None:
         before = synthesis(y, quality)
         synthesis.shortcut.mix.weight.mul_(2)
         assert not torch.allclose(synthesis(y, quality), before)
+
+
+def test_what_large_adds_to_its_bypass_grows_no_faster_than_the_latents() -> None:
+    """A block that is quadratic in its input, nine times in a row, overflows."""
+
+    def added(size: Architecture, latents: torch.Tensor) -> float:
+        torch.manual_seed(0)
+        synthesis, quality = Synthesis(size), torch.tensor([90.0])
+        with torch.no_grad():
+            whole = synthesis(latents, quality)
+            synthesis.leave.mix.weight.zero_()
+            return float((whole - synthesis(latents, quality)).std())
+
+    # In steps: a few hundreds where brightness is, units elsewhere.
+    y = torch.randn(1, 320, 2, 2, generator=torch.Generator().manual_seed(0))
+    y[:, :3] *= 300
+    large = SIZES["large"]
+    assert added(large, y) < 2 * added(SIZES["fast"], y)
+    assert added(large, 10 * y) < 11 * added(large, y)
 
 
 def test_large_sees_no_further_than_its_margins() -> None:

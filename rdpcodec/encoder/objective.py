@@ -1,20 +1,35 @@
 """What a search pays for the errors of a tile, in bits: λ times the distortion that training minimises.
 
-Three tenths of that are squared error, the rest is SSIMULACRA2 in its place (`rdpcodec.metrics.eyes`).
+A part of that is squared error, the rest are distortions for eyes in its place (`rdpcodec.metrics.eyes`).
 Training takes the relative gradient anew in each step; a search needs one function to descend on, so here the
-exchange rate of the two is that of the symbols from which the search begins. A tile is judged with the margin
-around it, which is wider than SSIMULACRA2's windows at the scales that count.
+exchange rates are those of the symbols from which the search begins. A tile is judged with the margin around
+it, which is wider than the windows of SSIMULACRA2 at the scales that count.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
-from rdpcodec.metrics.eyes import LEAST_DISTORTION, Ssimulacra2, exchange_rate
+from rdpcodec.metrics.eyes import LEAST_DISTORTION, Ssimulacra2, coarse_distortion, exchange_rate
 
-# As in the training of the released weights (`--eyes`).
-EYES_SHARE = 0.7
+# As in the training of the released weights (`--eyes`, `--coarse`).
+EYES_SHARE = 0.5
+COARSE_SHARE = 0.3
+
+Distortion = Callable[[Tensor], Tensor]
+
+
+class _Felt(NamedTuple):
+    """A distortion for eyes, `[1, 3, H, W]` -> `[1]`: its share, and the squared error a unit stands for."""
+
+    share: float
+    rate: float
+    distortion: Distortion
 
 
 class ErrorPrice:
@@ -24,15 +39,23 @@ class ErrorPrice:
         """original, decoded: float `[1, 3, H, W]` in [0, 1], of any size; weight: bits for a mean squared
         error of 1.
 
-        Images without a SSIMULACRA2 distortion, because they are too small or already equal, keep to squared
-        error.
+        A distortion that the image has none of, because it is too small or already equal, leaves its share
+        to squared error.
         """
         self._original, self.weight = original, weight
-        self._ssimulacra2 = Ssimulacra2(original)
+        shares: list[tuple[float, Distortion]] = [
+            (EYES_SHARE, Ssimulacra2(original).distortion),
+            (COARSE_SHARE, partial(coarse_distortion, original)),
+        ]
+        self._felt: list[_Felt] = []
         with torch.no_grad():
-            start = self._ssimulacra2.distortion(decoded)
-            self._rate = float(exchange_rate((decoded - original).square().mean(), start))
-        self._share = EYES_SHARE if float(start) > LEAST_DISTORTION else 0.0
+            mse = (decoded - original).square().mean()
+            for share, distortion in shares:
+                start = float(distortion(decoded))
+                if start > LEAST_DISTORTION:
+                    self._felt.append(
+                        _Felt(share, float(exchange_rate(mse, torch.tensor(start))), distortion)
+                    )
 
     def __call__(self, decoded: Tensor) -> Tensor:
         """The bits that the errors of `decoded`, `[1, 3, H, W]`, are worth; a scalar."""
@@ -40,10 +63,12 @@ class ErrorPrice:
 
     def squared(self, decoded: Tensor) -> Tensor:
         """The part of squared error."""
-        return self.weight * (1 - self._share) * (decoded - self._original).square().mean()
+        share = 1 - sum(part.share for part in self._felt)
+        return self.weight * share * (decoded - self._original).square().mean()
 
     def eyes(self, decoded: Tensor) -> Tensor:
-        """The part of SSIMULACRA2, which takes longer than a synthesis."""
-        if not self._share:
-            return decoded.new_zeros(())
-        return self.weight * self._share * self._rate * self._ssimulacra2.distortion(decoded).sum()
+        """The parts for eyes, which take longer than a synthesis."""
+        total = decoded.new_zeros(())
+        for part in self._felt:
+            total = total + self.weight * part.share * part.rate * part.distortion(decoded).sum()
+        return total

@@ -1,4 +1,5 @@
-"""Distortions for eyes: SSIMULACRA2, MS-SSIM and a Wasserstein distortion in a colour space of cones.
+"""Distortions for eyes: SSIMULACRA2, coarse errors, MS-SSIM and a Wasserstein distortion, in a colour space
+of cones.
 
 All are differentiable, need no trained network and no more than torch, and compare float images
 `[B, 3, H, W]` in sRGB, 0..1, to one distortion each, `[B]`, 0 for equal images. Values outside of 0..1 are
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
+from itertools import islice
 from typing import NamedTuple
 
 import torch
@@ -26,6 +28,11 @@ _EPSILON = 1e-20
 LEAST_DISTORTION = 1e-6
 # Of MS-SSIM (Wang, Simoncelli & Bovik 2003), from the finest scale on.
 _MS_SSIM_EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+# Of coarse errors: means over 2 to 16 pixels, red-green and blue-yellow weighing less, and the norm. Chosen
+# to follow Butteraugli's 3-norm (bench/experiments/2026-11-eyes).
+_COARSE_SCALES = slice(1, 5)
+_COARSE_COLOURS = (0.3, 1.0, 0.3)
+_COARSE_NORM = 3
 _WASSERSTEIN_LEVELS = 4
 # What a deviation must exceed to count, so that flat areas have a gradient: a fifth of an 8-bit step.
 _WASSERSTEIN_FLOOR = 1e-6
@@ -127,6 +134,20 @@ def in_place_of(mse: Tensor, distortion: Tensor) -> Tensor:
 def exchange_rate(mse: Tensor, distortion: Tensor) -> Tensor:
     """The squared error that a unit of another distortion stands for, without a gradient; any shape."""
     return mse.detach() / distortion.detach().clamp(min=LEAST_DISTORTION)
+
+
+def coarse_distortion(reference: Tensor, decoded: Tensor) -> Tensor:
+    """Errors of X, Y and B in means over 2, 4, 8 and 16 pixels, the squared 3-norm of each scale: what
+    SSIMULACRA2 hardly feels, that a smooth area is too light or too red, and where an image is worst.
+
+    Arguments and result as of `ssimulacra2_distortion`.
+    """
+    total = reference.new_zeros(len(reference), dtype=torch.float32)
+    for original, judged in islice(_both(reference, decoded), _COARSE_SCALES.start, _COARSE_SCALES.stop):
+        squares = sum(w * (judged - original)[:, c].square() for c, w in enumerate(_COARSE_COLOURS))
+        norm = ((squares + _EPSILON) ** (_COARSE_NORM / 2)).mean((1, 2)) ** (2 / _COARSE_NORM)
+        total = total + norm
+    return total
 
 
 def ms_ssim_distortion(reference: Tensor, decoded: Tensor) -> Tensor:

@@ -56,6 +56,13 @@ def train() -> None:
     help="Share of the squared error that gives way to SSIMULACRA2.",
 )
 @click.option(
+    "--coarse",
+    type=_SHARE,
+    default=FidelityRun.coarse,
+    show_default=True,
+    help="Share of the squared error that gives way to errors of means over 2 to 16 pixels.",
+)
+@click.option(
     "--graphics",
     type=SHARE,
     default=FidelityRun.graphics,

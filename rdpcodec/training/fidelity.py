@@ -1,8 +1,8 @@
 """Training for fidelity: rate + λ·distortion over all qualities at once.
 
-Distortion is squared error, or with `eyes` in part SSIMULACRA2. With `perception`, a share of it is that of
-the realism synthesis, which then learns beside the fidelity synthesis: latents that serve both cost the
-squared error next to nothing.
+Distortion is squared error, or with `eyes` and `coarse` in part one for eyes. With `perception`, a share of
+it is that of the realism synthesis, which then learns beside the fidelity synthesis: latents that serve both
+cost the squared error next to nothing.
 
 Several processes take crops of their own and average their gradients: N processes with batch B do what one
 does with batch N·B.
@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from rdpcodec.metrics.eyes import ssimulacra2_distortion, ssimulacra2_score
+from rdpcodec.metrics.eyes import coarse_distortion, ssimulacra2_distortion, ssimulacra2_score
 from rdpcodec.metrics.perceptual import load_lpips
 from rdpcodec.model.rdp_model import RdpModel, TrainingOutput
 from rdpcodec.model.transforms import Synthesis
@@ -207,9 +207,10 @@ class Fidelity:
             )
             perceptual = realistic.total
             figures = [realistic.lpips.detach().mean()]
-        eyes = ssimulacra2_distortion(x, decoded.output.reconstruction) if self.run.eyes else None
+        shares = ((self.run.eyes, ssimulacra2_distortion), (self.run.coarse, coarse_distortion))
+        for_eyes = [(share, felt(x, decoded.output.reconstruction)) for share, felt in shares if share]
         loss = rate_distortion_loss(
-            decoded.output, x, quality, perceptual, self.run.perception, eyes=eyes, eyes_share=self.run.eyes
+            decoded.output, x, quality, perceptual, self.run.perception, for_eyes=for_eyes
         )
         return loss.total, [loss.bpp.detach().mean(), loss.psnr.detach(), *figures]
 

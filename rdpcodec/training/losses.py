@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -87,19 +88,20 @@ def rate_distortion_loss(
     perceptual: Tensor | None = None,
     share: float = 0.0,
     *,
-    eyes: Tensor | None = None,
-    eyes_share: float = 0.0,
+    for_eyes: Sequence[tuple[float, Tensor]] = (),
 ) -> Loss:
     """Σ weight(λ) · (bpp + λ·255²·D) / B for images x `[B, 3, H, W]` coded at `quality` `[B]`.
 
-    D is the squared error, of which `eyes_share` gives way to a distortion for eyes of the same image,
-    `eyes` `[B]` (see `in_place_of`), and `share` of all that to a perceptual distortion `[B]` of what another
-    synthesis makes of the same latents.
+    D is the squared error, of which parts give way to distortions for eyes of the same image, `for_eyes`: a
+    share and a distortion `[B]` each (see `in_place_of`). `share` of all that gives way to a perceptual
+    distortion `[B]` of what another synthesis makes of the same latents.
     """
     lambdas = lambda_of(quality)
     weight = (lambdas / LAMBDA_MIDDLE) ** LOSS_EXPONENT
     mse = (output.reconstruction - x).square().mean((1, 2, 3))
-    distortion = mse if eyes is None else (1 - eyes_share) * mse + eyes_share * in_place_of(mse, eyes)
+    distortion = (1 - sum(part for part, _ in for_eyes)) * mse
+    for part, felt in for_eyes:
+        distortion = distortion + part * in_place_of(mse, felt)
     if perceptual is not None:
         distortion = (1 - share) * distortion + share * perceptual / LPIPS_UNIT
     bpp = (output.latent_bits + output.hyper_bits) / (x.shape[2] * x.shape[3])

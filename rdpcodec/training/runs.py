@@ -51,7 +51,9 @@ class FidelityRun(Run):
     # The share of the realism synthesis's distortion that gives way to the Wasserstein distortion, 0..1.
     texture: float = 0.5
     # The share of the fidelity synthesis's squared error that gives way to SSIMULACRA2, 0..1.
-    eyes: float = 0.7
+    eyes: float = 0.5
+    # The share that gives way to errors of means over 2 to 16 pixels, 0..1.
+    coarse: float = 0.3
     # The share of the crops that are made graphics, 0..1.
     graphics: float = 0.08
     # Of a new model, a name in `SIZES`; None for that of the start, or "fast".

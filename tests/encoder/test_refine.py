@@ -11,10 +11,10 @@ from torch import Tensor
 from rdpcodec import Codec
 from rdpcodec.encoder import refine as refining
 from rdpcodec.encoder.annealing import COLD, WARM, anneal
-from rdpcodec.encoder.objective import EYES_SHARE
+from rdpcodec.encoder.objective import COARSE_SHARE, EYES_SHARE
 from rdpcodec.encoder.refine import ANNEALING, DESCENT
 from rdpcodec.image import load_picture
-from rdpcodec.metrics.eyes import in_place_of, ssimulacra2_distortion
+from rdpcodec.metrics.eyes import coarse_distortion, in_place_of, ssimulacra2_distortion
 from rdpcodec.model.rate import lambda_of
 from rdpcodec.mosaic import Window
 from rdpcodec.tiles import Box
@@ -25,18 +25,19 @@ def tensor(image: Image.Image) -> Tensor:
 
 
 def losses(codec: Codec, image: Image.Image, quality: float, efforts: int) -> list[float]:
-    """Rate + λ·distortion of the real files of effort 0, 1, …, in bits; their containers cost the same. Half
-    of the distortion is squared error, half SSIMULACRA2, which counts as much in the first file.
+    """Rate + λ·distortion of the real files of effort 0, 1, …, in bits; their containers cost the same. The
+    distortions for eyes count as in the first file, where each stands for squared error.
     """
     x = tensor(image)
     files = [codec.compress(image, quality, effort=effort) for effort in range(efforts)]
-    errors = [(tensor(codec.decompress(data)) - x).square().mean() for data in files]
-    eyes = [ssimulacra2_distortion(x, tensor(codec.decompress(data))) for data in files]
+    decoded = [tensor(codec.decompress(data)) for data in files]
+    errors = torch.stack([(y - x).square().mean() for y in decoded])
+    total = (1 - EYES_SHARE - COARSE_SHARE) * errors
+    for share, distortion in ((EYES_SHARE, ssimulacra2_distortion), (COARSE_SHARE, coarse_distortion)):
+        felt = torch.cat([distortion(x, y) for y in decoded])
+        total = total + share * errors[0] / felt[0] * felt
     price = float(lambda_of(torch.tensor(quality))) * 255**2 * image.width * image.height
-    return [
-        8 * len(data) + price * float(error + errors[0] * seen / eyes[0]) / 2
-        for data, error, seen in zip(files, errors, eyes, strict=True)
-    ]
+    return [8 * len(data) + price * float(d) for data, d in zip(files, total, strict=True)]
 
 
 @pytest.mark.parametrize(("quality", "box"), [(15.0, (230, 120, 359, 221)), (60.0, (0, 0, 90, 70))])
@@ -67,7 +68,11 @@ def test_a_search_pays_for_what_training_pays_for(codec: Codec, photograph: Imag
     search = search_for(codec, photograph.crop((200, 100, 328, 228)), 40)
     decoded = search.decoded(search.best.residual).requires_grad_()
     mse = (decoded - search.x).square().mean((1, 2, 3))
-    mixed = torch.lerp(mse, in_place_of(mse, ssimulacra2_distortion(search.x, decoded)), EYES_SHARE)
+    mixed = (
+        (1 - EYES_SHARE - COARSE_SHARE) * mse
+        + EYES_SHARE * in_place_of(mse, ssimulacra2_distortion(search.x, decoded))
+        + COARSE_SHARE * in_place_of(mse, coarse_distortion(search.x, decoded))
+    )
     price = search.price(decoded)
     assert float(price.detach()) == pytest.approx(search.price.weight * float(mse.detach()), rel=1e-4)
     (wanted,) = torch.autograd.grad(mixed.sum(), decoded)

@@ -8,6 +8,7 @@ from formula_images import changed, formula
 from torch import Tensor
 
 from rdpcodec.metrics.eyes import (
+    coarse_distortion,
     ms_ssim_distortion,
     ssimulacra2_distortion,
     ssimulacra2_score,
@@ -16,7 +17,12 @@ from rdpcodec.metrics.eyes import (
 from rdpcodec.metrics.xyb import blur
 
 Distortion = Callable[[Tensor, Tensor], Tensor]
-DISTORTIONS: list[Distortion] = [ssimulacra2_distortion, ms_ssim_distortion, wasserstein_distortion]
+DISTORTIONS: list[Distortion] = [
+    ssimulacra2_distortion,
+    coarse_distortion,
+    ms_ssim_distortion,
+    wasserstein_distortion,
+]
 
 
 def images(seed: int, count: int = 2, height: int = 64, width: int = 80) -> Tensor:

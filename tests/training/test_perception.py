@@ -46,7 +46,7 @@ def loop_of(steps: int, data: Path, out: Path, lpips: Path, init: Path, **change
         batch=2,
         crop=64,
         learning_rate=5e-3,
-        **{"perception": 0.5, "eyes": 0.0, "graphics": 0.0, **changes},
+        **{"perception": 0.5, "eyes": 0.0, "coarse": 0.0, "graphics": 0.0, **changes},
     )
     objective = Fidelity(run, data, CPU, init=init, lpips=lpips)
     return Loop(objective, out, Budget(run.minutes, run.gigapixels))

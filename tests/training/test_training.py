@@ -44,6 +44,7 @@ def run_of(steps: int, **changes: object) -> FidelityRun:
         "batch": 4,
         "crop": 64,
         "eyes": 0.0,
+        "coarse": 0.0,
         "graphics": 0.0,
         **changes,
     }

@@ -43,7 +43,7 @@ def test_eyes_change_what_is_learnt_and_not_what_the_loss_amounts_to() -> None:
     for share in (0.0, 0.5):
         output = model(x, quality, by_rate=True)
         eyes = ssimulacra2_distortion(x, output.reconstruction)
-        loss = rate_distortion_loss(output, x, quality, eyes=eyes, eyes_share=share)
+        loss = rate_distortion_loss(output, x, quality, for_eyes=[(share, eyes)])
         totals.append(float(loss.total.detach()))
         gradients.append(torch.autograd.grad(loss.total, output.reconstruction)[0].flatten())
     assert totals[0] == pytest.approx(totals[1], rel=1e-5)

@@ -57,7 +57,7 @@ def train() -> None:
 )
 @click.option(
     "--coarse",
-    type=_SHARE,
+    type=SHARE,
     default=FidelityRun.coarse,
     show_default=True,
     help="Share of the squared error that gives way to errors of means over 2 to 16 pixels.",

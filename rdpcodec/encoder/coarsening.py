@@ -61,7 +61,7 @@ class Coarsening:
                 known[rung] = make(ladder[rung])
             return known[rung].loss
 
-        rung = 0 if self._exactly else len(ladder) // 3
+        rung = len(ladder) // 3
         if self._start in ladder:
             rung = ladder.index(self._start)
             if again:
@@ -69,6 +69,8 @@ class Coarsening:
         direction = 1 if loss(rung + 1) < loss(rung) else -1
         while loss(rung + direction) < loss(rung):
             rung += direction
+        if self._exactly and loss(0) < loss(rung):
+            rung = 0
         self._start = ladder[rung]
         return known[rung]
 

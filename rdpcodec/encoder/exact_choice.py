@@ -70,18 +70,25 @@ def in_layers(
     mosaic, choices = Mosaic(tile_codec, [[tile] for tile in symbols], (width, height), quality), []
     for tile, networks in zip(tiles, symbols, strict=True):
         bits = tile_codec.coder.bits_by_position(networks)
-        choices.append(choose(pixels[*tile.slices()], mosaic.decode(tile, 0.0)[0], bits, quality))
+        beside = _length(tile_codec, networks, quality) - float(bits.sum())
+        choices.append(choose(pixels[*tile.slices()], mosaic.decode(tile, 0.0)[0], bits, quality, beside))
     division = _Division(tile_codec, pixels, symbols, quality)
     first = [choice.best for choice in choices]
     left, seen = division.rest(first)
     mosaic, chosen = Mosaic(tile_codec, [[tile] for tile in left], (width, height), quality), []
     for tile, choice, rest in zip(tiles, choices, left, strict=True):
-        spent = float(tile_codec.coder.bits_by_position(rest).sum())
+        left_out = rest.blank and choice.best.mask.all()
+        spent = 0.0 if left_out else _length(tile_codec, rest, quality)
         decoded = mosaic.decode(tile, 0.0)[0] if choice.divides else seen[*tile.slices()]
         chosen.append(choice.once_coded(pixels[*tile.slices()], decoded, spent))
     if any(now is not before for now, before in zip(chosen, first, strict=True)):
         left, seen = division.rest(chosen)
     return Layered(left, ExactLayer([smallest(*exact) for exact in chosen], tiles), seen)
+
+
+def _length(tile_codec: TileCodec, symbols: Symbols, quality: float) -> float:
+    """What a tile costs in the file, in bits."""
+    return 8.0 * len(tile_codec.encode(symbols, quality))
 
 
 class _Division:
@@ -164,19 +171,23 @@ class Choice(NamedTuple):
         return ExactPixels(self.whole.pixels, np.zeros_like(self.whole.mask))
 
 
-def choose(pixels: np.ndarray, decoded: np.ndarray, bits: np.ndarray, quality: float) -> Choice:
+def choose(
+    pixels: np.ndarray, decoded: np.ndarray, bits: np.ndarray, quality: float, beside: float = 0.0
+) -> Choice:
     """What the exact layer takes over of a tile at a quality 0..100.
 
     pixels, decoded: the tile, and what the networks make of it, uint8 `[H, W, 3]`; bits: what each of its
-    latent positions costs there, `[⌈H/16⌉, ⌈W/16⌉]`.
+    latent positions costs there, `[⌈H/16⌉, ⌈W/16⌉]`; beside: what the tile costs besides, unless all of it is
+    exact: hyper-latents, and the coder's own.
     """
     allowed, drawn = (_spread(blocks, pixels) for blocks in candidates(pixels, quality))
     shaded = _without_islands(_is_shaded(pixels), _SURROUNDED)
     weight = lambda_at(quality) * np.where(drawn & ~shaded, _VISIBILITY, 1.0)
     errors = weight * squared_error(pixels, decoded)
-    networks = _spread(bits, pixels) / BLOCK**2 + errors
+    inside = _in_cells(np.ones(pixels.shape[:2]), BLOCK)
+    networks = _spread(bits / inside, pixels) + errors
     exact_weight = weight * np.where(drawn & shaded, _BANDS, 1.0)
-    trials = _Trials(pixels, exact_weight, networks, weight, exactly=quality >= _EXACT_QUALITY)
+    trials = _Trials(pixels, exact_weight, networks, weight, beside, exactly=quality >= _EXACT_QUALITY)
 
     def cheaper(exact: np.ndarray, cell: int) -> np.ndarray:
         """The pixels whose cells of `cell`² cost less exactly."""
@@ -203,16 +214,18 @@ class _Trials:
         weight: np.ndarray,
         networks: np.ndarray,
         networks_weight: np.ndarray,
+        beside: float,
         *,
         exactly: bool,
     ) -> None:
         """pixels: uint8 `[H, W, 3]`; weight: what a squared error of one costs in the exact layer, in bits;
         networks: what bits and errors of the networks cost; networks_weight: their errors' weight. All
-        `[H, W]`.
+        `[H, W]`. beside: as of `choose`.
         """
         self._pixels, self._weight, self._networks = pixels, weight, networks
         self._coarsening = Coarsening(pixels, weight, exactly=exactly)
-        self._least = float(networks.sum())
+        self._beside = beside
+        self._least = float(networks.sum()) + beside
         nothing = ExactPixels(pixels, np.zeros(pixels.shape[:2], bool))
         self.choice = Choice(nothing, 0.0, nothing, np.inf, self._least, networks_weight)
 
@@ -222,7 +235,8 @@ class _Trials:
         """
         version = self._coarsening.best(mask, again=again)
         exact = ExactPixels(self._coarsening.held(version, mask), mask)
-        if (loss := version.loss + float(self._networks[~mask].sum())) < self._least:
+        left = 0.0 if mask.all() else float(self._networks[~mask].sum()) + self._beside
+        if (loss := version.loss + left) < self._least:
             self._least = loss
             self.choice = self.choice._replace(best=exact, loss=version.loss)
         if mask.all() and version.loss < self.choice.whole_loss:

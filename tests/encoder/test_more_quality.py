@@ -14,8 +14,7 @@ from PIL import Image, ImageDraw
 from rdpcodec import Codec
 
 QUALITIES = (0, 25, 50, 75, 90, 100)
-# Networks that are trained for eyes may give up some PSNR for what is seen. In 150 made images it was half
-# that at most.
+# Networks that are trained for eyes may give up some PSNR for what is seen.
 TOLERANCE = 0.5
 # From here on, images are equal for all purposes.
 ENOUGH = 50.0

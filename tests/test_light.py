@@ -104,7 +104,7 @@ def test_pages_are_served(folder: Path) -> None:
 from pathlib import Path
 from rdpcodec import Codec
 from rdpcodec.pages.serve import EncodeRequest, ImageServer, Limits
-server = ImageServer(Codec(), Limits(10**7, 10**7))
+server = ImageServer(Codec(), Limits(10**7, 10**7), decodes=False)
 name = server.hold(Path("photo.png").read_bytes())["id"]
 assert server.loaded[name].decoded(EncodeRequest(40, 0.5)).size == (300, 200)
 """

@@ -77,7 +77,7 @@ class ImageServer:
     another format's file do not wait for it, nor it for them.
     """
 
-    def __init__(self, codec: Codec, limits: Limits, decodes: bool) -> None:
+    def __init__(self, codec: Codec, limits: Limits, *, decodes: bool) -> None:
         self.codec, self.limits = codec, limits
         self.metrics = Metrics()
         self.loaded: OrderedDict[str, LoadedImage] = OrderedDict()
@@ -218,7 +218,7 @@ def application(
     host: the name or address that it will be reached by; decoder: the files of the decoder for browsers by
     name, with which pages turn realism themselves.
     """
-    server = ImageServer(codec, limits, bool(decoder))
+    server = ImageServer(codec, limits, decodes=bool(decoder))
     endpoints = [
         Route(f"/images/{{id}}/{name}", endpoint)
         for name, endpoint in (

@@ -29,7 +29,7 @@ def test_it_is_what_is_trained_with(photograph: Image.Image, quality: int, size:
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(8, 70), st.integers(8, 70), st.integers(0, 2**32 - 1), st.floats(2, 40))
+@given(st.integers(8, 70), st.integers(8, 70), st.integers(0, 2**32 - 1), st.floats(4, 40))
 def test_it_is_what_is_trained_with_whatever_the_image(
     width: int, height: int, seed: int, deviation: float
 ) -> None:

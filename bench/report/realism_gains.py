@@ -112,6 +112,16 @@ def sheet(image: Image.Image, quality: float, ours: BenchCodec, avif: BenchCodec
     return page
 
 
+def stacked(rows: list[Image.Image]) -> Image.Image:
+    """Images, one below the other."""
+    page = Image.new("RGB", (max(row.width for row in rows), sum(row.height for row in rows)), "white")
+    top = 0
+    for row in rows:
+        page.paste(row, (0, top))
+        top += row.height
+    return page
+
+
 @click.command()
 @click.argument("folder", type=FOLDER)
 @click.option(
@@ -148,7 +158,7 @@ def realism_gains(folder: Path, sheets: Path | None, quality: float) -> None:
     write_record(out / "gains.json", found, indent=1)
     if sheets:
         ours_codec, avif_codec = bench_codec("rdpcodec"), bench_codec("avif")
-        for name, image in list(load_folder(sheets).items())[:SHEETS]:
-            page = sheet(image, quality, ours_codec, avif_codec)
-            page.save(out / f"{Path(name).stem}.webp", quality=90)
+        images = list(load_folder(sheets).values())[:SHEETS]
+        rows = [sheet(image, quality, ours_codec, avif_codec) for image in images]
+        stacked(rows).save(out / "sheets.webp", quality=80)
     console.print(f"written: {out}/")

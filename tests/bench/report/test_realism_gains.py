@@ -10,7 +10,7 @@ from PIL import Image
 
 from bench.__main__ import bench
 from bench.codecs import bench_codec
-from bench.report.realism_gains import PERCEPTION_METRICS, busiest, curve_of, gains
+from bench.report.realism_gains import PERCEPTION_METRICS, busiest, curve_of, gains, stacked
 from rdpcodec.peers import largest_within
 
 BPPS = (0.05, 0.1, 0.2, 0.4, 0.8)
@@ -73,6 +73,16 @@ def test_the_busiest_crop_is_where_the_detail_is() -> None:
     assert (right - left, bottom - top) == (256, 256)
     assert left >= 350
     assert top >= 250
+
+
+def test_rows_stand_one_below_the_other() -> None:
+    page = stacked([Image.new("RGB", (30, 10), "red"), Image.new("RGB", (40, 20), "blue")])
+    assert page.size == (40, 30)
+    assert [page.getpixel(at) for at in ((0, 9), (39, 9), (39, 10))] == [
+        (255, 0, 0),
+        (255, 255, 255),
+        (0, 0, 255),
+    ]
 
 
 def test_the_command_needs_a_dial(tmp_path: Path) -> None:

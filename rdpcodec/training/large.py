@@ -22,7 +22,7 @@ from rdpcodec.training.realism import Realism
 from rdpcodec.training.run import default_device, train
 from rdpcodec.training.runs import FidelityRun, RealismRun
 from rdpcodec.training.schedule import Budget
-from rdpcodec.training.validation import SIDE, load_training_and_validation
+from rdpcodec.training.validation import load_training_and_validation
 
 WEIGHTS = "weights"
 
@@ -70,7 +70,7 @@ def train_part(
 def judge(weights: Path, against: Path, data: Path, device: str | None = None) -> Verdict:
     """Judge a run's averaged weights, of a checkpoint or pieces, by others, on held-out crops."""
     where = torch.device(default_device(device))
-    _, crops = load_training_and_validation(data, SIDE, where)
+    _, crops = load_training_and_validation(data, 0, where)
     models = averaged_model(load_checkpoint(weights, torch.device("cpu"))), load_start(against)
     return verdict(*(curve(model.to(where).eval(), crops) for model in models))
 

@@ -28,7 +28,7 @@ def test_it_is_what_is_trained_with(photograph: Image.Image, quality: int, size:
     assert ssimulacra2(*pair) == pytest.approx(of_torch(*pair), abs=0.003)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.integers(8, 70), st.integers(8, 70), st.integers(0, 2**32 - 1), st.floats(4, 40))
 def test_it_is_what_is_trained_with_whatever_the_image(
     width: int, height: int, seed: int, deviation: float

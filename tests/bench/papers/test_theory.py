@@ -28,7 +28,7 @@ from bench.papers.theory.shape import largest_concavity, largest_rise
 ROOT = Path(__file__).parents[3]
 RESULTS = ROOT / "bench" / "results" / "theory"
 some_coin = st.floats(0.03, 0.5)
-solved = settings(max_examples=25, deadline=None)
+solved = settings(max_examples=15, deadline=None)
 
 
 # The tools.

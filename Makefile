@@ -23,7 +23,7 @@ $(VENV)/tested: $(VENV)/installed
 $(COMPRESSAI_VENV)/tested: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(COMPRESSAI_VENV)
 	$(COMPRESSAI_VENV)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--editable '.[compressai,inception]' 'pytest>=8'
+		--editable '.[compressai,inception]' 'pytest>=8' 'hypothesis>=6.100'
 	touch $@
 
 demo: $(VENV)/installed

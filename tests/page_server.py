@@ -19,6 +19,14 @@ from rdpcodec.pages.connections import server_config
 from rdpcodec.pages.serve import Limits, application
 
 LIMITS = Limits(size=300_000, pixels=50_000)
+# In a browser: the levels of the image on the right, RGBA.
+SHOWN = """() => {
+  const image = document.querySelector(".layer.right img"), canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
+  const pen = canvas.getContext("2d");
+  pen.drawImage(image, 0, 0);
+  return [...pen.getImageData(0, 0, canvas.width, canvas.height).data];
+}"""
 
 
 class Answer(NamedTuple):

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
+from page_server import SHOWN
 from PIL import Image
 from web_site import RUNTIME
 
@@ -173,14 +174,6 @@ def flat(colour: tuple[int, int, int], size: tuple[int, int]) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-# The levels of the image on the right, RGBA.
-SHOWN = """() => {
-  const image = document.querySelector(".layer.right img"), canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
-  const pen = canvas.getContext("2d");
-  pen.drawImage(image, 0, 0);
-  return [...pen.getImageData(0, 0, canvas.width, canvas.height).data];
-}"""
 RED, GREEN, BLUE = (200, 0, 0), (0, 150, 0), (0, 0, 250)
 
 

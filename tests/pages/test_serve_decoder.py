@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from page_server import Server, figure
+from page_server import SHOWN, Server, figure
 from PIL import Image
 from web_site import RUNTIME
 
@@ -18,15 +18,6 @@ from rdpcodec import Codec, UsageError
 from rdpcodec.cli import rdpcodec as command
 from rdpcodec.web.folder import site_files
 from rdpcodec.weights.manifest import find_model
-
-# The levels of the image on the right, RGBA.
-SHOWN = """() => {
-  const image = document.querySelector(".layer.right img"), canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
-  const pen = canvas.getContext("2d");
-  pen.drawImage(image, 0, 0);
-  return [...pen.getImageData(0, 0, canvas.width, canvas.height).data];
-}"""
 
 
 @pytest.fixture(scope="module")

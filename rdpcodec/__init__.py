@@ -23,9 +23,10 @@ from rdpcodec.errors import (
 )
 
 if TYPE_CHECKING:
-    from rdpcodec.codec import Codec, compress, decompress
+    from rdpcodec.codec import Codec
     from rdpcodec.engine.threads import use_threads
     from rdpcodec.file_info import FileInfo, info
+    from rdpcodec.functions import compress, decompress
     from rdpcodec.image import PictureWarning
     from rdpcodec.operating_point import PRESETS, Bounds, OperatingPoint, Target
 
@@ -55,8 +56,8 @@ __all__ = [
 _LAZY = {
     "Bounds": "rdpcodec.operating_point",
     "Codec": "rdpcodec.codec",
-    "compress": "rdpcodec.codec",
-    "decompress": "rdpcodec.codec",
+    "compress": "rdpcodec.functions",
+    "decompress": "rdpcodec.functions",
     "FileInfo": "rdpcodec.file_info",
     "info": "rdpcodec.file_info",
     "OperatingPoint": "rdpcodec.operating_point",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from rdpcodec import container
-from rdpcodec.container import Container
+from rdpcodec.container import Container, Header
 from rdpcodec.errors import RdpError, UsageError, warn
 from rdpcodec.operating_point import OperatingPoint, Quality, Target
 from rdpcodec.source import File, is_file, read_source
@@ -63,9 +63,8 @@ def container_of(data: File, max_pixels: int) -> Container:
     return container.read(read_source(data, UsageError, container.SIGNATURE), max_pixels)
 
 
-def groups(keys: Sequence[Hashable]) -> list[list[int]]:
-    """Indices grouped by equal keys."""
-    members: dict[Hashable, list[int]] = {}
-    for i, key in enumerate(keys):
-        members.setdefault(key, []).append(i)
-    return list(members.values())
+def realism_in(header: Header, realism: float | None) -> float:
+    """The realism to decode a file at: the one that was asked for, or the file's own."""
+    if isinstance(realism, str):
+        raise UsageError(f"realism {realism!r}: decompression takes a number")
+    return header.realism if realism is None else realism

@@ -6,7 +6,8 @@ image → Picture → symbols of its tiles → bytes of the tiles → segments o
 
 What the steps do stands in files of their own: `image`, `mosaic` and `tile_codec` (pixels ⇄ symbols),
 `symbols` (symbols ⇄ bytes), `side_data` and `container` (bytes ⇄ file). `encoder/` makes the files of one
-image, and better ones where it may take longer; decoding is none the wiser. docs/architecture.md draws it.
+image, and better ones where it may take longer; decoding is none the wiser. `together` does with several what
+can be done at once. docs/architecture.md draws it.
 """
 
 from __future__ import annotations
@@ -21,20 +22,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from rdpcodec import container, side_data
-from rdpcodec.arguments import container_of, groups, kept, listed, point_of, quality_of
+from rdpcodec import container
+from rdpcodec.arguments import container_of, kept, listed, point_of, quality_of
 from rdpcodec.container import Container
 from rdpcodec.encoder.image_encoder import ImageEncoder
 from rdpcodec.engine.choice import EngineName, make_engine
-from rdpcodec.errors import RdpError, UsageError, WeightsError
+from rdpcodec.errors import RdpError, WeightsError
 from rdpcodec.extras import need_torch
 from rdpcodec.image import Picture, load_picture
-from rdpcodec.mosaic import AnalysedTiles, CodedTiles, Mosaic, region_of
-from rdpcodec.operating_point import Bounds, OperatingPoint, Quality, Realism, Target
+from rdpcodec.mosaic import AnalysedTiles, CodedTiles, Mosaic, Region, region_of
+from rdpcodec.operating_point import OperatingPoint, Quality, Realism, Target
 from rdpcodec.source import File
 from rdpcodec.symbols import SymbolCoder, Symbols
 from rdpcodec.tile_codec import TileCodec
-from rdpcodec.weights.manifest import DEFAULT_MODEL, Identity, check_encodes, find_model, model_for_file
+from rdpcodec.together import decode_together, encode_together
+from rdpcodec.weights.manifest import DEFAULT_MODEL, check_encodes, find_model
 from rdpcodec.weights.release import ReleasedModel
 
 if TYPE_CHECKING:
@@ -43,9 +45,6 @@ if TYPE_CHECKING:
     from rdpcodec.image import Source
 
 _log = logging.getLogger(__name__)
-
-Region = tuple[int, int, int, int]
-"""Left, top, width and height of a part of an image, in pixels."""
 
 
 class Codec:
@@ -72,9 +71,8 @@ class Codec:
         """
         started = time.perf_counter()
         released = model if isinstance(model, ReleasedModel) else ReleasedModel.load(find_model(model))
-        self.name, self.size, self.fingerprint = released.name, released.size, released.fingerprint
-        self.dials, self._released = released.dials, released
-        self.encodes = released.encodes
+        self._released, self._weights = released, released.identity
+        self.name, self.size, self.fingerprint, self.dials, self.encodes = self._weights
         self.engine = make_engine(released, str(device), engine)
         self.tile_codec = TileCodec(self.engine, SymbolCoder(released.latent_tables, released.hyper_tables))
         self._made_of = model, str(device), engine
@@ -142,28 +140,16 @@ class Codec:
         places, where the list then has b""; where it is not given, the first such error is raised.
         """
         point = point_of(point, quality)
-        self._check(point)
+        point.check_dials(self.name, self.dials)
         sources = listed(images)
-        files: list[bytes] = [b""] * len(sources)
         pictures: dict[int, Picture] = {}
         for i, image in enumerate(sources):
             with kept(errors, i):
                 pictures[i] = load_picture(
                     image, keep_metadata=keep_metadata, exact=exact, max_pixels=max_pixels
                 )
-        places = list(pictures)
-        for group in groups([picture.size for picture in pictures.values()]):
-            members = [places[i] for i in group]
-            if isinstance(point.quality, (Target, Bounds)):
-                for i in members:
-                    with kept(errors, i):
-                        files[i] = self._encoder(pictures[i]).encode(point)
-                continue
-            encoders = [self._encoder(pictures[i]) for i in members]
-            symbols = self.analyse([encoder.picture for encoder in encoders], point.quality)
-            for i, encoder, tiles in zip(members, encoders, symbols, strict=True):
-                files[i] = encoder.file(tiles, point.quality, point)
-        return files
+        files = encode_together(self.tile_codec, self._weights, pictures, point, errors)
+        return [files.get(i, b"") for i in range(len(sources))]
 
     def efforts(
         self, image: Source, quality: float = 50.0, *, realism: Realism = 0.0, keep_metadata: bool = False
@@ -174,34 +160,21 @@ class Codec:
         Every search goes on from the last: all ten take as long as the last one alone. All tiles of an image
         are searched at once, so that memory grows with them. Arguments and errors are those of `compress`.
         """
-        self._check(OperatingPoint(quality, realism))
+        OperatingPoint(quality, realism).check_dials(self.name, self.dials)
         picture = load_picture(image, keep_metadata=keep_metadata)
-        yield from self._encoder(picture).efforts(quality, realism)
+        yield from ImageEncoder(self.tile_codec, self._weights, picture).efforts(quality, realism)
 
     def encoder(self, picture: Picture) -> Callable[[OperatingPoint], bytes]:
         """A function from operating points to files of one image, for when there will be several.
 
         What all points share is computed once. Raises `UsageError` for a point that the weights do not have.
         """
-        encoder = self._encoder(picture)
-
-        def encode(point: OperatingPoint) -> bytes:
-            self._check(point)
-            return encoder.encode(point)
-
-        return encode
-
-    def _encoder(self, picture: Picture) -> ImageEncoder:
-        check_encodes(self.name, self.encodes)
-        return ImageEncoder(self.tile_codec, Identity(self.size, self.fingerprint, self.dials), picture)
+        return ImageEncoder(self.tile_codec, self._weights, picture).encode
 
     def analyse(self, pictures: Sequence[Picture], quality: float) -> list[list[Symbols]]:
         """Images of one size → the symbols of their tiles, row by row. Raises as `compress` does."""
         check_encodes(self.name, self.encodes)
         return AnalysedTiles(self.tile_codec, [picture.pixels for picture in pictures]).symbols(quality)
-
-    def _check(self, point: OperatingPoint) -> None:
-        point.check_dials(self.name, self.dials)
 
     # File → image.
 
@@ -237,7 +210,7 @@ class Codec:
         together.
         """
         containers = [container_of(data, max_pixels) for data in listed(files)]
-        return [picture.to_pillow() for picture in self._decode(containers, realism, region)]
+        return [picture.to_pillow() for picture in self.decode(containers, realism, region)]
 
     def decompress_array(
         self,
@@ -250,7 +223,7 @@ class Codec:
         """As `decompress`, to uint8 `[H, W]` (gray), `[H, W, 2]` (gray, alpha), `[H, W, 3]` (RGB) or `[H, W,
         4]` (RGBA).
         """
-        return self._decode([container_of(data, max_pixels)], realism, region)[0].to_array()
+        return self.decode([container_of(data, max_pixels)], realism, region)[0].to_array()
 
     def decompress_tensor(
         self,
@@ -268,28 +241,11 @@ class Codec:
         channels_last = torch.from_numpy(array.reshape(*array.shape[:2], -1))
         return channels_last.to(self._made_of[1]).permute(2, 0, 1).contiguous()
 
-    def _decode(
-        self, files: Sequence[Container], realism: float | None, region: Region | None
+    def decode(
+        self, files: Sequence[Container], realism: float | None = None, region: Region | None = None
     ) -> list[Picture]:
-        if isinstance(realism, str):
-            raise UsageError(f"realism {realism!r}: decompression takes a number")
-        points = [(f.header.quality, f.header.realism if realism is None else realism) for f in files]
-        for file, point in zip(files, points, strict=True):
-            if file.header.fingerprint != self.fingerprint:
-                own = f"{self.size}-{self.fingerprint.hex()}"
-                raise WeightsError(f"the file needs weights {file.header.weights}, this codec holds {own}")
-            self._check(OperatingPoint(*point))
-        sizes = [(file.header.width, file.header.height) for file in files]
-        images: dict[int, Picture] = {}
-        for members in groups(list(zip(sizes, points, strict=True))):
-            size, (quality, beta) = sizes[members[0]], points[members[0]]
-            box = region_of(region, size)
-            self.engine.prepare(beta)
-            tiles = CodedTiles(self.tile_codec, [files[i] for i in members])
-            pixels = Mosaic(self.tile_codec, tiles, size, quality, tiles.exact).decode(box, beta)
-            for i, array in zip(members, pixels, strict=True):
-                images[i] = side_data.unpack(array, files[i], box)
-        return [images[i] for i in range(len(files))]
+        """Decode files that are parsed already. Arguments and errors are those of `decompress`."""
+        return decode_together(self.tile_codec, self._weights, files, realism, region)
 
     def decode_symbols(self, files: Sequence[Container]) -> list[list[Symbols]]:
         """The symbols of the tiles of files of one size and quality.
@@ -339,63 +295,3 @@ def shared_codec(model: str = DEFAULT_MODEL, device: str = "cpu") -> Codec:
     """A codec that the module-level functions share, loaded at its first use."""
     with _loading:
         return loaded_codec(model, device)
-
-
-def compress(
-    image: Source,
-    quality: Quality | None = None,
-    *,
-    target: Target | None = None,
-    realism: Realism = 0.0,
-    effort: int = 0,
-    model: str = DEFAULT_MODEL,
-    device: str = "cpu",
-    keep_metadata: bool = False,
-    exact: bool = False,
-    max_pixels: int = container.MAX_PIXELS,
-) -> bytes:
-    """Compress one image to the bytes of an .rdpc file, with a model by its name, kept loaded.
-
-    image: a Pillow image; a file's path, its bytes, or the open file; an array `[H, W]` or `[H, W, C]`, uint8
-    or uint16; a tensor `[C, H, W]`, uint8 or in [0, 1]. The rest is as of `Codec.compress` and `Codec`.
-
-    >>> from PIL import Image
-    >>> image = Image.effect_noise((256, 256), 50).convert("RGB")
-    >>> data = compress(image, quality=40)
-    >>> decompress(data).size
-    (256, 256)
-    >>> len(compress(image, Target.size("4kB"))) <= 4000
-    True
-    """
-    quality = quality_of(quality, target)
-    codec = shared_codec(model, device)
-    return codec.compress(
-        image,
-        quality,
-        realism=realism,
-        effort=effort,
-        keep_metadata=keep_metadata,
-        exact=exact,
-        max_pixels=max_pixels,
-    )
-
-
-def decompress(
-    data: File,
-    *,
-    realism: float | None = None,
-    region: Region | None = None,
-    device: str = "cpu",
-    max_pixels: int = container.MAX_PIXELS,
-) -> Image.Image:
-    """Decompress an .rdpc file, its bytes, path or open file, with the weights that it needs.
-
-    The rest is as of `Codec.decompress`.
-
-    >>> data = compress(np.zeros((64, 64, 3), np.uint8))
-    >>> decompress(data, region=(16, 0, 32, 8)).size
-    (32, 8)
-    """
-    file = container_of(data, max_pixels)
-    codec = shared_codec(model_for_file(file.header).name, device)
-    return codec._decode([file], realism, region)[0].to_pillow()

@@ -24,6 +24,8 @@ from rdpcodec.tiles import PATCH, Box, split_tiles, tile_grid, tiles_of
 
 Size = tuple[int, int]
 """Width and height of an image, in pixels."""
+Region = tuple[int, int, int, int]
+"""Left, top, width and height of a part of an image, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -206,7 +208,7 @@ class Mosaic:
         return self._kept[row, column]
 
 
-def region_of(region: tuple[int, int, int, int] | None, size: Size) -> Box:
+def region_of(region: Region | None, size: Size) -> Box:
     """A region as users give it: left, top, width and height; all of the image without one.
 
     Raises `UsageError` unless it is four whole numbers and lies within the image.

@@ -102,7 +102,7 @@ class RdpImageFile(ImageFile.ImageFile):
     def load(self) -> Any:
         """Decode, the first time. Raises `OSError` for damaged files and weights that are not installed."""
         if not self._decoded:
-            from rdpcodec.codec import decompress
+            from rdpcodec.functions import decompress
 
             data = self._read()
             with self._damage_is_an_oserror():
@@ -136,7 +136,7 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
 
     As everywhere in rdpcodec, EXIF orientation is applied, since the format has none.
     """
-    from rdpcodec.codec import compress
+    from rdpcodec.functions import compress
 
     options: dict[str, Any] = image.encoderinfo
     # Like Pillow's own writers: the profile is kept unless another one or None is given, the rest only if

@@ -189,7 +189,7 @@ def test_a_realism_that_was_set_reaches_the_decoder(
         asked.append(realism)
         return small
 
-    monkeypatch.setattr("rdpcodec.codec.decompress", decompress)
+    monkeypatch.setattr("rdpcodec.functions.decompress", decompress)
     image, other = opened(saved(small)), opened(saved(small))
     image.realism = 0.5
     assert image.realism == 0.5

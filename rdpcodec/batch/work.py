@@ -97,7 +97,7 @@ class Decompression:
 
     def converted(self, data: bytes, task: Task) -> bytes:
         """The bytes of an .rdpc file → those of an image's file."""
-        from rdpcodec.codec import decompress
+        from rdpcodec.functions import decompress
         from rdpcodec.image import encode_picture, writable_format
         from rdpcodec.scaling import scaled_image
 

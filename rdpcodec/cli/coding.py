@@ -156,7 +156,7 @@ def decompress(
     formats = {p: writable_format(p.suffix.lower() if p != STANDARD else suffix) for _, p in jobs}
 
     def run(source: Path, place: Path) -> tuple[Outcome, str]:
-        from rdpcodec.codec import decompress
+        from rdpcodec.functions import decompress
         from rdpcodec.scaling import scaled_image
 
         data = read_coded(source)

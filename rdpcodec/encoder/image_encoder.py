@@ -26,23 +26,25 @@ from rdpcodec.operating_point import AUTO, EFFORT_MAX, Bounds, OperatingPoint, R
 from rdpcodec.symbols import Symbols
 from rdpcodec.tile_codec import TileCodec
 from rdpcodec.tiles import join_tiles, tiles_of
-from rdpcodec.weights.manifest import Identity
+from rdpcodec.weights.manifest import Identity, check_encodes
 
 
 class ImageEncoder:
     """Files of one image at any number of operating points, with what all of them share computed once."""
 
     def __init__(self, tile_codec: TileCodec, weights: Identity, picture: Picture) -> None:
-        """weights: those that `tile_codec` codes with."""
+        """weights: those that `tile_codec` codes with. Raises `WeightsError` where they only decode."""
+        check_encodes(weights.name, weights.encodes)
         self.tile_codec, self.weights, self.picture = tile_codec, weights, simplified(picture)
         self._tiles = AnalysedTiles(tile_codec, [self.picture.pixels])
         self._side = side_data.pack(picture)
         self._neutral = not picture.gray and is_neutral(self.picture.pixels)
 
     def encode(self, point: OperatingPoint) -> bytes:
-        """The file at an operating point that the weights have. Raises `UsageError` for a target out of
-        reach.
+        """The file at an operating point. Raises `UsageError` for a point that the weights do not have, or a
+        target out of reach.
         """
+        point.check_dials(self.weights.name, self.weights.dials)
         if isinstance(point.quality, Target):
             return self._to_target(point.quality, point)
         if isinstance(point.quality, Bounds):

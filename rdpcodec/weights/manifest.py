@@ -42,11 +42,19 @@ _NEEDED = {"file": str, "sha256": str, "bitstream_fingerprint": str, "architectu
 
 
 class Identity(NamedTuple):
-    """What a file names its weights by, and what they can do."""
+    """What weights are named by, and what they can do."""
 
+    name: str  # of the model, for messages
     size: str  # of the networks, a name in `container.SIZE_NUMBERS`
     fingerprint: bytes  # of the bitstream-defining weights, 4 bytes
     dials: tuple[str, ...]
+    encodes: bool  # whether they make files, see `ModelEntry.encodes`
+
+    def check_file(self, header: Header) -> None:
+        """Raise `WeightsError` for a file of other weights."""
+        if header.fingerprint != self.fingerprint:
+            own = f"{self.size}-{self.fingerprint.hex()}"
+            raise WeightsError(f"the file needs weights {header.weights}, this codec holds {own}")
 
 
 class ModelEntry(NamedTuple):

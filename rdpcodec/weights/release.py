@@ -23,6 +23,7 @@ from rdpcodec.weights.manifest import (
     ENCODER_PREFIXES,
     REALISM_PREFIX,
     SYNTHESIS_PREFIXES,
+    Identity,
     ModelEntry,
     fingerprint,
     open_tensors,
@@ -65,6 +66,11 @@ class ReleasedModel:
     def size(self) -> str:
         """What files call the size of the networks."""
         return size_name(self.architecture)
+
+    @property
+    def identity(self) -> Identity:
+        """What tells the weights apart, and what they can do."""
+        return Identity(self.name, self.size, self.fingerprint, self.dials, self.encodes)
 
     @classmethod
     def load(cls, entry: ModelEntry) -> ReleasedModel:

@@ -1,0 +1,78 @@
+"""`rdpcodec.compress` and `rdpcodec.decompress`: one image, with a model by its name, kept loaded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from rdpcodec import container
+from rdpcodec.arguments import container_of, quality_of
+from rdpcodec.codec import shared_codec
+from rdpcodec.mosaic import Region
+from rdpcodec.operating_point import Quality, Realism, Target
+from rdpcodec.source import File
+from rdpcodec.weights.manifest import DEFAULT_MODEL, model_for_file
+
+if TYPE_CHECKING:
+    from rdpcodec.image import Source
+
+
+def compress(
+    image: Source,
+    quality: Quality | None = None,
+    *,
+    target: Target | None = None,
+    realism: Realism = 0.0,
+    effort: int = 0,
+    model: str = DEFAULT_MODEL,
+    device: str = "cpu",
+    keep_metadata: bool = False,
+    exact: bool = False,
+    max_pixels: int = container.MAX_PIXELS,
+) -> bytes:
+    """Compress one image to the bytes of an .rdpc file, with a model by its name, kept loaded.
+
+    image: a Pillow image; a file's path, its bytes, or the open file; an array `[H, W]` or `[H, W, C]`, uint8
+    or uint16; a tensor `[C, H, W]`, uint8 or in [0, 1]. The rest is as of `Codec.compress` and `Codec`.
+
+    >>> from PIL import Image
+    >>> image = Image.effect_noise((256, 256), 50).convert("RGB")
+    >>> data = compress(image, quality=40)
+    >>> decompress(data).size
+    (256, 256)
+    >>> len(compress(image, Target.size("4kB"))) <= 4000
+    True
+    """
+    quality = quality_of(quality, target)
+    codec = shared_codec(model, device)
+    return codec.compress(
+        image,
+        quality,
+        realism=realism,
+        effort=effort,
+        keep_metadata=keep_metadata,
+        exact=exact,
+        max_pixels=max_pixels,
+    )
+
+
+def decompress(
+    data: File,
+    *,
+    realism: float | None = None,
+    region: Region | None = None,
+    device: str = "cpu",
+    max_pixels: int = container.MAX_PIXELS,
+) -> Image.Image:
+    """Decompress an .rdpc file, its bytes, path or open file, with the weights that it needs.
+
+    The rest is as of `Codec.decompress`.
+
+    >>> data = compress(Image.new("RGB", (64, 64)))
+    >>> decompress(data, region=(16, 0, 32, 8)).size
+    (32, 8)
+    """
+    file = container_of(data, max_pixels)
+    codec = shared_codec(model_for_file(file.header).name, device)
+    return codec.decode([file], realism, region)[0].to_pillow()

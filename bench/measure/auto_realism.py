@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -22,6 +23,7 @@ from rdpcodec.metrics.perceptual import load_lpips
 
 # Besides PSNR and LPIPS: a measure fitted to opinions, and one that models the eye.
 SHOWN = ("ssimulacra2", "butteraugli")
+Measure = Callable[[np.ndarray, np.ndarray], float]
 QUALITIES = (5.0, 20.0, 35.0, 50.0, 70.0, 90.0)
 
 
@@ -30,6 +32,38 @@ def averages(rows: list[dict[str, float]]) -> dict[str, float]:
     means = {name: float(f"{np.mean([row[name] for row in rows]):.5g}") for name in rows[0]}
     chosen = [row["realism"] for row in rows]
     return {**means, "least_realism": round(min(chosen), 3), "most_realism": round(max(chosen), 3)}
+
+
+def measured(
+    codec: Codec, image: Image.Image, quality: float, measures: dict[str, Measure]
+) -> dict[str, float]:
+    """What one image's file costs, which realism was chosen for it, and each measure at 0, chosen and 1."""
+    original = np.asarray(image)
+    file = codec.compress(image, quality, realism="auto")
+    chosen = read_header(file)[0].realism
+    row = {"bpp": bits_per_pixel(file), "realism": chosen}
+    for name, realism in (("at_0", 0.0), ("chosen", chosen), ("at_1", 1.0)):
+        decoded = np.asarray(codec.decompress(file, realism=realism).convert("RGB"))
+        for measure, between in measures.items():
+            row[f"{measure}_{name}"] = between(original, decoded)
+    return row
+
+
+def table_of(points: list[dict[str, float]], measures: list[str]) -> Table:
+    """What was found, a row a quality."""
+    table = Table("quality", "bpp", "chosen", "from … to", *(f"{name} at 0, chosen, 1" for name in measures))
+    for point in points:
+        table.add_row(
+            f"{point['quality']:g}",
+            f"{point['bpp']:.3f}",
+            f"{point['realism']:.2f}",
+            f"{point['least_realism']:.2f} … {point['most_realism']:.2f}",
+            *(
+                ", ".join(f"{point[f'{measure}_{name}']:.4g}" for name in ("at_0", "chosen", "at_1"))
+                for measure in measures
+            ),
+        )
+    return table
 
 
 @click.command()
@@ -50,37 +84,14 @@ def auto_realism(data: Path, out: Path | None, qualities: str, lpips_weights: Pa
     if "realism" not in codec.dials:
         raise click.ClickException("these weights have no realism dial")
 
-    def measured(image: Image.Image, quality: float) -> dict[str, float]:
-        original = np.asarray(image)
-        file = codec.compress(image, quality, realism="auto")
-        chosen = read_header(file)[0].realism
-        row = {"bpp": bits_per_pixel(file), "realism": chosen}
-        for name, realism in (("at_0", 0.0), ("chosen", chosen), ("at_1", 1.0)):
-            decoded = np.asarray(codec.decompress(file, realism=realism).convert("RGB"))
-            for measure, between in measures.items():
-                row[f"{measure}_{name}"] = between(original, decoded)
-        return row
-
     points = []
     for quality in track([float(word) for word in qualities.split(",")], "measuring", transient=True):
-        rows = [measured(image, quality) for image in images.values()]
+        rows = [measured(codec, image, quality, measures) for image in images.values()]
         points.append({"quality": quality, **averages(rows)})
     console = Console()
     for note in notes:
         console.print(note, markup=False)
-    table = Table("quality", "bpp", "chosen", "from … to", *(f"{name} at 0, chosen, 1" for name in measures))
-    for point in points:
-        table.add_row(
-            f"{point['quality']:g}",
-            f"{point['bpp']:.3f}",
-            f"{point['realism']:.2f}",
-            f"{point['least_realism']:.2f} … {point['most_realism']:.2f}",
-            *(
-                ", ".join(f"{point[f'{measure}_{name}']:.4g}" for name in ("at_0", "chosen", "at_1"))
-                for measure in measures
-            ),
-        )
-    console.print(table)
+    console.print(table_of(points, list(measures)))
     if out:
         record = {"data": data.name, "weights": weights_identity(codec), "points": points}
         write_record(out, record, indent=1)

@@ -15,6 +15,7 @@ from click.core import ParameterSource
 
 from rdpcodec.cli.options import (
     COMPRESSION_ONLY,
+    compression,
     compression_options,
     device_option,
     flag,
@@ -22,7 +23,6 @@ from rdpcodec.cli.options import (
     format_option,
     max_pixels_option,
     max_side_option,
-    operating_point,
     report_options,
 )
 from rdpcodec.cli.tally import Tally, tally_bar
@@ -114,24 +114,11 @@ def _given(name: str) -> bool:
     return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
-def _compression(
-    model: str,
-    keep_metadata: bool,
-    exact: bool,
-    device: str,
-    extension: str,
-    max_side: int | None,
-    max_pixels: int,
-    **chosen: Any,
-) -> Compression:
+def _compression(extension: str, **chosen: Any) -> Compression:
     """The work that the options ask for. Raises `UsageError`."""
-    from rdpcodec.batch.work import Compression
-
     if _given("extension"):
         raise UsageError("--format is for decompression: give --decompress, or leave it out")
-    return Compression(
-        operating_point(model, **chosen), model, keep_metadata, exact, device, max_side, max_pixels
-    )
+    return compression(**chosen)
 
 
 def _decompression(

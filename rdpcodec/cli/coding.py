@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rdpcodec.batch.work import Compression, Outcome, note_of_growth
 from rdpcodec.cli.jobs import OUTPUT, PATHS, Names, jobs_of, run_all
 from rdpcodec.cli.options import (
+    compression,
     compression_options,
     device_option,
     force_option,
     format_option,
     max_pixels_option,
     max_side_option,
-    operating_point,
     report_options,
 )
 from rdpcodec.cli.output import STANDARD, image_source, read_coded, write_output
 from rdpcodec.container import EXTENSION, bits_per_pixel, read_header
 from rdpcodec.errors import RdpError, UsageError
 
+if TYPE_CHECKING:
+    from PIL import Image
 
-def _region(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> tuple[int, int, int, int] | None:
+    from rdpcodec.mosaic import Region
+
+
+def _region(context: click.Context, parameter: click.Parameter, value: str | None) -> Region | None:
     """Four numbers with commas between them."""
     if value is None:
         return None
@@ -52,18 +56,7 @@ def _is_own(suffix: str) -> bool:
 @report_options
 @device_option
 def compress(
-    paths: tuple[Path, ...],
-    model: str,
-    keep_metadata: bool,
-    exact: bool,
-    max_side: int | None,
-    max_pixels: int,
-    output: Path | None,
-    force: bool,
-    quiet: bool,
-    as_json: bool,
-    device: str,
-    **chosen: Any,
+    paths: tuple[Path, ...], output: Path | None, force: bool, quiet: bool, as_json: bool, **chosen: Any
 ) -> None:
     """Compress images to .rdpc files.
 
@@ -81,31 +74,31 @@ def compress(
     """
     from rdpcodec.image import is_readable
 
-    work = Compression(
-        operating_point(model, **chosen), model, keep_metadata, exact, device, max_side, max_pixels
-    )
+    work = compression(**chosen)
     names = Names("compress", EXTENSION, is_readable, _is_own, EXTENSION)
     jobs = jobs_of(paths, output, names)
-
-    def run(source: Path, place: Path) -> tuple[Outcome, str]:
-        given = image_source(source)
-        before = source.stat().st_size if source.is_file() else None
-        try:
-            data = work.coded(given)
-        except UsageError as error:  # a target that this image cannot meet
-            raise UsageError(f"{source}: {error}") from error
-        write_output(place, data, force)
-        header, _ = read_header(data)
-        bpp = bits_per_pixel(data)
-        growth = note_of_growth(before, len(data)) if before else ""
-        text = (
-            f"{place}: {len(data)} bytes, {bpp:.3f} bits per pixel, "
-            f"{header.width}×{header.height}, quality {header.quality:g}"
-        )
-        outcome = Outcome(str(source), str(place), before, len(data), round(bpp, 4), header.quality)
-        return replace(outcome, warnings=(growth,) if growth else ()), text
-
+    run = partial(_compressed, work, force)
     run_all(jobs, run, "compressing", force=force, quiet=quiet, as_json=as_json)
+
+
+def _compressed(work: Compression, force: bool, source: Path, place: Path) -> tuple[Outcome, str]:
+    """Compress one image to `place`: what became of it, and that in words. Raises `RdpError`."""
+    given = image_source(source)
+    before = source.stat().st_size if source.is_file() else None
+    try:
+        data = work.coded(given)
+    except UsageError as error:  # a target that this image cannot meet
+        raise UsageError(f"{source}: {error}") from error
+    write_output(place, data, force)
+    header, _ = read_header(data)
+    bpp = bits_per_pixel(data)
+    growth = note_of_growth(before, len(data)) if before else ""
+    text = (
+        f"{place}: {len(data)} bytes, {bpp:.3f} bits per pixel, "
+        f"{header.width}×{header.height}, quality {header.quality:g}"
+    )
+    outcome = Outcome(str(source), str(place), before, len(data), round(bpp, 4), header.quality)
+    return replace(outcome, warnings=(growth,) if growth else ()), text
 
 
 @click.command()
@@ -126,16 +119,12 @@ def compress(
 @device_option
 def decompress(
     paths: tuple[Path, ...],
-    realism: float | None,
-    region: tuple[int, int, int, int] | None,
     extension: str,
-    max_side: int | None,
-    max_pixels: int,
     output: Path | None,
     force: bool,
     quiet: bool,
     as_json: bool,
-    device: str,
+    **decoding: Any,
 ) -> None:
     """Decompress .rdpc files to images.
 
@@ -147,28 +136,54 @@ def decompress(
 
     The output's extension sets its format: PNG and WebP are written lossless, JPEG and AVIF at quality 95.
     """
-    from rdpcodec.image import encode_picture, is_writable, writable_format
+    from rdpcodec.image import is_writable, writable_format
 
     suffix = "." + extension.lstrip(".").lower()
     writable_format(suffix)
     names = Names("decompress", suffix, _is_own, is_writable, ".png, .webp, .jpg or the like")
     jobs = jobs_of(paths, output, names)
     formats = {p: writable_format(p.suffix.lower() if p != STANDARD else suffix) for _, p in jobs}
+    run = partial(_decompressed, _Decoding(**decoding), formats, force)
+    run_all(jobs, run, "decompressing", force=force, quiet=quiet, as_json=as_json)
 
-    def run(source: Path, place: Path) -> tuple[Outcome, str]:
+
+@dataclass(frozen=True)
+class _Decoding:
+    """How files are decoded: the options of `decompress` by their names."""
+
+    realism: float | None
+    region: Region | None
+    max_side: int | None
+    max_pixels: int
+    device: str
+
+    def image(self, data: bytes) -> Image.Image:
+        """The image of a file. Raises `RdpError`."""
         from rdpcodec.functions import decompress
         from rdpcodec.scaling import scaled_image
 
-        data = read_coded(source)
-        try:
-            image = decompress(data, realism=realism, region=region, device=device, max_pixels=max_pixels)
-        except RdpError as error:
-            raise type(error)(f"{source}: {error}") from error
-        image = scaled_image(image, max_side)
-        encoded = encode_picture(image, formats[place], place)
-        write_output(place, encoded, force)
-        bpp, quality = round(bits_per_pixel(data), 4), read_header(data)[0].quality
-        outcome = Outcome(str(source), str(place), len(data), len(encoded), bpp, quality)
-        return outcome, f"{place}: {image.width}×{image.height} {image.mode}"
+        image = decompress(
+            data, realism=self.realism, region=self.region, device=self.device, max_pixels=self.max_pixels
+        )
+        return scaled_image(image, self.max_side)
 
-    run_all(jobs, run, "decompressing", force=force, quiet=quiet, as_json=as_json)
+
+def _decompressed(
+    decoding: _Decoding, formats: dict[Path, str], force: bool, source: Path, place: Path
+) -> tuple[Outcome, str]:
+    """Decompress one file to `place`: what became of it, and that in words. Raises `RdpError`.
+
+    formats: Pillow's names, by places.
+    """
+    from rdpcodec.image import encode_picture
+
+    data = read_coded(source)
+    try:
+        image = decoding.image(data)
+    except RdpError as error:
+        raise type(error)(f"{source}: {error}") from error
+    encoded = encode_picture(image, formats[place], place)
+    write_output(place, encoded, force)
+    bpp, quality = round(bits_per_pixel(data), 4), read_header(data)[0].quality
+    outcome = Outcome(str(source), str(place), len(data), len(encoded), bpp, quality)
+    return outcome, f"{place}: {image.width}×{image.height} {image.mode}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,9 @@ from rdpcodec.container import MAX_PIXELS
 from rdpcodec.errors import UsageError
 from rdpcodec.operating_point import AUTO, PRESETS, OperatingPoint, Realism, Target
 from rdpcodec.weights.manifest import DEFAULT_MODEL, check_encodes, encoders, find_model
+
+if TYPE_CHECKING:
+    from rdpcodec.batch.work import Compression
 
 Command = Callable[..., Any]
 
@@ -128,6 +131,22 @@ def compression_options(command: Command) -> Command:
     for option in reversed(_COMPRESSION):
         command = option(command)
     return command
+
+
+def compression(
+    model: str,
+    keep_metadata: bool,
+    exact: bool,
+    device: str,
+    max_side: int | None,
+    max_pixels: int,
+    **chosen: Any,
+) -> Compression:
+    """The work that the options ask for; `chosen` is what `operating_point` takes. Raises `UsageError`."""
+    from rdpcodec.batch.work import Compression
+
+    point = operating_point(model, **chosen)
+    return Compression(point, model, keep_metadata, exact, device, max_side, max_pixels)
 
 
 def operating_point(

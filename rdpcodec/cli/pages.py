@@ -8,6 +8,7 @@ import socket
 import webbrowser
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,13 +90,17 @@ def compare(
     with progress("comparing", len(images) * len(set(qualities)), shown=not quiet) as bar:
         page = compare_page(codec, images, qualities, effort, bar.step, decoder).encode()
     write_output(output, page, force)
-    if as_json:
-        record = {"output": str(output), "images": len(images), "bytes": len(page)}
-        click.echo(json.dumps(record), err=output == STANDARD)
-    elif not quiet:
-        count = f"{len(images)} images" if len(images) > 1 else "1 image"
-        click.echo(f"{output}: {count}, {len(page) / 1e6:.1f} MB", err=output == STANDARD)
+    if as_json or not quiet:
+        click.echo(_written(output, len(images), len(page), as_json), err=output == STANDARD)
     end(errors, len(sources))
+
+
+def _written(output: Path, images: int, size: int, as_json: bool) -> str:
+    """A page of `size` bytes, in words or as JSON."""
+    if as_json:
+        return json.dumps({"output": str(output), "images": images, "bytes": size})
+    count = f"{images} images" if images > 1 else "1 image"
+    return f"{output}: {count}, {size / 1e6:.1f} MB"
 
 
 def _images(sources: Sequence[Path]) -> dict[str, Picture]:
@@ -159,38 +164,40 @@ def serve(
     With --onnxruntime-web the browser turns realism itself, without asking the server.
     Stop it with Ctrl-C; --json prints its address alone. Needs the extra: pip install 'rdpcodec[web]'.
     """
-    try:
-        import uvicorn
+    _need_server()
+    import uvicorn
 
-        from rdpcodec.pages.connections import server_config
-        from rdpcodec.pages.serve import Limits, application
-    except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package not in ("starlette", "uvicorn"):
-            raise
-        raise UsageError(
-            f"serve needs {package}, which is not installed: pip install 'rdpcodec[web]'"
-        ) from None
     from rdpcodec.codec import shared_codec
+    from rdpcodec.pages.connections import server_config
+    from rdpcodec.pages.serve import Limits, application
 
     decoder = _decoder(model, runtime)
     listening = _listening(host, port)
     codec = shared_codec(model, device)
     app = application(codec, Limits(int(max_size * 1e6), int(max_pixels * 1e6)), host, decoder)
-    address, port = listening.getsockname()[:2]
-    if not ipaddress.ip_address(address).is_loopback:
-        click.echo("warning: others on the network can use this server; it asks for no password", err=True)
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
-    if as_json:
-        click.echo(json.dumps({"url": url, "model": codec.name}))
-    elif not quiet:
-        click.echo(f"serving at {url}, stop with Ctrl-C")
+    url = _url(host, listening)
+    if as_json or not quiet:
+        line = json.dumps({"url": url, "model": codec.name})
+        click.echo(line if as_json else f"serving at {url}, stop with Ctrl-C")
     if open_page:
         webbrowser.open(url)
     with suppress(KeyboardInterrupt):  # uvicorn has closed down, and passes it on
         uvicorn.Server(server_config(app)).run(sockets=[listening])
     if not (quiet or as_json):
         click.echo("stopped")
+
+
+def _need_server() -> None:
+    """Raise `UsageError` unless what serves is installed."""
+    for package in ("uvicorn", "starlette"):
+        try:
+            import_module(package)
+        except ModuleNotFoundError as error:
+            if error.name != package:
+                raise
+            raise UsageError(
+                f"serve needs {package}, which is not installed: pip install 'rdpcodec[web]'"
+            ) from None
 
 
 def _decoder(model: str, runtime: Path | None) -> dict[str, bytes]:
@@ -204,6 +211,14 @@ def _decoder(model: str, runtime: Path | None) -> dict[str, bytes]:
     from rdpcodec.weights.manifest import find_model
 
     return site_files(runtime, [find_model(model)])
+
+
+def _url(host: str, listening: socket.socket) -> str:
+    """The address of what listens; that others reach it is warned of."""
+    address, port = listening.getsockname()[:2]
+    if not ipaddress.ip_address(address).is_loopback:
+        click.echo("warning: others on the network can use this server; it asks for no password", err=True)
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
 def _listening(host: str, port: int) -> socket.socket:

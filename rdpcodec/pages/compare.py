@@ -9,8 +9,8 @@ from __future__ import annotations
 import base64
 import gzip
 import io
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -22,7 +22,7 @@ from PIL import Image
 from rdpcodec.codec import Codec
 from rdpcodec.image import Picture
 from rdpcodec.metrics.full_reference import Metrics
-from rdpcodec.operating_point import OperatingPoint
+from rdpcodec.operating_point import OperatingPoint, Quality
 from rdpcodec.pages import FOLDER, assembled
 from rdpcodec.peers import Peer, Unavailable, closest_to, find_peer
 
@@ -48,24 +48,16 @@ def compare_page(
     are left out. step: called after each quality of each image. decoder: the files of the decoder for
     browsers by name, with which the page turns realism.
     """
-    peers, notes = {}, []
-    for name in PEER_NAMES:
-        try:
-            peers[name] = find_peer(name)
-        except Unavailable as error:
-            notes.append(str(error))
+    peers, notes = _peers()
     metrics = Metrics()
-    realisms = (0.0, 1.0) if "realism" in codec.dials else (0.0,)
-    embedded = _embedded(decoder) if len(realisms) > 1 else {}
+    embedded = _embedded(decoder) if "realism" in codec.dials else {}
+    comparison = _Comparison(codec, peers, metrics, bool(embedded), step)
     points = [OperatingPoint(quality, effort=effort) for quality in sorted(set(qualities))]
-    shown = [
-        _compared(codec, name, picture, points, realisms, peers, metrics, step, bool(embedded))
-        for name, picture in images.items()
-    ]
+    shown = [comparison.record(name, picture, points) for name, picture in images.items()]
     versions = [version for record in shown for version in record["versions"] if "file" not in version]
     data = {
         "metrics": metrics.labels,
-        "realism": len(realisms) > 1,
+        "realism": len(comparison.realisms) > 1,
         "qualities": [point.quality for point in points],
         "model": f"{codec.name}-{codec.fingerprint.hex()}, effort {effort}",
         "peers": [f"{peer.label}: {peer.description}" for peer in peers.values()],
@@ -78,48 +70,72 @@ def compare_page(
     return assembled(FOLDER / "compare", data, "base", "viewer", "embedded")
 
 
-def _compared(
-    codec: Codec,
-    name: str,
-    source: Picture,
-    points: list[OperatingPoint],
-    realisms: tuple[float, ...],
-    peers: dict[str, Peer],
-    metrics: Metrics,
-    step: Callable[[], None],
-    turned: bool,
-) -> dict[str, Any]:
-    """One image, and its versions: for each quality ours at each realism, then the peers at equal bytes.
+def _peers() -> tuple[dict[str, Peer], list[str]]:
+    """The other formats that this machine can write, and in words which it cannot."""
+    peers, notes = {}, []
+    for name in PEER_NAMES:
+        try:
+            peers[name] = find_peer(name)
+        except Unavailable as error:
+            notes.append(str(error))
+    return peers, notes
 
-    turned: give our file too, for the page to decode at any realism.
+
+@dataclass(frozen=True)
+class _Comparison:
+    """What all images are compared by.
+
+    turned: give our files too, for the page to decode at any realism. step: called after each quality of each
+    image.
     """
-    picture, notes = middle(source)
-    image = picture.to_pillow()
-    encode = codec.encoder(picture)
-    files: dict[str, dict[int, bytes]] = {peer: {} for peer in peers}
-    versions: list[dict[str, Any]] = []
 
-    def add(decoded: Image.Image, size: int, url: str, **about: Any) -> None:
-        figures = metrics(picture.pixels, np.asarray(decoded.convert("RGB")))
-        bpp = size * 8 / (image.width * image.height)
-        versions.append({**about, "bytes": size, "bpp": round(bpp, 5), "image": url, **figures})
+    codec: Codec
+    peers: dict[str, Peer]
+    metrics: Metrics
+    turned: bool
+    step: Callable[[], None]
 
-    for point in points:
-        data = encode(point)
-        quality = point.quality
-        for realism in realisms:
-            decoded = codec.decompress(data, realism=realism)
-            label = f"rdpcodec, realism {realism:g}" if len(realisms) > 1 else "rdpcodec"
-            add(decoded, len(data), _lossless(decoded), label=label, quality=quality, ours=True)
-        if turned:
-            versions.append(_turned(versions[-1], data, metrics))
-        for key, peer in peers.items():
-            file = closest_to(partial(peer.encode, image), len(data), files[key])
-            url = _data_url(file, key)
-            add(peer.decode(file), len(file), url, label=peer.label, quality=quality, ours=False)
-        step()
-    about = {"name": name, "width": image.width, "height": image.height, "notes": notes}
-    return {**about, "original": _lossless(image), "versions": versions}
+    @property
+    def realisms(self) -> tuple[float, ...]:
+        """Those at which our files are shown."""
+        return (0.0, 1.0) if "realism" in self.codec.dials else (0.0,)
+
+    def record(self, name: str, source: Picture, points: list[OperatingPoint]) -> dict[str, Any]:
+        """One image, and its versions: for each quality ours at each realism, then the peers at equal
+        bytes.
+        """
+        picture, notes = middle(source)
+        image = picture.to_pillow()
+        encode = self.codec.encoder(picture)
+        files: dict[str, dict[int, bytes]] = {peer: {} for peer in self.peers}
+        versions: list[dict[str, Any]] = []
+        for point in points:
+            data, quality = encode(point), point.quality
+            versions += self._ours(picture, data, quality)
+            for key, peer in self.peers.items():
+                file = closest_to(partial(peer.encode, image), len(data), files[key])
+                figures = self._figures(picture, peer.decode(file), len(file), _data_url(file, key))
+                versions.append({"label": peer.label, "quality": quality, "ours": False, **figures})
+            self.step()
+        about = {"name": name, "width": image.width, "height": image.height, "notes": notes}
+        return {**about, "original": _lossless(image), "versions": versions}
+
+    def _ours(self, picture: Picture, data: bytes, quality: Quality) -> Iterator[dict[str, Any]]:
+        """The versions that one file of ours gives."""
+        for realism in self.realisms:
+            decoded = self.codec.decompress(data, realism=realism)
+            label = f"rdpcodec, realism {realism:g}" if len(self.realisms) > 1 else "rdpcodec"
+            figures = self._figures(picture, decoded, len(data), _lossless(decoded))
+            version = {"label": label, "quality": quality, "ours": True, **figures}
+            yield version
+        if self.turned:
+            yield _turned(version, data, self.metrics)
+
+    def _figures(self, picture: Picture, decoded: Image.Image, size: int, url: str) -> dict[str, Any]:
+        """What a version of `size` bytes is worth."""
+        width, height = picture.size
+        figures = self.metrics(picture.pixels, np.asarray(decoded.convert("RGB")))
+        return {"bytes": size, "bpp": round(size * 8 / (width * height), 5), "image": url, **figures}
 
 
 def middle(source: Picture) -> tuple[Picture, list[str]]:

@@ -123,12 +123,7 @@ class Fidelity:
             self._add_realism(init, previous, lpips)
         self.randomness.seed_per_rank()
         self.forward = averaging_gradients(Decoders(self.model, self.realism))
-        self.compiled = compiled if compiled and compiles(device) else None
-        self.loss = torch.compile(self._loss) if self.compiled == "loss" else self._loss
-        if self.compiled == "blocks":
-            compile_blocks(self.forward)
-        alone_on_gpu = device.type == "cuda" and process_count() == 1
-        self.gradients = CudaGraphed(self._gradients) if alone_on_gpu else self._gradients
+        self._compile(compiled if compiled and compiles(device) else None)
 
     def _add_realism(self, init: Path | None, previous: Path | None, lpips: Path | None) -> None:
         """Train a realism synthesis, too. `init` is what the model was loaded from, if anything."""
@@ -141,6 +136,15 @@ class Fidelity:
         self.optimizers += build_optimizers(self.realism, self.run.learning_rate)
         self.realism_average = WeightAverage(self.realism)
         self.lpips = load_lpips("squeeze", lpips).to(self.device)
+
+    def _compile(self, compiled: str | None) -> None:
+        """Set up the functions of a step, as fast as they can be had."""
+        self.compiled = compiled
+        self.loss = torch.compile(self._loss) if compiled == "loss" else self._loss
+        if compiled == "blocks":
+            compile_blocks(self.forward)
+        alone_on_gpu = self.device.type == "cuda" and process_count() == 1
+        self.gradients = CudaGraphed(self._gradients) if alone_on_gpu else self._gradients
 
     def batch(self) -> tuple[Tensor, ...]:
         """Draw crops `[B, 3, H, W]`, qualities `[B]`, uniform over the dial, and with a realism synthesis the

@@ -96,7 +96,6 @@ class Realism:
 
         self.discriminator_optimizer = _discriminator_optimizer(self.discriminator)
         self.synthesis_optimizers = build_optimizers(self.synthesis, run.learning_rate)
-        self.optimizers = [*self.synthesis_optimizers, self.discriminator_optimizer]
         self.average = WeightAverage(self.synthesis)
         self.adversary_norm = 0.0
         self.randomness.seed_per_rank()
@@ -128,6 +127,11 @@ class Realism:
             )
         self.average.update_parameters(self.synthesis)
         return figures
+
+    @property
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        """Those of the synthesis, then the discriminator's."""
+        return [*self.synthesis_optimizers, self.discriminator_optimizer]
 
     def parameters(self) -> list[nn.Parameter]:
         return list(self.synthesis.parameters())
@@ -165,17 +169,23 @@ class Realism:
                 logits = self.discriminator(shifted_crop(decoded, phase), condition, quality).float()
             unreal = F.softplus(-logits).flatten(1).mean(1)
             (push,) = torch.autograd.grad(unreal.sum(), decoded)
-            norm = push.flatten(1).norm(dim=1).mean()
-            decay = NORM_DECAY if self.adversary_norm else 0.0
-            self.adversary_norm = decay * self.adversary_norm + (1 - decay) * float(norm)
-            strength = self.run.adversary * gradient.flatten(1).norm(dim=1) / self.adversary_norm
-            strength = strength.clamp(*ADVERSARY_WEIGHTS)
+            strength = self._adversary_strength(gradient, push)
             gradient = gradient + strength[:, None, None, None] * push
             figures |= {
                 "adversary_weight": float(strength.mean()),
                 "adversary_loss": float(unreal.detach().mean()),
             }
         return ImageGradient(weight[:, None, None, None] * gradient, figures)
+
+    def _adversary_strength(self, gradient: Tensor, push: Tensor) -> Tensor:
+        """Return how much of the adversary's gradient `push` each image gets, `[B]`, beside the distortion's;
+        both `[B, 3, H, W]`.
+        """
+        norm = push.flatten(1).norm(dim=1).mean()
+        decay = NORM_DECAY if self.adversary_norm else 0.0
+        self.adversary_norm = decay * self.adversary_norm + (1 - decay) * float(norm)
+        strength = self.run.adversary * gradient.flatten(1).norm(dim=1) / self.adversary_norm
+        return strength.clamp(*ADVERSARY_WEIGHTS)
 
     def _discriminate(
         self, decoded: Tensor, x: Tensor, condition: Tensor, quality: Tensor, factor: float

@@ -73,20 +73,7 @@ def reproduction(results: dict[str, Groups]) -> Reproduction:
         _rises_as_perception_improves(pairs, price),
         _rises_as_perception_tightens(rates, bounds, distortions, rise),
         _most_at_low_rate("it rises most at low rate", "the rise of MSE", rates, rise, 4),
-        _most_at_low_rate(
-            "without an adversary images look least real at low rate",
-            "W₁",
-            rates,
-            over_seeds(pairs, "wasserstein", 0),
-            2,
-        ),
-        _most_at_low_rate(
-            "at low rate a bound on perception changes the images most",
-            "mean squared change",
-            rates,
-            over_seeds(pairs, "change", -1),
-            4,
-        ),
+        *_low_rates_in_images(rates, pairs),
         _never_more_than_twice(price),
         *beside_the_pairs(results),
     ]
@@ -134,6 +121,26 @@ def _rises_as_perception_tightens(
         f"{rates[0]:g} bits",
         np.min(rise.mean) >= 0 and rise.clearly[0] > 0,
     )
+
+
+def _low_rates_in_images(rates: list[float], pairs: Groups) -> list[Claim]:
+    """What low rates do to the images themselves."""
+    return [
+        _most_at_low_rate(
+            "without an adversary images look least real at low rate",
+            "W₁",
+            rates,
+            over_seeds(pairs, "wasserstein", 0),
+            2,
+        ),
+        _most_at_low_rate(
+            "at low rate a bound on perception changes the images most",
+            "mean squared change",
+            rates,
+            over_seeds(pairs, "change", -1),
+            4,
+        ),
+    ]
 
 
 def _most_at_low_rate(claim: str, what: str, rates: list[float], values: OverSeeds, digits: int) -> Claim:

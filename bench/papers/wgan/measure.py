@@ -86,12 +86,11 @@ def measure(
     moments, known = _Moments(), _Moments()
     for images, restored, labels in restorations(restorer, data, device):
         share = len(labels) / len(data.labels)
-        place = {name: torch.rand(len(labels), generator=rng).to(device) for name in critics}
         for name, value in {
             "mse": squared_error(restored, images, labels),
             "fidelity": fidelity(restored, images, labels),
             "change": (restored - restored[:, :1]).square().flatten(2).mean((0, 2)),
-            **_verdicts(critics, images, restored, place),
+            **_verdicts(critics, images, restored, rng),
             **_error_rates(classifiers or {}, restored, labels),
         }.items():
             sums[name] = sums.get(name, 0.0) + (share * value).detach().double().cpu().numpy()
@@ -134,15 +133,16 @@ class _Moments:
 
 
 def _verdicts(
-    critics: Mapping[str, Critic], images: Tensor, restored: Tensor, place: Mapping[str, Tensor]
+    critics: Mapping[str, Critic], images: Tensor, restored: Tensor, rng: torch.Generator
 ) -> dict[str, Tensor]:
-    """Of each critic E f(x) − E f(x̂) `[M]`, and its mean slope at places between the two."""
+    """Of each critic E f(x) − E f(x̂) `[M]`, and its mean slope at random places between the two."""
     found = {}
     for name, critic in critics.items():
         real = images[:, None].expand_as(restored)
         with torch.no_grad():
             found[name] = (critic(real) - critic(restored)).mean(0)
-        found[f"{name} slope"] = gradient_norms(critic, images, restored, place[name]).mean(0)
+        place = torch.rand(len(images), generator=rng).to(images.device)
+        found[f"{name} slope"] = gradient_norms(critic, images, restored, place).mean(0)
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -35,6 +36,15 @@ class Curve:
     why: str
     distortion: np.ndarray
     perception: np.ndarray
+
+    def record(self) -> dict[str, Any]:
+        """As the results hold it."""
+        return {
+            "label": self.label,
+            "why convex": self.why,
+            "distortion": self.distortion,
+            "perception": self.perception,
+        }
 
     def claim(self) -> Claim:
         """That it falls and is convex."""

@@ -104,31 +104,10 @@ def reproduction(p: float = 0.4, cells: int = 120, step: float = 0.05) -> Reprod
         _zero_too_often(_OTHER_PRIOR),
         distances.not_convex_without_the_condition(found["squared_hellinger"]),
     ]
-    curves = {
-        "p": p,
-        "cells": cells,
-        "output_step": step,
-        **_errors_and_laws(source),
-        "distances": {
-            **{
-                key: {
-                    "label": curve.label,
-                    "why convex": curve.why,
-                    "distortion": curve.distortion,
-                    "perception": curve.perception,
-                }
-                for key, curve in found.items()
-            },
-            "squared_wasserstein": {
-                "label": moved.label,
-                "why convex": moved.why,
-                "distortion": squared.distortions,
-                "perception": squared.perceptions,
-                "closed_form": squared.closed_form,
-            },
-        },
-    }
-    return Reproduction(curves, claims)
+    drawn: dict[str, dict[str, Any]] = {key: curve.record() for key, curve in found.items()}
+    drawn["squared_wasserstein"] = {**moved.record(), "closed_form": squared.closed_form}
+    settings = {"p": p, "cells": cells, "output_step": step}
+    return Reproduction({**settings, **_errors_and_laws(source), "distances": drawn}, claims)
 
 
 def _errors_and_laws(source: _Source) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def train() -> None:
     type=SHARE,
     default=FidelityRun.perception,
     show_default=True,
-    help="Share of the distortion that is the realism synthesis's, which then learns too.",
+    help="Share of the crops that are judged by the realism synthesis, which then learns too.",
 )
 @click.option("--texture", default=FidelityRun.texture, **TEXTURE)
 @click.option(

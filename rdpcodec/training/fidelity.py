@@ -1,8 +1,8 @@
 """Training for fidelity: rate + λ·distortion over all qualities at once.
 
-Distortion is squared error, or with `eyes` and `coarse` in part one for eyes. With `perception`, a share of
-it is that of the realism synthesis, which then learns beside the fidelity synthesis: latents that serve both
-cost the squared error next to nothing.
+Distortion is squared error, or with `eyes` and `coarse` in part one for eyes. With `perception`, that of a
+share of the crops is the realism synthesis's, which then learns beside the fidelity synthesis: latents that
+serve both cost the squared error next to nothing.
 
 Several processes take crops of their own and average their gradients: N processes with batch B do what one
 does with batch N·B.
@@ -48,8 +48,8 @@ GRAPHICS_SIDE = 384
 
 
 class Decoded(NamedTuple):
-    """What a batch becomes: images of the fidelity synthesis with their rates, and those of the realism
-    synthesis, `[B, 3, H, W]`, if there is one.
+    """What a batch becomes: images of the fidelity synthesis with their rates, and the first of those of the
+    realism synthesis, `[P, 3, H, W]`, if there is one.
     """
 
     output: TrainingOutput
@@ -59,15 +59,18 @@ class Decoded(NamedTuple):
 class Decoders(nn.Module):
     """The model and, beside its own synthesis, the realism synthesis on the same latents."""
 
-    def __init__(self, model: RdpModel, realism: Synthesis | None) -> None:
+    def __init__(self, model: RdpModel, realism: Synthesis | None, perceived: int) -> None:
+        """perceived: how many images of a batch the realism synthesis makes."""
         super().__init__()
-        self.model, self.realism = model, realism
+        self.model, self.realism, self.perceived = model, realism, perceived
 
     def forward(self, x: Tensor, quality: Tensor, *, by_rate: bool) -> Decoded:
         """Decode images x `[B, 3, H, W]` at `quality` `[B]` with both syntheses; see `RdpModel.forward`."""
         output = self.model(x, quality, by_rate=by_rate)
-        realistic = None if self.realism is None else self.realism(output.rounded, quality).float()
-        return Decoded(output, realistic)
+        if self.realism is None:
+            return Decoded(output, None)
+        first = slice(self.perceived)
+        return Decoded(output, self.realism(output.rounded[first], quality[first]).float())
 
 
 def make_optimizers(model: RdpModel, run: FidelityRun) -> list[torch.optim.Optimizer]:
@@ -122,7 +125,7 @@ class Fidelity:
         if run.perception:
             self._add_realism(init, previous, lpips)
         self.randomness.seed_per_rank()
-        self.forward = averaging_gradients(Decoders(self.model, self.realism))
+        self.forward = averaging_gradients(Decoders(self.model, self.realism, run.perceived))
         self._compile(compiled if compiled and compiles(device) else None)
 
     def _add_realism(self, init: Path | None, previous: Path | None, lpips: Path | None) -> None:
@@ -200,11 +203,12 @@ class Fidelity:
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.run.bfloat16):
             decoded = self.forward(x, quality, by_rate=self.run.by_rate)
         perceptual, figures = None, []
+        first, others = x.split([self.run.perceived, len(x) - self.run.perceived])
         if phase is not None:
             realistic = perceptual_distortion(
                 self.lpips,
                 decoded.realistic,
-                x,
+                first,
                 phase,
                 bfloat16=self.run.bfloat16,
                 texture=self.run.texture,
@@ -212,10 +216,9 @@ class Fidelity:
             perceptual = realistic.total
             figures = [realistic.lpips.detach().mean()]
         shares = ((self.run.eyes, ssimulacra2_distortion), (self.run.coarse, coarse_distortion))
-        for_eyes = [(share, felt(x, decoded.output.reconstruction)) for share, felt in shares if share]
-        loss = rate_distortion_loss(
-            decoded.output, x, quality, perceptual, self.run.perception, for_eyes=for_eyes
-        )
+        judged = decoded.output.reconstruction[len(first) :]
+        for_eyes = [(share, felt(others, judged)) for share, felt in shares if share and len(others)]
+        loss = rate_distortion_loss(decoded.output, x, quality, perceptual, for_eyes=for_eyes)
         return loss.total, [loss.bpp.detach().mean(), loss.psnr.detach(), *figures]
 
     def _modules(self) -> list[nn.Module]:

@@ -20,8 +20,8 @@ LOSS_EXPONENT = -0.4
 # Of squared error beside 1 · LPIPS, in units where pixels are 0..1. HiFiC, MRIC, CRDR and MS-ILLM all amount
 # to 150: with it, this small synthesis stays where it was (docs/decisions.md).
 MSE_WEIGHT = 20.0
-# What LPIPS is divided by where it takes the place of squared error in a rate-distortion loss: with a share
-# of a half the whole is, up to a factor, LPIPS + (75 + 20) · squared error.
+# What LPIPS is divided by where it takes the place of squared error in a rate-distortion loss: with half of
+# the crops the whole is, up to a factor, LPIPS + (75 + 20) · squared error.
 LPIPS_UNIT = 75.0
 # Frozen networks see crops that begin at one of so many rows and columns. Their strides look at an image at
 # one phase; a synthesis that always met the same one learnt a pattern that pleases them there and is visible
@@ -86,23 +86,23 @@ def rate_distortion_loss(
     x: Tensor,
     quality: Tensor,
     perceptual: Tensor | None = None,
-    share: float = 0.0,
     *,
     for_eyes: Sequence[tuple[float, Tensor]] = (),
 ) -> Loss:
     """Σ weight(λ) · (bpp + λ·255²·D) / B for images x `[B, 3, H, W]` coded at `quality` `[B]`.
 
     D is the squared error, of which parts give way to distortions for eyes of the same image, `for_eyes`: a
-    share and a distortion `[B]` each (see `in_place_of`). `share` of all that gives way to a perceptual
-    distortion `[B]` of what another synthesis makes of the same latents.
+    share and a distortion each (see `in_place_of`). For the first images D is a perceptual distortion `[P]`
+    of what another synthesis makes of their latents: `for_eyes` are then of the others, `[B - P]`.
     """
     lambdas = lambda_of(quality)
     weight = (lambdas / LAMBDA_MIDDLE) ** LOSS_EXPONENT
     mse = (output.reconstruction - x).square().mean((1, 2, 3))
-    distortion = (1 - sum(part for part, _ in for_eyes)) * mse
+    squared = mse if perceptual is None else mse[len(perceptual) :]
+    distortion = (1 - sum(part for part, _ in for_eyes)) * squared
     for part, felt in for_eyes:
-        distortion = distortion + part * in_place_of(mse, felt)
+        distortion = distortion + part * in_place_of(squared, felt)
     if perceptual is not None:
-        distortion = (1 - share) * distortion + share * perceptual / LPIPS_UNIT
+        distortion = torch.cat([perceptual / LPIPS_UNIT, distortion])
     bpp = (output.latent_bits + output.hyper_bits) / (x.shape[2] * x.shape[3])
     return Loss((weight * (bpp + lambdas * 255**2 * distortion)).mean(), bpp, mse)

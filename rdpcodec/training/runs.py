@@ -46,7 +46,7 @@ class FidelityRun(Run):
     batch: int = 16
     learning_rate: float = 1e-3
     trains: str = "everything"
-    # The realism synthesis's share of the distortion, 0..1.
+    # The share of the crops whose distortion is that of the realism synthesis, 0..1.
     perception: float = 0.0
     # The share of the realism synthesis's distortion that gives way to the Wasserstein distortion, 0..1.
     texture: float = 0.5
@@ -58,6 +58,11 @@ class FidelityRun(Run):
     graphics: float = 0.08
     # Of a new model, a name in `SIZES`; None for that of the start, or "fast".
     size: str | None = None
+
+    @property
+    def perceived(self) -> int:
+        """Of a batch, how many crops are judged by what the realism synthesis makes of them."""
+        return max(1, round(self.perception * self.batch)) if self.perception else 0
 
     @property
     def by_rate(self) -> bool:

@@ -61,7 +61,7 @@ def weights_of(loop: Loop) -> dict[str, Tensor]:
     return {**objective.model.state_dict(), **realistic, **averages}
 
 
-def test_a_share_of_the_squared_error_gives_way_to_lpips(lpips: Path) -> None:
+def test_of_the_first_crops_squared_error_gives_way_to_lpips(lpips: Path) -> None:
     torch.manual_seed(0)
     model, network = RdpModel(SMALL), load_lpips("squeeze", lpips)
     x, decoded, quality = torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64), torch.tensor([50.0, 50.0])
@@ -71,16 +71,22 @@ def test_a_share_of_the_squared_error_gives_way_to_lpips(lpips: Path) -> None:
         torch.testing.assert_close(realistic.total, MSE_WEIGHT * realistic.mse + realistic.lpips)
         output = model(x, quality)
         none, half, whole = (
-            float(rate_distortion_loss(output, x, quality, realistic.total, share).total)
-            for share in (0, 0.5, 1)
+            float(rate_distortion_loss(output, x, quality, realistic.total[:count]).total)
+            for count in (0, 1, 2)
         )
         assert none == pytest.approx(float(rate_distortion_loss(output, x, quality).total))
-        assert half == pytest.approx((none + whole) / 2, rel=1e-5)
-        lossless = output._replace(reconstruction=x)
-        rate = float(rate_distortion_loss(lossless, x, quality).total)
-        squared_error = float((output.reconstruction - x).square().mean())
-        expected = float(realistic.total.mean()) / LPIPS_UNIT / squared_error
-        assert (whole - rate) / (none - rate) == pytest.approx(expected, rel=1e-3)
+        rate = float(rate_distortion_loss(output._replace(reconstruction=x), x, quality).total)
+        squared = (output.reconstruction - x).square().mean((1, 2, 3))
+        assert (whole - rate) / (none - rate) == pytest.approx(
+            float(realistic.total.mean() / LPIPS_UNIT / squared.mean()), rel=1e-3
+        )
+        mixed = (realistic.total[0] / LPIPS_UNIT + squared[1]) / 2
+        assert (half - rate) / (none - rate) == pytest.approx(float(mixed / squared.mean()), rel=1e-3)
+
+
+@pytest.mark.parametrize(("share", "crops"), [(0.0, 0), (0.01, 1), (0.25, 2), (0.5, 4), (1.0, 8)])
+def test_a_share_of_the_crops_is_judged_by_the_realism_synthesis(share: float, crops: int) -> None:
+    assert FidelityRun(batch=8, perception=share).perceived == crops
 
 
 def test_lpips_sees_images_at_every_phase(lpips: Path) -> None:

@@ -23,6 +23,7 @@ from rdpcodec.image import Picture
 from rdpcodec.metrics.full_reference import full_reference
 from rdpcodec.mosaic import AnalysedTiles, Mosaic, region_of
 from rdpcodec.operating_point import AUTO, EFFORT_MAX, Bounds, OperatingPoint, Realism, Target
+from rdpcodec.quality import TINY, lambda_at, steps_below
 from rdpcodec.symbols import Symbols
 from rdpcodec.tile_codec import TileCodec
 from rdpcodec.tiles import join_tiles, tiles_of
@@ -60,7 +61,21 @@ class ImageEncoder:
         effort asks for.
         """
         layered = self._layered(symbols, quality, point.effort)
+        if self.picture.pixels[..., 0].size <= TINY:
+            quality, layered = self._least_lossy(layered, quality, point.effort)
         return self._written(layered, quality, self._realism(layered, quality, point.realism))
+
+    def _least_lossy(self, layered: Layered, quality: float, effort: int) -> tuple[float, Layered]:
+        """Of a tiny image at a quality, and at the steps below it: what loses least at that quality."""
+        tried = {step: self._layered(self.symbols(step), step, effort) for step in steps_below(quality)}
+        tried[quality] = layered
+
+        def loss(at: float) -> float:
+            error = np.square(self.picture.pixels - self._decoded(tried[at], at, 0.0).astype(np.float64))
+            return 8 * len(self._written(tried[at], at, 0.0)) + lambda_at(quality) * float(error.sum())
+
+        best = min(tried, key=loss)
+        return best, tried[best]
 
     def efforts(self, quality: float, realism: Realism) -> Iterator[bytes]:
         """The files of effort 0, 1, … 9 at one quality, each as soon as it is found."""

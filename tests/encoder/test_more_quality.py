@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from rdpcodec import Codec
+from rdpcodec.quality import TINY, TINY_STEP
 
 QUALITIES = (0, 25, 50, 75, 90, 100)
 # Networks that are trained for eyes may give up some PSNR for what is seen.
@@ -65,6 +66,30 @@ def test_no_quality_is_worse_than_a_lower_one(
     found = [psnr(pixels, codec.compress(Image.fromarray(pixels), quality), codec) for quality in QUALITIES]
     for low, high in pairwise(found):
         assert high >= min(low, ENOUGH) - TOLERANCE, found
+
+
+@pytest.mark.parametrize("draw", [*PLAIN, mixture])
+@settings(max_examples=2, derandomize=True)
+@given(seed=st.integers(0, 2**32), width=st.integers(6, 45), height=st.integers(6, 45))
+def test_a_tiny_image_is_not_worse_at_all(
+    codec: Codec, draw: Draw, seed: int, width: int, height: int
+) -> None:
+    pixels = draw(np.random.default_rng(seed), width, height)
+    steps = range(0, 101, TINY_STEP)
+    found = [psnr(pixels, codec.compress(Image.fromarray(pixels), quality), codec) for quality in steps]
+    assert width * height <= TINY
+    assert found == sorted(found)
+
+
+@pytest.mark.parametrize(
+    ("seed", "width", "height"), [(1935808501, 39, 13), (1790082149, 33, 24), (848832052, 99, 7)]
+)
+def test_noise_of_a_few_levels_is_no_worse_than_at_quality_0(
+    codec: Codec, seed: int, width: int, height: int
+) -> None:
+    pixels = noise(np.random.default_rng(seed), width, height)
+    low, high = (psnr(pixels, codec.compress(Image.fromarray(pixels), quality), codec) for quality in (0, 20))
+    assert high >= low
 
 
 def psnr(pixels: np.ndarray, data: bytes, codec: Codec) -> float:

@@ -21,8 +21,10 @@ from rich.progress import track
 from rich.table import Table
 
 from bench.codecs import weights_identity
+from bench.folder import load_folder
 from bench.measure.drawn.classes import made_set
 from bench.measure.drawn.floors import IMAGES, floor, floors_table
+from bench.measure.drawn.photographs import photographs, photographs_table
 from bench.measure.drawn.sheet import sheet
 from bench.record import write_record
 from rdpcodec import Codec, use_threads
@@ -51,11 +53,28 @@ Point = dict[str, float]
     help="Only write FILE.png with crops to look at.",
 )
 @click.option("--floors", is_flag=True, help="Only print what no image falls below at quality 100.")
+@click.option(
+    "--photographs",
+    "folders",
+    type=click.Path(exists=True, path_type=Path, file_okay=False),
+    multiple=True,
+    help="Only say what the photographs of FOLDER lose by it; may be given again.",
+)
 @click.option("--workers", default=os.cpu_count(), show_default=True, help="Processes.")
-def drawn(out: Path | None, folder: Path | None, crops: Path | None, floors: bool, workers: int) -> None:
+def drawn(
+    out: Path | None,
+    folder: Path | None,
+    crops: Path | None,
+    floors: bool,
+    folders: tuple[Path, ...],
+    workers: int,
+) -> None:
     """Bytes at equal quality on interfaces, text, charts, line art, icons and mixed pages."""
     if floors:
         Console().print(floors_table([floor(_codec(), name) for name in IMAGES]))
+        return
+    if folders:
+        _photographs(folders, out)
         return
     images = made_set()
     if crops:
@@ -70,6 +89,14 @@ def drawn(out: Path | None, folder: Path | None, crops: Path | None, floors: boo
     if out:
         setup = {"weights": weights_identity(_codec()), "avif": AVIF_OPTIONS, "qualities": list(QUALITIES)}
         write_record(out, {**setup, "classes": records})
+
+
+def _photographs(folders: tuple[Path, ...], out: Path | None) -> None:
+    """Print what photographs lose, and write it to `out` if it is given."""
+    found = photographs(_codec(), {folder.name: load_folder(folder) for folder in folders})
+    Console().print(photographs_table(found))
+    if out:
+        write_record(out, {"weights": weights_identity(_codec()), "folders": found})
 
 
 def all_measured(

@@ -6,12 +6,14 @@ import math
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from bench.measure.drawn.classes import made_set
 from bench.measure.drawn.command import all_measured, bytes_for, measured, ratio, summary
 from bench.measure.drawn.floors import IMAGES, floor
 from bench.measure.drawn.fonts import font
 from bench.measure.drawn.icons import icon
+from bench.measure.drawn.photographs import photographs
 from bench.measure.drawn.text import SCRIPTS
 from rdpcodec import Codec
 
@@ -74,6 +76,14 @@ def test_processes_measure_what_one_does(codec: Codec) -> None:
         for name, members in images.items()
     }
     assert all_measured(images, workers=2) == alone
+
+
+def test_a_photograph_has_no_exact_pixels_and_an_icon_has(codec: Codec, photograph: Image.Image) -> None:
+    images = {"photograph": photograph.crop((100, 50, 356, 242)), "icon": icon(1, 64)}
+    (found, high) = photographs(codec, {"both": images})["both"]
+    assert found["images"] == 2
+    assert found["with_exact_pixels"] == high["with_exact_pixels"] == ["icon"]
+    assert 0 < found["looking_s"] < found["encoding_s"]
 
 
 @pytest.mark.parametrize("name", IMAGES)

@@ -34,6 +34,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 LONG = ("web", "training", "docs")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let pytest-xdist take files in the order of their tests, and not those of many tests first."""
+    config.option.loadscopereorder = False
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first: processes that take one file at a time then end together."""
     items.sort(key=lambda item: item.path.parent.name not in LONG)

@@ -51,7 +51,9 @@ def hashes(files: list[Container], setup: dict[str, Any]) -> list[tuple[str, str
     threads = setup.get("threads", 1)
     use_threads(threads)
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(setup.get("deterministic", False))
+    deterministic = setup.get("deterministic", False)
+    if deterministic != torch.are_deterministic_algorithms_enabled():  # to switch imports for a second
+        torch.use_deterministic_algorithms(deterministic)
     torch.backends.mkldnn.enabled = setup.get("mkldnn", True)
     torch.set_float32_matmul_precision(setup.get("precision", "highest"))
     device = torch.device(setup.get("device", "cpu"))

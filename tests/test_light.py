@@ -64,12 +64,18 @@ def test_torch_is_out_of_reach_here(folder: Path) -> None:
     ids=" ".join,
 )
 def test_images_are_coded(folder: Path, options: tuple[str, ...]) -> None:
-    rdpcodec(folder, "compress", "photo.png", "coded.rdpc", "--force", *options)
-    rdpcodec(folder, "decompress", "coded.rdpc", "all.png", "--force", "--realism", "1")
-    rdpcodec(folder, "decompress", "coded.rdpc", "part.png", "--force", "--region", "10,20,30,40")
+    commands = [
+        ["compress", "photo.png", "coded.rdpc", "--force", *options],
+        ["decompress", "coded.rdpc", "all.png", "--force", "--realism", "1"],
+        ["decompress", "coded.rdpc", "part.png", "--force", "--region", "10,20,30,40"],
+        ["info", "coded.rdpc"],
+    ]
+    run_all = f"for words in {commands}: rdpcodec(words, standalone_mode=False)"
+    run = python(folder, f"from rdpcodec.cli import rdpcodec\n{run_all}")
+    assert run.returncode == 0, run.stderr
+    assert "300×200" in run.stdout
     assert Image.open(folder / "all.png").size == (300, 200)
     assert Image.open(folder / "part.png").size == (30, 40)
-    assert "300×200" in rdpcodec(folder, "info", "coded.rdpc")
 
 
 def test_suggest_measures_all_but_lpips(folder: Path) -> None:

@@ -99,18 +99,26 @@ def prepare(threads: int) -> None:
 
 
 def run_jobs(jobs: list[Job], workers: int, console: Console) -> None:
-    """Measure all jobs in `workers` processes."""
-    threads = max(1, (os.cpu_count() or 1) // workers)
+    """Measure all jobs in `workers` processes; one is this process."""
     columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn())
-    with (
-        Progress(*columns, console=console, transient=True) as progress,
-        ProcessPoolExecutor(workers, get_context("spawn"), prepare, (threads,)) as pool,
-    ):
+    with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("images", total=len(jobs))
+        for name in _measured(jobs, workers):
+            progress.update(task, advance=1, description=name)
+
+
+def _measured(jobs: list[Job], workers: int) -> Iterator[str]:
+    """Names of images, each as soon as it is measured."""
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    if workers == 1:
+        prepare(threads)
+        yield from map(measure, jobs)
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn"), prepare, (threads,)) as pool:
         running = [pool.submit(measure, job) for job in jobs]
         try:
             for done in as_completed(running):
-                progress.update(task, advance=1, description=done.result())
+                yield done.result()
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

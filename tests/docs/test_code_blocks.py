@@ -31,6 +31,7 @@ from bench.__main__ import bench
 from rdpcodec.batch.plan import LeftOut, Plan
 from rdpcodec.cli import rdpcodec
 from rdpcodec.encoder import refine
+from rdpcodec.peers import PEERS
 from rdpcodec.training.__main__ import train
 from rdpcodec.training.profile import Profile
 from rdpcodec.web.runtime import VERSION
@@ -100,6 +101,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photograph: Image.Im
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).touch()
     Path("my-weights").symlink_to(ROOT / "weights")
+    monkeypatch.setitem(PEERS["avif"].options, "speed", 10)  # its files are beside the point here
     quick = photograph.resize((252, 168))
     for name in ("photo.png", "photo.jpg", "photos/young.jpg"):
         quick.save(name)

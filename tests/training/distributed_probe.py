@@ -1,4 +1,4 @@
-"""Three steps on given crops; the processes of torchrun each take a part of every batch.
+"""Three steps on given crops; where there are two processes, each takes a part of every batch.
 
 `distributed_probe.py IMAGES START OUT` leaves a checkpoint and each process's mean loss, `loss-RANK`, under
 `OUT/one` or `OUT/two`.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -26,7 +27,7 @@ BATCH, SIDE, STEPS = 4, 64, 3
 
 def main(data: Path, start: Path, out: Path) -> None:
     if "RANK" in os.environ:
-        dist.init_process_group("gloo")
+        dist.init_process_group("gloo", timeout=timedelta(minutes=4))  # where the other dies
     torch.rand_like = lambda x: torch.full_like(x, 0.25)  # type: ignore[assignment]
     share = BATCH // process_count()
     run = FidelityRun(gigapixels=STEPS * BATCH * SIDE**2 / 1e9, batch=share, crop=SIDE, graphics=0)

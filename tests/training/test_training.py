@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,7 @@ from rdpcodec.training.export import export
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.loop import Loop
 from rdpcodec.training.losses import rate_distortion_loss
+from rdpcodec.training.run import leave_process_group
 from rdpcodec.training.runs import FidelityRun
 from rdpcodec.training.schedule import DECAY_SHARE, Budget, rate_factor
 from rdpcodec.training.totals import totals_of
@@ -248,18 +250,33 @@ def test_training_a_part_changes_nothing_else(
     assert {name.split(".")[0] for name in changed} == parts
 
 
+def free_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return str(server.getsockname()[1])
+
+
+@pytest.mark.filterwarnings("ignore:Grad strides do not match")
 def test_two_processes_are_one_with_twice_the_batch(
     picture_folder: Path, tmp_path: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two gloo processes and one process that is given both their crops and noise reach the same loss."""
+    """Two gloo processes, this and another, and one process that is given both their crops and noise reach
+    the same loss.
+    """
     script = Path(__file__).with_name("distributed_probe.py")
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    words = [str(script), str(picture_folder), str(small_model), str(tmp_path)]
-    probe = subprocess.run(launcher + words, timeout=240, env=environment, capture_output=True, text=True)
-    assert probe.returncode == 0, probe.stderr
-    together = load_checkpoint(tmp_path / "two" / "checkpoint.pt", CPU)
+    words = [sys.executable, str(script), str(picture_folder), str(small_model), str(tmp_path)]
     monkeypatch.setattr(torch, "rand_like", torch.rand_like)  # to have it back after the probe
+    with monkeypatch.context() as first:
+        # What torchrun tells the processes that it starts.
+        first.setenv("MASTER_ADDR", "127.0.0.1")
+        first.setenv("MASTER_PORT", free_port())
+        first.setenv("WORLD_SIZE", "2")
+        second = subprocess.Popen(words, env={**os.environ, "RANK": "1"}, stderr=subprocess.PIPE, text=True)
+        first.setenv("RANK", "0")
+        distributed_probe.main(picture_folder, small_model, tmp_path)
+        leave_process_group()
+    _, said = second.communicate(timeout=240)
+    assert second.returncode == 0, said
+    together = load_checkpoint(tmp_path / "two" / "checkpoint.pt", CPU)
     distributed_probe.main(picture_folder, small_model, tmp_path)
     alone = load_checkpoint(tmp_path / "one" / "checkpoint.pt", CPU)
     assert together["step"] == alone["step"] == 3

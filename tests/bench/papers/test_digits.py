@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from bench.papers.digits.plan import CORES, FULL, GRIDS, QUICK
 from bench.papers.reproduction import claims_table
 from bench.papers.wgan.critic import CriticSize
 from bench.papers.wgan.data import load_mnist
+from rdpcodec.errors import FormatError, OutputError, PictureError, RdpError, UsageError, WeightsError
 
 ROOT = Path(__file__).parents[3]
 RESULTS = ROOT / "bench" / "results" / "mnist"
@@ -114,16 +116,21 @@ def test_two_workers_find_what_one_finds(data: Path, tmp_path: Path, monkeypatch
             assert two["mse"] == pytest.approx(one["mse"], rel=1e-3)
 
 
-def test_an_error_in_a_worker_is_one_line(
+@pytest.mark.parametrize("kind", [UsageError, PictureError, FormatError, WeightsError, OutputError])
+def test_errors_come_back_from_a_worker_as_they_are(kind: type[RdpError]) -> None:
+    """A process hands its error over pickled."""
+    error = pickle.loads(pickle.dumps(kind("a.json: not a record")))
+    assert (type(error), str(error)) == (kind, "a.json: not a record")
+
+
+def test_an_error_in_a_training_is_one_line(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(GRIDS, "quick", TINY)
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "pairs-3x4-0.json").write_text("{")
     where = ["--data", str(data), "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]
-    result = CliRunner().invoke(
-        bench, ["papers", "digits", "--grid", "quick", "--only", "layer-c", "--workers", "2", *where]
-    )
+    result = CliRunner().invoke(bench, ["papers", "digits", "--grid", "quick", "--only", "layer-c", *where])
     assert result.exit_code == 1
     assert "pairs-3x4-0.json: not a record of a training" in result.output.strip().splitlines()[-1]
 

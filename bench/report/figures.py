@@ -1,17 +1,18 @@
 """The report's figures, described once: `draw.py` makes PNGs of them, `page/plot.js` draws them on the page.
 
-A description is plain values: axes with ranges and ticks, series with points, and names of colours.
+A description is plain values, of `charts.py`, and names of colours.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import matplotlib
 import numpy as np
+
+from bench.report.charts import Axis, Chart, Point, Series
 
 # By name, on a light and on a dark page.
 PALETTE = {
@@ -29,87 +30,6 @@ PEER_COLOURS = 6
 DASHES = ((5, 3), (1, 2), (5, 2, 1, 2), (8, 2), (3, 1, 1, 1, 1, 1), (1, 4), (8, 4))
 # Published curves reach far beyond the rates measured here: they are cut at these multiples of ours.
 REACH = (0.8, 1.3)
-# Steps of the ticks of a logarithmic axis, the first that leave no more than `TICKS`.
-LOG_STEPS = ((1, 1.5, 2, 3, 4, 5, 6, 7, 8), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,))
-TICKS = 7
-
-
-@dataclass(frozen=True)
-class Axis:
-    """An axis.
-
-    decimals: of a value in words; three significant digits where None. flip: large values first.
-    """
-
-    name: str
-    unit: str = ""
-    log: bool = False
-    flip: bool = False
-    decimals: int | None = None
-    domain: tuple[float, float] = (0.0, 1.0)
-    ticks: tuple[float, ...] = ()
-
-    def holding(self, values: Iterable[float], margin: float = 0.06) -> Axis:
-        """The axis with a range that holds values, finite ones, and ticks for it."""
-        scaled = [math.log2(v) if self.log else v for v in values if not self.log or v > 0]
-        low, high = (min(scaled), max(scaled)) if scaled else (0.0, 1.0)
-        if low == high:
-            low, high = low - 0.5, high + 0.5
-        room = (high - low) * margin
-        low, high = low - room, high + room
-        domain = (2**low, 2**high) if self.log else (low, high)
-        return replace(self, domain=domain, ticks=_log_ticks(*domain) if self.log else _ticks(*domain))
-
-
-@dataclass(frozen=True)
-class Point:
-    """A point of a series; z in space only.
-
-    Ranges are 95 % intervals. note: what a reader is told besides.
-    """
-
-    x: float
-    y: float
-    z: float | None = None
-    x_range: tuple[float, float] | None = None
-    y_range: tuple[float, float] | None = None
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Series:
-    """Points in order. colour: a name in `PALETTE` or a hexadecimal code; codec: what a legend switches off.
-
-    width: of the line in pixels, 0 for none; dash: see `DASHES`; dot: a radius in pixels, 0 for none; band:
-    y ranges as an area; bars: ranges as error bars; end: a name to write at the last point.
-    """
-
-    label: str
-    colour: str
-    points: list[Point]
-    codec: str = ""
-    opacity: float = 1.0
-    width: float = 1.6
-    dash: tuple[int, ...] | None = None
-    dot: float = 0.0
-    band: bool = False
-    bars: bool = False
-    end: str = ""
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A figure in the plane.
-
-    gutter: room at the right for the names of curves; otherwise they stand beside their last points.
-    """
-
-    title: str
-    x: Axis
-    y: Axis
-    series: list[Series]
-    gutter: bool = False
-
 
 RATE = Axis("Rate", "bits per pixel", log=True, decimals=3)
 PSNR = Axis("PSNR", "dB", decimals=2)
@@ -184,7 +104,7 @@ def _curves(content: dict[str, Any], metric: str, axis: Axis, styles: dict[str, 
             band = codec["kind"] == "ours" and realism in (0, 1)
             if points:
                 series.append(replace(style, points=points, band=band))
-    return _fitted(Chart(f"{axis.name} over rate", RATE, axis, series, gutter=True))
+    return Chart(f"{axis.name} over rate", RATE, axis, series, gutter=True).fitted()
 
 
 def _rate_point(point: dict[str, Any], metric: str) -> Point:
@@ -221,7 +141,7 @@ def _plane(content: dict[str, Any], plane: dict[str, Any], axis: Axis, styles: d
         label = styles[name].label
         end = f"{label}, realism {own[-1]['realism']:g}" if ours else label
         series.append(replace(styles[name], points=points, width=2, dash=None, dot=4.5, bars=True, end=end))
-    return _fitted(Chart(f"{plane['bpp']:g} bits per pixel", replace(PSNR, flip=True), axis, series))
+    return Chart(f"{plane['bpp']:g} bits per pixel", replace(PSNR, flip=True), axis, series).fitted()
 
 
 def _contours(contours: dict[str, Any], axis: Axis) -> dict[str, Any]:
@@ -238,7 +158,7 @@ def _contours(contours: dict[str, Any], axis: Axis) -> dict[str, Any]:
             )
             for i, line in enumerate(lines)
         ]
-        charts[kind] = asdict(_fitted(Chart(kind.replace("_", " "), RATE, y, series)))
+        charts[kind] = asdict(Chart(kind.replace("_", " "), RATE, y, series).fitted())
     return charts
 
 
@@ -277,31 +197,5 @@ def _surface(content: dict[str, Any], key: str, axis: Axis, styles: dict[str, Se
     }
 
 
-def _fitted(chart: Chart) -> Chart:
-    """The chart with axes that hold all of its points and their ranges."""
-    points = [point for series in chart.series for point in series.points]
-    return replace(
-        chart,
-        x=chart.x.holding(v for p in points for v in (p.x, *(p.x_range or ()))),
-        y=chart.y.holding(v for p in points for v in (p.y, *(p.y_range or ()))),
-    )
-
-
 def _viridis(share: float) -> str:
     return matplotlib.colors.to_hex(matplotlib.colormaps["viridis"](share))
-
-
-def _ticks(low: float, high: float) -> tuple[float, ...]:
-    raw = (high - low) / TICKS
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = power * next(factor for factor in (1, 2, 2.5, 5, 10) if factor * power >= raw)
-    return tuple(round(i * step, 12) for i in range(math.ceil(low / step), math.floor(high / step) + 1))
-
-
-def _log_ticks(low: float, high: float) -> tuple[float, ...]:
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for steps in LOG_STEPS:
-        ticks = tuple(step * 10.0**p for p in powers for step in steps if low <= step * 10.0**p <= high)
-        if len(ticks) <= TICKS + 1:
-            return ticks
-    return (low, high)

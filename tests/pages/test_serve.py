@@ -1,43 +1,23 @@
+"""The server of `rdpcodec serve`, asked as a browser asks it."""
+
 from __future__ import annotations
 
 import io
-import json
-import re
-import signal
 import socket
-import subprocess
-import sys
 import threading
-import urllib.request
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
-from page_server import LIMITS, Server, figure, pixels, png, settled
+from page_server import LIMITS, Server, pixels, png
 from PIL import Image
 
-from rdpcodec import Codec, OperatingPoint, UsageError
-from rdpcodec.cli import rdpcodec as command
+from rdpcodec import Codec, OperatingPoint
 from rdpcodec.container import bits_per_pixel, read_header
 from rdpcodec.image import Picture
 from rdpcodec.metrics.distortion import psnr
 from rdpcodec.pages import connections, serve
-
-
-@pytest.fixture(scope="module")
-def server(plain_codec: Codec) -> Iterator[Server]:
-    running = Server(plain_codec)
-    yield running
-    running.stop()
-
-
-@pytest.fixture(scope="module")
-def piece(photograph: Image.Image) -> Image.Image:
-    """As large as MS-SSIM needs."""
-    return photograph.crop((120, 60, 300, 230))
 
 
 def test_what_is_served_is_what_the_codec_gives(server: Server, piece: Image.Image, codec: Codec) -> None:
@@ -266,204 +246,3 @@ def test_an_upload_is_read_while_the_codec_is_at_work(
     server.upload(small)
     asking.join()
     assert waited == [True]
-
-
-# The command.
-
-
-def test_the_server_answers_and_stops_at_control_c() -> None:
-    words = [sys.executable, "-m", "rdpcodec", "serve", "--port", "0"]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout
-    url = re.search(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())
-    assert url
-    with urllib.request.urlopen(url[0], timeout=60) as answer:
-        assert b"<title>rdpcodec</title>" in answer.read()
-    process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=60)
-    assert (process.returncode, output, errors) == (0, "stopped\n", "")
-
-
-def test_the_address_can_be_had_as_json() -> None:
-    words = [sys.executable, "-m", "rdpcodec", "serve", "--port", "0", "--json"]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-    assert process.stdout
-    found = json.loads(process.stdout.readline())
-    with urllib.request.urlopen(found["url"], timeout=60) as answer:
-        assert answer.status == 200
-    process.send_signal(signal.SIGINT)
-    assert (process.communicate(timeout=60)[0], found["model"]) == ("", "fast")
-
-
-@pytest.mark.parametrize("package", ["starlette", "uvicorn"])
-def test_a_missing_extra_is_named(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.split(".")[0] == package]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delitem(sys.modules, "rdpcodec.pages.serve", raising=False)
-    monkeypatch.setitem(sys.modules, package, None)
-    result = CliRunner().invoke(command, ["serve"])
-    assert isinstance(result.exception, UsageError)
-    assert str(result.exception) == (
-        f"serve needs {package}, which is not installed: pip install 'rdpcodec[web]'"
-    )
-
-
-def test_a_port_that_is_taken_is_an_error() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        result = CliRunner().invoke(command, ["serve", "--port", str(port)])
-    assert isinstance(result.exception, UsageError)
-    assert f"127.0.0.1:{port}: cannot be listened on: Address already in use" in str(result.exception)
-
-
-@pytest.mark.parametrize("name", ["serve", "compare"])
-def test_help_needs_neither_torch_nor_the_framework(name: str) -> None:
-    script = (
-        "import sys, rdpcodec.cli\n"
-        "try: rdpcodec.cli.main()\n"
-        "finally: assert not {'torch', 'numpy', 'starlette', 'uvicorn', 'asyncio'} & set(sys.modules)"
-    )
-    words = [sys.executable, "-c", script, name, "--help"]
-    assert subprocess.run(words, capture_output=True, timeout=60).returncode == 0
-
-
-# In a browser.
-
-
-@pytest.fixture
-def page(view: Any, server: Server, piece: Image.Image, tmp_path: Path) -> Any:
-    """The page, with an image in it."""
-    path = tmp_path / "my photo.png"
-    piece.save(path)
-    view.goto(server.url)
-    view.locator("#chosen").set_input_files(path)
-    settled(view, 50)
-    return view
-
-
-def test_dragging_quality_changes_image_bytes_and_figures(
-    page: Any, piece: Image.Image, codec: Codec
-) -> None:
-    before = page.locator(".layer.right img").get_attribute("src")
-    assert figure(page, "bytes") == f"{len(codec.compress(piece, 50)):,}"
-    slider = page.get_by_role("slider", name="Quality")
-    slider.scroll_into_view_if_needed()
-    box = slider.bounding_box()
-    y = box["y"] + box["height"] / 2
-    page.mouse.move(box["x"] + box["width"] / 2, y)
-    page.mouse.down()
-    page.mouse.move(box["x"] + 1, y, steps=15)
-    page.mouse.up()
-    settled(page, 0)
-    data = codec.compress(piece, 0)
-    assert figure(page, "bytes") == f"{len(data):,}"
-    assert figure(page, "PSNR") == f"{psnr(np.asarray(piece), np.asarray(codec.decompress(data))):.2f} dB"
-    assert page.locator(".layer.right img").get_attribute("src") != before
-
-
-def test_the_downloaded_file_decodes_to_the_image_on_the_page(
-    page: Any, codec: Codec, piece: Image.Image
-) -> None:
-    slider = page.get_by_role("slider", name="Quality")
-    slider.focus()
-    for _ in range(5):
-        page.keyboard.press("ArrowRight")
-    settled(page, 55)
-    with page.expect_download() as download:
-        page.get_by_role("link", name="Download").click()
-    assert download.value.suggested_filename == "my photo.rdpc"
-    decoded = np.asarray(codec.decompress(Path(download.value.path()).read_bytes()))
-    shown = page.evaluate(
-        """() => {
-          const image = document.querySelector(".layer.right img"), canvas = document.createElement("canvas");
-          [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
-          const pen = canvas.getContext("2d");
-          pen.drawImage(image, 0, 0);
-          return [...pen.getImageData(0, 0, canvas.width, canvas.height).data];
-        }"""
-    )
-    on_page = np.array(shown, np.uint8).reshape(piece.height, piece.width, 4)[..., :3]
-    assert (on_page == decoded).all()
-
-
-def test_without_the_dial_realism_is_disabled_and_says_why(page: Any) -> None:
-    slider = page.get_by_role("slider", name="Realism")
-    assert slider.is_disabled()
-    described = page.locator(f"#{slider.get_attribute('aria-describedby')}").inner_text()
-    assert described == "The weights that are installed have no realism dial."
-
-
-def test_with_the_dial_realism_changes_the_image_and_no_byte(
-    view: Any, codec_with_realism: Codec, small: Image.Image, tmp_path: Path
-) -> None:
-    from playwright.sync_api import expect
-
-    small.save(tmp_path / "small.png")
-    running = Server(codec_with_realism)
-    try:
-        view.goto(running.url)
-        view.locator("#chosen").set_input_files(tmp_path / "small.png")
-        expect(view.locator(".tag.right")).to_have_text("Quality 50, realism 0.00", timeout=60_000)
-        size = figure(view, "bytes")
-        view.get_by_role("slider", name="Realism").focus()
-        view.keyboard.press("End")
-        expect(view.locator(".tag.right")).to_have_text("Quality 50, realism 1.00", timeout=60_000)
-        assert figure(view, "bytes") == size
-        assert "realism=1" in view.get_by_role("link", name="Download").get_attribute("href")
-        view.goto("about:blank")  # or the server would wait for its connections
-    finally:
-        running.stop()
-
-
-def test_a_dropped_image_is_taken_and_bad_ones_are_refused_with_a_reason(
-    view: Any, server: Server, small: Image.Image
-) -> None:
-    view.goto(server.url)
-    view.evaluate(
-        """data => {
-          const dataTransfer = new DataTransfer();
-          dataTransfer.items.add(new File([new Uint8Array(data)], "a.png"));
-          dispatchEvent(new DragEvent("drop", { dataTransfer, cancelable: true }));
-        }""",
-        list(png(small)),
-    )
-    settled(view, 50)
-    assert "a.png, 101 × 67 pixels" in view.locator("#about").inner_text()
-    large = {"name": "large.png", "mimeType": "image/png", "buffer": bytes(LIMITS.size + 1)}
-    view.locator("#chosen").set_input_files(large)
-    error = view.get_by_role("alert")
-    error.get_by_text("this server takes up to 0.3 MB").wait_for()
-    assert "a.png" in view.locator("#about").inner_text()  # what was there stays
-
-
-def test_what_is_turned_and_taken_is_in_view_beside_a_tall_image(page: Any) -> None:
-    page.set_viewport_size({"width": 1280, "height": 800})
-    page.evaluate("scrollTo(0, 0)")
-    for role, name in (("slider", "Quality"), ("slider", "Realism"), ("link", "Download")):
-        box = page.get_by_role(role, name=name).bounding_box()
-        assert box["y"] > 0
-        assert box["y"] + box["height"] <= 800
-
-
-def test_another_format_can_stand_beside_ours(page: Any) -> None:
-    from playwright.sync_api import expect
-
-    page.get_by_label("Beside").select_option(label="AVIF of as many bytes")
-    expect(page.locator(".tag.left")).to_have_text(re.compile(r"AVIF, [\d,]+ bytes"), timeout=60_000)
-    before = page.locator(".tag.left").inner_text()
-    page.get_by_role("slider", name="Quality").focus()
-    page.keyboard.press("End")
-    settled(page, 100)
-    expect(page.locator(".tag.left")).not_to_have_text(before, timeout=60_000)
-    page.get_by_label("Beside").select_option(label="the original")
-    expect(page.locator(".tag.left")).to_have_text("Original")
-
-
-def test_the_page_fits_its_window(page: Any) -> None:
-    for width, scheme in ((400, "dark"), (1280, "light")):
-        page.emulate_media(color_scheme=scheme)
-        page.set_viewport_size({"width": width, "height": 900})
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        assert (sum(map(int, re.findall(r"\d+", paper))) > 600) == (scheme == "light")
-    assert "NaN" not in page.locator("main").inner_text()

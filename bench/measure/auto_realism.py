@@ -15,6 +15,7 @@ from rich.table import Table
 from bench.codecs import weights_identity
 from bench.folder import data_option, load_folder
 from bench.measure.eyes import eye_measures
+from bench.options import json_option, lpips_option
 from bench.record import write_record
 from rdpcodec import Codec
 from rdpcodec.container import bits_per_pixel, read_header
@@ -68,13 +69,9 @@ def table_of(points: list[dict[str, float]], measures: list[str]) -> Table:
 
 @click.command()
 @data_option
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="FILE.json for the results.")
+@json_option
 @click.option("--qualities", default=",".join(f"{q:g}" for q in QUALITIES), show_default=True)
-@click.option(
-    "--lpips-weights",
-    type=click.Path(path_type=Path, exists=True),
-    help="Folder of the LPIPS networks; otherwise RDPCODEC_LPIPS or the lpips package.",
-)
+@lpips_option
 def auto_realism(data: Path, out: Path | None, qualities: str, lpips_weights: Path | None) -> None:
     """Realism chosen by the image, against none and all of it: how the same files decode."""
     codec, images = Codec(), load_folder(data)

@@ -19,6 +19,7 @@ from bench.measure import inception
 from bench.measure.distribution import frechet_distance, kernel_distance
 from bench.measure.inception import InceptionV3
 from bench.measure.metrics import image_tensor, patch_features
+from bench.options import json_option
 from bench.record import write_record
 from rdpcodec.errors import RdpError
 from rdpcodec.metrics import efficientnet
@@ -63,7 +64,7 @@ def image_numbers(first: list[str], second: list[str]) -> tuple[np.ndarray, np.n
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="torch-fidelity's weights of Inception-v3, if it cannot download them.",
 )
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="FILE.json for the results.")
+@json_option
 @click.option("--device", default="cpu", show_default=True)
 def distance(
     data: Path, decoded: Path, network: str, weights: Path | None, out: Path | None, device: str

@@ -23,6 +23,7 @@ from rich.table import Table
 from bench.analysis.bd_rate import bd_rate, bd_rate_by_image, bd_rates_of_images, mean_curve
 from bench.codecs import DEFAULT_CODECS, OURS, BenchCodec, bench_codec
 from bench.folder import data_option, load_folder
+from bench.options import json_option
 from bench.record import machine, write_record
 from rdpcodec.errors import RdpError
 from rdpcodec.metrics.distortion import ms_ssim, psnr
@@ -124,7 +125,7 @@ def plot(codecs: list[dict[str, Any]], path: Path, title: str) -> None:
 @click.command()
 @data_option
 @click.option("--codecs", help=f"Comma-separated; default: {','.join(DEFAULT_CODECS)}, as far as installed.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="FILE.json for the results.")
+@json_option
 @click.option("--device", default="cpu", show_default=True, help="Where our networks run.")
 def rd(data: Path, codecs: str | None, out: Path | None, device: str) -> None:
     """Rate, distortion, seconds and BD-rates of codecs on a folder of images."""

@@ -19,6 +19,7 @@ from PIL import Image
 
 from bench.codecs import BenchCodec, bench_codec
 from bench.folder import data_option, load_folder
+from bench.options import json_option
 from bench.record import machine, write_record
 from rdpcodec.peers import Unavailable
 
@@ -71,7 +72,7 @@ def seconds(action: Callable[[], object], repeats: int) -> float:
 @data_option
 @click.option("--quality", type=float, default=50, show_default=True, help="Our quality.")
 @click.option("--repeats", type=int, default=3, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="FILE.json for the results.")
+@json_option
 def speed(data: Path, quality: float, repeats: int, out: Path | None) -> None:
     """Encoding and decoding seconds per image, ours and CompressAI's, on the same cores in the same run."""
     images = load_folder(data)

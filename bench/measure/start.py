@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import click
 
+from bench.options import json_option
 from bench.record import machine, write_record
 from rdpcodec.engine.threads import cores
 
@@ -116,7 +117,7 @@ def images_per_second(python: str, image: Path, action: str, processes: int, sec
 @click.option("--runs", type=click.IntRange(1), default=15, show_default=True, help="Of each command.")
 @click.option("--processes", type=click.IntRange(1), multiple=True, default=(1, 2, 8), show_default=True)
 @click.option("--seconds", type=float, default=15.0, show_default=True, help="For each number of processes.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="FILE.json for the results.")
+@json_option
 def start(
     image: Path, python: str, runs: int, processes: tuple[int, ...], seconds: float, out: Path | None
 ) -> None:

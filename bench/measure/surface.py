@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import wraps
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from bench.folder import data_option
 from bench.measure.cache import Job, Point, load_cached, save_cached
 from bench.measure.setup import Setup, metrics_of, stored_name
 from bench.measure.summary import summary
+from bench.options import Command, lpips_option, with_options
 from bench.record import machine, rounded, write_record
 from rdpcodec import Codec
 from rdpcodec.errors import RdpError
@@ -169,11 +171,7 @@ _options = [
         help="Folder of the results.",
     ),
     click.option("--workers", default=os.cpu_count(), show_default=True, help="Processes."),
-    click.option(
-        "--lpips-weights",
-        type=click.Path(path_type=Path, exists=True),
-        help="Folder of the LPIPS networks; otherwise RDPCODEC_LPIPS or the lpips package.",
-    ),
+    lpips_option,
     click.option(
         "--butteraugli",
         type=click.Path(path_type=Path),
@@ -183,10 +181,16 @@ _options = [
 ]
 
 
-def _shared_options(command: Any) -> Any:
-    for option in reversed(_options):
-        command = option(command)
-    return command
+def _shared_options(command: Command) -> Command:
+    """Give a command the number of workers, and the set-up that the other options ask for."""
+
+    @wraps(command)
+    def with_setup(
+        data: Path, out: Path, lpips_weights: Path | None, device: str, butteraugli: Path | None, **rest: Any
+    ) -> None:
+        command(setup=Setup(data, out, lpips_weights, device, butteraugli), **rest)
+
+    return with_options(with_setup, _options)
 
 
 def _numbers(text: str) -> tuple[float, ...]:
@@ -198,17 +202,7 @@ def _numbers(text: str) -> tuple[float, ...]:
 @click.option("--qualities", default=",".join(f"{q:g}" for q in QUALITIES), show_default=True)
 @click.option("--realisms", default=",".join(f"{b:g}" for b in REALISMS), show_default=True)
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Each in a folder of its own.")
-def surface(
-    data: Path,
-    out: Path,
-    workers: int,
-    lpips_weights: Path | None,
-    butteraugli: Path | None,
-    device: str,
-    qualities: str,
-    realisms: str,
-    model: str,
-) -> None:
+def surface(setup: Setup, workers: int, qualities: str, realisms: str, model: str) -> None:
     """Trace our rate-distortion-perception surface on a folder of images."""
     try:
         codec = Codec(model)
@@ -216,8 +210,7 @@ def surface(
         raise click.ClickException(str(error)) from error
     dial = _numbers(realisms) if "realism" in codec.dials else (0.0,)
     points = tuple(Point(q, b) for q in sorted(_numbers(qualities)) for b in dial)
-    description = f"{weights_identity(codec)}, {device}"
-    setup = Setup(data, out, lpips_weights, device, butteraugli)
+    description = f"{weights_identity(codec)}, {setup.device}"
     trace({f"{OURS}:{model}": (description, points)}, setup, workers, OURS)
 
 
@@ -232,16 +225,7 @@ def surface(
 @click.option(
     "--smallest", type=click.IntRange(1), help="So many settings of each, from the smallest files on; or all."
 )
-def peers(
-    data: Path,
-    out: Path,
-    workers: int,
-    lpips_weights: Path | None,
-    butteraugli: Path | None,
-    device: str,
-    codecs: str,
-    smallest: int | None,
-) -> None:
+def peers(setup: Setup, workers: int, codecs: str, smallest: int | None) -> None:
     """Measure the codecs that a user would otherwise pick in the same way."""
     chosen = {}
     for name in codecs.split(","):
@@ -255,4 +239,4 @@ def peers(
         except KeyError:
             raise click.ClickException(f"unknown codec {name!r}; known: {', '.join(PEERS)}") from None
         chosen[name] = (subject.description, tuple(Point(q) for q in subject.settings[:smallest]))
-    trace(chosen, Setup(data, out, lpips_weights, device, butteraugli), workers)
+    trace(chosen, setup, workers)

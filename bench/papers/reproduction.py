@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 from PIL import Image
+from rich.console import Console
 from rich.table import Table
 
-from bench.record import rounded
+from bench.record import rounded, write_record
 from rdpcodec.storage import replace_file
+from rdpcodec.training.markdown import replace_block
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -87,6 +89,15 @@ def claims_on_screen(title: str, record: dict[str, Any]) -> Table:
     for claim in record["claims"]:
         table.add_row(claim["claim"], claim["paper"], claim["ours"], "yes" if claim["holds"] else "NO")
     return table
+
+
+def report_claims(record: dict[str, Any], title: str, path: Path, page: Path | None, block: str) -> None:
+    """Print the claims of a record, write it to `path`, whose folder is made, and renew a block of `page`."""
+    Console().print(claims_on_screen(title, record))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_record(path, record)
+    if page:
+        replace_block(page, f"claims {block}", claims_table(record))
 
 
 def write_figure(path: Path, figure: Figure) -> None:

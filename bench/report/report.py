@@ -37,6 +37,7 @@ from bench.analysis.planes import planes
 from bench.analysis.volume import BOXES, REWARDS, contours, measured_volume, resampled_volumes
 from bench.codecs import OURS
 from bench.folder import FOLDER
+from bench.options import lpips_option
 from bench.record import rounded
 from bench.report.crops import Crop, coded_crops, default_crops
 from bench.report.draw import write_figures
@@ -234,11 +235,7 @@ def load_surfaces(folder: Path) -> tuple[Measured, list[Measured]]:
     multiple=True,
     help="NAME or NAME@X,Y of the crop's corner; may be repeated. Default: three, spread over the folder.",
 )
-@click.option(
-    "--lpips-weights",
-    type=click.Path(exists=True, path_type=Path),
-    help="Folder of the LPIPS networks; otherwise RDPCODEC_LPIPS or the lpips package.",
-)
+@lpips_option
 @click.option(
     "--curves",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),

@@ -12,10 +12,18 @@ from typing import Any
 
 import click
 
-from rdpcodec.container import SIZE_NUMBERS
 from rdpcodec.extras import need, need_torch
 from rdpcodec.training.large_commands import large, profile, split
-from rdpcodec.training.options import COMPILE, FOLDER, SHARE, TEXTURE, run_of, run_options, weights_file
+from rdpcodec.training.options import (
+    FOLDER,
+    compile_option,
+    run_of,
+    run_options,
+    share_option,
+    size_option,
+    texture_option,
+    weights_file,
+)
 from rdpcodec.training.runs import TRAINS, FidelityRun, RealismRun
 from rdpcodec.training.schedule import Budget
 
@@ -40,41 +48,29 @@ def train() -> None:
     show_default=True,
     help="The decoder is prior and synthesis; without the encoder, both learn from what it rounds to.",
 )
-@click.option(
+@share_option(
     "--perception",
-    type=SHARE,
-    default=FidelityRun.perception,
-    show_default=True,
-    help="Share of the crops that are judged by the realism synthesis, which then learns too.",
+    FidelityRun.perception,
+    "Share of the crops that are judged by the realism synthesis, which then learns too.",
 )
-@click.option("--texture", default=FidelityRun.texture, **TEXTURE)
-@click.option(
+@texture_option(FidelityRun.texture)
+@share_option(
     "--eyes",
-    type=SHARE,
-    default=FidelityRun.eyes,
-    show_default=True,
-    help="Share of the squared error that gives way to SSIMULACRA2.",
+    FidelityRun.eyes,
+    "Share of the squared error that gives way to SSIMULACRA2.",
 )
-@click.option(
+@share_option(
     "--coarse",
-    type=SHARE,
-    default=FidelityRun.coarse,
-    show_default=True,
-    help="Share of the squared error that gives way to errors of means over 2 to 16 pixels.",
+    FidelityRun.coarse,
+    "Share of the squared error that gives way to errors of means over 2 to 16 pixels.",
 )
-@click.option(
+@share_option(
     "--graphics",
-    type=SHARE,
-    default=FidelityRun.graphics,
-    show_default=True,
-    help="Share of the crops that are drawn: text, charts, screens, line art.",
+    FidelityRun.graphics,
+    "Share of the crops that are drawn: text, charts, screens, line art.",
 )
-@click.option(
-    "--size",
-    type=click.Choice([s for s in SIZE_NUMBERS if s != "own"]),
-    help="Of a new model; by default fast.",
-)
-@click.option("--compile", "compiled", **COMPILE)
+@size_option(text="Of a new model; by default fast.")
+@compile_option
 def fidelity(
     data: Path,
     out: Path,
@@ -120,7 +116,7 @@ def fidelity(
     show_default=True,
     help="Strength of the adversary's gradient, against the distortion's.",
 )
-@click.option("--texture", default=RealismRun.texture, **TEXTURE)
+@texture_option(RealismRun.texture)
 def realism(
     data: Path,
     out: Path,

@@ -9,17 +9,24 @@ from typing import Any
 
 import click
 
-from rdpcodec.container import SIZE_NUMBERS
 from rdpcodec.extras import need_torch
-from rdpcodec.training.options import COMPILE, FILE, FOLDER, SHARE, crop_side, weights_file
+from rdpcodec.training.options import (
+    FILE,
+    FOLDER,
+    bfloat16_option,
+    checkpoint_minutes_option,
+    compile_option,
+    crop_side,
+    data_option,
+    device_option,
+    lpips_option,
+    share_option,
+    size_option,
+    weights_file,
+)
 from rdpcodec.training.parts import MINUTES, PARTS
 from rdpcodec.training.runs import TRAINS, FidelityRun
 
-_LPIPS = click.option(
-    "--lpips-weights",
-    type=click.Path(path_type=Path),
-    help="lpips-squeeze.safetensors, or the folder it is in.",
-)
 _PARTS_IN_WORDS = "\n".join(f"    {number}  {part.what}" for number, part in PARTS.items())
 
 
@@ -33,7 +40,7 @@ _PARTS_IN_WORDS = "\n".join(f"    {number}  {part.what}" for number, part in PAR
     part 5, export part 4 to OUT/weights."""
 )
 @click.option("--part", "number", type=click.IntRange(1, len(PARTS)), required=True, help="Which part.")
-@click.option("--data", type=FOLDER, required=True, help="Folder of training images.")
+@data_option
 @click.option("--out", type=FOLDER, required=True, help="Folder of all parts.")
 @click.option(
     "--minutes", type=float, help=f"Budget in minutes of wall-clock time; {MINUTES:g} if not given."
@@ -44,8 +51,8 @@ _PARTS_IN_WORDS = "\n".join(f"    {number}  {part.what}" for number, part in PAR
 @click.option("--learning-rate", type=float, help="At its peak, likewise.")
 @click.option("--seed", type=int, help="Likewise.")
 @click.option("--resume", is_flag=True, help="Go on with a part that was cut off, from its checkpoint.")
-@click.option("--checkpoint-minutes", default=4.0, show_default=True)
-@click.option("--device", help="cpu, cuda, …; by default a GPU where there is one.")
+@checkpoint_minutes_option
+@device_option
 @click.option(
     "--against",
     callback=weights_file,
@@ -54,8 +61,8 @@ _PARTS_IN_WORDS = "\n".join(f"    {number}  {part.what}" for number, part in PAR
     metavar="FILE|MODEL",
     help="Weights that part 2 is judged by.",
 )
-@click.option("--compile", "compiled", **COMPILE)
-@_LPIPS
+@compile_option
+@lpips_option
 def large(
     number: int,
     data: Path,
@@ -114,19 +121,17 @@ def split(checkpoint: Path, folder: Path) -> None:
 
 
 @click.command()
-@click.option("--data", type=FOLDER, required=True, help="Folder of training images.")
-@click.option(
-    "--size", type=click.Choice([s for s in SIZE_NUMBERS if s != "own"]), default="large", show_default=True
-)
+@data_option
+@size_option("large")
 @click.option("--batch", default=64, show_default=True, help="Crops a step.")
 @click.option(
     "--crop", default=256, show_default=True, callback=crop_side, help="Side of the crops: 64·n pixels."
 )
 @click.option("--trains", type=click.Choice(TRAINS), default=FidelityRun.trains, show_default=True)
-@click.option("--eyes", type=SHARE, default=FidelityRun.eyes, show_default=True)
-@click.option("--perception", type=SHARE, default=0.0, show_default=True)
-@click.option("--bfloat16", is_flag=True, help="For processors and accelerators that have it.")
-@click.option("--compile", "compiled", **COMPILE)
+@share_option("--eyes", FidelityRun.eyes)
+@share_option("--perception", 0.0)
+@bfloat16_option
+@compile_option
 @click.option(
     "--steps",
     type=click.IntRange(1),
@@ -139,9 +144,9 @@ def split(checkpoint: Path, folder: Path) -> None:
     type=click.FloatRange(0, min_open=True),
     help="Of the device, in TFLOP/s: to say what share is used.",
 )
-@click.option("--device", help="cpu, cuda, …; by default a GPU where there is one.")
+@device_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@_LPIPS
+@lpips_option
 def profile(
     data: Path,
     compiled: str | None,

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from rdpcodec.container import SIZE_NUMBERS
 from rdpcodec.training.runs import FidelityRun, RealismRun
 from rdpcodec.weights.manifest import encoders, find_model
 
@@ -39,39 +40,42 @@ def weights_file(context: click.Context, parameter: click.Parameter, value: str 
     raise click.BadParameter(f"{value!r} is neither a file nor an installed model ({', '.join(encoders())})")
 
 
+data_option = click.option("--data", type=FOLDER, required=True, help="Folder of training images.")
+bfloat16_option = click.option(
+    "--bfloat16", is_flag=True, help="For processors and accelerators that have it."
+)
+checkpoint_minutes_option = click.option("--checkpoint-minutes", default=4.0, show_default=True)
+device_option = click.option("--device", help="cpu, cuda, …; by default a GPU where there is one.")
+lpips_option = click.option(
+    "--lpips-weights",
+    type=click.Path(path_type=Path),
+    help="lpips-squeeze.safetensors, or the folder it is in.",
+)
 _COMMON = (
-    click.option("--data", type=FOLDER, required=True, help="Folder of training images."),
+    data_option,
     click.option("--out", type=FOLDER, required=True, help="Folder of the run: checkpoint.pt, log.jsonl."),
     click.option("--minutes", type=float, help="Budget in minutes of wall-clock time."),
     click.option("--gigapixels", type=float, help="Budget in 10^9 pixels of crops."),
     click.option("--resume", is_flag=True, help="Go on from the checkpoint in --out."),
-    click.option("--bfloat16", is_flag=True, help="For processors and accelerators that have it."),
-    click.option("--checkpoint-minutes", default=4.0, show_default=True),
-    click.option("--device", help="cpu, cuda, …; by default a GPU where there is one."),
+    bfloat16_option,
+    checkpoint_minutes_option,
+    device_option,
     click.option(
         "--previous",
         callback=weights_file,
         metavar="FILE|MODEL",
         help="Weights that --init was trained from, to carry their realism over.",
     ),
-    click.option(
-        "--lpips-weights",
-        type=click.Path(path_type=Path),
-        help="lpips-squeeze.safetensors, or the folder it is in.",
-    ),
+    lpips_option,
 )
-TEXTURE: dict[str, Any] = {
-    "type": SHARE,
-    "show_default": True,
-    "help": "Share of the realism synthesis's distortion that gives way to the Wasserstein distortion.",
-}
-# Alone it means the loss.
-COMPILE: dict[str, Any] = {
-    "type": click.Choice(("loss", "blocks")),
-    "is_flag": False,
-    "flag_value": "loss",
-    "help": "torch.compile: of the whole loss, for long runs on a GPU, or of each block, to start sooner.",
-}
+compile_option = click.option(
+    "--compile",
+    "compiled",
+    type=click.Choice(("loss", "blocks")),
+    is_flag=False,
+    flag_value="loss",  # alone
+    help="torch.compile: of the whole loss, for long runs on a GPU, or of each block, to start sooner.",
+)
 # Settings of a run whose defaults are its own: how a value is read, and what the help says.
 _SETTINGS: dict[str, dict[str, Any]] = {
     "batch": {"help": "Crops a step and process."},
@@ -83,6 +87,23 @@ _SETTINGS: dict[str, dict[str, Any]] = {
     },
     "seed": {},
 }
+
+
+def share_option(name: str, default: float, text: str | None = None) -> Callable[[Command], Command]:
+    """An option that is a share, 0 to 1."""
+    return click.option(name, type=SHARE, default=default, show_default=True, help=text)
+
+
+def texture_option(default: float) -> Callable[[Command], Command]:
+    """How much of the realism synthesis's distortion is of texture."""
+    text = "Share of the realism synthesis's distortion that gives way to the Wasserstein distortion."
+    return share_option("--texture", default, text)
+
+
+def size_option(default: str | None = None, text: str | None = None) -> Callable[[Command], Command]:
+    """The size of a new model."""
+    sizes = click.Choice([size for size in SIZE_NUMBERS if size != "own"])
+    return click.option("--size", type=sizes, default=default, show_default=bool(default), help=text)
 
 
 def run_options(defaults: FidelityRun | RealismRun) -> Callable[[Command], Command]:

@@ -26,6 +26,7 @@ from bench.measure.drawn.classes import made_set
 from bench.measure.drawn.floors import IMAGES, floor, floors_table
 from bench.measure.drawn.photographs import photographs, photographs_table
 from bench.measure.drawn.sheet import sheet
+from bench.options import json_option
 from bench.record import write_record
 from rdpcodec import Codec, use_threads
 from rdpcodec.metrics.distortion import psnr
@@ -43,7 +44,7 @@ Point = dict[str, float]
 
 
 @click.command()
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="FILE.json for the results.")
+@json_option
 @click.option(
     "--folder", type=click.Path(path_type=Path, file_okay=False), help="Also write the images here."
 )

@@ -7,17 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import torch
 from rich.console import Console
 
 from bench.folder import FOLDER
 from bench.papers.reproduction import (
-    claims_on_screen,
-    claims_table,
+    report_claims,
     write_figure,
     written,
 )
-from bench.papers.wgan.workers import progress, training_options
+from bench.papers.wgan.workers import TrainingOptions, mnist_option, progress, training_options
 from bench.record import rounded, write_record
 from rdpcodec.errors import RdpError
 from rdpcodec.training.markdown import replace_block
@@ -27,11 +25,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option(
-    "--mnist",
-    type=FOLDER,
-    help="Folder of MNIST's four IDX files; otherwise torchvision downloads them.",
-)
+@mnist_option("--mnist")
 @click.option(
     "--cifar10",
     type=FOLDER,
@@ -42,24 +36,15 @@ if TYPE_CHECKING:
     type=FOLDER,
     help="Only report on codecs: a folder of `bench measure surface` and `peers` on labelled images.",
 )
-@click.option(
-    "--grid",
-    type=click.Choice(("full", "cores", "quick")),
-    default="full",
-    show_default=True,
-    help="For a GPU; with smaller critics, for a processor's cores; or few restorers in minutes.",
+@training_options(
+    "classification",
+    "For a GPU; with smaller critics, for a processor's cores; or few restorers in minutes.",
 )
-@click.option("--seeds", type=click.IntRange(1), help="So many of the grid's seeds.  [default: all]")
-@training_options("classification")
 def classification(
     mnist: Path | None,
     cifar10: Path | None,
     surface: Path | None,
-    grid: str,
-    seeds: int | None,
-    device: str,
-    workers: int,
-    runs: Path | None,
+    training: TrainingOptions,
     out: Path,
     page: Path | None,
 ) -> None:
@@ -73,14 +58,13 @@ def classification(
     from bench.papers.classification.plan import TASKS, sized
     from bench.papers.wgan.data import load_cifar10, load_mnist
 
-    runs = runs or Path(f"build/classification-{grid}")
     try:
         data = {"mnist": load_mnist(mnist), "cifar10": load_cifar10(cifar10)}
         for whole in TASKS:
-            task = sized(whole, grid)
-            task = replace(task, seeds=task.seeds[:seeds])
-            run = ClassificationRun(task, data[task.data], torch.device(device), runs, progress)
-            _report_restorers(run, measured_groups(run, workers), grid, out, page)
+            task = sized(whole, training.grid)
+            task = replace(task, seeds=training.of_grid(task.seeds))
+            run = ClassificationRun(task, data[task.data], training.device, training.runs, progress)
+            _report_restorers(run, measured_groups(run, training.workers), training.grid, out, page)
     except RdpError as error:
         raise click.ClickException(str(error)) from error
     Console().print(written(out, page))
@@ -93,14 +77,12 @@ def _report_restorers(
 
     name = f"{grid}-{run.task.name}"
     record = claims.reproduction(result).record()
-    Console().print(claims_on_screen(f"{run.task.title}, {grid} grid", record))
-    write_record(out / f"{name}.json", record)
+    title = f"{run.task.title}, {grid} grid"
+    report_claims(record, title, out / f"{name}.json", page, f"{run.task.name} {grid}")
     write_figure(out / f"{name}.png", figures.curves(result))
     group = result["groups"][0]
     shown = experiments.shown_images(run, group["design"])
     write_figure(out / f"{name}-pictures.png", figures.restored_images(group, shown))
-    if page:
-        replace_block(page, f"claims {run.task.name} {grid}", claims_table(record))
 
 
 def _report_codecs(surface: Path, out: Path, page: Path | None) -> None:

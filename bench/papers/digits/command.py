@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
-import torch
 from rich.console import Console
 
-from bench.folder import FOLDER
-from bench.papers.reproduction import claims_on_screen, claims_table, write_figure, written
-from bench.papers.wgan.workers import progress, training_options
-from bench.record import write_record
+from bench.papers.reproduction import (
+    report_claims,
+    write_figure,
+    written,
+)
+from bench.papers.wgan.workers import TrainingOptions, mnist_option, progress, training_options
 from rdpcodec.errors import RdpError
-from rdpcodec.training.markdown import replace_block
 
 if TYPE_CHECKING:
     from bench.papers.digits.codec import Bottleneck
@@ -32,36 +32,19 @@ _EXPERIMENTS = (
 
 
 @click.command()
-@click.option(
-    "--data",
-    type=FOLDER,
-    help="Folder of MNIST's four IDX files; otherwise torchvision downloads them.",
-)
-@click.option(
-    "--grid",
-    type=click.Choice(("full", "cores", "quick")),
-    default="full",
-    show_default=True,
-    help="98 pairs for a GPU; as many, with smaller critics, for a processor's cores; or 12 in minutes.",
-)
-@click.option("--seeds", type=click.IntRange(1), help="So many of the grid's seeds.  [default: all]")
+@mnist_option("--data")
 @click.option(
     "--only",
     type=click.Choice(_EXPERIMENTS),
     multiple=True,
     help="Leave out all but these and the pairs.",
 )
-@training_options("mnist")
+@training_options(
+    "mnist",
+    "98 pairs for a GPU; as many, with smaller critics, for a processor's cores; or 12 in minutes.",
+)
 def digits(
-    data: Path | None,
-    grid: str,
-    seeds: int | None,
-    only: tuple[str, ...],
-    device: str,
-    workers: int,
-    runs: Path | None,
-    out: Path,
-    page: Path | None,
+    data: Path | None, training: TrainingOptions, only: tuple[str, ...], out: Path, page: Path | None
 ) -> None:
     """Rate, distortion and perception of trained codecs of digits (Blau & Michaeli 2019)."""
     # scipy and matplotlib take a second to import.
@@ -70,15 +53,15 @@ def digits(
     from bench.papers.digits.plan import GRIDS
     from bench.papers.wgan.data import load_mnist
 
-    runs = runs or Path(f"build/mnist-{grid}")
+    plan = GRIDS[training.grid]
     chosen = [kind for kind in _EXPERIMENTS if kind == "pairs" or not only or kind in only]
     try:
-        plan = replace(GRIDS[grid], seeds=GRIDS[grid].seeds[:seeds])
-        run = DigitsRun(plan, load_mnist(data), torch.device(device), runs, progress)
-        results = measured_groups(run, chosen, workers)
+        plan = replace(plan, seeds=training.of_grid(plan.seeds))
+        run = DigitsRun(plan, load_mnist(data), training.device, training.runs, progress)
+        results = measured_groups(run, chosen, training.workers)
     except RdpError as error:
         raise click.ClickException(str(error)) from error
-    _report(run, results, grid, out, page)
+    _report(run, results, training.grid, out, page)
 
 
 def _report(
@@ -88,12 +71,9 @@ def _report(
     from bench.papers.digits.group import shown_images
     from bench.papers.wgan.pictures import rows_of_digits
 
-    console = Console()
     reproduction = claims.reproduction(results)
-    record = reproduction.record()
-    console.print(claims_on_screen(f"MNIST, {grid} grid", record))
-    out.mkdir(parents=True, exist_ok=True)
-    write_record(out / f"{grid}.json", record)
+    title, path = f"MNIST, {grid} grid", out / f"{grid}.json"
+    report_claims(reproduction.record(), title, path, page, f"mnist {grid}")
     write_figure(out / f"{grid}-surface.png", figures.surface(reproduction.curves))
     if len(results) > 1:
         write_figure(out / f"{grid}-variants.png", figures.variants(reproduction.curves))
@@ -104,9 +84,7 @@ def _report(
     shown = [shown_images(run, "pairs", bottleneck) for bottleneck in run.plan.bottlenecks]
     first = [group for group in results["pairs"] if group["seed"] == run.plan.seeds[0]]
     write_figure(out / f"{grid}-digits.png", figures.reconstructions(first, shown))
-    if page:
-        replace_block(page, f"claims mnist {grid}", claims_table(record))
-    console.print(written(out, page))
+    Console().print(written(out, page))
 
 
 def _rows(run: DigitsRun, kinds: list[str], bottleneck: Bottleneck) -> list[tuple[str, np.ndarray]]:

@@ -9,16 +9,14 @@ import numpy as np
 from rich.console import Console
 
 from bench.folder import data_option, load_folder
+from bench.options import lpips_option
 from bench.papers.reproduction import (
-    claims_on_screen,
-    claims_table,
+    report_claims,
     result_options,
     write_figure,
     written,
 )
-from bench.record import write_record
 from rdpcodec.errors import RdpError
-from rdpcodec.training.markdown import replace_block
 
 
 @click.command()
@@ -30,11 +28,7 @@ from rdpcodec.training.markdown import replace_block
     show_default=True,
     help="So many images, spread over the folder.",
 )
-@click.option(
-    "--lpips-weights",
-    type=click.Path(path_type=Path, exists=True),
-    help="Folder of the LPIPS networks; otherwise RDPCODEC_LPIPS or the lpips package.",
-)
+@lpips_option
 @click.option(
     "--runs",
     type=click.Path(path_type=Path, file_okay=False),
@@ -64,11 +58,7 @@ def methods(
     except RdpError as error:
         raise click.ClickException(str(error)) from error
     record = {"data": data.name, **claims.reproduction(images).record()}
-    console.print(claims_on_screen("The plane over methods", record))
-    out.mkdir(parents=True, exist_ok=True)
-    write_record(out / "plane.json", record)
+    report_claims(record, "The plane over methods", out / "plane.json", page, "methods")
     natural = float(np.mean([image["original niqe"] for image in images.values()]))
     write_figure(out / "plane.png", figures.methods(claims.planes(images), natural))
-    if page:
-        replace_block(page, "claims methods", claims_table(record))
     console.print(written(out, page))

@@ -6,7 +6,8 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import reduce
+from dataclasses import dataclass
+from functools import wraps
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +15,8 @@ from typing import Any, TypeVar
 import click
 import torch
 
+from bench.folder import FOLDER
+from bench.options import Command, with_options
 from bench.papers.reproduction import result_options
 
 T = TypeVar("T")
@@ -34,9 +37,42 @@ def each(work: Callable[[T], R], tasks: Sequence[T], workers: int) -> list[R]:
         return list(pool.map(work, tasks))
 
 
-def training_options(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The options of a command that trains groups, with checkpoints in `build/<name>`."""
+@dataclass(frozen=True)
+class TrainingOptions:
+    """How a command trains groups. grid: by its name; runs: the folder of checkpoints."""
+
+    grid: str
+    seeds: int | None
+    device: torch.device
+    workers: int
+    runs: Path
+
+    def of_grid(self, seeds: Sequence[int]) -> tuple[int, ...]:
+        """So many of a grid's seeds as are asked for."""
+        return tuple(seeds[: self.seeds])
+
+
+def mnist_option(name: str) -> Callable[[Command], Command]:
+    """An option that names a folder of MNIST."""
+    return click.option(
+        name, type=FOLDER, help="Folder of MNIST's four IDX files; otherwise torchvision downloads them."
+    )
+
+
+def training_options(name: str, grids: str) -> Callable[[Command], Command]:
+    """The options of a command that trains groups, which takes them as `training`, besides `out` and `page`.
+
+    name: of its results; its checkpoints are in `build/<name>-<grid>`. grids: what they are, in words.
+    """
     options = (
+        click.option(
+            "--grid",
+            type=click.Choice(("full", "cores", "quick")),
+            default="full",
+            show_default=True,
+            help=grids,
+        ),
+        click.option("--seeds", type=click.IntRange(1), help="So many of the grid's seeds.  [default: all]"),
         click.option("--device", default="cpu", show_default=True, help="Where networks are trained."),
         click.option(
             "--workers",
@@ -53,7 +89,18 @@ def training_options(name: str) -> Callable[[Callable[..., Any]], Callable[..., 
         ),
         result_options(name),
     )
-    return lambda command: reduce(lambda decorated, option: option(decorated), reversed(options), command)
+
+    def decorate(command: Command) -> Command:
+        @wraps(command)
+        def with_training(
+            grid: str, seeds: int | None, device: str, workers: int, runs: Path | None, **rest: Any
+        ) -> None:
+            folder = runs or Path(f"build/{name}-{grid}")
+            command(training=TrainingOptions(grid, seeds, torch.device(device), workers, folder), **rest)
+
+        return with_options(with_training, options)
+
+    return decorate
 
 
 def progress(label: str) -> Callable[[int], None]:

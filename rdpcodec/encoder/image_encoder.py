@@ -60,15 +60,17 @@ class ImageEncoder:
         """The file of an image of which the networks made these symbols, after the search that the point's
         effort asks for.
         """
-        layered = self._layered(symbols, quality, point.effort)
-        if self.picture.pixels[..., 0].size <= TINY:
-            quality, layered = self._least_lossy(layered, quality, point.effort)
+        quality, layered = self._best(symbols, quality, point.effort)
         return self._written(layered, quality, self._realism(layered, quality, point.realism))
 
-    def _least_lossy(self, layered: Layered, quality: float, effort: int) -> tuple[float, Layered]:
-        """Of a tiny image at a quality, and at the steps below it: what loses least at that quality."""
-        tried = {step: self._layered(self.symbols(step), step, effort) for step in steps_below(quality)}
-        tried[quality] = layered
+    def _best(self, symbols: Sequence[Symbols], quality: float, effort: int) -> tuple[float, Layered]:
+        """The image at a quality; a tiny one at that quality or one of the steps below it, whichever loses
+        least at that quality.
+        """
+        tried = {quality: self._layered(symbols, quality, effort)}
+        if self.picture.pixels[..., 0].size > TINY:
+            return quality, tried[quality]
+        tried |= {step: self._layered(self.symbols(step), step, effort) for step in steps_below(quality)}
 
         def loss(at: float) -> float:
             error = np.square(self.picture.pixels - self._decoded(tried[at], at, 0.0).astype(np.float64))
@@ -79,7 +81,7 @@ class ImageEncoder:
 
     def efforts(self, quality: float, realism: Realism) -> Iterator[bytes]:
         """The files of effort 0, 1, … 9 at one quality, each as soon as it is found."""
-        layered = self._layered(self.symbols(quality), quality, 0)
+        quality, layered = self._best(self.symbols(quality), quality, 0)
         yield self._written(layered, quality, self._realism(layered, quality, realism))
         need_torch("effort 1 to 9")
         from rdpcodec.encoder.refine import refinements

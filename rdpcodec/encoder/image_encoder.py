@@ -60,17 +60,18 @@ class ImageEncoder:
         """The file of an image of which the networks made these symbols, after the search that the point's
         effort asks for.
         """
-        quality, layered = self._best(symbols, quality, point.effort)
+        quality, layered = self._best(symbols, quality)
+        layered = self._refined(layered, quality, point.effort)
         return self._written(layered, quality, self._realism(layered, quality, point.realism))
 
-    def _best(self, symbols: Sequence[Symbols], quality: float, effort: int) -> tuple[float, Layered]:
+    def _best(self, symbols: Sequence[Symbols], quality: float) -> tuple[float, Layered]:
         """The image at a quality; a tiny one at that quality or one of the steps below it, whichever loses
         least at that quality.
         """
-        tried = {quality: self._layered(symbols, quality, effort)}
+        tried = {quality: self._divided(symbols, quality)}
         if self.picture.pixels[..., 0].size > TINY:
             return quality, tried[quality]
-        tried |= {step: self._layered(self.symbols(step), step, effort) for step in steps_below(quality)}
+        tried |= {step: self._divided(self.symbols(step), step) for step in steps_below(quality)}
 
         def loss(at: float) -> float:
             error = np.square(self.picture.pixels - self._decoded(tried[at], at, 0.0).astype(np.float64))
@@ -81,7 +82,7 @@ class ImageEncoder:
 
     def efforts(self, quality: float, realism: Realism) -> Iterator[bytes]:
         """The files of effort 0, 1, … 9 at one quality, each as soon as it is found."""
-        quality, layered = self._best(self.symbols(quality), quality, 0)
+        quality, layered = self._best(self.symbols(quality), quality)
         yield self._written(layered, quality, self._realism(layered, quality, realism))
         need_torch("effort 1 to 9")
         from rdpcodec.encoder.refine import refinements
@@ -144,11 +145,16 @@ class ImageEncoder:
 
     def _tried(self, effort: int) -> Callable[[float], Layered]:
         """A function from qualities to symbols, that finds those of each quality once."""
-        return cache(lambda quality: self._layered(self.symbols(quality), quality, effort))
+        return cache(
+            lambda quality: self._refined(self._divided(self.symbols(quality), quality), quality, effort)
+        )
 
-    def _layered(self, symbols: Sequence[Symbols], quality: float, effort: int) -> Layered:
-        """The image in two layers, of which the networks' is searched for better symbols."""
-        layered = in_layers(self.tile_codec, self.picture.pixels, symbols, quality)
+    def _divided(self, symbols: Sequence[Symbols], quality: float) -> Layered:
+        """The image in two layers, of which the networks found these symbols."""
+        return in_layers(self.tile_codec, self.picture.pixels, symbols, quality)
+
+    def _refined(self, layered: Layered, quality: float, effort: int) -> Layered:
+        """The same with better symbols of the networks, after the search that the effort asks for."""
         if effort == 0:
             return layered
         need_torch("effort 1 to 9")

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from operator import index
+from typing import Protocol
 
 import numpy as np
 
@@ -96,7 +97,14 @@ class AnalysedTiles:
         return features
 
 
-class CodedTiles(Sequence[list[Symbols]]):
+class Tiles(Protocol):
+    """Item i holds the symbols of tile i of each of some images."""
+
+    def __getitem__(self, number: int, /) -> Sequence[Symbols]:
+        """A tile, row by row."""
+
+
+class CodedTiles:
     """The tiles of files of one size and quality: item i holds the symbols of tile i of each file, decoded
     when it is asked for.
 
@@ -113,7 +121,10 @@ class CodedTiles(Sequence[list[Symbols]]):
     def __len__(self) -> int:
         return len(self._tiles)
 
-    def __getitem__(self, number: int) -> list[Symbols]:  # type: ignore[override]  # no slices
+    def __iter__(self) -> Iterator[list[Symbols]]:
+        return map(self.__getitem__, range(len(self)))
+
+    def __getitem__(self, number: int, /) -> list[Symbols]:
         if not 0 <= number < len(self):
             raise IndexError(number)
         coded, tile = [payload[number] for payload in self._payloads], self._tiles[number]
@@ -138,7 +149,7 @@ class Mosaic:
     def __init__(
         self,
         tile_codec: TileCodec,
-        tiles: Sequence[Sequence[Symbols]],
+        tiles: Tiles,
         size: Size,
         quality: float,
         exact: Sequence[ExactLayer] = (),

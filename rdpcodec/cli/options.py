@@ -62,14 +62,11 @@ format_option = click.option(
 )
 
 
-class RealismType(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4
+def _realism(context: click.Context, parameter: click.Parameter, value: str | None) -> Realism | None:
     """A number, or "auto"."""
-
-    name = "realism"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Realism:
-        """See `click.ParamType`."""
-        return AUTO if value == AUTO else float(click.FLOAT.convert(value, param, ctx))
+    if value is None:
+        return None
+    return AUTO if value == AUTO else float(click.FLOAT(value, parameter, context))
 
 
 def report_options(command: Command) -> Command:
@@ -102,7 +99,7 @@ _COMPRESSION = (
     ),
     click.option(
         "--realism",
-        type=RealismType(),
+        callback=_realism,
         metavar="X",
         help="Default realism of decoding, 0 to 1, or auto: as the image asks for. 0, or the preset's.",
     ),

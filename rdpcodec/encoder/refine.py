@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import count, islice, pairwise, repeat
 from typing import NamedTuple, TypeVar
 
@@ -196,11 +197,8 @@ class Search:
         latents = self.latents.clone().requires_grad_()
         optimizer = torch.optim.Adam([latents], LEARNING_RATE, BETAS, EPSILON)
         for step in count(1):
-            heat = temperature(step)
-            residual, decoded = self.decode(
-                lambda mean, t=heat: anneal(latents - mean, t, self.generator),  # type: ignore[misc]
-                half=self.half,
-            )
+            annealed = partial(self._annealed, latents, temperature(step))
+            residual, decoded = self.decode(annealed, half=self.half)
             rate = self.network.residual_density(residual, self.index).sum()
             price = self.price.squared(decoded)
             if step % EYES_EVERY == 0:
@@ -209,6 +207,9 @@ class Search:
             optimizer.step()
             optimizer.zero_grad()
             yield latents
+
+    def _annealed(self, latents: Tensor, heat: float, mean: Tensor) -> Tensor:
+        return anneal(latents - mean, heat, self.generator)
 
     @torch.no_grad()
     def rounded(self, latents: Tensor) -> Tensor:

@@ -52,14 +52,14 @@ def clamp_through(x: Tensor, low: float, high: float) -> Tensor:
 
 class _ClampThrough(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x: Tensor, low: float, high: float) -> Tensor:  # type: ignore[no-untyped-def]
+    def forward(ctx: Any, x: Tensor, low: float, high: float) -> Tensor:
         ctx.save_for_backward(x)
         ctx.low, ctx.high = low, high
         return x.clamp(low, high)
 
     @staticmethod
-    def backward(ctx, grad: Tensor):  # type: ignore[no-untyped-def]
-        (x,) = ctx.saved_tensors
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (x,), (grad,) = ctx.saved_tensors, gradients
         keep = ((x >= ctx.low) | (grad < 0)) & ((x <= ctx.high) | (grad > 0))
         return grad * keep, None, None
 

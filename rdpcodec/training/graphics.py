@@ -138,8 +138,11 @@ class _Painter:
         return x, y, x + width, y + height
 
     def ground(self, x: int, y: int) -> Colour:
-        red, green, blue = self.image.getpixel((min(max(x, 0), self.side - 1), min(max(y, 0), self.side - 1)))  # type: ignore[misc]
-        return (red, green, blue)
+        x, y = (min(max(place, 0), self.side - 1) for place in (x, y))
+        pixel = self.image.getpixel((x, y))
+        assert isinstance(pixel, tuple)  # an image of three channels
+        red, green, blue = pixel
+        return red, green, blue
 
     def write(self, x: int, y: int, text: str, size: int, colour: Colour | None = None) -> None:
         font = _font(self.random, size * self.factor)

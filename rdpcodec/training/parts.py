@@ -5,7 +5,7 @@ Nothing here imports torch: the command line shows these values.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rdpcodec.training.runs import FidelityRun, RealismRun
 
@@ -25,18 +25,29 @@ class Part:
     judged: bool = False
 
 
-def _fidelity(seed: int, **settings: object) -> FidelityRun:
-    """A run on large batches in bfloat16, for squared error and eyes; the second synthesis comes later."""
-    return FidelityRun(seed=seed, bfloat16=True, learning_rate=2e-3, **settings)  # type: ignore[arg-type]
+# On large batches in bfloat16, for squared error and eyes; the second synthesis comes later.
+_FIDELITY = FidelityRun(bfloat16=True, learning_rate=2e-3)
 
 
 PARTS = {
-    1: Part("from scratch, at a rate that stays", _fidelity(1, batch=64, crop=256, decay=0, size="large")),
-    2: Part("the same, then judged", _fidelity(2, batch=64, crop=256, decay=0), goes_on=True, judged=True),
-    3: Part("larger crops, at a rate that falls", _fidelity(3, batch=16, crop=512, decay=1), goes_on=True),
+    1: Part(
+        "from scratch, at a rate that stays",
+        replace(_FIDELITY, seed=1, batch=64, crop=256, decay=0, size="large"),
+    ),
+    2: Part(
+        "the same, then judged",
+        replace(_FIDELITY, seed=2, batch=64, crop=256, decay=0),
+        goes_on=True,
+        judged=True,
+    ),
+    3: Part(
+        "larger crops, at a rate that falls",
+        replace(_FIDELITY, seed=3, batch=16, crop=512, decay=1),
+        goes_on=True,
+    ),
     4: Part(
         "encoder frozen: prior, and both syntheses",
-        _fidelity(4, batch=32, crop=256, decay=1, trains="decoder", perception=0.5),
+        replace(_FIDELITY, seed=4, batch=32, crop=256, decay=1, trains="decoder", perception=0.5),
     ),
     5: Part("adversary", RealismRun(seed=5, bfloat16=True, batch=32, crop=256)),
 }

@@ -40,12 +40,12 @@ class Soap(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr, "frequency": frequency})
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+    def step(self, closure: Any = None) -> Any:
         """Take one step. The first only looks at the gradients, to find the bases."""
         for group in self.param_groups:
             for number, stack in enumerate(_stacks(group["params"])):
                 state = self.state[stack[0]]
-                gradient = torch.stack([parameter.grad for parameter in stack])  # type: ignore[misc]
+                gradient = torch.stack([p.grad for p in stack if p.grad is not None])
                 if not state:
                     self._start(state, gradient)
                     continue

@@ -1,61 +1,23 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-import distributed_probe
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-from safetensors.torch import load_file
+from short_runs import CPU, loop_of, run_of
 
-from rdpcodec import Codec
 from rdpcodec.errors import RdpError, UsageError
-from rdpcodec.metrics.distortion import psnr
-from rdpcodec.model.released import arrays
 from rdpcodec.training import loop as looping
-from rdpcodec.training.average import DECAY, WeightAverage
-from rdpcodec.training.checkpoint import load_checkpoint, save_checkpoint
+from rdpcodec.training.checkpoint import load_checkpoint
 from rdpcodec.training.data import ImageSet, load_images
-from rdpcodec.training.export import export
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.loop import Loop
 from rdpcodec.training.losses import rate_distortion_loss
-from rdpcodec.training.run import leave_process_group
 from rdpcodec.training.runs import FidelityRun
 from rdpcodec.training.schedule import DECAY_SHARE, Budget, rate_factor
-from rdpcodec.training.totals import totals_of
-from rdpcodec.weights.architecture import architecture_from
-from rdpcodec.weights.manifest import hours_by_device
-from rdpcodec.weights.release import ReleasedModel
-
-CPU = torch.device("cpu")
-PIXELS_A_STEP = 4 * 64**2
-
-
-def run_of(steps: int, **changes: object) -> FidelityRun:
-    """A short run for squared error on photographs; eyes and graphics have tests of their own."""
-    settings = {
-        "gigapixels": steps * PIXELS_A_STEP / 1e9,
-        "batch": 4,
-        "crop": 64,
-        "eyes": 0.0,
-        "coarse": 0.0,
-        "graphics": 0.0,
-        **changes,
-    }
-    return FidelityRun(**settings)  # type: ignore[arg-type]
-
-
-def loop_of(run: FidelityRun, data: Path, out: Path, init: Path) -> Loop:
-    objective = Fidelity(run, data, CPU, init=init)
-    return Loop(objective, out, Budget(run.minutes, run.gigapixels))
 
 
 def fidelity_of(loop: Loop) -> Fidelity:
@@ -250,95 +212,6 @@ def test_training_a_part_changes_nothing_else(
     assert {name.split(".")[0] for name in changed} == parts
 
 
-def free_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return str(server.getsockname()[1])
-
-
-@pytest.mark.filterwarnings("ignore:Grad strides do not match")
-def test_two_processes_are_one_with_twice_the_batch(
-    picture_folder: Path, tmp_path: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two gloo processes, this and another, and one process that is given both their crops and noise reach
-    the same loss.
-    """
-    script = Path(__file__).with_name("distributed_probe.py")
-    words = [sys.executable, str(script), str(picture_folder), str(small_model), str(tmp_path)]
-    monkeypatch.setattr(torch, "rand_like", torch.rand_like)  # to have it back after the probe
-    with monkeypatch.context() as first:
-        # What torchrun tells the processes that it starts.
-        first.setenv("MASTER_ADDR", "127.0.0.1")
-        first.setenv("MASTER_PORT", free_port())
-        first.setenv("WORLD_SIZE", "2")
-        second = subprocess.Popen(words, env={**os.environ, "RANK": "1"}, stderr=subprocess.PIPE, text=True)
-        first.setenv("RANK", "0")
-        distributed_probe.main(picture_folder, small_model, tmp_path)
-        leave_process_group()
-    _, said = second.communicate(timeout=240)
-    assert second.returncode == 0, said
-    together = load_checkpoint(tmp_path / "two" / "checkpoint.pt", CPU)
-    distributed_probe.main(picture_folder, small_model, tmp_path)
-    alone = load_checkpoint(tmp_path / "one" / "checkpoint.pt", CPU)
-    assert together["step"] == alone["step"] == 3
-    assert together["pixels"] == alone["pixels"]
-    start = load_file(small_model)
-    moved, apart = (
-        torch.cat([(weights - other[name]).flatten() for name, weights in alone["model"].items()]).norm()
-        for other in (start, together["model"])
-    )
-    assert apart < 1e-2 * moved
-    one, two = ([float(p.read_text()) for p in (tmp_path / n).glob("loss-*")] for n in ("one", "two"))
-    assert len(two) == 2
-    assert [sum(two) / 2] == pytest.approx(one, rel=1e-4)
-
-
-def test_the_record_of_a_run_says_what_trained_it(
-    picture_folder: Path, tmp_path: Path, small_model: Path
-) -> None:
-    loop = loop_of(run_of(1), picture_folder, tmp_path, small_model)
-    loop.train(checkpoint_minutes=60)
-    state = load_checkpoint(tmp_path / "checkpoint.pt", CPU)
-    once = totals_of(state | {"seconds": 5400.0})
-    twice = totals_of(state | {"seconds": 720.0, "device": "NVIDIA H200", "totals": once.record()})
-    thrice = totals_of(state | {"seconds": 5400.0, "totals": twice.record()})
-    assert hours_by_device(thrice.record()) == "3 hours on CPU and 0.2 hours on NVIDIA H200"
-    assert thrice.runs == 3
-    assert thrice.gigapixels == pytest.approx(3 * once.gigapixels, abs=2e-3)
-
-
-def test_checkpoints_of_version_0_1_count_as_the_runs_they_list() -> None:
-    runs = [{"hours": 1.0, "gigapixels": 2.0}, {"hours": 0.5, "gigapixels": 3.0, "device": "NVIDIA H200"}]
-    state = {"history": runs, "device": "cpu", "seconds": 1800.0, "pixels": 1e9}
-    totals = totals_of(state)
-    assert (totals.hours, totals.gigapixels, totals.runs) == ({"CPU": 1.5, "NVIDIA H200": 0.5}, 6.0, 3)
-    assert totals_of(state, "realism_totals").runs == 0
-
-
-def test_checkpoints_replace_each_other_whole(tmp_path: Path) -> None:
-    path = tmp_path / "checkpoint.pt"
-    for value in (1, 2):
-        save_checkpoint(path, {"value": torch.tensor(value)})
-    assert int(load_checkpoint(path, CPU)["value"]) == 2
-    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
-
-
-def test_the_average_is_exponential_with_a_shorter_window_at_first() -> None:
-    module = torch.nn.Linear(1, 1, bias=False)
-    torch.nn.init.constant_(module.weight, 0.0)
-    average, expected = WeightAverage(module), 0.0
-    for step in range(1, 201):
-        torch.nn.init.constant_(module.weight, float(step))
-        average.update_parameters(module)
-        decay = min(DECAY, (1 + step) / (10 + step))
-        expected = decay * expected + (1 - decay) * step
-    assert float(average.values["weight"]) == pytest.approx(expected, rel=1e-4)
-    resumed = WeightAverage(module)
-    resumed.load(average.values, average.steps)
-    for either in (average, resumed):
-        either.update_parameters(module)
-    assert torch.equal(average.values["weight"], resumed.values["weight"])
-
-
 def test_low_rates_count_as_much_as_high_ones(
     picture_folder: Path, tmp_path: Path, small_model: Path
 ) -> None:
@@ -351,34 +224,3 @@ def test_low_rates_count_as_much_as_high_ones(
         with torch.no_grad():
             losses.append(float(rate_distortion_loss(objective.model(x, q), x, q).total))
     assert 1 / 8 < losses[0] / losses[1] < 8
-
-
-def test_an_exported_run_is_a_working_codec(
-    picture_folder: Path, tmp_path: Path, small_model: Path, photograph: Image.Image
-) -> None:
-    loop_of(run_of(2), picture_folder, tmp_path, small_model).train(checkpoint_minutes=60)
-    record = export(tmp_path / "checkpoint.pt", picture_folder, "fast", tmp_path / "weights")
-    assert record["training"]["runs"] == 1
-    assert record["size"] == "own"
-    path = tmp_path / "weights" / "fast.safetensors"
-    tensors = load_file(path)
-    architecture = architecture_from(record["architecture"])
-    codec = Codec(ReleasedModel.from_tensors("fast", architecture, arrays(tensors)))
-    image = photograph.crop((100, 100, 200, 180))
-    decoded = codec.decompress(codec.compress(image, 80))
-    # Even all but untrained the Haar transform makes a codec.
-    assert psnr(np.asarray(image), np.asarray(decoded)) > 20
-
-    # More training of the synthesis alone keeps files readable, more training of everything does not.
-    (tmp_path / "more").mkdir()
-    for trains in ("synthesis", "decoder", "everything"):
-        run = run_of(2, trains=trains)
-        loop_of(run, picture_folder, tmp_path / "more", init=path).train(checkpoint_minutes=60)
-        again = export(tmp_path / "more" / "checkpoint.pt", picture_folder, "fast", tmp_path / "weights")
-        assert (again["bitstream_fingerprint"] == record["bitstream_fingerprint"]) == (trains == "synthesis")
-        assert again["synthesis_fingerprint"] != record["synthesis_fingerprint"]
-        assert again["training"]["runs"] == record["training"]["runs"] + 1
-        record = again
-    card = (tmp_path / "weights" / "MODEL_CARD.md").read_text()
-    assert card.count("<!-- training fast -->") == card.count("<!-- data -->") == 1
-    assert f"| {record['training']['runs']} |" in card

@@ -1,0 +1,148 @@
+"""Which files a run takes, and where it puts what it makes of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from batch_tasks import tasks_for
+
+from rdpcodec import UsageError, storage
+from rdpcodec.batch.plan import plan
+from rdpcodec.batch.work import Compression, Decompression, Work
+from rdpcodec.errors import OutputError
+
+
+def planned(*sources: object, work: Work | None = None, **options: bool) -> list[str]:
+    """The outputs of a plan, below the destination."""
+    tasks = tasks_for(list(sources), "/dst", work or Compression(), **options)
+    assert len({task.source for task in tasks}) == len(tasks)
+    return [task.output.removeprefix("/dst/") for task in tasks]
+
+
+def test_a_folder_is_mirrored(folder: Path) -> None:
+    assert planned(folder) == ["a.rdpc", "b.rdpc"]
+    assert planned(folder, recursive=True) == ["a.rdpc", "b.rdpc", "sub/c.rdpc"]
+    assert planned(folder, work=Decompression(".webp")) == ["old.webp"]
+
+
+def test_a_glob_keeps_what_is_below_its_fixed_part(folder: Path) -> None:
+    assert planned(f"{folder}/*.png", f"{folder}/s*/*.webp") == ["a.rdpc", "sub/c.rdpc"]
+    assert planned(f"{folder.parent}/i?/sub/c.*") == ["in/sub/c.rdpc"]
+    assert planned(f"{folder}/**/*.webp") == ["sub/c.rdpc"]
+
+
+def test_a_name_with_wildcard_signs_is_a_name_first(folder: Path) -> None:
+    odd = folder / "a[1].png"
+    (folder / "a.png").rename(odd)
+    assert planned(odd) == ["a[1].rdpc"]
+
+
+def test_a_list_keeps_its_folders(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    names = folder / "list.txt"
+    names.write_text(f"a.png\r\n\nsub/../sub/c.webp\n{folder / 'b.JPG'}\nfile://{folder}/x.png\n")
+    below_root = str(folder).lstrip("/")
+    assert planned(f"@{names}") == [
+        "a.rdpc",
+        "sub/c.rdpc",
+        f"{below_root}/b.rdpc",
+        f"{below_root}/x.rdpc",
+    ]
+    names.write_text("../a.png\n")
+    with pytest.raises(UsageError, match="outside of the current folder"):
+        planned(f"@{names}")
+
+
+def test_images_of_one_name_keep_their_extensions(folder: Path) -> None:
+    (folder / "a.bmp").write_bytes(b"")
+    assert planned(folder) == ["a.bmp.rdpc", "a.png.rdpc", "b.rdpc"]
+    assert planned(folder / "a.png", f"{folder}/*.png") == ["a.rdpc"]  # one image given twice is one
+    (folder / "a.bmp.png").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"a\.bmp\.rdpc would be written twice, from a\.bmp and a\.bmp\.png"):
+        planned(folder)
+
+
+def test_only_extensions_of_formats_are_exchanged(folder: Path) -> None:
+    for name in ("Shot at 12.30.45", "Shot at 12.30.46"):
+        (folder / "a.png").with_name(name).write_bytes(b"")
+    assert planned(f"{folder}/Shot*") == ["Shot at 12.30.45.rdpc", "Shot at 12.30.46.rdpc"]
+
+
+def test_what_a_folder_holds_besides_images_is_counted_with_a_reason(folder: Path) -> None:
+    for name in ("b.HEIC", "c.HEIC", "IMG.CR2", "README"):
+        (folder / name).touch()
+    work = Compression()
+    extensions = work.extensions() - {".heic"}
+    found = plan([str(folder)], "/dst", extensions=extensions, suffix=work.suffix)
+    assert str(found.left_out) == (
+        "1 .CR2 (camera raw: develop it to TIFF or JPEG), 2 .HEIC (pip install 'rdpcodec[formats]'), "
+        "1 .rdpc (coded already), 1 .txt (not a format that Pillow reads here), "
+        "1 folder (--recursive takes them), 1 hidden, "
+        "1 without extension (not a format that Pillow reads here)"
+    )
+    assert found.left_out.missed == 6
+    below = plan([str(folder)], "/dst", extensions=extensions, suffix=work.suffix, recursive=True)
+    assert "folder" not in below.left_out.counts
+    back = plan([str(folder)], "/dst", extensions={".rdpc"}, suffix=".png")
+    assert back.left_out.counts[".png"] == 1
+    assert "1 .png (not .rdpc)" in str(back.left_out)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes have names")
+def test_pipes_in_folders_are_left_out_and_not_waited_for(folder: Path) -> None:
+    pipe = folder / "pipe.png"
+    os.mkfifo(pipe)
+    found = plan([str(folder)], "/dst", extensions={".png"}, suffix=".rdpc")
+    assert "1 pipe or device (read where it is named)" in str(found.left_out)
+    assert str(pipe) not in [task.source for task in found.tasks]
+
+
+def test_outputs_that_lie_within_a_source_are_no_sources(folder: Path) -> None:
+    (folder / "out").mkdir()
+    shutil.copy(folder / "a.png", folder / "out" / "again.png")
+    work = Compression()
+    found = plan(
+        [str(folder)],
+        str(folder / "out"),
+        extensions=work.extensions(),
+        suffix=work.suffix,
+        recursive=True,
+    )
+    assert [Path(task.source).name for task in found.tasks] == ["a.png", "b.JPG", "c.webp"]
+    assert found.left_out.counts == {".rdpc": 1, ".txt": 1, "hidden": 2}
+
+
+@pytest.mark.parametrize("source", ["missing", "missing/*.png", "s3x://bucket/a.png", "@missing.txt", "."])
+def test_a_source_without_images_is_a_mistake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((UsageError, OutputError)):
+        planned(source)
+
+
+@pytest.mark.parametrize("place", ["{folder}", "file://{folder}", "memory://{folder}"])
+def test_files_appear_whole_on_every_file_system(tmp_path: Path, place: str) -> None:
+    location = place.format(folder=tmp_path) + "/new/folder/file.rdpc"
+    assert not storage.exists(location)
+    storage.write_file(location, b"first")
+    storage.write_file(location, b"second")
+    assert storage.read_file(location) == b"second"
+    assert (storage.read_file(location, 3), storage.size(location)) == (b"sec", 6)
+    system, path = storage.filesystem(location)
+    assert [name.rpartition("/")[2] for name in system.ls(os.path.dirname(path), detail=False)] == [
+        "file.rdpc"
+    ]
+    assert storage.existing([location, location + "x", "/nowhere/a"]) == {location}
+    with pytest.raises(OutputError, match=r"filex: cannot be read|file\.rdpcx: cannot be read"):
+        storage.read_file(location + "x")
+
+
+def test_partials_of_other_files_are_left_alone(tmp_path: Path) -> None:
+    for name in (".a.rdpc.0123abcd.partial", ".b.rdpc.0123abcd.partial", ".a.rdpc.partial", "a.rdpc"):
+        (tmp_path / name).touch()
+    storage.remove_partials([str(tmp_path / "a.rdpc")])
+    assert sorted(os.listdir(tmp_path)) == [".a.rdpc.partial", ".b.rdpc.0123abcd.partial", "a.rdpc"]

@@ -1,0 +1,87 @@
+"""The work on one image, and its outcome."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import rdpcodec
+from rdpcodec import OperatingPoint
+from rdpcodec.batch.plan import Task
+from rdpcodec.batch.work import Compression, Decompression, Outcome, Work, process
+from rdpcodec.container import read_header
+
+
+def test_an_outcome_says_what_the_file_is(folder: Path, tmp_path: Path) -> None:
+    task = Task(str(folder / "a.png"), str(tmp_path / "out" / "a.rdpc"))
+    outcome = process(task, Compression(OperatingPoint(quality=20)), force=False)
+    data = (tmp_path / "out" / "a.rdpc").read_bytes()
+    assert data == rdpcodec.compress(folder / "a.png", 20)
+    assert (outcome.bytes_before, outcome.bytes_after) == ((folder / "a.png").stat().st_size, len(data))
+    assert (outcome.bpp, outcome.quality) == (round(8 * len(data) / 360, 4), read_header(data)[0].quality)
+    assert Outcome(**json.loads(outcome.to_json())) == outcome.__class__(**vars(outcome) | {"warnings": ()})
+    back = process(Task(task.output, str(tmp_path / "a.png")), Decompression(), force=False)
+    assert (back.bpp, back.bytes_before, back.error) == (outcome.bpp, len(data), None)
+    assert Image.open(tmp_path / "a.png").size == (20, 18)
+
+
+@pytest.mark.parametrize(("told", "threads"), [("2", 2), ("", 3)])
+def test_the_number_of_threads_that_the_environment_asks_for_goes_first(told: str, threads: int) -> None:
+    script = (
+        "from rdpcodec.batch.work import Compression, prepare\n"
+        "from rdpcodec.engine.threads import chosen_threads\n"
+        "prepare(Compression(), 3)\n"
+        "print(chosen_threads())"
+    )
+    environment = os.environ | {"OMP_NUM_THREADS": told}
+    assert int(subprocess.check_output([sys.executable, "-c", script], env=environment)) == threads
+
+
+@pytest.mark.parametrize(
+    ("content", "work", "message"),
+    [
+        (b"rubbish", Compression(), "bad: not an image"),
+        (b"rubbish", Decompression(), "bad: not an .rdpc file"),
+        (None, Compression(), "bad: cannot be read: No such file"),
+        (b"rubbish", Compression(device="tpu9"), "device 'tpu9' cannot be used"),
+    ],
+)
+def test_what_is_wrong_with_a_image_is_in_its_outcome(
+    tmp_path: Path, content: bytes | None, work: Work, message: str
+) -> None:
+    if content is not None:
+        (tmp_path / "bad").write_bytes(content)
+    outcome = process(Task(str(tmp_path / "bad"), str(tmp_path / "out")), work, force=False)
+    assert outcome.error is not None
+    assert message in outcome.error
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("surprise", [MemoryError(), RuntimeError("two\nlines"), KeyError("x")])
+def test_no_error_of_one_image_escapes(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, surprise: Exception
+) -> None:
+    def fail(self: Compression, data: bytes, task: Task) -> bytes:
+        raise surprise
+
+    monkeypatch.setattr(Compression, "converted", fail)
+    source = str(folder / "a.png")
+    error = process(Task(source, str(tmp_path / "out")), Compression(), force=False).error
+    assert error is not None
+    assert error.startswith(source)
+    assert "\n" not in error
+
+
+def test_nothing_is_overwritten_without_force(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.rdpc").write_bytes(b"precious")
+    task = Task(str(folder / "a.png"), str(tmp_path / "a.rdpc"))
+    assert "exists already" in (process(task, Compression(), force=False).error or "")
+    assert (tmp_path / "a.rdpc").read_bytes() == b"precious"
+    assert process(task, Compression(), force=True).error is None
+    assert rdpcodec.decompress((tmp_path / "a.rdpc").read_bytes()).size == (20, 18)

@@ -1,0 +1,99 @@
+"""Processes of a run: those that die, and those that are ended."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from batch_tasks import reader_of, slow_image
+
+from rdpcodec import RdpError, UsageError
+from rdpcodec.batch.local import run_local
+from rdpcodec.batch.plan import Task
+from rdpcodec.batch.work import Compression
+
+
+def tasks_of(sources: list[Path], out: Path) -> list[Task]:
+    return [Task(str(source), str(out / f"{source.name}.rdpc")) for source in sources]
+
+
+def test_a_killed_worker_costs_the_image_in_work_and_is_replaced(folder: Path, tmp_path: Path) -> None:
+    slow = slow_image(tmp_path / "slow.png")
+    tasks = tasks_of([slow, folder / "a.png", folder / "b.JPG"], tmp_path / "out")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / ".slow.png.rdpc.0123abcd.partial").touch()  # as if it were killed while writing
+
+    def kill() -> None:
+        descriptor = reader_of(slow)
+        (worker,) = multiprocessing.active_children()
+        os.kill(worker.pid or 0, signal.SIGKILL)
+        worker.join()
+        os.close(descriptor)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    outcomes = {o.source: o.error for o in run_local(tasks, Compression(), workers=1, force=False)}
+    killer.join()
+    assert "worker process died" in (outcomes.pop(str(slow)) or "")
+    assert list(outcomes.values()) == [None, None]
+    assert sorted(os.listdir(tmp_path / "out")) == ["a.png.rdpc", "b.JPG.rdpc"]
+
+
+def arrive(obituary: Path, survivors: bool) -> Compression:
+    """What a worker process unpickles at its start: it dies of that, or only the first one does."""
+    with suppress(FileExistsError):
+        obituary.mkdir()
+        os.kill(os.getpid(), signal.SIGKILL)
+    if not survivors:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return Compression()
+
+
+@dataclass(frozen=True)
+class DeadlyStart(Compression):
+    """Work that kills the first process that it reaches, or all."""
+
+    obituary: Path = Path()
+    survivors: bool = False
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return arrive, (self.obituary, self.survivors)
+
+
+def test_a_run_whose_only_worker_dies_at_its_start_ends_with_an_error(folder: Path, tmp_path: Path) -> None:
+    work = DeadlyStart(obituary=tmp_path / "dead")
+    with pytest.raises(RdpError, match=r"no worker process survives its start: .*SIGKILL"):
+        list(run_local(tasks_of([folder / "a.png"], tmp_path), work, workers=1, force=False))
+
+
+def test_a_worker_that_dies_at_its_start_costs_no_image_while_another_lives(
+    folder: Path, tmp_path: Path
+) -> None:
+    work = DeadlyStart(obituary=tmp_path / "dead", survivors=True)
+    tasks = tasks_of([folder / "a.png", folder / "b.JPG"], tmp_path / "out")
+    outcomes = list(run_local(tasks, work, workers=2, force=False))
+    assert (tmp_path / "dead").exists()
+    assert [outcome.error for outcome in outcomes] == [None, None]
+
+
+def test_closing_the_iterator_ends_the_workers(folder: Path, tmp_path: Path) -> None:
+    slow = slow_image(tmp_path / "slow.png")
+    outcomes = run_local(
+        tasks_of([folder / "a.png", slow], tmp_path / "out"), Compression(), workers=1, force=False
+    )
+    assert next(outcomes).error is None
+    outcomes.close()
+    assert not multiprocessing.active_children()
+
+
+def test_a_device_that_is_not_there_ends_the_run_at_once(folder: Path, tmp_path: Path) -> None:
+    tasks = tasks_of([folder / "a.png"] * 3, tmp_path)
+    with pytest.raises(UsageError, match="device 'tpu9' cannot be used"):
+        list(run_local(tasks, Compression(device="tpu9"), workers=1, force=False))
+    assert not multiprocessing.active_children()

@@ -1,0 +1,192 @@
+"""What `rdpcodec compress` and `decompress` make of an image."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from programs import run
+
+import rdpcodec
+from rdpcodec import container
+from rdpcodec.container import read_header
+from rdpcodec.metrics.distortion import psnr
+
+
+def test_a_image_goes_there_and_back(photo: Path) -> None:
+    assert run("compress", photo).exit_code == 0
+    file = photo.with_suffix(".rdpc")
+    photo.unlink()
+    assert run("decompress", file).exit_code == 0
+    assert Image.open(photo).size == Image.open(io.BytesIO(photo.read_bytes())).size == (101, 67)
+
+
+@pytest.mark.parametrize("extension", ["png", "jpg", "webp", "avif", "tif", "bmp"])
+def test_the_outputs_extension_sets_its_format(photo: Path, extension: str) -> None:
+    file, decoded = photo.with_suffix(".rdpc"), photo.with_name(f"decoded.{extension}")
+    run("compress", photo, file)
+    assert run("decompress", file, decoded).exit_code == 0
+    assert Image.open(decoded).size == (101, 67)
+
+
+def test_a_region_is_cut_out(photo: Path) -> None:
+    file, part, whole = (photo.with_name(name) for name in ("photo.rdpc", "part.png", "whole.png"))
+    run("compress", photo, file)
+    assert run("decompress", file, whole).exit_code == 0
+    assert run("decompress", file, part, "--region", "10,20,30,40").exit_code == 0
+    assert Image.open(part).tobytes() == Image.open(whole).crop((10, 20, 40, 60)).tobytes()
+    for region, message in (
+        ("90,0,20,5", "does not lie within the image, 101×67"),
+        ("1,2,3", "four whole numbers"),
+    ):
+        result = run("decompress", file, part, "--region", region, "--force")
+        assert result.exit_code != 0
+        assert message in result.output
+
+
+def test_quality_reaches_the_file(photo: Path) -> None:
+    sizes = []
+    for quality in (5, 95):
+        file = photo.with_name(f"{quality}.rdpc")
+        run("compress", photo, file, "-q", quality)
+        sizes.append(file.stat().st_size)
+        assert json.loads(run("info", file, "--json").stdout)["quality"] == quality
+    assert sizes[0] < sizes[1] / 3
+
+
+@pytest.mark.parametrize(("size", "limit"), [("700", 700), ("0.9kB", 900), (".75 KiB", 768)])
+def test_the_file_is_not_over_the_target_size(photo: Path, size: str, limit: int) -> None:
+    assert run("compress", photo, "--target-size", size).exit_code == 0
+    # The coder writes whole words of four bytes.
+    assert 0.99 * limit - 4 < photo.with_suffix(".rdpc").stat().st_size <= limit
+
+
+def test_every_image_gets_its_own_search(tmp_path: Path, photograph: Image.Image) -> None:
+    paths = [tmp_path / "first.png", tmp_path / "second.png"]
+    # Large enough that PSNR has no jumps of a twentieth of a dB.
+    photograph.crop((200, 100, 520, 340)).save(paths[0])
+    photograph.crop((0, 0, 320, 240)).save(paths[1])
+    result = run("compress", *paths, "-o", tmp_path, "--target-psnr", 32)
+    assert result.exit_code == 0
+    qualities = []
+    for path in paths:
+        data = path.with_suffix(".rdpc").read_bytes()
+        decoded = rdpcodec.decompress(data).convert("RGB")
+        assert 32 <= psnr(np.asarray(Image.open(path)), np.asarray(decoded)) < 32.1
+        qualities.append(read_header(data)[0].quality)
+        assert f"quality {qualities[-1]:g}" in result.stdout
+    assert abs(qualities[0] - qualities[1]) > 1
+
+
+def test_a_target_out_of_reach_of_one_image_does_not_stop_the_rest(
+    photo: Path, photograph: Image.Image
+) -> None:
+    large = photo.with_name("large.png")
+    photograph.save(large)
+    result = run("compress", large, photo, "-o", photo.parent, "--target-size", 800)
+    assert result.exit_code == 1
+    assert "large.png: target 800 bytes: qualities 0 to 100 give this image" in result.stderr
+    assert not large.with_suffix(".rdpc").exists()
+    assert photo.with_suffix(".rdpc").stat().st_size <= 800
+
+
+@pytest.mark.parametrize("preset", ["archive", "web", "thumbnail", "auto"])
+def test_a_preset_is_the_operating_point_of_its_name(photo: Path, preset: str) -> None:
+    assert run("compress", photo, "--preset", preset).exit_code == 0
+    data = photo.with_suffix(".rdpc").read_bytes()
+    assert data == rdpcodec.Codec().compress_batch([photo], rdpcodec.PRESETS[preset])[0]
+
+
+def test_a_dial_given_beside_a_preset_wins(photo: Path) -> None:
+    assert run("compress", photo, "--preset", "photo-real", "--realism", 0).exit_code == 0
+    header, _ = read_header(photo.with_suffix(".rdpc").read_bytes())
+    assert (header.quality, header.realism) == (rdpcodec.PRESETS["photo-real"].quality, 0)
+
+
+def test_realism_auto_goes_with_any_quality(photo: Path) -> None:
+    assert run("compress", photo, "-q", 10, "--realism", "auto").exit_code == 0
+    data = photo.with_suffix(".rdpc").read_bytes()
+    assert data == rdpcodec.compress(photo, 10, realism="auto")
+    result = run("compress", photo, "--realism", "often")
+    assert result.exit_code == 2
+    assert "'often' is not a valid float" in result.stderr
+
+
+def test_a_target_that_every_quality_meets_gives_the_best_file_with_a_note(photo: Path) -> None:
+    result = run("compress", photo, "--target-bpp", 40)
+    assert result.exit_code == 0
+    assert "every quality meets the target 40 bits per pixel: the file is the best, of quality 100" in (
+        result.stderr
+    )
+    assert container.read(photo.with_suffix(".rdpc").read_bytes()).header.quality == 100
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+def test_a_larger_image_is_scaled_down(photo: Path, small: Image.Image, alpha: bool) -> None:
+    if alpha:
+        transparent = small.copy()
+        transparent.putalpha(Image.linear_gradient("L").resize(small.size))
+        transparent.save(photo)
+    assert run("compress", photo, "--max-side", 50, "-q", 95).exit_code == 0
+    decoded = rdpcodec.decompress(photo.with_suffix(".rdpc").read_bytes())
+    assert (decoded.size, decoded.mode) == ((50, 33), "RGBA" if alpha else "RGB")
+    if not alpha:
+        expected = np.asarray(small.resize((50, 33), Image.Resampling.LANCZOS))
+        assert psnr(expected, np.asarray(decoded)) > 25
+    assert run("compress", photo, "--max-side", 500, "--force").exit_code == 0
+    assert rdpcodec.decompress(photo.with_suffix(".rdpc").read_bytes()).size == (101, 67)
+    assert run("compress", photo, "--max-side", 0, "--force").exit_code == 2
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+def test_a_decoded_image_is_scaled_down(photo: Path, small: Image.Image, mode: str) -> None:
+    file = photo.with_suffix(".rdpc")
+    file.write_bytes(rdpcodec.compress(small.convert(mode), exact=True))
+    whole = rdpcodec.decompress(file)
+    for side, size in ((50, (50, 33)), (500, (101, 67))):
+        assert run("decompress", file, photo, "--max-side", side, "--force").exit_code == 0
+        expected = whole.resize(size, Image.Resampling.LANCZOS)
+        np.testing.assert_array_equal(np.asarray(Image.open(photo)), np.asarray(expected))
+    assert run("decompress", file, photo, "--max-side", 0, "--force").exit_code == 2
+
+
+def test_a_image_with_alpha_cannot_become_a_jpeg(photo: Path, small: Image.Image) -> None:
+    transparent = small.copy()
+    transparent.putalpha(128)
+    file = photo.with_suffix(".rdpc")
+    file.write_bytes(rdpcodec.compress(transparent))
+    result = run("decompress", file, photo.with_suffix(".jpg"))
+    assert result.exit_code == 1
+    assert "JPEG cannot hold this image" in result.stderr
+
+
+def test_warnings_name_the_image(photo: Path, small: Image.Image) -> None:
+    animation = photo.with_suffix(".gif")
+    small.save(animation, save_all=True, append_images=[small.rotate(90)])
+    assert f"warning: {animation}: only the first of several frames" in run("compress", animation).stderr
+
+
+def test_metadata_reaches_the_decoded_file(photo: Path, small: Image.Image) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    small.save(photo, exif=exif)
+    run("compress", photo, "--keep-metadata")
+    decoded = photo.with_suffix(".jpg")
+    run("decompress", photo.with_suffix(".rdpc"), decoded)
+    assert Image.open(decoded).getexif()[0x010F] == "Maker"
+
+
+def test_a_limit_of_pixels_holds_both_ways_and_in_batches(photo: Path) -> None:
+    limit, out = ("--max-pixels", 0.005), photo.parent / "out"
+    message = "an image of 101×67 pixels is over the limit of 0.005 megapixels"
+    assert message in run("compress", photo, *limit).stderr
+    assert not photo.with_suffix(".rdpc").exists()
+    assert message in run("batch", photo, out, "-w", 1, *limit).stderr
+    assert run("compress", photo, "--max-pixels", 0.01).exit_code == 0
+    assert message in run("decompress", photo.with_suffix(".rdpc"), out.with_suffix(".png"), *limit).stderr
+    assert message in run("batch", "-d", photo.with_suffix(".rdpc"), out, "-w", 1, *limit).stderr
+    assert not list(photo.parent.rglob("out*.png"))

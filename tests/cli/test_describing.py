@@ -1,0 +1,48 @@
+"""`rdpcodec info` and `rdpcodec models`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+from programs import run
+
+from rdpcodec.cli import rdpcodec as command
+from rdpcodec.weights.manifest import encoders, manifest
+
+
+def test_info_tells_what_the_file_holds(photo: Path) -> None:
+    run("compress", photo, "-q", "37.5")
+    file = photo.with_suffix(".rdpc")
+    record = json.loads(run("info", file, "--json").stdout)
+    assert (record["width"], record["height"], record["quality"]) == (101, 67, 37.5)
+    assert record["bytes"] == file.stat().st_size
+    assert record["weights_installed"]
+    assert "101×67" in run("info", file).stdout
+
+
+def test_info_is_silent_about_intact_files_if_asked(photo: Path) -> None:
+    run("compress", photo)
+    coded = photo.with_suffix(".rdpc")
+    assert run("info", coded, "--quiet").output == ""
+    found = run("info", coded, photo, "--quiet")
+    assert (found.exit_code, found.stdout) == (1, "")
+    assert found.stderr.splitlines()[1] == "error: 1 of 2 failed"
+
+
+def test_every_command_that_reports_does_so_in_json_too() -> None:
+    context = click.Context(command)
+    names = set(command.list_commands(context)) - {"train", "export"}  # a log of JSON, and nothing but JSON
+    assert {"compress", "serve", "suggest", "models"} < names
+    for name in names:
+        found = command.get_command(context, name)
+        assert found is not None
+        assert "as_json" in [parameter.name for parameter in found.params], name
+
+
+def test_models_lists_what_is_installed() -> None:
+    assert json.loads(run("models", "--json").stdout).keys() == manifest().keys()
+    listed = run("models").stdout
+    assert listed.count("(default)") == 1
+    assert listed.count("million parameters") == len(encoders())

@@ -1,0 +1,181 @@
+"""Where the files of `rdpcodec compress` and `decompress` go, and what is never overwritten."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from programs import run
+
+import rdpcodec
+
+
+def test_several_images_go_into_a_folder(photo: Path) -> None:
+    second = photo.with_name("second.png")
+    second.write_bytes(photo.read_bytes())
+    folder = photo.parent / "compressed"
+    assert run("compress", photo, second, "-o", folder).exit_code == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["photo.rdpc", "second.rdpc"]
+    assert run("decompress", *folder.iterdir(), "-o", folder, "--format", "webp").exit_code == 0
+    assert len(list(folder.glob("*.webp"))) == 2
+
+
+def test_one_bad_image_does_not_stop_the_rest(photo: Path) -> None:
+    bad = photo.with_name("bad.png")
+    bad.write_bytes(b"rubbish")
+    result = run("compress", bad, photo, "-o", photo.parent)
+    assert result.exit_code == 1
+    assert "bad.png: not an image" in result.stderr
+    assert "1 of 2 failed" in result.stderr
+    assert photo.with_suffix(".rdpc").exists()
+
+
+def test_standard_input_and_output(photo: Path) -> None:
+    compressed = run("compress", "-", "-", stdin=photo.read_bytes())
+    assert compressed.exit_code == 0
+    decompressed = run("decompress", "-", stdin=compressed.stdout_bytes)
+    assert Image.open(io.BytesIO(decompressed.stdout_bytes)).size == (101, 67)
+
+
+def test_nothing_is_overwritten_without_force(photo: Path) -> None:
+    file = photo.with_suffix(".rdpc")
+    file.write_bytes(b"precious")
+    result = run("compress", photo)
+    assert (result.exit_code, file.read_bytes()) == (1, b"precious")
+    assert "use --force" in result.stderr
+    assert run("compress", photo, "--force").exit_code == 0
+    assert rdpcodec.decompress(file.read_bytes()).size == (101, 67)
+
+
+def test_two_inputs_never_share_an_output(photo: Path) -> None:
+    twin = photo.with_suffix(".bmp")
+    Image.open(photo).save(twin)
+    out = photo.parent / "out"
+    assert run("compress", photo, twin, "-o", out).exit_code == 0
+    assert sorted(path.name for path in out.iterdir()) == ["photo.bmp.rdpc", "photo.png.rdpc"]
+    (photo.parent / "sub").mkdir()
+    same = photo.parent / "sub" / "photo.png"
+    same.write_bytes(photo.read_bytes())
+    result = run("compress", photo, same, "-o", out, "--force")
+    assert result.exit_code == 1
+    assert "photo.png.rdpc would be written twice" in result.stderr
+
+
+def test_an_output_option_names_a_file_or_a_folder(photo: Path) -> None:
+    file, folder = photo.parent / "small.rdpc", photo.parent / "folder.rdpc"
+    assert run("compress", photo, "-o", file).exit_code == 0
+    assert rdpcodec.decompress(file.read_bytes()).size == (101, 67)
+    folder.mkdir()
+    assert run("compress", photo, "-o", folder).exit_code == 0
+    assert (folder / "photo.rdpc").read_bytes() == file.read_bytes()
+    assert run("decompress", file, "-o", photo.parent / "decoded.webp").exit_code == 0
+    assert Image.open(photo.parent / "decoded.webp").format == "WEBP"
+    assert run("decompress", file, "--output-dir", photo.parent / "12.30").exit_code == 0
+    assert [path.name for path in (photo.parent / "12.30").iterdir()] == ["small.png"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("compress", "."), ".: is a folder: rdpcodec batch . OUT"),
+        (("decompress", "out"), "out: is a folder: rdpcodec batch --decompress out OUT"),
+        (("compress", "photo.png", "out"), "out: is a folder: give it as -o out"),
+        (("compress", "photo.png", "out.jpg"), "out.jpg: an output's name must end in .rdpc"),
+        (("compress", "photo.png", "small"), "small: an output's name must end in .rdpc"),
+        (("compress", "photo.png", "photo.png"), "2 inputs need a folder for their outputs: -o DIR"),
+        (("compress", "photo.png", "b.png", "c.png"), "3 inputs need a folder"),
+        (
+            ("compress", "photo.png", "b.png", "-o", "c.rdpc"),
+            "c.rdpc is one output, for 2 inputs: give a folder",
+        ),
+        (
+            ("compress", "photo.png", "-o", "photo.png"),
+            "photo.png: not a folder, nor a name that ends in .rdpc",
+        ),
+        (("compress", "photo.png", "-o", "photo.png/x"), "photo.png/x: cannot be made: Not a directory"),
+        (("decompress", "photo.png"), "photo.png: not an .rdpc file"),
+        (
+            ("decompress", "a.rdpc", "b.xyz"),
+            "b.xyz: an output's name must end in .png, .webp, .jpg or the like",
+        ),
+        (("compress", "n" * 256 + ".png"), "File name too long"),
+    ],
+)
+def test_what_goes_where_is_clear_or_refused_with_a_reason(
+    photo: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], message: str
+) -> None:
+    monkeypatch.chdir(photo.parent)
+    Path("out").mkdir()
+    result = run(*words)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert sorted(os.listdir()) == ["out", "photo.png"]
+
+
+def test_outputs_that_are_links_pipes_or_devices_are_respected(photo: Path) -> None:
+    pipe, dangling, link = (photo.with_name(f"{name}.rdpc") for name in ("pipe", "dangling", "link"))
+    os.mkfifo(pipe)
+    dangling.symlink_to("nowhere.rdpc")
+    link.symlink_to("target.rdpc")
+    (photo.parent / "target.rdpc").write_bytes(b"old")
+    assert "never replaced" in run("compress", photo, pipe, "--force").stderr
+    assert pipe.is_fifo()
+    assert "exists already" in run("compress", photo, dangling).stderr
+    assert dangling.is_symlink()
+    assert run("compress", photo, link, "--force").exit_code == 0
+    assert link.is_symlink()
+    assert rdpcodec.decompress((photo.parent / "target.rdpc").read_bytes()).size == (101, 67)
+
+
+def test_an_output_larger_than_its_input_is_said_with_a_way_out(tmp_path: Path, small: Image.Image) -> None:
+    source = tmp_path / "coarse.jpg"
+    small.save(source, quality=5)
+    result = run("compress", source, "-q", 100)
+    size, limit = (tmp_path / "coarse.rdpc").stat().st_size, source.stat().st_size
+    assert f"warning: {source}: the output, {size} bytes, is no smaller than its input" in result.stderr
+    assert f"--target-size {limit - 1}" in result.stderr
+    batch = run("batch", source, tmp_path / "out", "-q", 100, "-w", 1)
+    assert "is no smaller than its input" in batch.stderr
+    assert "is no smaller" not in run("compress", source, "-q", 0, "--force").stderr
+
+
+def test_a_failed_run_leaves_nothing_behind(photo: Path) -> None:
+    damaged = photo.with_suffix(".rdpc")
+    damaged.write_bytes(rdpcodec.compress(photo)[:-3])
+    before = set(photo.parent.iterdir())
+    assert run("decompress", damaged, photo.with_name("out.png")).exit_code == 1
+    assert set(photo.parent.iterdir()) == before
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+def test_devices_that_never_end_or_are_full_are_errors(photo: Path) -> None:
+    for words in (("info",), ("decompress",)):
+        found = run(*words, "/dev/zero", *(() if words == ("info",) else ("-o", photo.with_suffix(".webp"))))
+        assert (found.exit_code, "not an .rdpc file" in found.stderr) == (1, True)
+    batch = run("batch", photo, photo.parent / "out", "--manifest", "/dev/full")
+    assert (batch.exit_code, "a pipe or a device" in batch.stderr) == (1, True)
+    for words in (("--help",), ("models",), ("compress", photo, "-"), ("compress", photo)):
+        with open("/dev/full", "wb") as full:
+            ended = subprocess.run(
+                [sys.executable, "-m", "rdpcodec", *words], stdout=full, stderr=subprocess.PIPE, timeout=120
+            )
+        assert ended.returncode == 1
+        assert ended.stderr.startswith(b"error: standard output: ")
+        assert ended.stderr.count(b"\n") == 1
+
+
+def test_binary_data_is_not_written_to_a_terminal(photo: Path) -> None:
+    terminal, end = pty.openpty()
+    words = [sys.executable, "-m", "rdpcodec", "compress", str(photo), "-"]
+    result = subprocess.run(words, stdout=end, stderr=subprocess.PIPE, timeout=120)
+    os.close(end)
+    os.close(terminal)
+    assert result.returncode == 1
+    assert b"is a terminal" in result.stderr

@@ -1,0 +1,67 @@
+"""`rdpcodec suggest`: what is to be had of an image."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from lpips_tensors import save_networks
+from PIL import Image
+from programs import run
+
+import rdpcodec
+from rdpcodec.metrics.distortion import psnr
+from rdpcodec.metrics.full_reference import full_reference
+from rdpcodec.metrics.perceptual import WEIGHTS_VARIABLE
+
+
+def test_suggest_tells_what_compress_would_give(
+    tmp_path: Path, photograph: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full_reference.cache_clear()
+    monkeypatch.setenv(WEIGHTS_VARIABLE, str(save_networks(tmp_path)))
+    image, path = photograph.resize((240, 170)), tmp_path / "photo.png"
+    image.save(path)
+    points = json.loads(run("suggest", path, "--json").stdout)["points"]
+    full_reference.cache_clear()
+    assert [(point["quality"], point["realism"]) for point in points] == [
+        (quality, realism) for quality in (10, 30, 50, 70, 90) for realism in (0, 1)
+    ]
+    for point in points:
+        data = rdpcodec.compress(image, point["quality"])
+        assert point["bytes"] == len(data)
+        assert point["bits_per_pixel"] == pytest.approx(len(data) / 240 / 170 * 8, abs=1e-4)
+        decoded = np.asarray(rdpcodec.decompress(data, realism=point["realism"]))
+        assert point["psnr"] == pytest.approx(psnr(np.asarray(image), decoded), abs=1e-4)
+    for name, rises in (("bytes", True), ("ms_ssim", True), ("ssimulacra2", True), ("lpips", False)):
+        values = [point[name] for point in points if point["realism"] == 0]
+        assert values == sorted(values, reverse=not rises)
+
+
+def test_suggest_says_how_to_get_the_metrics_that_are_missing(
+    photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full_reference.cache_clear()
+    monkeypatch.delenv(WEIGHTS_VARIABLE, raising=False)
+    monkeypatch.setitem(sys.modules, "lpips", None)
+    table = run("suggest", photo)
+    assert table.exit_code == 0
+    assert WEIGHTS_VARIABLE in table.stderr
+    first = next(line for line in table.stdout.splitlines() if " 10 " in line)
+    assert first.count(" - ") == 2  # LPIPS, and the image is too small for MS-SSIM
+    points = json.loads(run("suggest", "-", "--json", stdin=photo.read_bytes()).stdout)["points"]
+    assert {point["lpips"] for point in points} == {None}
+
+
+def test_suggest_takes_several_images_and_goes_on_after_a_bad_one(photo: Path) -> None:
+    bad = photo.with_name("bad.png")
+    bad.write_bytes(b"rubbish")
+    found = run("suggest", photo, bad, photo, "--json", "--quiet")
+    assert (found.exit_code, found.stderr.count("\n")) == (1, 2)
+    assert "error: 1 of 3 failed" in found.stderr
+    first, second = map(json.loads, found.stdout.splitlines())
+    assert first == second
+    assert first["file"] == str(photo)

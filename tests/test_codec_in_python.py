@@ -1,0 +1,224 @@
+"""What a codec is to Python: names, pickles, batches, arguments, processes and warnings."""
+
+from __future__ import annotations
+
+import copy
+import os
+import pickle
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from recoded_files import recoded
+
+import rdpcodec
+from rdpcodec import Codec, OperatingPoint
+from rdpcodec import codec as codec_module
+from rdpcodec.errors import FormatError, UsageError, WeightsError
+from rdpcodec.image import load_picture
+
+
+def test_the_package_lists_what_it_offers() -> None:
+    assert set(rdpcodec.__all__) < set(dir(rdpcodec))
+    assert not {"Any", "TYPE_CHECKING", "annotations"} & set(dir(rdpcodec))
+    assert all(getattr(rdpcodec, name) is not None for name in dir(rdpcodec))
+
+
+def test_a_codec_says_what_it_is(codec: Codec) -> None:
+    assert repr(codec) == f"<rdpcodec.Codec fast-{codec.fingerprint.hex()} on cpu>"
+
+
+def test_a_codec_survives_pickling_and_copies(codec: Codec, plain_codec: Codec, small: Image.Image) -> None:
+    data = codec.compress(small, 30)
+    for one in (codec, plain_codec):
+        for other in (pickle.loads(pickle.dumps(one)), copy.deepcopy(one), copy.copy(one)):
+            assert other.compress(small, 30) == data
+            assert (other.name, other.dials) == (one.name, one.dials)
+
+
+def test_a_pickled_codec_is_not_restored_with_other_weights(
+    codec: Codec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pickled = pickle.dumps(codec)
+    loaded = Codec()
+    loaded.decoder_fingerprint = "00000000"
+    monkeypatch.setattr(codec_module, "loaded_codec", lambda *_: loaded)
+    with pytest.raises(WeightsError, match="other weights here"):
+        pickle.loads(pickled)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+def test_arrays_and_tensors_hold_the_pixels_of_the_image(codec: Codec, small: Image.Image, mode: str) -> None:
+    data = codec.compress(small.convert(mode), 40, exact=True)
+    image = np.asarray(codec.decompress(data))
+    array, tensor = codec.decompress_array(data), codec.decompress_tensor(data)
+    np.testing.assert_array_equal(array, image)
+    assert (tensor.dtype, tensor.device.type, len(tensor)) == (torch.uint8, "cpu", len(mode))
+    np.testing.assert_array_equal(tensor.permute(1, 2, 0).numpy(), image.reshape(*image.shape[:2], -1))
+    part = codec.decompress_array(data, region=(10, 20, 30, 40))
+    np.testing.assert_array_equal(part, image[20:60, 10:40])
+    assert codec.compress(tensor, 40) == codec.compress(Image.fromarray(array), 40)  # opaque alpha or none
+
+
+def test_a_batch_may_have_a_quality_or_a_target(codec: Codec, small: Image.Image) -> None:
+    assert codec.compress_batch([small], quality=30) == [codec.compress(small, 30)]
+    (file,) = codec.compress_batch([small], quality=rdpcodec.Target.size(900))
+    assert len(file) <= 900
+
+
+def test_errors_of_a_batch_can_be_kept_beside_its_files(
+    codec: Codec, small: Image.Image, photograph: Image.Image
+) -> None:
+    errors: dict[int, rdpcodec.RdpError] = {}
+    images: list[Any] = [small, "missing.png", small.rotate(90), b"rubbish"]
+    files = codec.compress_batch(images, quality=20, errors=errors)
+    assert files[0] == codec.compress(small, 20)
+    assert files[2] == codec.compress(small.rotate(90), 20)
+    assert (files[1], files[3], sorted(errors)) == (b"", b"", [1, 3])
+    assert "missing.png: no such file" in str(errors[1])
+    with pytest.raises(rdpcodec.PictureError, match=r"missing\.png"):
+        codec.compress_batch(images, quality=20)
+    errors = {}
+    files = codec.compress_batch([photograph, small], quality=rdpcodec.Target.size(700), errors=errors)
+    assert (list(errors), len(files[1]) <= 700) == ([0], True)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda c, i: c.compress(i, "out.rdpc"), "quality 'out.rdpc' is not a number"),
+        (lambda c, i: c.compress(i, effort="3"), "effort '3' is not a number"),
+        (lambda c, i: c.compress(i, realism=None), "realism None is not a number"),
+        (lambda c, i: c.compress(i, True), "quality True is not a number"),
+        (lambda c, i: c.compress(i, max_pixels="9"), "max_pixels '9' is not a number"),
+        (lambda c, i: c.decompress(c.compress(i), region=(1, 2, 3)), "region .*: give four whole numbers"),
+        (lambda c, i: c.decompress(c.compress(i), region="1,2,3,4"), "region .*: give four whole numbers"),
+        (lambda c, i: c.decompress(c.compress(i), region=(0, 0, 1.5, 3)), "region .*: give four whole"),
+        (lambda c, i: rdpcodec.use_threads(0), "0 threads: give a whole number from 1 on"),
+        (lambda c, i: rdpcodec.use_threads("4"), "'4' threads: give a whole number from 1 on"),
+        (lambda c, i: c.compress_batch([i], 30), "point 30: give quality="),
+        (lambda c, i: c.compress_batch([i], "web"), "point 'web': give quality="),
+        (lambda c, i: c.compress_batch([i], OperatingPoint(), quality=3), "give one of them"),
+        (lambda c, i: c.compress_batch("photo.png"), "one str is no batch: give a list"),
+        (lambda c, i: c.compress_batch(i), "no batch: give a list"),
+        (lambda c, i: c.compress_batch(np.asarray(i)), r"of shape \(67, 101, 3\) is no batch"),
+        (lambda c, i: c.decompress_batch(b"RDP"), "one bytes is no batch"),
+        (lambda c, i: c.decompress(5), "takes a file's bytes or path, not int"),
+        (lambda c, i: rdpcodec.info(None), "takes a file's bytes or path, not NoneType"),
+        (lambda c, i: Codec(device=5.5), "device '5.5' cannot be used"),
+        (lambda c, i: rdpcodec.Target.bpp("0.3"), "'0.3' is not a number"),
+    ],
+)
+def test_arguments_of_wrong_types_are_errors_of_ours(
+    codec: Codec, small: Image.Image, call: Callable[[Codec, Image.Image], object], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        call(codec, small)
+
+
+def test_info_tells_what_a_file_holds(codec: Codec, small: Image.Image, tmp_path: Path) -> None:
+    image = small.convert("LA")
+    data = codec.compress(image, 37.5, realism=0.5, exact=True)
+    (tmp_path / "a.rdpc").write_bytes(data)
+    found = rdpcodec.info(data)
+    assert found == rdpcodec.info(tmp_path / "a.rdpc")
+    assert (found.width, found.height, found.gray, found.alpha) == (101, 67, True, True)
+    assert (found.quality, found.model, found.weights_installed) == (37.5, "fast", True)
+    assert found.bits_per_pixel == len(data) * 8 / (101 * 67)
+    assert sum(found.segments.values()) < found.bytes == len(data)
+    with pytest.raises(FormatError, match="checksum"):
+        rdpcodec.info(data[:-9] + b"\0" + data[-8:])
+
+
+def test_info_does_not_import_torch(codec: Codec, small: Image.Image, tmp_path: Path) -> None:
+    (tmp_path / "a.rdpc").write_bytes(codec.compress(small))
+    script = (
+        "import rdpcodec, sys\nrdpcodec.info('a.rdpc')\n"
+        "assert not {'torch', 'numpy', 'PIL'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+
+
+def test_a_process_forked_after_several_threads_were_at_work_still_codes(tmp_path: Path) -> None:
+    script = """
+import multiprocessing, sys
+import numpy as np, rdpcodec
+from rdpcodec.engine.threads import chosen_threads
+image = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
+data = rdpcodec.compress(image, 20)
+rdpcodec.decompress(data)
+
+def child(queue):
+    queue.put((rdpcodec.compress(image, 20), chosen_threads()))
+
+context = multiprocessing.get_context("fork")
+queue = context.Queue()
+process = context.Process(target=child, args=(queue,), daemon=True)
+process.start()
+again, threads = queue.get(timeout=300)  # without the guard it waits for ever
+assert abs(len(again) - len(data)) < 0.01 * len(data) and threads == 1
+"""
+    environment = os.environ | {"OMP_NUM_THREADS": "2"}
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, check=True, timeout=400)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+def test_a_forked_process_ends_with_its_status_and_its_last_words(tmp_path: Path) -> None:
+    script = """
+import atexit, os, sys
+import numpy as np, rdpcodec
+image = np.zeros((64, 64, 3), np.uint8)
+data = rdpcodec.compress(image)
+if os.fork() == 0:
+    atexit.register(lambda: sys.stdout.write("last words"))
+    assert rdpcodec.compress(image) == data
+    sys.exit(7)
+sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))  # without the guard it waits for ever
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=400
+    )
+    assert (run.returncode, run.stdout) == (7, "last words"), run.stderr
+
+
+def warned_lines(work: Callable[[], object]) -> set[str]:
+    """Files whose lines warnings name."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        work()
+    assert caught
+    return {warning.filename for warning in caught}
+
+
+def test_warnings_name_the_line_that_called(codec: Codec, small: Image.Image, tmp_path: Path) -> None:
+    import rdpcodec.pillow_plugin  # Pillow's lines are not the caller's either
+
+    deep = np.zeros((8, 8, 3), np.uint16)
+    small.save(tmp_path / "a.gif", save_all=True, append_images=[small.rotate(90)])
+    damaged = recoded(codec.compress(small), XMP=b"rubbish")
+    (tmp_path / "a.rdpc").write_bytes(damaged)
+    sixteen = Image.fromarray(np.zeros((8, 8), np.uint16))
+    easy = rdpcodec.Target.size(10**6)
+    calls: list[Callable[[], object]] = [
+        lambda: rdpcodec.compress(deep),
+        lambda: codec.compress(deep),
+        lambda: codec.compress_batch([deep]),
+        lambda: next(codec.efforts(deep)),
+        lambda: load_picture(deep),
+        lambda: codec.compress(tmp_path / "a.gif"),
+        lambda: rdpcodec.compress(small, easy),
+        lambda: rdpcodec.compress(small, target=easy),
+        lambda: rdpcodec.decompress(damaged),
+        lambda: codec.decompress_array(damaged),
+        lambda: Image.open(tmp_path / "a.rdpc").load(),
+        lambda: sixteen.save(tmp_path / "b.rdpc"),
+    ]
+    for call in calls:
+        assert warned_lines(call) == {__file__}

@@ -1,0 +1,36 @@
+"""Short runs for squared error, and what they leave."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from rdpcodec.training.fidelity import Fidelity
+from rdpcodec.training.loop import Loop
+from rdpcodec.training.runs import FidelityRun
+from rdpcodec.training.schedule import Budget
+
+CPU = torch.device("cpu")
+
+
+PIXELS_A_STEP = 4 * 64**2
+
+
+def run_of(steps: int, **changes: object) -> FidelityRun:
+    """A short run for squared error on photographs; eyes and graphics have tests of their own."""
+    settings = {
+        "gigapixels": steps * PIXELS_A_STEP / 1e9,
+        "batch": 4,
+        "crop": 64,
+        "eyes": 0.0,
+        "coarse": 0.0,
+        "graphics": 0.0,
+        **changes,
+    }
+    return FidelityRun(**settings)  # type: ignore[arg-type]
+
+
+def loop_of(run: FidelityRun, data: Path, out: Path, init: Path) -> Loop:
+    objective = Fidelity(run, data, CPU, init=init)
+    return Loop(objective, out, Budget(run.minutes, run.gigapixels))

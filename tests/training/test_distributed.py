@@ -1,0 +1,60 @@
+"""Several processes train as one."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import distributed_probe
+import pytest
+import torch
+from safetensors.torch import load_file
+from short_runs import CPU
+
+from rdpcodec.training.checkpoint import load_checkpoint
+from rdpcodec.training.run import leave_process_group
+
+
+def free_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return str(server.getsockname()[1])
+
+
+@pytest.mark.filterwarnings("ignore:Grad strides do not match")
+def test_two_processes_are_one_with_twice_the_batch(
+    picture_folder: Path, tmp_path: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two gloo processes, this and another, and one process that is given both their crops and noise reach
+    the same loss.
+    """
+    script = Path(__file__).with_name("distributed_probe.py")
+    words = [sys.executable, str(script), str(picture_folder), str(small_model), str(tmp_path)]
+    monkeypatch.setattr(torch, "rand_like", torch.rand_like)  # to have it back after the probe
+    with monkeypatch.context() as first:
+        # What torchrun tells the processes that it starts.
+        first.setenv("MASTER_ADDR", "127.0.0.1")
+        first.setenv("MASTER_PORT", free_port())
+        first.setenv("WORLD_SIZE", "2")
+        second = subprocess.Popen(words, env={**os.environ, "RANK": "1"}, stderr=subprocess.PIPE, text=True)
+        first.setenv("RANK", "0")
+        distributed_probe.main(picture_folder, small_model, tmp_path)
+        leave_process_group()
+    _, said = second.communicate(timeout=240)
+    assert second.returncode == 0, said
+    together = load_checkpoint(tmp_path / "two" / "checkpoint.pt", CPU)
+    distributed_probe.main(picture_folder, small_model, tmp_path)
+    alone = load_checkpoint(tmp_path / "one" / "checkpoint.pt", CPU)
+    assert together["step"] == alone["step"] == 3
+    assert together["pixels"] == alone["pixels"]
+    start = load_file(small_model)
+    moved, apart = (
+        torch.cat([(weights - other[name]).flatten() for name, weights in alone["model"].items()]).norm()
+        for other in (start, together["model"])
+    )
+    assert apart < 1e-2 * moved
+    one, two = ([float(p.read_text()) for p in (tmp_path / n).glob("loss-*")] for n in ("one", "two"))
+    assert len(two) == 2
+    assert [sum(two) / 2] == pytest.approx(one, rel=1e-4)

@@ -1,0 +1,61 @@
+"""What a run writes down: checkpoints, averages, and what trained it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from short_runs import CPU, loop_of, run_of
+
+from rdpcodec.training.average import DECAY, WeightAverage
+from rdpcodec.training.checkpoint import load_checkpoint, save_checkpoint
+from rdpcodec.training.totals import totals_of
+from rdpcodec.weights.manifest import hours_by_device
+
+
+def test_the_record_of_a_run_says_what_trained_it(
+    picture_folder: Path, tmp_path: Path, small_model: Path
+) -> None:
+    loop = loop_of(run_of(1), picture_folder, tmp_path, small_model)
+    loop.train(checkpoint_minutes=60)
+    state = load_checkpoint(tmp_path / "checkpoint.pt", CPU)
+    once = totals_of(state | {"seconds": 5400.0})
+    twice = totals_of(state | {"seconds": 720.0, "device": "NVIDIA H200", "totals": once.record()})
+    thrice = totals_of(state | {"seconds": 5400.0, "totals": twice.record()})
+    assert hours_by_device(thrice.record()) == "3 hours on CPU and 0.2 hours on NVIDIA H200"
+    assert thrice.runs == 3
+    assert thrice.gigapixels == pytest.approx(3 * once.gigapixels, abs=2e-3)
+
+
+def test_checkpoints_of_version_0_1_count_as_the_runs_they_list() -> None:
+    runs = [{"hours": 1.0, "gigapixels": 2.0}, {"hours": 0.5, "gigapixels": 3.0, "device": "NVIDIA H200"}]
+    state = {"history": runs, "device": "cpu", "seconds": 1800.0, "pixels": 1e9}
+    totals = totals_of(state)
+    assert (totals.hours, totals.gigapixels, totals.runs) == ({"CPU": 1.5, "NVIDIA H200": 0.5}, 6.0, 3)
+    assert totals_of(state, "realism_totals").runs == 0
+
+
+def test_checkpoints_replace_each_other_whole(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    for value in (1, 2):
+        save_checkpoint(path, {"value": torch.tensor(value)})
+    assert int(load_checkpoint(path, CPU)["value"]) == 2
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+def test_the_average_is_exponential_with_a_shorter_window_at_first() -> None:
+    module = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.constant_(module.weight, 0.0)
+    average, expected = WeightAverage(module), 0.0
+    for step in range(1, 201):
+        torch.nn.init.constant_(module.weight, float(step))
+        average.update_parameters(module)
+        decay = min(DECAY, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * step
+    assert float(average.values["weight"]) == pytest.approx(expected, rel=1e-4)
+    resumed = WeightAverage(module)
+    resumed.load(average.values, average.steps)
+    for either in (average, resumed):
+        either.update_parameters(module)
+    assert torch.equal(average.values["weight"], resumed.values["weight"])

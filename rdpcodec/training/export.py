@@ -37,6 +37,8 @@ Tables = tuple[TableFamily, TableFamily]
 _CPU = torch.device("cpu")
 # Weights are stored as float16 where that costs less than so much PSNR, in dB.
 FLOAT16_LOSS = 0.01
+# On so many crops.
+HELD_OUT_CROPS = 8
 
 
 class Realism(NamedTuple):
@@ -209,7 +211,7 @@ def realism_tensors(
 
 def held_out_crops(held_out: ImageSet) -> list[np.ndarray]:
     """Crops of validation images, uint8 `[384, 384, 3]`, on which rounding is checked."""
-    crops = held_out.crops(8, counting.CALIBRATION_SIDE, torch.Generator().manual_seed(4))
+    crops = held_out.crops(HELD_OUT_CROPS, counting.CALIBRATION_SIDE, torch.Generator().manual_seed(4))
     return [(crop * 255).round().byte().permute(1, 2, 0).contiguous().numpy() for crop in crops]
 
 

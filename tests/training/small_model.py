@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from rdpcodec.training import counting, haar, validation
+from rdpcodec.training import counting, export, haar, validation
 from rdpcodec.training.data import load_images
 from rdpcodec.training.haar import haar_model
 from rdpcodec.weights.architecture import Architecture, architecture_record
@@ -24,6 +24,7 @@ SMALLER = {
     haar: {"BASIS_PATCHES": 3000},
     validation: {"SIDE": 64, "CROPS": 3},
     counting: {"CALIBRATION_CROPS": 4, "CALIBRATION_SIDE": 64},
+    export: {"HELD_OUT_CROPS": 2},
 }
 
 

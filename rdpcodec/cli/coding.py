@@ -10,17 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rdpcodec.batch.work import Compression, Outcome, note_of_growth
-from rdpcodec.cli.jobs import OUTPUT, PATHS, Names, jobs_of, run_all
-from rdpcodec.cli.options import (
-    compression,
-    compression_options,
-    device_option,
-    force_option,
-    format_option,
-    max_pixels_option,
-    max_side_option,
-    report_options,
-)
+from rdpcodec.cli.jobs import PATHS, Names, job_options, jobs_of, run_all
+from rdpcodec.cli.options import compression, compression_options, format_option
 from rdpcodec.cli.output import STANDARD, image_source, read_coded, write_output
 from rdpcodec.container import EXTENSION, bits_per_pixel, read_header
 from rdpcodec.errors import RdpError, UsageError
@@ -49,12 +40,7 @@ def _is_own(suffix: str) -> bool:
 @click.command()
 @PATHS
 @compression_options
-@max_side_option
-@max_pixels_option
-@OUTPUT
-@force_option
-@report_options
-@device_option
+@job_options
 def compress(
     paths: tuple[Path, ...], output: Path | None, force: bool, quiet: bool, as_json: bool, **chosen: Any
 ) -> None:
@@ -111,12 +97,7 @@ def _compressed(work: Compression, force: bool, source: Path, place: Path) -> tu
     help="Only this part of the image: left, top, width and height. Only the tiles it needs are decoded.",
 )
 @format_option
-@max_side_option
-@max_pixels_option
-@OUTPUT
-@force_option
-@report_options
-@device_option
+@job_options
 def decompress(
     paths: tuple[Path, ...],
     extension: str,

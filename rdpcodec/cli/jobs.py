@@ -11,6 +11,14 @@ import click
 
 from rdpcodec.batch.names import output_names
 from rdpcodec.batch.work import Outcome
+from rdpcodec.cli.options import (
+    Command,
+    device_option,
+    force_option,
+    max_pixels_option,
+    max_side_option,
+    report_options,
+)
 from rdpcodec.cli.output import STANDARD, check_output, end, in_a_line, named_warnings, refuse_url
 from rdpcodec.cli.progress import Bar, progress
 from rdpcodec.errors import OutputError, UsageError
@@ -26,6 +34,22 @@ OUTPUT = click.option(
     metavar="OUT|DIR",
     help="The output of one input, or the folder for those of several.",
 )
+
+
+def job_options(command: Command) -> Command:
+    """Give a command the options max_side, max_pixels, output, force, quiet, as_json and device."""
+    options = (
+        max_side_option,
+        max_pixels_option,
+        OUTPUT,
+        force_option,
+        report_options,
+        device_option,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
 
 Job = tuple[Path, Path]
 """An input and its output."""

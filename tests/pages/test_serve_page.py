@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from page_server import LIMITS, Server, figure, png, settled
+from page_server import LIMITS, SHOWN, Server, figure, png, settled
 from PIL import Image
 
 from rdpcodec import Codec
@@ -58,15 +58,7 @@ def test_the_downloaded_file_decodes_to_the_image_on_the_page(
         page.get_by_role("link", name="Download").click()
     assert download.value.suggested_filename == "my photo.rdpc"
     decoded = np.asarray(codec.decompress(Path(download.value.path()).read_bytes()))
-    shown = page.evaluate(
-        """() => {
-          const image = document.querySelector(".layer.right img"), canvas = document.createElement("canvas");
-          [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
-          const pen = canvas.getContext("2d");
-          pen.drawImage(image, 0, 0);
-          return [...pen.getImageData(0, 0, canvas.width, canvas.height).data];
-        }"""
-    )
+    shown = page.evaluate(SHOWN)
     on_page = np.array(shown, np.uint8).reshape(piece.height, piece.width, 4)[..., :3]
     assert (on_page == decoded).all()
 

@@ -7,28 +7,22 @@ import io
 import json
 import random
 import re
-import sys
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from browser_tab import strict_tab
 from fuzz.damage import mutated
+from in_browser import PATIENCE
 from PIL import Image, ImageDraw
 
 from rdpcodec import Codec, container
-from rdpcodec.container import Container, Header, Segment
-from rdpcodec.tiles import join_tiles
+from rdpcodec.container import Segment
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-PATIENCE = 300_000  # milliseconds; machines may be busy
-PAGE = """<!doctype html><title>page</title><link rel="icon" href="data:,">
-<script type="module" src="rdpcodec.js"></script>
-<img id="image" data-rdpc="photo.rdpc" alt="a cup">
-<rdpc-image id="element" src="photo.rdpc" realism="1" alt="a cup"></rdpc-image>"""
+
+
 # Bytes go in and pixels come out as base64; an error of ours comes out as its name and message.
 DECODE = """async ([file, options]) => {
   const { decode } = await import("/rdpcodec.js");
@@ -42,22 +36,6 @@ DECODE = """async ([file, options]) => {
     return { name: error.name, message: error.message };
   }
 }"""
-
-
-@pytest.fixture(scope="module")
-def tab(browser: Any, site: Path, address: str, photo: bytes) -> Iterator[Any]:
-    """A page with two elements that show a file. Tests leave the elements as they are."""
-    (site / "photo.rdpc").write_bytes(photo)
-    (site / "page.html").write_text(PAGE)
-    with strict_tab(browser) as page:
-        page.set_default_timeout(PATIENCE)
-        page.goto(f"{address}page.html")
-        yield page
-
-
-@pytest.fixture(scope="module")
-def photo(codec: Codec, small: Image.Image) -> bytes:
-    return codec.compress(small, 40, realism=0.4)
 
 
 def decode(tab: Any, data: bytes, **options: Any) -> np.ndarray:
@@ -265,42 +243,3 @@ def test_the_page_to_try_it_turns_realism_and_saves(
     broken = {"name": "broken.rdpc", "mimeType": "image/x-rdpc", "buffer": photo[:-1]}
     view.set_input_files("#file", broken)
     status.filter(has_text="checksum").wait_for()
-
-
-def tiled(codec: Codec, photograph: Image.Image, across: int, down: int) -> bytes:
-    """A file of tiles of 1024² pixels that all say the same."""
-    tile = container.read(codec.compress(photograph.resize((1024, 1024)), 20)).picture
-    header = Header(codec.size, codec.fingerprint, 20, 0, 1024 * across, 1024 * down)
-    return container.write(Container(header, {Segment.COLOUR: join_tiles([tile] * across * down)}))
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
-def test_memory_for_25_megapixels_is_the_image_and_a_few_tiles(
-    browser: Any, tab: Any, codec: Codec, photograph: Image.Image
-) -> None:
-    """Beside what one tile takes, less than the image's floats alone would: 12 bytes a pixel."""
-    decode_corner(tab, tiled(codec, photograph, 1, 1))
-    before = most_memory(browser)
-    corner = decode_corner(tab, tiled(codec, photograph, 2, 12))
-    assert most_memory(browser) - before < 12 * 2048 * 12288
-    assert len(set(corner)) > 1
-
-
-def decode_corner(tab: Any, data: bytes) -> list[int]:
-    """Decode a file whole, but bring back only a few of its pixels."""
-    script = """async (file) => {
-      const { decode } = await import("/rdpcodec.js");
-      const { data } = await decode(Uint8Array.from(atob(file), (c) => c.charCodeAt(0)));
-      return Array.from(data.subarray(-400));
-    }"""
-    return tab.evaluate(script, base64.b64encode(data).decode())
-
-
-def most_memory(browser: Any) -> int:
-    """The most bytes that the browser's pages have ever had in memory."""
-    session = browser.new_browser_cdp_session()
-    processes = session.send("SystemInfo.getProcessInfo")["processInfo"]
-    session.detach()
-    status = [Path(f"/proc/{p['id']}/status").read_text() for p in processes if p["type"] == "renderer"]
-    return sum(int(re.search(r"VmHWM:\s+(\d+)", text)[1]) * 1024 for text in status)  # type: ignore[index]

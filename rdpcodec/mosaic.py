@@ -198,10 +198,8 @@ class Mosaic:
                     continue
                 known = self._tile_latents(row, column)
                 if gathered is None:
-                    shape = (len(known), -(-box.height // PATCH), -(-box.width // PATCH), known.shape[1])
-                    gathered = np.empty(shape, np.float32).transpose(
-                        0, 3, 1, 2
-                    )  # channels last, as networks like
+                    shape = (*known.shape[:2], -(-box.height // PATCH), -(-box.width // PATCH))
+                    gathered = np.empty_like(known, shape=shape)  # in the engine's own order of axes
                 inside = Window(part, tile).latents(known)
                 height, width = inside.shape[2:]
                 top, left = Window(part, box).corner

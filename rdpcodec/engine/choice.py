@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from rdpcodec.engine.memory import keep_freed_memory
 from rdpcodec.errors import UsageError
 from rdpcodec.extras import need_torch
 from rdpcodec.weights.release import ReleasedModel
@@ -24,6 +25,7 @@ def make_engine(
     exported by a version that wrote none) run on torch. Raises `UsageError` for a device that cannot be used,
     `WeightsError` for weights that do not fit together.
     """
+    keep_freed_memory()
     if name is None:
         name = "onnx" if device == "cpu" and released.graphs else "torch"
     if name == "onnx":

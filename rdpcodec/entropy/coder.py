@@ -39,7 +39,8 @@ class EntropyModels:
 def _groups(tables: np.ndarray, count: int) -> tuple[np.ndarray, list[tuple[int, int, int]]]:
     """Positions ordered by table, and for each table in use (table, start, end) in that order."""
     order = np.argsort(tables, kind="stable")
-    ends = np.cumsum(np.bincount(tables, minlength=count))
+    # Not by counting, for which NumPy makes integers of 64 bits: new memory for them takes longer.
+    ends = np.searchsorted(tables[order], np.arange(count, dtype=tables.dtype), side="right")
     starts = np.concatenate([[0], ends[:-1]])
     used = np.flatnonzero(ends > starts)
     return order, [(int(t), int(starts[t]), int(ends[t])) for t in used]
@@ -102,10 +103,8 @@ class Decoder:
                     group[escaped] = self._coder.decode(_ESCAPE_MODEL, int(escaped.sum())) - (
                         ESCAPE_LIMIT + 1
                     )
-            values[start:end] = group
-        result = np.empty_like(values)
-        result[order] = values
-        return result
+            values[order[start:end]] = group
+        return values
 
     def finish(self) -> None:
         """Raise `FormatError` unless everything was read: the data is damaged, or of other weights."""

@@ -136,7 +136,7 @@ def _scales(g: Graph, size: Architecture) -> bytes:
     x = shifted(mixed("hyper", "enter", "enter_bias"), exact.ENTER_SHIFT, exact.ACTIVATION_LIMIT)
     for i in (0, 1):
         x = mixed(filtered(x, i), f"widen.{i}", g.weight(f"widen_bias.{i}"))
-        x = shifted(_shuffled(g, x, 2), exact.HIDDEN_SHIFT, exact.ACTIVATION_LIMIT)
+        x = shifted(_shuffled(g, x, size.scale, 2), exact.HIDDEN_SHIFT, exact.ACTIVATION_LIMIT)
     x = shifted(mixed(filtered(x, 2), "leave", "leave_bias"), exact.LEAVE_SHIFT, exact.INDEX_LIMIT)
     tables = g.op("Cast", _cut(g, x), to=UINT8)
     biases = [Port("enter_bias", FLOAT, [size.scale]), Port("leave_bias", FLOAT, [size.latents])]
@@ -177,7 +177,7 @@ def _synthesis(g: Graph, size: Architecture) -> bytes:
         wider = g.op("Add", wider, _upsampled(g, h, "shortcut"))
     h = _blocks(g, gain(wider, "eighth_gain"), "eighth", size.synthesis_blocks[0], size.gated)
     bypass = _pointwise(g, y, "bypass", gain=STEP_MIDDLE / 255 * PATCH_VALUES**-0.5)
-    x = g.op("Add", _upsampled(g, h, "leave", 8), _shuffled(g, bypass, PATCH))
+    x = g.op("Add", _upsampled(g, h, "leave", 8), _shuffled(g, bypass, 3, PATCH))
     x = g.op("Add", x, g.constant(0.5))
     return g.serialised([_images("latents", size.latents), _QUALITY], [(_images("pixels", 3), x)])
 
@@ -257,11 +257,21 @@ def _silu(g: Graph, x: Value) -> Value:
 
 def _upsampled(g: Graph, x: Value, name: str, factor: int = 2) -> Value:
     """`Upsample`."""
-    return _shuffled(g, _pointwise(g, x, f"{name}.mix"), factor)
+    channels = g.shape(f"{name}.mix.weight")[0] // factor**2
+    return _shuffled(g, _pointwise(g, x, f"{name}.mix"), channels, factor)
 
 
-def _shuffled(g: Graph, x: Value, factor: int) -> Value:
-    return g.op("DepthToSpace", x, blocksize=factor, mode="CRD")
+def _shuffled(g: Graph, x: Value, channels: int, factor: int) -> Value:
+    """`DepthToSpace` to so many channels: columns first and then rows, in a third of ONNX Runtime's time."""
+    size = g.op("Shape", x, start=2)
+
+    def shape(lead: int, rows: int, columns: int) -> Value:
+        grown = g.op("Mul", size, g.constant(rows, columns, kind=INT64))
+        return g.op("Concat", g.constant(-1, lead, kind=INT64), grown, axis=0)
+
+    columns = g.op("Transpose", g.reshaped(x, -1, factor, 0, 0), perm=[0, 2, 3, 1])
+    rows = g.op("Reshape", columns, shape(factor, 1, factor))
+    return g.op("Reshape", g.op("Transpose", rows, perm=[0, 2, 1, 3]), shape(channels, factor, factor))
 
 
 def _cut(g: Graph, x: Value) -> Value:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,28 @@ for path in (*others, largest, *others):
     codec.decompress(path)
 print(first, peak())
 """
+
+# Prints how many pages a decoding takes from the system, once there were others.
+PAGES = """
+import resource, sys
+from rdpcodec import Codec
+
+codec = Codec()
+for _ in range(5):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    codec.decompress(sys.argv[1])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries do as they do")
+def test_a_second_decoding_uses_the_memory_of_the_first(codec: Codec, tmp_path: Path) -> None:
+    file = tmp_path / "image.rdpc"
+    file.write_bytes(codec.compress(Image.effect_noise((768, 512), 40).convert("RGB"), 30))
+    words = [sys.executable, "-c", PAGES, str(file)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    run = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=120, check=True)
+    assert int(run.stdout) < 300  # 1900 where freed memory goes back to the system
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's /proc")

@@ -55,6 +55,10 @@ bench.add_command(
             "effort": ("bench.measure.effort:effort", "What the search for better latents saves."),
             "start": ("bench.measure.start:start", "Cold commands, and processes side by side."),
             "speed": ("bench.measure.speed:speed", "Seconds beside CompressAI's hyperprior."),
+            "engines": (
+                "bench.measure.engines:engines",
+                "Seconds of both engines, by threads.",
+            ),
             "distance": ("bench.measure.distance:distance", "Distances between two folders' images."),
             "auto-realism": ("bench.measure.auto_realism:auto_realism", "Which realism is chosen."),
             "drawn": (

@@ -1,7 +1,12 @@
-"""The decoder for browsers, as `rdpcodec serve` gives it out: files in memory. `rdpcodec.web` has them."""
+"""The decoder for browsers, as `rdpcodec serve` gives it out: files in memory. `rdpcodec.web` has them.
+
+A browser keeps them, and asks each time whether they are still the same: a later version may have the same
+address.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
@@ -24,11 +29,16 @@ _MEDIA_TYPES = {
 def decoder_route(files: Mapping[str, bytes]) -> Route:
     """GET /decoder/NAME, of files by their names."""
 
+    tags = {name: f'"{hashlib.sha256(data).hexdigest()[:16]}"' for name, data in files.items()}
+
     def answer(request: Request) -> Response:
         name = request.path_params["name"]
         if name not in files:
             raise HTTPException(404, f"the decoder has no file {name}")
+        headers = {"Cache-Control": "private, no-cache", "ETag": tags[name]}
+        if request.headers.get("if-none-match") == tags[name]:
+            return Response(status_code=304, headers=headers)
         kind = _MEDIA_TYPES.get(PurePosixPath(name).suffix, "application/octet-stream")
-        return Response(files[name], media_type=kind)
+        return Response(files[name], media_type=kind, headers=headers)
 
     return Route("/decoder/{name:path}", answer)

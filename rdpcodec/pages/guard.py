@@ -11,10 +11,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# Images are private: no cache keeps them, no other page shows them. Being isolated from other sites also lets
-# the page use threads.
+# Images are private: no cache keeps an answer that does not say otherwise, no other page shows one. Being
+# isolated from other sites also lets the page use threads.
+_PRIVATE = "no-store"
 _HEADERS = {
-    "Cache-Control": "no-store",
     "Cross-Origin-Embedder-Policy": "require-corp",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -45,7 +45,9 @@ class Guard:
 
         async def hardened(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(_HEADERS)
+                answered = MutableHeaders(scope=message)
+                answered.update(_HEADERS)
+                answered.setdefault("Cache-Control", _PRIVATE)
             await send(message)
 
         app = self.app

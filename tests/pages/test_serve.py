@@ -135,6 +135,21 @@ def test_answers_are_kept_by_no_cache_and_shown_by_no_other_page(server: Server,
     assert "default-src 'none'" in server.ask("/").headers["content-security-policy"]
 
 
+def test_a_browser_keeps_the_decoder_while_it_is_the_same(codec: Codec) -> None:
+    running = Server(codec, {"a.js": b"1", "b.js": b"2"})
+    try:
+        first, other = running.ask("/decoder/a.js"), running.ask("/decoder/b.js")
+        assert first.headers["cache-control"] == "private, no-cache"
+        tag = first.headers["etag"]
+        assert tag != other.headers["etag"]
+        again = running.ask("/decoder/a.js", **{"If-None-Match": tag})
+        assert (again.status, again.body, again.headers["etag"]) == (304, b"", tag)
+        assert running.ask("/decoder/b.js", **{"If-None-Match": tag}).body == b"2"
+        assert running.ask("/decoder/c.js").headers["cache-control"] == "no-store"
+    finally:
+        running.stop()
+
+
 def test_four_images_are_kept_those_used_last(server: Server, small: Image.Image) -> None:
     paths = [server.upload(small) for _ in range(4)]
     assert server.ask(f"{paths[0]}/original").status == 200

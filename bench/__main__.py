@@ -55,6 +55,7 @@ bench.add_command(
             "effort": ("bench.measure.effort:effort", "What the search for better latents saves."),
             "start": ("bench.measure.start:start", "Cold commands, and processes side by side."),
             "speed": ("bench.measure.speed:speed", "Seconds beside CompressAI's hyperprior."),
+            "browser": ("bench.measure.browser:browser", "Time to the first image of a page."),
             "engines": (
                 "bench.measure.engines:engines",
                 "Seconds of both engines, by threads.",

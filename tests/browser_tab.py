@@ -1,12 +1,25 @@
-"""A tab of a browser that may load nothing but what it is sent to, and may report no error."""
+"""An installed browser, and a tab of it that may load nothing but what it is sent to, and report no error."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 _OWN = ("file:", "data:", "blob:", "http://127.0.0.1:")
+
+
+def chromium() -> str | None:
+    """An installed Chromium or Chrome."""
+    names = (
+        "chromium",
+        "chromium-browser",
+        "google-chrome",
+        "google-chrome-stable",
+        "chromium-headless-shell",
+    )
+    return next((path for path in map(shutil.which, names) if path), None)
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from browser_tab import strict_tab
+from browser_tab import chromium, strict_tab
 from hypothesis import settings
 from installed import PHOTOGRAPH, brighter, install, is_realism, weights_read_anew
 from PIL import Image
@@ -100,18 +99,6 @@ def picture_folder(tmp_path_factory: pytest.TempPathFactory, photograph: Image.I
         left, top = int(generator.integers(0, 500)), int(generator.integers(0, 300))
         photograph.crop((left, top, left + 96, top + 80)).save(folder / f"{number:02}.png")
     return folder
-
-
-def chromium() -> str | None:
-    """An installed Chromium or Chrome."""
-    names = (
-        "chromium",
-        "chromium-browser",
-        "google-chrome",
-        "google-chrome-stable",
-        "chromium-headless-shell",
-    )
-    return next((path for path in map(shutil.which, names) if path), None)
 
 
 @pytest.fixture(scope="session")

@@ -83,7 +83,7 @@ def savings(measured: list[dict[str, Any]]) -> list[dict[str, float]]:
 
 def plot(rows: list[dict[str, float]], path: Path, title: str) -> None:
     """What each effort of `savings` saves against its seconds, as a PNG."""
-    from bench.drawing import pyplot  # takes a second to import
+    from bench.drawing import pyplot, write_figure  # takes a second to import
 
     figure, axes = pyplot.subplots(figsize=(6.4, 4.2), layout="constrained")
     seconds, saved = [row["seconds"] for row in rows], [-row["bd_rate_ssimulacra2"] for row in rows]
@@ -98,8 +98,7 @@ def plot(rows: list[dict[str, float]], path: Path, title: str) -> None:
     axes.margins(y=0.12)
     axes.grid(alpha=0.3)
     axes.set_title(title)
-    figure.savefig(path, dpi=110)
-    pyplot.close(figure)
+    write_figure(path, figure, dpi=110)
 
 
 @click.command()

@@ -97,7 +97,7 @@ def rises(points: list[dict[str, float]]) -> bool:
 
 def plot(codecs: list[dict[str, Any]], path: Path, title: str) -> None:
     """The rate-distortion curves as a PNG."""
-    from bench.drawing import pyplot  # takes a second to import
+    from bench.drawing import pyplot, write_figure  # takes a second to import
 
     figure, axes = pyplot.subplots(1, 2, figsize=(12, 5.2), layout="constrained")
     for axis, metric, label in (
@@ -118,8 +118,7 @@ def plot(codecs: list[dict[str, Any]], path: Path, title: str) -> None:
         axis.grid(alpha=0.3)
         axis.legend()
     figure.suptitle(title)
-    figure.savefig(path, dpi=110)
-    pyplot.close(figure)
+    write_figure(path, figure, dpi=110)
 
 
 @click.command()

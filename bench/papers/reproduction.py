@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
-from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
 from bench.record import rounded, write_record
-from rdpcodec.storage import replace_file
 from rdpcodec.training.markdown import replace_block
 
 if TYPE_CHECKING:
@@ -101,14 +98,10 @@ def report_claims(record: dict[str, Any], title: str, path: Path, page: Path | N
 
 
 def write_figure(path: Path, figure: Figure) -> None:
-    """Write a figure as a PNG of 256 colours, half the bytes of one in full colour, and close it."""
-    from bench.drawing import pyplot  # takes a second to import
+    """Write a figure in the size that the page shows, and close it."""
+    from bench import drawing  # takes a second to import
 
-    drawn, reduced = io.BytesIO(), io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=90)
-    pyplot.close(figure)
-    Image.open(drawn).convert("RGB").quantize(256).save(reduced, format="PNG", optimize=True)
-    replace_file(path, reduced.getvalue())
+    drawing.write_figure(path, figure, dpi=90)
 
 
 def written(out: Path, page: Path | None) -> str:

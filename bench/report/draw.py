@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from bench.drawing import pyplot
+from bench.drawing import pyplot, write_figure
 from bench.report.figures import PALETTE
 
 # Elevation and azimuth from which the surface shows its face, in degrees.
@@ -44,8 +44,7 @@ def write_figures(content: dict[str, Any], folder: Path) -> list[Path]:
     for name, figure in drawn.items():
         figure.suptitle(content["title"], fontsize=11)
         path = folder / f"{name}.png"
-        figure.savefig(path, dpi=120)
-        pyplot.close(figure)
+        write_figure(path, figure, dpi=120)
         paths.append(path)
     return paths
 

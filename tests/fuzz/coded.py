@@ -37,6 +37,9 @@ class HollowEngine:
         self.tables, self.features = engine.tables, engine.features
         self.analyse, self.quantise = engine.analyse, engine.quantise
 
+    def prepare(self, realism: float) -> None:
+        """There is nothing to load."""
+
     def dequantise(self, symbols: Sequence[Symbols], quality: float) -> np.ndarray:
         return np.zeros((len(symbols), *symbols[0].residual.shape), np.float32)
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 from PIL import Image
@@ -25,6 +24,13 @@ from rdpcodec.engine.choice import EngineName
 ENGINES: tuple[EngineName, ...] = ("onnx", "torch")
 
 
+class Times(NamedTuple):
+    """Seconds of one image."""
+
+    encode: float
+    decode: float
+
+
 @click.command()
 @data_option
 @click.option("--threads", type=click.IntRange(1), multiple=True, default=(1, 2), show_default=True)
@@ -32,49 +38,52 @@ ENGINES: tuple[EngineName, ...] = ("onnx", "torch")
 @click.option("--repeats", type=click.IntRange(1), default=5, show_default=True)
 @json_option
 def engines(data: Path, threads: tuple[int, ...], quality: float, repeats: int, out: Path | None) -> None:
-    """Seconds from image to file and back, warm, by ONNX Runtime and by torch, taking turns."""
-    images = load_folder(data)
-    found = [_in_a_process(list(images.values()), count, quality, repeats) for count in threads]
+    """Seconds from image to file and back, warm, by ONNX Runtime and by torch, taking turns.
+
+    Each has processes of its own: threads of torch that wait for work would take the cores from the other.
+    """
+    images = list(load_folder(data).values())
+    found = [{"threads": count, **_of_both(images, count, quality, repeats)} for count in threads]
     Console().print(_table(found))
     if out:
         record = {"images": len(images), "quality": quality, "repeats": repeats, "machine": machine()}
         write_record(out, {**record, "seconds_an_image": found}, indent=1)
 
 
-def _in_a_process(images: list[Image.Image], threads: int, quality: float, repeats: int) -> dict[str, Any]:
-    """What `measured` finds, where both engines start with so many threads."""
-    with ProcessPoolExecutor(1, get_context("spawn"), use_threads, (threads,)) as pool:
-        return {"threads": threads, **pool.submit(measured, images, quality, repeats).result()}
-
-
-def measured(images: list[Image.Image], quality: float, repeats: int) -> dict[str, dict[str, float]]:
+def _of_both(
+    images: list[Image.Image], threads: int, quality: float, repeats: int
+) -> dict[str, dict[str, float]]:
     """Of each engine, mean seconds an image to encode and to decode, of each image the shortest of `repeats`
-    runs. The engines take turns, so that what else the machine does disturbs both.
+    processes.
     """
-    codecs = {name: Codec(engine=name) for name in ENGINES}
-    for codec in codecs.values():  # warm
-        codec.decompress(codec.compress(images[0], quality))
-    rows: dict[str, dict[str, list[float]]] = {name: {"encode": [], "decode": []} for name in ENGINES}
+    runs: dict[str, list[list[Times]]] = {name: [] for name in ENGINES}
+    for _ in range(repeats):
+        for name in ENGINES:
+            with ProcessPoolExecutor(1, get_context("spawn"), use_threads, (threads,)) as pool:
+                runs[name].append(pool.submit(measured, images, quality, name).result())
+    best = {name: [_shortest(rows) for rows in zip(*found, strict=True)] for name, found in runs.items()}
+    return {
+        name: {"encode": fmean(row.encode for row in rows), "decode": fmean(row.decode for row in rows)}
+        for name, rows in best.items()
+    }
+
+
+def measured(images: list[Image.Image], quality: float, engine: EngineName) -> list[Times]:
+    """The times of each image, by a codec that has worked before."""
+    codec = Codec(engine=engine)
+    codec.decompress(codec.compress(images[0], quality))
+    found = []
     for image in images:
-        data = codecs["onnx"].compress(image, quality)
-        best = {name: {"encode": float("inf"), "decode": float("inf")} for name in ENGINES}
-        for _ in range(repeats):
-            for name, codec in codecs.items():
-                for what, run in (
-                    ("encode", partial(codec.compress, image, quality)),
-                    ("decode", partial(codec.decompress_array, data)),
-                ):
-                    best[name][what] = min(best[name][what], _seconds(run))
-        for name, times in best.items():
-            for what, value in times.items():
-                rows[name][what].append(value)
-    return {name: {what: fmean(values) for what, values in times.items()} for name, times in rows.items()}
+        started = time.perf_counter()
+        data = codec.compress(image, quality)
+        coded = time.perf_counter()
+        codec.decompress_array(data)
+        found.append(Times(coded - started, time.perf_counter() - coded))
+    return found
 
 
-def _seconds(run: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    run()
-    return time.perf_counter() - started
+def _shortest(rows: Sequence[Times]) -> Times:
+    return Times(min(row.encode for row in rows), min(row.decode for row in rows))
 
 
 def _table(found: list[dict[str, Any]]) -> Table:

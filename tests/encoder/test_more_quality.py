@@ -69,13 +69,13 @@ def test_no_quality_is_worse_than_a_lower_one(
 
 
 @pytest.mark.parametrize("draw", [*PLAIN, mixture])
-@settings(max_examples=2, derandomize=True)
+@settings(max_examples=1, derandomize=True)
 @given(seed=st.integers(0, 2**32), width=st.integers(6, 45), height=st.integers(6, 45))
 def test_a_tiny_image_is_not_worse_at_all(
     codec: Codec, draw: Draw, seed: int, width: int, height: int
 ) -> None:
     pixels = draw(np.random.default_rng(seed), width, height)
-    steps = range(0, 101, TINY_STEP)
+    steps = range(0, 101, 2 * TINY_STEP)
     found = [psnr(pixels, codec.compress(Image.fromarray(pixels), quality), codec) for quality in steps]
     assert width * height <= TINY
     assert found == sorted(found)

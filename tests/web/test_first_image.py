@@ -16,6 +16,7 @@ from PIL import Image
 from bench.measure.browser import browser as command
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("launch")
 def test_the_first_image_of_a_page_is_timed(site: Path, small: Image.Image, tmp_path: Path) -> None:
     small.save(tmp_path / "small.png")

@@ -11,20 +11,20 @@ from PIL import Image
 from bench.measure.engines import engines
 
 
-def test_both_engines_are_timed_on_each_number_of_threads(small: Image.Image, tmp_path: Path) -> None:
+def test_both_engines_are_timed_on_a_number_of_threads(small: Image.Image, tmp_path: Path) -> None:
     data, out = tmp_path / "images", tmp_path / "engines.json"
     data.mkdir()
     small.save(data / "small.png")
-    words = ["--data", str(data), "--threads", "1", "--threads", "2", "--repeats", "1", "--out", str(out)]
+    words = ["--data", str(data), "--threads", "2", "--repeats", "1", "--out", str(out)]
     run = CliRunner().invoke(engines, words)
     assert run.exit_code == 0, run.output
     record = json.loads(out.read_text())
-    assert [row["threads"] for row in record["seconds_an_image"]] == [1, 2]
+    assert [row["threads"] for row in record["seconds_an_image"]] == [2]
     times = {
         (row["threads"], engine, what): row[engine][what]
         for row in record["seconds_an_image"]
         for engine in ("onnx", "torch")
         for what in ("encode", "decode")
     }
-    assert len(set(times.values())) == 8  # each measured by itself
+    assert len(set(times.values())) == 4  # each measured by itself
     assert min(times.values()) > 0

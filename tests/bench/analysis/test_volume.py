@@ -75,7 +75,7 @@ def test_the_volume_of_a_codec_with_one_distortion_and_one_perception(
 def test_a_better_codec_has_a_smaller_volume(factors: tuple[float, ...], seed: int) -> None:
     generator = np.random.default_rng(seed)
     bpp = np.broadcast_to(np.geomspace(0.05, 1.5, 6)[:, None], (6, 4))
-    # More bytes give more of both: between settings that jump up and down, interpolation may invent better ones.
+    # More bytes give more of both: where curves jump up and down, interpolation may invent better settings.
     psnr = np.sort(generator.uniform(22, 38, (6, 4)), axis=0)
     lpips = np.sort(generator.uniform(0.02, 0.5, (6, 4)), axis=0)[::-1]
     before = volume(bpp, psnr, lpips)

@@ -6,8 +6,6 @@ CompressAI pins numpy<2, so this runs in an environment of its own:
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from bench.codecs import BenchCodec, bench_codec
 from bench.folder import data_option, load_folder
 from bench.options import json_option
 from bench.record import machine, write_record
+from bench.timing import seconds
 from rdpcodec.peers import Unavailable
 
 
@@ -56,16 +55,6 @@ def compressai_codec(quality: int) -> BenchCodec:
 
     description = f"compressai mbt2018_mean(quality={quality}), random weights"
     return BenchCodec(f"mbt2018-mean-{quality}", description, (quality,), encode, decode)
-
-
-def seconds(action: Callable[[], object], repeats: int) -> float:
-    """The shortest of some runs: what the work takes when nothing else disturbs."""
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        action()
-        times.append(time.perf_counter() - started)
-    return min(times)
 
 
 @click.command()

@@ -12,10 +12,6 @@ from rdpcodec.engine.threads import chosen_threads, cores
 from rdpcodec.errors import WeightsError
 
 _memory_is_shared = True
-# From one layer to the next threads may wait awake; it saves 2 per cent of a decoding. Only a version of
-# ONNX Runtime that is known to have the setting is told so: others would spin on.
-_SPIN_MICROSECONDS = 30
-_CAN_SPIN_BRIEFLY = tuple(map(int, onnxruntime.__version__.split(".")[:2])) >= (1, 32)
 
 
 def load(path: str) -> onnxruntime.InferenceSession:
@@ -24,10 +20,8 @@ def load(path: str) -> onnxruntime.InferenceSession:
     # A number of our own: with ONNX Runtime's each thread is bound to a core, and so are those of the next
     # process.
     options.intra_op_num_threads = chosen_threads() or cores()
-    # Threads that wait for work sleep, or do soon. Spinning would take the cores from other processes.
-    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(_CAN_SPIN_BRIEFLY)))
-    if _CAN_SPIN_BRIEFLY:
-        options.add_session_config_entry("session.intra_op.spin_duration_us", str(_SPIN_MICROSECONDS))
+    # Threads that wait for work sleep. Spinning would take the cores from other processes.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # A plan of memory is one block for all that a network needs, kept for every size of image.
     options.enable_mem_pattern = False
     if _memory_is_shared:

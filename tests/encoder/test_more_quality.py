@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 
 import numpy as np
@@ -62,8 +62,7 @@ PLAIN: tuple[Draw, ...] = (flat, noise, gradient, text)
 def test_no_quality_is_worse_than_a_lower_one(
     codec: Codec, draw: Draw, seed: int, width: int, height: int
 ) -> None:
-    pixels = draw(np.random.default_rng(seed), width, height)
-    found = [psnr(pixels, codec.compress(Image.fromarray(pixels), quality), codec) for quality in QUALITIES]
+    found = psnrs(codec, draw(np.random.default_rng(seed), width, height), QUALITIES)
     for low, high in pairwise(found):
         assert high >= min(low, ENOUGH) - TOLERANCE, found
 
@@ -74,9 +73,7 @@ def test_no_quality_is_worse_than_a_lower_one(
 def test_a_tiny_image_is_not_worse_at_all(
     codec: Codec, draw: Draw, seed: int, width: int, height: int
 ) -> None:
-    pixels = draw(np.random.default_rng(seed), width, height)
-    steps = range(0, 101, 2 * TINY_STEP)
-    found = [psnr(pixels, codec.compress(Image.fromarray(pixels), quality), codec) for quality in steps]
+    found = psnrs(codec, draw(np.random.default_rng(seed), width, height), range(0, 101, 2 * TINY_STEP))
     assert width * height <= TINY
     assert found == sorted(found)
 
@@ -87,9 +84,14 @@ def test_a_tiny_image_is_not_worse_at_all(
 def test_noise_of_a_few_levels_is_no_worse_than_at_quality_0(
     codec: Codec, seed: int, width: int, height: int
 ) -> None:
-    pixels = noise(np.random.default_rng(seed), width, height)
-    low, high = (psnr(pixels, codec.compress(Image.fromarray(pixels), quality), codec) for quality in (0, 20))
+    low, high = psnrs(codec, noise(np.random.default_rng(seed), width, height), (0, 20))
     assert high >= low
+
+
+def psnrs(codec: Codec, pixels: np.ndarray, qualities: Iterable[int]) -> list[float]:
+    """What files of each quality come back with."""
+    image = Image.fromarray(pixels)
+    return [psnr(pixels, codec.compress(image, quality), codec) for quality in qualities]
 
 
 def psnr(pixels: np.ndarray, data: bytes, codec: Codec) -> float:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -11,6 +9,7 @@ import numpy as np
 from PIL import Image
 from rich.table import Table
 
+from bench.timing import seconds
 from rdpcodec import Codec
 from rdpcodec.container import Segment, read
 from rdpcodec.encoder.detector import is_worth_a_look
@@ -33,8 +32,8 @@ def _at(codec: Codec, images: dict[str, Image.Image], quality: float) -> dict[st
         pixels = np.asarray(image)
         if Segment.EXACT in read(codec.compress(image, quality)).segments:
             exact.append(name)
-        looking += _seconds(partial(is_worth_a_look, pixels, quality))
-        encoding += _seconds(partial(codec.compress, image, quality))
+        looking += seconds(partial(is_worth_a_look, pixels, quality), REPEATS)
+        encoding += seconds(partial(codec.compress, image, quality), REPEATS)
     return {
         "quality": quality,
         "images": len(images),
@@ -42,15 +41,6 @@ def _at(codec: Codec, images: dict[str, Image.Image], quality: float) -> dict[st
         "looking_s": round(looking, 5),
         "encoding_s": round(encoding, 5),
     }
-
-
-def _seconds(run: Callable[[], Any]) -> float:
-    found = []
-    for _ in range(REPEATS):
-        began = time.perf_counter()
-        run()
-        found.append(time.perf_counter() - began)
-    return min(found)
 
 
 def photographs_table(folders: dict[str, list[dict[str, Any]]]) -> Table:

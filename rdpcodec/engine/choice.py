@@ -27,7 +27,7 @@ def make_engine(
     """
     keep_freed_memory()
     if name is None:
-        name = "onnx" if device == "cpu" and released.graphs else "torch"
+        name = "onnx" if device == "cpu" and released.has_graphs else "torch"
     if name == "onnx":
         if device != "cpu":
             raise UsageError(f"device {device!r}: the engine onnx runs on the cpu only")

@@ -19,6 +19,7 @@ import numpy as np
 
 from rdpcodec import container
 from rdpcodec.engine import sessions
+from rdpcodec.engine.checkerboard import Half, half_of, put_half
 from rdpcodec.engine.threads import use_threads
 from rdpcodec.entropy.exact import rate_bias
 from rdpcodec.entropy.rounding import round_by_rate
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from rdpcodec.engine.torch import TorchEngine
 
 
+_MEANS = "first_means", "second_means"
 _engines: WeakSet[OnnxEngine] = WeakSet()
 
 
@@ -50,7 +52,7 @@ class OnnxEngine:
 
     def __init__(self, released: ReleasedModel) -> None:
         """Nothing is loaded before it is used. Raises `WeightsError` for weights without graphs."""
-        if not released.graphs:
+        if not released.has_graphs:
             raise WeightsError(
                 f"model {released.name!r} was exported without the graphs that ONNX Runtime needs: "
                 "`python -m rdpcodec.training graphs FOLDER` adds them"
@@ -72,7 +74,7 @@ class OnnxEngine:
 
     def prepare(self, realism: float) -> None:
         """See `Engine.prepare`."""
-        needed = ("means", "context", *self._syntheses(realism))  # in this order, after the tables
+        needed = (*_MEANS, *self._syntheses(realism))  # in this order, after the tables
         missing = [name for name in needed if name not in self._sessions]
         if missing:
             threading.Thread(target=self._load, args=(missing,), name="rdpcodec-loading").start()
@@ -94,12 +96,17 @@ class OnnxEngine:
         tables = self.tables(hyper, quality, latents.shape[2:])
         limit = float(ESCAPE_LIMIT)
 
-        def rounded(mean: np.ndarray) -> np.ndarray:
-            residual = round_by_rate(latents - mean, tables, quality, self._residual_bits)
-            return np.clip(residual, -limit, limit, out=residual)
+        residual = np.empty(latents.shape, np.int32)
 
-        _, residual = self._two_pass(hyper, quality, latents.shape[2:], rounded)
-        parts = hyper.astype(np.int32), tables, residual.astype(np.int32)
+        def rounded(mean: np.ndarray, half: Half) -> np.ndarray:
+            exact, rows = half_of(latents, half), half_of(tables, half)
+            chosen = round_by_rate(exact - mean, rows, quality, self._residual_bits)
+            np.clip(chosen, -limit, limit, out=chosen)
+            put_half(residual, chosen, half)
+            return chosen
+
+        self._two_pass(hyper, quality, latents.shape, rounded)
+        parts = hyper.astype(np.int32), tables, residual
         return [Symbols(*symbols) for symbols in zip(*parts, strict=True)]
 
     def tables(self, hyper: np.ndarray, quality: float, size: tuple[int, ...]) -> np.ndarray:
@@ -121,8 +128,7 @@ class OnnxEngine:
             np.stack(arrays, dtype=np.float32, casting="same_kind")
             for arrays in ([s.hyper for s in symbols], [s.residual for s in symbols])
         )
-        latents, _ = self._two_pass(hyper, quality, residual.shape[2:], lambda _: residual)
-        return latents
+        return self._two_pass(hyper, quality, residual.shape, lambda _, half: half_of(residual, half))
 
     def synthesise(self, latents: np.ndarray, quality: float, realism: float) -> np.ndarray:
         """See `Engine.synthesise`."""
@@ -181,23 +187,19 @@ class OnnxEngine:
         self,
         hyper: np.ndarray,
         quality: float,
-        size: tuple[int, ...],
-        residual_of: Callable[[np.ndarray], np.ndarray],
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """All latents and their residuals, as `rdpcodec.model.prior.MeanNetwork.two_pass` finds them."""
-        features, mean = self._run("means", hyper=hyper, size=np.array(size), quality=_stored(quality))
-        first = residual_of(mean)
-        anchors = np.add(mean, first, out=mean)
-        for row in (0, 1):
-            anchors[..., row::2, 1 - row :: 2] = 0
-        (mean,) = self._run("context", features=features, anchors=anchors)
-        residual = residual_of(mean)
-        latents = np.add(mean, residual, out=mean)
-        for row in (0, 1):
-            latents[..., row::2, row::2] = anchors[..., row::2, row::2]
-            if first is not residual:
-                residual[..., row::2, row::2] = first[..., row::2, row::2]
-        return latents, residual
+        shape: tuple[int, ...],
+        residual_of: Callable[[np.ndarray, Half], np.ndarray],
+    ) -> np.ndarray:
+        """All latents, of `shape`, as `rdpcodec.model.prior.MeanNetwork.two_pass` finds them. residual_of:
+        the means of one half → its residuals; halves as in `rdpcodec.engine.checkerboard`.
+        """
+        size = np.array(shape[2:])
+        features, mean = self._run("first_means", hyper=hyper, size=size, quality=_stored(quality))
+        anchors = np.zeros(shape, np.float32)
+        put_half(anchors, mean + residual_of(mean, 0), 0)
+        (mean,) = self._run("second_means", features=features, anchors=anchors)
+        put_half(anchors, mean + residual_of(mean, 1), 1)
+        return anchors
 
     def start_anew(self) -> None:
         """Load every graph again when it is next used: in a forked process, where sessions wait for threads

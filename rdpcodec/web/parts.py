@@ -24,7 +24,7 @@ _PARTS = {
     "realism": (REALISM_PREFIX,),
 }
 # The graphs that decode.
-_GRAPHS = ("means", "context", "synthesis", "realism")
+_GRAPHS = ("first_means", "second_means", "synthesis", "realism")
 
 
 def weights_files(models: Iterable[ModelEntry]) -> dict[str, bytes]:
@@ -43,10 +43,10 @@ def weights_files(models: Iterable[ModelEntry]) -> dict[str, bytes]:
 def _add_model(files: dict[str, bytes], entry: ModelEntry) -> dict[str, Any]:
     """Add a model's files. Returns its record in `models.json`."""
     released = ReleasedModel.load(entry)
-    if not released.graphs:
+    if not released.has_graphs:
         raise WeightsError(
-            f"model {entry.name!r} was exported without graphs: `python -m rdpcodec.training graphs FOLDER` "
-            "adds them"
+            f"model {entry.name!r} was exported without the graphs that a browser needs: "
+            "`python -m rdpcodec.training graphs FOLDER` adds them"
         )
     blob = entry.path.read_bytes()
     tensors = stored_tensors(blob)

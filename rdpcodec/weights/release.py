@@ -30,6 +30,9 @@ from rdpcodec.weights.manifest import (
     verified_graphs,
 )
 
+# The graphs that every model's pixels need.
+DECODING_GRAPHS = frozenset({"scales", "first_means", "second_means", "synthesis"})
+
 
 @dataclass(frozen=True)
 class ReleasedModel:
@@ -51,6 +54,11 @@ class ReleasedModel:
     def has_realism(self) -> bool:
         """Whether there is a second synthesis."""
         return any(name.startswith(REALISM_PREFIX) for name in self.tensors)
+
+    @property
+    def has_graphs(self) -> bool:
+        """Whether all graphs that decode are there: those of earlier versions had other names."""
+        return self.graphs.keys() >= DECODING_GRAPHS
 
     @property
     def dials(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import { PATCH } from "./tiles.js";
 import { forgotten } from "./weights.js";
 
 // The part of the weights that each graph reads.
-const PARTS = { means: "means", context: "means", synthesis: "synthesis", realism: "realism" };
+const PARTS = { first_means: "means", second_means: "means", synthesis: "synthesis", realism: "realism" };
 // The others are so small that a GPU would take longer to begin.
 const LARGE = ["synthesis", "realism"];
 
@@ -23,19 +23,15 @@ export class Networks {
   // The latents of a tile, Float32Array `[N, h, w]`, from its symbols. quality in hundredths.
   async dequantise({ shape, hyper, residual }, quality) {
     const { height, width, hz, wz } = shape, { latents, hyperLatents } = this.model;
-    const { features, mean } = await this.run("means", {
+    const { features, mean } = await this.run("first_means", {
       hyper: [Float32Array.from(hyper), [1, hyperLatents, hz, wz]],
       size: [BigInt64Array.of(BigInt(height), BigInt(width)), [2]],
       quality: qualityTensor(quality),
     });
-    // In place: the first means become what the anchors are, and zeros elsewhere.
-    const anchors = mean.data, isAnchor = checkerboard(height, width);
-    for (let i = 0; i < anchors.length; i++) anchors[i] = isAnchor[i % isAnchor.length] ? anchors[i] + residual[i] : 0;
+    const anchors = new Float32Array(latents * height * width);
+    addHalf(anchors, mean, residual, shape, 0);
     const given = { features: [features.data, features.dims], anchors: [anchors, [1, latents, height, width]] };
-    const second = (await this.run("context", given)).mean.data;
-    for (let i = 0; i < anchors.length; i++) {
-      if (!isAnchor[i % isAnchor.length]) anchors[i] = second[i] + residual[i];
-    }
+    addHalf(anchors, (await this.run("second_means", given)).mean, residual, shape, 1);
     return anchors;
   }
 
@@ -49,7 +45,7 @@ export class Networks {
 
   // Begin to load what a realism needs, all at once.
   prepare(beta) {
-    const wanted = ["means", "context", ...(beta < 1 ? ["synthesis"] : []), ...(beta > 0 ? ["realism"] : [])];
+    const wanted = ["first_means", "second_means", ...(beta < 1 ? ["synthesis"] : []), ...(beta > 0 ? ["realism"] : [])];
     // What goes wrong is raised again where the graph is run.
     for (const graph of wanted) this.session(graph).catch(() => {});
   }
@@ -100,7 +96,15 @@ function qualityTensor(hundredths) {
   return [Float32Array.of(hundredths / 100), [1]];
 }
 
-// Which positions are anchors: those with an even sum.
-function checkerboard(height, width) {
-  return Uint8Array.from({ length: height * width }, (_, i) => (Math.floor(i / width) + (i % width) + 1) % 2);
+// Write one half of the latents, its means and residuals, to their positions. The half with even sums of row and
+// column, 0, is known first. Means `[1, N, ⌈h/2⌉, 2·⌈w/2⌉]`: on the left those in even rows, on the right in odd ones.
+function addHalf(latents, mean, residual, { height, width }, half) {
+  const [, channels, rows, columns] = mean.dims;
+  for (let channel = 0; channel < channels; channel++) {
+    for (let y = 0; y < height; y++) {
+      const to = (channel * height + y) * width;
+      const from = (channel * rows + (y >> 1)) * columns + (y & 1) * (columns >> 1);
+      for (let x = (y + half) & 1; x < width; x += 2) latents[to + x] = mean.data[from + (x >> 1)] + residual[to + x];
+    }
+  }
 }

@@ -90,6 +90,7 @@ class Group:
             "weights": list(self.weights),
             "hidden": plan.hidden,
             "critic": [*plan.critic.channels, plan.critic.hidden],
+            "precision": str(plan.precision).removeprefix("torch."),
             "pictures": len(self.run.data.train.labels),
         }
         return once(self._path(".json"), settings, self._make)
@@ -126,6 +127,7 @@ class Group:
             run.schedule(run.plan.steps, self.seed),
             fidelity=self.fidelity,
             layer=self.layer,
+            precision=run.plan.precision,
             device=run.device,
         )
         self._train(training, codecs)
@@ -157,6 +159,7 @@ class Group:
             run.device,
             self._path(".critic.pt"),
             run.plan.critic,
+            run.plan.precision,
         )
         critics = {"wasserstein": judge} if self.conditioned else {"wasserstein": judge, "own critic": critic}
         return measure(

@@ -74,24 +74,16 @@ class Critic(nn.Module):
         return self.last(layers["c"]).squeeze(2)
 
 
-def gradient_norms(
-    critic: nn.Module, real: Tensor, fake: Tensor, place: Tensor, condition: Tensor | None = None
-) -> Tensor:
-    """The critics' slopes between real and restored images, `[B, M]`, differentiable.
+def gradient_norms(critic: nn.Module, real: Tensor, fake: Tensor, place: Tensor) -> Tensor:
+    """The critics' slopes between real and restored images, `[B, M]`.
 
     real `[B, C, H, W]`, fake `[B, M, C, H, W]`; place `[B]` in [0, 1): where on the way from real to fake.
     """
     between = torch.lerp(for_each(fake.shape[1], real), fake, place.reshape(-1, 1, 1, 1, 1))
     between = between.detach().requires_grad_()
     with torch.enable_grad():
-        (slope,) = torch.autograd.grad(critic(between, condition).sum(), between, create_graph=True)
-    # Where the slope is 0, so is the derivative of this square root; of the norm it would be NaN.
-    return (slope.square().flatten(2).sum(2) + 1e-12).sqrt()
-
-
-def penalty(norms: Tensor) -> Tensor:
-    """PENALTY · E(‖∇‖ − 1)² of slopes `[B, M]`, as `[M]` (Gulrajani et al. 2017, equation 3)."""
-    return PENALTY * (norms - 1).square().mean(0)
+        (slope,) = torch.autograd.grad(critic(between).sum(), between)
+    return slope.square().flatten(2).sum(2).sqrt()
 
 
 def projections(images: Tensor, directions: Tensor) -> Tensor:

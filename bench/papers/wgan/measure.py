@@ -37,6 +37,7 @@ def fresh_critics(
     device: torch.device,
     checkpoint: Path | None = None,
     size: CriticSize = SMALL,
+    precision: torch.dtype = torch.float32,
 ) -> Critic:
     """Critics that only measure: trained from nothing against models that no longer change.
 
@@ -45,7 +46,7 @@ def fresh_critics(
     _, *shape = data.images.shape
     rng = torch.Generator().manual_seed(schedule.seed + 1)
     critic = Critic(models, (shape[0], shape[1], shape[2]), rng, size=size).to(device)
-    Training(restorer, critic, data, schedule, device=device).run(checkpoint)
+    Training(restorer, critic, data, schedule, precision=precision, device=device).run(checkpoint)
     return critic
 
 

@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-_SLOPE = 0.2  # of leaky ReLUs, usual in adversarial networks
+SLOPE = 0.2  # of leaky ReLUs, usual in adversarial networks
+GAIN = 2**0.5  # keeps the scale of what passes them
 _NEWEST = 0.05  # share of the newest batch in means and variances
 
 
@@ -94,8 +95,8 @@ class Standardised(nn.Module):
 
 
 def activation(x: Tensor) -> Tensor:
-    """The leaky ReLU between layers, times √2 to keep the scale of what passes."""
-    return 2**0.5 * F.leaky_relu(x, _SLOPE)
+    """The leaky ReLU between layers, times `GAIN`."""
+    return GAIN * F.leaky_relu(x, SLOPE)
 
 
 def for_each(models: int, x: Tensor) -> Tensor:

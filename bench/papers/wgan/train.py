@@ -16,8 +16,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from bench.papers.wgan.critic import Critic, Layer, gradient_norms, penalty
+from bench.papers.wgan.critic import Critic, Layer
 from bench.papers.wgan.data import Labelled
+from bench.papers.wgan.lessons import teach
 from bench.papers.wgan.networks import for_each
 from rdpcodec.errors import UsageError
 from rdpcodec.training.checkpoint import load_checkpoint, save_checkpoint
@@ -98,12 +99,15 @@ class Training:
         *,
         fidelity: Fidelity = squared_error,
         layer: Layer | None = None,
+        precision: torch.dtype = torch.float32,
         device: torch.device = CPU,
     ) -> None:
-        """layer: perception is the distance of mean features there, in place of the critic's estimate."""
+        """layer: perception is the distance of mean features there, in place of the critic's estimate.
+        precision: of what critics multiply as they learn.
+        """
         self.restorer, self.critic = restorer, critic
         self.schedule, self.fidelity, self.layer = schedule, fidelity, layer
-        self.device = device
+        self.precision, self.device = precision, device
         self.images = torch.tensor(data.images).to(device)
         self.labels = torch.tensor(data.labels).long().to(device)
         self.rng = torch.Generator().manual_seed(schedule.seed)
@@ -150,35 +154,27 @@ class Training:
         images, labels = self.images[chosen].float() / 255, self.labels[chosen]
         with torch.set_grad_enabled(learn):
             restored = self.restorer(images, draw)
-        fake = restored.detach().requires_grad_()
-        slope = self._criticise(images, fake, place, draw.condition, learn)
+        fake = restored.detach()
+        slope = self._slope(images, fake, draw.condition) if learn and self.layer else None
+        rise = teach(self.critic, images, fake, place, draw.condition, self.precision)
         if learn:
-            weighted = draw.weight[:, :, None, None, None] * slope
+            weighted = draw.weight[:, :, None, None, None] * (-rise if slope is None else slope)
             loss = self.fidelity(restored, images, labels).sum() + (weighted * restored).sum()
             _assign(self.learned, torch.autograd.grad(loss, self.learned))
         for optimiser in self.optimisers if learn else self.optimisers[-1:]:
             optimiser.param_groups[0]["lr"] = self.schedule.rate_at(self.done)
             optimiser.step()
 
-    def _criticise(
-        self, images: Tensor, fake: Tensor, place: Tensor, condition: Tensor | None, learn: bool
-    ) -> Tensor:
-        """Give the critics their gradients; returns ∂/∂fake of each sample's part in the perception, which is
-        a mean over the batch.
-        """
-        seen = self.critic.layers(fake, condition)
-        known = self.critic.layers(for_each(fake.shape[1], images), condition)
-        slope = None
-        if learn and self.layer:
-            apart = known[self.layer].detach().mean(0) - seen[self.layer].mean(0)
-            (slope,) = torch.autograd.grad(apart.flatten(1).norm(dim=1).sum(), fake, retain_graph=True)
-        norms = gradient_norms(self.critic, images, fake, place, condition)
-        estimate = self.critic.score(known).mean(0) - self.critic.score(seen).mean(0)
-        parameters = list(self.critic.parameters())
-        loss = (penalty(norms) - estimate).sum()
-        *gradients, rise = torch.autograd.grad(loss, [*parameters, fake])
-        _assign(parameters, gradients)
-        return -rise if slope is None else slope
+    def _slope(self, images: Tensor, fake: Tensor, condition: Tensor | None) -> Tensor:
+        """∂/∂fake of the distance between mean features of originals and of `fake`."""
+        assert self.layer is not None
+        with torch.no_grad():
+            known = self.critic.layers(for_each(fake.shape[1], images), condition)[self.layer].mean(0)
+        with torch.enable_grad():
+            fake = fake.detach().requires_grad_()
+            apart = known - self.critic.layers(fake, condition)[self.layer].mean(0)
+            (slope,) = torch.autograd.grad(apart.flatten(1).norm(dim=1).sum(), fake)
+        return slope
 
     def save(self, path: Path) -> None:
         """Write everything that the next step depends on, whole or not at all."""

@@ -13,15 +13,7 @@ from torch import Tensor, nn
 from bench.measure.distribution import random_directions, sliced_wasserstein
 from bench.papers.digits.codec import Bottleneck, Codecs
 from bench.papers.wgan.classifier import DESIGNS, error_rate, train_classifier
-from bench.papers.wgan.critic import (
-    PENALTY,
-    Critic,
-    CriticSize,
-    Layer,
-    gradient_norms,
-    penalty,
-    projections,
-)
+from bench.papers.wgan.critic import Critic, CriticSize, Layer, gradient_norms, projections
 from bench.papers.wgan.measure import fresh_critics, measure
 from bench.papers.wgan.once import once
 from bench.papers.wgan.train import CPU, Draw, Restorer, Schedule, Training
@@ -129,12 +121,11 @@ class Linear(nn.Module):
 
 
 @pytest.mark.parametrize("slope", [0.0, 0.5, 3.0])
-def test_the_gradient_penalty_of_a_linear_critic_is_in_closed_form(slope: float) -> None:
+def test_slopes_of_a_linear_critic_are_known(slope: float) -> None:
     images = torch.rand(6, *SHAPE, generator=random())
     fake = torch.rand(6, 2, *SHAPE, generator=random(1))
     norms = gradient_norms(Linear(slope), images, fake, torch.rand(6, generator=random(2)))
-    assert norms.detach().numpy() == pytest.approx(np.full((6, 2), slope), abs=1e-5)
-    assert penalty(norms).tolist() == pytest.approx([PENALTY * (slope - 1) ** 2] * 2, abs=1e-4)
+    assert norms.numpy() == pytest.approx(np.full((6, 2), slope), abs=1e-5)
 
 
 class Shift(nn.Module):

@@ -99,6 +99,7 @@ def _group(run: ClassificationRun, which: tuple[str, int]) -> dict[str, Any]:
         **asdict(run.schedule(task.steps, seed)),
         "judges": task.judges,
         "critic": [*task.critic.channels, task.critic.hidden],
+        "precision": str(task.precision).removeprefix("torch."),
         "classifier_steps": task.classifier_steps,
         "pictures": len(run.data.train.labels),
         "weights": list(weights),
@@ -139,7 +140,15 @@ def _trained(
     restorer = run.task.restorer(shape, weights, rng).to(run.device)
     critic = Critic(len(weights), shape, rng, size=run.task.critic).to(run.device)
     schedule = run.schedule(run.task.steps, seed)
-    training = Training(restorer, critic, run.data.train, schedule, fidelity=fidelity, device=run.device)
+    training = Training(
+        restorer,
+        critic,
+        run.data.train,
+        schedule,
+        fidelity=fidelity,
+        precision=run.task.precision,
+        device=run.device,
+    )
     label = f"{run.task.name}, {design} classifier, seed {seed}"
     training.run(run.path(design, seed, ".pt"), run.report(label))
     restorer.requires_grad_(False)
@@ -149,8 +158,16 @@ def _trained(
 def _judge(run: ClassificationRun, design: str, seed: int, restorer: AnyRestorer) -> Critic:
     """Critics that only measure."""
     schedule = run.schedule(run.task.judges, seed)
-    models, checkpoint = len(run.task.models()), run.path(design, seed, ".critic.pt")
-    return fresh_critics(restorer, models, run.data.train, schedule, run.device, checkpoint, run.task.critic)
+    return fresh_critics(
+        restorer,
+        len(run.task.models()),
+        run.data.train,
+        schedule,
+        run.device,
+        run.path(design, seed, ".critic.pt"),
+        run.task.critic,
+        run.task.precision,
+    )
 
 
 def shown_images(run: ClassificationRun, design: str) -> np.ndarray:

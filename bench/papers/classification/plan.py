@@ -21,7 +21,8 @@ _LARGE = CriticSize((32, 64), 1024)
 @dataclass(frozen=True)
 class Task:
     """One kind of restoration. data: what is restored, mnist or cifar10. weights: λ of the models; cross:
-    their μ; both in all combinations. judges: steps of the critics that only measure.
+    their μ; both in all combinations. judges: steps of the critics that only measure. precision: of what
+    critics multiply as they learn; what is measured has 32 bits.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Task:
     classifier_steps: int = 3000
     seeds: tuple[int, ...] = (0, 1, 2)
     turns: int = 5
+    precision: torch.dtype = torch.float32
 
     def models(self) -> list[tuple[float, float]]:
         """(λ, μ) of every model, the first (0, 0)."""
@@ -83,7 +85,14 @@ def sized(task: Task, grid: str) -> Task:
     """A task in a grid: `full` for a GPU, `cores` for those of a processor, `quick` in minutes."""
     if grid == "full":
         return task
-    cores = replace(task, critic=SMALL, steps=task.steps // 3, judges=800, classifier_steps=1500)
+    cores = replace(
+        task,
+        critic=SMALL,
+        steps=task.steps // 3,
+        judges=800,
+        classifier_steps=1500,
+        precision=torch.bfloat16,  # as the digits' are
+    )
     if grid == "cores":
         return cores
     return replace(

@@ -20,7 +20,7 @@ from torch import Tensor
 from bench.papers.wgan.critic import PENALTY, Critic
 from bench.papers.wgan.networks import GAIN, SLOPE, for_each
 
-# Models that a processor works on together, so that what they see fits its cache.
+# Models that a processor works on together, so that what they see is near its cache.
 _AT_ONCE = 2
 # Where the gains of the three activations are kept, among the critic's parameters: a leaky ReLU scales with
 # what it gets, and so do scores with the last weights. The third layer, the largest, is left as it is.
@@ -44,28 +44,29 @@ def teach(
     """
     originals = for_each(fake.shape[1], real)
     between = torch.lerp(originals, fake, place.reshape(-1, 1, 1, 1, 1))
-    x = (2 * torch.stack([fake, originals, between]) - 1).to(precision)
-    x = x.permute(2, 3, 4, 5, 0, 1).flatten(4)
-    told = x.new_empty(len(x), 0, x.shape[4])
+    ends, between = _last(torch.cat([fake, originals]), precision), _last(between, precision)
+    told = ends.new_empty(len(ends), 0, len(real))
     if critic.conditioned:
         assert condition is not None
-        told = condition.to(precision).permute(1, 2, 0).repeat(1, 1, 3)
-    parameters = list(critic.parameters())
-    for parameter in parameters:
-        if parameter.grad is None:
-            parameter.grad = torch.empty_like(parameter)
+        told = condition.to(precision).permute(1, 2, 0)
+    one = torch.ones_like(ends[0, 0, 0, 0, : len(real)])
+    signs = torch.cat([one, -one]) / len(real)
     rises = []
     for some in _parts(fake):
-        weights = [
-            _scaled(parameter.detach()[some], gain).to(precision)
-            for parameter, gain in zip(parameters, _GAINS, strict=True)
-        ]
-        lesson = _Lesson(weights, x[some], told[some])
-        rises.append(lesson.rise)
-        for parameter, gain, gradient in zip(parameters, _GAINS, lesson.gradients(), strict=True):
-            assert parameter.grad is not None
-            parameter.grad[some] = _scaled(gradient, gain).view_as(parameter[some])
-    return torch.cat(rises).permute(4, 0, 1, 2, 3)
+        weights = _weights(critic, some, precision)
+        estimate = _Pass(weights, ends[some], told[some].repeat(1, 1, 2))
+        rises.append(estimate.back(signs)[..., : len(real)])
+        gradients = estimate.gradients()
+        slopes = _Pass(weights, between[some], told[some])
+        slopes.follow(_direction(slopes.back(one)))
+        slopes.add_weights(gradients)
+        _keep(critic, some, gradients)
+    return torch.cat(rises).permute(4, 0, 1, 2, 3).to(fake.dtype)
+
+
+def _last(images: Tensor, precision: torch.dtype) -> Tensor:
+    """`[B, M, C, H, W]` in [0, 1] → `[M, C, H, W, B]` in [−1, 1], as critics multiply them."""
+    return (2 * images - 1).to(precision).permute(1, 2, 3, 4, 0).contiguous()
 
 
 def _parts(fake: Tensor) -> list[slice]:
@@ -75,82 +76,93 @@ def _parts(fake: Tensor) -> list[slice]:
     return [slice(start, start + step) for start in range(0, models, step)]
 
 
+def _weights(critic: Critic, some: slice, precision: torch.dtype) -> list[Tensor]:
+    """Parameters of some models, with their gains."""
+    return [
+        _scaled(parameter.detach()[some], gain).to(precision)
+        for parameter, gain in zip(critic.parameters(), _GAINS, strict=True)
+    ]
+
+
+def _keep(critic: Critic, some: slice, gradients: list[Tensor]) -> None:
+    """Hand gradients by `_weights` of some models to their parameters."""
+    for parameter, gain, gradient in zip(critic.parameters(), _GAINS, gradients, strict=True):
+        if parameter.grad is None:
+            parameter.grad = torch.empty_like(parameter)
+        parameter.grad[some] = _scaled(gradient, gain).view_as(parameter[some])
+
+
 def _scaled(values: Tensor, gain: float) -> Tensor:
     return values if gain == 1 else gain * values
 
 
-class _Lesson:
-    """One batch for m critics: fake, real and what is between, N = 3·B samples in this order.
-
-    seen: what each layer got. pull: how much the loss rises with what each layer gives, of `between` how much
-    the score does. rise: the gradient of E f(fake), `[m, C, H, W, B]`, in float32 at least.
+class _Pass:
+    """m critics at N samples. seen: what each layer got there, until `follow` puts a direction in its place.
+    pull: how a sum over scores rises with what each layer gives.
     """
 
     def __init__(self, weights: list[Tensor], x: Tensor, condition: Tensor) -> None:
-        """weights: parameters with their gains, in their order; x: `[m, C, H, W, N]` in [−1, 1]."""
+        """weights: as `_weights` has them; x: `[m, C, H, W, N]` in [−1, 1]; condition: `[m, F, N]`."""
         w1, b1, w2, b2, self.w3, b3, self.w4, self.b4 = weights
         self.w1, self.w2 = w1.flatten(2), w2.flatten(2)
-        self.batch = x.shape[4] // 3
-        self.between = slice(2 * self.batch, None)
-        self.shape = x.shape
+        self.shape, self.conditions = x.shape, condition.shape[1]
         self.seen1 = columns(x)
         self.a = _activated(convolved(self.w1, self.seen1), b1[..., None, None, None])
         self.seen2 = columns(self.a)
         self.b = _activated(convolved(self.w2, self.seen2), b2[..., None, None, None])
-        self.seen3 = torch.cat([self.b.flatten(1, 3), condition], 1)
+        self.seen3 = self.b.flatten(1, 3)
+        if self.conditions:
+            self.seen3 = torch.cat([self.seen3, condition], 1)
         self.c = _activated(torch.bmm(self.w3.transpose(1, 2), self.seen3), b3.transpose(1, 2))
-        slope = self._backward()
-        self._follow(_direction(slope).to(x.dtype))
+        self.seen4 = self.c
 
-    def _backward(self) -> Tensor:
-        """From scores back to images: `pull` and `rise`; returns ∇f between, `[m, C, H, W, B]`."""
-        count = self.batch
-        self.part = self.c.new_ones(3 * count)
-        self.part[:count], self.part[count : 2 * count] = 1 / count, -1 / count
-        self.pull3 = _through(self.w4 * self.part, self.c)
-        places = self.b[0].numel() // self.b.shape[4]
+    def back(self, part: Tensor) -> Tensor:
+        """From Σ part · score, part `[N]`, back to the images: its gradient there, `[m, C, H, W, N]`."""
+        self.part = part
+        self.pull3 = _through(self.w4 * part, self.c)
+        places = self.w3.shape[1] - self.conditions
         self.pull2 = _through(torch.bmm(self.w3[:, :places], self.pull3).view_as(self.b), self.b)
-        back = convolved(self.w2.transpose(1, 2), self.pull2)
-        self.pull1 = _through(scattered(back, self.a.shape), self.a)
-        back = convolved(self.w1.transpose(1, 2), self.pull1)
-        pull = 2 * scattered(back, self.shape).to(torch.promote_types(back.dtype, torch.float32))
-        self.rise = pull[..., :count]
-        return pull[..., self.between]
+        seen = convolved(self.w2.transpose(1, 2), self.pull2)
+        self.pull1 = _through(scattered(seen, self.a.shape), self.a)
+        return 2 * scattered(convolved(self.w1.transpose(1, 2), self.pull1), self.shape)
 
-    def _follow(self, direction: Tensor) -> None:
-        """Put the direction that the penalty pulls `between` along in the place of what layers saw there."""
-        seen = columns(2 * direction)
-        self.seen1[..., self.between] = seen
-        moved = _through(convolved(self.w1, seen), self.a[..., self.between])
-        seen = columns(moved)
-        self.seen2[..., self.between] = seen
-        moved = _through(convolved(self.w2, seen), self.b[..., self.between]).flatten(1, 3)
-        places = moved.shape[1]
-        self.seen3[:, :places, self.between] = moved
-        self.seen3[:, places:, self.between] = 0
-        moved = _through(torch.bmm(self.w3[:, :places].transpose(1, 2), moved), self.c[..., self.between])
-        self.c[..., self.between] = moved
+    def follow(self, direction: Tensor) -> None:
+        """How what layers see moves along a direction of the images, `[m, C, H, W, N]`."""
+        self.seen1 = columns(2 * direction)
+        moved = _through(convolved(self.w1, self.seen1), self.a)
+        self.seen2 = columns(moved)
+        moved = _through(convolved(self.w2, self.seen2), self.b).flatten(1, 3)
+        self.seen3 = torch.nn.functional.pad(moved, (0, 0, 0, self.conditions))
+        self.seen4 = _through(torch.bmm(self.w3.transpose(1, 2), self.seen3), self.c)
 
     def gradients(self) -> list[Tensor]:
-        """Of the loss, in the order of the parameters and with their gains; biases have no part in slopes."""
-        ends = slice(2 * self.batch)
+        """Of Σ part · score, in the order of the parameters."""
         return [
             torch.bmm(self.pull1.flatten(2), self.seen1.flatten(2).transpose(1, 2)),
-            self.pull1[..., ends].flatten(2).sum(2),
+            self.pull1.flatten(2).sum(2),
             torch.bmm(self.pull2.flatten(2), self.seen2.flatten(2).transpose(1, 2)),
-            self.pull2[..., ends].flatten(2).sum(2),
+            self.pull2.flatten(2).sum(2),
             torch.bmm(self.seen3, self.pull3.transpose(1, 2)),
-            self.pull3[..., ends].sum(2),
-            self.c @ self.part,
-            torch.zeros_like(self.b4),  # it cancels between real and fake
+            self.pull3.sum(2),
+            self.seen4 @ self.part,
+            self.part.sum().expand_as(self.b4),
         ]
+
+    def add_weights(self, gradients: list[Tensor]) -> None:
+        """After `follow`, what the direction adds to gradients, in place; it does not move biases."""
+        first, _, second, _, third, _, last, _ = gradients
+        first.baddbmm_(self.pull1.flatten(2), self.seen1.flatten(2).transpose(1, 2))
+        second.baddbmm_(self.pull2.flatten(2), self.seen2.flatten(2).transpose(1, 2))
+        third.baddbmm_(self.seen3, self.pull3.transpose(1, 2))
+        last.add_(self.seen4 @ self.part)
 
 
 def _direction(slope: Tensor) -> Tensor:
     """The gradient of the penalty at slopes `[m, C, H, W, B]`: how it pulls on them."""
+    wide = slope.to(torch.promote_types(slope.dtype, torch.float32))
     # Where the slope is 0, so is the derivative of this square root; of the norm it would be NaN.
-    norms = (slope.square().sum((1, 2, 3), keepdim=True) + 1e-12).sqrt()
-    return 2 * PENALTY / slope.shape[4] * (norms - 1) / norms * slope
+    norms = (wide.square().sum((1, 2, 3), keepdim=True) + 1e-12).sqrt()
+    return (2 * PENALTY / slope.shape[4] * (norms - 1) / norms * wide).to(slope.dtype)
 
 
 def _activated(values: Tensor, bias: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from bench.papers.wgan.critic import PENALTY, Critic
 from bench.papers.wgan.networks import GAIN, SLOPE, for_each
 
 # Models that a processor works on together, so that what they see is near its cache.
-_AT_ONCE = 2
+_AT_ONCE = 4
 # Where the gains of the three activations are kept, among the critic's parameters: a leaky ReLU scales with
 # what it gets, and so do scores with the last weights. The third layer, the largest, is left as it is.
 _GAINS = (GAIN, GAIN, GAIN, GAIN, 1.0, 1.0, GAIN, 1.0)

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from browser_tab import chromium, strict_tab
 from hypothesis import settings
 from installed import PHOTOGRAPH, brighter, install, is_realism, weights_read_anew
 from PIL import Image
 
 from rdpcodec import Codec
+from rdpcodec.peers import PEERS
 from rdpcodec.weights import manifest as weights
 from rdpcodec.weights.manifest import ModelEntry, find_model, load_tensors
 from rdpcodec.weights.release import ReleasedModel
@@ -26,11 +26,13 @@ from rdpcodec.weights.release import ReleasedModel
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 if "PYTEST_XDIST_WORKER" in os.environ:
+    import torch  # takes two seconds, which the process that only hands out files has no need to spend
+
     torch.set_num_threads(1)  # the processes share the cores
 
 
-# Folders of the files that take longest.
-LONG = ("web", "training", "docs")
+# Folders and files that take longest.
+LONG = {"bench", "docs", "encoder", "pages", "test_determinism", "test_fuzz", "test_tiles", "training", "web"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -40,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first: processes that take one file at a time then end together."""
-    items.sort(key=lambda item: item.path.parent.name not in LONG)
+    items.sort(key=lambda item: LONG.isdisjoint(Path(item.location[0]).with_suffix("").parts))
 
 
 @pytest.fixture(scope="session")
@@ -99,6 +101,22 @@ def picture_folder(tmp_path_factory: pytest.TempPathFactory, photograph: Image.I
         left, top = int(generator.integers(0, 500)), int(generator.integers(0, 300))
         photograph.crop((left, top, left + 96, top + 80)).save(folder / f"{number:02}.png")
     return folder
+
+
+@pytest.fixture(scope="module")
+def quick_avif() -> Iterator[None]:
+    """AVIF, as a peer, as fast as it can be: how small its files are is beside the point."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PEERS["avif"].options, "speed", 10)
+        yield
+
+
+@pytest.fixture(scope="session")
+def lpips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of LPIPS's networks, with random weights."""
+    from lpips_tensors import save_networks  # which needs torch
+
+    return save_networks(tmp_path_factory.mktemp("lpips"))
 
 
 @pytest.fixture(scope="session")

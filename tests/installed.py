@@ -14,7 +14,6 @@ import numpy as np
 from safetensors.numpy import save
 
 from rdpcodec import codec as codec_module
-from rdpcodec.model.transforms import PATCH_VALUES, STEP_MIDDLE
 from rdpcodec.weights import manifest as weights
 from rdpcodec.weights.architecture import architecture_from
 from rdpcodec.weights.manifest import REALISM_PREFIX, ModelEntry, find_model
@@ -59,6 +58,8 @@ def is_realism(name: str) -> bool:
 
 def brighter(tensors: dict[str, np.ndarray], amount: float) -> dict[str, np.ndarray]:
     """The tensors of a release with another second synthesis: the first, and brighter by `amount` of 1."""
+    from rdpcodec.model.transforms import PATCH_VALUES, STEP_MIDDLE  # which needs torch
+
     found = {name: tensor for name, tensor in tensors.items() if not is_realism(name)}
     for name, tensor in tensors.items():
         if name.startswith("synthesis."):

@@ -40,10 +40,11 @@ def test_a_decoded_photograph_is_close_to_the_original(codec: Codec, photograph:
 
 
 def test_bytes_and_psnr_rise_with_quality(codec: Codec, photograph: Image.Image) -> None:
-    files = [codec.compress(photograph, quality) for quality in range(0, 101, 10)]
+    image = photograph.crop((100, 50, 420, 290))
+    files = [codec.compress(image, quality) for quality in range(0, 101, 10)]
     sizes = [len(file) for file in files]
     assert sizes == sorted(sizes)
-    values = [psnr(np.asarray(photograph), np.asarray(codec.decompress(file))) for file in files]
+    values = [psnr(np.asarray(image), np.asarray(codec.decompress(file))) for file in files]
     assert values == sorted(values)
 
 

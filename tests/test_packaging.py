@@ -6,9 +6,11 @@ import os
 import subprocess
 import sys
 import zipfile
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
+from hatchling.build import build_wheel
 from PIL import Image
 
 from rdpcodec.web.folder import own_files
@@ -19,11 +21,10 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """By the function of the build backend that pip calls."""
     folder = tmp_path_factory.mktemp("wheel")
-    words = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*words, "--wheel-dir", str(folder), str(ROOT)], check=True, timeout=240)
-    (path,) = folder.glob("rdpcodec-*.whl")
-    return path
+    with chdir(ROOT):
+        return folder / build_wheel(str(folder))
 
 
 def test_the_wheel_holds_weights_and_pages_and_no_tests(wheel: Path) -> None:

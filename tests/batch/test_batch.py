@@ -155,7 +155,7 @@ def test_what_is_left_out_is_said_and_fails_a_strict_run(folder: Path, tmp_path:
     assert len(list((tmp_path / "out").rglob("*.rdpc"))) == 3
     (folder / "iphone.heix").unlink()
     (folder / "notes.txt").unlink()
-    assert run("batch", folder, tmp_path / "out", "-r", "-w", 1, "--strict", "--force").exit_code == 0
+    assert run("batch", folder, tmp_path / "out", "-r", "-w", 1, "--strict", "--resume").exit_code == 0
 
 
 def test_a_run_can_be_silent_or_report_in_json(folder: Path, tmp_path: Path) -> None:

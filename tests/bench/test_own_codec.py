@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from lpips_tensors import save_networks
 from PIL import Image
 
 from bench.__main__ import bench
@@ -38,13 +37,11 @@ def written(folder: Path, **changes: Any) -> Path:
 
 
 def test_a_codec_of_ones_own_is_measured_as_others_are(
-    tmp_path: Path, photograph: Image.Image, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, photograph: Image.Image, lpips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 1)  # threads that wait for each other take longer than one
-    images, out, lpips = (tmp_path / name for name in ("images", "out", "lpips"))
-    for folder in (images, lpips):
-        folder.mkdir()
-    save_networks(lpips)
+    images, out = tmp_path / "images", tmp_path / "out"
+    images.mkdir()
     for number in range(2):
         photograph.crop((number * 300, 0, number * 300 + 260, 256)).save(images / f"{number}.png")
     where = ["--data", str(images), "--out", str(out), "--lpips-weights", str(lpips), "--workers", "1"]

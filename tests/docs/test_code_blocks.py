@@ -31,7 +31,6 @@ from bench.__main__ import bench
 from rdpcodec.batch.plan import LeftOut, Plan
 from rdpcodec.cli import rdpcodec
 from rdpcodec.encoder import refine
-from rdpcodec.peers import PEERS
 from rdpcodec.training.__main__ import train
 from rdpcodec.training.profile import Profile
 from rdpcodec.web.runtime import VERSION
@@ -101,15 +100,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photograph: Image.Im
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).touch()
     Path("my-weights").symlink_to(ROOT / "weights")
-    monkeypatch.setitem(PEERS["avif"].options, "speed", 10)  # its files are beside the point here
-    quick = photograph.resize((252, 168))
+    quick = photograph.resize((192, 164))  # of which MS-SSIM is defined
     for name in ("photo.png", "photo.jpg", "photos/young.jpg"):
         quick.save(name)
     Path("list.txt").write_text("photos/young.jpg")
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: f"{block.page}:{block.line}")
-@pytest.mark.usefixtures("folder")
+@pytest.mark.usefixtures("folder", "quick_avif")
 def test_a_code_block_does_what_it_says(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
     if block.kind == "python":
         # Empty lines before it give tracebacks the page's line numbers.
@@ -220,7 +218,7 @@ def check_requirement(text: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(rdpcodec.commands))
-@pytest.mark.usefixtures("folder")
+@pytest.mark.usefixtures("folder", "quick_avif")
 def test_the_examples_in_a_commands_help_are_understood(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     examples = re.findall(r"^rdpcodec (.*?)(?:[|<>#]|$)", rdpcodec.commands[name].help or "", re.MULTILINE)
     for example in examples:
@@ -245,7 +243,7 @@ def test_the_examples_in_a_commands_help_are_understood(name: str, monkeypatch: 
         ("python", "import rdpcodec; rdpcodec.compress('absent.png')", "absent.png"),
     ],
 )
-@pytest.mark.usefixtures("folder")
+@pytest.mark.usefixtures("folder", "quick_avif")
 def test_a_block_that_does_not_do_what_it_says_is_found(
     kind: str, text: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

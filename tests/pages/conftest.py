@@ -13,6 +13,11 @@ from PIL import Image
 from rdpcodec import Codec
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _quick_avif(quick_avif: None) -> None:
+    """Pages show AVIF, and are not about it."""
+
+
 @pytest.fixture(scope="module")
 def server(plain_codec: Codec) -> Iterator[Server]:
     running = Server(plain_codec)

@@ -12,6 +12,7 @@ import urllib.request
 
 import pytest
 from click.testing import CliRunner
+from uvicorn import Server
 
 from rdpcodec import UsageError
 from rdpcodec.cli import rdpcodec as command
@@ -30,15 +31,15 @@ def test_the_server_answers_and_stops_at_control_c() -> None:
     assert (process.returncode, output, errors) == (0, "stopped\n", "")
 
 
-def test_the_address_can_be_had_as_json() -> None:
-    words = [sys.executable, "-m", "rdpcodec", "serve", "--port", "0", "--json"]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-    assert process.stdout
-    found = json.loads(process.stdout.readline())
-    with urllib.request.urlopen(found["url"], timeout=60) as answer:
-        assert answer.status == 200
-    process.send_signal(signal.SIGINT)
-    assert (process.communicate(timeout=60)[0], found["model"]) == ("", "fast")
+def test_the_address_can_be_had_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    ports: list[int] = []
+
+    def run(self: Server, sockets: list[socket.socket]) -> None:
+        ports.append(sockets[0].getsockname()[1])
+
+    monkeypatch.setattr(Server, "run", run)
+    result = CliRunner().invoke(command, ["serve", "--port", "0", "--json"], catch_exceptions=False)
+    assert json.loads(result.stdout) == {"url": f"http://127.0.0.1:{ports[0]}/", "model": "fast"}
 
 
 @pytest.mark.parametrize("package", ["starlette", "uvicorn"])

@@ -1,4 +1,4 @@
-"""What the tests of training share: small constants, a small model and small LPIPS networks."""
+"""What the tests of training share: small constants and a small model."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lpips_tensors import save_networks
 from small_model import smaller_constants, write_small_model
 
 
@@ -16,11 +15,6 @@ def _smaller() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def small_model(picture_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_small_model(tmp_path_factory.mktemp("small"), picture_folder)
-
-
-@pytest.fixture(scope="module")
-def lpips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_networks(tmp_path_factory.mktemp("lpips"))

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from rdpcodec.training import counting, export, haar, validation
+from rdpcodec.training import counting, export, fidelity, haar, validation
 from rdpcodec.training.data import load_images
 from rdpcodec.training.haar import haar_model
 from rdpcodec.weights.architecture import Architecture, architecture_record
@@ -25,12 +25,13 @@ SMALLER = {
     validation: {"SIDE": 64, "CROPS": 3},
     counting: {"CALIBRATION_CROPS": 4, "CALIBRATION_SIDE": 64},
     export: {"HELD_OUT_CROPS": 2},
+    fidelity: {"GRAPHICS_IMAGES": 2, "GRAPHICS_SIDE": 64},
 }
 
 
 @contextmanager
 def smaller_constants() -> Iterator[None]:
-    """Validation and calibration on crops that fit into the images of the tests.
+    """Validation and calibration on crops that fit into the images of the tests, and few graphics.
 
     Also one thread: at this size a second one costs more than it gives.
     """

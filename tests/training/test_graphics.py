@@ -5,9 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_model import smaller_constants, write_small_model
 
-from rdpcodec.training import fidelity
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.graphics import graphics
 from rdpcodec.training.runs import FidelityRun
@@ -36,15 +34,9 @@ def test_graphics_are_unlike_photographs() -> None:
     assert np.mean((images.max(-1) == 255) & (images.min(-1) == 0)) > 0.05
 
 
-def test_a_run_takes_its_share_of_crops_from_graphics(
-    picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fidelity, "GRAPHICS_IMAGES", 2)
-    monkeypatch.setattr(fidelity, "GRAPHICS_SIDE", 64)
+def test_a_run_takes_its_share_of_crops_from_graphics(picture_folder: Path, small_model: Path) -> None:
     run = FidelityRun(gigapixels=1.0, batch=200, crop=64, graphics=0.1)
-    start = write_small_model(tmp_path, picture_folder)
-    with smaller_constants():
-        objective = Fidelity(run, picture_folder, torch.device("cpu"), init=start)
+    objective = Fidelity(run, picture_folder, torch.device("cpu"), init=small_model)
     assert objective.drawn is not None
     objective.drawn.pixels.fill_(255)
     x, _ = objective.batch()

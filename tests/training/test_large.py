@@ -32,8 +32,6 @@ STEPS, BATCH, CROP = 3, 2, 64
 def _toy() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(SIZES, "large", GATED)
-        patch.setattr(fidelity, "GRAPHICS_IMAGES", 2)
-        patch.setattr(fidelity, "GRAPHICS_SIDE", CROP)
         yield
 
 

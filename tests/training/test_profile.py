@@ -15,7 +15,7 @@ from torch import nn
 from rdpcodec.cli import rdpcodec
 from rdpcodec.model.blocks import GatedBlock
 from rdpcodec.model.rdp_model import RdpModel
-from rdpcodec.training import compiling, fidelity
+from rdpcodec.training import compiling
 from rdpcodec.training.compiling import NotCompiled, compile_blocks, compiles
 from rdpcodec.training.cost import cost, training_multiply_adds
 from rdpcodec.training.fidelity import Fidelity
@@ -29,8 +29,6 @@ CPU = torch.device("cpu")
 @pytest.fixture(autouse=True)
 def _toy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SIZES, "large", GATED)
-    monkeypatch.setattr(fidelity, "GRAPHICS_IMAGES", 2)
-    monkeypatch.setattr(fidelity, "GRAPHICS_SIDE", 64)
 
 
 def test_a_profile_says_where_a_step_goes(picture_folder: Path, lpips: Path) -> None:

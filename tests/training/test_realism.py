@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from small_model import SMALL, write_small_model
+from small_model import SMALL
 from torch import Tensor
 
 from rdpcodec import Codec
@@ -37,11 +37,11 @@ def run_of(steps: int, **changes: Any) -> RealismRun:
 
 
 @pytest.fixture(scope="module")
-def released(picture_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def released(picture_folder: Path, small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of released weights, of a model of two steps."""
     folder = tmp_path_factory.mktemp("released")
     run = FidelityRun(gigapixels=2 * 64**2 / 1e9, batch=1, crop=64, graphics=0)
-    objective = Fidelity(run, picture_folder, CPU, init=write_small_model(folder, picture_folder))
+    objective = Fidelity(run, picture_folder, CPU, init=small_model)
     Loop(objective, folder / "run", Budget(None, run.gigapixels)).train(checkpoint_minutes=60)
     export(folder / "run" / "checkpoint.pt", picture_folder, "fast", folder / "weights")
     return folder / "weights"
@@ -56,6 +56,28 @@ def weights(released: Path, tmp_path: Path) -> Path:
 def loop_of(run: RealismRun, data: Path, out: Path, weights: Path, lpips: Path) -> Loop:
     objective = Realism(run, data, CPU, init=weights, lpips=lpips)
     return Loop(objective, out, Budget(run.minutes, run.gigapixels))
+
+
+def exported(data: Path, run: Path, weights: Path) -> dict[str, Any]:
+    return export(run / "checkpoint.pt", data, "fast", weights.parent)
+
+
+@pytest.fixture(scope="module")
+def first_run(
+    picture_folder: Path, released: Path, lpips: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A folder with a run for realism, and the released weights with what it made of their synthesis."""
+    folder = tmp_path_factory.mktemp("first-run")
+    weights = shutil.copytree(released, folder / "weights") / "fast.safetensors"
+    loop_of(run_of(4, learning_rate=5e-3), picture_folder, folder, weights, lpips).train(60)
+    exported(picture_folder, folder, weights)
+    return folder
+
+
+@pytest.fixture
+def dialled(first_run: Path, tmp_path: Path) -> Path:
+    """Weights with a realism dial, in a folder that a test may export to."""
+    return shutil.copytree(first_run / "weights", tmp_path / "dialled") / "fast.safetensors"
 
 
 def weights_of(loop: Loop) -> dict[str, Tensor]:
@@ -150,23 +172,18 @@ def codec_of(weights: Path) -> Codec:
     return Codec(ReleasedModel.from_tensors("fast", architecture, arrays(load_file(weights))))
 
 
-def exported(data: Path, run: Path, weights: Path) -> dict[str, Any]:
-    return export(run / "checkpoint.pt", data, "fast", weights.parent)
-
-
 def test_an_exported_realism_synthesis_is_a_dial_of_the_same_files(
-    picture_folder: Path, tmp_path: Path, weights: Path, lpips: Path, photograph: Image.Image
+    released: Path, dialled: Path, photograph: Image.Image
 ) -> None:
     image = photograph.crop((100, 100, 200, 180))
-    before = codec_of(weights)
+    before = codec_of(released / "fast.safetensors")
     file = before.compress(image, 60)
     with pytest.raises(UsageError, match="no realism dial"):
         before.decompress(file, realism=1)
 
-    loop_of(run_of(4, learning_rate=5e-3), picture_folder, tmp_path / "run", weights, lpips).train(60)
-    record = exported(picture_folder, tmp_path / "run", weights)
+    record = json.loads(dialled.with_name("manifest.json").read_text())["models"]["fast"]
     assert record["dials"] == ["quality", "realism"]
-    codec = codec_of(weights)
+    codec = codec_of(dialled)
     assert codec.compress(image, 60) == file
     fidelity_only, half, full = (
         np.asarray(codec.decompress(file, realism=beta)).astype(float) for beta in (0, 0.5, 1)
@@ -186,55 +203,51 @@ def test_an_exported_realism_synthesis_is_a_dial_of_the_same_files(
 
 
 def test_a_second_realism_run_starts_from_the_first_and_both_are_recorded(
-    picture_folder: Path, tmp_path: Path, weights: Path, lpips: Path
+    picture_folder: Path, tmp_path: Path, weights: Path, dialled: Path, lpips: Path
 ) -> None:
-    for folder in ("first", "second"):
-        loop = loop_of(run_of(4), picture_folder, tmp_path / folder, weights, lpips)
+    first = loop_of(run_of(4), picture_folder, tmp_path / "first", weights, lpips)
+    second = loop_of(run_of(4), picture_folder, tmp_path / "second", dialled, lpips)
+    for loop, path, start in ((first, weights, "synthesis."), (second, dialled, "realism.")):
         assert isinstance(loop.objective, Realism)
-        released = load_file(weights)
-        start = "realism." if folder == "second" else "synthesis."
+        released = load_file(path)
         for name, tensor in loop.objective.synthesis.state_dict().items():
             assert torch.equal(tensor, released[start + name].float())
-        loop.train(checkpoint_minutes=60)
-        record = exported(picture_folder, tmp_path / folder, weights)
+    second.train(checkpoint_minutes=60)
+    record = exported(picture_folder, tmp_path / "second", dialled)
     assert record["realism"]["training"]["runs"] == 2
     assert record["training"]["runs"] == 1
 
 
 def test_realism_belongs_to_the_weights_it_was_trained_on(
-    picture_folder: Path, tmp_path: Path, weights: Path, lpips: Path
+    picture_folder: Path, tmp_path: Path, first_run: Path, dialled: Path
 ) -> None:
-    loop_of(run_of(2), picture_folder, tmp_path / "run", weights, lpips).train(checkpoint_minutes=60)
-    exported(picture_folder, tmp_path / "run", weights)
     for trains in ("synthesis", "everything"):
         run = FidelityRun(
             gigapixels=2 * 64**2 / 1e9, batch=1, crop=64, trains=trains, learning_rate=1e-2, graphics=0
         )
-        objective = Fidelity(run, picture_folder, CPU, init=weights)
+        objective = Fidelity(run, picture_folder, CPU, init=dialled)
         Loop(objective, tmp_path / "more", Budget(None, run.gigapixels)).train(checkpoint_minutes=60)
-        record = exported(picture_folder, tmp_path / "more", weights)
+        record = exported(picture_folder, tmp_path / "more", dialled)
         # A better fidelity synthesis for the same latents keeps the dial, other latents lose it.
         assert ("realism" in record["dials"]) == ("realism" in record) == (trains == "synthesis")
-        assert any(name.startswith("realism.") for name in load_file(weights)) == (trains == "synthesis")
+        assert any(name.startswith("realism.") for name in load_file(dialled)) == (trains == "synthesis")
     with pytest.raises(UsageError, match="trained on other weights"):
-        exported(picture_folder, tmp_path / "run", weights)
+        exported(picture_folder, first_run, dialled)
 
 
 def test_realism_is_carried_over_to_fidelity_weights_trained_further(
-    picture_folder: Path, tmp_path: Path, weights: Path, lpips: Path
+    picture_folder: Path, tmp_path: Path, weights: Path, dialled: Path, lpips: Path
 ) -> None:
     with pytest.raises(UsageError, match="no realism synthesis to start from"):
         carried_over(weights, RdpModel(SMALL))
-    loop_of(run_of(4, learning_rate=5e-3), picture_folder, tmp_path / "run", weights, lpips).train(60)
-    exported(picture_folder, tmp_path / "run", weights)
-    old = load_file(weights)
+    old = load_file(dialled)
 
     further = {k: t + 0.5 * (k.startswith("synthesis.") and t.is_floating_point()) for k, t in old.items()}
     further = {k: t for k, t in further.items() if not k.startswith("realism.")}
     new = tmp_path / "fast.safetensors"
     save_file(further, new)
-    shutil.copy(weights.with_name("manifest.json"), tmp_path)
-    objective = Realism(run_of(4), picture_folder, CPU, init=new, previous=weights, lpips=lpips)
+    shutil.copy(dialled.with_name("manifest.json"), tmp_path)
+    objective = Realism(run_of(4), picture_folder, CPU, init=new, previous=dialled, lpips=lpips)
     for name, tensor in objective.synthesis.state_dict().items():
         torch.testing.assert_close(tensor, old[f"realism.{name}"].float() + 0.25, atol=2e-3, rtol=0)
     assert objective.totals.runs == 1  # of the realism run behind it

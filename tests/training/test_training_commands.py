@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,6 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
-from small_model import write_small_model
 
 from rdpcodec.cli import rdpcodec
 from rdpcodec.errors import UsageError
@@ -31,7 +31,7 @@ def words(data: Path, out: Path, start: Path, *more: str) -> list[str]:
 
 
 def test_a_run_decays_over_the_share_of_its_budget_that_it_is_told(
-    picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    picture_folder: Path, tmp_path: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     factors: list[float] = []
 
@@ -41,9 +41,8 @@ def test_a_run_decays_over_the_share_of_its_budget_that_it_is_told(
 
     monkeypatch.setattr(Fidelity, "train_step", recorded)
     monkeypatch.setattr(schedule, "WARMUP_STEPS", 1)
-    start = write_small_model(tmp_path, picture_folder)
     budget = ["--gigapixels", str(8 * 64**2 / 1e9), "--decay", "0.5"]
-    arguments = ["train", *words(picture_folder, tmp_path / "run", start, *budget)]
+    arguments = ["train", *words(picture_folder, tmp_path / "run", small_model, *budget)]
     result = CliRunner().invoke(rdpcodec, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     assert factors == pytest.approx([1, 1, 1, 1, 1, 0.75, 0.5, 0.25])
@@ -78,31 +77,36 @@ def test_the_commands_explain_their_options(name: list[str]) -> None:
 
 
 def test_training_needs_only_torch_numpy_pillow_safetensors_and_click(
-    picture_folder: Path, tmp_path: Path
+    picture_folder: Path, tmp_path: Path, small_model: Path
 ) -> None:
-    start = write_small_model(tmp_path, picture_folder)
     code = (
         f"import sys, runpy; sys.modules.update(dict.fromkeys({ABSENT}))\n"
-        "from rdpcodec.training import validation\n"
-        "validation.SIDE = 64; validation.CROPS = 2\n"
+        "from rdpcodec.training import fidelity, validation\n"
+        "validation.SIDE = 64; validation.CROPS = 2; fidelity.GRAPHICS_IMAGES = 2\n"
         "runpy.run_module('rdpcodec.training', run_name='__main__')"
     )
-    arguments = words(picture_folder, tmp_path / "run", start, "--gigapixels", str(2 * 64**2 / 1e9))
+    arguments = words(picture_folder, tmp_path / "run", small_model, "--gigapixels", str(2 * 64**2 / 1e9))
     one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, "-c", code, *arguments], check=True, env=one_thread)
     last = json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[-1])
     assert last["step"] == 2
 
 
-def test_a_users_mistake_is_one_line(tmp_path: Path) -> None:
+def test_a_users_mistake_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of `python -m rdpcodec.training`, run in this process, which has torch already."""
     (tmp_path / "images").mkdir()
     arguments = ["fidelity", "--data", str(tmp_path / "images"), "--out", str(tmp_path), "--minutes", "1"]
-    command = [sys.executable, "-m", "rdpcodec.training", *arguments]
-    run = subprocess.run(command, capture_output=True, text=True)
-    assert run.returncode == 1
-    assert run.stderr.startswith("error: ")
-    assert len(run.stderr.splitlines()) == 1
-    assert "too few" in run.stderr
+    monkeypatch.setattr(sys, "argv", ["training", *arguments])
+    monkeypatch.delitem(sys.modules, "rdpcodec.training.__main__", raising=False)
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("rdpcodec.training", run_name="__main__")
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert len(said.splitlines()) == 1
+    assert "too few" in said
 
 
 @pytest.mark.parametrize("kind", ["fidelity", "realism"])

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from lpips_tensors import save_networks
 from PIL import Image
 
 from bench.__main__ import bench
@@ -17,13 +16,15 @@ def test_a_row_tells_the_mean_and_both_ends_of_what_was_chosen() -> None:
     assert averages(rows) == {"realism": 0.5, "bpp": 1.5, "least_realism": 0.25, "most_realism": 0.75}
 
 
-def test_what_was_chosen_lies_between_none_and_all(tmp_path: Path, photograph: Image.Image) -> None:
+def test_what_was_chosen_lies_between_none_and_all(
+    tmp_path: Path, photograph: Image.Image, lpips: Path
+) -> None:
     images, out = tmp_path / "pictures", tmp_path / "auto.json"
     images.mkdir()
     for number, left in enumerate((0, 300)):
         photograph.crop((left, 60, left + 96, 140)).save(images / f"{number}.png")
     words = ["measure", "auto-realism", "--data", images, "--out", out, "--qualities", "10,95"]
-    words += ["--lpips-weights", save_networks(tmp_path)]
+    words += ["--lpips-weights", lpips]
     run = CliRunner().invoke(bench, [str(word) for word in words], catch_exceptions=False)
     assert run.exit_code == 0, run.output
     low, high = json.loads(out.read_text())["points"]

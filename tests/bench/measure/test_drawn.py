@@ -69,8 +69,11 @@ def test_an_icon_is_measured(codec: Codec) -> None:
 
 
 def test_processes_measure_what_one_does(codec: Codec) -> None:
-    """Images of either class find their way back, whichever process had them."""
-    images = {"small": {"a": icon(1, 16), "b": icon(2, 32)}, "large": {"a": icon(3, 64)}}
+    """Images of either class find their way back, whichever process had them.
+
+    They are too small for SSIMULACRA2, for which each process would import torch.
+    """
+    images = {"small": {"a": icon(1, 48), "b": icon(2, 50)}, "large": {"a": icon(3, 60)}}
     alone = {
         name: {title: measured(codec, image) for title, image in members.items()}
         for name, members in images.items()

@@ -104,6 +104,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, codec: Codec) -> Path:
     return folder
 
 
+@pytest.mark.usefixtures("quick_avif")
 def test_the_command_writes_a_page_with_the_images_and_its_figures(folder: Path) -> None:
     words = ["report", "page", str(folder), "--data", str(folder / "data"), "--image", "01.png@10,10"]
     result = CliRunner().invoke(bench, words)

@@ -33,7 +33,7 @@ def bernoulli_regions(p: float, perception: np.ndarray | float) -> tuple[np.ndar
     """
     _check_bernoulli(p)
     bound = np.minimum(perception, p)
-    slack = 1 - 2 * (p - bound)
+    slack = (1 - 2 * p) + 2 * bound  # so that next to nothing is left whole beside 1
     # A fair coin at P = 0: X̂ is fair at every D, the bound binds nowhere.
     first = np.where(slack > 0, bound / np.where(slack > 0, slack, 1), 0.5)
     return first, 2 * p * (1 - p) - (1 - 2 * p) * bound

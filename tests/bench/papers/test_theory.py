@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from scipy.special import rel_entr
@@ -61,6 +61,7 @@ def test_bernoulli_closed_form_is_the_solvers_optimum(p: float, distortion: floa
 
 
 @given(some_coin, st.floats(0, 1.2))
+@example(0.5, 7e-14)  # D₁ is a half however small the bound
 def test_bernoulli_regions_meet_without_a_step(p: float, perception: float) -> None:
     bound = perception * p
     first, second = rdp.bernoulli_regions(p, bound)

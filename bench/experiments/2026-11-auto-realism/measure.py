@@ -1,6 +1,7 @@
 """What rules for automatic realism cost and win by measures for eyes, on photographs that training holds out.
 
-python measure.py DATA LPIPS_ALEX OUT.json [IMAGES]   IMAGES: only so many, for a trial
+python measure.py DATA LPIPS_ALEX OUT.json [IMAGES]   IMAGES: only so many
+python measure.py OUT.json                            the tables of what was measured
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from rdpcodec.training.data import ImageSet, load_images
 SIDE = 512
 QUALITIES = (5.0, 20.0, 35.0, 50.0, 70.0, 90.0)
 REALISMS = (0.0, 0.25, 0.5, 0.75, 1.0)
-# Of the detail match, today's being 0.05; and the same realism for all images.
-TOLERANCES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
-CONSTANTS = (0.0, 0.5, 1.0)
+# The most realism, and the tolerance of the detail match; or the same realism for all images.
+MATCHES = ((1, 0.01), (1, 0.02), (1, 0.05), (1, 0.1), (1, 0.2), (0.5, 0.02), (0.6, 0.02), (0.7, 0.02), (0.7, 0.05))
+CONSTANTS = (0.3, 0.5, 0.7, 1.0)
 
 Measures = dict[str, Callable[[np.ndarray, np.ndarray], float]]
 
@@ -54,37 +55,47 @@ def points(codec: Codec, original: np.ndarray, measures: Measures) -> list[dict]
     return found
 
 
-def chosen(rule: tuple[str, float], point: dict) -> float:
+def matched(point: dict, most: float, tolerance: float) -> float:
     """The realism that a rule takes for an image at a quality."""
-    kind, value = rule
-    if kind == "constant":
-        return value
     errors = np.array(point["detail"])
-    return float(np.argmax(errors <= errors.min() + value)) / (len(errors) - 1)
+    return min(most, float(np.argmax(errors <= errors.min() + tolerance)) / (len(errors) - 1))
+
+
+def changes(points: list[dict], realisms: list[float], names: list[str]) -> list[float]:
+    """Of each measure, what it is less what it is at realism 0, means over images; cubic between realisms."""
+    return [
+        float(
+            np.mean(
+                [
+                    np.polyval(np.polyfit(REALISMS, point[name], 3), realism) - point[name][0]
+                    for realism, point in zip(realisms, points, strict=True)
+                ]
+            )
+        )
+        for name in names
+    ]
 
 
 def table(measured: list[list[dict]], names: list[str]) -> None:
-    """For each quality and rule: the realism, and each measure less what it is at realism 0, means."""
-    rules = [("constant", c) for c in CONSTANTS] + [("tolerance", t) for t in TOLERANCES]
+    """For each quality and rule: the realism, and what it changes, as a share of what realism 1 does."""
     for place, quality in enumerate(QUALITIES):
-        row = [points[place] for points in measured]
-        print(f"quality {quality:g}, {np.mean([point['bpp'] for point in row]):.3f} bpp")
-        for rule in rules:
-            realisms = [chosen(rule, point) for point in row]
-            changes = [
-                np.mean(
-                    [
-                        np.interp(realism, REALISMS, point[name]) - point[name][0]
-                        for realism, point in zip(realisms, row, strict=True)
-                    ]
-                )
-                for name in names
-            ]
-            words = "  ".join(f"{name} {change:+.3f}" for name, change in zip(names, changes, strict=True))
-            print(f"  {rule[0]:9} {rule[1]:<5g} realism {np.mean(realisms):.2f}  {words}")
+        points = [image[place] for image in measured]
+        whole = changes(points, [1.0] * len(points), names)
+        words = "  ".join(f"{name} {change:+.3f}" for name, change in zip(names, whole, strict=True))
+        print(f"quality {quality:g}, {np.mean([p['bpp'] for p in points]):.3f} bpp, realism 1: {words}")
+        rules = {f"always {value}": [value] * len(points) for value in CONSTANTS}
+        for most, tolerance in MATCHES:
+            rules[f"match {tolerance}, at most {most}"] = [matched(p, most, tolerance) for p in points]
+        for rule, realisms in rules.items():
+            shares = np.array(changes(points, realisms, names)) / whole
+            words = "  ".join(f"{name} {share:.0%}" for name, share in zip(names, shares, strict=True))
+            print(f"  {rule:25} realism {np.mean(realisms):.2f}  {words}")
 
 
 def main() -> None:
+    if len(sys.argv) == 2:
+        measured = json.loads(Path(sys.argv[1]).read_text())["images"]
+        return table(measured, [name for name in measured[0][0] if name not in ("quality", "bpp", "detail")])
     data, lpips, out = (Path(word) for word in sys.argv[1:4])
     _, held_out = load_images(data, SIDE, torch.device("cpu"))
     codec = Codec()

@@ -1,4 +1,4 @@
-"""What the tests of the bench share: fewer resamplings of images, whose number is not what is tested."""
+"""Fewer resamplings of images for tests of reports, whose number is not what is tested."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RESAMPLINGS = 60
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _fewer_resamplings() -> Iterator[None]:
+def fewer_resamplings() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for module in (report, gate):
             patch.setattr(module, "image_weights", partial(image_weights, resamplings=RESAMPLINGS))

@@ -1,0 +1,1 @@
+from resampling import fewer_resamplings  # noqa: F401

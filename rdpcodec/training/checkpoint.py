@@ -90,6 +90,15 @@ def load_realism_start(init: Path, model: RdpModel, previous: Path | None = None
     return synthesis
 
 
+def load_discriminator(path: Path) -> dict[str, Tensor]:
+    """The discriminator of a realism run's checkpoint. Raises `UsageError` where there is none."""
+    try:
+        found: dict[str, Tensor] = load_checkpoint(path, torch.device("cpu"))["discriminator"]
+    except (OSError, pickle.UnpicklingError, RuntimeError, KeyError) as error:
+        raise UsageError(f"{path}: no checkpoint of a realism run: {error}") from error
+    return found
+
+
 def carried_over(previous: Path, model: RdpModel) -> dict[str, Tensor]:
     """A start for the realism synthesis of `model`, from that of the weights that `model` was trained from.
 

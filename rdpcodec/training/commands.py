@@ -15,6 +15,7 @@ import click
 from rdpcodec.extras import need, need_torch
 from rdpcodec.training.large_commands import large, profile, split
 from rdpcodec.training.options import (
+    FILE,
     FOLDER,
     compile_option,
     run_of,
@@ -117,12 +118,19 @@ def fidelity(
     help="Strength of the adversary's gradient, against the distortion's.",
 )
 @texture_option(RealismRun.texture)
+@share_option("--warmup", RealismRun.warmup, "Share of the budget before the adversary joins.")
+@click.option(
+    "--discriminator",
+    type=FILE,
+    help="checkpoint.pt of an earlier realism run, whose discriminator goes on learning.",
+)
 def realism(
     data: Path,
     out: Path,
     init: Path,
     previous: Path | None,
     lpips_weights: Path | None,
+    discriminator: Path | None,
     resume: bool,
     device: str | None,
     checkpoint_minutes: float,
@@ -135,7 +143,15 @@ def realism(
     from rdpcodec.training.run import train as train_run
 
     train_run(
-        lambda where: Realism(run, data, where, init=init, previous=previous, lpips=lpips_weights),
+        lambda where: Realism(
+            run,
+            data,
+            where,
+            init=init,
+            previous=previous,
+            lpips=lpips_weights,
+            discriminator=discriminator,
+        ),
         Budget(run.minutes, run.gigapixels, run.decay),
         out,
         device=device,

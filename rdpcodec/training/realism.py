@@ -20,7 +20,7 @@ from rdpcodec.errors import UsageError
 from rdpcodec.metrics.perceptual import Lpips, load_lpips
 from rdpcodec.model.rate import LAMBDA_MIDDLE, lambda_of
 from rdpcodec.training.average import WeightAverage
-from rdpcodec.training.checkpoint import load_realism_start, load_start, start_totals
+from rdpcodec.training.checkpoint import load_discriminator, load_realism_start, load_start, start_totals
 from rdpcodec.training.discriminator import ProjectedDiscriminator
 from rdpcodec.training.loop import averaging_gradients, process_count
 from rdpcodec.training.losses import perceptual_distortion, random_phase, shifted_crop
@@ -34,8 +34,6 @@ from rdpcodec.weights.manifest import BITSTREAM_PREFIXES, fingerprint
 
 # Both parts shrink alike as the rate grows, about as λ^-0.5; without a weight training belongs to low rates.
 RATE_EXPONENT = 0.4
-# The share of the budget before the adversary joins.
-WARMUP_SHARE = 0.25
 DISCRIMINATOR_RATE = 8e-4
 DISCRIMINATOR_BETAS = (0.5, 0.9)
 GRADIENT_CLIP = 1.0
@@ -70,12 +68,15 @@ class Realism:
         init: Path,
         previous: Path | None = None,
         lpips: Path | None = None,
+        discriminator: Path | None = None,
     ) -> None:
         """Load the images below `data`, the weights to start from and the frozen networks.
 
         init: released weights; training starts from their realism synthesis if they have one, otherwise from
         what is carried over from `previous` weights of the same size, otherwise from the fidelity synthesis.
         lpips: where LPIPS-squeeze is, see `load_lpips`.
+        discriminator: an earlier realism run's checkpoint, whose discriminator goes on learning; None for a
+        new one.
 
         Raises `UsageError` when there are too few images, weights do not fit or cannot be read, or the
         packages of the discriminator's network are not installed.
@@ -91,6 +92,8 @@ class Realism:
         self.bitstream = fingerprint(load_file(init), BITSTREAM_PREFIXES)
         self.synthesis = load_realism_start(init, self.model, previous).to(device)
         self.discriminator = ProjectedDiscriminator(self.model.architecture.latents).to(device)
+        if discriminator is not None:
+            self.discriminator.load_state_dict(load_discriminator(discriminator))
         self.lpips: Lpips = load_lpips("squeeze", lpips).to(device)
         self.training, self.validation_crops = load_training_and_validation(data, run.crop, device)
 
@@ -113,7 +116,7 @@ class Realism:
                 latents = self.model.analyse(x, quality, by_rate=True).rounded
             decoded = self.decode(latents, quality).float()
         condition = self.model.synthesis.gain(latents, quality)
-        adversarial = progress >= WARMUP_SHARE
+        adversarial = progress >= self.run.warmup
         phase = random_phase(generator, self.device)
         wanted = self._image_gradient(decoded.detach(), x, phase, condition, quality, adversarial)
         decoded.backward(wanted.gradient)

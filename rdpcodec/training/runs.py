@@ -80,3 +80,5 @@ class RealismRun(Run):
     adversary: float = 1.0
     # The share of squared error and LPIPS that gives way to the Wasserstein distortion, 0..1.
     texture: float = 0.5
+    # The share of the budget before the adversary joins, 0..1.
+    warmup: float = 0.25

@@ -23,7 +23,7 @@ from rdpcodec.training.discriminator import ProjectedDiscriminator
 from rdpcodec.training.export import export
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.loop import Loop
-from rdpcodec.training.realism import WARMUP_SHARE, Realism
+from rdpcodec.training.realism import Realism
 from rdpcodec.training.runs import FidelityRun, RealismRun
 from rdpcodec.training.schedule import Budget
 from rdpcodec.weights.architecture import architecture_from
@@ -145,9 +145,9 @@ def test_the_adversary_joins_after_the_warm_up(
     objective = loop_of(run_of(8), picture_folder, tmp_path / "run", weights, lpips).objective
     assert isinstance(objective, Realism)
     before = {name: t.clone() for name, t in objective.discriminator.state_dict().items()}
-    assert "adversary_weight" not in objective.train_step(1.0, WARMUP_SHARE / 2)
+    assert "adversary_weight" not in objective.train_step(1.0, objective.run.warmup / 2)
     assert all(torch.equal(before[name], t) for name, t in objective.discriminator.state_dict().items())
-    figures = objective.train_step(1.0, WARMUP_SHARE)
+    figures = objective.train_step(1.0, objective.run.warmup)
     low, high = realism.ADVERSARY_WEIGHTS
     assert low <= figures["adversary_weight"] <= high * (1 + 1e-6)
     assert not all(torch.equal(before[name], t) for name, t in objective.discriminator.state_dict().items())

@@ -18,7 +18,7 @@ from rdpcodec.errors import UsageError
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.released import arrays
 from rdpcodec.training import realism
-from rdpcodec.training.checkpoint import carried_over
+from rdpcodec.training.checkpoint import carried_over, load_checkpoint
 from rdpcodec.training.discriminator import ProjectedDiscriminator
 from rdpcodec.training.export import export
 from rdpcodec.training.fidelity import Fidelity
@@ -251,6 +251,20 @@ def test_realism_is_carried_over_to_fidelity_weights_trained_further(
     for name, tensor in objective.synthesis.state_dict().items():
         torch.testing.assert_close(tensor, old[f"realism.{name}"].float() + 0.25, atol=2e-3, rtol=0)
     assert objective.totals.runs == 1  # of the realism run behind it
+
+
+def test_a_discriminator_goes_on_learning_in_another_run(
+    picture_folder: Path, first_run: Path, dialled: Path, lpips: Path
+) -> None:
+    checkpoint = first_run / "checkpoint.pt"
+    objective = Realism(run_of(4), picture_folder, CPU, init=dialled, lpips=lpips, discriminator=checkpoint)
+    learnt = load_checkpoint(checkpoint, CPU)["discriminator"]
+    assert all(torch.equal(learnt[name], t) for name, t in objective.discriminator.state_dict().items())
+
+
+def test_weights_have_no_discriminator(picture_folder: Path, weights: Path, lpips: Path) -> None:
+    with pytest.raises(UsageError, match="no checkpoint of a realism run"):
+        Realism(run_of(4), picture_folder, CPU, init=weights, lpips=lpips, discriminator=weights)
 
 
 def test_realism_needs_its_networks(picture_folder: Path, tmp_path: Path, weights: Path) -> None:

@@ -32,6 +32,7 @@ from bench.measure.setup import Setup, metrics_of, stored_name
 from bench.measure.summary import summary
 from bench.options import Command, lpips_option, with_options
 from bench.record import machine, rounded, write_record
+from bench.threads import threads_a_process
 from rdpcodec import Codec
 from rdpcodec.errors import RdpError
 from rdpcodec.peers import PEERS, Unavailable
@@ -111,7 +112,7 @@ def run_jobs(jobs: list[Job], workers: int, console: Console) -> None:
 
 def _measured(jobs: list[Job], workers: int) -> Iterator[str]:
     """Names of images, each as soon as it is measured."""
-    threads = max(1, (os.cpu_count() or 1) // workers)
+    threads = threads_a_process(workers)
     if workers == 1:
         prepare(threads)
         yield from map(measure, jobs)

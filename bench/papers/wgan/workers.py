@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -18,6 +17,7 @@ import torch
 from bench.folder import FOLDER
 from bench.options import Command, with_options
 from bench.papers.reproduction import result_options
+from bench.threads import threads_a_process
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -30,7 +30,7 @@ def each(work: Callable[[T], R], tasks: Sequence[T], workers: int) -> list[R]:
     workers = min(workers, len(tasks))
     if workers <= 1:
         return [work(task) for task in tasks]
-    threads = max(1, (os.cpu_count() or 1) // workers)
+    threads = threads_a_process(workers)
     with ProcessPoolExecutor(
         workers, get_context("spawn"), initializer=torch.set_num_threads, initargs=(threads,)
     ) as pool:

@@ -6,5 +6,5 @@ import torch
 
 
 def threads_a_process(processes: int) -> int:
-    """An equal share of this process's threads, at least 1: `OMP_NUM_THREADS`, or the machine's cores."""
+    """An equal share, at least 1, of the threads that torch may use here, which `OMP_NUM_THREADS` sets."""
     return max(1, torch.get_num_threads() // processes)

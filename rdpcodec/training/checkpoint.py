@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from rdpcodec.errors import UsageError
 from rdpcodec.model.rdp_model import RdpModel
@@ -52,7 +52,7 @@ def load_start(path: Path) -> RdpModel:
         record = released_record(path)
         model = RdpModel(architecture_from(record["architecture"]) if record else None)
         model.load_state_dict(training_state(load_file(path)))
-    except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, KeyError) as error:
+    except (OSError, EOFError, SafetensorError, pickle.UnpicklingError, RuntimeError, KeyError) as error:
         raise UsageError(f"{path}: cannot start from these weights: {error}") from error
     return model
 
@@ -85,18 +85,17 @@ def load_realism_start(init: Path, model: RdpModel, previous: Path | None = None
             synthesis.load_state_dict(start)
         elif previous is not None:
             synthesis.load_state_dict(carried_over(previous, model))
-    except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, KeyError) as error:
+    except (OSError, EOFError, SafetensorError, pickle.UnpicklingError, RuntimeError, KeyError) as error:
         raise UsageError(f"{init}: cannot start from these weights: {error}") from error
     return synthesis
 
 
-def load_discriminator(path: Path) -> dict[str, Tensor]:
-    """The discriminator of a realism run's checkpoint. Raises `UsageError` where there is none."""
+def load_discriminator(path: Path, discriminator: nn.Module) -> None:
+    """Load a realism run's discriminator from its checkpoint. Raises `UsageError` where none fits."""
     try:
-        found: dict[str, Tensor] = load_checkpoint(path, torch.device("cpu"))["discriminator"]
-    except (OSError, pickle.UnpicklingError, RuntimeError, KeyError) as error:
-        raise UsageError(f"{path}: no checkpoint of a realism run: {error}") from error
-    return found
+        discriminator.load_state_dict(load_checkpoint(path, torch.device("cpu"))["discriminator"])
+    except (OSError, EOFError, pickle.UnpicklingError, RuntimeError, KeyError) as error:
+        raise UsageError(f"{path}: no discriminator to go on with: {error}") from error
 
 
 def carried_over(previous: Path, model: RdpModel) -> dict[str, Tensor]:

@@ -93,7 +93,7 @@ class Realism:
         self.synthesis = load_realism_start(init, self.model, previous).to(device)
         self.discriminator = ProjectedDiscriminator(self.model.architecture.latents).to(device)
         if discriminator is not None:
-            self.discriminator.load_state_dict(load_discriminator(discriminator))
+            load_discriminator(discriminator, self.discriminator)
         self.lpips: Lpips = load_lpips("squeeze", lpips).to(device)
         self.training, self.validation_crops = load_training_and_validation(data, run.crop, device)
 

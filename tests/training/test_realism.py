@@ -18,7 +18,7 @@ from rdpcodec.errors import UsageError
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.released import arrays
 from rdpcodec.training import realism
-from rdpcodec.training.checkpoint import carried_over, load_checkpoint
+from rdpcodec.training.checkpoint import carried_over, load_checkpoint, load_start
 from rdpcodec.training.discriminator import ProjectedDiscriminator
 from rdpcodec.training.export import export
 from rdpcodec.training.fidelity import Fidelity
@@ -262,11 +262,24 @@ def test_a_discriminator_goes_on_learning_in_another_run(
     assert all(torch.equal(learnt[name], t) for name, t in objective.discriminator.state_dict().items())
 
 
-def test_weights_have_no_discriminator(picture_folder: Path, weights: Path, lpips: Path) -> None:
-    with pytest.raises(UsageError, match="no checkpoint of a realism run"):
-        Realism(run_of(4), picture_folder, CPU, init=weights, lpips=lpips, discriminator=weights)
+def test_only_a_discriminator_that_fits_goes_on(
+    picture_folder: Path, first_run: Path, weights: Path, lpips: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.pt"
+    state = load_checkpoint(first_run / "checkpoint.pt", CPU)["discriminator"]
+    torch.save({"discriminator": {name: tensor[..., None] for name, tensor in state.items()}}, other)
+    (broken := tmp_path / "broken.pt").write_bytes(b"")
+    for path in (weights, other, broken, tmp_path / "nowhere.pt"):
+        with pytest.raises(UsageError, match="no discriminator to go on with"):
+            Realism(run_of(4), picture_folder, CPU, init=weights, lpips=lpips, discriminator=path)
 
 
 def test_realism_needs_its_networks(picture_folder: Path, tmp_path: Path, weights: Path) -> None:
     with pytest.raises(UsageError, match="LPIPS-squeeze"):
         loop_of(run_of(2), picture_folder, tmp_path / "run", weights, tmp_path)
+
+
+def test_training_starts_from_no_empty_checkpoint(tmp_path: Path) -> None:
+    (broken := tmp_path / "broken.pt").write_bytes(b"")
+    with pytest.raises(UsageError, match="cannot start from these weights"):
+        load_start(broken)

@@ -9,13 +9,12 @@ it, which is wider than the windows of SSIMULACRA2 at the scales that count.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from rdpcodec.metrics.eyes import LEAST_DISTORTION, Ssimulacra2, coarse_distortion, exchange_rate
+from rdpcodec.metrics.eyes import LEAST_DISTORTION, Coarse, Ssimulacra2, exchange_rate
 
 # As in the training of the released weights (`--eyes`, `--coarse`).
 EYES_SHARE = 0.5
@@ -45,7 +44,7 @@ class ErrorPrice:
         self._original, self.weight = original, weight
         shares: list[tuple[float, Distortion]] = [
             (EYES_SHARE, Ssimulacra2(original).distortion),
-            (COARSE_SHARE, partial(coarse_distortion, original)),
+            (COARSE_SHARE, Coarse(original).distortion),
         ]
         self._felt: list[_Felt] = []
         with torch.no_grad():
@@ -59,16 +58,8 @@ class ErrorPrice:
 
     def __call__(self, decoded: Tensor) -> Tensor:
         """The bits that the errors of `decoded`, `[1, 3, H, W]`, are worth; a scalar."""
-        return self.squared(decoded) + self.eyes(decoded)
-
-    def squared(self, decoded: Tensor) -> Tensor:
-        """The part of squared error."""
         share = 1 - sum(part.share for part in self._felt)
-        return self.weight * share * (decoded - self._original).square().mean()
-
-    def eyes(self, decoded: Tensor) -> Tensor:
-        """The parts for eyes, which take longer than a synthesis."""
-        total = decoded.new_zeros(())
+        price = share * (decoded - self._original).square().mean()
         for part in self._felt:
-            total = total + self.weight * part.share * part.rate * part.distortion(decoded).sum()
-        return total
+            price = price + part.share * part.rate * part.distortion(decoded).sum()
+        return self.weight * price

@@ -1,10 +1,8 @@
 """Latent refinement: with more time, the encoder searches for better latents of one image.
 
 The analysis makes good latents of any image in one pass; here the symbols of this image are themselves
-optimised, on rate + λ·distortion through the frozen prior and synthesis. Two searches take turns. One
-anneals: latents are continuous, and rounded at random (`annealing`). One descends: symbols are integers, and
-those that gain most by a step up or down take it (coordinate descent; in older codecs, rate-distortion
-optimised quantisation). Hyper-latents stay as they are. The decoder is the same for all.
+optimised, on rate + λ·distortion through the frozen prior and synthesis. Latents are continuous while they
+are, and rounded at random (`annealing`). Hyper-latents stay as they are. The decoder is the same for all.
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import count, islice, pairwise, repeat
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,37 +19,23 @@ from torch import Tensor
 
 from rdpcodec.encoder.annealing import anneal, temperature
 from rdpcodec.encoder.objective import ErrorPrice
-from rdpcodec.model.prior import anchor_mask
 from rdpcodec.model.rate import lambda_of
 from rdpcodec.mosaic import Window
 from rdpcodec.symbols import Symbols
 from rdpcodec.tile_codec import TileCodec
 from rdpcodec.tiles import tiles_of
 
-# Steps of descent from the encoder's symbols, by effort.
-DESCENT = (0, 4, 8, 16, 16, 16, 16, 16, 16, 16)
-# Steps of annealing, by effort.
-ANNEALING = (0, 0, 0, 0, 40, 100, 200, 350, 550, 750)
-# Steps of descent from every annealed result. The search of a higher effort goes on from where a lower one
-# ends, and the best is kept: more effort is never worse.
-POLISH = 16
-
+# Steps of the search, by effort. Each effort goes on from where the one below ends, and the best is kept:
+# more effort is never worse.
+STEPS = (0, 20, 30, 45, 70, 120, 200, 350, 550, 750)
 LEARNING_RATE = 0.01
 # Gradients are in bits per quantisation step. Latents that a step would change by a small part of a bit
 # should rest: with Adam's usual epsilon they would drift like all others, into values that their tables
 # hardly know.
 EPSILON = 1.0
 BETAS = (0.9, 0.99)
-# SSIMULACRA2 takes as long as the rest of a step: annealing looks at it in each third, for three.
-EYES_EVERY = 3
-# Random directions from which the curvature of the distortion is estimated, as if all of it were squared
-# error; a channel's is a mean over all positions.
-_PROBES = 2
-# Share of positions at which a symbol may change in one step: each changes the pixels of its neighbours.
-_SHARE = 0.4
-# A change of neighbours adds to the curvature that a symbol sees, and SSIMULACRA2 has more of it than squared
-# error. This factor stands for both; it grows after steps that gain less than promised, and else falls.
-_CAUTION, _MORE, _LESS = 2.4, 1.1, 1 / 1.05
+# Latents begin no farther than this from the encoder's symbols, which are not always the nearest.
+START = 0.45
 
 
 class Refined(NamedTuple):
@@ -101,24 +85,11 @@ def refine_tile(
     above what the encoder's own cost, nor a lower effort's.
     """
     search = Search(tile_codec, pixels, window, symbols, quality)
-    descent, annealing = search.descent(search.best.residual), search.annealing()
-    steps = zip(pairwise(DESCENT[: effort + 1]), pairwise(ANNEALING[: effort + 1]), strict=True)
-    for (descended, to_descend), (annealed, to_anneal) in steps:
-        if to_descend > descended:
-            search.consider(_after(descent, to_descend - descended))
-        if to_anneal > annealed:
-            rounded = search.rounded(_after(annealing, to_anneal - annealed))
-            search.consider(rounded)
-            search.consider(_after(search.descent(rounded), POLISH))
+    annealing = search.annealing()
+    for before, after in pairwise(STEPS[: effort + 1]):
+        latents = next(islice(annealing, after - before - 1, None))
+        search.consider(search.rounded(latents))
         yield search.symbols(search.best.residual)
-
-
-_T = TypeVar("_T")
-
-
-def _after(endless: Iterator[_T], steps: int) -> _T:
-    """What an iterator yields after a number of steps."""
-    return next(islice(endless, steps - 1, None))
 
 
 class Search:
@@ -141,7 +112,7 @@ class Search:
         (top, left), (rows, columns) = window.corner, symbols.residual.shape[1:]
         self.inside = (..., slice(top, top + rows), slice(left, left + columns))
         self.latents = self.canvas[self.inside].clone()
-        self.ideal, self.half = engine.residual_bits, computes_bfloat16(self.x.device)
+        self.half = computes_bfloat16(self.x.device)
         self.index = torch.from_numpy(symbols.tables)[None].to(self.x.device).long()
         self.generator = torch.Generator(self.x.device).manual_seed(0)
         with torch.no_grad():
@@ -194,19 +165,22 @@ class Search:
 
     def annealing(self) -> Iterator[Tensor]:
         """Stochastic Gumbel annealing: the latents after each step, always the same tensor."""
-        latents = self.latents.clone().requires_grad_()
+        latents = self.started().requires_grad_()
         optimizer = torch.optim.Adam([latents], LEARNING_RATE, BETAS, EPSILON)
         for step in count(1):
             annealed = partial(self._annealed, latents, temperature(step))
             residual, decoded = self.decode(annealed, half=self.half)
             rate = self.network.residual_density(residual, self.index).sum()
-            price = self.price.squared(decoded)
-            if step % EYES_EVERY == 0:
-                price = price + EYES_EVERY * self.price.eyes(decoded)
-            (rate + price).backward()
+            (rate + self.price(decoded)).backward()
             optimizer.step()
             optimizer.zero_grad()
             yield latents
+
+    @torch.no_grad()
+    def started(self) -> Tensor:
+        """The latents from which the search begins: they round to the encoder's own symbols."""
+        _, latents = self.residuals(lambda _: self.best.residual)
+        return latents + (self.latents - latents).clamp(-START, START)
 
     def _annealed(self, latents: Tensor, heat: float, mean: Tensor) -> Tensor:
         return anneal(latents - mean, heat, self.generator)
@@ -215,76 +189,6 @@ class Search:
     def rounded(self, latents: Tensor) -> Tensor:
         """The integer residuals nearest to latents; those of the second half depend on the first."""
         return self.residuals(lambda mean: _round(latents - mean))[0]
-
-    def descent(self, residual: Tensor) -> Iterator[Tensor]:
-        """Coordinate descent on integers: the residuals after each step.
-
-        Given the hyper-latents, the rate is a sum over symbols, known exactly; the distortion is taken to be
-        quadratic, with the gradient where the symbols are and a diagonal curvature. In each step the
-        symbol that promises most at each of some positions moves by one. A step that makes things worse is
-        taken back.
-        """
-        curvature = self.curvature(residual)
-        loss, gradient = self.slope(residual)
-        caution = _CAUTION
-        while True:
-            here = self.ideal(residual, self.index)
-            bend = 0.5 * caution * curvature
-            up = self.ideal(residual + 1, self.index) - here + gradient + bend
-            down = self.ideal(residual - 1, self.index) - here - gradient + bend
-            change = torch.where(up < down, 1.0, -1.0)
-            gain = torch.minimum(up, down)
-            drawn = torch.rand(gain[:, :1].shape, generator=self.generator, device=gain.device) < _SHARE
-            moved = (gain < 0) & (gain <= gain.amin(1, keepdim=True)) & drawn
-            promised = -float(gain[moved].sum())
-            if promised == 0:
-                caution *= _LESS
-                yield residual
-                continue
-            tried = residual + change * moved
-            found, slope = self.slope(tried)
-            # What the gradient of a moved symbol has changed by is its true curvature.
-            true = (slope - gradient) * change
-            curvature = torch.where(moved, torch.maximum(curvature, true), curvature)
-            kept = (loss - found) / promised
-            if kept < 0.4:
-                caution *= _MORE
-            elif kept > 0.6:
-                caution *= _LESS
-            if found < loss:
-                residual, loss, gradient = tried, found, slope
-            yield residual
-
-    def slope(self, residual: Tensor) -> tuple[float, Tensor]:
-        """Rate + λ·distortion, and the gradient of the latter."""
-        leaf = residual.clone().requires_grad_()
-        _, decoded = self.decode(lambda _: leaf, half=self.half)
-        error = self.price(decoded)
-        (gradient,) = torch.autograd.grad(error, leaf)
-        rate = self.ideal(residual, self.index).double().sum()
-        return float(rate) + float(error.detach()), gradient
-
-    def curvature(self, residual: Tensor) -> Tensor:
-        """The diagonal of the squared error's Gauss-Newton matrix, `[1, N, h, w]`: a mean for each channel
-        and half of the checkerboard. The gradient of pixels with random signs is one sample of its root.
-        """
-        leaf = residual.clone().requires_grad_()
-        _, decoded = self.decode(lambda _: leaf, half=self.half)
-        sampled = torch.zeros_like(residual)
-        for probe in range(_PROBES):
-            signs = (
-                torch.randint(0, 2, decoded.shape, generator=self.generator, device=decoded.device) * 2.0 - 1
-            )
-            (root,) = torch.autograd.grad(decoded, leaf, signs, retain_graph=probe + 1 < _PROBES)
-            sampled += root.square() / _PROBES
-        scale = 2 * self.price.weight / self.x.numel()
-        anchor = anchor_mask(sampled)
-        mask = anchor.to(sampled)
-        first, second = (
-            (sampled * half).sum((0, 2, 3), keepdim=True) / half.sum().clamp_min(1)
-            for half in (mask, 1 - mask)
-        )
-        return scale * torch.where(anchor, first, second)
 
 
 def computes_bfloat16(device: torch.device) -> bool:

@@ -30,7 +30,7 @@ LEAST_DISTORTION = 1e-6
 _MS_SSIM_EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 # Of coarse errors: means over 2 to 16 pixels, red-green and blue-yellow weighing less, and the norm. Chosen
 # to follow Butteraugli's 3-norm (bench/experiments/2026-11-eyes).
-_COARSE_SCALES = slice(1, 5)
+_COARSE_SCALES = (1, 5)
 _COARSE_COLOURS = (0.3, 1.0, 0.3)
 _COARSE_NORM = 3
 _WASSERSTEIN_LEVELS = 4
@@ -136,18 +136,30 @@ def exchange_rate(mse: Tensor, distortion: Tensor) -> Tensor:
     return mse.detach() / distortion.detach().clamp(min=LEAST_DISTORTION)
 
 
+class Coarse:
+    """Coarse errors against one reference, which is averaged once."""
+
+    def __init__(self, reference: Tensor) -> None:
+        """reference: as of `coarse_distortion`."""
+        self.scales = list(_means(reference))
+
+    def distortion(self, decoded: Tensor) -> Tensor:
+        """See `coarse_distortion`."""
+        total = decoded.new_zeros(len(decoded), dtype=torch.float32)
+        for reference, judged in zip(self.scales, _means(decoded), strict=True):
+            squares = sum(w * (judged - reference)[:, c].square() for c, w in enumerate(_COARSE_COLOURS))
+            norm = ((squares + _EPSILON) ** (_COARSE_NORM / 2)).mean((1, 2)) ** (2 / _COARSE_NORM)
+            total = total + norm
+        return total
+
+
 def coarse_distortion(reference: Tensor, decoded: Tensor) -> Tensor:
     """Errors of X, Y and B in means over 2, 4, 8 and 16 pixels, the squared 3-norm of each scale: what
     SSIMULACRA2 hardly feels, that a smooth area is too light or too red, and where an image is worst.
 
     Arguments and result as of `ssimulacra2_distortion`.
     """
-    total = reference.new_zeros(len(reference), dtype=torch.float32)
-    for original, judged in islice(_both(reference, decoded), _COARSE_SCALES.start, _COARSE_SCALES.stop):
-        squares = sum(w * (judged - original)[:, c].square() for c, w in enumerate(_COARSE_COLOURS))
-        norm = ((squares + _EPSILON) ** (_COARSE_NORM / 2)).mean((1, 2)) ** (2 / _COARSE_NORM)
-        total = total + norm
-    return total
+    return Coarse(reference).distortion(decoded)
 
 
 def ms_ssim_distortion(reference: Tensor, decoded: Tensor) -> Tensor:
@@ -203,6 +215,11 @@ def _felt(x: Tensor) -> Iterator[Tensor]:
     """The channels of X, Y and B that SSIMULACRA2 feels at each scale."""
     for felt, light in zip(FELT, scales(x), strict=False):
         yield xyb(light, felt)
+
+
+def _means(x: Tensor) -> Iterator[Tensor]:
+    """X, Y and B of the means that coarse errors are taken of."""
+    return map(xyb, islice(scales(x), *_COARSE_SCALES))
 
 
 def _both(reference: Tensor, decoded: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

@@ -160,9 +160,7 @@ def run_command(words: list[str], stdin: bytes, monkeypatch: pytest.MonkeyPatch)
                 return run_command(command, stdin, monkeypatch)
         case ["rdpcodec", *arguments]:
             # A search of a step or two: real ones take minutes.
-            monkeypatch.setattr(refine, "DESCENT", (0,) + (1,) * 9)
-            monkeypatch.setattr(refine, "ANNEALING", (0,) * 4 + (1,) * 6)
-            monkeypatch.setattr(refine, "POLISH", 1)
+            monkeypatch.setattr(refine, "STEPS", range(10))
             for name, (long, result) in LONG.items():
                 if tuple(arguments[: len(name)]) == name:
                     monkeypatch.setattr(long, lambda *_, result=result, **__: result)

@@ -1,8 +1,9 @@
 """Latent refinement: with more time, the encoder searches for better latents of one image.
 
 The analysis makes good latents of any image in one pass; here the symbols of this image are themselves
-optimised, on rate + λ·distortion through the frozen prior and synthesis. Latents are continuous while they
-are, and rounded at random (`annealing`). Hyper-latents stay as they are. The decoder is the same for all.
+optimised, on rate + λ·distortion through the frozen prior and synthesis. During the search latents are
+continuous, and rounded at random (`annealing`). Hyper-latents stay as they are. The decoder is the same for
+all.
 """
 
 from __future__ import annotations
@@ -165,7 +166,7 @@ class Search:
 
     def annealing(self) -> Iterator[Tensor]:
         """Stochastic Gumbel annealing: the latents after each step, always the same tensor."""
-        latents = self.started().requires_grad_()
+        latents = self.first_latents().requires_grad_()
         optimizer = torch.optim.Adam([latents], LEARNING_RATE, BETAS, EPSILON)
         for step in count(1):
             annealed = partial(self._annealed, latents, temperature(step))
@@ -177,7 +178,7 @@ class Search:
             yield latents
 
     @torch.no_grad()
-    def started(self) -> Tensor:
+    def first_latents(self) -> Tensor:
         """The latents from which the search begins: they round to the encoder's own symbols."""
         _, latents = self.residuals(lambda _: self.best.residual)
         return latents + (self.latents - latents).clamp(-START, START)

@@ -166,7 +166,7 @@ def annealed(search: refining.Search, steps: int) -> Tensor:
 
 def test_a_search_begins_at_the_symbols_of_the_encoder(codec: Codec, photograph: Image.Image) -> None:
     search = search_for(codec, photograph.crop((200, 100, 328, 228)), 20)
-    found = search.rounded(search.started())
+    found = search.rounded(search.first_latents())
     assert torch.equal(found, search.best.residual)
     assert not torch.equal(found, search.rounded(search.latents))  # which are not always the nearest
 

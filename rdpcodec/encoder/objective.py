@@ -8,27 +8,14 @@ it, which is wider than the windows of SSIMULACRA2 at the scales that count.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
-from rdpcodec.metrics.eyes import LEAST_DISTORTION, Coarse, Ssimulacra2, exchange_rate
+from rdpcodec.metrics.eyes import LEAST_DISTORTION, ForEyes, exchange_rate
 
 # As in the training of the released weights (`--eyes`, `--coarse`).
 EYES_SHARE = 0.5
 COARSE_SHARE = 0.3
-
-Distortion = Callable[[Tensor], Tensor]
-
-
-class _Felt(NamedTuple):
-    """A distortion for eyes, `[1, 3, H, W]` -> `[1]`: its share, and the squared error a unit stands for."""
-
-    share: float
-    rate: float
-    distortion: Distortion
 
 
 class ErrorPrice:
@@ -42,24 +29,17 @@ class ErrorPrice:
         to squared error.
         """
         self._original, self.weight = original, weight
-        shares: list[tuple[float, Distortion]] = [
-            (EYES_SHARE, Ssimulacra2(original).distortion),
-            (COARSE_SHARE, Coarse(original).distortion),
-        ]
-        self._felt: list[_Felt] = []
+        self._for_eyes = ForEyes(original)
         with torch.no_grad():
             mse = (decoded - original).square().mean()
-            for share, distortion in shares:
-                start = float(distortion(decoded))
-                if start > LEAST_DISTORTION:
-                    self._felt.append(
-                        _Felt(share, float(exchange_rate(mse, torch.tensor(start))), distortion)
-                    )
+            starts = torch.cat(self._for_eyes.distortions(decoded))
+        counts = starts > LEAST_DISTORTION
+        shares = counts * torch.tensor([EYES_SHARE, COARSE_SHARE], device=counts.device)
+        self._rates = shares * exchange_rate(mse, starts)
+        self._squared_share = 1 - float(shares.sum())
 
     def __call__(self, decoded: Tensor) -> Tensor:
         """The bits that the errors of `decoded`, `[1, 3, H, W]`, are worth; a scalar."""
-        share = 1 - sum(part.share for part in self._felt)
-        price = share * (decoded - self._original).square().mean()
-        for part in self._felt:
-            price = price + part.share * part.rate * part.distortion(decoded).sum()
-        return self.weight * price
+        felt = torch.cat(self._for_eyes.distortions(decoded))
+        squared = (decoded - self._original).square().mean()
+        return self.weight * (self._squared_share * squared + self._rates @ felt)

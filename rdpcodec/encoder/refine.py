@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rdpcodec.encoder.annealing import anneal, temperature
+from rdpcodec.encoder.annealing import ExpectedBits, anneal, temperature
 from rdpcodec.encoder.objective import ErrorPrice
 from rdpcodec.model.rate import lambda_of
 from rdpcodec.mosaic import Window
@@ -29,7 +29,7 @@ from rdpcodec.tiles import tiles_of
 # Steps of the search, by effort. Each effort goes on from where the one below ends, and the best is kept:
 # more effort is never worse.
 STEPS = (0, 20, 30, 45, 70, 120, 200, 350, 550, 750)
-LEARNING_RATE = 0.01
+LEARNING_RATE = 0.015
 # Gradients are in bits per quantisation step. Latents that a step would change by a small part of a bit
 # should rest: with Adam's usual epsilon they would drift like all others, into values that their tables
 # hardly know.
@@ -114,11 +114,13 @@ class Search:
         self.inside = (..., slice(top, top + rows), slice(left, left + columns))
         self.latents = self.canvas[self.inside].clone()
         self.half = computes_bfloat16(self.x.device)
-        self.index = torch.from_numpy(symbols.tables)[None].to(self.x.device).long()
+        tables = torch.from_numpy(symbols.tables)[None].to(self.x.device).long()
+        self.rate = ExpectedBits(engine.residual_bits.costs, tables)
         self.generator = torch.Generator(self.x.device).manual_seed(0)
         with torch.no_grad():
             known = self.network.mean_network.features(engine.batch(np.stack([symbols.hyper])), self.quality)
             self.features = known[:, :, :rows, :columns]
+            self.first_mean = self.network.mean_network.first_mean(self.features)
         residual = engine.batch(np.stack([symbols.residual]))
         weight = float(lambda_of(self.quality)) * 255**2 * self.x.shape[2] * self.x.shape[3]
         self.price = ErrorPrice(self.x, self.decoded(residual), weight)
@@ -134,18 +136,18 @@ class Search:
 
     def residuals(self, symbols: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
         """Residuals, a function of their means, and the latents that they stand for."""
-        passed = self.network.mean_network.two_pass(self.features, symbols)
+        passed = self.network.mean_network.second_pass(self.features, self.first_mean, symbols)
         return passed.residual, passed.latents
 
     def decode(self, symbols: Callable[[Tensor], Tensor], *, half: bool) -> tuple[Tensor, Tensor]:
         """Residuals, a function of their means, and what the decoder makes of them, clamped to [0, 1].
 
-        half: synthesise in bfloat16. Latents and their means are always float32.
+        half: compute in bfloat16, but for latents and their means themselves.
         """
-        residual, latents = self.residuals(symbols)
-        surrounded = self.canvas.clone()
-        surrounded[self.inside] = latents
         with torch.autocast(self.x.device.type, torch.bfloat16, enabled=half):
+            residual, latents = self.residuals(symbols)
+            surrounded = self.canvas.clone()
+            surrounded[self.inside] = latents
             decoded = self.network.synthesis(surrounded, self.quality)
         return residual, decoded[:, :, : self.x.shape[2], : self.x.shape[3]].float().clamp(0, 1)
 
@@ -171,8 +173,7 @@ class Search:
         for step in count(1):
             annealed = partial(self._annealed, latents, temperature(step))
             residual, decoded = self.decode(annealed, half=self.half)
-            rate = self.network.residual_density(residual, self.index).sum()
-            (rate + self.price(decoded)).backward()
+            (self.rate(residual) + self.price(decoded)).backward()
             optimizer.step()
             optimizer.zero_grad()
             yield latents

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from itertools import islice
 from typing import NamedTuple
 
 import torch
@@ -30,7 +29,7 @@ LEAST_DISTORTION = 1e-6
 _MS_SSIM_EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 # Of coarse errors: means over 2 to 16 pixels, red-green and blue-yellow weighing less, and the norm. Chosen
 # to follow Butteraugli's 3-norm (bench/experiments/2026-11-eyes).
-_COARSE_SCALES = (1, 5)
+_COARSE_SCALES = slice(1, 5)
 _COARSE_COLOURS = (0.3, 1.0, 0.3)
 _COARSE_NORM = 3
 _WASSERSTEIN_LEVELS = 4
@@ -80,26 +79,41 @@ class _Reference(NamedTuple):
         return (1 - alike).relu(), edges.relu(), (-edges).relu()
 
 
-class Ssimulacra2:
-    """SSIMULACRA2 v2.1 against one reference: what all decoded images share is computed once."""
+class ForEyes:
+    """SSIMULACRA2 and coarse errors against one reference. Computed once: what all decoded images share, and
+    what both distortions need of an image.
+    """
 
     def __init__(self, reference: Tensor) -> None:
         """reference: as of `ssimulacra2_distortion`."""
-        weights = _weights(reference.device)
-        self.scales = [
-            _Reference.of(image, weights[felt, scale])
-            for scale, (felt, image) in enumerate(zip(FELT, _felt(reference), strict=False))
+        weights, colours = _weights(reference.device), _colours(reference)
+        self._scales = [
+            _Reference.of(_felt(image, scale), weights[FELT[scale], scale])
+            for scale, image in enumerate(colours)
         ]
+        self._means = colours[_COARSE_SCALES]
 
-    def distortion(self, decoded: Tensor) -> Tensor:
-        """See `ssimulacra2_distortion`."""
-        total = decoded.new_zeros(len(decoded), dtype=torch.float32)
-        for reference, judged in zip(self.scales, _felt(decoded), strict=True):
-            for kind, errors in enumerate(reference.errors(judged)):
+    def distortions(self, decoded: Tensor) -> tuple[Tensor, Tensor]:
+        """`ssimulacra2_distortion` and `coarse_distortion` of an image, `[B]` each."""
+        none, colours = decoded.new_zeros(len(decoded), dtype=torch.float32), _colours(decoded)
+        return none + self._ssimulacra2(colours), none + self._coarse(colours)
+
+    def _ssimulacra2(self, colours: list[Tensor]) -> Tensor | float:
+        total: Tensor | float = 0.0
+        for scale, (reference, image) in enumerate(zip(self._scales, colours, strict=True)):
+            for kind, errors in enumerate(reference.errors(_felt(image, scale))):
                 first, fourth = reference.weights[:, :, kind].unbind(1)
                 total = total + errors.mean((2, 3)) @ first
                 total = total + (errors.square().square().mean((2, 3)) + _EPSILON) ** 0.25 @ fourth
         return total * SCALE
+
+    def _coarse(self, colours: list[Tensor]) -> Tensor | float:
+        total: Tensor | float = 0.0
+        for reference, judged in zip(self._means, colours[_COARSE_SCALES], strict=True):
+            squares = sum(w * (judged - reference)[:, c].square() for c, w in enumerate(_COARSE_COLOURS))
+            norm = ((squares + _EPSILON) ** (_COARSE_NORM / 2)).mean((1, 2)) ** (2 / _COARSE_NORM)
+            total = total + norm
+        return total
 
 
 def ssimulacra2_distortion(reference: Tensor, decoded: Tensor) -> Tensor:
@@ -110,7 +124,7 @@ def ssimulacra2_distortion(reference: Tensor, decoded: Tensor) -> Tensor:
     Sides below 128 lack coarse scales. Returns float32 `[B]`. After Sneyers, SSIMULACRA 2, 2022-23
     (github.com/cloudinary/ssimulacra2); as there, images are black beyond their borders.
     """
-    return Ssimulacra2(reference).distortion(decoded)
+    return ForEyes(reference).distortions(decoded)[0]
 
 
 def ssimulacra2_score(distortion: Tensor) -> Tensor:
@@ -136,30 +150,13 @@ def exchange_rate(mse: Tensor, distortion: Tensor) -> Tensor:
     return mse.detach() / distortion.detach().clamp(min=LEAST_DISTORTION)
 
 
-class Coarse:
-    """Coarse errors against one reference, which is averaged once."""
-
-    def __init__(self, reference: Tensor) -> None:
-        """reference: as of `coarse_distortion`."""
-        self.scales = list(_means(reference))
-
-    def distortion(self, decoded: Tensor) -> Tensor:
-        """See `coarse_distortion`."""
-        total = decoded.new_zeros(len(decoded), dtype=torch.float32)
-        for reference, judged in zip(self.scales, _means(decoded), strict=True):
-            squares = sum(w * (judged - reference)[:, c].square() for c, w in enumerate(_COARSE_COLOURS))
-            norm = ((squares + _EPSILON) ** (_COARSE_NORM / 2)).mean((1, 2)) ** (2 / _COARSE_NORM)
-            total = total + norm
-        return total
-
-
 def coarse_distortion(reference: Tensor, decoded: Tensor) -> Tensor:
     """Errors of X, Y and B in means over 2, 4, 8 and 16 pixels, the squared 3-norm of each scale: what
     SSIMULACRA2 hardly feels, that a smooth area is too light or too red, and where an image is worst.
 
     Arguments and result as of `ssimulacra2_distortion`.
     """
-    return Coarse(reference).distortion(decoded)
+    return ForEyes(reference).distortions(decoded)[1]
 
 
 def ms_ssim_distortion(reference: Tensor, decoded: Tensor) -> Tensor:
@@ -211,15 +208,19 @@ def _local_statistics(features: Tensor) -> tuple[Tensor, Tensor]:
     return mean, ((power - mean.square()).relu() + _WASSERSTEIN_FLOOR).sqrt()
 
 
-def _felt(x: Tensor) -> Iterator[Tensor]:
-    """The channels of X, Y and B that SSIMULACRA2 feels at each scale."""
-    for felt, light in zip(FELT, scales(x), strict=False):
-        yield xyb(light, felt)
+def _colours(x: Tensor) -> list[Tensor]:
+    """X, Y and B at each scale that is felt; at the finest, where most of the work is, only what is felt of
+    them.
+    """
+    return [
+        xyb(light, slice(0, 3) if scale else felt)
+        for scale, (felt, light) in enumerate(zip(FELT, scales(x), strict=False))
+    ]
 
 
-def _means(x: Tensor) -> Iterator[Tensor]:
-    """X, Y and B of the means that coarse errors are taken of."""
-    return map(xyb, islice(scales(x), *_COARSE_SCALES))
+def _felt(colours: Tensor, scale: int) -> Tensor:
+    """Of `_colours` at one scale, the channels that SSIMULACRA2 feels."""
+    return colours[:, FELT[scale]] if scale else colours
 
 
 def _both(reference: Tensor, decoded: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

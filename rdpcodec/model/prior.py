@@ -162,7 +162,16 @@ class MeanNetwork(nn.Module):
         `[B, N, h, w]` → residuals, of which those at the positions of this pass are used. An encoder rounds
         `y - mean`; a decoder has read them all already.
         """
-        first_mean = self.leave(features)
+        return self.second_pass(features, self.first_mean(features), residual_of)
+
+    def first_mean(self, features: Tensor) -> Tensor:
+        """The means that hyper-latents alone tell, `[B, N, h, w]`, of which those of the anchors are used."""
+        return self.leave(features)
+
+    def second_pass(
+        self, features: Tensor, first_mean: Tensor, residual_of: Callable[[Tensor], Tensor]
+    ) -> TwoPass:
+        """`two_pass` where the first means are known."""
         anchor = anchor_mask(first_mean)
         first = residual_of(first_mean)
         anchors = torch.where(anchor, first_mean + first, 0.0)

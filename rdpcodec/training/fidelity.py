@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from rdpcodec.metrics.eyes import coarse_distortion, ssimulacra2_distortion, ssimulacra2_score
+from rdpcodec.metrics.eyes import ForEyes, ssimulacra2_distortion, ssimulacra2_score
 from rdpcodec.metrics.perceptual import load_lpips
 from rdpcodec.model.rdp_model import RdpModel, TrainingOutput
 from rdpcodec.model.transforms import Synthesis
@@ -215,9 +215,10 @@ class Fidelity:
             )
             perceptual = realistic.total
             figures = [realistic.lpips.detach().mean()]
-        shares = ((self.run.eyes, ssimulacra2_distortion), (self.run.coarse, coarse_distortion))
-        judged = decoded.output.reconstruction[len(first) :]
-        for_eyes = [(share, felt(others, judged)) for share, felt in shares if share and len(others)]
+        shares, for_eyes = (self.run.eyes, self.run.coarse), []
+        if any(shares) and len(others):
+            felt = ForEyes(others).distortions(decoded.output.reconstruction[len(first) :])
+            for_eyes = list(zip(shares, felt, strict=True))
         loss = rate_distortion_loss(decoded.output, x, quality, perceptual, for_eyes=for_eyes)
         return loss.total, [loss.bpp.detach().mean(), loss.psnr.detach(), *figures]
 

@@ -5,12 +5,14 @@ from itertools import islice, pairwise
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
 from rdpcodec import Codec
 from rdpcodec.encoder import refine as refining
-from rdpcodec.encoder.annealing import COLD, WARM, anneal
+from rdpcodec.encoder.annealing import COLD, WARM, ExpectedBits, anneal
 from rdpcodec.encoder.objective import COARSE_SHARE, EYES_SHARE
 from rdpcodec.encoder.refine import STEPS
 from rdpcodec.image import load_picture
@@ -186,3 +188,30 @@ def test_annealing_rounds_to_the_nearer_integer_when_cold_and_at_random_when_war
     warm = anneal(x, WARM, generator)
     assert torch.all((warm >= x.floor()) & (warm <= x.floor() + 1))
     assert 0.05 < float(warm[:, 0].mean()) < 0.2
+
+
+def test_a_residual_between_two_integers_costs_what_random_rounding_costs_on_average() -> None:
+    costs = torch.tensor([[9.0, 4, 1, 3, 9], [20, 8, 0.5, 8, 20]])  # of -2..2 in two tables
+    mixed = torch.tensor([-2.0, -0.25, 0, 1, 1.75, 0.5]).requires_grad_()
+    found = ExpectedBits(costs, torch.tensor([0, 0, 0, 1, 1, 1]))(mixed)
+    found.backward()
+    assert found.item() == pytest.approx(9 + (0.25 * 4 + 0.75 * 1) + 1 + 8 + (0.25 * 8 + 0.75 * 20) + 4.25)
+    assert mixed.grad is not None
+    assert mixed.grad.tolist() == [-5, -3, 2, 12, 12, 7.5]
+
+
+def test_what_a_search_counts_is_what_the_coder_writes(codec: Codec, photograph: Image.Image) -> None:
+    """For integers, but for the hyper-latents, which stay."""
+    search = search_for(codec, photograph.crop((200, 100, 328, 228)), 30)
+    residuals = search.best.residual, search.best.residual.clamp(-1, 1)
+    counted = [float(search.rate(residual)) for residual in residuals]
+    coded = [search.coded(residual) for residual in residuals]
+    assert coded[0] - coded[1] == pytest.approx(counted[0] - counted[1], abs=0.01 * coded[0])
+    assert coded[0] > coded[1] + 100
+
+
+@given(st.floats(-1e6, 1e6), st.integers(1, 8))
+def test_beyond_the_tables_the_line_goes_on(value: float, reach: int) -> None:
+    costs = torch.arange(-reach, reach + 1).abs()[None].float()
+    found = ExpectedBits(costs, torch.zeros(1, dtype=torch.int64))(torch.tensor([value]))
+    assert float(found) == pytest.approx(abs(value), rel=1e-4, abs=1e-4)

@@ -8,6 +8,7 @@ from formula_images import changed, formula
 from torch import Tensor
 
 from rdpcodec.metrics.eyes import (
+    ForEyes,
     coarse_distortion,
     ms_ssim_distortion,
     ssimulacra2_distortion,
@@ -94,3 +95,13 @@ def test_the_blur_is_its_own_adjoint() -> None:
     x, y = images(8), images(9)
     left, right = (blur(x) * y).sum(), (x * blur(y)).sum()
     assert float(left) == pytest.approx(float(right), rel=1e-5)
+
+
+@pytest.mark.parametrize("size", [(64, 80), (57, 9), (7, 7)])
+def test_two_distortions_at_once_are_those_of_each(size: tuple[int, int]) -> None:
+    x, y = images(8, 2, *size), images(9, 2, *size)
+    found = ForEyes(x).distortions(y)
+    assert torch.equal(found[0], ssimulacra2_distortion(x, y))
+    assert torch.equal(found[1], coarse_distortion(x, y))
+    scales = 2 if min(size) >= 16 else int(min(size) >= 8)
+    assert [bool((distortion > 0).all()) for distortion in found] == [scales > 0, scales > 1]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rdpcodec.metrics.eyes import in_place_of, wasserstein_distortion
 from rdpcodec.metrics.perceptual import Lpips
+from rdpcodec.metrics.weave import weave_distortion
 from rdpcodec.model.rate import LAMBDA_MIDDLE, lambda_of
 from rdpcodec.model.rdp_model import TrainingOutput
 from rdpcodec.training.data import to_device
@@ -20,6 +21,9 @@ LOSS_EXPONENT = -0.4
 # Of squared error beside 1 · LPIPS, in units where pixels are 0..1. HiFiC, MRIC, CRDR and MS-ILLM all amount
 # to 150: with it, this small synthesis stays where it was (docs/decisions.md).
 MSE_WEIGHT = 20.0
+# Of a weave beside 1 · squared error. Neither LPIPS nor the Wasserstein distortion tells it from grain, and a
+# discriminator on features hardly (bench/experiments/2026-11-weave).
+WEAVE_WEIGHT = 10.0
 # What LPIPS is divided by where it takes the place of squared error in a rate-distortion loss: with half of
 # the crops the whole is, up to a factor, LPIPS + (75 + 20) · squared error.
 LPIPS_UNIT = 75.0
@@ -30,7 +34,9 @@ PHASES = 8
 
 
 class PerceptualDistortion(NamedTuple):
-    """MSE_WEIGHT · squared error + LPIPS of each image, in part replaced, and its parts, all `[B]`."""
+    """MSE_WEIGHT · squared error + LPIPS of each image, in part replaced, plus its weave; and its parts, all
+    `[B]`.
+    """
 
     total: Tensor
     mse: Tensor
@@ -68,7 +74,7 @@ def perceptual_distortion(
 ) -> PerceptualDistortion:
     """How far images `[B, 3, H, W]` in [0, 1] are from their originals x: squared error of the whole, LPIPS
     of a `shifted_crop`. LPIPS may run in bfloat16. A share `texture` of both gives way to the Wasserstein
-    distortion (see `in_place_of`).
+    distortion (see `in_place_of`). A weave costs `WEAVE_WEIGHT` times what squared error does.
     """
     with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=bfloat16):
         with torch.no_grad():
@@ -78,6 +84,7 @@ def perceptual_distortion(
     total = MSE_WEIGHT * mse + lpips
     if texture:
         total = (1 - texture) * total + texture * in_place_of(total, wasserstein_distortion(x, decoded))
+    total = total + WEAVE_WEIGHT * MSE_WEIGHT * weave_distortion(x, decoded)
     return PerceptualDistortion(total, mse, lpips)
 
 

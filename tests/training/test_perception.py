@@ -17,6 +17,7 @@ from torch import Tensor
 from rdpcodec import Codec
 from rdpcodec.errors import UsageError
 from rdpcodec.metrics.perceptual import load_lpips
+from rdpcodec.metrics.weave import weave_distortion
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.released import arrays
 from rdpcodec.training.export import export
@@ -26,6 +27,7 @@ from rdpcodec.training.losses import (
     LPIPS_UNIT,
     MSE_WEIGHT,
     PHASES,
+    WEAVE_WEIGHT,
     perceptual_distortion,
     random_phase,
     rate_distortion_loss,
@@ -68,7 +70,8 @@ def test_of_the_first_crops_squared_error_gives_way_to_lpips(lpips: Path) -> Non
     with torch.no_grad():
         phase = random_phase(torch.Generator().manual_seed(0), x.device)
         realistic = perceptual_distortion(network, decoded, x, phase, bfloat16=False)
-        torch.testing.assert_close(realistic.total, MSE_WEIGHT * realistic.mse + realistic.lpips)
+        squared = realistic.mse + WEAVE_WEIGHT * weave_distortion(x, decoded)
+        torch.testing.assert_close(realistic.total, MSE_WEIGHT * squared + realistic.lpips)
         output = model(x, quality)
         none, half, whole = (
             float(rate_distortion_loss(output, x, quality, realistic.total[:count]).total)

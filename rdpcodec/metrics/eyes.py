@@ -1,5 +1,5 @@
-"""Distortions for eyes: SSIMULACRA2, coarse errors, MS-SSIM and a Wasserstein distortion, in a colour space
-of cones.
+"""Distortions for eyes: SSIMULACRA2, coarse errors, MS-SSIM and two of texture, in a colour space of
+cones.
 
 All are differentiable, need no trained network and no more than torch, and compare float images
 `[B, 3, H, W]` in sRGB, 0..1, to one distortion each, `[B]`, 0 for equal images. Values outside of 0..1 are
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
+from itertools import islice
 from typing import NamedTuple
 
 import torch
@@ -33,6 +34,11 @@ _COARSE_SCALES = slice(1, 5)
 _COARSE_COLOURS = (0.3, 1.0, 0.3)
 _COARSE_NORM = 3
 _WASSERSTEIN_LEVELS = 4
+# Of detail in wide windows: the finest levels, means over so many pixels before the Gaussian window, and what
+# they weigh.
+_WIDE_LEVELS = 2
+_WIDE_CELL = 8
+_WIDE_WEIGHT = 6.0
 # What a deviation must exceed to count, so that flat areas have a gradient: a fifth of an 8-bit step.
 _WASSERSTEIN_FLOOR = 1e-6
 
@@ -185,14 +191,43 @@ def wasserstein_distortion(reference: Tensor, decoded: Tensor) -> Tensor:
     Distortion: Unifying Fidelity and Realism, 2024, eq. 4, with fixed derivatives in place of VGG's features.
     """
     total = reference.new_zeros(len(reference), dtype=torch.float32)
-    for level, (original, judged) in enumerate(_both(reference, decoded)):
-        if level == _WASSERSTEIN_LEVELS:
-            break
-        mean, deviation = _local_statistics(_derivatives(original))
-        other_mean, other_deviation = _local_statistics(_derivatives(judged))
-        differences = (mean - other_mean).square() + (deviation - other_deviation).square()
-        total = total + differences.mean((1, 2, 3))
+    for original, judged in islice(_both(reference, decoded), _WASSERSTEIN_LEVELS):
+        total = total + _narrow_differences(original, judged)
     return total
+
+
+def texture_distortion(reference: Tensor, decoded: Tensor) -> Tensor:
+    """`wasserstein_distortion`, and differences of how strong fine detail is within windows of about 25
+    pixels of its level.
+
+    How strong texture is at a place, few bits cannot say, and the best guess at an unknown deviation has too
+    little energy. In a wide window it can be known (bench/experiments/2026-11-weave). Arguments and result as
+    of `ssimulacra2_distortion`.
+    """
+    total = reference.new_zeros(len(reference), dtype=torch.float32)
+    for level, (original, judged) in enumerate(islice(_both(reference, decoded), _WASSERSTEIN_LEVELS)):
+        total = total + _narrow_differences(original, judged)
+        if level < _WIDE_LEVELS:
+            differences = _wide_deviations(original) - _wide_deviations(judged)
+            total = total + _WIDE_WEIGHT * differences.square().mean((1, 2, 3))
+    return total
+
+
+def _narrow_differences(original: Tensor, judged: Tensor) -> Tensor:
+    """What the Wasserstein distortion adds up at one level, `[B]`."""
+    mean, deviation = _local_statistics(_derivatives(original))
+    other_mean, other_deviation = _local_statistics(_derivatives(judged))
+    differences = (mean - other_mean).square() + (deviation - other_deviation).square()
+    return differences.mean((1, 2, 3))
+
+
+def _wide_deviations(x: Tensor) -> Tensor:
+    """Root mean squares of the first derivatives and of the second one, doubled, in wide windows."""
+    here, right, below = x[..., 1:-1, 1:-1], x[..., 1:-1, 2:], x[..., 2:, 1:-1]
+    around = (x[..., 1:-1, :-2] + right + x[..., :-2, 1:-1] + below) / 4
+    detail = torch.cat([right - here, below - here, 2 * (here - around)], 1)
+    power = F.avg_pool2d(detail.square(), _WIDE_CELL, ceil_mode=True, count_include_pad=False)
+    return (blur(power) + _WASSERSTEIN_FLOOR).sqrt()
 
 
 def _derivatives(x: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rdpcodec.metrics.eyes import in_place_of, wasserstein_distortion
+from rdpcodec.metrics.eyes import in_place_of, texture_distortion
 from rdpcodec.metrics.perceptual import Lpips
 from rdpcodec.metrics.weave import weave_distortion
 from rdpcodec.model.rate import LAMBDA_MIDDLE, lambda_of
@@ -21,7 +21,7 @@ LOSS_EXPONENT = -0.4
 # Of squared error beside 1 · LPIPS, in units where pixels are 0..1. HiFiC, MRIC, CRDR and MS-ILLM all amount
 # to 150: with it, this small synthesis stays where it was (docs/decisions.md).
 MSE_WEIGHT = 20.0
-# Of a weave beside 1 · squared error. Neither LPIPS nor the Wasserstein distortion tells it from grain, and a
+# Of a weave beside 1 · squared error. Neither LPIPS nor a distortion of texture tells it from grain, and a
 # discriminator on features hardly (bench/experiments/2026-11-weave).
 WEAVE_WEIGHT = 10.0
 # What LPIPS is divided by where it takes the place of squared error in a rate-distortion loss: with half of
@@ -73,8 +73,8 @@ def perceptual_distortion(
     network: Lpips, decoded: Tensor, x: Tensor, phase: Tensor, *, bfloat16: bool, texture: float = 0.0
 ) -> PerceptualDistortion:
     """How far images `[B, 3, H, W]` in [0, 1] are from their originals x: squared error of the whole, LPIPS
-    of a `shifted_crop`. LPIPS may run in bfloat16. A share `texture` of both gives way to the Wasserstein
-    distortion (see `in_place_of`). A weave costs `WEAVE_WEIGHT` times what squared error does.
+    of a `shifted_crop`. LPIPS may run in bfloat16. A share `texture` of both gives way to
+    `texture_distortion` (see `in_place_of`). A weave costs `WEAVE_WEIGHT` times what squared error does.
     """
     with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=bfloat16):
         with torch.no_grad():
@@ -83,7 +83,7 @@ def perceptual_distortion(
     mse = (decoded - x).square().mean((1, 2, 3))
     total = MSE_WEIGHT * mse + lpips
     if texture:
-        total = (1 - texture) * total + texture * in_place_of(total, wasserstein_distortion(x, decoded))
+        total = (1 - texture) * total + texture * in_place_of(total, texture_distortion(x, decoded))
     total = total + WEAVE_WEIGHT * MSE_WEIGHT * weave_distortion(x, decoded)
     return PerceptualDistortion(total, mse, lpips)
 

@@ -96,7 +96,7 @@ def share_option(name: str, default: float, text: str | None = None) -> Callable
 
 def texture_option(default: float) -> Callable[[Command], Command]:
     """How much of the realism synthesis's distortion is of texture."""
-    text = "Share of the realism synthesis's distortion that gives way to the Wasserstein distortion."
+    text = "Share of the realism synthesis's distortion that gives way to one of texture."
     return share_option("--texture", default, text)
 
 

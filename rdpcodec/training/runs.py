@@ -48,7 +48,7 @@ class FidelityRun(Run):
     trains: str = "everything"
     # The share of the crops whose distortion is that of the realism synthesis, 0..1.
     perception: float = 0.0
-    # The share of the realism synthesis's distortion that gives way to the Wasserstein distortion, 0..1.
+    # The share of the realism synthesis's distortion that gives way to one of texture, 0..1.
     texture: float = 0.5
     # The share of the fidelity synthesis's squared error that gives way to SSIMULACRA2, 0..1.
     eyes: float = 0.5
@@ -78,7 +78,7 @@ class RealismRun(Run):
     learning_rate: float = 7e-4
     # The strength of the adversary's gradient, as a multiple of the distortion's.
     adversary: float = 1.0
-    # The share of squared error and LPIPS that gives way to the Wasserstein distortion, 0..1.
+    # The share of squared error and LPIPS that gives way to a distortion of texture, 0..1.
     texture: float = 0.5
     # The share of the budget before the adversary joins, 0..1.
     warmup: float = 0.25

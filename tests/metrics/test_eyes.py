@@ -13,6 +13,7 @@ from rdpcodec.metrics.eyes import (
     ms_ssim_distortion,
     ssimulacra2_distortion,
     ssimulacra2_score,
+    texture_distortion,
     wasserstein_distortion,
 )
 from rdpcodec.metrics.xyb import blur
@@ -23,6 +24,7 @@ DISTORTIONS: list[Distortion] = [
     coarse_distortion,
     ms_ssim_distortion,
     wasserstein_distortion,
+    texture_distortion,
 ]
 
 
@@ -70,6 +72,17 @@ def test_gradients_are_finite_for_equal_flat_and_clipped_images(distortion: Dist
             y = y.clone().requires_grad_()
             (gradient,) = torch.autograd.grad(distortion(x, y).sum(), y)
             assert torch.isfinite(gradient).all()
+
+
+def test_weak_texture_costs_more_where_windows_are_wide_too() -> None:
+    generator = torch.Generator().manual_seed(7)
+    original, other = (0.5 + 0.03 * torch.randn(1, 3, 128, 128, generator=generator) for _ in range(2))
+    weak = 0.5 + 0.9 * (other - 0.5)
+    narrow, both = (
+        float(distortion(original, weak) / distortion(original, other))
+        for distortion in (wasserstein_distortion, texture_distortion)
+    )
+    assert both > 2 * narrow > 2
 
 
 def test_sides_that_are_odd_or_small_have_fewer_scales() -> None:

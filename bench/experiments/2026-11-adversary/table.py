@@ -9,7 +9,6 @@ import json
 from pathlib import Path
 
 HERE = Path(__file__).parent
-RELEASE = HERE.parents[1] / "results" / "surface" / "kodak" / "rdpcodec.json"
 # Measure → its head, and the decimals of its column.
 COLUMNS = {
     "psnr": ("PSNR, dB", 2),
@@ -31,8 +30,9 @@ QUALITIES = (5, 25, 45, 60, 75, 90)
 
 
 def main() -> None:
-    without = json.loads((HERE / "without.json").read_text(encoding="utf-8"))["points"]
-    release = json.loads(RELEASE.read_text(encoding="utf-8"))["points"]
+    release, without = (
+        json.loads((HERE / name).read_text(encoding="utf-8"))["points"] for name in ("with.json", "without.json")
+    )
     names = [f"quality {quality}" for quality in QUALITIES]
     print("|", " | ".join(["measure", *names]), "|")
     print("|", " | ".join("---" for _ in range(len(names) + 1)), "|")

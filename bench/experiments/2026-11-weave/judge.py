@@ -1,8 +1,9 @@
-"""PSNR, LPIPS-AlexNet, energy of the finest detail and weave of syntheses, on held-out crops of the training images.
+"""PSNR, SSIMULACRA2, LPIPS-AlexNet, energy by band and weave of syntheses, on held-out crops of the training images.
 
 python judge.py DATA LPIPS_ALEX OUT.json RUN…   each RUN a folder with a realism run's checkpoint.pt
 
-A tidied copy of the script that made judged.json, where the run is called "noise".
+A tidied copy of the scripts that made the JSON files here. In judged.json the run is called "noise"; it and
+judged-more-texture.json have the finest band alone, called "band".
 """
 
 import json
@@ -14,13 +15,14 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from rdpcodec.metrics.eyes import ssimulacra2_distortion, ssimulacra2_score
 from rdpcodec.metrics.perceptual import load_lpips
 from rdpcodec.metrics.weave import weave_distortion
 from rdpcodec.training.checkpoint import load_checkpoint, load_realism_start, load_start
 from rdpcodec.training.data import SUFFIXES, VALIDATION_EVERY, ImageSet
 from rdpcodec.weights.manifest import find_model
 
-QUALITIES, SIDE, CPU = (5.0, 25.0, 45.0, 85.0), 384, torch.device("cpu")
+QUALITIES, SIDE, CPU = (5.0, 25.0, 60.0, 85.0), 384, torch.device("cpu")
 
 
 def held_out(data):
@@ -31,12 +33,30 @@ def held_out(data):
     return [ImageSet([a], CPU).crops(1, SIDE, generator) for a in arrays if min(a.shape[:2]) >= SIDE]
 
 
-def finest(x):
-    """Mean squared difference of gray values from their means over 3×3 pixels."""
-    gray = x.mean(1, keepdim=True)
-    return float((gray - F.avg_pool2d(gray, 3, 1, 1, count_include_pad=False)).square().mean())
+def bands(x):
+    """Mean squared differences of gray values from their means over 3×3 pixels, at full, half and quarter size."""
+    gray, found = x.mean(1, keepdim=True), []
+    for _ in range(3):
+        smooth = F.avg_pool2d(gray, 3, 1, 1, count_include_pad=False)
+        found.append(float((gray - smooth).square().mean()))
+        gray = F.avg_pool2d(gray, 2)
+    return found
 
 
+def judged(x, y, lpips):
+    """The measures of a decoded crop y of x, `[1, 3, H, W]` each."""
+    y = (y.clamp(0, 1) * 255).round() / 255
+    mse = (y - x).square().mean()
+    return {
+        "psnr": float(-10 * mse.log10()),
+        "ssimulacra2": float(ssimulacra2_score(ssimulacra2_distortion(x, y))),
+        "lpips": float(lpips(y, x)),
+        "weave": float(weave_distortion(x, y) / mse),
+        **{f"band_{number}": a / b for number, (a, b) in enumerate(zip(bands(y), bands(x)), 1)},
+    }
+
+
+@torch.no_grad()
 def main(data, lpips_alex, out, *runs):
     torch.set_num_threads(1)
     released = find_model("fast").path
@@ -48,19 +68,12 @@ def main(data, lpips_alex, out, *runs):
     found = {}
     for quality in QUALITIES:
         q = torch.full((1,), quality)
+        latents = [model.analyse(x, q, by_rate=True).rounded for x in crops]
         for name, synthesis in syntheses.items():
-            rows = {"psnr": [], "lpips": [], "band": [], "weave": []}
-            for x in crops:
-                with torch.no_grad():
-                    y = synthesis(model.analyse(x, q, by_rate=True).rounded, q)
-                    y = (y.clamp(0, 1) * 255).round() / 255
-                    mse = (y - x).square().mean()
-                    rows["psnr"].append(float(-10 * mse.log10()))
-                    rows["lpips"].append(float(lpips(y, x)))
-                    rows["band"].append(finest(y) / finest(x))
-                    rows["weave"].append(float(weave_distortion(x, y) / mse))
-            found[f"{name} {quality:g}"] = {k: [round(v, 5) for v in values] for k, values in rows.items()}
-            print(quality, name, {k: round(float(np.mean(v)), 4) for k, v in rows.items()}, flush=True)
+            rows = [judged(x, synthesis(y, q), lpips) for x, y in zip(crops, latents)]
+            found[f"{name} {quality:g}"] = {key: [round(row[key], 5) for row in rows] for key in rows[0]}
+            means = {key: round(float(np.mean([row[key] for row in rows])), 4) for key in rows[0]}
+            print(quality, name, means, flush=True)
     Path(out).write_text(json.dumps(found))
 
 

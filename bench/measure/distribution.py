@@ -118,7 +118,14 @@ def sliced_wasserstein(first: Tensor, second: Tensor) -> float:
     Mean over directions of the exact distance on a line: what sorted values differ by (Rabin et al. 2011).
     In units of one direction; two sets of one law are not at 0 but at about 1/√N of their spread.
     """
-    return float((first.sort(0).values - second.sort(0).values).abs().mean())
+    return float(np.abs(_sorted_columns(first) - _sorted_columns(second)).mean(dtype=np.float64))
+
+
+def _sorted_columns(points: Tensor) -> NDArray[np.floating]:
+    """Each column of `[N, K]` in order, as rows `[K, N]`: NumPy sorts these in a fifth of the time."""
+    rows = np.ascontiguousarray(points.detach().cpu().numpy().T)
+    rows.sort(axis=1)
+    return rows
 
 
 def pyramid_distances(first: list[list[Tensor]], second: list[list[Tensor]]) -> list[float]:

@@ -1,4 +1,4 @@
-"""rdpcodec: a learned image codec with three dials (quality, realism, effort) and one bitstream.
+"""rdpcodec: a learned image codec with three settings (quality, realism, effort) and one bitstream.
 
     import rdpcodec
     data = rdpcodec.compress("photo.png", quality=40)

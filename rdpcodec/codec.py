@@ -135,8 +135,8 @@ class Codec:
         """Compress several images; those of equal size go through the networks together, unless each is to
         meet a target.
 
-        images: a sequence of what `compress` takes, or a tensor `[B, C, H, W]`. quality: in place of a point
-        that has only that. errors: filled with what is wrong with images that cannot be coded, by their
+        images: a sequence of what `compress` takes, or a tensor `[B, C, H, W]`. quality: instead of `point`,
+        where only the quality matters. errors: filled with what is wrong with images that cannot be coded, by their
         places, where the list then has b""; where it is not given, the first such error is raised.
         """
         point = point_of(point, quality)
@@ -158,7 +158,8 @@ class Codec:
         enough.
 
         Every search goes on from the last: all ten take as long as the last one alone. All tiles of an image
-        are searched at once, so that memory grows with them. Arguments and errors are those of `compress`.
+        are searched at once, so that memory grows with them. quality: a number, no target. The other arguments,
+        and the errors, are those of `compress`.
         """
         OperatingPoint(quality, realism).check_dials(self.name, self.dials)
         picture = load_picture(image, keep_metadata=keep_metadata)

@@ -34,7 +34,8 @@ def compress(
     """Compress one image to the bytes of an .rdpc file, with a model by its name, kept loaded.
 
     image: a Pillow image; a file's path, its bytes, or the open file; an array `[H, W]` or `[H, W, C]`, uint8
-    or uint16; a tensor `[C, H, W]`, uint8 or in [0, 1]. The rest is as of `Codec.compress` and `Codec`.
+    or uint16; a tensor `[C, H, W]`, uint8 or in [0, 1]. The other arguments,
+    and what is raised, are those of `Codec.compress` and `Codec`.
 
     >>> from PIL import Image
     >>> image = Image.effect_noise((256, 256), 50).convert("RGB")
@@ -67,7 +68,7 @@ def decompress(
 ) -> Image.Image:
     """Decompress an .rdpc file, its bytes, path or open file, with the weights that it needs.
 
-    The rest is as of `Codec.decompress`.
+    The other arguments, and what is raised, are those of `Codec.decompress`.
 
     >>> data = compress(Image.new("RGB", (64, 64)))
     >>> decompress(data, region=(16, 0, 32, 8)).size

@@ -60,7 +60,7 @@ def result_tables(results: dict[str, Any], command: str) -> str:
     lines = [
         f"{results['picture_count']} images of {results['data']}, bytes of real files, RGB, means over "
         f"images (`{command}`). BD-rate is the change in bytes at equal quality; negative is smaller. "
-        "Three are of the mean curves, two are means of the images' own:",
+        "The first three columns compare mean curves, the last two are means of the images' own BD-rates:",
         "",
         "| against | PSNR | PSNR, 0.15-1.0 bpp | MS-SSIM | PSNR, each image | MS-SSIM, each image |",
         "| --- " * (1 + len(BD_RATES)) + "|",

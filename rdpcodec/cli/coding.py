@@ -55,8 +55,9 @@ def compress(
 
     IN is an image in any format that Pillow reads, or - for standard input. OUT ends in .rdpc.
 
-    With a target, the quality is searched for each image, in at most 8 encodes. The file is never over the
-    target, and no more than 1 % under it. `rdpcodec suggest IN` shows what can be had.
+    With a target, the quality is searched for each image, in at most 8 encodes. The file is never larger, or
+    its image never worse, than the target, and as a rule at most 1 % smaller or better. `rdpcodec suggest IN`
+    shows what can be had.
     """
     from rdpcodec.image import is_readable
 

@@ -64,7 +64,7 @@ def _text(path: Path, file: file_info.FileInfo) -> str:
 @click.command()
 @json_option
 def models(as_json: bool) -> None:
-    """List the installed models, their dials and measured results."""
+    """List the installed models, their settings and measured results."""
     entries = manifest()
     if as_json:
         click.echo(json.dumps({name: entry.record for name, entry in entries.items()}))
@@ -76,7 +76,7 @@ def models(as_json: bool) -> None:
             click.echo(f"{name}\n  decodes   files of an earlier version, {record['bytes'] / 1e6:.1f} MB")
             continue
         click.echo(f"{name}-{entry.fingerprint.hex()}{default}")
-        click.echo(f"  dials     {', '.join(record['dials'])}")
+        click.echo(f"  settings  {', '.join(record['dials'])}")
         click.echo(
             f"  size      {record['parameters'] / 1e6:.1f} million parameters, {record['bytes'] / 1e6:.1f} MB"
         )

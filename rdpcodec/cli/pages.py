@@ -158,7 +158,7 @@ def serve(
     model: str,
     device: str,
 ) -> None:
-    """Serve a page where a dropped image follows the dials: image, bytes and errors, and the file.
+    """Serve a page where a dropped image follows the settings: image, bytes and errors, and the file.
 
     Only this machine reaches it, unless --host says otherwise; there is no password. Images stay in memory.
     With --onnxruntime-web the browser turns realism itself, without asking the server.

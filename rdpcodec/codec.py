@@ -13,7 +13,6 @@ can be done at once. docs/architecture.md draws it.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, lru_cache
@@ -27,11 +26,12 @@ from rdpcodec.arguments import container_of, kept, listed, point_of, quality_of
 from rdpcodec.container import Container
 from rdpcodec.encoder.image_encoder import ImageEncoder
 from rdpcodec.engine.choice import EngineName, make_engine
-from rdpcodec.errors import RdpError, WeightsError
+from rdpcodec.errors import RdpError, UsageError, WeightsError
 from rdpcodec.extras import need_torch
+from rdpcodec.fork_lock import ForkLock
 from rdpcodec.image import Picture, load_picture
 from rdpcodec.mosaic import AnalysedTiles, CodedTiles, Mosaic, Region, region_of
-from rdpcodec.operating_point import OperatingPoint, Quality, Realism, Target
+from rdpcodec.operating_point import Bounds, OperatingPoint, Quality, Realism, Target
 from rdpcodec.source import File
 from rdpcodec.symbols import SymbolCoder, Symbols
 from rdpcodec.tile_codec import TileCodec
@@ -136,8 +136,8 @@ class Codec:
         meet a target.
 
         images: a sequence of what `compress` takes, or a tensor `[B, C, H, W]`. quality: instead of `point`,
-        where only the quality matters. errors: filled with what is wrong with images that cannot be coded, by their
-        places, where the list then has b""; where it is not given, the first such error is raised.
+        where only the quality matters. errors: filled with what is wrong with images that cannot be coded, by
+        their places, where the list then has b""; where it is not given, the first such error is raised.
         """
         point = point_of(point, quality)
         point.check_dials(self.name, self.dials)
@@ -158,9 +158,11 @@ class Codec:
         enough.
 
         Every search goes on from the last: all ten take as long as the last one alone. All tiles of an image
-        are searched at once, so that memory grows with them. quality: a number, no target. The other arguments,
-        and the errors, are those of `compress`.
+        are searched at once, so that memory grows with them. quality: a number, no target. The rest is as of
+        `compress`.
         """
+        if isinstance(quality, (Target, Bounds)):
+            raise UsageError(f"target {quality}: efforts are of a quality, a number")
         OperatingPoint(quality, realism).check_dials(self.name, self.dials)
         picture = load_picture(image, keep_metadata=keep_metadata)
         yield from ImageEncoder(self.tile_codec, self._weights, picture).efforts(quality, realism)
@@ -283,7 +285,7 @@ def _restored(
     return codec
 
 
-_loading = threading.Lock()
+_loading = ForkLock()
 
 
 @lru_cache(maxsize=4)

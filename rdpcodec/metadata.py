@@ -14,6 +14,7 @@ from PIL import ExifTags, Image
 
 from rdpcodec.container import METADATA_LIMIT
 from rdpcodec.errors import PictureWarning, reason, warn
+from rdpcodec.exif_claims import check_claims
 
 _ORIENTATION = ExifTags.Base.Orientation
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
@@ -51,7 +52,7 @@ def left_out(what: str, why: object) -> None:
 def orientation_of(image: Image.Image) -> int:
     """The orientation that EXIF or XMP gives an image, 1..8; 1 where there is none that can be read."""
     try:
-        value = image.getexif().get(_ORIENTATION, 1)
+        value = _exif(image).get(_ORIENTATION, 1)
     except Exception as error:  # Pillow's EXIF reader raises what struct, dict and its own code raise
         left_out("the EXIF block", f"it cannot be read ({reason(error)})")
         return 1
@@ -71,7 +72,7 @@ def exif_of(image: Image.Image) -> bytes | None:
     headers give.
     """
     try:
-        exif = image.getexif()
+        exif = _exif(image)
         tags, damaged = _descriptive(exif)
     except Exception as error:  # as in `orientation_of`
         left_out("the EXIF block", f"it cannot be read ({reason(error)})")
@@ -86,6 +87,7 @@ def exif_of(image: Image.Image) -> bytes | None:
 def cleaned_exif(data: bytes) -> bytes | None:
     """A stored EXIF block as it may be handed on, to writers of any format; None if nothing of it may."""
     try:
+        check_claims(data)
         exif = Image.Exif()
         exif.load(data)
         tags, damaged = _descriptive(exif)
@@ -116,9 +118,14 @@ def xmp_of(image: Image.Image) -> bytes | None:
         packet = packet.encode()
     if not isinstance(packet, bytes) or not packet.strip(b"\0 "):
         return None
+    return within_limit("the XMP packet", without_orientation(packet))
+
+
+def without_orientation(packet: bytes) -> bytes:
+    """An XMP packet that says nothing of the orientation."""
     for pattern in _XMP_ORIENTATIONS:
         packet = re.sub(pattern, b"", packet)
-    return within_limit("the XMP packet", packet)
+    return packet
 
 
 def warn_of_comments(image: Image.Image) -> None:
@@ -139,6 +146,14 @@ def within_limit(what: str, data: bytes) -> bytes | None:
         return data
     left_out(what, f"it has {len(data) / 2**20:.0f} MiB, and the format holds {METADATA_LIMIT >> 20} MiB")
     return None
+
+
+def _exif(image: Image.Image) -> Image.Exif:
+    """An image's EXIF block. Raises what Pillow raises on damaged ones, and `ValueError`."""
+    block = image.info.get("exif")
+    if isinstance(block, bytes):
+        check_claims(block)
+    return image.getexif()
 
 
 def _descriptive(exif: Image.Exif) -> tuple[dict[int, Any], list[int]]:

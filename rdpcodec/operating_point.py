@@ -34,9 +34,10 @@ class _Kind(NamedTuple):
     rises: bool  # the cost, with quality
 
 
+_RATES = (1e-9, 1e18)  # of which the logarithms are finite, and no file is outside
 _KINDS = {
-    "bpp": _Kind("rate", "bits per pixel", 4, (0, math.inf), lambda bpp: bpp, True),
-    "size": _Kind("rate", "bytes", 0, (0, math.inf), lambda size: size, True),
+    "bpp": _Kind("rate", "bits per pixel", 4, _RATES, lambda bpp: bpp, True),
+    "size": _Kind("rate", "bytes", 0, _RATES, lambda size: size, True),
     "psnr": _Kind("distortion", "dB PSNR", 2, (0, 100), lambda psnr: 10 ** (-psnr / 10), False),
     "ms_ssim": _Kind("distortion", "MS-SSIM", 4, (0, 1), lambda ms_ssim: 1 - ms_ssim, False),
     "ssimulacra2": _Kind("distortion", "SSIMULACRA2", 2, (0, 100), lambda score: 100 - score, False),
@@ -68,8 +69,8 @@ class Target:
             raise UsageError(f"target of {_KINDS[self.kind].unit}: {self.value!r} is not a number")
         low, high = _KINDS[self.kind].bounds
         if not low < self.value < high:
-            limits = f"over {low}" if high == math.inf else f"between {low} and {high}"
-            raise UsageError(f"target {self}: must be {limits}")
+            limits = f"over {low}" if high == math.inf else f"between {low:g} and {high:g}"
+            raise UsageError(f"target {self.value!r:.24} {_KINDS[self.kind].unit}: must be {limits}")
 
     @classmethod
     def bpp(cls, value: float) -> Target:
@@ -216,6 +217,7 @@ class OperatingPoint:
                 raise UsageError(f"{name} {value} is outside {low}..{high}")
         if self.effort != int(self.effort):
             raise UsageError(f"effort {self.effort} is not a whole number")
+        object.__setattr__(self, "effort", int(self.effort))
 
     def check_dials(self, model: str, dials: tuple[str, ...]) -> None:
         """Raise `UsageError` when the point turns a dial that the weights of `model` lack.

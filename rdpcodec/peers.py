@@ -14,6 +14,8 @@ from typing import Any
 
 from PIL import Image
 
+from rdpcodec.errors import UsageError, reason
+
 
 class Unavailable(Exception):
     """A codec whose plugin or weights are not installed."""
@@ -31,9 +33,12 @@ class Peer:
     plugin: str | None = None
 
     def encode(self, image: Image.Image, quality: float) -> bytes:
-        """A file of the image; quality 0..100."""
+        """A file of the image; quality 0..100. Raises `UsageError` where the format cannot hold it."""
         buffer = io.BytesIO()
-        image.save(buffer, self.kind, quality=int(quality), **self.options)
+        try:
+            image.save(buffer, self.kind, quality=int(quality), **self.options)
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{self.label} cannot hold this image: {reason(error)}") from error
         return buffer.getvalue()
 
     def decode(self, data: bytes) -> Image.Image:

@@ -22,8 +22,8 @@ from PIL import Image, ImageFile
 from rdpcodec import container
 from rdpcodec.container import ALPHA_SEGMENTS, Header, Segment
 from rdpcodec.errors import FormatError, RdpError, UsageError
-from rdpcodec.metadata import cleaned_exif, left_out, upright
-from rdpcodec.operating_point import PRESETS, Bounds, OperatingPoint, Target
+from rdpcodec.metadata import cleaned_exif, left_out, orientation_of, upright, without_orientation
+from rdpcodec.operating_point import PRESETS, Bounds, OperatingPoint, Realism, Target
 from rdpcodec.weights.manifest import DEFAULT_MODEL, model_for_file, model_name
 
 FORMAT = "RDPC"
@@ -85,9 +85,11 @@ class RdpImageFile(ImageFile.ImageFile):
         return self._header.realism if self._realism is None else self._realism
 
     @realism.setter
-    def realism(self, realism: float) -> None:
+    def realism(self, realism: Realism) -> None:
         if self._decoded:
             raise UsageError("the image is decoded already: open it again, and set realism before its use")
+        if isinstance(realism, str):
+            raise UsageError(f"realism {realism!r}: give a number from 0 to 1; only an encoder can choose")
         entry = model_for_file(self._header)
         OperatingPoint(realism=realism).check_dials(entry.name, tuple(entry.record["dials"]))
         self._realism = realism
@@ -120,6 +122,12 @@ class RdpImageFile(ImageFile.ImageFile):
         self.fp.seek(0)
         return self.fp.read()
 
+    def __setstate__(self, state: Any) -> None:
+        """Take over what `Image.__getstate__` gave of a decoded image: a copy has pixels, and no file."""
+        self.fp, self._decoded = None, True
+        super().__setstate__(state)
+        self._realism = self.info["realism"]
+
     @contextmanager
     def _damage_is_an_oserror(self) -> Iterator[None]:
         """What callers of Pillow expect of files that cannot be read."""
@@ -142,14 +150,16 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     # Like Pillow's own writers: the profile is kept unless another one or None is given, the rest only if
     # given.
     profile = options.get("icc_profile", image.info.get("icc_profile"))
-    exif = options.get("exif")
+    exif, xmp = options.get("exif"), options.get("xmp")
+    if exif is None and isinstance(xmp, bytes) and orientation_of(image) != 1:  # which is applied here
+        xmp = without_orientation(xmp)
     image = upright(image) if exif is None else image.copy()
     image.info |= {
         "XML:com.adobe.xmp": None,
         "comment": None,
         "exif": exif.tobytes() if isinstance(exif, Image.Exif) else exif or b"",
         "icc_profile": profile,
-        "xmp": options.get("xmp"),
+        "xmp": xmp,
         "dpi": options.get("dpi"),
     }
     point = _point(options)

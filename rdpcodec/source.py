@@ -51,4 +51,8 @@ def read_source(source: File, error: type[RdpError], start: bytes = b"") -> byte
 
 def _read(file: BinaryIO, start: bytes) -> bytes:
     begun = file.read(len(start)) if start else b""
+    while isinstance(begun, bytes) and 0 < len(begun) < len(start):  # an unbuffered pipe gives what it has
+        if not (more := file.read(len(start) - len(begun))):
+            break
+        begun += more
     return begun + file.read() if begun == start else begun

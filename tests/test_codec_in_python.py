@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import os
 import pickle
 import subprocess
@@ -19,7 +20,7 @@ from PIL import Image
 from recoded_files import recoded
 
 import rdpcodec
-from rdpcodec import Codec, OperatingPoint
+from rdpcodec import Codec, OperatingPoint, Target
 from rdpcodec import codec as codec_module
 from rdpcodec.errors import FormatError, UsageError, WeightsError
 from rdpcodec.image import load_picture
@@ -222,3 +223,59 @@ def test_warnings_name_the_line_that_called(codec: Codec, small: Image.Image, tm
     ]
     for call in calls:
         assert warned_lines(call) == {__file__}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+def test_a_process_that_is_forked_while_a_model_is_loaded_codes(tmp_path: Path) -> None:
+    script = """
+import os, sys, threading
+import numpy as np, rdpcodec, rdpcodec.codec
+entered, go_on, load = threading.Event(), threading.Event(), rdpcodec.codec.loaded_codec
+
+def slowly(model, device):
+    entered.set()
+    go_on.wait()
+    return load(model, device)
+
+rdpcodec.codec.loaded_codec = slowly
+threading.Thread(target=rdpcodec.codec.shared_codec).start()
+entered.wait()
+if os.fork() == 0:
+    rdpcodec.codec.loaded_codec = load
+    os._exit(len(rdpcodec.compress(np.zeros((16, 16, 3), np.uint8))) > 0 and 7)
+status = os.waitstatus_to_exitcode(os.wait()[1])  # without the guard it waits for ever
+go_on.set()
+sys.exit(status)
+"""
+    assert subprocess.run([sys.executable, "-c", script], cwd=tmp_path, timeout=400).returncode == 7
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda codec, image: codec.compress(image, Target.bpp(1e-310)),
+        lambda codec, image: codec.compress(image, Target.size(10**400)),
+        lambda codec, image: next(codec.efforts(image, Target.bpp(0.3))),
+    ],
+)
+def test_targets_beyond_all_files_are_refused(
+    codec: Codec, small: Image.Image, call: Callable[[Codec, Image.Image], object]
+) -> None:
+    with pytest.raises(UsageError, match=r"^target"):
+        call(codec, small)
+
+
+def test_an_effort_may_be_any_whole_number(codec: Codec, small: Image.Image) -> None:
+    assert codec.compress(small, 30, effort=1.0) == codec.compress(small, 30, effort=1)  # type: ignore[arg-type]
+
+
+def test_an_unbuffered_pipe_that_gives_a_byte_at_a_time_is_read(codec: Codec, small: Image.Image) -> None:
+    class Trickle(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            return super().read(1 if size and size > 0 else size)
+
+    data = codec.compress(small)
+    assert codec.decompress(Trickle(data)).size == small.size
+    for damaged in (b"", b"R", b"RDX" + data[3:]):
+        with pytest.raises(FormatError):
+            codec.decompress(Trickle(damaged))

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import copy
 import io
+import pickle
 import random
 import subprocess
 import sys
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -298,3 +301,29 @@ def test_options_of_save_that_cannot_be_had_are_refused(
 ) -> None:
     with pytest.raises(rdpcodec.RdpError, match=message):
         small.save(tmp_path / "a.rdpc", **options)
+
+
+def test_an_orientation_that_exif_and_xmp_both_give_is_applied_once(small: Image.Image) -> None:
+    xmp = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    small.save(buffer := io.BytesIO(), "JPEG", exif=exif_of(6), xmp=xmp)
+    with Image.open(buffer) as photo:
+        for options in ({}, {"xmp": xmp}, {"xmp": xmp, "exif": photo.info["exif"]}):
+            assert opened(saved(photo, **options)).size == small.size[::-1]
+    assert opened(saved(small, xmp=xmp)).size == small.size[::-1]  # nothing else says it
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda image: pickle.loads(pickle.dumps(image))]
+)
+def test_images_can_be_copied_and_pickled(small: Image.Image, copied: Callable[[Any], Any]) -> None:
+    data = saved(small, quality=30, realism=0.5)
+    image = copied(opened(data))
+    np.testing.assert_array_equal(np.asarray(image), np.asarray(opened(data)))
+    assert image.info == opened(data).info
+    if isinstance(image, RdpImageFile):
+        assert image.realism == opened(data).realism
+
+
+def test_only_an_encoder_chooses_realism(small: Image.Image) -> None:
+    with pytest.raises(UsageError, match="only an encoder can choose"):
+        opened(saved(small)).realism = "auto"

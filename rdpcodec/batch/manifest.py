@@ -58,7 +58,8 @@ class Manifest:
             try:
                 outcome = done_before(task, work)
             except RdpError as error:
-                errors.append(str(error))
+                named = str(error)
+                errors.append(named if task.output in named else f"{task.output}: {named}")
             else:
                 self.append(outcome)
         return errors

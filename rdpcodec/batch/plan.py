@@ -27,6 +27,8 @@ class Task:
 
 
 _HIDDEN, _FOLDER, _PLAIN, _SPECIAL = "hidden", "folder", "without extension", "pipe or device"
+_LINKED, _BROKEN, _CLOSED = "linked folder", "broken link", "unreadable folder"
+_COUNTED = (_FOLDER, _LINKED, _BROKEN, _CLOSED)
 _RAW = (
     ".3fr",
     ".arw",
@@ -43,9 +45,15 @@ _RAW = (
     ".srw",
 )
 _PLUGIN = "pip install 'rdpcodec[formats]'"
-_REASONS = {
+_OF_ANY_RUN = {
     _FOLDER: "--recursive takes them",
     _SPECIAL: "read where it is named",
+    _LINKED: "links are not followed to folders: name it",
+    _BROKEN: "it leads nowhere",
+    _CLOSED: "permission denied",
+}
+_REASONS = {
+    **_OF_ANY_RUN,
     EXTENSION: "coded already",
     **dict.fromkeys((".heic", ".heif", ".hif"), _PLUGIN),
     ".jxl": _PLUGIN,
@@ -70,7 +78,7 @@ class LeftOut:
         """How many of each kind, and why or what to do, in words."""
         kinds = sorted(self.counts.items())
         return ", ".join(
-            f"{count} {kind}{'s' * (kind == _FOLDER and count > 1)}"
+            f"{count} {kind}{'s' * (kind in _COUNTED and count > 1)}"
             + ("" if kind == _HIDDEN else f" ({self.reasons.get(kind.lower(), self.otherwise)})")
             for kind, count in kinds
         )
@@ -106,8 +114,7 @@ def plan(
     """
     root = _location(*storage.filesystem(destination)).rstrip("/")
     coded = EXTENSION in extensions
-    reasons = {kind: _REASONS[kind] for kind in (_FOLDER, _SPECIAL)} if coded else _REASONS
-    left_out = LeftOut(reasons, _otherwise(coded))
+    left_out = LeftOut(_OF_ANY_RUN if coded else _REASONS, _otherwise(coded))
     search = _Search(extensions, recursive, root, left_out)
     found = dict.fromkeys(pair for source in sources for pair in search.found(source))
     if not found:
@@ -146,22 +153,22 @@ class _Search:
             yield from self._in_glob(source, system, path)
 
     def _in_folder(self, system: AbstractFileSystem, path: str) -> Iterator[tuple[str, PurePosixPath]]:
+        if _closed(system, path):
+            raise UsageError(f"{path}: the folder cannot be read: permission denied")
         entries = system.find(path, maxdepth=None if self.recursive else 1, withdirs=True, detail=True)
         own = (
             f"{self.destination}/" if not f"{_location(system, path)}/".startswith(self.destination) else "//"
         )
         for name in sorted(entries):
             relative, location = PurePosixPath(name).relative_to(path), _location(system, name)
-            is_folder = entries[name]["type"] == "directory"
-            if f"{location}/".startswith(own) or not relative.parts or (is_folder and self.recursive):
+            kind = _kind(system, name, entries[name]["type"])
+            if f"{location}/".startswith(own) or not relative.parts or (kind == _FOLDER and self.recursive):
                 continue
-            is_special = entries[name]["type"] == "other"
-            fits = relative.suffix.lower() in self.extensions
-            if fits and not (_hidden(relative) or is_folder or is_special):
+            if kind is None and relative.suffix.lower() in self.extensions and not _hidden(relative):
                 yield location, relative
             else:
-                kind = _FOLDER if is_folder else _SPECIAL if is_special else relative.suffix or _PLAIN
-                self.left_out.counts[_HIDDEN if _hidden(relative) else kind] += 1
+                kind = _HIDDEN if _hidden(relative) else kind or relative.suffix or _PLAIN
+                self.left_out.counts[kind] += 1
 
     def _in_glob(
         self, source: str, system: AbstractFileSystem, path: str
@@ -181,6 +188,24 @@ class _Search:
                 yield _location(system, name), relative
 
 
+def _kind(system: AbstractFileSystem, name: str, listed: str) -> str | None:
+    """What an entry of a folder is, if it is no file. listed: the type that a listing gives it, which is
+    "other" for links.
+    """
+    if storage.is_local(system) and os.path.islink(name):
+        if os.path.isfile(name):
+            return None
+        return _LINKED if os.path.isdir(name) else _SPECIAL if os.path.exists(name) else _BROKEN
+    if listed == "directory":
+        return _CLOSED if _closed(system, name) else _FOLDER
+    return _SPECIAL if listed == "other" else None
+
+
+def _closed(system: AbstractFileSystem, folder: str) -> bool:
+    """Whether a folder may not be read: listings leave such folders empty, without a word."""
+    return storage.is_local(system) and not os.access(folder, os.R_OK | os.X_OK)
+
+
 def _hidden(path: PurePosixPath) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
@@ -189,8 +214,10 @@ def _listed(line: str) -> tuple[str, PurePosixPath]:
     """A line of a list, and its path below the destination."""
     system, path = storage.filesystem(line)
     relative = path if storage.is_url(line) else os.path.normpath(line)
-    if relative.startswith(".."):
+    if relative == ".." or relative.startswith("../"):
         raise UsageError(f"{line}: lies outside of the current folder; give its absolute path")
+    if not PurePosixPath(relative).name:
+        raise UsageError(f"{line}: a list names files, and this is a folder")
     return _location(system, path), PurePosixPath(relative.lstrip("/"))
 
 

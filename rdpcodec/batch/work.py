@@ -140,6 +140,8 @@ def process(task: Task, work: Work, *, force: bool) -> Outcome:
                 return exists_already(task)
             before = storage.read_file(task.source)
             after = work.converted(before, task)
+            if not force and storage.exists(task.output):  # by now
+                return exists_already(task)
             storage.write_file(task.output, after)
         except MemoryError:
             return _failed(task, f"{task.source}: not enough memory for an image of this size")

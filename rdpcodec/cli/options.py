@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -39,6 +41,15 @@ runtime_option = click.option(
     show_envvar=True,
     help="The npm package onnxruntime-web: its folder, or the archive that `npm pack` makes.",
 )
+
+
+def millions(context: click.Context, parameter: click.Parameter, number: float) -> int:
+    """An option's number of millions; "inf" is as many as anybody can have."""
+    if math.isnan(number):
+        raise click.BadParameter("nan is no number", context, parameter)
+    return int(min(number * 1e6, sys.maxsize))
+
+
 max_side_option = click.option(
     "--max-side", type=click.IntRange(1), metavar="N", help="Scale larger images down to N pixels a side."
 )
@@ -48,7 +59,7 @@ max_pixels_option = click.option(
     default=MAX_PIXELS / 1e6,
     show_default="268",
     metavar="M",
-    callback=lambda context, parameter, megapixels: int(megapixels * 1e6),
+    callback=millions,
     help="Refuse larger images, megapixels: a small file may claim many.",
 )
 quiet_option = click.option("--quiet", is_flag=True, help="Print warnings and errors only.")

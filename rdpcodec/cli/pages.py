@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rdpcodec.cli.options import device_option, force_option, model_option, report_options, runtime_option
+from rdpcodec.cli.options import (
+    device_option,
+    force_option,
+    millions,
+    model_option,
+    report_options,
+    runtime_option,
+)
 from rdpcodec.cli.output import (
     STANDARD,
     check_output,
@@ -82,16 +89,18 @@ def compare(
     from rdpcodec.pages.compare import compare_page
 
     decoder = _decoder(model, runtime)
+    sources = tuple(dict.fromkeys(sources))
     images = _images(sources)
     errors = len(sources) - len(images)
     if not images:
         end(errors, len(sources))
     codec = shared_codec(model, device)
     with progress("comparing", len(images) * len(set(qualities)), shown=not quiet) as bar:
-        page = compare_page(codec, images, qualities, effort, bar.step, decoder).encode()
-    write_output(output, page, force)
+        page = compare_page(codec, images, qualities, effort, bar.step, decoder)
+    written = page.encode(errors="backslashreplace")  # names need not be UTF-8
+    write_output(output, written, force)
     if as_json or not quiet:
-        click.echo(_written(output, len(images), len(page), as_json), err=output == STANDARD)
+        click.echo(_written(output, len(images), len(written), as_json), err=output == STANDARD)
     end(errors, len(sources))
 
 
@@ -132,6 +141,7 @@ def _images(sources: Sequence[Path]) -> dict[str, Picture]:
     type=click.FloatRange(0, min_open=True),
     default=64,
     show_default=True,
+    callback=millions,
     help="Largest upload, MB.",
 )
 @click.option(
@@ -139,6 +149,7 @@ def _images(sources: Sequence[Path]) -> dict[str, Picture]:
     type=click.FloatRange(0, min_open=True),
     default=24,
     show_default=True,
+    callback=millions,
     help="Largest image, megapixels.",
 )
 @click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
@@ -149,8 +160,8 @@ def _images(sources: Sequence[Path]) -> dict[str, Picture]:
 def serve(
     host: str,
     port: int,
-    max_size: float,
-    max_pixels: float,
+    max_size: int,
+    max_pixels: int,
     open_page: bool,
     runtime: Path | None,
     quiet: bool,
@@ -174,7 +185,7 @@ def serve(
     decoder = _decoder(model, runtime)
     listening = _listening(host, port)
     codec = shared_codec(model, device)
-    app = application(codec, Limits(int(max_size * 1e6), int(max_pixels * 1e6)), host, decoder)
+    app = application(codec, Limits(max_size, max_pixels), host, decoder)
     url = _url(host, listening)
     if as_json or not quiet:
         line = json.dumps({"url": url, "model": codec.name})
@@ -226,5 +237,6 @@ def _listening(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise UsageError(f"{host}:{port}: cannot be listened on: {error.strerror}") from error
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or "no name or address of a machine"
+        raise UsageError(f"{host}:{port}: cannot be listened on: {why}") from error

@@ -80,14 +80,16 @@ def _points(codec: Codec, picture: Picture, metrics: Metrics, step: Callable[[],
     """What operating points give an image, by quality, then realism."""
     import numpy as np
 
-    encode = codec.encoder(picture)
+    from rdpcodec.encoder.transparency import simplified
+
+    encode, original = codec.encoder(picture), simplified(picture).pixels
     realisms = (0, 1) if "realism" in codec.dials else (0,)
     for quality in _QUALITIES:
         data = encode(OperatingPoint(quality))
         size = {"bytes": len(data), "bits_per_pixel": round(bits_per_pixel(data), 4)}
         for realism in realisms:
             decoded = np.asarray(codec.decompress(data, realism=realism).convert("RGB"))
-            errors = metrics(picture.pixels, decoded)
+            errors = metrics(original, decoded)
             yield {"quality": quality, "realism": realism, **size, **errors}
         step()
 
@@ -104,8 +106,9 @@ def _table(title: str, points: list[Point]) -> str:
     """Points as a table, as wide as the terminal allows."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title, title_justify="left")
+    table = Table(title=Text(title), title_justify="left")
     for column in ("quality", "realism", "bytes", "bpp", *(label for label, _ in _COLUMNS.values())):
         table.add_column(column, justify="right")
     for point in points:

@@ -20,7 +20,9 @@ def to_eight_bits(values: np.ndarray) -> np.ndarray:
 
 def from_array(array: np.ndarray, max_pixels: int = MAX_PIXELS) -> Picture:
     """A NumPy array as `load_picture` takes it. Raises `PictureError`."""
-    if array.dtype == np.uint16:
+    array = np.asarray(array)  # a subclass may index in its own way
+    sixteen_bits = array.dtype.newbyteorder("=") == np.uint16
+    if sixteen_bits:
         warn("16 bits a channel are coded as 8", PictureWarning)
     elif array.dtype != np.uint8:
         raise PictureError(
@@ -34,7 +36,7 @@ def from_array(array: np.ndarray, max_pixels: int = MAX_PIXELS) -> Picture:
             f"an array of shape {array.shape} is no picture: give [H, W] or [H, W, C], C = 1 to 4"
         )
     check_size(array.shape[1], array.shape[0], PictureError, max_pixels)
-    if array.dtype == np.uint16:
+    if sixteen_bits:
         array = to_eight_bits(array)
     gray = array.shape[2] < 3
     alpha = np.ascontiguousarray(array[:, :, -1]) if array.shape[2] in (2, 4) else None

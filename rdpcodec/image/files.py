@@ -10,7 +10,6 @@ import io
 import os
 import re
 import struct
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -21,6 +20,7 @@ from PIL import Image
 
 from rdpcodec.container import EXTENSION, MAX_PIXELS, check_size
 from rdpcodec.errors import PictureError, RdpError, reason
+from rdpcodec.fork_lock import ForkLock
 from rdpcodec.source import File, name_of, read_source
 
 # Pillow knows these formats but cannot decode them without a handler of the user's.
@@ -28,7 +28,7 @@ _UNDECODABLE = {"BUFR", "GRIB", "HDF5", "MPEG"}
 # A scan of a JPEG takes 39 bytes, and half a nanosecond a pixel. Encoders write about ten; the fuzzers of
 # libjpeg-turbo stop at 500.
 MAX_SCANS = 100
-_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")  # what is not part of a scan's data
+_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")  # what is not part of a scan's data
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 _PREFIX = 16  # bytes by which Pillow's plugins know their formats
 _PLUGINS = {"pillow_heif": "HEIC", "pillow_jxl": "JPEG XL"}
@@ -36,7 +36,7 @@ _HINTS = (
     (re.compile(rb"....ftyp(?:hei|hev|mif1|msf1)", re.DOTALL), "HEIC"),
     (re.compile(rb"\xff\x0a|\0\0\0\x0cJXL ", re.DOTALL), "JPEG XL"),
 )
-_raising = threading.Lock()
+_raising = ForkLock()
 
 
 @cache
@@ -100,16 +100,17 @@ def opened(
 def _seekable(source: File) -> Iterator[IO[bytes]]:
     """A file as Pillow's plugins need it; one that is given open stays open."""
     if isinstance(source, (str, os.PathLike)):
-        with open(source, "rb") as file:
-            yield file
+        with open(source, "rb") as opened_here:
+            yield opened_here
     elif isinstance(source, (bytes, bytearray, memoryview)):
         yield io.BytesIO(source)
     else:
+        file: IO[bytes] = source
         try:
-            source.seek(0)
-            yield source
+            file.seek(0)
         except (AttributeError, io.UnsupportedOperation):  # a pipe, a socket
-            yield io.BytesIO(read_source(source, PictureError))
+            file = io.BytesIO(read_source(source, PictureError))
+        yield file
 
 
 @contextmanager

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     )
 
 _SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")
+# Of TIFF. Pillow gives 12 bits unscaled, and inverts what has 8 bits and white at zero, but not 16.
+_BITS_A_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
 # PNG gives the transparent gray as stored; Pillow scales the pixels to 8 bits and leaves it as it is.
 _GRAY_STEPS = {"L;2": 85, "L;4": 17}
 
@@ -78,6 +80,7 @@ def _from_pillow(image: Image.Image, keep_metadata: bool, max_pixels: int) -> Pi
     if getattr(image, "is_animated", False) and image.tell() == 0:
         warn("only the first of several frames is coded", PictureWarning)
     raw_modes = _raw_modes(image)
+    tags = dict(getattr(image, "tag_v2", {}))
     if image.mode in _SIXTEEN_BIT_MODES or any(";16" in mode for mode in raw_modes):
         warn("16 bits a channel are coded as 8", PictureWarning)
     profile = described_profile(image)
@@ -90,7 +93,10 @@ def _from_pillow(image: Image.Image, keep_metadata: bool, max_pixels: int) -> Pi
 
     if orientation_of(image) != 1:
         image = upright(image)
-    image, alpha = _without_alpha(image, raw_modes)
+    if image.mode in _SIXTEEN_BIT_MODES:
+        image, alpha = _of_sixteen_bits(image, tags)
+    else:
+        image, alpha = _without_alpha(image, raw_modes)
     gray = image.mode == "L"
     kept = kept_profile(image, profile) if profile is not None and keep_metadata else None
     if profile is not None and kept is None:
@@ -109,15 +115,32 @@ def _raw_modes(image: Image.Image) -> set[str]:
     return modes
 
 
+def _of_sixteen_bits(image: Image.Image, tags: dict[int, Any]) -> tuple[Image.Image, np.ndarray | None]:
+    """A loaded gray image of 16 bits in 8, mode L, and its alpha, uint8 `[H, W]`. tags: of a TIFF."""
+    values = np.asarray(image)
+    key = image.info.get("transparency")
+    alpha = np.where(values == key, 0, 255).astype(np.uint8) if isinstance(key, int) else None
+    if tags.get(_BITS_A_SAMPLE) == (12,):
+        values = values.astype(np.int64) * 65_535 // 4095
+    if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        values = 65_535 - values.astype(np.int64)
+    return Image.fromarray(to_eight_bits(values)), alpha
+
+
+def _with_key_of_eight_bits(image: Image.Image, raw_modes: set[str]) -> Image.Image:
+    """An image whose transparent colour, if it has 16 bits as in the file, has 8 as the pixels have."""
+    key = image.info.get("transparency")
+    if isinstance(key, tuple) and any(";16" in mode for mode in raw_modes):
+        image = image.copy()
+        image.info["transparency"] = tuple(value >> 8 for value in key)
+    return image
+
+
 def _without_alpha(image: Image.Image, raw_modes: set[str]) -> tuple[Image.Image, np.ndarray | None]:
     """A loaded image in 8 bits, of mode L, RGB, CMYK, LAB, YCbCr or HSV, and its alpha, uint8 `[H, W]`."""
-    if image.mode in _SIXTEEN_BIT_MODES:
-        values = np.asarray(image)
-        key = image.info.get("transparency")
-        alpha = np.where(values == key, 0, 255).astype(np.uint8) if isinstance(key, int) else None
-        return Image.fromarray(to_eight_bits(values)), alpha
     alpha = None
     if image.has_transparency_data:
+        image = _with_key_of_eight_bits(image, raw_modes)
         key, steps = image.info.get("transparency"), _GRAY_STEPS.keys() & raw_modes
         if image.mode == "L" and isinstance(key, int) and steps:
             step = _GRAY_STEPS[steps.pop()]

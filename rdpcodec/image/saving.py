@@ -61,14 +61,30 @@ def encode_picture(image: Image.Image, name: str, target: object) -> bytes:
         except Exception as error:  # writers raise on odd metadata what readers raise on damaged files
             first = first or error
             continue
-        for key in _METADATA.keys() & image.info.keys() - set(kept):
-            left_out(_METADATA[key], f"{name} cannot hold it" + (f" ({reason(first)})" if first else ""))
-        _check_written(data, image, name, target)
+        lost = _METADATA.keys() & image.info.keys() - set(kept) | _checked(data, image, name, target, kept)
+        why = f"{name} cannot hold it" + (f" ({reason(first)})" if first else "")
+        if "icc_profile" in lost:
+            left_out(_METADATA["icc_profile"], f"{why}; the colours are sRGB now")
+            return encode_picture(_in_srgb(image), name, target)
+        for key in lost:
+            left_out(_METADATA[key], why)
         return data
     assert first is not None
     raise UsageError(
         f"{target}: {name} cannot hold this image ({reason(first)}); try .png or .webp"
     ) from first
+
+
+def _in_srgb(image: Image.Image) -> Image.Image:
+    """An image without the ICC profile of its `info`, which is applied."""
+    from rdpcodec.image.colour import to_srgb
+
+    bands = image.getbands()
+    colour = to_srgb(image.convert("L" if bands[0] == "L" else "RGB"), image.info["icc_profile"])
+    if "A" in bands:
+        colour.putalpha(image.getchannel("A"))
+    colour.info = {key: value for key, value in image.info.items() if key != "icc_profile"}
+    return colour
 
 
 def _fewer(keys: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -89,8 +105,11 @@ def _saved(image: Image.Image, name: str, kept: tuple[str, ...]) -> bytes:
     if "xmp" in kept and name == "PNG":
         options["pnginfo"] = info = PngInfo()
         info.add_itxt("XML:com.adobe.xmp", image.info["xmp"].decode())
-    elif "xmp" in kept and name == "TIFF":
-        options["tiffinfo"] = {_XMP_TAG: image.info["xmp"]}
+    elif "xmp" in kept and name == "TIFF":  # Pillow ignores `exif` where it gets `tiffinfo`
+        options["exif"] = tags = Image.Exif()
+        if "exif" in kept:
+            tags.load(image.info["exif"])
+        tags[_XMP_TAG] = image.info["xmp"]
     elif "xmp" in kept:
         options["xmp"] = image.info["xmp"]
     buffer = io.BytesIO()
@@ -98,18 +117,26 @@ def _saved(image: Image.Image, name: str, kept: tuple[str, ...]) -> bytes:
     return buffer.getvalue()
 
 
-def _check_written(data: bytes, image: Image.Image, name: str, target: object) -> None:
-    """Raise `UsageError` if a file is not of the image's size or has lost its alpha channel: some writers
-    scale and drop in silence.
+def _checked(data: bytes, image: Image.Image, name: str, target: object, kept: tuple[str, ...]) -> set[str]:
+    """Which of the metadata that were to be kept a file has not: some writers drop in silence.
+
+    Raises `UsageError` if it is not of the image's size or has lost its alpha channel.
     """
-    if name not in Image.OPEN:
-        return
     try:
-        with opened(data, formats=[name]) as written:
+        with opened(data, formats=[name] if name in Image.OPEN else None) as written:
             size, transparent = written.size, written.has_transparency_data
-    except PictureError:  # a format that Pillow writes under one name and reads under another
-        return
+            lost = {key for key in kept if not _has(written, key)}
+    except PictureError:  # a format that Pillow writes and does not read, or not under this name
+        return set(kept)
     if size != image.size:
         raise UsageError(f"{target}: {name} cannot hold an image of {image.width}×{image.height} pixels")
     if "A" in image.getbands() and image.getchannel("A").getextrema() != (255, 255) and not transparent:
         raise UsageError(f"{target}: {name} cannot hold an alpha channel; try .png or .webp")
+    return lost
+
+
+def _has(written: Image.Image, key: str) -> bool:
+    """Whether a file has metadata of a kind, as far as Pillow can read them."""
+    if key == "exif":
+        return len(written.getexif()) > 0
+    return any(written.info.get(name) for name in (key, "XML:com.adobe.xmp" if key == "xmp" else key))

@@ -30,6 +30,7 @@ from rdpcodec.peers import Peer, Unavailable, closest_to, find_peer
 PEER_NAMES = ("jpeg", "webp", "avif")
 # A screen of 1920×1080. At ten megapixels, the page of one image would be 50 MB, and take minutes to make.
 MAX_PIXELS = 1920 * 1080
+MAX_SIDE = 16_383  # of WebP
 # Of the decoder: the page to try it, and the build with WebGPU, which would add 5 MB.
 _LEFT_OUT = ("demo.", "index.", "onnxruntime-web/ort.jspi", "onnxruntime-web/ort-wasm-simd-threaded.jspi")
 
@@ -145,11 +146,11 @@ def middle(source: Picture) -> tuple[Picture, list[str]]:
     picture = replace(source, alpha=None, icc=None, exif=None)
     if source.alpha is not None:
         notes.append("The alpha channel is left out.")
-    if width * height > MAX_PIXELS:
-        share = (MAX_PIXELS / (width * height)) ** 0.5
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+        share = min(1, (MAX_PIXELS / (width * height)) ** 0.5)
         # A side of one pixel stays; the other is then shorter than the share says.
-        cut_width = min(max(1, int(width * share)), MAX_PIXELS)
-        cut_height = min(max(1, int(height * share)), MAX_PIXELS // cut_width)
+        cut_width = min(max(1, int(width * share)), MAX_SIDE, MAX_PIXELS)
+        cut_height = min(max(1, int(height * share)), MAX_SIDE, MAX_PIXELS // cut_width)
         left, top = (width - cut_width) // 2, (height - cut_height) // 2
         picture = replace(picture, pixels=picture.pixels[top : top + cut_height, left : left + cut_width])
         notes.append(

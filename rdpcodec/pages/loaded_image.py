@@ -11,6 +11,7 @@ from PIL import Image
 
 from rdpcodec import container
 from rdpcodec.codec import Codec
+from rdpcodec.encoder.transparency import simplified
 from rdpcodec.image import Picture
 from rdpcodec.operating_point import OperatingPoint
 from rdpcodec.peers import closest_to, find_peer
@@ -31,6 +32,8 @@ class LoadedImage:
 
     def __init__(self, codec: Codec, picture: Picture) -> None:
         self.picture = picture
+        # What errors are measured against, as targets are: colours under full transparency are nobody's.
+        self.seen = simplified(picture).pixels
         self.peer_files: dict[str, dict[int, bytes]] = defaultdict(dict)
         encode = codec.encoder(picture)
 

@@ -56,7 +56,7 @@ from rdpcodec.peers import find_peer, is_available
 _FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "TIFF", "BMP", "PPM", "JPEG2000")
 # Of each, three bytes a pixel are kept twice: the original and what was decoded last.
 _IMAGES = 4
-# Uploads that arrive at a time: each may be as large as the limit.
+# Uploads that arrive, or wait to be read, at a time: each may be as large as the limit.
 _UPLOADS = 4
 # Of an upload: longer ones would keep others out.
 PAUSE_SECONDS, UPLOAD_SECONDS = 15.0, 300.0
@@ -111,9 +111,9 @@ class ImageServer:
         self.uploads += 1
         try:
             body = await self._body(request)
+            return JSONResponse(await run_in_threadpool(self.hold, body), status_code=201)
         finally:
             self.uploads -= 1
-        return JSONResponse(await run_in_threadpool(self.hold, body), status_code=201)
 
     async def _body(self, request: Request) -> bytes:
         body, chunks = bytearray(), request.stream()
@@ -170,7 +170,7 @@ class ImageServer:
         with self.lock:
             loaded = self._find(request)
             decoded = np.asarray(loaded.decoded(asked).convert("RGB"))
-            return JSONResponse(self.metrics(loaded.picture.pixels, decoded))
+            return JSONResponse(self.metrics(loaded.seen, decoded))
 
     def file(self, request: Request) -> Response:
         """The .rdpc file, for download."""

@@ -11,6 +11,7 @@ import click
 
 from rdpcodec.extras import need_torch
 from rdpcodec.training.options import (
+    BUDGET,
     FILE,
     FOLDER,
     bfloat16_option,
@@ -43,9 +44,9 @@ _PARTS_IN_WORDS = "\n".join(f"    {number}  {part.what}" for number, part in PAR
 @data_option
 @click.option("--out", type=FOLDER, required=True, help="Folder of all parts.")
 @click.option(
-    "--minutes", type=float, help=f"Budget in minutes of wall-clock time; {MINUTES:g} if not given."
+    "--minutes", type=BUDGET, help=f"Budget in minutes of wall-clock time; {MINUTES:g} if not given."
 )
-@click.option("--gigapixels", type=float, help="Budget in 10^9 pixels of crops, in place of minutes.")
+@click.option("--gigapixels", type=BUDGET, help="Budget in 10^9 pixels of crops, in place of minutes.")
 @click.option("--batch", type=click.IntRange(1), help="Crops a step and process, if not those of the part.")
 @click.option("--crop", type=int, callback=crop_side, help="Side of the crops, 64·n pixels, likewise.")
 @click.option("--learning-rate", type=float, help="At its peak, likewise.")

@@ -100,13 +100,17 @@ class Loop:
     def resume(self) -> None:
         """Go on from the folder's checkpoint.
 
-        Raises `UsageError` if there is none, or if it was made by a run with other settings.
+        Another seed draws other numbers from here on. Raises `UsageError` if there is no checkpoint, or if it
+        was made by a run with other settings.
         """
         path = self.out / CHECKPOINT
         if not path.exists():
             raise UsageError(f"{path}: there is no checkpoint to resume from")
         state = load_checkpoint(path, self.objective.device)
-        if state["settings"] != self.objective.settings:
+        made, asked = (
+            {**settings, "seed": None} for settings in (state["settings"], self.objective.settings)
+        )
+        if made != asked:
             raise UsageError(f"{path}: the checkpoint was made with other settings: {state['settings']}")
         self.objective.load(state)
         self.step, self.best_loss = state["step"], state["best_loss"]

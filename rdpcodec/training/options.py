@@ -40,6 +40,7 @@ def weights_file(context: click.Context, parameter: click.Parameter, value: str 
     raise click.BadParameter(f"{value!r} is neither a file nor an installed model ({', '.join(encoders())})")
 
 
+BUDGET = click.FloatRange(0, min_open=True)
 data_option = click.option("--data", type=FOLDER, required=True, help="Folder of training images.")
 bfloat16_option = click.option(
     "--bfloat16", is_flag=True, help="For processors and accelerators that have it."
@@ -54,8 +55,8 @@ lpips_option = click.option(
 _COMMON = (
     data_option,
     click.option("--out", type=FOLDER, required=True, help="Folder of the run: checkpoint.pt, log.jsonl."),
-    click.option("--minutes", type=float, help="Budget in minutes of wall-clock time."),
-    click.option("--gigapixels", type=float, help="Budget in 10^9 pixels of crops."),
+    click.option("--minutes", type=BUDGET, help="Budget in minutes of wall-clock time."),
+    click.option("--gigapixels", type=BUDGET, help="Budget in 10^9 pixels of crops."),
     click.option("--resume", is_flag=True, help="Go on from the checkpoint in --out."),
     bfloat16_option,
     checkpoint_minutes_option,

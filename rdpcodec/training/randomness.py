@@ -21,13 +21,16 @@ class Randomness:
         """From here on every process draws its own numbers."""
         self._begin(self.seed + 1000 * process_rank())
 
-    def state(self) -> dict[str, torch.Tensor]:
+    def state(self) -> dict[str, Any]:
         """This process's state, for a checkpoint."""
-        return {"generator": self.generator.get_state(), "torch_generator": torch.get_rng_state()}
+        generators = {"generator": self.generator.get_state(), "torch_generator": torch.get_rng_state()}
+        return {**generators, "seed": self.seed}
 
     def load(self, state: dict[str, Any], steps: int) -> None:
-        """Go on after `steps` steps. The state is the first process's: the others draw anew."""
-        if process_rank() == 0:
+        """Go on after `steps` steps. The state is the first process's: the others draw anew, and all do where
+        the seed is another.
+        """
+        if process_rank() == 0 and state.get("seed", self.seed) == self.seed:
             self.generator.set_state(state["generator"].cpu())
             torch.set_rng_state(state["torch_generator"].cpu())
         else:

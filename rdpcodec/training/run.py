@@ -10,8 +10,9 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
+from rdpcodec.errors import UsageError
 from rdpcodec.training.allocator import keep_freed_memory
-from rdpcodec.training.loop import Loop, Objective
+from rdpcodec.training.loop import CHECKPOINT, Loop, Objective
 from rdpcodec.training.schedule import Budget
 
 
@@ -27,8 +28,10 @@ def train(
     """Make the objective on its device and train it to the end of the budget, in the folder `out`.
 
     device: by default a GPU where there is one. Started by torchrun, takes part in its group of processes.
-    Raises `RdpError`.
+    Raises `RdpError`, and `UsageError` where a run is in `out` already and is not to be resumed.
     """
+    if not resume and (out / CHECKPOINT).exists():
+        raise UsageError(f"{out / CHECKPOINT}: a run is there already: give --resume, or another --out")
     device = default_device(device)
     prepare()
     out.mkdir(parents=True, exist_ok=True)

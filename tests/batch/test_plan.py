@@ -146,3 +146,38 @@ def test_partials_of_other_files_are_left_alone(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     storage.remove_partials([str(tmp_path / "a.rdpc")])
     assert sorted(os.listdir(tmp_path)) == [".a.rdpc.partial", ".b.rdpc.0123abcd.partial", "a.rdpc"]
+
+
+def test_links_to_images_are_images_and_other_links_are_said(folder: Path, tmp_path: Path) -> None:
+    farm = tmp_path / "farm"
+    farm.mkdir()
+    (farm / "1.png").symlink_to(folder / "a.png")
+    (farm / "gone.png").symlink_to(folder / "nothing.png")
+    (farm / "below").symlink_to(folder / "sub")
+    for recursive in (False, True):
+        found = plan([str(farm)], "/dst", extensions={".png"}, suffix=".rdpc", recursive=recursive)
+        assert [task.source for task in found.tasks] == [str(farm / "1.png")]
+        assert found.left_out.counts == {"broken link": 1, "linked folder": 1}
+        assert found.left_out.missed == 2
+    assert planned(farm / "below") == ["c.rdpc"]
+
+
+def test_folders_that_may_not_be_read_are_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    allowed = os.access
+    closed = {str(folder / "sub")}
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) not in closed and allowed(path, mode))
+    found = plan([str(folder)], "/dst", extensions={".png"}, suffix=".rdpc", recursive=True)
+    assert "1 unreadable folder (permission denied)" in str(found.left_out)
+    with pytest.raises(UsageError, match="sub: the folder cannot be read: permission denied"):
+        planned(folder / "sub")
+
+
+def test_a_list_names_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "..odd.png").write_bytes(b"")
+    (folder / "list.txt").write_text("..odd.png\n")
+    assert planned("@list.txt") == ["..odd.rdpc"]
+    for line in (".", "/"):
+        (folder / "list.txt").write_text(line)
+        with pytest.raises(UsageError, match="a list names files"):
+            planned("@list.txt")

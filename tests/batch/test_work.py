@@ -13,6 +13,7 @@ from PIL import Image
 
 import rdpcodec
 from rdpcodec import OperatingPoint
+from rdpcodec.batch.manifest import Manifest
 from rdpcodec.batch.plan import Task
 from rdpcodec.batch.work import Compression, Decompression, Outcome, Work, process
 from rdpcodec.container import read_header
@@ -85,3 +86,26 @@ def test_nothing_is_overwritten_without_force(folder: Path, tmp_path: Path) -> N
     assert (tmp_path / "a.rdpc").read_bytes() == b"precious"
     assert process(task, Compression(), force=True).error is None
     assert rdpcodec.decompress((tmp_path / "a.rdpc").read_bytes()).size == (20, 18)
+
+
+def test_what_appears_while_an_image_is_coded_is_not_overwritten(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "a.rdpc"
+
+    def slowly(self: Compression, data: bytes, task: Task) -> bytes:
+        output.write_bytes(b"precious")
+        return b"ours"
+
+    monkeypatch.setattr(Compression, "converted", slowly)
+    task = Task(str(folder / "a.png"), str(output))
+    assert "exists already" in (process(task, Compression(), force=False).error or "")
+    assert output.read_bytes() == b"precious"
+
+
+def test_a_manifest_names_the_output_that_is_none(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.rdpc").write_bytes(b"")
+    task = Task(str(folder / "a.png"), str(tmp_path / "a.rdpc"))
+    with Manifest(tmp_path / "m.jsonl") as manifest:
+        (error,) = manifest.complete([task], Compression())
+    assert error.startswith(f"{task.output}: not an .rdpc file")

@@ -177,6 +177,16 @@ def test_no_encoding_of_a_terminal_ends_in_a_traceback(photo: Path, encoding: st
             "error: Invalid value for '-q' / '--quality': 'high' is not",
         ),
         (("compress", "photo.png", "--qualty", "3"), 2, "error: No such option '--qualty'"),
+        (
+            ("compress", "photo.png", "--max-pixels", "nan"),
+            2,
+            "error: Invalid value for '--max-pixels': nan is",
+        ),
+        (
+            ("compress", "photo.png", "--target-bpp", "1e-310"),
+            2,
+            "error: target 1e-310 bits per pixel: must be",
+        ),
         (("squeeze",), 2, "error: No such command 'squeeze'; see python -m rdpcodec --help"),
         (("compress", "missing.png"), 1, "error: missing.png: no such file"),
         (("compress", "https://example.com/a.png"), 2, "error: https:/example.com/a.png: is a URL, which"),

@@ -180,6 +180,10 @@ def test_metadata_reaches_the_decoded_file(photo: Path, small: Image.Image) -> N
     assert Image.open(decoded).getexif()[0x010F] == "Maker"
 
 
+def test_no_limit_of_pixels_is_the_formats_limit(photo: Path) -> None:
+    assert run("compress", photo, "--max-pixels", "inf").exit_code == 0
+
+
 def test_a_limit_of_pixels_holds_both_ways_and_in_batches(photo: Path) -> None:
     limit, out = ("--max-pixels", 0.005), photo.parent / "out"
     message = "an image of 101×67 pixels is over the limit of 0.005 megapixels"

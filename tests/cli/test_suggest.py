@@ -65,3 +65,21 @@ def test_suggest_takes_several_images_and_goes_on_after_a_bad_one(photo: Path) -
     first, second = map(json.loads, found.stdout.splitlines())
     assert first == second
     assert first["file"] == str(photo)
+
+
+def test_names_are_no_markup_and_hidden_colours_no_error(tmp_path: Path, photograph: Image.Image) -> None:
+    image = photograph.resize((96, 64))
+    alpha = Image.new("L", image.size, 255)
+    alpha.paste(0, (0, 0, 96, 32))
+    noise = Image.effect_noise((96, 32), 90).convert("RGB")
+    path = tmp_path / "IMG [final] [\\[.png"
+    for hidden in (noise, Image.new("RGB", (96, 32))):
+        image.paste(hidden, (0, 0))
+        image.putalpha(alpha)
+        image.save(path)
+        image = image.convert("RGB")
+        shown = run("suggest", path)
+        title = " ".join(shown.stdout.split("┏")[0].split())
+        assert title.endswith("IMG [final] [\\[.png, 96×64")
+        best = json.loads(run("suggest", path, "--json").stdout)["points"][-2]
+        assert best["psnr"] > 25

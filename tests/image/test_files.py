@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageFile, ImageSequence
+from PIL.PngImagePlugin import PngImageFile
 
 from rdpcodec.errors import PictureError
 from rdpcodec.image import PictureWarning, load_picture, readable_extensions
@@ -81,6 +82,8 @@ class Failing(ImageFile.ImageFile):
 
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> type[Failing]:
+    Image.init()
+    image_files.register_plugins()  # once in a process, and not into a list that is taken away again
     monkeypatch.setattr(Image, "ID", ["FAILING"])
     monkeypatch.setitem(Image.OPEN, "FAILING", (Failing, None))
     return Failing
@@ -254,3 +257,24 @@ def test_formats_of_installed_plugins_are_read_and_written(module: str, kind: st
     image = Image.linear_gradient("L").convert("RGB")
     read = load_picture(encode_picture(image, kind, "x")).pixels
     assert np.abs(read.astype(int) - np.asarray(image)).max() < 8
+
+
+def test_a_run_of_filling_bytes_is_passed_in_one_go() -> None:
+    """Looked for anew from each of its bytes, it would take hours: markers are found behind one FF."""
+    plain = saved(Image.effect_noise((64, 64), 50), "JPEG", progressive=True)
+    filled = plain[:2] + b"\xff" * 2_000_000 + plain[2:] + b"\xff" * 2_000_000 + b"\0"
+    assert image_files.scans_of(filled) == image_files.scans_of(plain)
+
+
+def test_an_error_of_a_decoder_is_that_of_the_file_however_it_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = saved(Image.new("RGB", (8, 6), "red"))
+
+    def fail(self: Image.Image) -> None:
+        raise AttributeError("odd")
+
+    monkeypatch.setattr(PngImageFile, "load", fail)
+    for source in (data, io.BytesIO(data)):
+        with pytest.raises(PictureError, match="cannot be read: odd"):
+            load_picture(source)

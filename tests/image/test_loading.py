@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import io
+import struct
+import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from made_png import chunk
 from PIL import Image, ImageCms
 
 from rdpcodec.errors import FormatError, PictureError
@@ -200,3 +204,51 @@ def test_alpha_survives_and_a_foreign_alpha_is_refused() -> None:
 def test_gray_is_the_mean_of_the_decoded_channels() -> None:
     pixels = np.array([[[10, 11, 12], [10, 10, 11]]], np.uint8)
     np.testing.assert_array_equal(np.asarray(Picture(pixels, gray=True).to_pillow()), [[11, 10]])
+
+
+def gray_tiff(bits: int, photometric: int, values: list[int]) -> bytes:
+    """A TIFF of one row of gray values; 0: white is zero, 1: black is."""
+    digits = "".join(f"{value:0{bits}b}" for value in values)
+    data = int(digits, 2).to_bytes(len(digits) // 8, "big")
+    if bits == 16:
+        data = np.frombuffer(data, ">u2").astype("<u2").tobytes()
+    tags = {256: len(values), 257: 1, 258: bits, 259: 1, 262: photometric, 277: 1, 278: 1, 279: len(data)}
+    place = 8 + 2 + 12 * (len(tags) + 1) + 4
+    entries = sorted({**tags, 273: place}.items())
+    body = b"".join(struct.pack("<HHIHH", tag, 3, 1, value, 0) for tag, value in entries)
+    return b"II*\0" + struct.pack("<IH", 8, len(entries)) + body + bytes(4) + data
+
+
+@pytest.mark.parametrize(
+    ("bits", "white_is_zero"), [(8, False), (8, True), (12, False), (16, False), (16, True)]
+)
+def test_gray_tiffs_are_scaled_and_inverted_at_every_depth(bits: int, white_is_zero: bool) -> None:
+    top = 2**bits - 1
+    values = [0, top // 4, top // 2, top]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PictureWarning)
+        found = load_picture(gray_tiff(bits, 1 - white_is_zero, values)).pixels[0, :, 0].astype(int)
+    expected = np.array([0, 63, 127, 255])
+    assert np.abs(found - (255 - expected if white_is_zero else expected)).max() <= 1
+
+
+def test_the_transparent_colour_of_a_png_of_16_bits_is_transparent() -> None:
+    values = np.array([[[8000] * 3, [0] * 3, [40_000] * 3]], ">u2")
+    key = chunk(b"tRNS", struct.pack(">3H", 8000, 8000, 8000))
+    rows = b"\0" + values.tobytes()
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 3, 1, 16, 2, 0, 0, 0))
+    body = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    with pytest.warns(PictureWarning, match="16 bits"):
+        alpha = load_picture(b"\x89PNG\r\n\x1a\n" + header + key + body).alpha
+    assert alpha is not None
+    assert alpha.tolist() == [[0, 255, 255]]
+
+
+def test_arrays_of_any_byte_order_and_class_are_arrays() -> None:
+    values = np.full((2, 3, 3), 25_700, np.uint16)
+    with pytest.warns(PictureWarning, match="16 bits"):
+        assert (load_picture(values.astype(values.dtype.newbyteorder("S"))).pixels == 100).all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PendingDeprecationWarning)
+        matrix = np.matrix([[1, 2], [3, 4]], np.uint8)
+    assert load_picture(matrix).pixels[..., 0].tolist() == [[1, 2], [3, 4]]

@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import struct
 import warnings
+import zlib
+from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,8 +17,12 @@ from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from rdpcodec import Codec
+from rdpcodec import Codec, container
+from rdpcodec.container import Segment
+from rdpcodec.exif_claims import check_claims
 from rdpcodec.image import Picture, PictureWarning, encode_picture, load_picture
+from rdpcodec.image.colour import to_srgb
+from rdpcodec.image.profiles import CODED_PRIMARIES, SRGB_CURVE, made_profile
 from rdpcodec.metadata import cleaned_exif
 
 MAKE, ORIENTATION, X_RESOLUTION, SOFTWARE = 271, 274, 282, 305
@@ -239,3 +246,85 @@ def test_formats_that_lose_in_silence_are_refused() -> None:
         encode_picture(see_through, "ICO", "x")
     assert encode_picture(Image.new("RGBA", (96, 64), (200, 100, 50, 255)), "BMP", "x")
     assert encode_picture(see_through, "TGA", "x")
+
+
+def folders_over_one_block(count: int) -> bytes:
+    """An EXIF block whose four folders all claim the same `count` rationals."""
+    entry, base = struct.Struct("<HHII"), 8
+    folders = [(0x9999, 0x8769, 0x8825), (0x9998, 0xA005), (2,), (0x9997,)]
+    places = [base + sum(6 + 12 * len(tags) for tags in folders[:i]) for i in range(5)]
+    below = {0x8769: places[1], 0x8825: places[2], 0xA005: places[3]}
+    body = b""
+    for tags in folders:
+        body += struct.pack("<H", len(tags))
+        for tag in sorted(tags):
+            body += (
+                entry.pack(tag, 4, 1, below[tag]) if tag in below else entry.pack(tag, 5, count, places[4])
+            )
+        body += bytes(4)
+    return b"II*\0" + struct.pack("<I", base) + body + bytes(8 * count)
+
+
+def many_tags_over_one_block(tags: int, size: int) -> bytes:
+    """An EXIF block whose tags all claim the same bytes."""
+    place = 8 + 2 + 12 * tags + 4
+    entries = b"".join(struct.pack("<HHII", 0x9000 + i, 7, size, place) for i in range(tags))
+    return b"II*\0" + struct.pack("<IH", 8, tags) + entries + bytes(4) + bytes(size)
+
+
+@pytest.mark.parametrize(
+    "block", [folders_over_one_block(50_000), many_tags_over_one_block(100, 50_000)], ids=["numbers", "bytes"]
+)
+def test_a_block_that_claims_more_than_it_holds_is_not_unpacked(
+    block: bytes, codec: Codec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = Image.fromarray(PIXELS)
+    source = saved("PNG", exif=block)
+    file = container.read(codec.compress(image))
+    segments = {Segment.EXIF: zlib.compress(block), **file.segments}
+    data = container.write(replace(file, segments=segments))
+
+    def unpacked(*_: object) -> None:
+        raise AssertionError("unpacked")
+
+    monkeypatch.setattr(Image.Exif, "load", unpacked)
+    with pytest.warns(PictureWarning, match="EXIF block is left out.*it claims more"):
+        assert load_picture(source, keep_metadata=True).exif is None
+    with pytest.warns(PictureWarning, match="EXIF block is left out.*it claims more"):
+        assert "exif" not in codec.decompress(data).info
+
+
+@given(st.binary(max_size=300))
+def test_claims_of_noise_are_counted_without_harm(noise: bytes) -> None:
+    for start in (b"II*\0\x08\0\0\0", b"MM\0*\0\0\0\x08", b""):
+        with suppress(ValueError):
+            check_claims(start + noise)
+
+
+def test_a_tiff_has_exif_and_xmp_and_resolution(codec: Codec) -> None:
+    exif = Image.Exif()
+    exif[MAKE] = "Box"
+    exif[ExifTags.IFD.Exif] = {36867: "2020:01:01 00:00:00"}
+    source = saved("JPEG", exif=exif, xmp=XMP, dpi=(300, 300))
+    image = codec.decompress(codec.compress(source, keep_metadata=True))
+    with Image.open(io.BytesIO(encode_picture(image, "TIFF", "x"))) as written:
+        assert written.getexif()[MAKE] == "Box"
+        assert written.getexif().get_ifd(ExifTags.IFD.Exif)[36867] == "2020:01:01 00:00:00"
+        assert b"Tea" in written.info["xmp"]
+        assert written.info["dpi"] == (300, 300)
+
+
+@pytest.mark.parametrize("kind", ["BMP", "GIF", "PPM", "TGA"])
+def test_what_a_format_drops_in_silence_is_said_and_its_colours_are_srgb(kind: str) -> None:
+    profile = made_profile(CODED_PRIMARIES[12], SRGB_CURVE)
+    image = Image.new("RGB", (8, 6), (200, 100, 50))
+    image.info |= {"icc_profile": profile, "exif": exif_block(MAKER), "xmp": XMP}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", PictureWarning)
+        data = encode_picture(image, kind, "x")
+    said = " ".join(str(warning.message) for warning in caught if is_ours(warning))
+    for what in ("the ICC profile", "the EXIF block", "the XMP packet"):
+        assert f"{what} is left out: {kind} cannot hold it" in said
+    with Image.open(io.BytesIO(data)) as written:
+        found = written.convert("RGB").getpixel((3, 3))
+    assert found == to_srgb(image, profile).getpixel((3, 3)) != (200, 100, 50)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from rdpcodec import Codec, RdpError
+from rdpcodec import Codec, RdpError, UsageError
 from rdpcodec.image import Picture, load_picture
 from rdpcodec.metrics.distortion import psnr
 from rdpcodec.pages import compare
 from rdpcodec.pages.compare import compare_page
+from rdpcodec.peers import find_peer
 
 
 def file_of(url: str) -> bytes:
@@ -134,3 +137,20 @@ def test_the_page_needs_nothing_from_elsewhere(written: Path) -> None:
     assert text.count("</script>") == 2
     assert "default-src 'none'" in text
     assert not re.search(r"""(src|href)=["']?(?!data:|#)\w""", text)
+
+
+def test_an_image_longer_than_webp_holds_is_cut(codec: Codec) -> None:
+    long = Picture(np.zeros((2, 17_000, 3), np.uint8))
+    cut, notes = compare.middle(long)
+    assert cut.size == (16_383, 2)
+    assert "its middle, 16383×2, was cut out" in notes[0]
+    with pytest.raises(UsageError, match="WebP cannot hold this image"):
+        find_peer("webp").encode(long.to_pillow(), 50)
+
+
+def test_odd_names_and_an_image_named_twice_are_no_trouble(sources: list[Path], tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"x\xff.png")
+    shutil.copy(sources[1], odd)
+    page = tmp_path / "page.html"
+    result = run(odd, odd, "-o", page, "-q", 20)
+    assert (result.exit_code, len(embedded(page.read_text())["images"])) == (0, 1)

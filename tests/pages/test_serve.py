@@ -6,6 +6,7 @@ import io
 import socket
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 
 import numpy as np
@@ -261,3 +262,39 @@ def test_an_upload_is_read_while_the_codec_is_at_work(
     server.upload(small)
     asking.join()
     assert waited == [True]
+
+
+def test_uploads_that_wait_to_be_read_count_as_uploads(
+    plain_codec: Codec, small: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise bodies pile up in memory while one image is read."""
+    running, go_on, entered = Server(plain_codec), threading.Event(), threading.Event()
+    reading = serve._read
+
+    def slowly(data: bytes, pixels: int) -> Any:
+        entered.set()
+        assert go_on.wait(60)
+        return reading(data, pixels)
+
+    monkeypatch.setattr(serve, "_read", slowly)
+    with ThreadPoolExecutor(8) as pool:
+        try:
+            asked = [pool.submit(running.ask, "/images", png(small)) for _ in range(8)]
+            assert entered.wait(60)
+            refused = next(answer.result() for answer in as_completed(asked))
+        finally:
+            go_on.set()
+        statuses = sorted(answer.result().status for answer in asked)
+    running.stop()
+    assert refused.status == 503
+    assert statuses == [201] * 4 + [503] * 4
+
+
+def test_hidden_colours_are_no_error(server: Server, small: Image.Image) -> None:
+    image, half = small.copy(), (small.width, small.height // 2)
+    image.paste(Image.effect_noise(half, 90).convert("RGB"), (0, 0))
+    alpha = Image.new("L", small.size, 255)
+    alpha.paste(0, (0, 0, *half))
+    image.putalpha(alpha)
+    path = server.upload(image)
+    assert server.ask(f"{path}/figures?quality=70&realism=0").json["psnr"] > 30

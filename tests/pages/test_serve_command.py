@@ -72,3 +72,9 @@ def test_help_needs_neither_torch_nor_the_framework(name: str) -> None:
     )
     words = [sys.executable, "-c", script, name, "--help"]
     assert subprocess.run(words, capture_output=True, timeout=60).returncode == 0
+
+
+def test_a_host_that_cannot_be_is_an_error() -> None:
+    result = CliRunner().invoke(command, ["serve", "--host", "a..b"])
+    assert isinstance(result.exception, UsageError)
+    assert "a..b:8765: cannot be listened on" in str(result.exception)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from rdpcodec.training.data import ImageSet, load_images
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.loop import Loop
 from rdpcodec.training.losses import rate_distortion_loss
+from rdpcodec.training.run import train
 from rdpcodec.training.runs import FidelityRun
 from rdpcodec.training.schedule import DECAY_SHARE, Budget, rate_factor
 
@@ -224,3 +226,39 @@ def test_low_rates_count_as_much_as_high_ones(
         with torch.no_grad():
             losses.append(float(rate_distortion_loss(objective.model(x, q), x, q).total))
     assert 1 / 8 < losses[0] / losses[1] < 8
+
+
+def test_a_run_that_is_there_is_not_overwritten_by_mistake(
+    picture_folder: Path, tmp_path: Path, small_model: Path
+) -> None:
+    run = run_of(2)
+    loop_of(run, picture_folder, tmp_path / "run", small_model).train(checkpoint_minutes=60)
+    before = (tmp_path / "run" / "checkpoint.pt").read_bytes()
+    made: list[torch.device] = []
+
+    def objective(device: torch.device) -> Fidelity:
+        made.append(device)
+        return fidelity_of(loop_of(run, picture_folder, tmp_path / "run", small_model))
+
+    with pytest.raises(UsageError, match=r"a run is there already: give --resume, or another --out"):
+        train(objective, Budget(None, run.gigapixels), tmp_path / "run", device="cpu")
+    assert (tmp_path / "run" / "checkpoint.pt").read_bytes() == before
+    assert not made  # known before any image is read
+
+
+def test_a_run_goes_on_with_another_seed_and_other_numbers(
+    picture_folder: Path, tmp_path: Path, small_model: Path
+) -> None:
+    first = loop_of(run_of(2), picture_folder, tmp_path, small_model)
+    first.train(checkpoint_minutes=60)
+    batches = []
+    for seed in (0, 0, 1):
+        resumed = loop_of(replace(run_of(2), seed=seed), picture_folder, tmp_path, small_model)
+        resumed.resume()
+        assert resumed.step == first.step
+        batches.append(fidelity_of(resumed).batch()[0])
+    assert torch.equal(batches[0], batches[1])
+    assert not torch.equal(batches[0], batches[2])
+    other = loop_of(replace(run_of(2), learning_rate=1e-5), picture_folder, tmp_path, small_model)
+    with pytest.raises(UsageError, match="other settings"):
+        other.resume()

@@ -1,0 +1,52 @@
+"""What an EXIF block claims to hold, counted before anybody unpacks it.
+
+A few kilobytes of hostile data, deflated, can name millions of numbers, and the same bytes again and again.
+Importing this module imports nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+# Cameras write some hundred tags of some numbers each.
+MOST_NUMBERS = 10_000
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
+_WHOLE = (1, 2, 6, 7)  # types whose values stay bytes or text
+_FOLDERS = (0x8769, 0x8825, 0xA005)  # EXIF, GPS, interoperability
+_INLINE = 4
+
+
+def check_claims(data: bytes) -> None:
+    """Raise `ValueError` if an EXIF block has more tags and numbers than `MOST_NUMBERS`, or more bytes of
+    values than it has bytes. Other damage is left to whoever reads it.
+    """
+    data = data.removeprefix(b"Exif\0\0")
+    numbers = values = 0
+    for kind, count in _entries(data):
+        size = count * _SIZES.get(kind, 1)
+        numbers += 1 if kind in _WHOLE else max(1, count)
+        values += size if size > _INLINE else 0
+        if numbers > MOST_NUMBERS:
+            raise ValueError(f"it claims more than {MOST_NUMBERS} numbers")
+        if values > len(data):
+            raise ValueError("it claims more bytes than it has")
+
+
+def _entries(data: bytes) -> Iterator[tuple[int, int]]:
+    """Type and count of each tag, in all folders; each folder once."""
+    order = {b"II": "<", b"MM": ">"}.get(data[:2])
+    if order is None or len(data) < 8:
+        return
+    waiting, seen = [struct.unpack_from(f"{order}I", data, 4)[0]], set()
+    while waiting:
+        place = waiting.pop()
+        if place in seen or place + 2 > len(data):
+            continue
+        seen.add(place)
+        (tags,) = struct.unpack_from(f"{order}H", data, place)
+        for entry in range(place + 2, min(place + 2 + 12 * tags, len(data) - 11), 12):
+            tag, kind, count, value = struct.unpack_from(f"{order}HHII", data, entry)
+            yield kind, count
+            if tag in _FOLDERS:
+                waiting.append(value)

@@ -20,9 +20,28 @@ data_option = click.option(
 )
 
 
-def load_folder(folder: Path) -> dict[str, Image.Image]:
-    """The images of a folder as RGB, by name. Raises `click.ClickException` if there are none."""
+def image_paths(folder: Path) -> list[Path]:
+    """The images of a folder, hidden files aside. Raises `click.ClickException` if there are none."""
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
+    paths = [path for path in paths if not path.name.startswith(".")]
     if not paths:
         raise click.ClickException(f"{folder}: no images")
-    return {path.name: Image.open(path).convert("RGB") for path in paths}
+    return paths
+
+
+def load_folder(folder: Path) -> dict[str, Image.Image]:
+    """The images of a folder as RGB, by name. Raises `click.ClickException`."""
+    return {path.name: open_rgb(path) for path in image_paths(folder)}
+
+
+def open_rgb(path: Path) -> Image.Image:
+    """The pixels of an image as RGB, and nothing else: some writers copy a profile and EXIF into their files,
+    others do not. Raises `click.ClickException`.
+    """
+    try:
+        with Image.open(path) as file:
+            image = file.convert("RGB")
+    except OSError as error:
+        raise click.ClickException(f"{path}: {error}") from error
+    image.info = {}
+    return image

@@ -15,6 +15,8 @@ import numpy as np
 from bench.analysis.curve import Curve
 from bench.analysis.measured import Measured, with_interval
 
+# What 1 - MS-SSIM of an equal image counts as, 100 dB.
+LEAST_ERROR = 1e-10
 # A hundred BD-rates a second: more resamplings would take minutes.
 BD_RESAMPLINGS = 200
 
@@ -26,7 +28,7 @@ def quality_curve(bpp: Any, values: Any, metric: str) -> Curve:
     """
     quality = np.asarray(values, float)
     if metric.startswith(("ms-ssim", "ms_ssim")):
-        quality = -10 * np.log10(1 - quality)
+        quality = -10 * np.log10(np.maximum(1 - quality, LEAST_ERROR))
     elif metric.startswith(("lpips", "butteraugli")):
         quality = -np.log2(quality)
     return Curve(np.asarray(bpp, float), quality)
@@ -53,14 +55,14 @@ def bd_rate(anchor: Curve, test: Curve, bpp_range: tuple[float, float] | None = 
     )
 
 
-def bd_rate_if_shared(anchor: Curve, test: Curve) -> float:
+def bd_rate_if_shared(anchor: Curve, test: Curve, bpp_range: tuple[float, float] | None = None) -> float:
     """The BD-rate without points that improve nothing; NaN where the curves share no quality."""
     first, second = anchor.improving(), test.improving()
     if min(len(first.values), len(second.values)) < 2:
         return math.nan
     if max(first.values[0], second.values[0]) >= min(first.values[-1], second.values[-1]):
         return math.nan
-    return bd_rate(first, second)
+    return bd_rate(first, second, bpp_range)
 
 
 def mean_curve(record: dict[str, Any], metric: str) -> Curve:
@@ -69,9 +71,9 @@ def mean_curve(record: dict[str, Any], metric: str) -> Curve:
 
 
 def bd_rates_of_images(anchor: dict[str, Any], test: dict[str, Any], metric: str) -> dict[str, float]:
-    """The BD-rate of each image, for two records of the same images."""
+    """The BD-rate of each image, for two records of the same images; NaN where curves share no quality."""
     return {
-        name: bd_rate(_image_curve(points, metric), _image_curve(test["pictures"][name], metric))
+        name: bd_rate_if_shared(_image_curve(points, metric), _image_curve(test["pictures"][name], metric))
         for name, points in anchor["pictures"].items()
     }
 

@@ -43,9 +43,13 @@ class Curve:
         return Curve(self.bpp[order], self.values[order])
 
     def improving(self) -> Curve:
-        """Only the points that cost more and show more than the last one kept before them."""
+        """Only the points that cost more and show more than the last one kept before them, as far as they
+        are finite.
+        """
         kept: list[int] = []
         for i, (rate, value) in enumerate(zip(self.bpp, self.values, strict=True)):
+            if not np.isfinite(value):
+                continue
             if not kept or (rate > self.bpp[kept[-1]] and value > self.values[kept[-1]]):
                 kept.append(i)
         return Curve(self.bpp[kept], self.values[kept])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -99,23 +99,48 @@ class Measured:
         known = self.values.get(metric, self.distances.get(metric))
         return known is not None and bool(np.isfinite(known).all())
 
+    @property
+    def grid(self) -> tuple[int, int]:
+        """How many qualities and realisms there are."""
+        return len(self.qualities), len(self.realisms)
+
+    def at(self, qualities: np.ndarray, realisms: np.ndarray) -> Measured:
+        """The same at some of its settings."""
+        rows, columns = np.isin(self.qualities, qualities), np.isin(self.realisms, realisms)
+        values, distances, errors = (
+            {name: found[..., rows, :][..., columns] for name, found in kind.items()}
+            for kind in (self.values, self.distances, self.errors)
+        )
+        return replace(
+            self,
+            qualities=self.qualities[rows],
+            realisms=self.realisms[columns],
+            values=values,
+            distances=distances,
+            errors=errors,
+        )
+
     def mean(self, metric: str) -> np.ndarray:
         """Mean over images, or the distance between distributions, `[Q, B]`."""
         return self.values[metric].mean(axis=0) if metric in self.values else self.distances[metric]
 
-    def resampled(self, metric: str, weights: np.ndarray) -> np.ndarray:
+    def resampled(self, metric: str, weights: np.ndarray, *, together: bool = False) -> np.ndarray:
         """Means under weights of images `[S, N]`, as `[S, Q, B]`.
 
         Repeated images make distributions look further apart than they are, so distances are drawn from
         normal distributions with their jackknife errors instead, log-normal where they are read in octaves:
-        independent ones, which overstates the error of a difference. Distances without a known error are
-        repeated as they are.
+        independent ones, which overstates the error of a difference, or with `together` one draw for all
+        points, whose errors are alike, so that a mean over points does not look too certain. Distances
+        without a known error are repeated as they are.
         """
         if metric in self.values:
             return np.tensordot(weights, self.values[metric], 1)
         generator = np.random.default_rng(zlib.crc32(self.name.encode()))
         distance = self.distances[metric]
-        noise = generator.normal(size=(len(weights), *distance.shape)) * self.errors.get(metric, 0.0)
+        points = (1, 1) if together else distance.shape
+        noise = generator.normal(size=(len(weights), *points)) * self.errors.get(
+            metric, np.zeros(distance.shape)
+        )
         return distance * np.exp(noise / distance) if PERCEPTION[metric].log else distance + noise
 
 

@@ -74,7 +74,7 @@ def _published(curves: list[dict[str, Any]], measure: Measure) -> list[Method]:
     """What others published, as far as they give this measure."""
     methods = []
     for curve in curves:
-        points = [point for point in curve["points"] if measure.key in point]
+        points = [point for point in curve["points"] if {"psnr", measure.key} <= point.keys()]
         if points:
             metrics = ("bpp", "psnr", measure.key)
             bpp, psnr, perception = (np.array([point[metric] for point in points]) for metric in metrics)

@@ -98,7 +98,7 @@ def measured_volume(measured: Measured, perception: str = "lpips_alex") -> float
 
 def resampled_volumes(measured: Measured, weights: np.ndarray, perception: str = "lpips_alex") -> np.ndarray:
     """The volumes under weights of images `[S, N]`, as `[S]`."""
-    metrics = [measured.resampled(metric, weights) for metric in ("bpp", "psnr", perception)]
+    metrics = [measured.resampled(metric, weights, together=True) for metric in ("bpp", "psnr", perception)]
     drawn = zip(*metrics, strict=True)
     return np.array([volume(bpp, psnr, perceived, BOXES[perception]) for bpp, psnr, perceived in drawn])
 

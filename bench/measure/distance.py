@@ -14,7 +14,7 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from bench.folder import FOLDER, data_option, load_folder
+from bench.folder import FOLDER, data_option, image_paths, load_folder
 from bench.measure import inception
 from bench.measure.distribution import frechet_distance, kernel_distance
 from bench.measure.inception import InceptionV3
@@ -71,6 +71,9 @@ def distance(
 ) -> None:
     """Fréchet and kernel distance between the patches of two folders of images."""
     console = Console()
+    stems = [sorted(path.stem for path in image_paths(folder)) for folder in (data, decoded)]
+    if stems[0] != stems[1]:
+        raise click.ClickException("decoded images must have the originals' names, extensions aside")
     try:
         extractor, width = (
             (InceptionV3(weights), inception.FEATURES)
@@ -81,13 +84,15 @@ def distance(
         (first, names), (second, other_names) = (
             folder_features(f, extractor, width, device, console) for f in (data, decoded)
         )
+        # Published kernel distances (KID) count pairs of an image with itself; ours does not.
+        numbers = None if network == "inception" else image_numbers(names, other_names)
         record = {
             "data": data.name,
             "decoded": decoded.name,
             "network": network,
             "patches": [len(first), len(second)],
             "frechet": frechet_distance(first, second),
-            "kernel": kernel_distance(first, second, image_numbers(names, other_names)),
+            "kernel": kernel_distance(first, second, numbers),
         }
     except RdpError as error:
         raise click.ClickException(str(error)) from error

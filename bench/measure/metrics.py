@@ -182,7 +182,7 @@ def feature_distances(originals: list[SetFeatures], decoded: list[SetFeatures]) 
     """
     sides = originals, decoded
     first, second = (np.concatenate([part.features for part in parts]) for parts in sides)
-    found = {"frechet": frechet_distance(first, second)}
+    found = {"frechet": frechet_distance(first, second)} if min(len(first), len(second)) > 1 else {}
     for name, field in (("kernel", "features"), ("kernel_held_out", "held_out")):
         drawn = [[getattr(part, field) for part in parts] for parts in sides]
         numbers = [np.repeat(np.arange(len(parts)), [len(part) for part in parts]) for parts in drawn]

@@ -7,6 +7,7 @@ top level and everything else beside it, `FILE/<codec>.json` each codec alone, `
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -20,7 +21,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from bench.analysis.bd_rate import bd_rate, bd_rate_by_image, bd_rates_of_images, mean_curve
+from bench.analysis.bd_rate import bd_rate_by_image, bd_rate_if_shared, bd_rates_of_images, mean_curve
+from bench.analysis.measured import LOSSLESS_PSNR
 from bench.codecs import DEFAULT_CODECS, OURS, BenchCodec, bench_codec
 from bench.folder import data_option, load_folder
 from bench.options import json_option
@@ -71,7 +73,7 @@ def rate_and_distortion(data: bytes, original: np.ndarray, decoded: np.ndarray) 
     return {
         "bytes": len(data),
         "bpp": round(len(data) * 8 / (width * height), 6),
-        "psnr-rgb": round(psnr(original, decoded), 5),
+        "psnr-rgb": round(min(psnr(original, decoded), LOSSLESS_PSNR), 5),
         "ms-ssim-rgb": round(ms_ssim(original, decoded), 7),
     }
 
@@ -193,11 +195,13 @@ def _table(measured: list[dict[str, Any]], title: str) -> Table:
     return table
 
 
-def bd_rates(peer: dict[str, Any], ours: dict[str, Any]) -> dict[str, float]:
-    """BD-rates of ours against a peer in per cent: of the mean curves, and means of the images' own."""
+def bd_rates(peer: dict[str, Any], ours: dict[str, Any]) -> dict[str, float | None]:
+    """BD-rates of ours against a peer in per cent: of the mean curves, and means of the images' own; none
+    where curves share no quality, as those of images that are coded without error.
+    """
 
     def of_means(metric: str, bpp_range: tuple[float, float] | None = None) -> float:
-        return bd_rate(mean_curve(peer, metric), mean_curve(ours, metric), bpp_range)
+        return bd_rate_if_shared(mean_curve(peer, metric), mean_curve(ours, metric), bpp_range)
 
     rates = {
         "psnr": of_means("psnr-rgb"),
@@ -206,19 +210,22 @@ def bd_rates(peer: dict[str, Any], ours: dict[str, Any]) -> dict[str, float]:
         "psnr_by_picture": bd_rate_by_image(peer, ours, "psnr-rgb"),
         "ms_ssim_by_picture": bd_rate_by_image(peer, ours, "ms-ssim-rgb"),
     }
-    return {name: round(rate, 2) for name, rate in rates.items()}
+    return {name: round(rate, 2) if math.isfinite(rate) else None for name, rate in rates.items()}
 
 
 def _print_bd_rates(
-    peer: dict[str, Any], ours: dict[str, Any], rates: dict[str, float], console: Console
+    peer: dict[str, Any], ours: dict[str, Any], rates: dict[str, float | None], console: Console
 ) -> None:
     low, high = COMMON_RANGE
+    shown = {name: "undefined" if rate is None else f"{rate:+.1f} %" for name, rate in rates.items()}
     console.print(
-        f"BD-rate of {ours['name']} against {peer['name']}: {rates['psnr']:+.1f} % (PSNR), "
-        f"{rates['psnr_common_range']:+.1f} % (PSNR, {low}-{high} bpp), {rates['ms_ssim']:+.1f} % (MS-SSIM); "
-        f"mean of the images' own: {rates['psnr_by_picture']:+.1f} % (PSNR), "
-        f"{rates['ms_ssim_by_picture']:+.1f} % (MS-SSIM)"
+        f"BD-rate of {ours['name']} against {peer['name']}: {shown['psnr']} (PSNR), "
+        f"{shown['psnr_common_range']} (PSNR, {low}-{high} bpp), {shown['ms_ssim']} (MS-SSIM); "
+        f"mean of the images' own: {shown['psnr_by_picture']} (PSNR), {shown['ms_ssim_by_picture']} (MS-SSIM)"
     )
     own = bd_rates_of_images(peer, ours, "psnr-rgb")
+    own = {name: rate for name, rate in own.items() if math.isfinite(rate)}
+    if not own:
+        return
     best, worst = min(own, key=own.__getitem__), max(own, key=own.__getitem__)
     console.print(f"  PSNR: from {own[best]:+.1f} % on {best} to {own[worst]:+.1f} % on {worst}")

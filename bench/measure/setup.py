@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.analysis.measured import MEASURES
 from bench.codecs import OWN_SUFFIX, bench_codec
-from bench.folder import load_folder
+from bench.folder import image_paths
 from bench.measure.cache import Job, Point
 from bench.measure.metrics import Metrics
 
@@ -53,7 +53,7 @@ class Setup:
                 self.butteraugli,
                 labels.get(name),
             )
-            for name in load_folder(self.data)
+            for name in (path.name for path in image_paths(self.data))
         ]
 
 

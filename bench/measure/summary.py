@@ -59,5 +59,6 @@ def standard_errors(
             kept = [i for i in range(len(features)) if i % groups != group]
             left_out.append(distances([references[i] for i in kept], [features[i] for i in kept]))
         scale = (groups - 1) ** 0.5
-        errors |= {name: scale * float(np.std([d[name] for d in left_out])) for name in left_out[0]}
+        known = set.intersection(*(set(found) for found in left_out))
+        errors |= {name: scale * float(np.std([d[name] for d in left_out])) for name in sorted(known)}
     return errors

@@ -26,7 +26,7 @@ from rich.progress import Progress, TimeRemainingColumn
 
 from bench.analysis.measured import MEASURES
 from bench.codecs import OURS, bench_codec, weights_identity
-from bench.folder import data_option
+from bench.folder import data_option, open_rgb
 from bench.measure.cache import Job, Point, load_cached, save_cached
 from bench.measure.setup import Setup, metrics_of, stored_name
 from bench.measure.summary import summary
@@ -81,7 +81,7 @@ def measure(job: Job) -> str:
     known = load_cached(job)
     missing = tuple(point for point in job.points if point.key not in known)
     if missing:
-        image = Image.open(job.path).convert("RGB")
+        image = open_rgb(job.path)
         original = np.asarray(image)
         metrics = metrics_of(job.lpips, job.device, job.butteraugli)
         reference = metrics.reference(original) if job.codec != ORIGINAL else None
@@ -156,11 +156,11 @@ def trace(
         originals = setup.jobs(ORIGINAL, ORIGINAL, (Point(0),))
         jobs = {codec: setup.jobs(codec, text, points) for codec, (text, points) in codecs.items()}
         run_jobs([*originals, *(job for group in jobs.values() for job in group)], workers, console)
+        for codec, (text, _) in codecs.items():
+            path = write_summary(name or stored_name(codec), text, jobs[codec], originals, setup)
+            console.print(f"written: {path}")
     except RdpError as error:
         raise click.ClickException(str(error)) from error
-    for codec, (text, _) in codecs.items():
-        path = write_summary(name or stored_name(codec), text, jobs[codec], originals, setup)
-        console.print(f"written: {path}")
 
 
 _options = [
@@ -195,7 +195,10 @@ def _shared_options(command: Command) -> Command:
 
 
 def _numbers(text: str) -> tuple[float, ...]:
-    return tuple(float(word) for word in text.split(","))
+    try:
+        return tuple(float(word) for word in text.split(","))
+    except ValueError:
+        raise click.UsageError(f"{text!r}: give numbers with commas between them") from None
 
 
 @click.command()

@@ -20,6 +20,7 @@ from rich.progress import track
 
 from bench.analysis.measured import Measured
 from bench.codecs import OURS, BenchCodec, bench_codec, weights_identity
+from bench.folder import open_rgb
 from rdpcodec import Codec, RdpError
 from rdpcodec.metrics import distortion
 from rdpcodec.metrics.perceptual import load_lpips
@@ -88,7 +89,7 @@ def coded_crops(
     for crop in track(crops, "images", transient=True):
         if crop.name not in measured.images or not (data / crop.name).is_file():
             raise click.ClickException(f"{data / crop.name}: not among the images that were measured")
-        yield _coded(crop, Image.open(data / crop.name).convert("RGB"), ours, avif, measured, compare)
+        yield _coded(crop, open_rgb(data / crop.name), ours, avif, measured, compare)
 
 
 Comparison = Callable[[np.ndarray, np.ndarray], dict[str, float]]

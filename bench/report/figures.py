@@ -12,6 +12,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 
+from bench.analysis.bd_rate import LEAST_ERROR
 from bench.report.charts import Axis, Chart, Point, Series
 
 # By name, on a light and on a dark page.
@@ -115,7 +116,7 @@ def _rate_point(point: dict[str, Any], metric: str) -> Point:
 
 
 def _decibel(ms_ssim: float) -> float:
-    return -10 * math.log10(1 - ms_ssim)
+    return -10 * math.log10(max(1 - ms_ssim, LEAST_ERROR))
 
 
 def _setting(point: dict[str, Any]) -> str:

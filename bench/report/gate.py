@@ -80,6 +80,27 @@ def bit_changes(old: Measured, new: Measured) -> list[str]:
     return lines
 
 
+def _at_common_settings(old: Measured, new: Measured) -> tuple[Measured, Measured]:
+    """Two runs at the settings that both have, and what is left out said: a volume grows with settings alone.
+
+    A run without realism stays as it is. Raises `click.ClickException` where they share too few.
+    """
+    qualities = np.intersect1d(old.qualities, new.qualities)
+    realisms = np.intersect1d(old.realisms, new.realisms)
+    if min(len(old.realisms), len(new.realisms)) == 1:
+        both = [run.at(qualities, run.realisms) for run in (old, new)]
+    else:
+        both = [run.at(qualities, realisms) for run in (old, new)]
+    if len(qualities) < 2 or not len(realisms):
+        raise click.ClickException(
+            "not measured at the same settings; give both the same --qualities and --realisms"
+        )
+    for name, before, after in zip(("old", "new"), (old, new), both, strict=True):
+        if before.grid != after.grid:
+            click.echo(f"{name}: settings that the other lacks are left out")
+    return both[0], both[1]
+
+
 def _run(path: Path) -> Measured:
     return load_measured(path / f"{OURS}.json" if path.is_dir() else path)
 
@@ -92,7 +113,7 @@ def gate(old: Path, new: Path) -> None:
 
     Exits with 1 if NEW is worse.
     """
-    runs = [_run(old), _run(new)]
+    runs = _at_common_settings(_run(old), _run(new))
     verdict = compared(*runs)
     table = Table(title=f"{len(runs[0].images)} images of {runs[0].data}", title_justify="left")
     for column in ("means over all settings", "old", "new"):

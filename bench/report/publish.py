@@ -103,7 +103,7 @@ def headline_table(ours: Measured, avif: Measured, gains: list[dict[str, Any]]) 
     lines = ["| at equal | realism | rate, bits per pixel | bytes, % of AVIF's |", "| --- " * 4 + "|"]
     for metric, label in FIDELITY.items():
         if ours.has(metric) and avif.has(metric):
-            rate = bd_rate_if_shared(*(measured_curve(codec, metric, 0) for codec in (avif, ours)))
+            rate = bd_rate_if_shared(measured_curve(avif, metric, 0), measured_curve(ours, metric, 0))
             lines.append(f"| {label} | 0 | all | {100 + rate:.0f} |")
     lines += [f"| LPIPS-AlexNet | 1 | {row['bpp']:.2f} | {100 * row['avif_share']:.0f} |" for row in gains]
     return "\n".join(lines)

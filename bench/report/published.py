@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import click
 
 from bench.analysis.measured import FIDELITY, PERCEPTION, Measured
 
+_POSITIVE = ("bpp", "butteraugli", *(key for key, measure in PERCEPTION.items() if measure.log))
 PUBLISHED_FILE = Path(__file__).parents[1] / "published.json"
 
 
@@ -53,6 +55,12 @@ def _check(record: dict[str, Any]) -> None:
             raise ValueError(
                 f"{key!r} of {record['name']} must be a list of two numbers or more, as many as bpp"
             )
+        if not all(map(math.isfinite, values)):
+            raise ValueError(f"{key!r} of {record['name']} must be finite")
+        if key == "ms_ssim" and not all(0 <= value <= 1 for value in values):
+            raise ValueError(f"'ms_ssim' of {record['name']} must be the index, 0 to 1, not decibels")
+        if key in _POSITIVE and min(values) <= 0:
+            raise ValueError(f"{key!r} of {record['name']} must be over 0")
     if any(after <= before for before, after in pairwise(bpp)):
         raise ValueError(f"'bpp' of {record['name']} must rise")
 

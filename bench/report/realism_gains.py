@@ -143,7 +143,7 @@ def realism_gains(folder: Path, sheets: Path | None, quality: float) -> None:
     table = Table("bpp", "PSNR cost", "LPIPS-alex", "kernel distance", "bytes of AVIF", "not monotonic")
     for row in found:
         found_at = row["along"]
-        lpips, kernel = found_at["lpips_alex"], found_at.get("kernel_held_out", found_at["kernel"])
+        lpips, kernel = found_at["lpips_alex"], found_at.get("kernel_held_out", found_at.get("kernel"))
         table.add_row(
             f"{row['bpp']:.2f}",
             f"{row['psnr_cost']:.2f} dB",

@@ -127,7 +127,7 @@ def ssimulacra2_distortion(reference: Tensor, decoded: Tensor) -> Tensor:
     image, 10 for one of low quality.
 
     reference, decoded: float `[B, 3, H, W]`, sRGB in 0..1; sides of 8 pixels or more, 0 for smaller images.
-    Sides below 128 lack coarse scales. Returns float32 `[B]`. After Sneyers, SSIMULACRA 2, 2022-23
+    Sides below 57 lack coarse scales. Returns float32 `[B]`. After Sneyers, SSIMULACRA 2, 2022-23
     (github.com/cloudinary/ssimulacra2); as there, images are black beyond their borders.
     """
     return ForEyes(reference).distortions(decoded)[0]

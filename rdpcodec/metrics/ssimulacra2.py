@@ -78,7 +78,7 @@ def ssimulacra2(reference: np.ndarray, decoded: np.ndarray) -> float:
     """The score of a decoded image: 100 for equal images, 90 where no difference is seen, 30 for low quality;
     it may be negative.
 
-    Both uint8 `[H, W, 3]`, sRGB; not a number where a side is under 8 pixels. Sides below 128 lack coarse
+    Both uint8 `[H, W, 3]`, sRGB; not a number where a side is under 8 pixels. Sides below 57 lack coarse
     scales.
     """
     if min(reference.shape[:2]) < MINIMUM_SIDE:
@@ -104,9 +104,9 @@ def _scales(image: np.ndarray) -> Iterator[np.ndarray]:
     """An image, uint8 `[H, W, 3]`, in linear light, float32 `[3, H, W]`, at full and halved resolutions."""
     light = _LINEAR[image.transpose(2, 0, 1)]
     for _ in FELT:
+        yield light
         if min(light.shape[1:]) < MINIMUM_SIDE:
             return
-        yield light
         odd = ((0, 0), (0, light.shape[1] % 2), (0, light.shape[2] % 2))
         light = np.pad(light, odd, mode="edge")
         light = (light[:, ::2, ::2] + light[:, 1::2, ::2] + light[:, ::2, 1::2] + light[:, 1::2, 1::2]) / 4

@@ -32,11 +32,15 @@ def _constants(device: torch.device) -> _Constants:
 
 
 def scales(x: Tensor) -> Iterator[Tensor]:
-    """An image in linear light, at full and halved resolutions down to a side of eight pixels."""
+    """An image in linear light, at full and halved resolutions, the last one half of eight pixels or more;
+    nothing of a smaller image.
+    """
     light = _linear_light(x.float())
-    while min(light.shape[2:]) >= MINIMUM_SIDE:
+    if min(light.shape[2:]) >= MINIMUM_SIDE:
         yield light
+    while min(light.shape[2:]) >= MINIMUM_SIDE:
         light = F.avg_pool2d(light, 2, ceil_mode=True, count_include_pad=False)
+        yield light
 
 
 class _LinearLight(torch.autograd.Function):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 
 from rdpcodec.metrics.eyes import ssimulacra2_distortion, ssimulacra2_score
 from rdpcodec.metrics.ssimulacra2 import ssimulacra2
+from rdpcodec.metrics.xyb import scales
 
 
 def of_torch(reference: np.ndarray, decoded: np.ndarray) -> float:
@@ -55,3 +57,13 @@ def test_equal_images_have_100_and_small_ones_no_score() -> None:
     image = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
     assert ssimulacra2(image, image) == pytest.approx(100, abs=0.05)
     assert np.isnan(ssimulacra2(image[:7], image[:7]))
+
+
+@pytest.mark.parametrize("side", [7, 8, 9, 15, 56, 57, 64, 128, 500])
+def test_the_last_scale_is_the_half_of_eight_pixels_or_more(side: int) -> None:
+    """As in the C++ program, which looks at the side before it halves it."""
+    sides = [light.shape[2] for light in scales(torch.zeros(1, 3, side, side))]
+    assert (sides == []) == (side < 8)
+    assert all(half == -(-whole // 2) for whole, half in itertools.pairwise(sides))
+    assert all(whole >= 8 for whole in sides[:-1])
+    assert not sides or sides[-1] < 8

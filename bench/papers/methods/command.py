@@ -8,7 +8,7 @@ import click
 import numpy as np
 from rich.console import Console
 
-from bench.folder import data_option, load_folder
+from bench.folder import data_option, image_paths
 from bench.options import lpips_option
 from bench.papers.reproduction import (
     report_claims,
@@ -48,7 +48,7 @@ def methods(
     console = Console()
     for note in (*available_peers()[1], *enlargers()[1]):
         console.print(note, markup=False)
-    names = list(load_folder(data))
+    names = [path.name for path in image_paths(data)]
     chosen = [names[int(place)] for place in np.linspace(0, len(names) - 1, min(count, len(names)))]
     images = {}
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
@@ -11,7 +12,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from bench.analysis.measured import MEASURES
 from bench.codecs import OURS, BenchCodec, bench_codec, weights_identity
+from bench.folder import open_rgb
 from bench.measure.eyes import vif
 from bench.measure.metrics import image_tensor
 from bench.measure.natural import niqe
@@ -53,6 +56,8 @@ def measured_image(path: Path, runs: Path, lpips: Path | None) -> dict[str, Any]
     runs: folder of records. Raises `UsageError` where one there is of other methods or weights.
     """
     settings = {
+        "image": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "measures": MEASURES,
         "weights": weights_identity(Codec()),
         "qualities": list(QUALITIES),
         "realisms": list(REALISMS),
@@ -61,7 +66,7 @@ def measured_image(path: Path, runs: Path, lpips: Path | None) -> dict[str, Any]
     }
 
     def make() -> dict[str, Any]:
-        image = Image.open(path).convert("RGB")
+        image = open_rgb(path)
         original = np.asarray(image)
         compare = _comparison(original, lpips)
         found = {
@@ -70,7 +75,7 @@ def measured_image(path: Path, runs: Path, lpips: Path | None) -> dict[str, Any]
         }
         return {"original niqe": niqe(original), "methods": found}
 
-    return once(runs / f"{path.stem}.json", settings, make)
+    return once(runs / f"{path.name}.json", settings, make)
 
 
 def _coded(image: Image.Image) -> Iterator[tuple[str, str, np.ndarray, float | None]]:

@@ -9,6 +9,11 @@ from scipy.stats import spearmanr
 
 from bench.papers.wgan.measure import Values
 
+# From end to end of a hull, what counts. By noise alone the best by one measure is not the best by the other:
+# noise of 1 % in fourteen pairs makes 4 % of both.
+CLEAR_GAIN = 0.05
+CLEAR_PRICE = 1.005
+
 
 def hull(x: Values, y: Values) -> tuple[Values, Values]:
     """The falling part of the lower convex hull of points: the corners' x and y, x rising.
@@ -38,6 +43,12 @@ def hull_ends(group: dict[str, Any], perception: str = "wasserstein", distortion
     """How many times the least distortion it takes where perception is best, of a group's record."""
     _, along = hull(np.array(group[perception]), np.array(group[distortion]))
     return float(along[0] / along[-1])
+
+
+def hull_gain(group: dict[str, Any], perception: str = "wasserstein", distortion: str = "mse") -> float:
+    """The share of the perception measure, where distortion is least, that is gone where it is best; 0..1."""
+    across, _ = hull(np.array(group[perception]), np.array(group[distortion]))
+    return float(1 - across[0] / across[-1]) if across[-1] else 0.0
 
 
 def rank_correlation(x: Values, y: Values) -> float:

@@ -190,3 +190,26 @@ def test_measures_that_changed_their_meaning_are_absent_from_older_records(tmp_p
     assert not older.has("kernel")
     assert older.has("lpips_alex")
     assert older.has("frechet")
+
+
+def test_runs_are_compared_at_the_settings_that_both_have(tmp_path: Path) -> None:
+    """A volume shrinks with every setting that is added: by itself that makes no codec better."""
+    whole, part, other = tmp_path / "whole", tmp_path / "part", tmp_path / "other"
+    gaussian.write(whole, realisms=(0.0, 0.5, 1.0))
+    gaussian.write(part, realisms=(0.0, 1.0))
+    for first, second in ((whole, part), (part, whole)):
+        code, output = compare(first, second)
+        assert (code, "undecided: volume +0.0000" in output) == (0, True), output
+        assert "settings that the other lacks are left out" in output
+    gaussian.write(other, realisms=(0.25, 0.75))
+    code, output = compare(whole, other)
+    assert (code, "not measured at the same settings" in output) == (1, True)
+
+
+def test_errors_of_distances_do_not_cancel_in_a_volume(tmp_path: Path) -> None:
+    measured = load_measured(gaussian.write(tmp_path, images=60))
+    weights = image_weights(60, 400)
+    together = measured.resampled("kernel", weights, together=True)
+    moved = (together - measured.distances["kernel"]) / measured.errors["kernel"]
+    np.testing.assert_allclose(moved, np.broadcast_to(moved[:, :1, :1], moved.shape), atol=1e-6)
+    assert moved.std() == pytest.approx(1, rel=0.1)

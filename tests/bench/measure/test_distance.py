@@ -59,3 +59,11 @@ def test_images_without_a_patch_and_missing_packages_are_errors(
     result = CliRunner().invoke(bench, words)
     assert result.exit_code == 1
     assert "at least two features" in result.output
+
+
+def test_decoded_images_have_the_originals_names(folders: tuple[Path, Path]) -> None:
+    originals, blurred = folders
+    (blurred / "left.png").rename(blurred / "left-decoded.png")
+    words = ["measure", "distance", "--data", str(originals), "--decoded", str(blurred)]
+    result = CliRunner().invoke(bench, words)
+    assert (result.exit_code, "must have the originals' names" in result.output) == (1, True)

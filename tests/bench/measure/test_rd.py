@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from PIL import Image
+from PIL import Image, ImageCms
 
 from bench.__main__ import bench
 from bench.codecs import bench_codec
+from bench.folder import load_folder
 from bench.measure.rd import plot
 from rdpcodec.metrics.distortion import ms_ssim, mse, psnr
 from rdpcodec.model.transforms import haar_basis
@@ -93,3 +94,33 @@ def test_bases_are_orthonormal_and_in_the_order_of_the_patches(
     assert np.allclose(basis @ basis.T, np.eye(768))
     flat = np.repeat([0.1, 0.5, 0.9], 256)  # one colour: only the three constant rows respond
     assert np.count_nonzero(np.abs(basis @ flat) > 1e-9) <= 3
+
+
+def test_images_that_are_coded_without_error_do_not_end_a_run(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    drawing = Image.new("RGB", (200, 180), "white")
+    drawing.paste("navy", (20, 20, 120, 90))
+    drawing.save(folder / "drawing.png")
+    out = tmp_path / "out.json"
+    words = ["measure", "rd", "--data", str(folder), "--codecs", "rdpcodec,webp", "--out", str(out)]
+    result = CliRunner().invoke(bench, words)
+    assert result.exit_code == 0, result.output
+    record = json.loads(out.read_text())
+    assert max(record["results"]["psnr-rgb"]) == 100
+    assert "undefined" in result.output
+    assert None in record["bd_rate"]["webp"].values()
+
+
+def test_profiles_of_sources_and_hidden_files_do_not_count(tmp_path: Path, photograph: Image.Image) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    image = photograph.crop((0, 0, 64, 64))
+    image.save(tmp_path / "plain.png")
+    image.save(tmp_path / "described.png", icc_profile=profile)
+    (tmp_path / "._plain.png").write_bytes(b"not an image")
+    images = load_folder(tmp_path)
+    assert list(images) == ["described.png", "plain.png"]
+    for name in ("avif", "webp", "jpeg"):
+        codec = bench_codec(name)
+        sizes = {len(codec.encode(one, codec.settings[0])) for one in images.values()}
+        assert len(sizes) == 1, name

@@ -9,6 +9,7 @@ import gaussian
 import pytest
 
 from bench.analysis.measured import load_measured
+from bench.report.figures import specification
 from bench.report.published import own_curves
 from bench.report.report import content
 
@@ -33,6 +34,9 @@ def test_a_curve_of_ones_own_stands_in_the_report(tmp_path: Path) -> None:
         ({"bpp": [0.1, 0.1, 0.9]}, "must rise"),
         ({"beauty": [1, 2, 3]}, "unknown measure 'beauty'"),
         ({"source": 3}, "must be words"),
+        ({"psnr": [27.0, 31.0, float("inf")]}, "must be finite"),
+        ({"ms_ssim": [8.0, 12.0, 16.0]}, "must be the index"),
+        ({"lpips_alex": [0.3, 0.1, 0.0]}, "must be over 0"),
     ],
 )
 def test_a_file_of_no_curves_is_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -40,3 +44,11 @@ def test_a_file_of_no_curves_is_refused(changes: dict[str, Any], message: str, t
     path.write_text(json.dumps({"curves": [{**CURVE, **changes}]}))
     with pytest.raises(click.ClickException, match=message):
         own_curves(path)
+
+
+@pytest.mark.parametrize("measures", [{"lpips_alex": [0.3, 0.2, 0.1]}, {"ms_ssim": [0.9, 0.95, 1.0]}])
+def test_a_curve_may_lack_psnr_and_end_without_error(measures: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "curves.json"
+    path.write_text(json.dumps({"curves": [{k: v for k, v in CURVE.items() if k != "psnr"} | measures]}))
+    made = content(load_measured(gaussian.write(tmp_path / "own")), [], own_curves(path))
+    assert specification(made)

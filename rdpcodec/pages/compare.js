@@ -46,6 +46,7 @@ async function show() {
   if (broken) return leaveDial(broken.reason);
   images.forEach(({ status, value }, side) => {
     if (status === "fulfilled") viewer.show(side, value, nameOf(sides[side]));
+    else viewer.clear(side, nameOf(sides[side]));
   });
   const failed = images.flatMap(({ status }, side) => (status === "rejected" ? [fullName(sides[side])] : []));
   $("captions").replaceChildren(...sides.map((i, side) => element("figure", {},

@@ -36,13 +36,19 @@ class ImpatientProtocol(H11Protocol):
 
     def _watch(self) -> None:
         waits = self.cycle is None or self.cycle.response_complete
-        self._timer = self.loop.call_later(HEAD_SECONDS, self._look, self.cycle, waits)
+        unsent = self.transport.get_write_buffer_size()
+        self._timer = self.loop.call_later(HEAD_SECONDS, self._look, self.cycle, waits, unsent)
 
-    def _look(self, before: Any, waited: bool) -> None:
+    def _look(self, before: Any, waited: bool, unsent: int) -> None:
         if waited and self.cycle is before:  # since then no request has begun
-            self.transport.close()
-        else:
-            self._watch()
+            left = self.transport.get_write_buffer_size()
+            if not left:
+                self.transport.close()
+                return
+            if left == unsent:  # and nothing of the answer was taken, for which `close` would wait
+                self.transport.abort()
+                return
+        self._watch()
 
 
 def server_config(app: Any, **options: Any) -> uvicorn.Config:

@@ -188,10 +188,13 @@ async function showFigures(source, setting, changed, signal) {
 async function showPeer(source, setting, changed, signal) {
   const format = against.value, label = data.peers[format];
   if (!label) return;
-  const image = await loadImage(path(source, format, setting), { signal });
+  const image = await loadImage(path(source, format, setting), { signal }).catch((error) => {
+    if (error.name !== "EncodingError") throw error;
+    return null;
+  });
   if (changed() || against.value !== format) return;
   loaded.peer = image;
-  names.peer = `${label}, ${count(image.bytes)} bytes`;
+  names.peer = image ? `${label}, ${count(image.bytes)} bytes` : `${label}: this browser cannot show it`;
   showSides();
 }
 

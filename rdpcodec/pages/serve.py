@@ -84,7 +84,7 @@ class ImageServer:
         self.uploads = 0
         self.lock = threading.Lock()
         self.reading = threading.Lock()  # warnings are caught for the whole process
-        self.comparing = threading.Lock()
+        self.comparing = asyncio.Lock()
         self.html = assembled(
             FOLDER / "serve",
             {
@@ -180,15 +180,21 @@ class ImageServer:
         headers = {"Content-Disposition": "attachment"}
         return Response(data, media_type=container.MIME_TYPE, headers=headers)
 
-    def peer(self, request: Request) -> Response:
+    async def peer(self, request: Request) -> Response:
         """Another format's file of about as many bytes as ours."""
         asked, name = parse_request(request, self.codec), request.url.path.rpartition("/")[2]
+        loaded, size = await run_in_threadpool(self._sized, request, asked)
+        async with self.comparing:
+            if await request.is_disconnected():  # while it waited
+                raise HTTPException(499, "the request was given up")
+            data = await run_in_threadpool(loaded.peer_file, name, size)
+        return Response(data, media_type=f"image/{name}")
+
+    def _sized(self, request: Request, asked: EncodeRequest) -> tuple[LoadedImage, int]:
+        """The image of a request, and the bytes of its file."""
         with self.lock:
             loaded = self._find(request)
-            size = len(loaded.file(asked.quality))
-        with self.comparing:
-            data = loaded.peer_file(name, size)
-        return Response(data, media_type=f"image/{name}")
+            return loaded, len(loaded.file(asked.quality))
 
     def _find(self, request: Request) -> LoadedImage:
         name = request.path_params["id"]

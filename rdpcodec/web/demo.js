@@ -32,8 +32,9 @@ async function update() {
   busy = true;
   do {
     again = false;
-    const { name } = shown;
-    await draw(shown).catch((error) => fail(name, error));
+    const current = shown;
+    // Another file may have been opened meanwhile.
+    await draw(current).catch((error) => shown === current && fail(current.name, error));
   } while (again && shown);
   busy = false;
 }
@@ -108,7 +109,8 @@ document.addEventListener("drop", ({ dataTransfer: { files } }) => files[0] && o
 
 // A page may be linked to with a file beside it: index.html?photo.rdpc
 if (location.search.length > 1) {
-  const name = decodeURIComponent(location.search.slice(1));
+  let name = location.search.slice(1);
+  try { name = decodeURIComponent(name); } catch {} // it is not encoded
   fetch(name)
     .then((response) => (response.ok ? response.blob() : Promise.reject(new Error(`status ${response.status}`))))
     .then((blob) => open(blob, name))

@@ -7,52 +7,72 @@ class Shown {
   constructor(image, decodeToPNG) {
     this.image = image;
     this.decodeToPNG = decodeToPNG;
-    this.source = null; // of `file`, as an absolute address
+    this.source = null; // what `file` is of, the attribute
     this.file = null; // a promise of its bytes
+    this.loading = null; // what ends it
     this.busy = false;
-    this.url = null;
+    this.tried = null; // the wish that was read last
+    this.done = null; // the wish that is shown
+    this.held = { url: null };
+    gone.register(image, this.held);
+  }
+
+  // What the attributes say.
+  wish() {
+    return ATTRIBUTES.map((name) => this.image.getAttribute(name)).join(" ");
   }
 
   async update() {
     if (this.busy) {
       this.again = true;
+      if (this.image.getAttribute("data-rdpc") !== this.source) this.loading?.abort();
       return;
     }
     this.busy = true;
     do {
       this.again = false;
-      await this.show().catch((error) => this.fail(error));
+      await this.show().catch((error) => (error.name === "AbortError" && this.again ? null : this.fail(error)));
     } while (this.again);
     this.busy = false;
   }
 
   async show() {
-    const { image } = this, source = image.getAttribute("data-rdpc"), realism = image.getAttribute("realism");
+    const { image, held } = this, source = image.getAttribute("data-rdpc");
+    this.tried = this.wish();
     if (!source) return;
     const address = new URL(source, image.baseURI).href;
-    if (address !== this.source) {
-      this.source = address;
-      this.file = fetchFile(address);
+    if (source !== this.source) {
+      this.source = source;
+      this.loading = new AbortController();
+      this.file = fetchFile(address, this.loading.signal);
     }
-    const png = await this.decodeToPNG(await this.file, { realism: realism === null ? undefined : Number(realism) });
-    const before = this.url;
-    this.url = URL.createObjectURL(png);
-    image.src = this.url;
+    const bytes = await this.file, realism = image.getAttribute("realism");
+    this.again = image.getAttribute("data-rdpc") !== source; // another realism is read by now
+    if (this.again) return;
+    const wish = this.tried = this.wish();
+    if (wish === this.done && image.src === held.url) return; // an attribute was set to what it was
+    const png = await this.decodeToPNG(bytes, { realism: realism === null ? undefined : Number(realism) });
+    const before = held.url;
+    this.done = wish;
+    image.src = held.url = URL.createObjectURL(png);
     await image.decode().catch(() => {}); // another source was set
     if (before) URL.revokeObjectURL(before);
   }
 
   // As for any image that cannot be shown: its alt text, and an event.
   fail(error) {
-    this.source = null;
+    this.source = this.done = null;
     console.error(`rdpcodec: ${this.image.getAttribute("data-rdpc")}: ${error.message}`);
     this.image.removeAttribute("src");
     this.image.dispatchEvent(new ErrorEvent("error", { error, message: error.message }));
   }
 }
 
-async function fetchFile(address) {
-  const response = await fetch(address);
+// Of images that are no more, what they showed is let go.
+const gone = new FinalizationRegistry(({ url }) => URL.revokeObjectURL(url));
+
+async function fetchFile(address, signal) {
+  const response = await fetch(address, { signal });
   if (!response.ok) throw new Error(`cannot be loaded: status ${response.status}`);
   return new Uint8Array(await response.arrayBuffer());
 }
@@ -86,9 +106,14 @@ const near = new IntersectionObserver(
 
 // Show every <img data-rdpc> of a document or shadow root, those that come later too.
 export function watchImages(root, decodeToPNG) {
+  // What was only moved is shown already, or has failed.
+  const added = (image) => {
+    const known = shown.get(image);
+    if (!known || known.tried !== known.wish()) update(image, decodeToPNG);
+  };
   const updateAll = (node) => {
-    if (node.matches?.("img[data-rdpc]")) update(node, decodeToPNG);
-    node.querySelectorAll?.("img[data-rdpc]").forEach((image) => update(image, decodeToPNG));
+    if (node.matches?.("img[data-rdpc]")) added(node);
+    node.querySelectorAll?.("img[data-rdpc]").forEach(added);
   };
   const observer = new MutationObserver((changes) => {
     for (const { type, target, addedNodes } of changes) {
@@ -102,20 +127,23 @@ export function watchImages(root, decodeToPNG) {
 
 // <rdpc-image src realism alt>: an <img> of its own, part "image", in a shadow root.
 export function defineElement(decodeToPNG) {
+  if (customElements.get("rdpc-image")) return; // this module is loaded twice, from two addresses
+  const style = new CSSStyleSheet();
+  style.replaceSync(":host { display: inline-block } img { display: block; width: 100%; height: 100% }");
   class RdpcImage extends HTMLElement {
     static observedAttributes = ["src", "realism", "alt"];
 
     constructor() {
       super();
-      const root = this.attachShadow({ mode: "open" }), style = document.createElement("style");
-      style.textContent = ":host { display: inline-block } img { display: block; width: 100%; height: 100% }";
+      const root = this.attachShadow({ mode: "open" });
+      root.adoptedStyleSheets = [style]; // which no content security policy forbids
       this.image = document.createElement("img");
       this.image.setAttribute("part", "image");
       this.image.addEventListener("load", () => this.dispatchEvent(new Event("load")));
       this.image.addEventListener("error", ({ error, message }) => {
         this.dispatchEvent(new ErrorEvent("error", { error, message }));
       });
-      root.append(style, this.image);
+      root.append(this.image);
     }
 
     attributeChangedCallback(name, before, value) {

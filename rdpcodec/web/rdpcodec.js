@@ -43,13 +43,17 @@ export function info(bytes) {
 
 async function ask(want, bytes, options) {
   const data = await bytesOf(bytes), id = asked++;
-  const { realism } = options;
+  const { realism, maxPixels } = options;
   if (realism !== undefined && typeof realism !== "number") {
     throw new UsageError(`realism ${realism}: decoding takes a number`);
   }
+  if (maxPixels !== undefined && !(typeof maxPixels === "number" && maxPixels > 0)) {
+    throw new UsageError(`maxPixels ${maxPixels}: it takes a number above 0`);
+  }
   return new Promise((resolve, reject) => {
-    waiting.set(id, { resolve, reject });
-    started().postMessage({ id, want, bytes: data, options });
+    const message = { id, want, bytes: data, options };
+    started().postMessage(message);
+    waiting.set(id, { resolve, reject, message });
   });
 }
 
@@ -69,6 +73,11 @@ function started() {
     for (const warning of result?.warnings ?? []) console.warn(`rdpcodec: ${warning}`);
     if (error) reject(unpacked(error));
     else resolve(result);
+    if (error?.final) {
+      worker.terminate();
+      worker = null;
+      for (const { message } of waiting.values()) started().postMessage(message);
+    }
   };
   worker.onerror = (event) => {
     event.preventDefault();

@@ -31,10 +31,11 @@ export class CodedImage {
     this.mosaic ??= new Mosaic(this.container, model, networks, this.exact);
     const pixels = blank(widthOf(box), heightOf(box));
     await this.mosaic.draw(pixels, box, beta);
-    if (segments.has(SEGMENT.GRAY) || segments.has(SEGMENT.NEUTRAL)) makeGray(pixels);
+    const gray = segments.has(SEGMENT.GRAY);
+    if (gray || segments.has(SEGMENT.NEUTRAL)) makeGray(pixels);
     const alpha = await drawAlpha(pixels, box, this.container, this.tiles, warnings);
     const profile = await profileOf(this.container, warnings);
-    return { pixels, width: widthOf(box), height: heightOf(box), alpha, profile, warnings };
+    return { pixels, width: widthOf(box), height: heightOf(box), gray, alpha, profile, warnings };
   }
 }
 

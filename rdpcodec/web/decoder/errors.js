@@ -10,7 +10,8 @@ export class RdpError extends Error {
 // Bytes that are not a valid .rdpc file: truncated, corrupted, hostile, or of a newer version.
 export class FormatError extends RdpError {}
 
-// Weights or networks that are missing, damaged, or not those a file was made with.
+// Weights or networks that are missing, damaged, or not those a file was made with. final: whether only a new
+// worker may succeed, as ONNX Runtime never tries again to load its WebAssembly.
 export class WeightsError extends RdpError {}
 
 // An argument that is out of range.
@@ -20,7 +21,7 @@ const KINDS = { FormatError, WeightsError, UsageError };
 
 // An error as a worker can post it; what is not ours keeps its words.
 export function packed(error) {
-  return { name: error?.name, message: String(error?.message ?? error) };
+  return { name: error?.name, message: String(error?.message ?? error), final: error?.final };
 }
 
 // The inverse of `packed`.

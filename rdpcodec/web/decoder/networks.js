@@ -87,7 +87,8 @@ export class Networks {
       return await runtime.session(bytes, externalData, LARGE.includes(graph));
     } catch (error) {
       if (runtime.onGPU) throw error;
-      throw new WeightsError(`the graph ${graph} of model ${model.record.name} cannot be run: ${error.message}`);
+      const wrong = new WeightsError(`the graph ${graph} of model ${model.record.name} cannot be run: ${error.message}`);
+      throw Object.assign(wrong, { final: true });
     }
   }
 }

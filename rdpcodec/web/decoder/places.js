@@ -3,4 +3,10 @@
 // The address of a file by its path in the folder; null where it is known to be missing.
 export const place = (name) => new URL(`../${name}`, import.meta.url).href;
 
-export const startWorker = () => new Worker(place("decoder/worker.js"), { type: "module" });
+// Workers have to be of the page's own origin; what they import need not.
+export function startWorker() {
+  const address = place("decoder/worker.js");
+  if (new URL(address).origin === location.origin) return new Worker(address, { type: "module" });
+  const own = URL.createObjectURL(new Blob([`import ${JSON.stringify(address)};`], { type: "text/javascript" }));
+  return new Worker(own, { type: "module" });
+}

@@ -7,17 +7,18 @@ import { FormatError } from "./errors.js";
 
 const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 const EIGHT_BIT_GRAY = [8, 0, 0, 0, 0]; // depth, colour type, compression, filter, no interlace
-const TRUECOLOUR = 2, TRUECOLOUR_ALPHA = 6;
+const TRUECOLOUR = 2, WITH_ALPHA = 4; // of colour types, what is added up
 const SUB = 1, UP = 2;
+const PIECE = 2 ** 12; // of compressed bytes, inflated at a time: up to 4 MB
 const STRIP = 2 ** 20; // bytes of rows that are filtered at a time, about
 
-// A PNG, as a Blob. pixels: RGBA, Uint8ClampedArray; alpha: whether it counts; profile: an ICC profile, or null.
-export async function writePNG({ pixels, width, height, alpha, profile }) {
-  const depth = alpha ? 4 : 3, header = new DataView(new ArrayBuffer(13));
+// A PNG, as a Blob. pixels: RGBA, Uint8ClampedArray; gray: whether one channel says all; alpha: whether it counts; profile: an ICC profile, or null.
+export async function writePNG({ pixels, width, height, gray, alpha, profile }) {
+  const channels = [...(gray ? [0] : [0, 1, 2]), ...(alpha ? [3] : [])], header = new DataView(new ArrayBuffer(13));
   header.setUint32(0, width);
   header.setUint32(4, height);
   header.setUint8(8, 8);
-  header.setUint8(9, alpha ? TRUECOLOUR_ALPHA : TRUECOLOUR);
+  header.setUint8(9, (gray ? 0 : TRUECOLOUR) + (alpha ? WITH_ALPHA : 0));
   const parts = [Uint8Array.from(SIGNATURE), ...chunk("IHDR", new Uint8Array(header.buffer))];
   if (profile) {
     const name = new TextEncoder().encode("ICC profile\0\0");
@@ -25,21 +26,21 @@ export async function writePNG({ pixels, width, height, alpha, profile }) {
   } else {
     parts.push(...chunk("sRGB", Uint8Array.of(0)));
   }
-  const compressed = await through(new CompressionStream("deflate"), filtered(pixels, width, height, depth));
+  const compressed = await through(new CompressionStream("deflate"), filtered(pixels, width, height, channels));
   for (const data of compressed) parts.push(...chunk("IDAT", data));
   return new Blob([...parts, ...chunk("IEND", new Uint8Array())], { type: "image/png" });
 }
 
 // Rows as PNG has them, strip by strip: each less the row above.
-function* filtered(pixels, width, height, depth) {
-  const row = width * depth + 1, rows = Math.max(1, Math.floor(STRIP / row));
+function* filtered(pixels, width, height, channels) {
+  const row = width * channels.length + 1, rows = Math.max(1, Math.floor(STRIP / row));
   for (let top = 0; top < height; top += rows) {
     const strip = new Uint8Array(row * Math.min(rows, height - top));
     for (let to = 0, y = top; to < strip.length; y++) {
       strip[to++] = y ? UP : SUB;
       const before = y ? 4 * width : 4;
       for (let x = 0, at = 4 * y * width; x < width; x++, at += 4) {
-        for (let c = 0; c < depth; c++) strip[to++] = pixels[at + c] - (y || x ? pixels[at + c - before] : 0);
+        for (const c of channels) strip[to++] = pixels[at + c] - (y || x ? pixels[at + c - before] : 0);
       }
     }
     yield strip;
@@ -84,7 +85,11 @@ export async function inflate(bytes, limit) {
   const stream = new DecompressionStream("deflate");
   const writer = stream.writable.getWriter(), reader = stream.readable.getReader();
   // What is wrong with the data, the reader is told as well.
-  writer.write(bytes).then(() => writer.close()).catch(() => {});
+  const feed = async () => {
+    for (let at = 0; at < bytes.length; at += PIECE) await writer.write(bytes.subarray(at, at + PIECE));
+    await writer.close();
+  };
+  feed().catch(() => {});
   const found = [];
   let length = 0;
   try {

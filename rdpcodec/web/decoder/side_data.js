@@ -43,11 +43,12 @@ export async function drawAlpha(target, region, { header, segments }, tiles, war
 // The ICC profile that describes the pixels, Uint8Array, or null.
 export async function profileOf({ segments }, warnings) {
   if (!segments.has(SEGMENT.ICC)) return null;
+  const space = segments.has(SEGMENT.GRAY) ? "GRAY" : "RGB ";
   try {
     const profile = await inflate(segments.get(SEGMENT.ICC), METADATA_LIMIT);
     const word = (start) => String.fromCharCode(...profile.subarray(start, start + 4));
-    if (profile.length < PROFILE_HEADER || word(36) !== "acsp" || word(16) !== "RGB ") {
-      throw new FormatError("it is no profile of RGB");
+    if (profile.length < PROFILE_HEADER || word(36) !== "acsp" || word(16) !== space) {
+      throw new FormatError(`it is no profile of ${space.trim()}`);
     }
     return profile;
   } catch (error) {

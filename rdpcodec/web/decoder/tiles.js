@@ -61,7 +61,7 @@ export function grown(box, margin, { width, height }) {
 
 // A region as users give it, left, top, width and height, or all of the image, as a box. Raises `UsageError`.
 export function regionOf(region, { width, height }) {
-  const [left, top, across, down] = region ?? [0, 0, width, height];
+  const given = region ?? [0, 0, width, height], [left, top, across, down] = Array.isArray(given) ? given : [];
   const whole = [left, top, across, down].every(Number.isInteger);
   if (!whole || left < 0 || top < 0 || across < 1 || down < 1 || left + across > width || top + down > height) {
     throw new UsageError(`region ${region} does not lie within the image, ${width}×${height} pixels`);

@@ -7,6 +7,15 @@ import { ScaleNetwork } from "./scales.js";
 
 const ARRAYS = { I8: Int8Array, I32: Int32Array };
 
+// The list of models. Raises `WeightsError`, as for a page of HTML that a server sends in place of it.
+function parsed(bytes) {
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch (error) {
+    throw new WeightsError(`models.json: is damaged: ${error.message}`);
+  }
+}
+
 export class WeightsFolder {
   // read: a function from a file's name to a promise of its bytes, a Uint8Array; it rejects with `WeightsError`.
   constructor(read) {
@@ -16,7 +25,7 @@ export class WeightsFolder {
 
   // The model that a file needs, ready to decode symbols. Raises `WeightsError` where it is not in the folder.
   async modelFor({ size, fingerprint }) {
-    this.list ??= this.read("models.json").then((bytes) => JSON.parse(new TextDecoder().decode(bytes)));
+    this.list ??= this.read("models.json").then(parsed);
     const record = (await forgotten(this, "list"))[fingerprint];
     if (!record) throw new WeightsError(`the file needs weights ${size}-${fingerprint}, which are not in the folder`);
     if (!this.models.has(fingerprint)) {

@@ -58,12 +58,13 @@ function loadedRuntime() {
 
 // The bytes of a file. Raises `WeightsError`.
 async function fetched(url) {
-  let response;
+  let response, bytes;
   try {
     response = await fetch(url);
+    bytes = await response.arrayBuffer();
   } catch (error) {
     throw new WeightsError(`${url}: cannot be loaded: ${error.message}`);
   }
   if (!response.ok) throw new WeightsError(`${url}: cannot be loaded: status ${response.status}`);
-  return new Uint8Array(await response.arrayBuffer());
+  return new Uint8Array(bytes);
 }

@@ -93,11 +93,12 @@ function readPixels(reader, width, height, main) {
     bits = reader.read(3) + 2;
     blocks = readBlocks(reader, width, height, bits).map((pixel) => (pixel >>> 8) & 0xffff);
   }
-  const groups = [];
+  const groups = [], used = new Set(blocks);
   const last = blocks.reduce((a, b) => Math.max(a, b), 0);
   const sizes = [256 + LENGTH_CODES + (cacheBits ? 1 << cacheBits : 0), 256, 256, 256, DISTANCE_CODES];
   for (let group = 0; group <= last; group++) {
-    groups.push(sizes.map((size) => readPrefixCode(reader, size)));
+    const codes = sizes.map((size) => readPrefixCode(reader, size));
+    groups.push(used.has(group) ? codes : null);
     reader.check();
   }
   const pixels = new Uint32Array(width * height);

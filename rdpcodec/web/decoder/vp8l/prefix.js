@@ -23,15 +23,22 @@ export class PrefixCode {
       this.table = Int32Array.of(lengths.findIndex((length) => length > 0) * 16);
       return;
     }
-    const longest = counts.findLastIndex((count) => count > 0);
-    this.bits = Math.min(longest, ROOT_BITS);
-    const codes = reversedCodes(lengths, counts);
+    checkFilled(counts);
+    this.bits = Math.min(counts.findLastIndex((count) => count > 0), ROOT_BITS);
+    this.lengths = lengths;
+    this.table = null; // made when the first symbol is read: of 65536 groups of codes few may be used
+  }
+
+  makeTable() {
+    const { lengths } = this, codes = reversedCodes(lengths);
     this.table = new Int32Array(this.layOut(lengths, codes));
     this.fill(lengths, codes);
+    delete this.lengths;
   }
 
   // The next symbol of a `BitReader`.
   read(reader) {
+    if (!this.table) this.makeTable();
     const bits = reader.peek(), root = this.bits;
     let entry = this.table[bits & ((1 << root) - 1)];
     let length = entry & 15;
@@ -77,17 +84,21 @@ export class PrefixCode {
   }
 }
 
-// The canonical code of each symbol, its first bit lowest. Raises `FormatError` unless they fill their space.
-function reversedCodes(lengths, counts) {
-  const next = new Int32Array(LONGEST + 2);
+// Raises `FormatError` unless codes of these lengths fill their space.
+function checkFilled(counts) {
   let code = 0;
   for (let length = 1; length <= LONGEST; length++) {
-    next[length] = code;
-    code += counts[length];
+    code = (code << 1) + counts[length];
     if (code > 1 << length) throw new FormatError("the exact layer has a prefix code that is too full");
-    code <<= 1;
   }
-  if (code !== 2 << LONGEST) throw new FormatError("the exact layer has an incomplete prefix code");
+  if (code !== 1 << LONGEST) throw new FormatError("the exact layer has an incomplete prefix code");
+}
+
+// The canonical code of each symbol, its first bit lowest.
+function reversedCodes(lengths) {
+  const next = new Int32Array(LONGEST + 2);
+  for (const length of lengths) if (length) next[length + 1]++;
+  for (let length = 1; length <= LONGEST; length++) next[length] = (next[length - 1] + next[length]) << 1;
   return Int32Array.from(lengths, (length) => (length ? reversed(next[length]++, length) : 0));
 }
 

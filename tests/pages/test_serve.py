@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import socket
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -298,3 +300,58 @@ def test_hidden_colours_are_no_error(server: Server, small: Image.Image) -> None
     image.putalpha(alpha)
     path = server.upload(image)
     assert server.ask(f"{path}/figures?quality=70&realism=0").json["psnr"] > 30
+
+
+def test_a_format_that_nobody_waits_for_any_more_is_not_made(
+    plain_codec: Codec, small: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running, go_on, made = Server(plain_codec), threading.Event(), []
+
+    def slowly(self: serve.LoadedImage, name: str, size: int) -> bytes:
+        made.append(size)
+        assert go_on.wait(60)
+        return b"file"
+
+    monkeypatch.setattr(serve.LoadedImage, "peer_file", slowly)
+    path = running.upload(small)
+    waiting = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(4)]
+    try:
+        for number, connection in enumerate(waiting):
+            head = f"GET {path}/jpeg?quality={50 + number}&realism=0 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+            connection.send(head.encode())
+            if not number:
+                while not made:
+                    time.sleep(0.01)
+        for connection in waiting[1:]:
+            connection.close()
+        running.ask(f"{path}/coded?quality=50&realism=0")  # by now the server has seen them go
+        go_on.set()
+        assert running.ask(f"{path}/jpeg?quality=90&realism=0").body == b"file"
+    finally:
+        go_on.set()
+        waiting[0].close()
+        running.stop()
+    assert len(made) == 2
+
+
+def test_connections_that_do_not_take_their_answer_are_closed(
+    plain_codec: Codec, small: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.3)
+    running = Server(plain_codec, {"large.bin": bytes(30_000_000)})
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.connect(("127.0.0.1", running.port))
+    try:
+        connection.send(b"GET /decoder/large.bin HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        time.sleep(2)
+        connection.settimeout(60)
+        taken = 0
+        with suppress(ConnectionResetError):
+            while data := connection.recv(1 << 16):
+                taken += len(data)
+        assert taken < 30_000_000
+        running.upload(small)
+    finally:
+        connection.close()
+        running.stop()

@@ -7,7 +7,9 @@ import io
 import json
 import random
 import re
+import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -243,3 +245,138 @@ def test_the_page_to_try_it_turns_realism_and_saves(
     broken = {"name": "broken.rdpc", "mimeType": "image/x-rdpc", "buffer": photo[:-1]}
     view.set_input_files("#file", broken)
     status.filter(has_text="checksum").wait_for()
+
+
+@pytest.fixture(scope="module")
+def lenient_tab(browser: Any, site: Path, address: str, photo: bytes) -> Iterator[Any]:
+    """A page on which files may be missing."""
+    (site / "photo.rdpc").write_bytes(photo)
+    page = browser.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(f"{address}index.html")
+    yield page
+    page.close()
+
+
+# How often elements of their own are shown while something is done to them.
+LOADS = """async (html) => {
+  const host = document.createElement("div"), seen = { load: 0, error: 0 };
+  host.innerHTML = html;
+  const element = host.firstElementChild;
+  const loaded = new Promise((resolve) => {
+    for (const kind of ["load", "error"]) element.addEventListener(kind, () => { seen[kind]++; resolve(); });
+  });
+  document.body.append(host);
+  await loaded;
+  await (ACT)(element, host);
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  host.remove();
+  return seen;
+}"""
+
+
+MOVED = "(e, host) => { for (let i = 0; i < 5; i++) host.append(e) }"
+
+
+@pytest.mark.parametrize(
+    ("html", "act", "seen"),
+    [
+        (
+            '<img data-rdpc="photo.rdpc">',
+            MOVED,
+            (1, 0),
+        ),
+        (
+            '<img data-rdpc="none.rdpc">',
+            MOVED,
+            (0, 1),
+        ),
+        (
+            '<img data-rdpc="photo.rdpc" realism="1">',
+            "(e) => { for (let i = 0; i < 5; i++) e.setAttribute('realism', '1') }",
+            (1, 0),
+        ),
+        ('<rdpc-image src="photo.rdpc" realism="1"></rdpc-image>', "() => {}", (1, 0)),
+        ('<img data-rdpc="none.rdpc">', "(e) => e.setAttribute('data-rdpc', 'photo.rdpc')", (1, 1)),
+    ],
+    ids=["moved", "moved after an error", "set to what it was", "realism after src", "mended"],
+)
+def test_an_element_decodes_when_something_changes_and_not_otherwise(
+    lenient_tab: Any, html: str, act: str, seen: tuple[int, int]
+) -> None:
+    assert lenient_tab.evaluate(LOADS.replace("ACT", act), html) == {"load": seen[0], "error": seen[1]}
+
+
+def test_another_address_ends_the_loading_of_the_one_before(lenient_tab: Any) -> None:
+    lenient_tab.route("**/hangs.rdpc", lambda route: None)
+    found = lenient_tab.evaluate(
+        """async () => {
+          const image = document.createElement("img"), seen = [];
+          for (const kind of ["load", "error"]) image.addEventListener(kind, () => seen.push(kind));
+          image.setAttribute("data-rdpc", "hangs.rdpc");
+          document.body.append(image);
+          await new Promise((resolve) => setTimeout(resolve, 200));
+          const loaded = new Promise((resolve) => image.addEventListener("load", resolve));
+          image.setAttribute("data-rdpc", "photo.rdpc");
+          await loaded;
+          return seen;
+        }"""
+    )
+    assert found == ["load"]
+
+
+def test_a_failure_to_load_the_runtime_is_not_for_ever(browser: Any, address: str, photo: bytes) -> None:
+    page = browser.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(f"{address}index.html")
+    page.route("**/*threaded*.wasm", lambda route: route.fulfill(status=503))
+    assert refusal(page, photo)[0] == "WeightsError"
+    page.unroute_all()
+    assert decode(page, photo).shape[2] == 4
+    page.close()
+
+
+def gray_profile() -> bytes:
+    """A profile of gray levels that are proportional to light."""
+    white = struct.pack(">iii", 63190, 65536, 54061)  # D50
+    tags = {
+        b"desc": b"desc" + bytes(4) + struct.pack(">I", 5) + b"gray\0" + bytes(79),
+        b"wtpt": b"XYZ " + bytes(4) + white,
+        b"kTRC": b"curv" + bytes(4) + struct.pack(">IH", 1, 256) + bytes(2),
+        b"cprt": b"text" + bytes(4) + b"none",
+    }
+    table, body, start = b"", b"", 128 + 4 + 12 * len(tags)
+    for name, data in tags.items():
+        table += name + struct.pack(">II", start + len(body), len(data))
+        body += data + bytes(-len(data) % 4)
+    kinds = b"\2\x10\0\0mntrGRAYXYZ " + bytes(12) + b"acsp" + bytes(28)
+    header = struct.pack(">I4x", start + len(body)) + kinds + white
+    return header.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body
+
+
+def test_a_profile_of_gray_is_kept(tab: Any, codec: Codec, small: Image.Image) -> None:
+    profile = gray_profile()
+    gray = small.convert("L")
+    gray.info["icc_profile"] = profile
+    data = codec.compress(gray, 60, keep_metadata=True)
+    assert Segment.ICC in container.read(data).segments
+    png = base64.b64decode(
+        tab.evaluate(
+            """async (file) => {
+              const { decodeToPNG } = await import("/rdpcodec.js");
+              const blob = await decodeToPNG(Uint8Array.from(atob(file), (c) => c.charCodeAt(0)));
+              let text = "";
+              for (const byte of new Uint8Array(await blob.arrayBuffer())) text += String.fromCharCode(byte);
+              return btoa(text);
+            }""",
+            base64.b64encode(data).decode(),
+        )
+    )
+    with Image.open(io.BytesIO(png)) as image:
+        assert (image.mode, image.info["icc_profile"]) == ("L", profile)
+        assert_within_a_level(rgba(image), rgba(codec.decompress(data)))
+
+
+@pytest.mark.parametrize("options", [{"maxPixels": "many"}, {"maxPixels": 0}, {"region": 5}, {"region": {}}])
+def test_options_of_another_kind_are_refused(tab: Any, photo: bytes, options: dict[str, Any]) -> None:
+    assert refusal(tab, photo, **options)[0] == "UsageError"

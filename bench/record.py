@@ -38,11 +38,15 @@ def write_record(path: Path, record: Any, indent: int | None = None) -> None:
 
 
 def machine() -> dict[str, Any]:
-    """What timings depend on, for the record."""
+    """What timings and other formats' files depend on, for the record."""
+    import PIL
     import torch
+    from PIL import features
 
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
+        "pillow": PIL.__version__,
+        "libavif": features.version("avif"),
     }

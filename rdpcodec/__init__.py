@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from rdpcodec.image import PictureWarning
     from rdpcodec.operating_point import PRESETS, Bounds, OperatingPoint, Target
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 __all__ = [
     "PRESETS",
     "Bounds",

@@ -12,6 +12,7 @@ from typing import Any
 
 from PIL import Image
 
+from bench.record import number_text
 from rdpcodec.errors import UsageError
 
 # Longer than any codec takes for an image: a command that waits for a key would wait forever.
@@ -75,7 +76,7 @@ class OwnCodec:
             source.write_bytes(data)
             places = {"{input}": str(source), "{output}": str(target)}
             if setting is not None:
-                places["{setting}"] = f"{setting:g}"
+                places["{setting}"] = number_text(setting)
             for place, value in places.items():
                 words = tuple(word.replace(place, value) for word in words)
             try:

@@ -29,6 +29,11 @@ def rounded(value: Any, nulls: bool = True) -> Any:
     return value
 
 
+def number_text(number: float) -> str:
+    """A number with all of its digits, and no more: 5, 0.25, 1234567."""
+    return str(int(number)) if float(number).is_integer() else repr(float(number))
+
+
 def write_record(path: Path, record: Any, indent: int | None = None) -> None:
     """Write JSON and the folders it is in; without an indent in a single line."""
     separators = (",", ":") if indent is None else None

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from bench.measure.metrics import SetFeatures
+from bench.record import number_text
 from rdpcodec.storage import replace_file
 
 # By point: bytes, seconds and metrics, and the image's features.
@@ -30,7 +31,8 @@ class Point:
     @property
     def key(self) -> str:
         """The point's name in files."""
-        return f"{self.quality:g}" if self.realism is None else f"{self.quality:g}/{self.realism:g}"
+        quality = number_text(self.quality)
+        return quality if self.realism is None else f"{quality}/{number_text(self.realism)}"
 
 
 @dataclass(frozen=True)

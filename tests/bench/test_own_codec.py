@@ -12,7 +12,9 @@ from PIL import Image
 
 from bench.__main__ import bench
 from bench.codecs import bench_codec
+from bench.measure.cache import Point
 from bench.own_codec import OwnCodec
+from bench.record import number_text
 from rdpcodec.errors import UsageError
 
 # Scales by a share and back: a codec of two lines.
@@ -84,3 +86,8 @@ def test_a_command_that_fails_is_named_with_what_it_said(tmp_path: Path, small: 
     for path in (tmp_path / "none.json", tmp_path):
         with pytest.raises(UsageError, match="cannot be read"):
             OwnCodec.load(path)
+
+
+def test_settings_keep_all_of_their_digits() -> None:
+    assert [number_text(value) for value in (5.0, 0.25, 1234567.0, 0.1)] == ["5", "0.25", "1234567", "0.1"]
+    assert Point(1234567).key != Point(1234568).key

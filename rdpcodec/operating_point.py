@@ -34,7 +34,7 @@ class _Kind(NamedTuple):
     rises: bool  # the cost, with quality
 
 
-_RATES = (1e-9, 1e18)  # of which the logarithms are finite, and no file is outside
+_RATES = (1e-9, 1e30)  # of which the logarithms are finite, and no file is outside
 _KINDS = {
     "bpp": _Kind("rate", "bits per pixel", 4, _RATES, lambda bpp: bpp, True),
     "size": _Kind("rate", "bytes", 0, _RATES, lambda size: size, True),

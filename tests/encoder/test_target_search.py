@@ -174,11 +174,11 @@ def test_any_text_is_a_size_or_a_usage_error(text: str) -> None:
 @pytest.mark.parametrize(
     ("make", "value", "message"),
     [
-        (Target.bpp, 0, "over 0"),
-        (Target.bpp, math.nan, "over 0"),
-        (Target.bpp, math.inf, "over 0"),
-        (Target.size, -1, "over 0"),
-        (Target.size, "0kB", "over 0"),
+        (Target.bpp, 0, "between 1e-09 and"),
+        (Target.bpp, math.nan, "between 1e-09 and"),
+        (Target.bpp, math.inf, "between 1e-09 and"),
+        (Target.size, -1, "between 1e-09 and"),
+        (Target.size, "0kB", "between 1e-09 and"),
         (Target.size, "50 kilograms", "give bytes"),
         (Target.size, "-5kB", "give bytes"),
         (Target.psnr, 100, "between 0 and 100"),

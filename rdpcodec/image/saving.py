@@ -66,7 +66,7 @@ def encode_picture(image: Image.Image, name: str, target: object) -> bytes:
         if "icc_profile" in lost:
             left_out(_METADATA["icc_profile"], f"{why}; the colours are sRGB now")
             return encode_picture(_in_srgb(image), name, target)
-        for key in lost:
+        for key in sorted(lost):
             left_out(_METADATA[key], why)
         return data
     assert first is not None

@@ -297,4 +297,4 @@ def loaded_codec(model: str, device: str) -> Codec:
 def shared_codec(model: str = DEFAULT_MODEL, device: str = "cpu") -> Codec:
     """A codec that the module-level functions share, loaded at its first use."""
     with _loading:
-        return loaded_codec(model, device)
+        return loaded_codec(find_model(model).name, str(device))

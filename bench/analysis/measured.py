@@ -21,6 +21,8 @@ from rdpcodec.peers import PEERS
 # Quantiles of this many resamplings move by a twentieth of the bar with the seed.
 RESAMPLINGS = 500
 INTERVAL = (2.5, 97.5)
+# Below this many images a bootstrap's intervals are known to be too short.
+FEW_IMAGES = 10
 # What a lossless image counts as, so that a mean over images exists.
 LOSSLESS_PSNR = 100.0
 
@@ -207,6 +209,14 @@ def _measured(record: dict[str, Any]) -> Measured:
 
 def _position(point: dict[str, float]) -> tuple[float, float]:
     return point["quality"], point.get("realism", 0.0)
+
+
+def say_if_few(measured: Measured) -> None:
+    """Warn where intervals are too short, or of a single image have no width at all."""
+    count = len(measured.images)
+    if count < FEW_IMAGES:
+        images = f"only {count} images" if count > 1 else "a single image"
+        click.echo(f"{images}: the real intervals are wider")
 
 
 def with_interval(value: float, drawn: np.ndarray) -> dict[str, Any]:

@@ -16,12 +16,16 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.analysis.bd_rate import BD_RESAMPLINGS, measured_bd_rate
-from bench.analysis.measured import INTERVAL, PERCEPTION, Measured, image_weights, load_measured
+from bench.analysis.measured import (
+    INTERVAL,
+    PERCEPTION,
+    Measured,
+    image_weights,
+    load_measured,
+    say_if_few,
+)
 from bench.analysis.volume import measured_volume, resampled_volumes
 from bench.codecs import OURS
-
-# Below this many images a bootstrap's intervals are known to be too short.
-FEW_IMAGES = 10
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,6 @@ def gate(old: Path, new: Path) -> None:
         f"{verdict.word}: volume {verdict.new - verdict.old:+.4f} (95 %: {low:+.4f} to {high:+.4f}), "
         f"smaller is better; better in {verdict.confidence:.1%} of the resamplings of the images"
     )
-    if len(runs[0].images) < FEW_IMAGES:
-        click.echo(f"only {len(runs[0].images)} images: the real interval is wider")
+    say_if_few(runs[0])
     if verdict.word == "worse":
         raise click.exceptions.Exit(1)

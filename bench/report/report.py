@@ -31,6 +31,7 @@ from bench.analysis.measured import (
     Measured,
     image_weights,
     load_measured,
+    say_if_few,
     with_interval,
 )
 from bench.analysis.planes import planes
@@ -267,3 +268,4 @@ def page(
         for row in table["rows"]:
             low, high = row["interval"]
             click.echo(f"  {row['value']:.4f} (95 %: {low:.4f} to {high:.4f}) {row['label']}")
+    say_if_few(ours)

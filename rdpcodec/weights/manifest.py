@@ -118,10 +118,10 @@ def encoders() -> list[str]:
 
 
 def find_model(name: str) -> ModelEntry:
-    """The manifest's entry of a model. Raises `WeightsError` for an unknown name."""
+    """The manifest's entry of a model. Raises `WeightsError` for an unknown name, or what is no name."""
     try:
         return manifest()[name]
-    except KeyError:
+    except (KeyError, TypeError):
         raise WeightsError(f"there is no model {name!r}; installed: {', '.join(encoders())}") from None
 
 

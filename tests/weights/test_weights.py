@@ -4,12 +4,15 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.numpy import save
 from safetensors.torch import load_file
 
+import rdpcodec
 from rdpcodec.errors import WeightsError
 from rdpcodec.model.released import networks, training_state
 from rdpcodec.weights import manifest as weights
@@ -180,3 +183,9 @@ def test_weights_whose_hash_fits_and_that_are_none_are_refused(copied: Path, how
 def test_an_unknown_model_is_named_with_those_there_are() -> None:
     with pytest.raises(WeightsError, match=r"there is no model .slow.; installed: .*fast"):
         find_model("slow")
+
+
+@pytest.mark.parametrize("name", [["fast"], None, 1, {}])
+def test_what_is_no_name_is_no_model(name: Any) -> None:
+    with pytest.raises(WeightsError, match="there is no model"):
+        rdpcodec.compress(np.zeros((16, 16, 3), np.uint8), model=name)

@@ -128,6 +128,17 @@ def test_the_command_writes_a_page_with_the_images_and_its_figures(folder: Path)
     assert min(pngs.values()) > 400
 
 
+@pytest.mark.parametrize(
+    ("images", "warning"), [(1, "a single image"), (3, "only 3 images"), (10, "")], ids=["1", "3", "10"]
+)
+def test_intervals_of_few_images_are_said_to_be_short(tmp_path: Path, images: int, warning: str) -> None:
+    gaussian.write(tmp_path, images=images)
+    result = CliRunner().invoke(bench, ["report", "page", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    assert ("the real intervals are wider" in result.output) == bool(warning)
+    assert warning in result.output
+
+
 def test_other_weights_and_unknown_images_are_refused(folder: Path, tmp_path: Path) -> None:
     words = ["report", "page", str(folder), "--data", str(folder / "data"), "--image", "02.png"]
     result = CliRunner().invoke(bench, words)

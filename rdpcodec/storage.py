@@ -12,8 +12,8 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -125,6 +125,28 @@ def replace_file(path: Path, data: bytes) -> None:
                 raise
         finally:
             partial.unlink(missing_ok=True)
+
+
+def replace_files(files: Mapping[Path, bytes]) -> None:
+    """Write files of this machine in existing folders, in their order: all to other names first, then
+    renamed. Raises `OSError`, as `replace_file` does, and then none is replaced unless renaming fails.
+    """
+    with ExitStack() as partials:
+        written = []
+        for path, data in files.items():
+            before, target = replaceable(path), os.path.realpath(path)
+            partial = Path(_partial(target))
+            file = partials.enter_context(partial.open("xb"))
+            partials.callback(partial.unlink, missing_ok=True)
+            _lock(file)
+            if before is not None:
+                _own_as(file, before)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            written.append((partial, target))
+        for partial, target in written:
+            os.replace(partial, target)
 
 
 def replaceable(path: Path) -> os.stat_result | None:

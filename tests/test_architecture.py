@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 # The rooms of the package, from the lowest floor to the highest. Those of one floor do not know each other.
 FLOORS = (
     ("errors",),
-    ("extras", "exif_claims", "fork_lock"),
+    ("extras", "exif_claims", "fork_lock", "command_line"),
     ("container", "entropy", "storage", "operating_point", "quality", "source"),
     ("tiles", "metadata", "arguments"),
     ("image",),

@@ -35,7 +35,8 @@ def make_engine(
 
         return OnnxEngine(released)
     need_torch(f"model {released.name!r} on device {device!r}")
-    from rdpcodec.engine.torch import TorchEngine, usable_device
+    from rdpcodec.engine.torch import TorchEngine
+    from rdpcodec.model.device import usable_device
 
     return TorchEngine(released, usable_device(device))
 
@@ -44,6 +45,6 @@ def check_device(device: str) -> None:
     """Raise `UsageError` unless networks can run on a device."""
     if device != "cpu":
         need_torch(f"device {device!r}")
-        from rdpcodec.engine.torch import usable_device
+        from rdpcodec.model.device import usable_device
 
         usable_device(device)

@@ -18,7 +18,6 @@ from torch import Tensor
 from rdpcodec import container
 from rdpcodec.engine.threads import chosen_threads
 from rdpcodec.entropy.tables import ESCAPE_LIMIT
-from rdpcodec.errors import UsageError
 from rdpcodec.model.exact_scales import ExactScaleNetwork
 from rdpcodec.model.quantise import TableBits, round_by_rate
 from rdpcodec.model.released import networks
@@ -142,23 +141,3 @@ def _survive_forks() -> None:
     """
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
-
-
-def usable_device(device: str | torch.device) -> torch.device:
-    """A device that torch can put a tensor on. Raises `UsageError` for any other."""
-    try:
-        found = torch.device(device)
-        torch.empty(0, device=found)
-    except Exception as error:  # of many kinds: no CUDA, no such number, no such kind, no kernels for it
-        # What torch says first; the dispatcher goes on for a kilobyte.
-        said = str(error).splitlines()[0].partition(". ")[0]
-        raise UsageError(
-            f"device {str(device)!r} cannot be used: {said}; this torch has {_devices()}"
-        ) from error
-    return found
-
-
-def _devices() -> str:
-    """The devices that there are, in words."""
-    names = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
-    return ", ".join(names + ["mps"] * torch.backends.mps.is_available())

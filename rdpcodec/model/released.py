@@ -115,7 +115,7 @@ def release_tensors(model: RdpModel, dtype: torch.dtype) -> dict[str, Tensor]:
     tensors = scale_tensors(model.scale_network)
     for name, parameter in model.named_parameters():
         if not name.startswith("scale_network."):
-            training_only = name.startswith(("hyper_scale_network.", "residual_density."))
+            training_only = name.startswith(("hyper_prior.", "residual_density."))
             tensors[name] = parameter.detach().to(torch.float32 if training_only else dtype).contiguous()
     return tensors
 

@@ -1,12 +1,8 @@
-"""`python -m rdpcodec.training fidelity|realism|export|graphs|retire`."""
+"""`python -m rdpcodec.training`: what `rdpcodec train` does, and `export`, `graphs` and `retire`."""
 
 from __future__ import annotations
 
-import sys
-
-import click
-
-from rdpcodec.errors import RdpError
+from rdpcodec.command_line import run
 from rdpcodec.training.commands import export, graphs, retire, train
 
 train.add_command(export)
@@ -14,8 +10,4 @@ train.add_command(graphs)
 train.add_command(retire)
 
 if __name__ == "__main__":
-    try:
-        train(prog_name="python -m rdpcodec.training")
-    except RdpError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(1)
+    run(train, "python -m rdpcodec.training")

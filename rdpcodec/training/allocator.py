@@ -1,4 +1,4 @@
-"""The C library's memory allocator, condition what programs that work on large tensors all the time need."""
+"""The C library's memory allocator, told what programs need that work on large tensors all the time."""
 
 from __future__ import annotations
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import io
-import json
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,11 @@ from rdpcodec.model.transforms import Synthesis
 from rdpcodec.storage import replace_file
 from rdpcodec.training.pieces import joined
 from rdpcodec.training.totals import Totals, totals_of
+from rdpcodec.training.weights_folder import read_manifest
 from rdpcodec.weights.architecture import architecture_from
+
+# What is raised for weights that cannot be read, or are of another network.
+_UNFIT = (OSError, SafetensorError, RuntimeError, LookupError, TypeError, AttributeError)
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -33,11 +35,18 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     """Read a checkpoint of `save_checkpoint`, or a folder of its pieces. Only tensors and plain values are
-    loaded, never code.
+    loaded, never code. Raises `UsageError` where there is none, or it is damaged.
     """
     if path.is_dir():
         return joined(path)
-    return torch.load(path, map_location=device, weights_only=True)
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # of a dozen kinds for damaged files
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        raise UsageError(f"{path}: cannot be read as a checkpoint: {said[0]}") from error
+    if not isinstance(state, dict):
+        raise UsageError(f"{path}: is no checkpoint")
+    return state
 
 
 def load_start(path: Path) -> RdpModel:
@@ -48,11 +57,16 @@ def load_start(path: Path) -> RdpModel:
     """
     try:
         if _is_run(path):
-            return averaged_model(load_checkpoint(path, torch.device("cpu")))
+            state = load_checkpoint(path, torch.device("cpu"))
+            if "realism" in state:
+                raise UsageError(f"{path}: is of a realism run: export it, and start from the weights")
+            return averaged_model(state)
         record = released_record(path)
+        if record and not record.get("encodes", True):
+            raise UsageError(f"{path}: these weights only decode, and training starts from whole ones")
         model = RdpModel(architecture_from(record["architecture"]) if record else None)
         model.load_state_dict(training_state(load_file(path)))
-    except (OSError, EOFError, SafetensorError, pickle.UnpicklingError, RuntimeError, KeyError) as error:
+    except _UNFIT as error:
         raise UsageError(f"{path}: cannot start from these weights: {error}") from error
     return model
 
@@ -85,7 +99,7 @@ def load_realism_start(init: Path, model: RdpModel, previous: Path | None = None
             synthesis.load_state_dict(start)
         elif previous is not None:
             synthesis.load_state_dict(carried_over(previous, model))
-    except (OSError, EOFError, SafetensorError, pickle.UnpicklingError, RuntimeError, KeyError) as error:
+    except _UNFIT as error:
         raise UsageError(f"{init}: cannot start from these weights: {error}") from error
     return synthesis
 
@@ -94,7 +108,7 @@ def load_discriminator(path: Path, discriminator: nn.Module) -> None:
     """Load a realism run's discriminator from its checkpoint. Raises `UsageError` where none fits."""
     try:
         discriminator.load_state_dict(load_checkpoint(path, torch.device("cpu"))["discriminator"])
-    except (OSError, EOFError, pickle.UnpicklingError, RuntimeError, KeyError) as error:
+    except _UNFIT as error:
         raise UsageError(f"{path}: no discriminator to go on with: {error}") from error
 
 
@@ -106,7 +120,7 @@ def carried_over(previous: Path, model: RdpModel) -> dict[str, Tensor]:
     """
     try:
         tensors = load_file(previous)
-    except (OSError, SafetensorError) as error:
+    except _UNFIT as error:
         raise UsageError(f"{previous}: cannot start from these weights: {error}") from error
     realism = realism_state(tensors)
     if not realism:
@@ -121,7 +135,7 @@ def carried_over(previous: Path, model: RdpModel) -> dict[str, Tensor]:
 
 def start_totals(path: Path, *, realism: bool = False) -> Totals:
     """How much training is behind what `load_start` loads, or behind its realism synthesis; none without a
-    manifest or a realism synthesis.
+    manifest or a realism synthesis. Raises `UsageError` for a damaged manifest or checkpoint.
     """
     if _is_run(path):
         state = load_checkpoint(path, torch.device("cpu"))
@@ -131,11 +145,13 @@ def start_totals(path: Path, *, realism: bool = False) -> Totals:
     return Totals.of(trained.get("training", {}))
 
 
+def realism_totals(init: Path, previous: Path | None) -> Totals:
+    """How much training is behind what `load_realism_start` loads."""
+    own = start_totals(init, realism=True)
+    return own if own != Totals() or previous is None else start_totals(previous, realism=True)
+
+
 def released_record(path: Path) -> dict[str, Any] | None:
     """What the manifest beside a release file says of it, if there is one that does."""
-    manifest = path.with_name("manifest.json")
-    if manifest.exists():
-        for record in json.loads(manifest.read_text(encoding="utf-8"))["models"].values():
-            if record["file"] == path.name:
-                return record
-    return None
+    models: dict[str, dict[str, Any]] = read_manifest(path.parent)["models"]
+    return next((record for record in models.values() if record.get("file") == path.name), None)

@@ -17,6 +17,7 @@ from rdpcodec.training.large_commands import large, profile, split
 from rdpcodec.training.options import (
     FILE,
     FOLDER,
+    Finite,
     compile_option,
     run_of,
     run_options,
@@ -87,6 +88,12 @@ def fidelity(
     """Rate and distortion, all qualities at once."""
     need_torch("training")
     run = run_of(FidelityRun, chosen)
+    if run.trains != "everything" and init is None:
+        raise click.UsageError(f"--trains {run.trains} freezes the encoder: give --init, to start from one")
+    if not run.perception and (previous or lpips_weights):
+        raise click.UsageError(
+            "--previous and --lpips-weights are for a realism synthesis: give --perception"
+        )
     from rdpcodec.training.fidelity import Fidelity
     from rdpcodec.training.run import train as train_run
 
@@ -113,9 +120,10 @@ def fidelity(
 )
 @click.option(
     "--adversary",
+    type=Finite(0),
     default=RealismRun.adversary,
     show_default=True,
-    help="Strength of the adversary's gradient, against the distortion's.",
+    help="Strength of the adversary's gradient, against the distortion's; 0: none joins.",
 )
 @texture_option(RealismRun.texture)
 @share_option("--warmup", RealismRun.warmup, "Share of the budget before the adversary joins.")
@@ -170,14 +178,17 @@ train.add_command(split)
 @click.argument("folder", type=FOLDER)
 @click.option("--data", type=FOLDER, required=True, help="The training images, to count tables on.")
 @click.option("--name", help="Of the model; by default that of its size.")
-def export(checkpoint: Path, folder: Path, data: Path, name: str | None) -> None:
+@click.option(
+    "--replace", is_flag=True, help="Also where files of the model that is there would no longer decode."
+)
+def export(checkpoint: Path, folder: Path, data: Path, name: str | None, replace: bool) -> None:
     """Make released weights of a training run: CHECKPOINT is its checkpoint.pt, or the folder of its
     pieces; FOLDER holds weights."""
     need_torch("export")
     need("onnx", "export", "train")
     from rdpcodec.training.export import export as export_run
 
-    click.echo(json.dumps(export_run(checkpoint, data, name, folder), indent=2))
+    click.echo(json.dumps(export_run(checkpoint, data, name, folder, replace=replace), indent=2))
 
 
 @click.command()

@@ -64,9 +64,11 @@ def to_device(x: Tensor, device: torch.device) -> Tensor:
     return x.contiguous().pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x
 
 
-def load_images(folder: Path, minimum_side: int, device: torch.device) -> tuple[ImageSet, ImageSet]:
+def load_images(
+    folder: Path, minimum_side: int, device: torch.device, *, held_out_side: int | None = None
+) -> tuple[ImageSet, ImageSet]:
     """All images below `folder`, split into training and validation. Images with a shorter side are left
-    out.
+    out; held_out_side: that of validation, if it is another.
 
     The split depends on the sorted relative paths alone, so that every run holds out the same images.
     Raises `UsageError` when the folder is missing, an image cannot be read, or there are too few.
@@ -78,6 +80,8 @@ def load_images(folder: Path, minimum_side: int, device: torch.device) -> tuple[
     def decode(path: Path) -> np.ndarray:
         try:
             with Image.open(path) as image:
+                if image.mode.startswith(("I", "F")):  # which Pillow would clip
+                    raise ValueError(f"its pixels have more than 8 bits ({image.mode})")
                 return np.asarray(image.convert("RGB"))
         except Exception as error:  # whatever Pillow's decoders raise
             raise UsageError(f"{path}: cannot be read: {reason(error)}") from error
@@ -87,8 +91,9 @@ def load_images(folder: Path, minimum_side: int, device: torch.device) -> tuple[
     training: list[np.ndarray] = []
     validation: list[np.ndarray] = []
     for position, array in enumerate(arrays):
-        if min(array.shape[:2]) >= minimum_side:
-            (validation if position % VALIDATION_EVERY == 0 else training).append(array)
+        held_out = position % VALIDATION_EVERY == 0
+        if min(array.shape[:2]) >= (held_out_side if held_out and held_out_side else minimum_side):
+            (validation if held_out else training).append(array)
     if not training or not validation:
         usable = len(training) + len(validation)
         raise UsageError(

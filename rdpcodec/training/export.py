@@ -7,7 +7,6 @@ realism run, or from the release that is replaced, and is added to them at one p
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,15 +21,21 @@ from rdpcodec.errors import UsageError
 from rdpcodec.image import Picture
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.released import arrays, realism_state, release_tensors, table_tensors
-from rdpcodec.storage import replace_file
 from rdpcodec.training import counting
 from rdpcodec.training.checkpoint import averaged_model, load_checkpoint
 from rdpcodec.training.data import ImageSet, load_images
-from rdpcodec.training.graphs import write_graphs
+from rdpcodec.training.graphs import digests, graphs
 from rdpcodec.training.model_card import CARD, write_blocks
 from rdpcodec.training.totals import Totals, totals_of
+from rdpcodec.training.weights_folder import read_manifest, write_models
 from rdpcodec.weights.architecture import Architecture, architecture_from, architecture_record, size_name
-from rdpcodec.weights.manifest import BITSTREAM_PREFIXES, REALISM_PREFIX, SYNTHESIS_PREFIXES, fingerprint
+from rdpcodec.weights.manifest import (
+    BITSTREAM_PREFIXES,
+    REALISM_PREFIX,
+    SYNTHESIS_PREFIXES,
+    fingerprint,
+    graph_path,
+)
 from rdpcodec.weights.release import ReleasedModel, table_family
 
 Tables = tuple[TableFamily, TableFamily]
@@ -69,7 +74,9 @@ class Parts(NamedTuple):
     realism: Realism | None
 
 
-def export(checkpoint: Path, data: Path, name: str | None, folder: Path) -> dict[str, Any]:
+def export(
+    checkpoint: Path, data: Path, name: str | None, folder: Path, *, replace: bool = False
+) -> dict[str, Any]:
     """Write `folder/<name>.safetensors`, its graphs and its entry in `folder/manifest.json` and in the model
     card.
 
@@ -77,14 +84,16 @@ def export(checkpoint: Path, data: Path, name: str | None, folder: Path) -> dict
     that it was trained on. data: the training images. name: of the model, by default that of its size.
 
     Returns the entry. Raises `ValueError` when the scale network's bounds cannot be proved, `UsageError` when
-    a realism run belongs to other weights than those in the folder.
+    a realism run belongs to other weights than those in the folder, when the model of that name only decodes,
+    or when its files would no longer decode: `replace` allows the last.
     """
     state = load_checkpoint(checkpoint, _CPU)
     name = name or size_name(architecture_from(state["architecture"]))
-    images, held_out = load_images(data, counting.CALIBRATION_SIDE, _CPU)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.safetensors"
-    manifest = _manifest(folder)
+    manifest = read_manifest(folder)
+    if not manifest["models"].get(name, {}).get("encodes", True):
+        raise UsageError(f"{folder}: {name!r} decodes files of an earlier release; give another --name")
     earlier = None
     if name in manifest["models"] and path.exists():
         earlier = Release(load_file(path), manifest["models"][name])
@@ -93,13 +102,22 @@ def export(checkpoint: Path, data: Path, name: str | None, folder: Path) -> dict
     ):
         raise UsageError(f"{folder}: the run was trained on other weights than this folder's {name!r}")
 
+    images, held_out = load_images(data, counting.CALIBRATION_SIDE, _CPU)
     parts = released_parts(state, images, held_out_crops(held_out), earlier)
     blob = save(parts.tensors)
-    record = manifest["models"][name] = {"file": path.name, **release_record(parts, blob, earlier)}
-    replace_file(path, blob)
-    record["graphs"] = write_graphs(path, parts.architecture)
-    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-    replace_file(folder / "manifest.json", text.encode())
+    record = {"file": path.name, **release_record(parts, blob, earlier)}
+    before = earlier and earlier.record["bitstream_fingerprint"]
+    if before and before != record["bitstream_fingerprint"] and not replace:
+        raise UsageError(
+            f"{folder}: files of {name!r} would no longer decode: retire it first, or give --replace"
+        )
+    made = graphs(path.name, blob, parts.architecture)
+    record["graphs"] = digests(made)
+    manifest["models"][name] = record
+    files = {graph_path(path, graph): data_of for graph, data_of in made.items()}
+    write_models(folder, manifest, {path: blob, **files})
+    for graph in (earlier.record.get("graphs", {}) if earlier else {}).keys() - made.keys():
+        graph_path(path, graph).unlink(missing_ok=True)
     write_blocks(folder / CARD, name, record, data)
     return record
 
@@ -235,8 +253,3 @@ def _codec(architecture: Architecture, tensors: dict[str, Tensor]) -> Codec:
 def _same(tensors: dict[str, Tensor], others: dict[str, Tensor], prefixes: tuple[str, ...]) -> bool:
     """Whether the tensors that a prefix names are equal in both, bit by bit."""
     return fingerprint(arrays(tensors), prefixes) == fingerprint(arrays(others), prefixes)
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    path = folder / "manifest.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"models": {}}

@@ -24,7 +24,7 @@ from rdpcodec.metrics.perceptual import load_lpips
 from rdpcodec.model.rdp_model import RdpModel, TrainingOutput
 from rdpcodec.model.transforms import Synthesis
 from rdpcodec.training.average import WeightAverage
-from rdpcodec.training.checkpoint import load_realism_start, start_totals
+from rdpcodec.training.checkpoint import load_realism_start, realism_totals, start_totals
 from rdpcodec.training.compiling import compile_blocks, compiles
 from rdpcodec.training.cuda_graph import CudaGraphed
 from rdpcodec.training.data import ImageSet, to_device
@@ -135,7 +135,7 @@ class Fidelity:
             self.realism_totals = Totals()
         else:
             self.realism = load_realism_start(init, self.model, previous).to(self.device)
-            self.realism_totals = start_totals(previous or init, realism=True)
+            self.realism_totals = realism_totals(init, previous)
         self.optimizers += build_optimizers(self.realism, self.run.learning_rate)
         self.realism_average = WeightAverage(self.realism)
         self.lpips = load_lpips("squeeze", lpips).to(self.device)

@@ -77,7 +77,7 @@ def _colour(random: Random) -> Colour:
 
 
 def _ink(random: Random, ground: Colour) -> Colour:
-    """A colour that can be condition from the ground."""
+    """A colour that can be told from the ground."""
     dark = sum(ground) < 384
     if random.random() < 0.4:
         return (255, 255, 255) if dark else (0, 0, 0)

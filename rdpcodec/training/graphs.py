@@ -9,13 +9,14 @@ does, and `rdpcodec.engine.onnx` runs them. Needs the extra `train`.
 from __future__ import annotations
 
 import hashlib
-import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from rdpcodec.entropy import exact
+from rdpcodec.errors import UsageError
 from rdpcodec.model.scale_network import HYPER_LATENT_MAX
 from rdpcodec.model.transforms import PATCH_VALUES, STEP_MIDDLE
-from rdpcodec.storage import replace_file
+from rdpcodec.storage import replace_files
 from rdpcodec.tiles import PATCH
 from rdpcodec.training.graph_layers import (
     Gains,
@@ -31,6 +32,7 @@ from rdpcodec.training.graph_layers import (
     upsampled,
 )
 from rdpcodec.training.graph_writer import FLOAT, INT64, UINT8, Graph, Port, Value
+from rdpcodec.training.weights_folder import read_manifest, write_models
 from rdpcodec.weights.architecture import Architecture, architecture_from
 from rdpcodec.weights.manifest import REALISM_PREFIX, graph_path
 from rdpcodec.weights.stored import stored_tensors
@@ -38,24 +40,36 @@ from rdpcodec.weights.stored import stored_tensors
 
 def write_graphs(weights: Path, architecture: Architecture, *, encodes: bool = True) -> dict[str, str]:
     """Write the graphs of a release beside its safetensors file. Returns the SHA-256 of each by name."""
-    digests = {}
-    for name, blob in graphs(weights.name, weights.read_bytes(), architecture, encodes=encodes).items():
-        replace_file(graph_path(weights, name), blob)
-        digests[name] = hashlib.sha256(blob).hexdigest()
-    return digests
+    made = graphs(weights.name, weights.read_bytes(), architecture, encodes=encodes)
+    replace_files({graph_path(weights, name): blob for name, blob in made.items()})
+    return digests(made)
+
+
+def digests(made: Mapping[str, bytes]) -> dict[str, str]:
+    """The SHA-256 of graphs by name, as a manifest has them."""
+    return {name: hashlib.sha256(blob).hexdigest() for name, blob in made.items()}
 
 
 def add_graphs(folder: Path) -> list[str]:
-    """Write the graphs of all weights of a folder anew, and note them in its manifest. Returns the models."""
-    path = folder / "manifest.json"
-    manifest = json.loads(path.read_text(encoding="utf-8"))
+    """Write the graphs of all weights of a folder anew, and note them in its manifest. Returns the models.
+
+    Raises `UsageError` where the folder has none.
+    """
+    manifest = read_manifest(folder)
+    if not manifest["models"]:
+        raise UsageError(f"{folder}: has no models")
+    files: dict[Path, bytes] = {}
+    stale: list[Path] = []
     for record in manifest["models"].values():
         weights, before = folder / record["file"], record.get("graphs", {})
-        architecture = architecture_from(record["architecture"])
-        record["graphs"] = write_graphs(weights, architecture, encodes=record.get("encodes", True))
-        for name in before.keys() - record["graphs"].keys():
-            graph_path(weights, name).unlink(missing_ok=True)
-    replace_file(path, (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode())
+        architecture, encodes = architecture_from(record["architecture"]), record.get("encodes", True)
+        made = graphs(weights.name, weights.read_bytes(), architecture, encodes=encodes)
+        files |= {graph_path(weights, name): blob for name, blob in made.items()}
+        stale += [graph_path(weights, name) for name in before.keys() - made.keys()]
+        record["graphs"] = digests(made)
+    write_models(folder, manifest, files)
+    for path in stale:
+        path.unlink(missing_ok=True)
     return list(manifest["models"])
 
 

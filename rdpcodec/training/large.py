@@ -33,7 +33,7 @@ def train_part(
     data: Path,
     out: Path,
     *,
-    against: Path,
+    against: Path | None,
     lpips: Path | None = None,
     compiled: str | None = None,
     device: str | None = None,
@@ -42,7 +42,7 @@ def train_part(
 ) -> list[Path]:
     """Train part `number` on the images below `data`, in `out`, and return the pieces that it leaves.
 
-    run: that of the part, with a budget. against: the weights that a part is judged by. The others: see
+    run: that of the part, with a budget. against: the weights that it is judged by, if it is. The others: see
     `Fidelity` and `train`. Raises `UsageError` where what the part before left is not in `out`, and
     `NotWorthIt` where a judged part did not do as well as it should; its pieces are there all the same.
     """
@@ -62,7 +62,7 @@ def train_part(
     if os.environ.get("RANK", "0") != "0":
         return []
     pieces = split(load_checkpoint(folder / CHECKPOINT, torch.device("cpu")), folder / "pieces")
-    if part.judged:
+    if against is not None:
         judge(folder / "pieces", against, data, device).check(WANTED)
     return pieces
 

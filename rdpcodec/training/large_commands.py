@@ -14,6 +14,8 @@ from rdpcodec.training.options import (
     BUDGET,
     FILE,
     FOLDER,
+    RATE,
+    SEED,
     bfloat16_option,
     checkpoint_minutes_option,
     compile_option,
@@ -23,10 +25,10 @@ from rdpcodec.training.options import (
     lpips_option,
     share_option,
     size_option,
-    weights_file,
+    weights_path,
 )
 from rdpcodec.training.parts import MINUTES, PARTS
-from rdpcodec.training.runs import TRAINS, FidelityRun
+from rdpcodec.training.runs import TRAINS, FidelityRun, RealismRun
 
 _PARTS_IN_WORDS = "\n".join(f"    {number}  {part.what}" for number, part in PARTS.items())
 
@@ -49,14 +51,13 @@ _PARTS_IN_WORDS = "\n".join(f"    {number}  {part.what}" for number, part in PAR
 @click.option("--gigapixels", type=BUDGET, help="Budget in 10^9 pixels of crops, in place of minutes.")
 @click.option("--batch", type=click.IntRange(1), help="Crops a step and process, if not those of the part.")
 @click.option("--crop", type=int, callback=crop_side, help="Side of the crops, 64·n pixels, likewise.")
-@click.option("--learning-rate", type=float, help="At its peak, likewise.")
-@click.option("--seed", type=int, help="Likewise.")
+@click.option("--learning-rate", type=RATE, help="At its peak, likewise.")
+@click.option("--seed", type=SEED, help="Likewise.")
 @click.option("--resume", is_flag=True, help="Go on with a part that was cut off, from its checkpoint.")
 @checkpoint_minutes_option
 @device_option
 @click.option(
     "--against",
-    callback=weights_file,
     default="fast",
     show_default=True,
     metavar="FILE|MODEL",
@@ -68,7 +69,7 @@ def large(
     number: int,
     data: Path,
     out: Path,
-    against: Path,
+    against: str,
     compiled: str | None,
     lpips_weights: Path | None,
     resume: bool,
@@ -83,8 +84,11 @@ def large(
         raise click.UsageError("give --minutes or --gigapixels")
     if minutes is None and gigapixels is None:
         minutes = MINUTES
+    if compiled and isinstance(PARTS[number].run, RealismRun):
+        raise click.UsageError(f"--compile: part {number} is not compiled")
     changes = {name: value for name, value in chosen.items() if value is not None}
     run = replace(PARTS[number].run, minutes=minutes, gigapixels=gigapixels, **changes)
+    judge = weights_path(against) if PARTS[number].judged else None
     from rdpcodec.training.large import train_part
 
     pieces = train_part(
@@ -92,7 +96,7 @@ def large(
         run,
         data,
         out,
-        against=against,
+        against=judge,
         lpips=lpips_weights,
         compiled=compiled,
         device=device,
@@ -124,7 +128,7 @@ def split(checkpoint: Path, folder: Path) -> None:
 @click.command()
 @data_option
 @size_option("large")
-@click.option("--batch", default=64, show_default=True, help="Crops a step.")
+@click.option("--batch", type=click.IntRange(1), default=64, show_default=True, help="Crops a step.")
 @click.option(
     "--crop", default=256, show_default=True, callback=crop_side, help="Side of the crops: 64·n pixels."
 )
@@ -142,7 +146,7 @@ def split(checkpoint: Path, folder: Path) -> None:
 )
 @click.option(
     "--peak",
-    type=click.FloatRange(0, min_open=True),
+    type=BUDGET,
     help="Of the device, in TFLOP/s: to say what share is used.",
 )
 @device_option

@@ -18,14 +18,17 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from rdpcodec.errors import RdpError, UsageError
+from rdpcodec.errors import RdpError, UsageError, reason
 from rdpcodec.training.checkpoint import load_checkpoint, save_checkpoint
 from rdpcodec.training.schedule import Budget, rate_factor
 
 CHECKPOINT = "checkpoint.pt"
+LOG = "log.jsonl"
 REPORT_SECONDS = 60.0
 # Figures of a step that must be finite. Before a checkpoint is written the weights are looked at, too.
 CHECKED = ("loss", "gradient_norm")
+# Settings that a resumed run may have otherwise.
+MAY_CHANGE = ("seed", "minutes", "gigapixels")
 # A run whose mean loss between two reports is this many times that of its best report has diverged: noise of
 # the crops moves the mean by a few per cent.
 DIVERGED = 3.0
@@ -33,6 +36,10 @@ DIVERGED = 3.0
 
 class Diverged(RdpError):
     """A run whose loss or gradient is no longer worth following."""
+
+
+class Interrupted(RdpError):
+    """A run that was told to stop, and has saved where it is."""
 
 
 class Objective(Protocol):
@@ -96,25 +103,39 @@ class Loop:
         self.objective, self.out, self.budget = objective, out, budget
         self.step = 0
         self.best_loss = math.inf
+        self._stopped = False
 
     def resume(self) -> None:
         """Go on from the folder's checkpoint.
 
-        Another seed draws other numbers from here on. Raises `UsageError` if there is no checkpoint, or if it
-        was made by a run with other settings.
+        Another seed draws other numbers from here on, and the budget may be another. Raises `UsageError` if
+        there is no checkpoint, or if it was made by a run with other settings.
         """
         path = self.out / CHECKPOINT
         if not path.exists():
             raise UsageError(f"{path}: there is no checkpoint to resume from")
-        state = load_checkpoint(path, self.objective.device)
-        made, asked = (
-            {**settings, "seed": None} for settings in (state["settings"], self.objective.settings)
-        )
-        if made != asked:
-            raise UsageError(f"{path}: the checkpoint was made with other settings: {state['settings']}")
-        self.objective.load(state)
+        # Not to the device: optimizers keep counts of steps that would each be waited for there.
+        state = load_checkpoint(path, torch.device("cpu"))
+        try:
+            self._check_settings(state["settings"])
+            self.objective.load(state)
+        except (RuntimeError, LookupError, TypeError, AttributeError) as error:
+            raise UsageError(f"{path}: is of another run than this: {reason(error)}") from error
+        except UsageError as error:
+            raise UsageError(f"{path}: {error}") from error
         self.step, self.best_loss = state["step"], state["best_loss"]
         self.budget.restart(state["seconds"], state["pixels"])
+
+    def _check_settings(self, made: dict[str, Any]) -> None:
+        asked = self.objective.settings
+        others = sorted(name for name in made.keys() | asked.keys() if made.get(name) != asked.get(name))
+        if differing := [name for name in others if name not in MAY_CHANGE]:
+            told = (f"{name} was {made.get(name)} and is {asked.get(name)}" for name in differing)
+            raise UsageError(f"the checkpoint was made with other settings: {'; '.join(told)}")
+
+    def stop(self) -> None:
+        """End after this step, as if the budget were spent, and save."""
+        self._stopped = True
 
     def save(self) -> None:
         """Write the checkpoint."""
@@ -133,8 +154,11 @@ class Loop:
         """Train until the budget is spent.
 
         Raises `Diverged` at a loss that is not finite or keeps growing; the last good checkpoint is kept.
+        Raises `Interrupted` after `stop`, when all is saved.
         """
         first = process_rank() == 0
+        if not self.step:
+            self.budget.restart(0.0, 0.0)  # reading images is no training
         window: list[dict[str, float]] = []
         reported = saved = self.budget.seconds
         while (progress := self._progress()) < 1:
@@ -157,6 +181,8 @@ class Loop:
             # Gloo's worker takes Python's lock to let go of the last step's tensors. A process that has ended
             # by then dies in the attempt, and torchrun ends the others, even amid the first one's checkpoint.
             dist.barrier()
+        if self._stopped:
+            raise Interrupted(f"{self.out}: stopped at step {self.step}, and saved: --resume goes on")
 
     def _step(self, progress: float) -> dict[str, float]:
         figures = self.objective.train_step(rate_factor(self.step, progress, self.budget.decay), progress)
@@ -177,7 +203,7 @@ class Loop:
         record["gigapixels"] = round(self.budget.spent_pixels / 1e9, 4)
         record |= validation
         self.out.mkdir(parents=True, exist_ok=True)
-        with (self.out / "log.jsonl").open("a", encoding="utf-8") as log:
+        with (self.out / LOG).open("a", encoding="utf-8") as log:
             log.write(json.dumps(record) + "\n")
         shown = "  ".join(f"{name} {value}" for name, value in record.items() if not isinstance(value, list))
         print(f"{_duration(self.budget.seconds_left)} left  {shown}", file=sys.stderr, flush=True)
@@ -198,10 +224,11 @@ class Loop:
         )
 
     def _progress(self) -> float:
-        """Share of the budget that is spent; the first process decides for all."""
+        """Share of the budget that is spent, all of it after `stop`; the first process decides for all."""
+        spent = 1.0 if self._stopped else self.budget.progress
         if not dist.is_initialized():
-            return self.budget.progress
-        progress = torch.tensor(self.budget.progress, device=self.objective.device)
+            return spent
+        progress = torch.tensor(spent, device=self.objective.device)
         dist.broadcast(progress, 0)
         return float(progress)
 

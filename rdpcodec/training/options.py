@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -14,7 +15,21 @@ from rdpcodec.training.runs import FidelityRun, RealismRun
 from rdpcodec.weights.manifest import encoders, find_model
 
 Command = Callable[..., Any]
-SHARE = click.FloatRange(0, 1)
+
+
+class Finite(click.FloatRange):
+    """A range that NaN and the infinities are not in."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is no finite number", param, ctx)
+        return number
+
+
+SHARE = Finite(0, 1)
+RATE = Finite(0, 1, min_open=True)
+SEED = click.IntRange(0, 2**32)
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -29,9 +44,12 @@ def crop_side(context: click.Context, parameter: click.Parameter, value: int | N
 
 
 def weights_file(context: click.Context, parameter: click.Parameter, value: str | None) -> Path | None:
+    """See `weights_path`."""
+    return None if value is None else weights_path(value)
+
+
+def weights_path(value: str) -> Path:
     """A file of weights, a folder of pieces, or an installed model by its name. What is there comes first."""
-    if value is None:
-        return None
     path = Path(value)
     if path.is_file() or any(path.glob("piece-*.safetensors")):
         return path
@@ -40,12 +58,12 @@ def weights_file(context: click.Context, parameter: click.Parameter, value: str 
     raise click.BadParameter(f"{value!r} is neither a file nor an installed model ({', '.join(encoders())})")
 
 
-BUDGET = click.FloatRange(0, min_open=True)
+BUDGET = Finite(0, min_open=True)
 data_option = click.option("--data", type=FOLDER, required=True, help="Folder of training images.")
 bfloat16_option = click.option(
     "--bfloat16", is_flag=True, help="For processors and accelerators that have it."
 )
-checkpoint_minutes_option = click.option("--checkpoint-minutes", default=4.0, show_default=True)
+checkpoint_minutes_option = click.option("--checkpoint-minutes", type=BUDGET, default=4.0, show_default=True)
 device_option = click.option("--device", help="cpu, cuda, …; by default a GPU where there is one.")
 lpips_option = click.option(
     "--lpips-weights",
@@ -79,14 +97,14 @@ compile_option = click.option(
 )
 # Settings of a run whose defaults are its own: how a value is read, and what the help says.
 _SETTINGS: dict[str, dict[str, Any]] = {
-    "batch": {"help": "Crops a step and process."},
+    "batch": {"type": click.IntRange(1), "help": "Crops a step and process."},
     "crop": {"callback": crop_side, "help": "Side of the crops: 64·n pixels."},
-    "learning_rate": {},
+    "learning_rate": {"type": RATE},
     "decay": {
         "type": SHARE,
         "help": "Last part of the budget, in which the learning rate falls to zero; 0: it stays.",
     },
-    "seed": {},
+    "seed": {"type": SEED},
 }
 
 

@@ -63,20 +63,24 @@ def joined(folder: Path) -> dict[str, Any]:
     for path in paths:
         try:
             with safe_open(path, "pt") as file:
-                notes.append(file.metadata())
-                tensors |= {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+                notes.append(file.metadata() or {})
+                tensors |= {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (OSError, SafetensorError) as error:
             raise UsageError(f"{path}: is no piece of a run: {reason(error)}") from error
     if not paths:
         raise UsageError(f"{folder}: no pieces of a run are here")
+    if not notes[0].keys() >= {"run", "pieces", "state"}:
+        raise UsageError(f"{paths[0]}: is no piece of a run")
     if any(note != notes[0] for note in notes):
         raise UsageError(f"{folder}: these pieces are of several runs")
     if len(paths) != int(notes[0]["pieces"]):
         raise UsageError(f"{folder}: {len(paths)} of {notes[0]['pieces']} pieces are here: bring the others")
+    if _digest(tensors) != notes[0]["run"]:
+        raise UsageError(f"{folder}: these pieces are damaged: bring them again")
     state: dict[str, Any] = json.loads(notes[0]["state"])
     for name, tensor in tensors.items():
         key, _, parameter = name.partition("/")
-        state.setdefault(key, {})[parameter] = tensor
+        state.setdefault(key, {})[parameter] = tensor.float()
     return state
 
 
@@ -103,6 +107,6 @@ def _groups(tensors: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
 def _digest(tensors: dict[str, Tensor]) -> str:
     """What tells these weights from others, 16 hexadecimal digits."""
     digest = hashlib.sha256()
-    for name, tensor in tensors.items():
+    for name, tensor in sorted(tensors.items()):
         digest.update(name.encode() + tensor.numpy().tobytes())
     return digest.hexdigest()[:16]

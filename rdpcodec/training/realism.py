@@ -20,7 +20,7 @@ from rdpcodec.errors import UsageError
 from rdpcodec.metrics.perceptual import Lpips, load_lpips
 from rdpcodec.model.rate import LAMBDA_MIDDLE, lambda_of
 from rdpcodec.training.average import WeightAverage
-from rdpcodec.training.checkpoint import load_discriminator, load_realism_start, load_start, start_totals
+from rdpcodec.training.checkpoint import load_discriminator, load_realism_start, load_start, realism_totals
 from rdpcodec.training.discriminator import ProjectedDiscriminator
 from rdpcodec.training.loop import averaging_gradients, process_count
 from rdpcodec.training.losses import perceptual_distortion, random_phase, shifted_crop
@@ -87,7 +87,7 @@ class Realism:
         self.settings = asdict(run)
         self.pixels_a_step = process_count() * run.batch * run.crop**2
         self.randomness = Randomness(run.seed)
-        self.totals = start_totals(previous or init, realism=True)
+        self.totals = realism_totals(init, previous)
         self.model = load_start(init).to(device).eval().requires_grad_(False)
         self.bitstream = fingerprint(load_file(init), BITSTREAM_PREFIXES)
         self.synthesis = load_realism_start(init, self.model, previous).to(device)
@@ -116,7 +116,7 @@ class Realism:
                 latents = self.model.analyse(x, quality, by_rate=True).rounded
             decoded = self.decode(latents, quality).float()
         condition = self.model.synthesis.gain(latents, quality)
-        adversarial = progress >= self.run.warmup
+        adversarial = self.run.adversary > 0 and progress >= self.run.warmup
         phase = random_phase(generator, self.device)
         wanted = self._image_gradient(decoded.detach(), x, phase, condition, quality, adversarial)
         decoded.backward(wanted.gradient)
@@ -245,6 +245,11 @@ class Realism:
         }
 
     def load(self, state: dict[str, Any]) -> None:
+        if state["bitstream"] != self.bitstream:
+            raise UsageError(
+                f"the run was begun on weights {state['bitstream'][:8]}, --init has {self.bitstream[:8]}: "
+                "give it what it was begun with"
+            )
         self.totals = Totals(**state["totals"])
         self.synthesis.load_state_dict(state["realism"])
         self.discriminator.load_state_dict(state["discriminator"])

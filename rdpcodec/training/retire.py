@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
 from safetensors.numpy import load_file, save
 
 from rdpcodec.errors import UsageError
-from rdpcodec.storage import replace_file
-from rdpcodec.training.graphs import write_graphs
+from rdpcodec.training.graphs import digests, graphs
+from rdpcodec.training.weights_folder import read_manifest, write_models
 from rdpcodec.weights.architecture import architecture_from
 from rdpcodec.weights.manifest import ENCODER_PREFIXES, graph_path
 
@@ -28,15 +27,14 @@ def retire(name: str, folder: Path, *, whole: bool = False) -> str:
     keep the encoder's tensors, too, and so the very bytes that a repository has already. Raises `UsageError`
     where the folder has no such model, or it makes no files already.
     """
-    path = folder / "manifest.json"
-    manifest = json.loads(path.read_text(encoding="utf-8"))
+    manifest = read_manifest(folder)
     record = manifest["models"].get(name)
     if record is None or not record.get("encodes", True):
         raise UsageError(f"{folder}: has no model {name!r} that makes files")
     retired = f"{record['size']}-{record['bitstream_fingerprint'][:8]}"
     old, new = folder / record["file"], folder / f"{retired}.safetensors"
     blob = old.read_bytes() if whole else _without_encoder(old)
-    replace_file(new, blob)
+    made = graphs(new.name, blob, architecture_from(record["architecture"]), encodes=False)
     manifest["models"] = {key: other for key, other in manifest["models"].items() if key != name}
     manifest["models"][retired] = {
         "file": new.name,
@@ -44,9 +42,9 @@ def retire(name: str, folder: Path, *, whole: bool = False) -> str:
         "sha256": hashlib.sha256(blob).hexdigest(),
         "bytes": len(blob),
         "encodes": False,
-        "graphs": write_graphs(new, architecture_from(record["architecture"]), encodes=False),
+        "graphs": digests(made),
     }
-    replace_file(path, (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode())
+    write_models(folder, manifest, {new: blob, **{graph_path(new, graph): x for graph, x in made.items()}})
     for graph in record.get("graphs", ()):
         graph_path(old, graph).unlink(missing_ok=True)
     old.unlink()

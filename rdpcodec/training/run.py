@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
 
 from rdpcodec.errors import UsageError
+from rdpcodec.model.device import usable_device
 from rdpcodec.training.allocator import keep_freed_memory
-from rdpcodec.training.loop import CHECKPOINT, Loop, Objective
+from rdpcodec.training.loop import CHECKPOINT, LOG, Loop, Objective
 from rdpcodec.training.schedule import Budget
 
 
@@ -32,13 +37,18 @@ def train(
     """
     if not resume and (out / CHECKPOINT).exists():
         raise UsageError(f"{out / CHECKPOINT}: a run is there already: give --resume, or another --out")
-    device = default_device(device)
+    if resume and not (out / CHECKPOINT).exists():
+        raise UsageError(f"{out / CHECKPOINT}: there is no checkpoint to resume from")
+    where = usable_device(own_device(default_device(device)))
     prepare()
     out.mkdir(parents=True, exist_ok=True)
+    (out / LOG).open("a").close()  # a folder that cannot be written in is refused here, and not after an hour
+    if where.type == "cuda" and where.index is not None:
+        torch.cuda.set_device(where)
     if "RANK" in os.environ:
-        dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+        dist.init_process_group("nccl" if where.type == "cuda" else "gloo")
     try:
-        _loop(objective(torch.device(device)), out, budget, resume, checkpoint_minutes)
+        _loop(objective(where), out, budget, resume, checkpoint_minutes)
     finally:
         leave_process_group()
 
@@ -57,11 +67,39 @@ def default_device(chosen: str | None) -> str:
     return chosen or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def own_device(device: str) -> str:
+    """The GPU that is this process's where torchrun started several."""
+    return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and "LOCAL_RANK" in os.environ else device
+
+
 def _loop(objective: Objective, out: Path, budget: Budget, resume: bool, checkpoint_minutes: float) -> None:
     loop = Loop(objective, out, budget)
     if resume:
         loop.resume()
-    loop.train(checkpoint_minutes)
+    with stopped_by_signals(loop.stop):
+        loop.train(checkpoint_minutes)
+
+
+@contextmanager
+def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Let the first Ctrl-C or SIGTERM call `stop`; a second one acts at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # where signals are not heard
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def heard(number: int, frame: object) -> None:
+        signal.signal(number, before[signal.Signals(number)])
+        print("stopping after this step; once more stops at once", file=sys.stderr, flush=True)
+        stop()
+
+    try:
+        for number in before:
+            signal.signal(number, heard)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def leave_process_group() -> None:

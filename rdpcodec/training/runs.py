@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rdpcodec.errors import UsageError
 from rdpcodec.training.schedule import DECAY_SHARE
 
 # What a fidelity run may train, and the parts of `RdpModel` that are frozen then. The decoder is all that
@@ -58,6 +59,14 @@ class FidelityRun(Run):
     graphics: float = 0.08
     # Of a new model, a name in `SIZES`; None for that of the start, or "fast".
     size: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises `UsageError` where squared error would count less than nothing."""
+        if self.eyes + self.coarse > 1:
+            raise UsageError(
+                f"--eyes {self.eyes:g} and --coarse {self.coarse:g} are shares of one squared error: "
+                "together at most 1"
+            )
 
     @property
     def perceived(self) -> int:

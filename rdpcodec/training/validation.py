@@ -20,5 +20,5 @@ def load_training_and_validation(data: Path, crop: int, device: torch.device) ->
 
     crop: side of the crops to train on, in pixels. Raises `UsageError` when there are too few images.
     """
-    training, held_out = load_images(data, max(crop, SIDE), device)
+    training, held_out = load_images(data, max(crop, SIDE), device, held_out_side=SIDE)
     return training, held_out.crops(CROPS, SIDE, torch.Generator().manual_seed(1))

@@ -21,7 +21,7 @@ def test_an_exported_run_is_a_working_codec(
     picture_folder: Path, tmp_path: Path, small_model: Path, photograph: Image.Image
 ) -> None:
     loop_of(run_of(2), picture_folder, tmp_path, small_model).train(checkpoint_minutes=60)
-    record = export(tmp_path / "checkpoint.pt", picture_folder, "fast", tmp_path / "weights")
+    record = export(tmp_path / "checkpoint.pt", picture_folder, "fast", tmp_path / "weights", replace=True)
     assert record["training"]["runs"] == 1
     assert record["size"] == "own"
     path = tmp_path / "weights" / "fast.safetensors"
@@ -38,7 +38,8 @@ def test_an_exported_run_is_a_working_codec(
     for trains in ("synthesis", "decoder", "everything"):
         run = run_of(2, trains=trains)
         loop_of(run, picture_folder, tmp_path / "more", init=path).train(checkpoint_minutes=60)
-        again = export(tmp_path / "more" / "checkpoint.pt", picture_folder, "fast", tmp_path / "weights")
+        checkpoint, folder = tmp_path / "more" / "checkpoint.pt", tmp_path / "weights"
+        again = export(checkpoint, picture_folder, "fast", folder, replace=True)
         assert (again["bitstream_fingerprint"] == record["bitstream_fingerprint"]) == (trains == "synthesis")
         assert again["synthesis_fingerprint"] != record["synthesis_fingerprint"]
         assert again["training"]["runs"] == record["training"]["runs"] + 1

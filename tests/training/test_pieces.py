@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner
+from safetensors.torch import save_file
 from small_model import GATED
 
 from rdpcodec.errors import UsageError
@@ -52,6 +53,21 @@ def test_weights_come_back_rounded_and_the_exact_path_as_it_was(tmp_path: Path, 
             if name.startswith("scale_network."):
                 assert torch.equal(found[key][name], tensor)
             torch.testing.assert_close(found[key][name], tensor, rtol=1e-3, atol=1e-7)
+
+
+def test_a_flipped_bit_is_noticed(tmp_path: Path, small_pieces: int) -> None:
+    path = pieces.split(state_of(0), tmp_path)[1]
+    data = bytearray(path.read_bytes())
+    data[-5] ^= 64
+    path.write_bytes(data)
+    with pytest.raises(UsageError, match="damaged"):
+        pieces.joined(tmp_path)
+
+
+def test_weights_that_are_no_piece_are_refused(tmp_path: Path) -> None:
+    save_file({"x": torch.zeros(1)}, tmp_path / "piece-1-of-1.safetensors")
+    with pytest.raises(UsageError, match="no piece of a run"):
+        pieces.joined(tmp_path)
 
 
 def test_pieces_stand_for_a_checkpoint(tmp_path: Path, small_pieces: int) -> None:

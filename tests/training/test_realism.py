@@ -227,12 +227,33 @@ def test_realism_belongs_to_the_weights_it_was_trained_on(
         )
         objective = Fidelity(run, picture_folder, CPU, init=dialled)
         Loop(objective, tmp_path / "more", Budget(None, run.gigapixels)).train(checkpoint_minutes=60)
-        record = exported(picture_folder, tmp_path / "more", dialled)
+        checkpoint = tmp_path / "more" / "checkpoint.pt"
+        record = export(checkpoint, picture_folder, "fast", dialled.parent, replace=True)
+        assert (dialled.parent / "fast.realism.onnx").exists() == (trains == "synthesis")
         # A better fidelity synthesis for the same latents keeps the dial, other latents lose it.
         assert ("realism" in record["dials"]) == ("realism" in record) == (trains == "synthesis")
         assert any(name.startswith("realism.") for name in load_file(dialled)) == (trains == "synthesis")
     with pytest.raises(UsageError, match="trained on other weights"):
         exported(picture_folder, first_run, dialled)
+
+
+def test_a_run_goes_on_with_the_weights_it_was_begun_on(
+    picture_folder: Path, first_run: Path, weights: Path, lpips: Path, tmp_path: Path
+) -> None:
+    other = load_file(weights)
+    other["mean_network.leave.bias"] = other["mean_network.leave.bias"] + 1
+    save_file(other, weights)
+    shutil.copy(first_run / "checkpoint.pt", tmp_path)
+    loop = loop_of(run_of(4, learning_rate=5e-3), picture_folder, tmp_path, weights, lpips)
+    with pytest.raises(UsageError, match="begun on weights"):
+        loop.resume()
+
+
+def test_without_its_strength_no_adversary_joins(picture_folder: Path, weights: Path, lpips: Path) -> None:
+    objective = Realism(run_of(4, adversary=0.0), picture_folder, CPU, init=weights, lpips=lpips)
+    figures = objective.train_step(1.0, 1.0)
+    assert "adversary_weight" not in figures
+    assert "discriminator_loss" not in figures
 
 
 def test_realism_is_carried_over_to_fidelity_weights_trained_further(
@@ -270,7 +291,9 @@ def test_only_a_discriminator_that_fits_goes_on(
     torch.save({"discriminator": {name: tensor[..., None] for name, tensor in state.items()}}, other)
     (broken := tmp_path / "broken.pt").write_bytes(b"")
     for path in (weights, other, broken, tmp_path / "nowhere.pt"):
-        with pytest.raises(UsageError, match="no discriminator to go on with"):
+        with pytest.raises(
+            UsageError, match=r"no discriminator to go on with|cannot be read as a checkpoint"
+        ):
             Realism(run_of(4), picture_folder, CPU, init=weights, lpips=lpips, discriminator=path)
 
 
@@ -281,5 +304,5 @@ def test_realism_needs_its_networks(picture_folder: Path, tmp_path: Path, weight
 
 def test_training_starts_from_no_empty_checkpoint(tmp_path: Path) -> None:
     (broken := tmp_path / "broken.pt").write_bytes(b"")
-    with pytest.raises(UsageError, match="cannot start from these weights"):
+    with pytest.raises(UsageError, match="cannot be read as a checkpoint"):
         load_start(broken)

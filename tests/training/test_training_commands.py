@@ -102,7 +102,7 @@ def test_a_users_mistake_is_one_line(
     monkeypatch.delitem(sys.modules, "rdpcodec.training.__main__", raising=False)
     with pytest.raises(SystemExit) as ended:
         runpy.run_module("rdpcodec.training", run_name="__main__")
-    assert ended.value.code == 1
+    assert ended.value.code == 2
     said = capsys.readouterr().err
     assert said.startswith("error: ")
     assert len(said.splitlines()) == 1

@@ -1,0 +1,27 @@
+"""Which devices torch can use here."""
+
+from __future__ import annotations
+
+import torch
+
+from rdpcodec.errors import UsageError
+
+
+def usable_device(device: str | torch.device) -> torch.device:
+    """A device that torch can put a tensor on. Raises `UsageError` for any other."""
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except Exception as error:  # of many kinds: no CUDA, no such number, no such kind, no kernels for it
+        # What torch says first; the dispatcher goes on for a kilobyte.
+        said = str(error).splitlines()[0].partition(". ")[0]
+        raise UsageError(
+            f"device {str(device)!r} cannot be used: {said}; this torch has {_devices()}"
+        ) from error
+    return found
+
+
+def _devices() -> str:
+    """The devices that there are, in words."""
+    names = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    return ", ".join(names + ["mps"] * torch.backends.mps.is_available())

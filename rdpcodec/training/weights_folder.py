@@ -1,0 +1,36 @@
+"""A folder of weights as training writes it: a manifest, and files that change together or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rdpcodec.errors import UsageError, reason
+from rdpcodec.storage import replace_files
+
+MANIFEST = "manifest.json"
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a folder, with no models where there is none. Raises `UsageError` for a damaged one."""
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {"models": {}}
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: is no manifest of weights: {reason(error)}") from error
+    models = manifest.get("models") if isinstance(manifest, dict) else None
+    if not isinstance(models, dict) or not all(isinstance(record, dict) for record in models.values()):
+        raise UsageError(f"{path}: is no manifest of weights: it lists no models")
+    return dict(manifest)
+
+
+def write_models(folder: Path, manifest: dict[str, Any], files: Mapping[Path, bytes]) -> None:
+    """Write files of weights and graphs, and then the manifest that names them. Nothing is replaced before
+    all is on disk.
+    """
+    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+    replace_files({**files, folder / MANIFEST: text.encode()})

@@ -1,0 +1,235 @@
+"""Runs that are told to stop, and what is damaged, contradictory or in the way: nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+from short_runs import CPU, loop_of, run_of
+
+from rdpcodec.errors import UsageError
+from rdpcodec.storage import replace_files
+from rdpcodec.training.checkpoint import load_start, start_totals
+from rdpcodec.training.commands import train as train_commands
+from rdpcodec.training.data import load_images
+from rdpcodec.training.export import export
+from rdpcodec.training.graphs import add_graphs
+from rdpcodec.training.loop import CHECKPOINT, Interrupted
+from rdpcodec.training.retire import retire
+from rdpcodec.training.run import own_device, stopped_by_signals, train
+from rdpcodec.training.runs import FidelityRun
+from rdpcodec.training.schedule import Budget
+from rdpcodec.training.validation import load_training_and_validation
+
+
+@pytest.fixture
+def weights(small_model: Path, tmp_path: Path) -> Path:
+    """A folder of weights that a test may change."""
+    return shutil.copytree(small_model.parent, tmp_path / "weights")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_told_to_stop_saves_and_goes_on_as_if_it_had_not(
+    number: signal.Signals, picture_folder: Path, small_model: Path, tmp_path: Path
+) -> None:
+    whole = loop_of(run_of(6), picture_folder, tmp_path / "whole", small_model)
+    whole.train(checkpoint_minutes=60)
+    stopped = loop_of(run_of(6), picture_folder, tmp_path / "run", small_model)
+    step = stopped.objective.train_step
+
+    def step_and_signal(factor: float, progress: float) -> dict[str, float]:
+        if stopped.step == 2:
+            os.kill(os.getpid(), number)
+        return step(factor, progress)
+
+    stopped.objective.train_step = step_and_signal  # type: ignore[method-assign]
+    before = signal.getsignal(number)
+    with stopped_by_signals(stopped.stop), pytest.raises(Interrupted, match="--resume goes on"):
+        stopped.train(checkpoint_minutes=60)
+    assert signal.getsignal(number) is before
+    assert stopped.step == 3
+    resumed = loop_of(run_of(6), picture_folder, tmp_path / "run", small_model)
+    resumed.resume()
+    resumed.train(checkpoint_minutes=60)
+    pairs = zip(whole.objective.parameters(), resumed.objective.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_a_run_may_go_on_with_another_budget(picture_folder: Path, small_model: Path, tmp_path: Path) -> None:
+    loop_of(run_of(2), picture_folder, tmp_path, small_model).train(checkpoint_minutes=60)
+    longer = loop_of(run_of(4), picture_folder, tmp_path, small_model)
+    longer.resume()
+    longer.train(checkpoint_minutes=60)
+    assert longer.step == 4
+
+
+def test_reading_images_is_not_counted_as_training(
+    picture_folder: Path, small_model: Path, tmp_path: Path
+) -> None:
+    run = run_of(1)
+    loop = loop_of(run, picture_folder, tmp_path, small_model)
+    loop.budget.restart(3600.0, 1e12)  # as if it had taken so long
+    loop.train(checkpoint_minutes=60)
+    assert loop.step == 1
+
+
+def test_what_cannot_be_resumed_or_written_is_said_before_images_are_read(tmp_path: Path) -> None:
+    def never(device: torch.device) -> None:
+        pytest.fail("images were read")
+
+    with pytest.raises(UsageError, match="no checkpoint to resume from"):
+        train(never, Budget(1, None), tmp_path / "run", resume=True)  # type: ignore[arg-type]
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "log.jsonl").mkdir()
+    with pytest.raises(OSError, match=r"log\.jsonl"):
+        train(never, Budget(1, None), tmp_path)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="device 'xyz' cannot be used"):
+        train(never, Budget(1, None), tmp_path / "run", device="xyz")  # type: ignore[arg-type]
+
+
+def test_each_process_of_torchrun_has_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert own_device("cuda") == "cuda"
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert own_device("cuda") == "cuda:3"
+    assert own_device("cpu") == "cpu"
+
+
+@pytest.mark.parametrize(("eyes", "coarse"), [(0.8, 0.3), (1.0, 0.01)])
+def test_shares_of_squared_error_are_one_at_most(eyes: float, coarse: float) -> None:
+    with pytest.raises(UsageError, match="together at most 1"):
+        FidelityRun(eyes=eyes, coarse=coarse)
+    FidelityRun(eyes=0.7, coarse=0.3)
+
+
+@pytest.mark.parametrize("blob", [b"", b"1234567", b"PK\x03\x04 and no archive"])
+def test_a_damaged_checkpoint_is_said_to_be(blob: bytes, picture_folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / CHECKPOINT
+    path.write_bytes(blob)
+    uses: list[Callable[[], object]] = [
+        lambda: load_start(path),
+        lambda: start_totals(path),
+        lambda: export(path, picture_folder, "fast", tmp_path / "weights"),
+        lambda: export(tmp_path / "nowhere.pt", picture_folder, "fast", tmp_path / "weights"),
+    ]
+    for use in uses:
+        with pytest.raises(UsageError, match="cannot be read as a checkpoint"):
+            use()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"models": {"fast": 3}}', "\x00"])
+def test_a_damaged_manifest_is_said_to_be(text: str, weights: Path, picture_folder: Path) -> None:
+    (weights / "manifest.json").write_text(text)
+    (model,) = weights.glob("*.safetensors")
+    for use in (lambda: load_start(model), lambda: retire("fast", weights), lambda: add_graphs(weights)):
+        with pytest.raises(UsageError, match="is no manifest of weights"):
+            use()
+    assert (weights / "manifest.json").read_text() == text
+
+
+def test_a_folder_without_weights_has_no_graphs_and_nothing_to_retire(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(UsageError, match="has no models"):
+            add_graphs(folder)
+        with pytest.raises(UsageError, match="has no model 'fast'"):
+            retire("fast", folder)
+
+
+def test_a_model_whose_files_would_be_lost_is_not_replaced(
+    picture_folder: Path, small_model: Path, tmp_path: Path
+) -> None:
+    folder, runs = tmp_path / "weights", []
+    for seed in (0, 1):
+        runs.append(tmp_path / f"run-{seed}")
+        loop_of(run_of(2, seed=seed), picture_folder, runs[-1], small_model).train(60)
+    export(runs[0] / CHECKPOINT, picture_folder, "fast", folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(UsageError, match="would no longer decode"):
+        export(runs[1] / CHECKPOINT, picture_folder, "fast", folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    retired = retire("fast", folder)
+    with pytest.raises(UsageError, match="decodes files of an earlier release"):
+        export(runs[1] / CHECKPOINT, picture_folder, retired, folder, replace=True)
+    export(runs[1] / CHECKPOINT, picture_folder, "fast", folder)
+    assert set(json.loads((folder / "manifest.json").read_text())["models"]) == {"fast", retired}
+
+
+def test_several_files_are_replaced_together_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [tmp_path / name for name in "abc"]
+    for path in paths[:2]:
+        path.write_bytes(b"before")
+    calls = []
+
+    def full(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) == 3:
+            raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            replace_files(dict.fromkeys(paths, b"after"))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"before", "b": b"before"}
+    replace_files(dict.fromkeys(paths, b"after"))
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == dict.fromkeys("abc", b"after")
+
+
+def test_large_crops_are_validated_on_the_same_images(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for number in range(81):
+        side = 64 if number == 40 else 96
+        pixels = random.integers(0, 256, (side, side, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number:02}.png")
+    _, held_out = load_images(tmp_path, 96, CPU, held_out_side=64)
+    assert sorted(held_out.heights.tolist()) == [64, 96, 96]
+
+
+def test_validation_crops_do_not_depend_on_the_crops_of_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rdpcodec.training.validation.SIDE", 64)
+    random = np.random.default_rng(0)
+    for number in range(41):
+        side = 64 if number == 40 else 128
+        pixels = random.integers(0, 256, (side, side, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number:02}.png")
+    found = [load_training_and_validation(tmp_path, crop, CPU)[1] for crop in (64, 128)]
+    assert torch.equal(*found)
+
+
+def test_pixels_of_more_than_8_bits_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.full((300, 300), 40_000, np.uint16)).save(tmp_path / "deep.png")
+    with pytest.raises(UsageError, match="more than 8 bits"):
+        load_images(tmp_path, 64, CPU)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("fidelity", "--trains", "decoder"), "give --init"),
+        (("fidelity", "--lpips-weights", "x"), "give --perception"),
+        (("fidelity", "--batch", "0"), "--batch"),
+        (("fidelity", "--learning-rate", "nan"), "--learning-rate"),
+        (("fidelity", "--seed", "-1"), "--seed"),
+        (("fidelity", "--checkpoint-minutes", "0"), "--checkpoint-minutes"),
+        (("realism", "--init", "fast", "--adversary", "-1"), "--adversary"),
+        (("large", "--part", "5", "--compile", "blocks"), "is not compiled"),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, tuple) else "",
+)
+def test_options_that_cannot_work_are_refused(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
+    minutes = () if words[0] == "large" else ("--minutes", "1")
+    where = ("--data", str(tmp_path), "--out", str(tmp_path / "run"))
+    result = CliRunner().invoke(train_commands, [*words, *where, *minutes])
+    assert result.exit_code == 2, result.output
+    assert told in result.output

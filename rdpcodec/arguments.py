@@ -10,7 +10,7 @@ from rdpcodec import container
 from rdpcodec.container import Container, Header
 from rdpcodec.errors import RdpError, UsageError, warn
 from rdpcodec.operating_point import OperatingPoint, Quality, Target
-from rdpcodec.source import File, is_file, read_source
+from rdpcodec.source import File, is_file, named, read_source
 
 
 def quality_of(quality: Quality | None, target: Target | None) -> Quality:
@@ -60,7 +60,9 @@ def container_of(data: File, max_pixels: int) -> Container:
     """A parsed file. Raises `FormatError`, and `UsageError` for what is no file or cannot be read."""
     if not is_file(data):
         raise UsageError(f"decompress takes a file's bytes or path, not {type(data).__name__}")
-    return container.read(read_source(data, UsageError, container.SIGNATURE), max_pixels)
+    content = read_source(data, UsageError, container.SIGNATURE)
+    with named(data):
+        return container.read(content, max_pixels)
 
 
 def realism_in(header: Header, realism: float | None) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 from rdpcodec import container
 from rdpcodec.errors import UsageError, WeightsError
-from rdpcodec.source import File, is_file, read_source
+from rdpcodec.source import File, is_file, named, read_source
 from rdpcodec.weights.manifest import model_for_file, model_name
 
 
@@ -49,7 +49,8 @@ def info(data: File) -> FileInfo:
     if not is_file(data):
         raise UsageError(f"info takes a file's bytes or path, not {type(data).__name__}")
     content = read_source(data, UsageError, container.SIGNATURE)
-    file = container.read(content)
+    with named(data):
+        file = container.read(content)
     header = file.header
     try:
         model_for_file(header)

@@ -43,6 +43,7 @@ _KINDS = {
     "ssimulacra2": _Kind("distortion", "SSIMULACRA2", 2, (0, 100), lambda score: 100 - score, False),
     "lpips": _Kind("perception", "LPIPS", 4, (0, math.inf), lambda lpips: lpips, False),
 }
+_BOUNDED = ("psnr", "ms_ssim", "ssimulacra2")
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Target:
             raise UsageError(f"target of {_KINDS[self.kind].unit}: {self.value!r} is not a number")
         low, high = _KINDS[self.kind].bounds
         if not low < self.value < high:
-            limits = f"over {low}" if high == math.inf else f"between {low:g} and {high:g}"
+            limits = f"over {low:g} and below {high:g}" if self.kind in _BOUNDED else "over 0, and finite"
             raise UsageError(f"target {self.value!r:.24} {_KINDS[self.kind].unit}: must be {limits}")
 
     @classmethod

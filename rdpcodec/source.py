@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO, TypeGuard
 
-from rdpcodec.errors import RdpError, reason
+from rdpcodec.errors import FormatError, RdpError, reason
 
 File = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
 """The bytes of a file, its path, or a binary file that is open, of which everything is read.
 
 Bytes are never a path: that is a `str` or an `os.PathLike`.
 """
+_NAMELESS = "the given data"
 BYTES = (bytes, bytearray, memoryview)
 
 
@@ -25,7 +28,17 @@ def name_of(source: Any) -> str:
     if isinstance(source, (str, os.PathLike)):
         return os.fsdecode(source)
     name = getattr(source, "name", None)
-    return os.fsdecode(name) if isinstance(name, (str, bytes)) else "the given data"
+    return os.fsdecode(name) if isinstance(name, (str, bytes)) else _NAMELESS
+
+
+@contextmanager
+def named(source: Any) -> Iterator[None]:
+    """Let a `FormatError` begin with the file's name, if it has one."""
+    try:
+        yield
+    except FormatError as error:
+        name = name_of(source)
+        raise (error if name == _NAMELESS else FormatError(f"{name}: {error}")) from None
 
 
 def read_source(source: File, error: type[RdpError], start: bytes = b"") -> bytes:

@@ -279,3 +279,20 @@ def test_an_unbuffered_pipe_that_gives_a_byte_at_a_time_is_read(codec: Codec, sm
     for damaged in (b"", b"R", b"RDX" + data[3:]):
         with pytest.raises(FormatError):
             codec.decompress(Trickle(damaged))
+
+
+@pytest.mark.parametrize(
+    "use", [rdpcodec.decompress, rdpcodec.info, lambda file: rdpcodec.Codec().decompress_batch([file])]
+)
+def test_what_is_wrong_with_a_file_is_said_with_its_name(
+    use: Callable[[Any], object], tmp_path: Path
+) -> None:
+    path = tmp_path / "damaged.rdpc"
+    path.write_bytes(rdpcodec.compress(np.zeros((32, 32, 3), np.uint8))[:-3])
+    with pytest.raises(rdpcodec.FormatError, match=r"damaged\.rdpc: "):
+        use(path)
+    with path.open("rb") as file, pytest.raises(rdpcodec.FormatError, match=r"damaged\.rdpc: "):
+        use(file)
+    with pytest.raises(rdpcodec.FormatError) as nameless:
+        use(path.read_bytes())
+    assert "given data" not in str(nameless.value)

@@ -28,7 +28,7 @@ class Task:
 
 _HIDDEN, _FOLDER, _PLAIN, _SPECIAL = "hidden", "folder", "without extension", "pipe or device"
 _LINKED, _BROKEN, _CLOSED = "linked folder", "broken link", "unreadable folder"
-_COUNTED = (_FOLDER, _LINKED, _BROKEN, _CLOSED)
+_COUNTED = (_FOLDER, _LINKED, _BROKEN)
 _RAW = (
     ".3fr",
     ".arw",
@@ -50,7 +50,6 @@ _OF_ANY_RUN = {
     _SPECIAL: "read where it is named",
     _LINKED: "links are not followed to folders: name it",
     _BROKEN: "it leads nowhere",
-    _CLOSED: "permission denied",
 }
 _REASONS = {
     **_OF_ANY_RUN,
@@ -68,6 +67,7 @@ class LeftOut:
     reasons: dict[str, str]
     otherwise: str  # the reason for all other extensions
     counts: Counter[str] = field(default_factory=Counter)
+    closed: list[str] = field(default_factory=list)  # folders that may not be read
 
     @property
     def missed(self) -> int:
@@ -119,6 +119,7 @@ def plan(
     found = dict.fromkeys(pair for source in sources for pair in search.found(source))
     if not found:
         there = f"; left out: {left_out}" if left_out.counts else ""
+        there += "".join(f"; {folder}: cannot be read: permission denied" for folder in left_out.closed)
         raise UsageError(f"{' '.join(sources)}: no {EXTENSION if coded else 'image'} files there{there}")
     outputs = output_names([relative for _, relative in found], suffix, extensions.__contains__)
     pairs = zip(found, outputs, strict=True)
@@ -168,7 +169,10 @@ class _Search:
                 yield location, relative
             else:
                 kind = _HIDDEN if _hidden(relative) else kind or relative.suffix or _PLAIN
-                self.left_out.counts[kind] += 1
+                if kind == _CLOSED:
+                    self.left_out.closed.append(location)
+                else:
+                    self.left_out.counts[kind] += 1
 
     def _in_glob(
         self, source: str, system: AbstractFileSystem, path: str

@@ -193,10 +193,12 @@ def _report(tally: Tally, left_out: LeftOut, *, strict: bool, quiet: bool, as_js
     """Print what became of a run, and end with its exit status if that is not 0."""
     for line in tally.errors:
         click.echo(f"error: {line}", err=True)
+    for folder in left_out.closed:
+        click.echo(f"error: {folder}: the folder cannot be read: permission denied", err=True)
     if left_out.missed or (left_out.counts and not quiet):
         click.echo(f"left out: {left_out}", err=True)
     if as_json:
-        click.echo(json.dumps(tally.record() | {"left_out": left_out.counts}))
+        click.echo(json.dumps(tally.record() | {"left_out": left_out.counts, "unreadable": left_out.closed}))
     elif not quiet:
         click.echo(tally.summary())
     if tally.interrupted:
@@ -207,5 +209,5 @@ def _report(tally: Tally, left_out: LeftOut, *, strict: bool, quiet: bool, as_js
     missed = left_out.missed if strict else 0
     if missed:
         click.echo(f"error: --strict, and {missed} files or folders were left out", err=True)
-    if tally.errors or missed:
+    if tally.errors or left_out.closed or missed:
         sys.exit(1)

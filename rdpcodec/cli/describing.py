@@ -15,7 +15,9 @@ from rdpcodec.weights.manifest import DEFAULT_MODEL, hours_by_device, manifest
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IN.rdpc...")
+@click.argument(
+    "paths", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False), metavar="IN.rdpc..."
+)
 @report_options
 def info(paths: tuple[Path, ...], quiet: bool, as_json: bool) -> None:
     """Show what .rdpc files hold, and whether they are intact.
@@ -52,11 +54,12 @@ def _text(path: Path, file: file_info.FileInfo) -> str:
     channels = ("gray" if file.gray else "colour") + " + alpha" * file.alpha
     state = "installed" if file.weights_installed else "NOT installed"
     segments = ", ".join(f"{name} {size} bytes" for name, size in file.segments.items())
+    weights = file.model if file.model.endswith(file.fingerprint) else f"{file.model}-{file.fingerprint}"
     return (
         f"{path}: intact, {file.bytes} bytes, {file.bits_per_pixel:.3f} bits per pixel\n"
         f"  image     {file.width}×{file.height}, {channels}\n"
         f"  settings  quality {file.quality:g}, realism {file.realism:.3g}\n"
-        f"  weights   {file.model}-{file.fingerprint} ({state})\n"
+        f"  weights   {weights} ({state})\n"
         f"  format    version {file.format_version}; {segments}"
     )
 

@@ -24,7 +24,7 @@ from rdpcodec.cli.progress import Bar, progress
 from rdpcodec.errors import OutputError, UsageError
 
 PATHS = click.argument(
-    "paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IN... [OUT]"
+    "paths", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False), metavar="IN... [OUT]"
 )
 OUTPUT = click.option(
     "-o",

@@ -117,8 +117,8 @@ _COMPRESSION = (
     click.option(
         "--effort",
         type=int,
-        help="How long to search for a better file, 0 to 9; 0, or the preset's. From 1 on, the number of "
-        "threads may change the file.",
+        help="How long to search for a better file, 0 to 9; 0, or the preset's. From 1 on it needs torch, "
+        "and the number of threads may change the file.",
     ),
     model_option,
     click.option(

@@ -74,7 +74,9 @@ def write_output(path: Path, data: bytes, force: bool) -> None:
     """Write a file whole: to a temporary name beside it, then renamed. Raises `OutputError`."""
     if path == STANDARD:
         try:
-            sys.stdout.buffer.write(data)
+            rest = memoryview(data)
+            while rest:  # without a buffer (PYTHONUNBUFFERED) a write may take a part, and say so
+                rest = rest[sys.stdout.buffer.write(rest) :]
             sys.stdout.buffer.flush()
         except OSError as error:
             raise OutputError(f"standard output: cannot be written: {reason(error)}") from error

@@ -41,9 +41,25 @@ if TYPE_CHECKING:
 _QUALITIES = (20, 40, 60)
 
 
+def _page(context: click.Context, parameter: click.Parameter, value: Path) -> Path:
+    """A name that browsers take for a page."""
+    if value != STANDARD and value.suffix.lower() not in (".html", ".htm"):
+        raise click.BadParameter(f"{value}: a page is written, give a name that ends in .html")
+    return value
+
+
 @click.command()
-@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IN...")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The page to write.")
+@click.argument(
+    "sources", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False), metavar="IN..."
+)
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    callback=_page,
+    help="The page to write, .html.",
+)
 @click.option(
     "-q",
     "--quality",

@@ -32,7 +32,9 @@ Point = dict[str, Any]
 
 
 @click.command()
-@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IN...")
+@click.argument(
+    "sources", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False), metavar="IN..."
+)
 @report_options
 @model_option
 @device_option

@@ -24,10 +24,13 @@ def from_array(array: np.ndarray, max_pixels: int = MAX_PIXELS) -> Picture:
     sixteen_bits = array.dtype.newbyteorder("=") == np.uint16
     if sixteen_bits:
         warn("16 bits a channel are coded as 8", PictureWarning)
+    elif np.issubdtype(array.dtype, np.floating):
+        if not bool(((array >= 0) & (array <= 1)).all()):
+            raise PictureError("a floating-point array must lie in [0, 1]")
+        array = np.rint(array.astype(np.float32) * 255).astype(np.uint8)
     elif array.dtype != np.uint8:
         raise PictureError(
-            f"an array of {array.dtype} has no defined range: give uint8 or uint16, or divide by its "
-            "largest value and give a torch tensor"
+            f"an array of {array.dtype} has no defined range: give uint8, uint16 or floating point in [0, 1]"
         )
     if array.ndim == 2:
         array = array[:, :, None]

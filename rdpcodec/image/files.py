@@ -101,7 +101,7 @@ def _seekable(source: File) -> Iterator[IO[bytes]]:
     """A file as Pillow's plugins need it; one that is given open stays open."""
     if isinstance(source, (str, os.PathLike)):
         with open(source, "rb") as opened_here:
-            yield opened_here
+            yield opened_here if opened_here.seekable() else io.BytesIO(opened_here.read())
     elif isinstance(source, (bytes, bytearray, memoryview)):
         yield io.BytesIO(source)
     else:

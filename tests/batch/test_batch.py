@@ -143,6 +143,17 @@ def test_failures_are_listed_at_the_end_and_set_the_exit_status(folder: Path, tm
     assert (tmp_path / "out" / "a.rdpc").read_bytes() == b"precious"
 
 
+def test_a_folder_that_may_not_be_read_is_an_error(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (closed := folder / "closed").mkdir()
+    allowed = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != str(closed) and allowed(path, mode))
+    result = run("batch", folder, tmp_path / "out", "-r", "-w", 1)
+    assert result.exit_code == 1
+    assert f"error: {closed}: the folder cannot be read: permission denied" in result.stderr
+
+
 def test_what_is_left_out_is_said_and_fails_a_strict_run(folder: Path, tmp_path: Path) -> None:
     (folder / "iphone.heix").touch()
     said = "left out: 1 .heix (not a format that Pillow reads here), 1 .rdpc (coded already), 1 .txt"

@@ -88,7 +88,7 @@ def test_a_command_does_not_import_what_only_others_need() -> None:
             "--target-psnr and --target-lpips find the realism: leave it out",
         ),
         (("compress", "{photo}", "--target-size", "50kilo"), "size '50kilo': give bytes"),
-        (("compress", "{photo}", "--target-msssim", "1.5"), "must be between 0 and 1"),
+        (("compress", "{photo}", "--target-msssim", "1.5"), "must be over 0 and below 1"),
         (
             ("compress", "{photo}", "--target-bpp", "0.001"),
             "photo.png: target 0.001 bits per pixel: qualities 0 to 100 give this image 0.",
@@ -227,6 +227,22 @@ def test_a_shell_can_complete_words(words: str, found: str) -> None:
     environment = variables | {"COMP_WORDS": f"rdpcodec {words}"}
     result = CliRunner().invoke(command, [], prog_name="rdpcodec", env=environment)
     assert found in result.stdout
+
+
+@pytest.mark.parametrize("words", [(), ("train",)])
+def test_without_a_command_its_help_is_shown(words: tuple[str, ...]) -> None:
+    found = program(*words)
+    assert found.returncode == 2
+    assert found.stderr.decode().startswith("Usage: ")
+    assert b"\nCommands:\n" in found.stderr
+
+
+def test_an_image_may_come_through_a_pipe_with_a_name(photo: Path, tmp_path: Path) -> None:
+    os.mkfifo(pipe := tmp_path / "pipe.png")
+    with subprocess.Popen(["cp", photo, pipe]):
+        assert program("compress", pipe, tmp_path / "piped.rdpc").returncode == 0
+    assert run("compress", photo, tmp_path / "plain.rdpc").exit_code == 0
+    assert (tmp_path / "piped.rdpc").read_bytes() == (tmp_path / "plain.rdpc").read_bytes()
 
 
 def test_the_version_has_a_short_option() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import pty
+import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -179,3 +181,29 @@ def test_binary_data_is_not_written_to_a_terminal(photo: Path) -> None:
     os.close(terminal)
     assert result.returncode == 1
     assert b"is a terminal" in result.stderr
+
+
+def test_a_full_disk_is_noticed_without_a_buffer_too(photo: Path) -> None:
+    """Unbuffered, the system may write a part of what it is given, and be content."""
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+    for environment in ({}, {"PYTHONUNBUFFERED": "1"}):
+        with photo.with_suffix(".rdpc").open("wb") as small:
+            ended = subprocess.run(
+                [sys.executable, "-m", "rdpcodec", "compress", photo, "-"],
+                stdout=small,
+                stderr=subprocess.PIPE,
+                env=os.environ | environment,
+                preexec_fn=limited,
+                timeout=120,
+            )
+        assert ended.returncode == 1, environment
+        assert ended.stderr.startswith(b"error: standard output: cannot be written: "), environment
+
+
+def test_a_page_is_written_under_the_name_of_a_page(photo: Path) -> None:
+    refused = run("compare", photo, "-o", photo.with_name("page.png"))
+    assert (refused.exit_code, "ends in .html" in refused.stderr) == (2, True)

@@ -139,12 +139,15 @@ def test_srgb_profiles_change_no_pixel() -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
-@pytest.mark.parametrize("kind", ["uint8 array", "uint8 tensor", "float tensor", "batched tensor"])
+@pytest.mark.parametrize(
+    "kind", ["uint8 array", "float array", "uint8 tensor", "float tensor", "batched tensor"]
+)
 def test_arrays_and_tensors_hold_the_same_picture(channels: int, kind: str) -> None:
     array = np.random.default_rng(0).integers(0, 256, (5, 7, channels), dtype=np.uint8)
     tensor = torch.from_numpy(array).permute(2, 0, 1)
     source = {
         "uint8 array": array,
+        "float array": array / 255,
         "uint8 tensor": tensor,
         "float tensor": tensor.float() / 255,
         "batched tensor": tensor[None],
@@ -160,7 +163,9 @@ def test_arrays_and_tensors_hold_the_same_picture(channels: int, kind: str) -> N
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (np.zeros((4, 4, 3), np.float32), "float32"),
+        (np.zeros((4, 4, 3), np.int32), "int32"),
+        (np.full((4, 4, 3), 1.5), r"array must lie in \[0, 1\]"),
+        (np.full((4, 4, 3), np.nan, np.float32), r"array must lie in \[0, 1\]"),
         (np.zeros((4, 4, 5), np.uint8), "is no picture"),
         (np.zeros((4,), np.uint8), "is no picture"),
         (np.zeros((0, 4, 3), np.uint8), "sides must be"),

@@ -44,7 +44,7 @@ def load_picture(
     """Read an image from any of the supported sources.
 
     source: a Pillow image, of which the current frame is taken; the path of a file of any format that Pillow
-    reads, its bytes, or a binary file, which is read from its beginning; a NumPy array, uint8 or uint16, `[H,
+    reads, its bytes, or a binary file, which is read from its beginning; a NumPy array, uint8, uint16 or in [0, 1], `[H,
     W]` or `[H, W, C]` with C = 1 (gray), 2 (gray, alpha), 3 (RGB) or 4 (RGBA); a torch tensor `[C, H, W]` or
     `[1, C, H, W]`, uint8 or floating point in [0, 1]. keep_metadata: keep EXIF, XMP, resolution and ICC
     profile. A kept profile is not applied: the pixels stay in its colour space. exact: keep transparency as

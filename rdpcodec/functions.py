@@ -33,9 +33,9 @@ def compress(
 ) -> bytes:
     """Compress one image to the bytes of an .rdpc file, with a model by its name, kept loaded.
 
-    image: a Pillow image; a file's path, its bytes, or the open file; an array `[H, W]` or `[H, W, C]`, uint8,
-    uint16 or floating point in [0, 1]; a tensor `[C, H, W]`, uint8 or in [0, 1]. The other arguments,
-    and what is raised, are those of `Codec.compress` and `Codec`.
+    image: a Pillow image; a file's path, its bytes, or the open file; an array `[H, W]` or `[H, W, C]`,
+    uint8, uint16 or in [0, 1]; a tensor `[C, H, W]`, uint8 or in [0, 1]. The other arguments, and what is
+    raised, are those of `Codec.compress` and `Codec`.
 
     >>> from PIL import Image
     >>> image = Image.effect_noise((256, 256), 50).convert("RGB")

@@ -47,9 +47,10 @@ def load_picture(
     reads, its bytes, or a binary file, which is read from its beginning; a NumPy array, uint8, uint16 or
     floating point in [0, 1], `[H, W]` or `[H, W, C]` with C = 1 (gray), 2 (gray, alpha), 3 (RGB) or 4 (RGBA);
     a torch tensor `[C, H, W]` or `[1, C, H, W]`, uint8 or floating point in [0, 1]. keep_metadata: keep EXIF,
-    XMP, resolution and ICC profile. A kept profile is not applied: the pixels stay in its colour space. exact:
-    keep transparency as it is (see `Picture`). max_pixels: the most that an image may have, at most
-    268 435 456; Pillow's own limit does not apply. formats: Pillow's names of the file formats to take, None for all.
+    XMP, resolution and ICC profile. A kept profile is not applied: the pixels stay in its colour space.
+    exact: keep transparency as it is (see `Picture`). max_pixels: the most that an image may have, at most
+    268 435 456; Pillow's own limit does not apply. formats: Pillow's names of the file formats to take, None
+    for all.
 
     Raises `PictureError` when it cannot be read or coded. Warns with `PictureWarning` of what is lost.
     """

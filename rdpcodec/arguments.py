@@ -9,8 +9,19 @@ from typing import Any
 from rdpcodec import container
 from rdpcodec.container import Container, Header
 from rdpcodec.errors import RdpError, UsageError, warn
-from rdpcodec.operating_point import OperatingPoint, Quality, Target
+from rdpcodec.operating_point import OperatingPoint, Quality, Realism, Target
 from rdpcodec.source import File, is_file, named, read_source
+
+
+def point_from(
+    quality: Quality | OperatingPoint | None, target: Target | None, realism: Realism, effort: int
+) -> OperatingPoint:
+    """The point that arguments of one image ask for, or the one that stands in place of the quality."""
+    if not isinstance(quality, OperatingPoint):
+        return OperatingPoint(quality_of(quality, target), realism, effort)
+    if target is not None or realism != 0 or effort != 0:
+        raise UsageError(f"{quality} has a realism and an effort of its own: give it alone")
+    return quality
 
 
 def quality_of(quality: Quality | None, target: Target | None) -> Quality:

@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 from rdpcodec import container
-from rdpcodec.arguments import container_of, kept, listed, point_of, quality_of
+from rdpcodec.arguments import container_of, kept, listed, point_from, point_of
 from rdpcodec.container import Container
 from rdpcodec.encoder.image_encoder import ImageEncoder
 from rdpcodec.engine.choice import EngineName, make_engine
@@ -99,7 +99,7 @@ class Codec:
     def compress(
         self,
         image: Source,
-        quality: Quality | None = None,
+        quality: Quality | OperatingPoint | None = None,
         *,
         target: Target | None = None,
         realism: Realism = 0.0,
@@ -112,12 +112,13 @@ class Codec:
 
         image: anything `rdpcodec.image.load_picture` takes, which keep_metadata, exact and max_pixels go to.
         quality (0..100, or a `Target` or `Bounds` that the file is to meet; 50 if not given), realism (0..1
-        or "auto"), effort (0..9): see `OperatingPoint`. target: the old way to give a target, deprecated.
+        or "auto"), effort (0..9): see `OperatingPoint`; one of these, or of `PRESETS`, may stand in place of
+        the three. target: the old way to give a target, deprecated.
         Raises `PictureError`, `UsageError`, and `WeightsError` for a model that only decodes. Warns with
         `PictureWarning` of what the file will not hold, with `TargetWarning` of a target that every quality
         meets.
         """
-        point = OperatingPoint(quality_of(quality, target), realism, effort)
+        point = point_from(quality, target, realism, effort)
         loading: dict[str, Any] = {"keep_metadata": keep_metadata, "exact": exact, "max_pixels": max_pixels}
         return self.compress_batch([image], point, **loading)[0]
 

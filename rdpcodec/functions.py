@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from rdpcodec import container
-from rdpcodec.arguments import container_of, quality_of
+from rdpcodec.arguments import container_of, point_from
 from rdpcodec.codec import shared_codec
 from rdpcodec.mosaic import Region
-from rdpcodec.operating_point import Quality, Realism, Target
+from rdpcodec.operating_point import OperatingPoint, Quality, Realism, Target
 from rdpcodec.source import File
 from rdpcodec.weights.manifest import DEFAULT_MODEL, model_for_file
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def compress(
     image: Source,
-    quality: Quality | None = None,
+    quality: Quality | OperatingPoint | None = None,
     *,
     target: Target | None = None,
     realism: Realism = 0.0,
@@ -45,13 +45,11 @@ def compress(
     >>> len(compress(image, Target.size("4kB"))) <= 4000
     True
     """
-    quality = quality_of(quality, target)
+    point = point_from(quality, target, realism, effort)
     codec = shared_codec(model, device)
     return codec.compress(
         image,
-        quality,
-        realism=realism,
-        effort=effort,
+        point,
         keep_metadata=keep_metadata,
         exact=exact,
         max_pixels=max_pixels,

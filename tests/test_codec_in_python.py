@@ -296,3 +296,13 @@ def test_what_is_wrong_with_a_file_is_said_with_its_name(
     with pytest.raises(rdpcodec.FormatError) as nameless:
         use(path.read_bytes())
     assert "given data" not in str(nameless.value)
+
+
+def test_a_preset_stands_in_place_of_the_quality(codec: Codec, small: Image.Image) -> None:
+    preset = rdpcodec.PRESETS["photo-real"]
+    expected = codec.compress(small, preset.quality, realism=preset.realism)
+    assert codec.compress(small, preset) == rdpcodec.compress(small, preset) == expected
+    wrong: dict[str, Any]
+    for wrong in ({"realism": 1}, {"effort": 1}, {"target": Target.psnr(30)}):
+        with pytest.raises(UsageError, match="give it alone"):
+            codec.compress(small, preset, **wrong)

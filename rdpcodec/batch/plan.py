@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -142,7 +143,10 @@ class _Search:
     def found(self, source: str) -> Iterator[tuple[str, PurePosixPath]]:
         """Files of a source, each with its path below the destination."""
         if source.startswith("@"):
-            lines = os.fsdecode(storage.read_file(source[1:])).replace("\r\n", "\n").split("\n")
+            listed = storage.read_file(source[1:]).removeprefix(codecs.BOM_UTF8)
+            if b"\0" in listed:
+                raise UsageError(f"{source}: is no list of paths: give a text file, with a path a line")
+            lines = os.fsdecode(listed).replace("\r\n", "\n").split("\n")
             yield from (_listed(line) for line in lines if line.strip())
             return
         system, path = storage.filesystem(source)

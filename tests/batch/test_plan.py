@@ -172,6 +172,17 @@ def test_folders_that_may_not_be_read_are_said(folder: Path, monkeypatch: pytest
         planned(folder / "sub")
 
 
+def test_a_list_may_begin_with_a_byte_order_mark_and_is_text(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "list.txt").write_bytes(b"\xef\xbb\xbfsub/c.png\r\n")
+    assert planned("@list.txt") == ["sub/c.rdpc"]
+    (folder / "z.png").write_bytes(b"\x89PNG\0\0")
+    with pytest.raises(UsageError, match="is no list of paths"):
+        planned("@z.png")
+
+
 def test_a_list_names_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     (folder / "..odd.png").write_bytes(b"")

@@ -6,7 +6,6 @@ Gulrajani et al. 2017). What restores and what fidelity means are the caller's.
 
 from __future__ import annotations
 
-import pickle
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -195,6 +194,9 @@ class Training:
         """Go on from what `save` wrote. Raises `UsageError` where it is of another run, or damaged."""
         try:
             state = load_checkpoint(path, self.device)
+        except UsageError as error:
+            raise UsageError(f"not a checkpoint of this run: {error}; remove it") from error
+        try:
             if state["schedule"] != asdict(self.schedule):
                 raise UsageError(f"{path}: is of another schedule, {state['schedule']}; remove it")
             self.restorer.load_state_dict(state["restorer"])
@@ -203,7 +205,7 @@ class Training:
                 optimiser.load_state_dict(saved)
             self.rng.set_state(state["rng"].cpu())
             self.done = state["done"]
-        except (OSError, RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        except (RuntimeError, KeyError, ValueError) as error:
             if isinstance(error, UsageError):
                 raise
             raise UsageError(f"{path}: not a checkpoint of this run: {error}; remove it") from error

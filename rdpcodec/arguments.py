@@ -76,8 +76,15 @@ def container_of(data: File, max_pixels: int) -> Container:
         return container.read(content, max_pixels)
 
 
-def realism_in(header: Header, realism: float | None) -> float:
-    """The realism to decode a file at: the one that was asked for, or the file's own."""
+def check_realism(realism: float | None) -> None:
+    """Raise `UsageError` for what no file can be decoded at. None is the file's own."""
     if isinstance(realism, str):
         raise UsageError(f"realism {realism!r}: decompression takes a number")
+    if realism is not None:
+        OperatingPoint(realism=realism)
+
+
+def realism_in(header: Header, realism: float | None) -> float:
+    """The realism to decode a file at: the one that was asked for, or the file's own."""
+    check_realism(realism)
     return header.realism if realism is None else realism

@@ -16,7 +16,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from PIL import Image
@@ -25,6 +25,7 @@ from rdpcodec import container
 from rdpcodec.arguments import container_of, kept, listed, point_from, point_of
 from rdpcodec.container import Container
 from rdpcodec.encoder.image_encoder import ImageEncoder
+from rdpcodec.encoder.needs import check_installed
 from rdpcodec.engine.choice import EngineName, make_engine
 from rdpcodec.errors import RdpError, UsageError, WeightsError
 from rdpcodec.extras import need_torch
@@ -142,6 +143,7 @@ class Codec:
         """
         point = point_of(point, quality)
         point.check_dials(self.name, self.dials)
+        check_installed(point)
         sources = listed(images)
         pictures: dict[int, Picture] = {}
         for i, image in enumerate(sources):
@@ -202,6 +204,7 @@ class Codec:
         """
         return self.decompress_batch([data], realism=realism, region=region, max_pixels=max_pixels)[0]
 
+    @overload
     def decompress_batch(
         self,
         files: Sequence[File],
@@ -209,12 +212,40 @@ class Codec:
         realism: float | None = None,
         region: Region | None = None,
         max_pixels: int = container.MAX_PIXELS,
-    ) -> list[Image.Image]:
+    ) -> list[Image.Image]: ...
+
+    @overload
+    def decompress_batch(
+        self,
+        files: Sequence[File],
+        *,
+        realism: float | None = None,
+        region: Region | None = None,
+        max_pixels: int = container.MAX_PIXELS,
+        errors: dict[int, RdpError] | None,
+    ) -> list[Image.Image | None]: ...
+
+    def decompress_batch(
+        self,
+        files: Sequence[File],
+        *,
+        realism: float | None = None,
+        region: Region | None = None,
+        max_pixels: int = container.MAX_PIXELS,
+        errors: dict[int, RdpError] | None = None,
+    ) -> Sequence[Image.Image | None]:
         """Decompress several files; those of equal size, quality and realism go through the networks
         together.
+
+        errors: filled with what is wrong with files that cannot be decoded, by their places, where the list
+        then has None; where it is not given, the first such error is raised.
         """
-        containers = [container_of(data, max_pixels) for data in listed(files)]
-        return [picture.to_pillow() for picture in self.decode(containers, realism, region)]
+        sources, containers = listed(files), dict[int, Container]()
+        for i, data in enumerate(sources):
+            with kept(errors, i):
+                containers[i] = container_of(data, max_pixels)
+        decoded = decode_together(self.tile_codec, self._weights, containers, realism, region, errors)
+        return [decoded[i].to_pillow() if i in decoded else None for i in range(len(sources))]
 
     def decompress_array(
         self,
@@ -249,7 +280,8 @@ class Codec:
         self, files: Sequence[Container], realism: float | None = None, region: Region | None = None
     ) -> list[Picture]:
         """Decode files that are parsed already. Arguments and errors are those of `decompress`."""
-        return decode_together(self.tile_codec, self._weights, files, realism, region)
+        decoded = decode_together(self.tile_codec, self._weights, dict(enumerate(files)), realism, region)
+        return [decoded[i] for i in range(len(files))]
 
     def decode_symbols(self, files: Sequence[Container]) -> list[list[Symbols]]:
         """The symbols of the tiles of files of one size and quality.

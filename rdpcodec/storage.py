@@ -85,6 +85,18 @@ def exists(location: str) -> bool:
     return os.path.lexists(path) if is_local(system) else bool(system.exists(path))
 
 
+def make_folder(location: str) -> None:
+    """Make a folder, and those it is in, where it is not there yet. Raises `OutputError`.
+
+    Behind a URL nothing is made, since many stores have no folders without files.
+    """
+    if not is_url(location):
+        try:
+            os.makedirs(location, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{location}: cannot be made: {_reason(error)}") from error
+
+
 def write_file(location: str, data: bytes) -> None:
     """Write a file and the folders it is in, over what may be there. Raises `OutputError`."""
     system, path = filesystem(location)

@@ -6,7 +6,7 @@ those of what was given.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from typing import TypeVar
 
 from rdpcodec import side_data
@@ -52,29 +52,48 @@ def encode_together(
 def decode_together(
     tile_codec: TileCodec,
     weights: Identity,
-    files: Sequence[Container],
+    files: Mapping[int, Container],
     realism: float | None,
     region: Region | None,
-) -> list[Picture]:
-    """The images of files. weights: those of `tile_codec`. The rest is as of `Codec.decompress`."""
-    headers = [file.header for file in files]
-    realisms = [realism_in(header, realism) for header in headers]
-    for header, beta in zip(headers, realisms, strict=True):
-        weights.check_file(header)
-        OperatingPoint(header.quality, beta).check_dials(weights.name, weights.dials)
-    keys = {
-        i: ((header.width, header.height), header.quality, beta)
-        for i, (header, beta) in enumerate(zip(headers, realisms, strict=True))
-    }
+    errors: dict[int, RdpError] | None = None,
+) -> dict[int, Picture]:
+    """The images of files, by their places.
+
+    weights: those of `tile_codec`. errors: filled with what is wrong with files, as in
+    `Codec.decompress_batch`; where it is not given, the first error is raised. The rest is as of
+    `Codec.decompress`.
+    """
+    keys: dict[int, tuple[tuple[int, int], float, float]] = {}
+    for i, file in files.items():
+        with kept(errors, i):
+            beta = realism_in(file.header, realism)
+            weights.check_file(file.header)
+            OperatingPoint(file.header.quality, beta).check_dials(weights.name, weights.dials)
+            keys[i] = (file.header.width, file.header.height), file.header.quality, beta
     images: dict[int, Picture] = {}
-    for (size, quality, beta), members in _alike(keys).items():
-        box = region_of(region, size)
-        tile_codec.engine.prepare(beta)
-        tiles = CodedTiles(tile_codec, [files[i] for i in members])
-        pixels = Mosaic(tile_codec, tiles, size, quality, tiles.exact).decode(box, beta)
-        for i, array in zip(members, pixels, strict=True):
-            images[i] = side_data.unpack(array, files[i], box)
-    return [images[i] for i in range(len(files))]
+    for (_, _, beta), members in _alike(keys).items():
+        try:
+            images |= _decoded(tile_codec, {i: files[i] for i in members}, beta, region)
+        except RdpError:
+            if errors is None:
+                raise
+            for i in members:  # which of them is at fault
+                with kept(errors, i):
+                    images |= _decoded(tile_codec, {i: files[i]}, beta, region)
+    return images
+
+
+def _decoded(
+    tile_codec: TileCodec, files: Mapping[int, Container], beta: float, region: Region | None
+) -> dict[int, Picture]:
+    """The images of files of one size and quality, at one realism. Raises `RdpError` if one is damaged."""
+    header = next(iter(files.values())).header
+    size = header.width, header.height
+    box = region_of(region, size)
+    tile_codec.engine.prepare(beta)
+    tiles = CodedTiles(tile_codec, list(files.values()))
+    pixels = Mosaic(tile_codec, tiles, size, header.quality, tiles.exact).decode(box, beta)
+    return {i: side_data.unpack(array, files[i], box) for i, array in zip(files, pixels, strict=True)}
 
 
 def _alike(keys: Mapping[int, Key]) -> dict[Key, list[int]]:

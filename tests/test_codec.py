@@ -18,7 +18,8 @@ from recoded_files import recoded
 
 import rdpcodec
 from rdpcodec import Codec, OperatingPoint, container
-from rdpcodec.errors import FormatError, PictureError, PictureWarning, UsageError, WeightsError
+from rdpcodec.container import Segment
+from rdpcodec.errors import FormatError, PictureError, PictureWarning, RdpError, UsageError, WeightsError
 from rdpcodec.image import load_picture
 from rdpcodec.metrics.distortion import psnr
 
@@ -85,6 +86,18 @@ def test_a_batch_gives_each_picture_its_own_file(codec: Codec, photograph: Image
     assert [image.size for image in decoded] == [image.size for image in images]
     for image, original in zip(decoded, images, strict=True):
         assert psnr(np.asarray(original), np.asarray(image)) > 25
+
+
+def test_a_damaged_file_of_a_batch_does_not_stop_the_rest(codec: Codec, small: Image.Image) -> None:
+    whole = codec.compress(small)
+    parsed = container.read(whole)
+    damaged = container.write(replace(parsed, segments={Segment.EXACT: b"RIFF", **parsed.segments}))
+    errors: dict[int, RdpError] = {}
+    decoded = codec.decompress_batch([whole, damaged, b"RDP", whole], errors=errors)
+    assert [image is None for image in decoded] == [False, True, True, False]
+    assert {place: type(error) for place, error in errors.items()} == {1: FormatError, 2: FormatError}
+    with pytest.raises(FormatError):
+        codec.decompress_batch([whole, damaged])
 
 
 def test_a_batched_tensor_is_a_batch(codec: Codec, photograph: Image.Image) -> None:

@@ -122,6 +122,7 @@ assert server.loaded[name].decoded(EncodeRequest(40, 0.5)).size == (300, 200)
 
 NEED_TORCH = {
     "compress photo.png never.rdpc --effort 3": "effort 1 to 9 needs torch: pip install 'rdpcodec[torch]'",
+    "batch photo.png never --effort 3": "error: effort 1 to 9 needs torch: pip install 'rdpcodec[torch]'",
     "compress photo.png never.rdpc --device cuda": "'cuda' needs torch: pip install 'rdpcodec[torch]'",
     "compress photo.png never.rdpc --target-lpips 0.1": "LPIPS needs torch: pip install",
     "train fidelity --data . --out run": "training needs torch: pip install 'rdpcodec[torch]'",

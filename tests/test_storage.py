@@ -169,3 +169,12 @@ def test_a_manifest_says_what_was_written(tmp_path: Path) -> None:
     with Manifest(tmp_path / "out.jsonl") as manifest:
         manifest.append(Outcome("a", "b"))
     assert Manifest(tmp_path / "out.jsonl").outputs == {"b"}
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    storage.make_folder(str(tmp_path / "a" / "b"))
+    storage.make_folder(str(tmp_path / "a" / "b"))
+    assert (tmp_path / "a" / "b").is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="file/c: cannot be made: Not a directory"):
+        storage.make_folder(str(tmp_path / "file" / "c"))

@@ -17,10 +17,16 @@ from rdpcodec.errors import UsageError
 AnyPath = TypeVar("AnyPath", bound=PurePath)
 
 
-def output_names(sources: Sequence[AnyPath], suffix: str, exchanged: Callable[[str], bool]) -> list[AnyPath]:
+def output_names(
+    sources: Sequence[AnyPath],
+    suffix: str,
+    exchanged: Callable[[str], bool],
+    named: Sequence[object] | None = None,
+) -> list[AnyPath]:
     """The outputs of different sources, in the same places.
 
-    suffix: of the outputs, ".rdpc" say; exchanged: whether an extension, in lower case, makes way for it.
+    suffix: of the outputs, ".rdpc" say; exchanged: whether an extension, in lower case, makes way for it;
+    named: what an error calls the sources, where they are elsewhere than their outputs.
     Raises `UsageError` where two outputs would have one name even so.
     """
     short = [_renamed(source, suffix, exchanged) for source in sources]
@@ -29,8 +35,10 @@ def output_names(sources: Sequence[AnyPath], suffix: str, exchanged: Callable[[s
         source.with_name(source.name + suffix) if shared[output] > 1 else output
         for source, output in zip(sources, short, strict=True)
     ]
-    origins: dict[AnyPath, AnyPath] = {}
-    for source, output in zip(sources, outputs, strict=True):
+    origins: dict[AnyPath, object] = {}
+    for source, output in zip(named or sources, outputs, strict=True):
+        if origins.get(output) == source:
+            raise UsageError(f"{source}: is given twice: leave one out")
         if output in origins:
             raise UsageError(
                 f"{output} would be written twice, from {origins[output]} and {source}: rename one"

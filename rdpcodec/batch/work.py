@@ -12,14 +12,20 @@ import warnings
 from collections.abc import Generator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import BinaryIO, ClassVar
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from rdpcodec import container, storage
+from rdpcodec.arguments import check_realism, realism_in
 from rdpcodec.batch.plan import Task
-from rdpcodec.container import EXTENSION
+from rdpcodec.container import EXTENSION, Header
 from rdpcodec.errors import RdpError, RdpWarning, UsageError
 from rdpcodec.operating_point import OperatingPoint
 from rdpcodec.weights.manifest import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from rdpcodec.mosaic import Region
 
 DIED = "the worker process died, perhaps for lack of memory: try fewer workers"
 
@@ -34,9 +40,27 @@ class Outcome:
     bytes_after: int | None = None
     bpp: float | None = None  # bits per pixel of the .rdpc file
     quality: float | None = None  # 0..100, of the .rdpc file
+    realism: float | None = None  # 0..1, of decoding: the .rdpc file's own, or the one that was asked for
     seconds: float | None = None
     warnings: tuple[str, ...] = ()
     error: str | None = None  # one line that names the file
+
+    @classmethod
+    def of(
+        cls,
+        task: Task,
+        sizes: tuple[int | None, int],
+        header: Header,
+        bpp: float,
+        realism: float | None = None,
+    ) -> Outcome:
+        """The outcome of a task that was done.
+
+        sizes: bytes before and after; header and bpp: of the .rdpc file, whichever of the two it is; realism:
+        of decoding, where it is not the file's own.
+        """
+        decoded_at = round(realism_in(header, realism), 3)
+        return cls(task.source, task.output, *sizes, round(bpp, 4), header.quality, decoded_at)
 
     def to_json(self) -> str:
         """One line, without what is not known."""
@@ -94,19 +118,29 @@ class Decompression:
     device: str = "cpu"
     max_side: int | None = None  # pixels: larger images are scaled down
     max_pixels: int = container.MAX_PIXELS  # larger images are refused
+    region: Region | None = None  # all of the image
+
+    def __post_init__(self) -> None:
+        """Raise `UsageError` for what is no realism."""
+        check_realism(self.realism)
 
     def converted(self, data: bytes, task: Task) -> bytes:
         """The bytes of an .rdpc file → those of an image's file."""
-        from rdpcodec.functions import decompress
         from rdpcodec.image import encode_picture, writable_format
+
+        return encode_picture(self.image(data, task.source), writable_format(self.suffix), task.output)
+
+    def image(self, data: bytes, source: object) -> Image.Image:
+        """The image of an .rdpc file. source: what errors name. Raises `RdpError`."""
+        from rdpcodec.functions import decompress
         from rdpcodec.scaling import scaled_image
 
+        decoding: dict[str, Any] = {"realism": self.realism, "region": self.region, "device": self.device}
         try:
-            image = decompress(data, realism=self.realism, device=self.device, max_pixels=self.max_pixels)
+            image = decompress(data, max_pixels=self.max_pixels, **decoding)
         except RdpError as error:
-            raise type(error)(f"{task.source}: {error}") from error
-        image = scaled_image(image, self.max_side)
-        return encode_picture(image, writable_format(self.suffix), task.output)
+            raise type(error)(f"{source}: {error}") from error
+        return scaled_image(image, self.max_side)
 
     @staticmethod
     def extensions() -> set[str]:
@@ -118,16 +152,29 @@ Work = Compression | Decompression
 Outcomes = Generator[Outcome, None, None]
 
 
+def check_work(work: Work) -> None:
+    """Raise `UsageError` where no image can be worked on: the device cannot be used, or a package or weights
+    are not installed.
+    """
+    from rdpcodec.engine.choice import check_device
+
+    check_device(work.device)
+    if isinstance(work, Compression):
+        from rdpcodec.encoder.needs import check_installed
+
+        check_installed(work.point)
+
+
 def prepare(work: Work, threads: int) -> None:
-    """Make this process ready for `work`: the networks' threads, and the device. Raises `UsageError`.
+    """Make this process ready for `work`: the networks' threads, and what `check_work` looks for. Raises
+    `UsageError`.
 
     threads: its share; `OMP_NUM_THREADS` goes first, as everywhere.
     """
-    from rdpcodec.engine.choice import check_device
     from rdpcodec.engine.threads import chosen_threads, use_threads
 
     use_threads(chosen_threads() or threads)
-    check_device(work.device)
+    check_work(work)
 
 
 def process(task: Task, work: Work, *, force: bool) -> Outcome:
@@ -187,8 +234,9 @@ def lost(task: Task, cause: str = DIED) -> Outcome:
 def _done(task: Task, work: Work, before: int, after: int, head: bytes) -> Outcome:
     header, _ = container.read_header(head)
     coded = after if isinstance(work, Compression) else before
-    bpp = round(8 * coded / (header.width * header.height), 4)
-    return Outcome(task.source, task.output, before, after, bpp, header.quality)
+    bpp = 8 * coded / (header.width * header.height)
+    realism = None if isinstance(work, Compression) else work.realism
+    return Outcome.of(task, (before, after), header, bpp, realism)
 
 
 def _failed(task: Task, error: str) -> Outcome:

@@ -106,7 +106,7 @@ def batch(
     planned = plan(
         sources, destination, extensions=work.extensions(), suffix=work.suffix, recursive=recursive
     )
-    tally = _run(planned.tasks, work, manifest, resume=resume, quiet=quiet, **run)
+    tally = _run(planned.tasks, work, destination, manifest, resume=resume, quiet=quiet, **run)
     _report(tally, planned.left_out, strict=strict, quiet=quiet, as_json=as_json)
 
 
@@ -143,6 +143,7 @@ def _decompression(
 def _run(
     tasks: Sequence[Task],
     work: Work,
+    destination: str,
     path: Path | None,
     *,
     engine: str,
@@ -151,7 +152,9 @@ def _run(
     force: bool,
     quiet: bool,
 ) -> Tally:
-    """Work through the tasks; what became of each goes to the manifest at `path` as soon as it is known."""
+    """Work through the tasks, into the folder `destination`; what became of each goes to the manifest at
+    `path` as soon as it is known.
+    """
     from rdpcodec import storage
     from rdpcodec.batch.manifest import Manifest
     from rdpcodec.batch.work import exists_already
@@ -163,6 +166,7 @@ def _run(
     tally = Tally(len(missing), present=len(present)) if resume else Tally(len(tasks))
     refused = [] if resume else [exists_already(task) for task in present]
     with Manifest(path) if path else nullcontext() as manifest, tally_bar(tally, shown=not quiet) as bar:
+        storage.make_folder(destination)
         if resume:
             storage.remove_partials(task.output for task in missing)
             tally.errors += manifest.complete(present, work) if manifest else []

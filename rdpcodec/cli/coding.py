@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from rdpcodec.batch.work import Compression, Outcome, note_of_growth
+from rdpcodec.batch.plan import Task
+from rdpcodec.batch.work import Compression, Decompression, Outcome, check_work, note_of_growth
 from rdpcodec.cli.jobs import PATHS, Names, job_options, jobs_of, run_all
 from rdpcodec.cli.options import compression, compression_options, format_option
 from rdpcodec.cli.output import STANDARD, image_source, read_coded, write_output
 from rdpcodec.container import EXTENSION, bits_per_pixel, read_header
-from rdpcodec.errors import RdpError, UsageError
+from rdpcodec.errors import UsageError
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from rdpcodec.mosaic import Region
 
 
@@ -63,6 +62,7 @@ def compress(
 
     work = compression(**chosen)
     names = Names("compress", EXTENSION, is_readable, _is_own, EXTENSION)
+    check_work(work)
     jobs = jobs_of(paths, output, names)
     run = partial(_compressed, work, force)
     run_all(jobs, run, "compressing", force=force, quiet=quiet, as_json=as_json)
@@ -84,7 +84,9 @@ def _compressed(work: Compression, force: bool, source: Path, place: Path) -> tu
         f"{place}: {len(data)} bytes, {bpp:.3f} bits per pixel, "
         f"{header.width}×{header.height}, quality {header.quality:g}"
     )
-    outcome = Outcome(str(source), str(place), before, len(data), round(bpp, 4), header.quality)
+    if header.realism:
+        text += f", realism {header.realism:.2g}"
+    outcome = Outcome.of(Task(str(source), str(place)), (before, len(data)), header, bpp)
     return replace(outcome, warnings=(growth,) if growth else ()), text
 
 
@@ -122,36 +124,16 @@ def decompress(
 
     suffix = "." + extension.lstrip(".").lower()
     writable_format(suffix)
+    check_work(work := Decompression(suffix, **decoding))
     names = Names("decompress", suffix, _is_own, is_writable, ".png, .webp, .jpg or the like")
     jobs = jobs_of(paths, output, names)
     formats = {p: writable_format(p.suffix.lower() if p != STANDARD else suffix) for _, p in jobs}
-    run = partial(_decompressed, _Decoding(**decoding), formats, force)
+    run = partial(_decompressed, work, formats, force)
     run_all(jobs, run, "decompressing", force=force, quiet=quiet, as_json=as_json)
 
 
-@dataclass(frozen=True)
-class _Decoding:
-    """How files are decoded: the options of `decompress` by their names."""
-
-    realism: float | None
-    region: Region | None
-    max_side: int | None
-    max_pixels: int
-    device: str
-
-    def image(self, data: bytes) -> Image.Image:
-        """The image of a file. Raises `RdpError`."""
-        from rdpcodec.functions import decompress
-        from rdpcodec.scaling import scaled_image
-
-        image = decompress(
-            data, realism=self.realism, region=self.region, device=self.device, max_pixels=self.max_pixels
-        )
-        return scaled_image(image, self.max_side)
-
-
 def _decompressed(
-    decoding: _Decoding, formats: dict[Path, str], force: bool, source: Path, place: Path
+    work: Decompression, formats: dict[Path, str], force: bool, source: Path, place: Path
 ) -> tuple[Outcome, str]:
     """Decompress one file to `place`: what became of it, and that in words. Raises `RdpError`.
 
@@ -160,12 +142,9 @@ def _decompressed(
     from rdpcodec.image import encode_picture
 
     data = read_coded(source)
-    try:
-        image = decoding.image(data)
-    except RdpError as error:
-        raise type(error)(f"{source}: {error}") from error
+    image = work.image(data, source)
     encoded = encode_picture(image, formats[place], place)
     write_output(place, encoded, force)
-    bpp, quality = round(bits_per_pixel(data), 4), read_header(data)[0].quality
-    outcome = Outcome(str(source), str(place), len(data), len(encoded), bpp, quality)
+    task, sizes, (header, _) = Task(str(source), str(place)), (len(data), len(encoded)), read_header(data)
+    outcome = Outcome.of(task, sizes, header, bits_per_pixel(data), work.realism)
     return outcome, f"{place}: {image.width}×{image.height} {image.mode}"

@@ -32,7 +32,9 @@ def info(paths: tuple[Path, ...], quiet: bool, as_json: bool) -> None:
         try:
             described = _described(path)
         except Exception as error:  # whatever one file does, it does not stop the rest
-            click.echo(f"error: {in_a_line(error, path)}", err=True)
+            click.echo(f"error: {(message := in_a_line(error, path))}", err=True)
+            if as_json:
+                click.echo(json.dumps({"file": str(path), "error": message}))
             errors += 1
             continue
         if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from os.path import isdir, lexists
@@ -21,7 +22,8 @@ from rdpcodec.cli.options import (
 )
 from rdpcodec.cli.output import STANDARD, check_output, end, in_a_line, named_warnings, refuse_url
 from rdpcodec.cli.progress import Bar, progress
-from rdpcodec.errors import OutputError, UsageError
+from rdpcodec.errors import UsageError
+from rdpcodec.storage import make_folder
 
 PATHS = click.argument(
     "paths", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False), metavar="IN... [OUT]"
@@ -95,9 +97,9 @@ def jobs_of(paths: tuple[Path, ...], output: Path | None, names: Names) -> list[
     if output is None and len(paths) > 1:
         raise UsageError(f"{len(paths)} inputs need a folder for their outputs: -o DIR")
     places = [output / path.name if output else path for path in paths]
-    renamed = output_names(places, names.suffix, names.is_read)
+    renamed = output_names(places, names.suffix, names.is_read, paths)
     if output is not None:
-        _make_folder(output)
+        make_folder(str(output))
     elif paths[0] == STANDARD:
         renamed = [STANDARD]
     return list(zip(paths, renamed, strict=True))
@@ -111,13 +113,6 @@ def _refuse_folders(paths: tuple[Path, ...], names: Names) -> None:
                 raise UsageError(f"{path}: is a folder: give it as -o {path}")
             option = "" if names.command == "compress" else "--decompress "
             raise UsageError(f"{path}: is a folder: rdpcodec batch {option}{path} OUT")
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error
 
 
 def run_all(
@@ -152,12 +147,14 @@ def _outcome(
     source: Path, output: Path, run: Callable[[Path, Path], tuple[Outcome, str]], force: bool, bar: Bar
 ) -> tuple[Outcome, str]:
     """What became of one job, whatever it raises; warnings are shown."""
+    started = time.perf_counter()
     try:
         check_output(output, force)
         with named_warnings(source, bar.echo) as messages:
             outcome, text = run(source, output)
         for note in outcome.warnings:
             bar.echo(f"warning: {source}: {note}", err=True)
-        return replace(outcome, warnings=(*messages, *outcome.warnings)), text
+        seconds = round(time.perf_counter() - started, 3)
+        return replace(outcome, seconds=seconds, warnings=(*messages, *outcome.warnings)), text
     except Exception as error:  # of a decoder, say: one bad image never stops the rest
         return Outcome(str(source), str(output), error=in_a_line(error, source)), ""

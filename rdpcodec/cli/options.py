@@ -77,7 +77,10 @@ def _realism(context: click.Context, parameter: click.Parameter, value: str | No
     """A number, or "auto"."""
     if value is None:
         return None
-    return AUTO if value == AUTO else float(click.FLOAT(value, parameter, context))
+    try:
+        return AUTO if value == AUTO else float(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is neither a number nor {AUTO}") from None
 
 
 def report_options(command: Command) -> Command:

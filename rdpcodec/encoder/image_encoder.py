@@ -16,6 +16,7 @@ from rdpcodec.container import Container, Header, Segment
 from rdpcodec.encoder import auto_realism
 from rdpcodec.encoder.bounds_search import Measured, search_both
 from rdpcodec.encoder.exact_choice import Layered, in_layers
+from rdpcodec.encoder.needs import EFFORT, check_installed
 from rdpcodec.encoder.target_search import search
 from rdpcodec.encoder.transparency import coarse_alpha, is_neutral, simplified
 from rdpcodec.extras import need_torch
@@ -46,6 +47,7 @@ class ImageEncoder:
         target out of reach.
         """
         point.check_dials(self.weights.name, self.weights.dials)
+        check_installed(point)
         if isinstance(point.quality, Target):
             return self._to_target(point.quality, point)
         if isinstance(point.quality, Bounds):
@@ -58,7 +60,7 @@ class ImageEncoder:
 
     def file(self, symbols: Sequence[Symbols], quality: float, point: OperatingPoint) -> bytes:
         """The file of an image of which the networks made these symbols, after the search that the point's
-        effort asks for.
+        effort asks for. What the point needs is installed.
         """
         quality, layered = self._best(symbols, quality)
         layered = self._refined(layered, quality, point.effort)
@@ -84,7 +86,7 @@ class ImageEncoder:
         """The files of effort 0, 1, … 9 at one quality, each as soon as it is found."""
         quality, layered = self._best(self.symbols(quality), quality)
         yield self._written(layered, quality, self._realism(layered, quality, realism))
-        need_torch("effort 1 to 9")
+        need_torch(EFFORT)
         from rdpcodec.encoder.refine import refinements
 
         searches = refinements(self.tile_codec, layered.pixels, layered.symbols, quality, EFFORT_MAX)
@@ -157,7 +159,6 @@ class ImageEncoder:
         """The same with better symbols of the networks, after the search that the effort asks for."""
         if effort == 0:
             return layered
-        need_torch("effort 1 to 9")
         from rdpcodec.encoder.refine import refine
 
         refined = refine(self.tile_codec, layered.pixels, layered.symbols, quality, effort)

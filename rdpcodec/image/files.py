@@ -18,7 +18,7 @@ from typing import IO
 
 from PIL import Image
 
-from rdpcodec.container import EXTENSION, MAX_PIXELS, check_size
+from rdpcodec.container import EXTENSION, MAX_PIXELS, SIGNATURE, check_size
 from rdpcodec.errors import PictureError, RdpError, reason
 from rdpcodec.fork_lock import ForkLock
 from rdpcodec.source import File, name_of, read_source
@@ -168,6 +168,8 @@ def _unknown(prefix: bytes, formats: Sequence[str] | None) -> str:
     for pattern, name in _HINTS:
         if pattern.match(prefix) and formats is None and name not in register_plugins():
             return f"{name} needs a plugin: pip install 'rdpcodec[formats]'"
+    if prefix.startswith(SIGNATURE):
+        return "is an .rdpc file, compressed already"
     if formats is not None:
         return f"not an image in one of the formats {', '.join(formats)}"
     return "not an image in a format that Pillow reads"

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
 
+import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from rdpcodec.errors import PictureError, UsageError, reason
+from rdpcodec.errors import PictureError, PictureWarning, UsageError, reason, warn
 from rdpcodec.image.files import opened, register_plugins
 from rdpcodec.metadata import left_out
 
@@ -23,6 +24,8 @@ _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "AVIF": {"quality": 95, "subsampling": "4:4:4"},
     "HEIF": {"quality": 95, "chroma": 444},
     "JXL": {"lossless": True},
+    "MPO": {"quality": 95, "subsampling": 0},
+    "PDF": {"quality": 95, "subsampling": 0},
 }
 _METADATA = {"exif": "the EXIF block", "xmp": "the XMP packet", "icc_profile": "the ICC profile"}
 _XMP_TAG = 700  # of TIFF
@@ -49,8 +52,9 @@ def is_writable(suffix: str) -> bool:
 def encode_picture(image: Image.Image, name: str, target: object) -> bytes:
     """A decoded image as the bytes of a file of a Pillow format, with the metadata of its `info`.
 
-    target: what an error names. Metadata that the format cannot hold are left out with a `PictureWarning`.
-    Raises `UsageError` when the format cannot hold the image.
+    target: what an error names. Warns with `PictureWarning` of metadata that the format cannot hold, and of
+    colours, unless it is one of those that are lossy by design. Raises `UsageError` when the format cannot
+    hold the image.
     """
     first: Exception | None = None
     for kept in _fewer(tuple(key for key in _METADATA if key in image.info)):
@@ -125,6 +129,7 @@ def _checked(data: bytes, image: Image.Image, name: str, target: object, kept: t
     try:
         with opened(data, formats=[name] if name in Image.OPEN else None) as written:
             size, transparent = written.size, written.has_transparency_data
+            changed = name not in _SAVE_OPTIONS and _differ(written, image)
             lost = {key for key in kept if not _has(written, key)}
     except PictureError:  # a format that Pillow writes and does not read, or not under this name
         return set(kept)
@@ -132,7 +137,17 @@ def _checked(data: bytes, image: Image.Image, name: str, target: object, kept: t
         raise UsageError(f"{target}: {name} cannot hold an image of {image.width}×{image.height} pixels")
     if "A" in image.getbands() and image.getchannel("A").getextrema() != (255, 255) and not transparent:
         raise UsageError(f"{target}: {name} cannot hold an alpha channel; try .png or .webp")
+    if changed:
+        warn(f"{target}: {name} cannot hold all colours of this image; .png and .webp can", PictureWarning)
     return lost
+
+
+def _differ(written: Image.Image, image: Image.Image) -> bool:
+    """Whether a file has not the pixels of the image of the same size that was written to it."""
+    if written.size != image.size:
+        return True
+    found = np.asarray(written.convert(image.mode))
+    return not np.array_equal(found, np.asarray(image))
 
 
 def _has(written: Image.Image, key: str) -> bool:

@@ -11,7 +11,7 @@ def usable_device(device: str | torch.device) -> torch.device:
     """A device that torch can put a tensor on. Raises `UsageError` for any other."""
     try:
         found = torch.device(device)
-        torch.empty(0, device=found)
+        torch.zeros(1, device=found).item()  # "meta" has tensors, and no numbers in them
     except Exception as error:  # of many kinds: no CUDA, no such number, no such kind, no kernels for it
         # What torch says first; the dispatcher goes on for a kilobyte.
         said = str(error).splitlines()[0].partition(". ")[0]

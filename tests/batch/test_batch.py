@@ -222,6 +222,7 @@ def test_a_folder_is_decompressed_in_the_format_asked_for(folder: Path, tmp_path
         (("--model", "slow"), "there is no model 'slow'"),
         (("--manifest", "/nowhere/out.jsonl"), "/nowhere/out.jsonl: cannot be written: No such file"),
         (("--manifest", "{folder}/sub/c.webp"), "c.webp: is no manifest"),
+        (("--decompress", "--realism", "auto"), "realism 'auto': decompression takes a number"),
     ],
 )
 @pytest.mark.usefixtures("no_realism")

@@ -113,7 +113,7 @@ def test_realism_auto_goes_with_any_quality(photo: Path) -> None:
     assert data == rdpcodec.compress(photo, 10, realism="auto")
     result = run("compress", photo, "--realism", "often")
     assert result.exit_code == 2
-    assert "'often' is not a valid float" in result.stderr
+    assert "'often' is neither a number nor auto" in result.stderr
 
 
 def test_a_target_that_every_quality_meets_gives_the_best_file_with_a_note(photo: Path) -> None:
@@ -194,3 +194,21 @@ def test_a_limit_of_pixels_holds_both_ways_and_in_batches(photo: Path) -> None:
     assert message in run("decompress", photo.with_suffix(".rdpc"), out.with_suffix(".png"), *limit).stderr
     assert message in run("batch", "-d", photo.with_suffix(".rdpc"), out, "-w", 1, *limit).stderr
     assert not list(photo.parent.rglob("out*.png"))
+
+
+def test_a_report_in_json_says_the_realism_and_the_time(photo: Path) -> None:
+    file = photo.with_suffix(".rdpc")
+    coded = json.loads(run("compress", photo, "--realism", "auto", "--json").stdout)
+    assert coded["realism"] == round(read_header(file.read_bytes())[0].realism, 3) > 0
+    assert coded["seconds"] > 0
+    decoded = photo.with_name("decoded.png")
+    assert json.loads(run("decompress", file, decoded, "--json").stdout)["realism"] == coded["realism"]
+    natural = run("decompress", file, decoded, "--realism", "1", "--json", "--force")
+    assert json.loads(natural.stdout)["realism"] == 1
+
+
+def test_a_coded_file_is_not_compressed_again(photo: Path) -> None:
+    run("compress", photo)
+    result = run("compress", photo.with_suffix(".rdpc"), photo.with_name("twice.rdpc"))
+    assert result.exit_code == 1
+    assert "photo.rdpc: is an .rdpc file, compressed already" in result.stderr

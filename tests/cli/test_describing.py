@@ -46,3 +46,15 @@ def test_models_lists_what_is_installed() -> None:
     listed = run("models").stdout
     assert listed.count("(default)") == 1
     assert listed.count("million parameters") == len(encoders())
+
+
+def test_info_in_json_has_a_line_for_what_fails_too(photo: Path) -> None:
+    run("compress", photo)
+    found = run("info", photo.with_suffix(".rdpc"), photo, "--json")
+    intact, failed = map(json.loads, found.stdout.splitlines())
+    assert found.exit_code == 1
+    assert intact["weights_installed"]
+    assert failed == {
+        "file": str(photo),
+        "error": f"{photo}: not an .rdpc file: it does not begin with 'RDP'",
+    }

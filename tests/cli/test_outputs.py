@@ -66,7 +66,10 @@ def test_two_inputs_never_share_an_output(photo: Path) -> None:
     same.write_bytes(photo.read_bytes())
     result = run("compress", photo, same, "-o", out, "--force")
     assert result.exit_code == 1
-    assert "photo.png.rdpc would be written twice" in result.stderr
+    assert f"photo.png.rdpc would be written twice, from {photo} and {same}: rename one" in result.stderr
+    result = run("compress", photo, photo, "-o", out, "--force")
+    assert result.exit_code == 1
+    assert f"{photo}: is given twice: leave one out" in result.stderr
 
 
 def test_an_output_option_names_a_file_or_a_folder(photo: Path) -> None:
@@ -102,6 +105,9 @@ def test_an_output_option_names_a_file_or_a_folder(photo: Path) -> None:
         ),
         (("compress", "photo.png", "-o", "photo.png/x"), "photo.png/x: cannot be made: Not a directory"),
         (("decompress", "photo.png"), "photo.png: not an .rdpc file"),
+        (("decompress", "photo.png", "--realism", "3"), "error: realism 3.0 is outside 0..1"),
+        (("decompress", "photo.png", "--device", "meta"), "device 'meta' cannot be used"),
+        (("compress", "photo.png", "--device", "meta"), "device 'meta' cannot be used"),
         (
             ("decompress", "a.rdpc", "b.xyz"),
             "b.xyz: an output's name must end in .png, .webp, .jpg or the like",

@@ -328,3 +328,14 @@ def test_what_a_format_drops_in_silence_is_said_and_its_colours_are_srgb(kind: s
     with Image.open(io.BytesIO(data)) as written:
         found = written.convert("RGB").getpixel((3, 3))
     assert found == to_srgb(image, profile).getpixel((3, 3)) != (200, 100, 50)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PCX", "TIFF", "BMP", "PPM", "TGA", "JPEG2000", "SGI"])
+def test_formats_that_lose_colours_without_a_word_get_one(kind: str, small: Image.Image) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        data = encode_picture(small, kind, "x")
+    exact = Image.open(io.BytesIO(data)).convert("RGB").tobytes() == small.tobytes()
+    said = [f"x: {kind} cannot hold all colours of this image; .png and .webp can"]
+    assert [str(w.message) for w in caught] == ([] if exact else said)
+    assert exact is (kind != "GIF")

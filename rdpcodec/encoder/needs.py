@@ -1,0 +1,22 @@
+"""What an operating point needs besides the plain installation."""
+
+from __future__ import annotations
+
+from rdpcodec.extras import need_torch
+from rdpcodec.metrics.full_reference import full_reference
+from rdpcodec.operating_point import Bounds, OperatingPoint, Target
+
+EFFORT = "effort 1 to 9"
+
+
+def check_installed(point: OperatingPoint) -> None:
+    """Raise `UsageError`, which says what to install, where a package or weights are missing that the point's
+    search or target needs.
+    """
+    if point.effort:
+        need_torch(EFFORT)
+    quality = point.quality
+    targets = [quality.distortion, quality.perception] if isinstance(quality, Bounds) else [quality]
+    for target in targets:
+        if isinstance(target, Target) and not target.is_of_rate:
+            full_reference(target.kind)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -92,12 +93,14 @@ def test_every_truncation_and_extension_is_refused() -> None:
     [
         (0, b"PNG", "not an .rdpc file"),
         (3, b"\x02", "has version 1"),
+        (3, b"\x00", "format version 0"),
         (3, b"\x03", "format version 3"),
         (4, b"\xc8", "size 200"),
         (9, (10_001).to_bytes(2, "little"), "quality 100.01"),
         (12, b"\x00", "0×"),
         (12, b"\xff\xff\xff\xff\x07\xff\xff\xff\xff\x07", "pixels"),
         (12, b"\x80\x80\x80\x80\x80\x80", "malformed number"),
+        (12, b"\x80\x80\x80\x80\x80\x01", "malformed number"),
         (12, b"\x80\x00", "malformed number"),
         (12, b"\xff\xff\x03\xff\xff\x03", "megapixels"),
         (16, b"\x65\x00\x00", "newer rdpcodec"),
@@ -115,12 +118,36 @@ def test_headers_that_lie_are_refused_by_name(offset: int, replacement: bytes, m
         container.read(with_checksum(body))
 
 
+@pytest.mark.parametrize("kind", [kind for kind in Segment if kind != Segment.COLOUR])
+def test_the_version_tells_old_readers_of_segments_that_they_do_not_know(kind: Segment) -> None:
+    header = container.read(plain()).header
+    picture = {} if kind == Segment.GRAY else {Segment.COLOUR: b"abcd"}
+    data = container.write(Container(header, {kind: b"efgh", **picture}))
+    needed, other = (2, 1) if kind.name in ("EXACT", "OPACITY") else (1, 2)
+    assert data[3] == needed
+    with pytest.raises(FormatError, match=f"has version {needed}"):
+        container.read(with_checksum(data[:3] + bytes([other]) + data[4:-4]))
+
+
+@given(st.floats(0, 1))
+def test_realism_is_stored_as_the_nearest_step(realism: float) -> None:
+    file = Container(replace(container.read(plain()).header, realism=realism), {Segment.COLOUR: b""})
+    stored = container.read(container.write(file)).header.realism
+    assert abs(stored - realism) <= min(abs(step / 255 - realism) for step in range(256)) + 1e-12
+
+
 def test_an_unknown_segment_of_even_kind_is_skipped() -> None:
     body = plain()[:16] + b"\x64\x02hi" + plain()[16:-4]
     assert container.read(with_checksum(body)).picture == b"abcd"
 
 
-@pytest.mark.parametrize(("width", "height"), [(0, 5), (65_536, 1), (65_535, 65_535)])
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (65_535, 4096), (16_384, 16_384), (4096, 65_535)])
+def test_images_of_up_to_268_435_456_pixels_are_read(width: int, height: int) -> None:
+    header = container.read(plain(width, height)).header
+    assert (header.width, header.height) == (width, height)
+
+
+@pytest.mark.parametrize(("width", "height"), [(0, 5), (65_536, 1), (65_535, 65_535), (16_384, 16_385)])
 def test_sizes_that_no_file_may_have_are_not_written(width: int, height: int) -> None:
     with pytest.raises(UsageError):
         plain(width, height)

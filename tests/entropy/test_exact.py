@@ -117,6 +117,25 @@ def test_weights_whose_sums_leave_the_exact_range_are_refused() -> None:
         ExactScaleNetwork(too_large, CPU)
 
 
+@pytest.mark.parametrize(
+    ("layer", "largest"), [("enter", 127), ("widen.0", 255), ("widen.1", 255), ("leave", 255)]
+)
+def test_one_input_of_one_layer_that_reaches_2_to_the_24_is_enough_to_be_refused(
+    layer: str, largest: int
+) -> None:
+    """The bias of the layer is such that its worst input, each value at its limit, ends at 2^24 exactly."""
+    tensors = arrays(scale_tensors(trained_like(4)))
+    name, _, number = layer.partition(".")
+    bias = f"scale.{name}_bias.{number}" if number else f"scale.{name}_bias"
+    reach = largest * np.abs(tensors[f"scale.{layer}"].astype(np.int64)).sum(axis=1).max()
+    scale_weights(tensors).prove_bounds()
+    assert reach > 2**13  # so that the bias alone is not what is too large
+    for value in (2**24 - reach, reach - 2**24):
+        wrong = {**tensors, bias: np.full_like(tensors[bias], value)}
+        with pytest.raises(ValueError, match="beyond the exact integers"):
+            scale_weights(wrong).prove_bounds()
+
+
 def test_the_two_descriptions_of_the_integer_formats_agree() -> None:
     assert scale_network.WEIGHT_MAX == exact.WEIGHT_LIMIT
     assert scale_network.ACTIVATION_MAX == exact.ACTIVATION_LIMIT

@@ -67,3 +67,13 @@ def test_an_escaped_value_costs_its_symbol_and_16_bits() -> None:
 def test_damaged_tables_are_refused(frequencies: list[int], reach: list[int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TableFamily(np.array(frequencies, np.int32), np.array(reach, np.int32), escape=False)
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint32, np.float32])
+@pytest.mark.parametrize("damaged", ["frequencies", "reach"])
+def test_tables_of_other_types_than_the_format_has_are_refused(damaged: str, kind: type) -> None:
+    arrays = {"frequencies": np.array([TOTAL // 2] * 2, np.int32), "reach": np.array([0], np.int32)}
+    TableFamily(**arrays, escape=True)
+    arrays[damaged] = arrays[damaged].astype(kind)
+    with pytest.raises(ValueError, match="must be int32"):
+        TableFamily(**arrays, escape=True)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from safetensors.numpy import save
 from safetensors.torch import load_file
 
 import rdpcodec
+from rdpcodec.container import Header
 from rdpcodec.errors import WeightsError
 from rdpcodec.model.released import networks, training_state
 from rdpcodec.weights import manifest as weights
@@ -24,6 +26,7 @@ from rdpcodec.weights.manifest import (
     fingerprint,
     load_tensors,
     manifest,
+    model_for_file,
 )
 from rdpcodec.weights.release import ReleasedModel
 
@@ -61,6 +64,34 @@ def test_better_synthesis_weights_leave_the_bitstream_alone() -> None:
     assert before[1] != after[1]
 
 
+def test_a_fingerprint_is_what_the_format_says_in_whatever_order_tensors_come() -> None:
+    """docs/format.md, section 6, spelt out for tensors whose order is not that of their names."""
+    tensors = {
+        "tables.b": np.array([1, -2], np.int32),
+        "analysis.a": np.zeros(5, np.float32),
+        "scale.z": np.array([[3, 4, -5]], np.int8),
+        "mean_network.c": np.array([0.5], np.float16),
+    }
+    spelt = (
+        b"mean_network.c float16 (1,)\n\x00\x38"
+        b"scale.z int8 (1, 3)\n\x03\x04\xfb"
+        b"tables.b int32 (2,)\n\x01\0\0\0\xfe\xff\xff\xff"
+    )
+    for given in (tensors, dict(reversed(tensors.items()))):
+        assert fingerprint(given, BITSTREAM_PREFIXES) == hashlib.sha256(spelt).hexdigest()
+
+
+def test_a_file_finds_no_weights_that_only_begin_as_its_own() -> None:
+    entry = find_model(MODELS[0])
+    header = Header("fast", entry.fingerprint, 50.0, 0.0, 16, 16)
+    assert model_for_file(header) == entry
+    for place in range(4):
+        other = bytearray(entry.fingerprint)
+        other[place] ^= 1
+        with pytest.raises(WeightsError, match=f"needs weights fast-{other.hex()}; installed:"):
+            model_for_file(replace(header, fingerprint=bytes(other)))
+
+
 @pytest.mark.parametrize(
     "name", ["scale.leave", "tables.latents.frequencies", "tables.hyper.reach", "mean_network.leave.bias"]
 )
@@ -95,6 +126,20 @@ def test_damaged_weights_are_refused(copied: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(WeightsError, match="damaged"):
         load_tensors(find_model(MODELS[0]))
+
+
+@pytest.mark.parametrize("graph", find_model(MODELS[0]).record["graphs"])
+def test_a_damaged_or_missing_graph_is_refused(copied: Path, graph: str) -> None:
+    entry = find_model(MODELS[0])
+    path = weights.graph_path(entry.path, graph)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(WeightsError, match=f"{graph}.onnx: damaged"):
+        ReleasedModel.load(entry)
+    path.unlink()
+    with pytest.raises(WeightsError, match=f"{graph}.onnx: cannot be read"):
+        ReleasedModel.load(entry)
 
 
 def test_missing_weights_are_named(copied: Path) -> None:
@@ -160,7 +205,9 @@ def test_a_record_that_does_not_fit_is_refused(copied: Path, key: str, value: ob
         ReleasedModel.load(find_model("fast"))
 
 
-@pytest.mark.parametrize("how", ["cut", "empty", "garbage", "another shape", "a tensor less"])
+@pytest.mark.parametrize(
+    "how", ["cut", "empty", "garbage", "another shape", "a tensor less", "sums too large"]
+)
 def test_weights_whose_hash_fits_and_that_are_none_are_refused(copied: Path, how: str) -> None:
     entry = find_model("fast")
     tensors = load_tensors(entry)
@@ -168,6 +215,8 @@ def test_weights_whose_hash_fits_and_that_are_none_are_refused(copied: Path, how
         del tensors["tables.hyper.reach"]
     if how == "another shape":
         tensors["mean_network.leave.weight"] = tensors["mean_network.leave.weight"][1:]
+    if how == "sums too large":  # for float32 to hold them exactly
+        tensors["scale.leave_bias"] = np.full_like(tensors["scale.leave_bias"], 2**24)
     data = {"cut": entry.path.read_bytes()[:5000], "empty": b"", "garbage": bytes(range(256))}.get(how)
     data = save(tensors) if data is None else data
     entry.path.write_bytes(data)

@@ -56,7 +56,7 @@ def parse(data: bytes) -> File:
         length = number()
         segments[kind] = data[position : position + length]
         position += length
-    assert (data[3] == 2) == (7 in segments)
+    assert (data[3] == 2) == bool(segments.keys() & {7, 9})
     quality = int.from_bytes(data[9:11], "little")
     return File(data[4], data[5:9], quality, data[11], width, height, segments)
 
@@ -167,11 +167,25 @@ def exact(file: File) -> list[tuple[np.ndarray, np.ndarray]]:
     for data, height, width in entries(file, file.segments[7]):
         rgba = np.zeros((height, width, 4), np.uint8)
         if data:
-            chunk = b"WEBPVP8L" + len(data).to_bytes(4, "little") + data + bytes(len(data) % 2)
-            webp = b"RIFF" + len(chunk).to_bytes(4, "little") + chunk
-            rgba = np.asarray(Image.open(io.BytesIO(webp)).convert("RGBA"))
+            rgba = np.asarray(Image.open(io.BytesIO(webp(data))).convert("RGBA"))
         found.append((rgba[..., :3], rgba[..., 3] == 255))
     return found
+
+
+def alpha(file: File) -> np.ndarray:
+    """Section 2.2: the alpha channel, from top to bottom and left to right of an image one tile high."""
+    found = []
+    for data, _, _ in entries(file, file.segments[9]):
+        rgba = np.asarray(Image.open(io.BytesIO(webp(data))).convert("RGBA"))
+        assert (rgba[..., 3] == 255).all()
+        found.append(rgba[..., 1])
+    return np.concatenate(found, axis=1)
+
+
+def webp(data: bytes) -> bytes:
+    """Section 2.1: the file that a WebP decoder reads."""
+    chunk = b"WEBPVP8L" + len(data).to_bytes(4, "little") + data + bytes(len(data) % 2)
+    return b"RIFF" + len(chunk).to_bytes(4, "little") + chunk
 
 
 def entries(file: File, payload: bytes) -> list[tuple[bytes, int, int]]:

@@ -57,6 +57,33 @@ def test_only_masked_pixels_of_a_part_are_replaced() -> None:
     np.testing.assert_array_equal(part, wanted)
 
 
+@pytest.mark.parametrize("tile", [Box(0, 0, 63, 48), Box(0, 0, 48, 64), Box(0, 0, 64, 96)])
+def test_a_layer_of_another_size_is_refused_before_any_pixel_is_asked_for(tile: Box) -> None:
+    pixels = pixels_of(64, 48, 0, 9)
+    coded = exact_layer.encode(pixels, np.ones((48, 64), bool), TRIAL)
+    exact_layer.split(coded, [Box(0, 0, 64, 48)])
+    with pytest.raises(FormatError, match="does not fit"):
+        exact_layer.split(coded, [tile])
+
+
+@pytest.mark.parametrize("alpha", [1, 127, 128, 254])
+def test_pixels_are_the_layers_or_not_and_nothing_between(alpha: int) -> None:
+    image = Image.new("RGBA", (32, 32), (1, 2, 3, 255))
+    image.putpixel((31, 31), (1, 2, 3, alpha))
+    with pytest.raises(FormatError, match="half-transparent"):
+        exact_layer.decode(webp(image, lossless=True), Box(0, 0, 32, 32))
+
+
+def test_running_out_of_memory_is_not_called_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    coded = webp(Image.new("RGB", (32, 32)), lossless=True)
+    monkeypatch.setattr(Image, "open", exhausted)
+    with pytest.raises(MemoryError):
+        exact_layer.decode(coded, Box(0, 0, 32, 32))
+
+
 def webp(image: Image.Image, **options: object) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", **options)
@@ -68,6 +95,8 @@ def webp(image: Image.Image, **options: object) -> bytes:
     [
         (b"\x2f", "truncated"),
         (webp(Image.new("RGB", (32, 32)), quality=50), "not lossless"),
+        # VP8L has three bits for a version, of which there is none but zero.
+        (b"\x2f" + (31 | 31 << 14 | 1 << 29).to_bytes(4, "little") + bytes(20), "not lossless"),
         (webp(Image.new("RGB", (33, 32)), lossless=True), "does not fit"),
         (webp(Image.new("RGBA", (32, 32), (1, 2, 3, 128)), lossless=True), "half-transparent"),
         (webp(Image.new("RGB", (32, 32)), lossless=True)[:6], "cannot be read"),

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 
 from rdpcodec import Codec, container
 from rdpcodec.image import Picture
+from rdpcodec.tiles import join_tiles
 from rdpcodec.weights.manifest import DEFAULT_MODEL, encoders, find_model, load_tensors
 
 
@@ -97,6 +98,28 @@ def test_the_reference_decoder_reads_the_exact_layer(
     pixels, mask = (np.concatenate(parts, axis=1) for parts in zip(*layer, strict=True))
     assert 0.5 < mask.mean() < 1
     np.testing.assert_array_equal(decoded[mask], pixels[mask])
+
+
+def test_the_reference_decoder_reads_the_alpha_channel(codec: Codec, photograph: Image.Image) -> None:
+    """Of two tiles; no pixel is like its neighbours."""
+    alpha = np.arange(1030 * 20, dtype=np.uint32).reshape(20, 1030).astype(np.uint8)
+    image = photograph.resize((1030, 20))
+    image.putalpha(Image.fromarray(alpha))
+    theirs = reference_decoder.parse(codec.compress(image, 30, exact=True))
+    assert len(reference_decoder.tiles(theirs)) == 2
+    np.testing.assert_array_equal(reference_decoder.alpha(theirs), alpha)
+
+
+@pytest.mark.parametrize(("size", "count"), [((50, 34), 1), ((1030, 9), 2)])
+def test_a_coded_tile_of_no_words_is_read_as_the_format_has_it(
+    codec: Codec, weights: dict[str, np.ndarray], size: tuple[int, int], count: int
+) -> None:
+    """It is a state of zero and the lowest of symbols; only below exact pixels it stands for zeros."""
+    header = container.Header(codec.size, codec.fingerprint, 50.0, 0.0, *size)
+    picture = {container.Segment.COLOUR: join_tiles([b""] * count)}
+    data = container.write(container.Container(header, picture))
+    assert any(symbols.any() for tile in reference_decoder.decode(data, weights) for symbols in tile)
+    assert_same_symbols(data, codec, weights)
 
 
 def test_the_reference_parser_agrees_on_every_field(codec: Codec, small: Image.Image) -> None:

@@ -16,7 +16,7 @@ from rdpcodec import Codec, FormatError, UsageError, tiles
 from rdpcodec.image import load_picture
 from rdpcodec.metrics.distortion import mse
 from rdpcodec.metrics.ssimulacra2 import ssimulacra2
-from rdpcodec.mosaic import Mosaic, Window, region_of
+from rdpcodec.mosaic import AnalysedTiles, Mosaic, Window, region_of
 from rdpcodec.quality import lambda_at
 from rdpcodec.symbols import Symbols
 from rdpcodec.tile_codec import TileCodec
@@ -56,7 +56,12 @@ def test_any_payload_comes_apart_or_is_refused(payload: bytes, count: int) -> No
     except FormatError:
         return
     assert len(parts) == count
-    assert payload.endswith(b"".join(parts))
+    assert join_tiles(parts) == payload
+
+
+def test_nothing_may_follow_the_last_tile() -> None:
+    with pytest.raises(FormatError, match="do not add up"):
+        split_tiles(join_tiles([b"one", b"two"]) + b"\0", 2)
 
 
 @pytest.fixture
@@ -127,6 +132,68 @@ def test_analysis_of_tiles_is_that_of_the_whole(
     same = whole[:, :, top : top + part.shape[2], left : left + part.shape[3]]
     assert part.shape == same.shape
     np.testing.assert_allclose(part, same, atol=2e-3)
+
+
+class SeeingEngine:
+    """In place of the networks, a mean over all that lies within the margins, in integers: whatever is missed
+    there shows.
+    """
+
+    latents, hyper_latents = 1, 1
+
+    def __init__(self, margin: int) -> None:
+        self.analysis_margin = self.synthesis_margin = margin
+
+    def features(self, pixels: np.ndarray) -> np.ndarray:
+        return pixels
+
+    def analyse(self, features: np.ndarray, quality: float) -> np.ndarray:
+        """The sum of the pixels of each latent, and of those that the margin reaches, `[B, 1, h, w]`."""
+        rows, columns = (-side % 16 for side in features.shape[1:3])
+        padded = np.pad(features.sum(axis=3), ((0, 0), (0, rows), (0, columns)))
+        batch, height, width = padded.shape
+        blocks = padded.reshape(batch, height // 16, 16, width // 16, 16).sum(axis=(2, 4))
+        return self._around(blocks)[:, None]
+
+    def quantise(self, latents: np.ndarray, quality: float) -> list[np.ndarray]:
+        return list(latents)
+
+    def dequantise(self, symbols: list[np.ndarray], quality: float) -> np.ndarray:
+        return np.stack(symbols)
+
+    def synthesise(self, latents: np.ndarray, quality: float, realism: float) -> np.ndarray:
+        seen = self._around(latents[:, 0]) % 251
+        return np.repeat(seen.repeat(16, axis=1).repeat(16, axis=2)[..., None], 3, axis=3).astype(np.uint8)
+
+    def _around(self, values: np.ndarray) -> np.ndarray:
+        reach = self.analysis_margin // 16
+        padded = np.pad(values, ((0, 0), (reach, reach), (reach, reach)))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (2 * reach + 1,) * 2, axis=(1, 2))
+        return windows.sum(axis=(3, 4))
+
+
+@pytest.mark.parametrize("margin", [16, 48, 96])
+def test_no_tile_or_region_misses_what_the_networks_see(
+    codec: Codec, picture: Image.Image, monkeypatch: pytest.MonkeyPatch, margin: int
+) -> None:
+    pixels, size = np.asarray(picture), picture.size
+    tile_codec = TileCodec(SeeingEngine(margin), codec.tile_codec.coder)
+
+    def coded() -> tuple[list[np.ndarray], Mosaic]:
+        (latents,) = AnalysedTiles(tile_codec, [pixels]).symbols(50)
+        return latents, Mosaic(tile_codec, [[tile] for tile in latents], size, 50)
+
+    (whole,), untiled = coded()
+    expected = untiled.decode(region_of(None, size), 0.0)
+    monkeypatch.setattr(tiles, "TILE", 128)
+    parts, tiled = coded()
+    for part, tile in zip(parts, tiles.tiles_of(size), strict=True):
+        rows, columns = (slice(inside.start // 16, -(-inside.stop // 16)) for inside in tile.slices())
+        np.testing.assert_array_equal(part, whole[:, rows, columns])
+    np.testing.assert_array_equal(tiled.decode(region_of(None, size), 0.0), expected)
+    for region in ((127, 127, 2, 2), (70, 81, 1, 1), (5, 250, 325, 25)):
+        box = region_of(region, size)
+        np.testing.assert_array_equal(tiled.decode(box, 0.0)[0], expected[0][*box.slices()])
 
 
 @pytest.mark.parametrize(

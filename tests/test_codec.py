@@ -17,7 +17,7 @@ from PIL import Image
 from recoded_files import recoded
 
 import rdpcodec
-from rdpcodec import Codec, OperatingPoint, container
+from rdpcodec import Codec, OperatingPoint, container, exact_layer
 from rdpcodec.container import Segment
 from rdpcodec.errors import FormatError, PictureError, PictureWarning, RdpError, UsageError, WeightsError
 from rdpcodec.image import load_picture
@@ -105,6 +105,25 @@ def test_a_batched_tensor_is_a_batch(codec: Codec, photograph: Image.Image) -> N
     assert len(codec.compress_batch(torch.from_numpy(array.copy()), OperatingPoint(50))) == 2
 
 
+def test_files_of_a_batch_are_decoded_at_the_realism_that_each_names(
+    codec_with_realism: Codec, photograph: Image.Image
+) -> None:
+    """The realism of this model is a brightness, a twentieth of the range at its full."""
+    realisms = (0.2, 1.0, 0.0, 0.2)
+    piece, other = photograph.crop((0, 0, 64, 48)), photograph.crop((70, 0, 134, 48))
+    pieces = (piece, piece, other, other)
+    files = [
+        codec_with_realism.compress(image, 60, realism=realism)
+        for image, realism in zip(pieces, realisms, strict=True)
+    ]
+    together = codec_with_realism.decompress_batch(files)
+    for file, realism, decoded in zip(files, realisms, together, strict=True):
+        alone, plain = (codec_with_realism.decompress(file, realism=chosen) for chosen in (realism, 0.0))
+        assert np.abs(np.asarray(decoded, int) - np.asarray(alone, int)).max() <= 1
+        brighter = np.asarray(decoded, float).mean() - np.asarray(plain, float).mean()
+        assert brighter == pytest.approx(0.05 * 255 * realism, abs=1)
+
+
 def test_four_threads_give_the_bytes_of_one(codec: Codec, photograph: Image.Image) -> None:
     crops = [photograph.crop((i * 40, i * 20, i * 40 + 200, i * 20 + 150)) for i in range(8)]
     alone = [codec.compress(crop, 40) for crop in crops]
@@ -135,6 +154,16 @@ def test_operating_points_that_cannot_be_had_are_refused(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         plain_codec.compress(small, **arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"), [({"realism": 0.5}, "no realism dial"), ({"quality": 101}, "outside 0..100")]
+)
+def test_efforts_at_a_point_that_cannot_be_had_are_refused_before_the_first(
+    plain_codec: Codec, small: Image.Image, arguments: dict[str, float], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        next(plain_codec.efforts(small, **arguments))  # type: ignore[arg-type]
 
 
 def test_realism_that_the_weights_lack_is_refused_when_decoding_too(
@@ -172,10 +201,18 @@ def test_hostile_segments_with_a_good_checksum_are_refused(codec: Codec, small: 
             codec.decompress(recoded(data, **changes))
 
 
+def layer(mask: np.ndarray) -> bytes:
+    """An exact layer of one tile, that has the pixels of a mask, bool `[H, W]`."""
+    return exact_layer.encode(np.full((*mask.shape, 3), 200, np.uint8), mask, exact_layer.TRIAL)
+
+
 @pytest.mark.parametrize(
     ("kind", "payload", "message"),
     [
         ("ALPHA", b"rubbish", "alpha channel is left out"),
+        ("OPACITY", b"", "alpha channel is left out: a tile .* is missing"),
+        ("OPACITY", b"rubbish", "alpha channel is left out"),
+        ("OPACITY", layer(np.eye(67, 101) == 0), "alpha channel is left out: a tile .* is missing"),
         ("EXIF", b"rubbish", "EXIF segment is left out: .* damaged"),
         ("EXIF", zlib.compress(b"rubbish"), "EXIF block is left out"),
         ("EXIF", zlib.compress(b"MM\0*\0\0\0\x08\0\0") + b"more", "EXIF segment is left out: .* goes on"),

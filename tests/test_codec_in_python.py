@@ -8,14 +8,17 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from installed import weights_read_anew
 from PIL import Image
 from recoded_files import recoded
 
@@ -42,6 +45,43 @@ def test_a_codec_survives_pickling_and_copies(codec: Codec, plain_codec: Codec, 
         for other in (pickle.loads(pickle.dumps(one)), copy.deepcopy(one), copy.copy(one)):
             assert other.compress(small, 30) == data
             assert (other.name, other.dials) == (one.name, one.dials)
+
+
+def test_a_deep_copy_holds_no_weights_of_its_own(plain_codec: Codec) -> None:
+    settings = {"codec": plain_codec, "quality": 40}
+    assert copy.deepcopy(settings)["codec"] is plain_codec
+
+
+def test_weights_that_draw_other_pixels_have_another_fingerprint(
+    codec: Codec, plain_codec: Codec, codec_with_realism: Codec
+) -> None:
+    """The three differ in the second synthesis alone, and read the same files."""
+    codecs = (codec, plain_codec, codec_with_realism)
+    assert len({each.fingerprint for each in codecs}) == 1
+    assert len({each.decoder_fingerprint for each in codecs}) == 3
+
+
+def test_functions_of_the_module_load_a_model_once_whatever_thread_is_first(
+    codec: Codec, small: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first to load it waits a moment for a second one, which should not come."""
+    loads: list[str] = []
+    second = threading.Event()
+
+    def loading(model: str, device: str) -> Codec:
+        loads.append(model)
+        if len(loads) > 1:
+            second.set()
+        second.wait(0.2)
+        return codec
+
+    data = codec.compress(small, 30)
+    monkeypatch.setattr(codec_module, "Codec", loading)
+    with weights_read_anew():
+        with ThreadPoolExecutor(2) as pool:
+            assert list(pool.map(lambda image: rdpcodec.compress(image, 30), [small] * 2)) == [data] * 2
+        rdpcodec.decompress(data)
+    assert loads == ["fast"]
 
 
 def test_a_pickled_codec_is_not_restored_with_other_weights(
@@ -223,6 +263,22 @@ def test_warnings_name_the_line_that_called(codec: Codec, small: Image.Image, tm
     ]
     for call in calls:
         assert warned_lines(call) == {__file__}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+def test_a_forked_process_finds_open_what_another_thread_had_locked() -> None:
+    script = """
+import os, signal, sys
+from rdpcodec.fork_lock import ForkLock
+lock = ForkLock()
+with lock:
+    if os.fork() == 0:
+        signal.alarm(20)  # without the guard it would wait for ever
+        with lock:
+            os._exit(7)
+    sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 7
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")

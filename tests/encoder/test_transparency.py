@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from recoded_files import recoded
 
-from rdpcodec import Codec, container
+from rdpcodec import Codec, container, exact_layer
 from rdpcodec.container import Segment
 from rdpcodec.encoder.transparency import coarse_alpha
 
@@ -71,6 +74,21 @@ def test_gray_pixels_in_three_channels_come_back_neutral(codec: Codec, photograp
     pixels = np.asarray(decoded)
     assert (pixels == pixels[..., :1]).all()
     assert Segment.NEUTRAL not in container.read(codec.compress(photograph, 30)).segments
+
+
+def test_the_green_channel_of_the_segment_is_the_alpha(codec: Codec, small: Image.Image) -> None:
+    """docs/format.md, section 2.2: an encoder may have other values in red and blue."""
+    size = (small.height, small.width, 3)
+    pixels = np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)
+    payload = exact_layer.encode(pixels, np.ones(size[:2], bool), exact_layer.TRIAL)
+    decoded = codec.decompress(recoded(codec.compress(small, 20), OPACITY=payload))
+    np.testing.assert_array_equal(np.asarray(decoded)[..., 3], pixels[..., 1])
+
+
+def test_alpha_takes_no_more_than_a_lossless_webp_of_it(codec: Codec, cut_out: Image.Image) -> None:
+    data, gray = codec.compress(cut_out, 50, exact=True), io.BytesIO()
+    cut_out.getchannel("A").save(gray, "WEBP", lossless=True, method=6, quality=100)
+    assert len(container.read(data).segments[Segment.OPACITY]) <= len(gray.getvalue())
 
 
 def test_alpha_of_several_tiles_and_regions(codec: Codec, cut_out: Image.Image) -> None:

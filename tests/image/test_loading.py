@@ -206,6 +206,44 @@ def test_alpha_survives_and_a_foreign_alpha_is_refused() -> None:
         alpha_from_png(b"rubbish", (9, 5))
 
 
+def png_of(header: bytes, *chunks: bytes) -> bytes:
+    """A PNG of 9×5 pixels; header: what follows their number in IHDR."""
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">II", 9, 5) + header) + b"".join(chunks)
+
+
+GRAY, END = bytes([8, 0, 0, 0, 0]), chunk(b"IEND", b"")
+ROWS = chunk(b"IDAT", zlib.compress(bytes(5 * 40)))  # enough for any depth
+
+
+@pytest.mark.parametrize(
+    ("header", "chunks"),
+    [
+        (bytes([1, 0, 0, 0, 0]), (ROWS, END)),
+        (bytes([4, 0, 0, 0, 0]), (ROWS, END)),
+        (bytes([16, 0, 0, 0, 0]), (ROWS, END)),
+        (bytes([8, 2, 0, 0, 0]), (ROWS, END)),
+        (bytes([8, 3, 0, 0, 0]), (ROWS, END)),
+        (bytes([8, 4, 0, 0, 0]), (ROWS, END)),
+        (bytes([8, 0, 0, 0, 1]), (ROWS, END)),
+        (GRAY, (chunk(b"tEXt", b"Title\0alpha"), ROWS, END)),
+        (GRAY, (chunk(b"tRNS", b"\0\0"), ROWS, END)),
+        (GRAY, (ROWS, chunk(b"tIME", bytes(7)), END)),
+        (GRAY, (ROWS, END, chunk(b"tEXt", b"after\0the end"))),
+        (GRAY, (ROWS, END, b"more")),
+        (GRAY, (ROWS, END[:-1])),
+        (GRAY, (ROWS, END[:-4])),
+        (GRAY, (ROWS,)),
+        (GRAY, (END,)),
+    ],
+)
+def test_alpha_is_a_png_of_8_bit_gray_and_of_three_kinds_of_chunks(
+    header: bytes, chunks: tuple[bytes, ...]
+) -> None:
+    assert not alpha_from_png(png_of(GRAY, ROWS, END), (9, 5)).any()
+    with pytest.raises(FormatError):
+        alpha_from_png(png_of(header, *chunks), (9, 5))
+
+
 def test_gray_is_the_mean_of_the_decoded_channels() -> None:
     pixels = np.array([[[10, 11, 12], [10, 10, 11]]], np.uint8)
     np.testing.assert_array_equal(np.asarray(Picture(pixels, gray=True).to_pillow()), [[11, 10]])

@@ -174,6 +174,7 @@ def test_a_run_can_be_silent_or_report_in_json(folder: Path, tmp_path: Path) -> 
     assert (result.exit_code, result.stdout) == (0, "")
     record = json.loads(run("batch", folder, tmp_path / "json", "-w", 1, "--json").stdout)
     assert (record["images"], record["done"], record["failed"], record["interrupted"]) == (2, 2, 0, False)
+    assert record["bytes_before"] == sum((folder / name).stat().st_size for name in ("a.png", "b.JPG"))
     assert record["bytes_after"] == sum(p.stat().st_size for p in (tmp_path / "json").iterdir())
     assert record["left_out"] == {".rdpc": 1, ".txt": 1, "folder": 1, "hidden": 1}
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from batch_tasks import tasks_for
+from fsspec.implementations.local import LocalFileSystem
 
 from rdpcodec import UsageError, storage
 from rdpcodec.batch.plan import plan
@@ -192,3 +193,15 @@ def test_a_list_names_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
         (folder / "list.txt").write_text(line)
         with pytest.raises(UsageError, match="a list names files"):
             planned("@list.txt")
+
+
+def test_a_folder_is_worked_through_by_name_whatever_the_order_of_its_listing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = LocalFileSystem.find
+
+    def backwards(*arguments: object, **options: object) -> dict[str, object]:
+        return dict(reversed(find(*arguments, **options).items()))
+
+    monkeypatch.setattr(LocalFileSystem, "find", backwards)
+    assert planned(folder, recursive=True) == ["a.rdpc", "b.rdpc", "sub/c.rdpc"]

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -30,6 +31,8 @@ def test_an_outcome_says_what_the_file_is(folder: Path, tmp_path: Path) -> None:
     back = process(Task(task.output, str(tmp_path / "a.png")), Decompression(), force=False)
     assert (back.bpp, back.bytes_before, back.error) == (outcome.bpp, len(data), None)
     assert Image.open(tmp_path / "a.png").size == (20, 18)
+    assert back.bytes_after == (tmp_path / "a.png").stat().st_size
+    assert back.warnings == ()  # that an image takes more than its file is no surprise
 
 
 @pytest.mark.parametrize(("told", "threads"), [("2", 2), ("", 3)])
@@ -109,3 +112,45 @@ def test_a_manifest_names_the_output_that_is_none(folder: Path, tmp_path: Path) 
     with Manifest(tmp_path / "m.jsonl") as manifest:
         (error,) = manifest.complete([task], Compression())
     assert error.startswith(f"{task.output}: not an .rdpc file")
+
+
+@pytest.mark.parametrize("decompress", [False, True])
+def test_a_manifest_tells_of_finished_work_what_the_run_would_have_told(
+    folder: Path, tmp_path: Path, decompress: bool
+) -> None:
+    source, work = ("old.rdpc", Decompression()) if decompress else ("a.png", Compression())
+    task = Task(str(folder / source), str(tmp_path / ("old.png" if decompress else "a.rdpc")))
+    outcome = process(task, work, force=False)
+    with Manifest(tmp_path / "m.jsonl") as manifest:
+        assert manifest.complete([task], work) == []
+    told = json.loads((tmp_path / "m.jsonl").read_text())
+    expected = json.loads(outcome.to_json())
+    assert told.items() <= expected.items()
+    assert expected.keys() - told.keys() <= {"seconds", "warnings"}
+
+
+def test_an_image_that_failed_first_and_was_done_later_is_in_the_manifest_as_done(
+    folder: Path, tmp_path: Path
+) -> None:
+    task = Task(str(folder / "a.png"), str(tmp_path / "a.rdpc"))
+    with Manifest(tmp_path / "m.jsonl") as manifest:
+        manifest.append(Outcome(task.source, task.output, error="not enough memory"))
+    process(task, Compression(), force=False)
+    with Manifest(tmp_path / "m.jsonl") as manifest:  # of a run that was killed before it wrote the line
+        assert manifest.complete([task], Compression()) == []
+    _, last = map(json.loads, (tmp_path / "m.jsonl").read_text().splitlines())
+    assert (last["output"], "error" in last) == (task.output, False)
+
+
+def test_every_setting_of_a_compression_reaches_the_file(tmp_path: Path, small: Image.Image) -> None:
+    transparent = small.copy()
+    transparent.putalpha(Image.linear_gradient("L").resize(small.size))
+    transparent.getexif()[0x010F] = "Maker"
+    transparent.save(source := tmp_path / "a.png", exif=transparent.getexif())
+    files = set()
+    settings: dict[str, Any]
+    for settings in ({}, {"exact": True}, {"keep_metadata": True}):
+        data = Compression(**settings).coded(source)
+        assert data == rdpcodec.compress(source, **settings)
+        files.add(data)
+    assert len(files) == 3

@@ -8,6 +8,7 @@ import signal
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from rdpcodec import RdpError, UsageError
 from rdpcodec.batch.local import run_local
 from rdpcodec.batch.plan import Task
 from rdpcodec.batch.work import Compression
+from rdpcodec.engine.threads import chosen_threads
 
 
 def tasks_of(sources: list[Path], out: Path) -> list[Task]:
@@ -88,8 +90,10 @@ def test_closing_the_iterator_ends_the_workers(folder: Path, tmp_path: Path) -> 
         tasks_of([folder / "a.png", slow], tmp_path / "out"), Compression(), workers=1, force=False
     )
     assert next(outcomes).error is None
+    (tmp_path / "out" / ".slow.png.rdpc.0123abcd.partial").touch()  # as if it were being written
     outcomes.close()
     assert not multiprocessing.active_children()
+    assert os.listdir(tmp_path / "out") == ["a.png.rdpc"]
 
 
 def test_a_device_that_is_not_there_ends_the_run_at_once(folder: Path, tmp_path: Path) -> None:
@@ -97,3 +101,54 @@ def test_a_device_that_is_not_there_ends_the_run_at_once(folder: Path, tmp_path:
     with pytest.raises(UsageError, match="device 'tpu9' cannot be used"):
         list(run_local(tasks, Compression(device="tpu9"), workers=1, force=False))
     assert not multiprocessing.active_children()
+
+
+def test_an_interrupt_is_not_for_the_workers(folder: Path, tmp_path: Path) -> None:
+    slow, image = slow_image(tmp_path / "slow.png"), (folder / "a.png").read_bytes()
+
+    def interrupt() -> None:
+        descriptor = reader_of(slow)
+        (worker,) = multiprocessing.active_children()
+        os.kill(worker.pid or 0, signal.SIGINT)
+        os.write(descriptor, image)
+        os.close(descriptor)
+
+    interrupter = threading.Thread(target=interrupt)
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # not ignored, nor there
+    interrupter.start()
+    try:
+        (outcome,) = run_local(tasks_of([slow], tmp_path / "out"), Compression(), workers=1, force=False)
+    finally:
+        interrupter.join()
+        signal.signal(signal.SIGINT, handler)
+    assert outcome.error is None
+
+
+@dataclass(frozen=True)
+class ThreadsTold(Compression):
+    """Work that fails with the number of threads that its process has."""
+
+    def converted(self, data: bytes, task: Task) -> bytes:
+        raise UsageError(str(chosen_threads()))
+
+
+@pytest.mark.parametrize(("workers", "threads"), [(3, 2), (9, 1)])
+def test_workers_share_the_cores_and_are_no_more_than_the_images(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int, threads: int
+) -> None:
+    started = []
+    start = SpawnProcess.start
+
+    def counted(process: SpawnProcess) -> None:
+        started.append(process)
+        start(process)
+
+    monkeypatch.setattr(SpawnProcess, "start", counted)
+    monkeypatch.setattr("rdpcodec.batch.local.cores", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    tasks = tasks_of([folder / "a.png"], tmp_path / "out")
+    (outcome,) = run_local(tasks, ThreadsTold(), workers=workers, force=False)
+    assert outcome.error == str(threads)
+    assert len(started) == 1
+    assert list(run_local([], ThreadsTold(), workers=workers, force=False)) == []
+    assert len(started) == 1

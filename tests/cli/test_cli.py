@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from batch_tasks import DEADLINE, reader_of, slow_image
 from click.testing import CliRunner
 from PIL import Image
 from programs import run
@@ -87,6 +89,10 @@ def test_a_command_does_not_import_what_only_others_need() -> None:
             ("compress", "{photo}", "--target-psnr", "30", "--target-lpips", "0.1", "--realism", "0"),
             "--target-psnr and --target-lpips find the realism: leave it out",
         ),
+        (
+            ("compress", "{photo}", "--target-psnr", "9", "--target-lpips", "1", "--target-ssimulacra2", "9"),
+            "each set the quality: give one of them",
+        ),
         (("compress", "{photo}", "--target-size", "50kilo"), "size '50kilo': give bytes"),
         (("compress", "{photo}", "--target-msssim", "1.5"), "must be over 0 and below 1"),
         (
@@ -153,6 +159,41 @@ def test_a_users_mistake_shows_no_traceback(tmp_path: Path) -> None:
     result = program("compress", tmp_path / "missing.png")
     assert result.returncode == 1
     assert result.stderr.decode().strip() == f"error: {tmp_path / 'missing.png'}: no such file"
+
+
+def test_an_interrupt_is_one_line_and_the_status_that_shells_give_it(tmp_path: Path) -> None:
+    waiting = subprocess.Popen(
+        [sys.executable, "-m", "rdpcodec", "compress", slow_image(tmp_path / "slow.png")],
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    descriptor = reader_of(tmp_path / "slow.png")
+    waiting.send_signal(signal.SIGINT)
+    _, errors = waiting.communicate(timeout=DEADLINE)
+    os.close(descriptor)
+    assert (waiting.returncode, errors.strip()) == (128 + signal.SIGINT, b"error: interrupted")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [("cp437", "->xx...\\u5199\\u771f"), ("cp1252", "->××…\\u5199\\u771f"), ("utf-8", "→××…写真")],
+)
+def test_every_sign_that_a_terminal_lacks_is_shown_in_its_place(
+    tmp_path: Path, encoding: str, shown: str
+) -> None:
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    result = program("info", "→××…写真.rdpc", cwd=tmp_path, env=environment)
+    assert result.stderr.decode(encoding) == f"error: {shown}.rdpc: no such file\n"
+
+
+@pytest.mark.parametrize("command", ["compress", "decompress", "info", "suggest"])
+def test_a_name_of_two_lines_is_one_line_of_an_error(tmp_path: Path, command: str) -> None:
+    bad = tmp_path / "two\nlines"
+    bad.write_bytes(b"rubbish")
+    result = run(command, bad)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"error: {tmp_path}/two lines: ")
+    assert result.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii:strict", "utf-8:strict"])

@@ -13,6 +13,7 @@ from programs import run
 
 import rdpcodec
 from rdpcodec import container
+from rdpcodec.batch.work import Compression
 from rdpcodec.container import read_header
 from rdpcodec.metrics.distortion import psnr
 
@@ -140,6 +141,72 @@ def test_a_larger_image_is_scaled_down(photo: Path, small: Image.Image, alpha: b
     assert run("compress", photo, "--max-side", 500, "--force").exit_code == 0
     assert rdpcodec.decompress(photo.with_suffix(".rdpc").read_bytes()).size == (101, 67)
     assert run("compress", photo, "--max-side", 0, "--force").exit_code == 2
+
+
+def test_exactly_kept_transparency_is_that_of_the_image_as_pillow_scales_it(
+    photo: Path, small: Image.Image
+) -> None:
+    transparent = small.copy()
+    transparent.putalpha(Image.linear_gradient("L").resize(small.size))
+    transparent.save(photo)
+    assert run("compress", photo, "--max-side", 50, "--exact").exit_code == 0
+    decoded = rdpcodec.decompress(photo.with_suffix(".rdpc").read_bytes())
+    expected = transparent.resize((50, 33), Image.Resampling.LANCZOS)
+    np.testing.assert_array_equal(np.asarray(decoded.getchannel("A")), np.asarray(expected.getchannel("A")))
+
+
+@pytest.mark.parametrize(("size", "scaled"), [((300, 1), (50, 1)), ((2, 301), (1, 50))])
+def test_a_narrow_image_keeps_a_pixel_when_it_is_scaled_down(
+    tmp_path: Path, size: tuple[int, int], scaled: tuple[int, int]
+) -> None:
+    Image.new("RGB", size, "teal").save(tmp_path / "a.png")
+    assert run("compress", tmp_path / "a.png", "--max-side", 50).exit_code == 0
+    assert rdpcodec.decompress((tmp_path / "a.rdpc").read_bytes()).size == scaled
+
+
+@pytest.mark.parametrize("words", [("decompress", "-o"), ("batch", "-w", 1, "-d")])
+def test_a_realism_of_decoding_goes_before_the_files_own(
+    photo: Path, tmp_path: Path, words: tuple[object, ...]
+) -> None:
+    file = photo.with_suffix(".rdpc")
+    file.write_bytes(rdpcodec.compress(photo, 10, realism=0))
+    (out := tmp_path / "out").mkdir()
+    assert run(words[0], file, *words[1:], out, "--realism", 1).exit_code == 0
+    decoded = np.asarray(Image.open(out / photo.name))
+    realistic, own = (np.asarray(rdpcodec.decompress(file, realism=realism)) for realism in (1, None))
+    np.testing.assert_array_equal(decoded, realistic)
+    assert (decoded != own).any()
+
+
+@pytest.mark.parametrize(("extension", "expected"), [("webp", "WEBP"), ("JPG", "JPEG"), (".png", "PNG")])
+def test_standard_output_has_the_format_asked_for(photo: Path, extension: str, expected: str) -> None:
+    found = run("decompress", "-", "-", "--format", extension, stdin=rdpcodec.compress(photo))
+    assert Image.open(io.BytesIO(found.stdout_bytes)).format == expected
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "target"),
+    [
+        ("bpp", 0.3, rdpcodec.Target.bpp(0.3)),
+        ("size", "50kB", rdpcodec.Target.size(50_000)),
+        ("psnr", 31, rdpcodec.Target.psnr(31)),
+        ("msssim", 0.95, rdpcodec.Target.ms_ssim(0.95)),
+        ("ssimulacra2", 62, rdpcodec.Target.ssimulacra2(62)),
+        ("lpips", 0.1, rdpcodec.Target.lpips(0.1)),
+    ],
+)
+def test_an_option_is_the_target_of_its_name(
+    photo: Path, monkeypatch: pytest.MonkeyPatch, option: str, value: object, target: rdpcodec.Target
+) -> None:
+    file, asked = rdpcodec.compress(photo), []
+
+    def coded(work: Compression, source: Path) -> bytes:
+        asked.append(work.point)
+        return file
+
+    monkeypatch.setattr(Compression, "coded", coded)
+    assert run("compress", photo, f"--target-{option}", value).exit_code == 0
+    assert asked == [rdpcodec.OperatingPoint(target)]
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import click
+import pytest
+from PIL import Image
 from programs import run
 
+import rdpcodec
+from rdpcodec import container
 from rdpcodec.cli import rdpcodec as command
 from rdpcodec.weights.manifest import encoders, manifest
 
@@ -20,6 +25,34 @@ def test_info_tells_what_the_file_holds(photo: Path) -> None:
     assert record["bytes"] == file.stat().st_size
     assert record["weights_installed"]
     assert "101×67" in run("info", file).stdout
+
+
+@pytest.mark.parametrize("realism", [0, 0.2, 1])
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+def test_info_tells_of_channels_realism_and_rate(
+    tmp_path: Path, small: Image.Image, mode: str, realism: float
+) -> None:
+    file = tmp_path / "a.rdpc"
+    data = rdpcodec.compress(small.convert(mode), 30, realism=realism, exact=True)
+    file.write_bytes(data)
+    record = json.loads(run("info", file, "--json").stdout)
+    assert (record["gray"], record["alpha"]) == (mode[0] == "L", mode[-1] == "A")
+    assert record["realism"] == pytest.approx(realism, abs=1 / 255)
+    bits = len(data) * 8 / (small.width * small.height)
+    assert record["bits_per_pixel"] == pytest.approx(bits, abs=1e-4)
+    text = run("info", file).stdout
+    assert f"{bits:.3f} bits per pixel" in text
+    assert f"quality 30, realism {realism:g}" in text
+    assert ("gray" in text, " + alpha" in text) == (mode[0] == "L", mode[-1] == "A")
+
+
+def test_info_tells_whether_the_weights_of_a_file_are_installed(photo: Path) -> None:
+    file = container.read(rdpcodec.compress(photo))
+    for fingerprint, said in ((file.header.fingerprint, "installed"), (b"\0\1\2\3", "NOT installed")):
+        header = replace(file.header, fingerprint=fingerprint)
+        photo.write_bytes(container.write(replace(file, header=header)))
+        assert rdpcodec.info(photo).weights_installed == (said == "installed")
+        assert f"{fingerprint.hex()} ({said})" in run("info", photo).stdout
 
 
 def test_info_is_silent_about_intact_files_if_asked(photo: Path) -> None:

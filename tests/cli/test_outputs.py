@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import pty
 import resource
@@ -16,6 +17,7 @@ from PIL import Image
 from programs import run
 
 import rdpcodec
+from rdpcodec.batch.work import Compression
 
 
 def test_several_images_go_into_a_folder(photo: Path) -> None:
@@ -43,6 +45,40 @@ def test_standard_input_and_output(photo: Path) -> None:
     assert compressed.exit_code == 0
     decompressed = run("decompress", "-", stdin=compressed.stdout_bytes)
     assert Image.open(io.BytesIO(decompressed.stdout_bytes)).size == (101, 67)
+
+
+def test_a_report_of_what_goes_to_standard_output_goes_elsewhere(photo: Path) -> None:
+    found = run("compress", photo, "-", "--json")
+    assert found.stdout_bytes == rdpcodec.compress(photo)
+    assert json.loads(found.stderr)["bytes_after"] == len(found.stdout_bytes)
+    back = run("decompress", "-", "-", stdin=found.stdout_bytes)
+    assert Image.open(io.BytesIO(back.stdout_bytes)).size == (101, 67)
+    assert back.stderr == "-: 101×67 RGB\n"
+
+
+def test_what_appears_while_an_image_is_coded_is_not_overwritten(
+    photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, ours = photo.with_suffix(".rdpc"), rdpcodec.compress(photo)
+
+    def slowly(work: Compression, source: Path) -> bytes:
+        file.write_bytes(b"precious")
+        return ours
+
+    monkeypatch.setattr(Compression, "coded", slowly)
+    found = run("compress", photo)
+    assert (found.exit_code, file.read_bytes()) == (1, b"precious")
+    assert "exists already" in found.stderr
+    assert run("compress", photo, "--force").exit_code == 0
+    assert file.read_bytes() == ours
+
+
+def test_a_file_that_is_there_may_be_called_like_a_url(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(photo.parent)
+    Path("data:").mkdir()
+    photo.rename("data:/photo.png")
+    assert run("compress", "data:/photo.png", "photo.rdpc").exit_code == 0
+    assert run("compress", "data:/other.png", "other.rdpc").exit_code == 1
 
 
 def test_nothing_is_overwritten_without_force(photo: Path) -> None:
@@ -152,6 +188,16 @@ def test_an_output_larger_than_its_input_is_said_with_a_way_out(tmp_path: Path, 
     batch = run("batch", source, tmp_path / "out", "-q", 100, "-w", 1)
     assert "is no smaller than its input" in batch.stderr
     assert "is no smaller" not in run("compress", source, "-q", 0, "--force").stderr
+
+
+def test_an_output_as_large_as_its_input_is_no_gain_either(tmp_path: Path, small: Image.Image) -> None:
+    source = tmp_path / "coarse.jpg"
+    small.save(source, quality=5)
+    photo, size = source.read_bytes(), len(rdpcodec.compress(source, 100))
+    for larger, said in ((0, True), (1, False)):
+        source.write_bytes(photo.ljust(size + larger, b"\0"))
+        found = run("compress", source, "-q", 100, "--force")
+        assert ("is no smaller than its input" in found.stderr) == said
 
 
 def test_a_failed_run_leaves_nothing_behind(photo: Path) -> None:

@@ -50,10 +50,18 @@ def test_suggest_says_how_to_get_the_metrics_that_are_missing(
     table = run("suggest", photo)
     assert table.exit_code == 0
     assert WEIGHTS_VARIABLE in table.stderr
-    first = next(line for line in table.stdout.splitlines() if " 10 " in line)
-    assert first.count(" - ") == 2  # LPIPS, and the image is too small for MS-SSIM
     points = json.loads(run("suggest", "-", "--json", stdin=photo.read_bytes()).stdout)["points"]
     assert {point["lpips"] for point in points} == {None}
+    head, *rows = (
+        [cell.strip() for cell in line[1:-1].split(line[0])]
+        for line in table.stdout.splitlines()
+        if line[0] in "┃│"
+    )
+    for row, point in zip(rows, points, strict=True):
+        shown = dict(zip(head, row, strict=True))
+        assert (shown["MS-SSIM"], shown["LPIPS"]) == ("-", "-")  # for MS-SSIM the image is too small
+        assert float(shown["PSNR dB"]) == pytest.approx(point["psnr"], abs=0.01)
+        assert float(shown["SSIMULACRA2"]) == pytest.approx(point["ssimulacra2"], abs=0.1)
 
 
 def test_suggest_takes_several_images_and_goes_on_after_a_bad_one(photo: Path) -> None:

@@ -337,6 +337,19 @@ def test_an_unbuffered_pipe_that_gives_a_byte_at_a_time_is_read(codec: Codec, sm
             codec.decompress(Trickle(damaged))
 
 
+@pytest.mark.parametrize("use", [rdpcodec.decompress, rdpcodec.info])
+@pytest.mark.parametrize("start", [b"", b"RD", b"RDX", b"\x89PNG"])
+def test_of_a_foreign_file_only_the_start_is_read(use: Callable[[Any], object], start: bytes) -> None:
+    class Long(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            assert size is not None
+            assert 0 < size < 100
+            return super().read(size)
+
+    with pytest.raises(FormatError, match=r"not an \.rdpc file"):
+        use(Long(start + bytes(1000) * bool(start)))
+
+
 @pytest.mark.parametrize(
     "use", [rdpcodec.decompress, rdpcodec.info, lambda file: rdpcodec.Codec().decompress_batch([file])]
 )

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import copy
+import gc
 import io
 import pickle
 import random
 import subprocess
 import sys
+import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +24,7 @@ from rdpcodec.container import Container, Segment
 from rdpcodec.pillow_plugin import RdpImageFile
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+XMP = b'<x:xmpmeta><rdf:Description dc:title="Tea"/></x:xmpmeta>'
 ORIENTATION, MAKE = 0x0112, 0x010F
 
 
@@ -76,6 +79,9 @@ def test_a_decoded_picture_is_like_any_other(small: Image.Image) -> None:
     changed = opened(data)
     changed.putpixel((0, 0), (1, 2, 3))
     assert changed.getpixel((0, 0)) == (1, 2, 3)
+    pixels = (written := opened(data)).load()
+    pixels[0, 0] = (1, 2, 3)
+    assert written.getpixel((0, 0)) == (1, 2, 3)
     assert opened(saved(opened(data), quality=10)).info["quality"] == 10
     assert opened(data).rotate(90, expand=True).size == (67, 101)
 
@@ -120,6 +126,42 @@ def test_a_profile_is_kept_and_exif_only_when_given(small: Image.Image) -> None:
     assert image.getexif()[MAKE] == "Maker"
     assert "icc_profile" not in image.info
     assert opened(saved(small, exif=exif_of().tobytes())).getexif()[MAKE] == "Maker"
+
+
+def test_xmp_and_resolution_are_kept_when_given(small: Image.Image) -> None:
+    data = saved(small, xmp=XMP, dpi=(300, 150))
+    assert opened(data).info["xmp"] == XMP
+    assert rdpcodec.decompress(data).info["dpi"] == (300, 150)
+    tagged = small.copy()
+    tagged.info |= {"xmp": XMP, "dpi": (300, 150)}
+    assert opened(saved(tagged)).info == opened(saved(small)).info
+
+
+def test_exact_transparency_is_kept_when_asked_for(small: Image.Image) -> None:
+    image = small.copy()
+    image.putalpha(Image.linear_gradient("L").resize(small.size))
+    files = [rdpcodec.compress(image, exact=exact) for exact in (False, True)]
+    assert [saved(image, **options) for options in ({}, {"exact": True})] == files
+    assert files[0] != files[1]
+
+
+def test_a_setting_of_zero_is_a_setting(small: Image.Image) -> None:
+    assert opened(saved(small, quality=0)).info["quality"] == 0
+    info = opened(saved(small, preset="photo-real", realism=0)).info
+    assert (info["quality"], info["realism"]) == (rdpcodec.PRESETS["photo-real"].quality, 0)
+
+
+def test_a_file_is_closed_by_whoever_opened_it(small: Image.Image, tmp_path: Path) -> None:
+    path = tmp_path / "a.rdpc"
+    small.save(path)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ResourceWarning)
+        Image.open(path).load()
+        gc.collect()
+    assert not [warning for warning in caught if str(path) in str(warning.message)]
+    with path.open("rb") as file:
+        Image.open(file).load()
+        assert not file.closed
 
 
 @pytest.mark.parametrize("given", [True, False])

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -105,22 +108,35 @@ def test_a_target_that_every_quality_meets_gives_the_end_of_the_dial_and_a_warni
     assert len(measure.qualities) <= 6
 
 
-@given(rate_curves(), st.floats(1.02, 1e6))
+@given(rate_curves(), st.floats(1.02, 1e6), st.booleans())
 def test_a_target_out_of_reach_is_refused_with_the_range(
-    curve: Callable[[float], float], factor: float
+    curve: Callable[[float], float], factor: float, falls: bool
 ) -> None:
-    measure = Counted(curve)
-    value = curve(0) / factor
+    def cost(quality: float) -> float:
+        return curve(100 - quality if falls else quality)
+
+    make = Target.lpips if falls else Target.bpp
+    measure = Counted(cost)
     with pytest.raises(UsageError, match="qualities 0 to 100 give this image") as error:
-        search(measure, Target.bpp(value))
+        search(measure, make(curve(0) / factor))
     assert len(measure.qualities) <= 7
-    low, high = str(error.value).split("this image ")[1].removesuffix(" bits per pixel").split(" to ")
-    assert float(low) == pytest.approx(curve(0), abs=1e-4)
-    assert float(high) == pytest.approx(curve(100), abs=1e-4)
+    found = re.search(r"this image ([\d.]+) to ([\d.]+) (bits per pixel|LPIPS)$", str(error.value))
+    assert found is not None
+    ends = float(found[1]), float(found[2])
+    assert ends == pytest.approx((cost(0), cost(100)), abs=1e-4)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TargetWarning)
-        for end in (float(low), float(high)):  # whoever takes the range at its word is not refused again
-            search(curve, Target.bpp(end))
+        for end in ends:  # whoever takes the range at its word is not refused again
+            search(cost, make(end))
+
+
+@given(st.floats(1, 9), st.floats(1, 9))
+def test_decibels_are_compared_as_mean_squared_errors(allowed: float, error: float) -> None:
+    def decibels(rms: float) -> float:
+        return 20 * math.log10(255 / rms)
+
+    excess = Target.psnr(decibels(allowed)).excess(decibels(error))
+    assert excess == pytest.approx(math.log(error**2 / allowed**2), abs=1e-6)
 
 
 def test_a_cost_that_hardly_moves_for_a_while_is_nearly_met() -> None:
@@ -156,9 +172,10 @@ def test_sizes_are_read_as_people_write_them(number: int, unit: str) -> None:
     assert Target.size(f"{number}{unit}") == Target.size(f" {number} {unit}") == Target.size(number * factor)
 
 
-@given(st.decimals("0.001", 10**6, places=3))
-def test_fractions_of_a_size_round_down_to_whole_bytes(number: object) -> None:
-    assert Target.size(f"{number}kB").value == int(number * 1000)  # type: ignore[operator]
+@given(st.decimals("0.001", 10**6, places=5), st.sampled_from(["kB", "KiB"]))
+def test_fractions_of_a_size_round_down_to_whole_bytes(number: Decimal, unit: str) -> None:
+    factor = 1024 if "i" in unit else 1000
+    assert Target.size(f"{number}{unit}").value == math.floor(Fraction(number) * factor)
 
 
 @given(st.text())

@@ -22,7 +22,14 @@ from PIL import Image, ImageFile
 from rdpcodec import container
 from rdpcodec.container import ALPHA_SEGMENTS, Header, Segment
 from rdpcodec.errors import FormatError, RdpError, UsageError
-from rdpcodec.metadata import cleaned_exif, left_out, orientation_of, upright, without_orientation
+from rdpcodec.metadata import (
+    cleaned_exif,
+    left_out,
+    orientation_of,
+    resolution_of,
+    upright,
+    without_orientation,
+)
 from rdpcodec.operating_point import PRESETS, Bounds, OperatingPoint, Realism, Target
 from rdpcodec.weights.manifest import DEFAULT_MODEL, model_for_file, model_name
 
@@ -33,7 +40,8 @@ _DIALS = ("quality", "realism", "effort")
 class RdpImageFile(ImageFile.ImageFile):
     """An .rdpc file, decoded when its pixels are first needed.
 
-    `info` has quality (0..100), realism (0..1, the file's default), model; icc_profile and exif where kept.
+    `info` has quality (0..100), realism (0..1, the file's default), model; icc_profile, exif, xmp and dpi
+    where kept.
     A header of another format or version makes Pillow raise `UnidentifiedImageError`; damage further on is an
     `OSError`, when opened if segments do not fit together, otherwise from `verify` and `load`.
     """
@@ -75,6 +83,8 @@ class RdpImageFile(ImageFile.ImageFile):
             data = cleaned_exif(data)
         if data is not None:
             self.info[name] = data
+            if kind == Segment.EXIF and (resolution := resolution_of(data)):
+                self.info["dpi"] = resolution
 
     @property
     def realism(self) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from lpips_tensors import save_networks
 from PIL import Image
 from programs import run
 
@@ -16,6 +17,7 @@ from rdpcodec import container
 from rdpcodec.batch.work import Compression
 from rdpcodec.container import read_header
 from rdpcodec.metrics.distortion import psnr
+from rdpcodec.metrics.perceptual import WEIGHTS_VARIABLE
 
 
 def test_a_image_goes_there_and_back(photo: Path) -> None:
@@ -198,6 +200,7 @@ def test_standard_output_has_the_format_asked_for(photo: Path, extension: str, e
 def test_an_option_is_the_target_of_its_name(
     photo: Path, monkeypatch: pytest.MonkeyPatch, option: str, value: object, target: rdpcodec.Target
 ) -> None:
+    monkeypatch.setenv(WEIGHTS_VARIABLE, str(save_networks(photo.parent)))
     file, asked = rdpcodec.compress(photo), []
 
     def coded(work: Compression, source: Path) -> bytes:
@@ -274,7 +277,8 @@ def test_a_report_in_json_says_the_realism_and_the_time(photo: Path) -> None:
     assert json.loads(natural.stdout)["realism"] == 1
 
 
-def test_a_coded_file_is_not_compressed_again(photo: Path) -> None:
+def test_a_coded_file_is_not_compressed_again(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "ID", [name for name in Image.ID if name != "RDPC"])  # no plugin of ours
     run("compress", photo)
     result = run("compress", photo.with_suffix(".rdpc"), photo.with_name("twice.rdpc"))
     assert result.exit_code == 1

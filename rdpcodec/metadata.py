@@ -79,8 +79,8 @@ def exif_of(image: Image.Image) -> bytes | None:
         exif, tags, damaged = Image.Exif(), {}, []
     if damaged:
         left_out(f"of the EXIF block {_listed(damaged)}", "the values do not fit their tags")
-    for tag, value in _resolution_tags(image).items():
-        tags.setdefault(tag, value)
+    if not {_X_RESOLUTION, _Y_RESOLUTION} <= tags.keys():  # a part of one says nothing, and would be mixed up
+        tags |= _resolution_tags(image)
     return _serialised(tags, exif.endian)
 
 

@@ -13,19 +13,20 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from rdpcodec import Codec, container
-from rdpcodec.container import Segment
+from rdpcodec.container import METADATA_LIMIT, Segment
 from rdpcodec.exif_claims import check_claims
 from rdpcodec.image import Picture, PictureWarning, encode_picture, load_picture
 from rdpcodec.image.colour import to_srgb
 from rdpcodec.image.profiles import CODED_PRIMARIES, SRGB_CURVE, made_profile
 from rdpcodec.metadata import cleaned_exif
 
-MAKE, ORIENTATION, X_RESOLUTION, SOFTWARE = 271, 274, 282, 305
+MAKE, ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, SOFTWARE = 271, 274, 282, 283, 296, 305
+INCH, CENTIMETRE = 2, 3
 XMP = b'<x:xmpmeta><rdf:Description tiff:Orientation="6" dc:title="Tea"/></x:xmpmeta>'
 PIXELS = np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8)
 ENTRY = struct.Struct(">HHI4s")
@@ -35,6 +36,12 @@ def saved(kind: str = "JPEG", **options: object) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(PIXELS).save(buffer, kind, **options)
     return buffer.getvalue()
+
+
+def read(block: bytes | None) -> Image.Exif:
+    exif = Image.Exif()
+    exif.load(block or b"")
+    return exif
 
 
 def is_ours(warning: warnings.WarningMessage) -> bool:
@@ -52,13 +59,16 @@ def offset_behind(count: int) -> bytes:
     return struct.pack(">I", 8 + 2 + 12 * count + 4)
 
 
-TEXT, BYTE, SHORT, RATIONAL, SIGNED_RATIONAL = 2, 1, 3, 5, 10
+TEXT, BYTE, SHORT, LONG, RATIONAL, SIGNED_RATIONAL = 2, 1, 3, 4, 5, 10
 MAKER = (MAKE, TEXT, 4, b"Box\0")
 ODD = {
     "orientation as text": exif_block(MAKER, (ORIENTATION, TEXT, 2, b"6\0\0\0")),
     "negative resolution": exif_block(MAKER, (X_RESOLUTION, SIGNED_RATIONAL, 1, offset_behind(2))),
     "resolution as text": exif_block(MAKER, (X_RESOLUTION, TEXT, 3, b"ab\0\0")),
     "unknown type": exif_block(MAKER, (SOFTWARE, 99, 1, b"abcd")),
+    "a folder that is the one it lies in": exif_block(
+        MAKER, (ExifTags.IFD.Exif, LONG, 1, struct.pack(">I", 8))
+    ),
 }
 
 
@@ -90,6 +100,46 @@ def test_orientation_is_applied_even_beside_tags_that_cannot_be_written(orientat
     assert (orientation == 1) == np.array_equal(turned, PIXELS)
 
 
+# EXIF 2.32, 4.6.4: the sides of the image, as it is seen, that the first stored row and column are.
+SIDES = {
+    1: ("top", "left"),
+    2: ("top", "right"),
+    3: ("bottom", "right"),
+    4: ("bottom", "left"),
+    5: ("left", "top"),
+    6: ("right", "top"),
+    7: ("right", "bottom"),
+    8: ("left", "bottom"),
+}
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("orientation", SIDES)
+def test_turned_photographs_come_back_upright(orientation: int, kind: str) -> None:
+    row, column = SIDES[orientation]
+    stored = PIXELS if row in ("top", "bottom") else PIXELS.swapaxes(0, 1)
+    stored = stored[::-1] if row in ("bottom", "right") else stored
+    stored = stored[:, ::-1] if column in ("bottom", "right") else stored
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    buffer = io.BytesIO()
+    options = {"lossless": True} if kind == "WEBP" else {}
+    Image.fromarray(np.ascontiguousarray(stored)).save(buffer, kind, exif=exif, **options)
+    np.testing.assert_array_equal(load_picture(buffer).pixels, PIXELS)
+
+
+@pytest.mark.parametrize(
+    "orientation", [b' tiff:Orientation="6"/>', b"><tiff:Orientation>6</tiff:Orientation></rdf:Description>"]
+)
+def test_an_orientation_in_either_notation_of_xmp_is_applied_once(codec: Codec, orientation: bytes) -> None:
+    packet = b"<x:xmpmeta><rdf:Description" + orientation + b"<!-- Tea --></x:xmpmeta>"
+    decoded = codec.decompress(codec.compress(saved("JPEG", xmp=packet), keep_metadata=True))
+    assert decoded.size == (12, 20)
+    with Image.open(io.BytesIO(encode_picture(decoded, "JPEG", "x"))) as image:
+        assert b"Tea" in image.info["xmp"]
+        assert ImageOps.exif_transpose(image).size == (12, 20)
+
+
 @pytest.mark.parametrize("compression", [None, "tiff_lzw", "jpeg"])
 def test_the_structure_of_a_tiff_is_no_metadata(compression: str | None) -> None:
     tags = ImageFileDirectory_v2()
@@ -104,6 +154,32 @@ def test_the_structure_of_a_tiff_is_no_metadata(compression: str | None) -> None
     assert dict(exif) == {MAKE: "Box", SOFTWARE: "Made by hand", 282: 240, 283: 120, 296: 2}
 
 
+# TIFF 6.0, sections 8, 15, 21 and 22, and DNG 1.7: where pixels, or a thumbnail, lie and how they are coded.
+STRUCTURE = {
+    "RowsPerStrip": (278, 12),
+    "TileWidth": (322, 64),
+    "JPEGProc": (512, 1),
+    "JPEGInterchangeFormat": (513, 4096),
+    "JPEGInterchangeFormatLength": (514, 500),
+    "YCbCrSubSampling": (530, (2, 2)),
+    "ReferenceBlackWhite": (532, (0.0, 255.0, 128.0, 255.0, 128.0, 255.0)),
+    "DNGVersion": (50706, b"\1\4\0\0"),
+    "WhiteLevel": (50717, 16_383),
+    "ActiveArea": (50829, (0, 0, 12, 20)),
+    "ProfileGainTableMap2": (52544, b"map"),
+}
+
+
+@pytest.mark.parametrize("name", STRUCTURE)
+def test_what_says_how_another_files_pixels_are_coded_is_neither_kept_nor_handed_on(name: str) -> None:
+    tag, value = STRUCTURE[name]
+    exif = Image.Exif()
+    exif[MAKE], exif[tag] = "Box", value
+    assert tag in read(exif.tobytes())
+    assert dict(read(load_picture(saved("PNG", exif=exif), keep_metadata=True).exif)) == {MAKE: "Box"}
+    assert dict(read(cleaned_exif(exif.tobytes()))) == {MAKE: "Box"}
+
+
 def test_layers_of_photoshop_do_not_make_a_file_unreadable(codec: Codec) -> None:
     tags = ImageFileDirectory_v2()
     tags[37724], tags[MAKE] = bytes(17 << 20), "Box"
@@ -114,13 +190,16 @@ def test_layers_of_photoshop_do_not_make_a_file_unreadable(codec: Codec) -> None
 
 
 def test_comments_and_texts_that_are_not_kept_are_said() -> None:
-    texts = PngInfo()
+    texts, three = PngInfo(), PngInfo()
+    for name in ("Title", "Author", "Software"):
+        three.add_text(name, "x")
     for name in ("Title", "Author", "Software", "Comment"):
         texts.add_text(name, "x")
     texts.add_itxt("XML:com.adobe.xmp", "<x/>")
     image = Image.fromarray(PIXELS)
     for save, said in (
         ({"format": "JPEG", "comment": b"by hand"}, "the text of 'comment' is left out"),
+        ({"format": "PNG", "pnginfo": three}, "the text of 'Title', 'Author', 'Software' is left"),
         ({"format": "PNG", "pnginfo": texts}, "the text of 'Title', 'Author', 'Software' and 1 more is left"),
     ):
         image.save(buffer := io.BytesIO(), **save)
@@ -144,6 +223,26 @@ def test_metadata_over_the_limit_are_left_out_with_a_warning(codec: Codec, what:
     with pytest.warns(PictureWarning, match="17 MiB, and the format holds 16 MiB"):
         data = codec.compress(image, keep_metadata=True)
     assert codec.decompress(data).size == (20, 12)
+
+
+@pytest.mark.parametrize(("more", "kept"), [(0, True), (1, False)])
+def test_a_packet_that_fills_what_the_format_holds_is_kept(codec: Codec, more: int, kept: bool) -> None:
+    image = Image.fromarray(PIXELS)
+    image.info["xmp"] = packet = b"x" * (METADATA_LIMIT + more)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", PictureWarning)
+        found = codec.decompress(codec.compress(image, keep_metadata=True)).info.get("xmp")
+    assert (found == packet) == kept
+    assert any(map(is_ours, caught)) != kept
+
+
+def test_a_packet_of_spaces_is_no_xmp() -> None:
+    image = Image.fromarray(PIXELS)
+    for blank in (b"", b"   ", b"\0\0", " "):
+        image.info["xmp"] = blank
+        assert load_picture(image, keep_metadata=True).xmp is None
+    image.info["xmp"] = b" \0<x/>"
+    assert load_picture(image, keep_metadata=True).xmp == b" \0<x/>"
 
 
 @pytest.mark.parametrize("source", ["JPEG", "PNG", "TIFF", "WEBP"])
@@ -175,6 +274,49 @@ def test_xmp_and_resolution_go_from_every_format_to_every_format(
         assert image.size == (12, 20)
         assert image.getexif()[282] == pytest.approx(300, rel=1e-3)
         assert image.getexif()[283] == pytest.approx(150, rel=1e-3)
+
+
+def exif_of_resolution(across: float | None, down: float | None, unit: int | None) -> Image.Exif:
+    exif = Image.Exif()
+    for tag, value in ((X_RESOLUTION, across), (Y_RESOLUTION, down), (RESOLUTION_UNIT, unit)):
+        if value is not None:
+            exif[tag] = value
+    return exif
+
+
+@pytest.mark.parametrize(
+    ("exif", "expected"),
+    [
+        (exif_of_resolution(300, 150, INCH), (300, 150)),
+        (exif_of_resolution(300, 150, None), (300, 150)),  # EXIF 2.32, 4.6.4: inches unless it says otherwise
+        (exif_of_resolution(100, 50, CENTIMETRE), (254, 127)),
+        (exif_of_resolution(3, 2, 1), None),  # TIFF 6.0, section 8: no unit, only a ratio of the sides
+    ],
+)
+def test_a_resolution_is_given_back_in_pixels_per_inch(
+    codec: Codec, exif: Image.Exif, expected: tuple[float, float] | None
+) -> None:
+    image = codec.decompress(codec.compress(saved("PNG", exif=exif), keep_metadata=True))
+    assert image.info.get("dpi") == (None if expected is None else pytest.approx(expected))
+
+
+@pytest.mark.parametrize(
+    ("exif", "expected"),
+    [
+        (exif_of_resolution(None, None, None), (72, 72)),
+        (exif_of_resolution(300, 150, INCH), (300, 150)),
+        (exif_of_resolution(100, 50, CENTIMETRE), (254, 127)),
+        (exif_of_resolution(300, None, INCH), (72, 72)),
+        (exif_of_resolution(None, None, CENTIMETRE), (72, 72)),
+    ],
+)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_resolution_in_exif_goes_before_that_of_the_header_and_is_not_mixed_with_it(
+    kind: str, exif: Image.Exif, expected: tuple[float, float]
+) -> None:
+    exif[MAKE] = "Box"
+    picture = load_picture(saved(kind, exif=exif, dpi=(72, 72)), keep_metadata=True)
+    assert picture.to_pillow().info["dpi"] == pytest.approx(expected, abs=0.02)  # PNG counts per metre
 
 
 def test_nothing_is_kept_unless_asked_for(codec: Codec) -> None:
@@ -226,13 +368,32 @@ def test_gps_and_camera_settings_are_kept() -> None:
     exif = Image.Exif()
     exif[MAKE] = "Box"
     exif[ExifTags.IFD.GPSInfo] = {1: "N", 2: (48.0, 8.0, 30.0)}
-    exif[ExifTags.IFD.Exif] = {33434: 0.25, 37500: b"maker's own note"}
+    exif[ExifTags.IFD.Exif] = {
+        33434: 0.25,
+        37500: b"maker's own note",
+        ExifTags.IFD.Interop: {1: "R98"},
+    }
     kept = load_picture(saved("JPEG", exif=exif), keep_metadata=True)
-    read = Image.Exif()
-    read.load(kept.exif or b"")
-    assert read.get_ifd(ExifTags.IFD.GPSInfo)[1] == "N"
-    assert read.get_ifd(ExifTags.IFD.Exif)[33434] == 0.25
-    assert read.get_ifd(ExifTags.IFD.Exif)[37500] == b"maker's own note"
+    found = read(kept.exif)
+    assert found.get_ifd(ExifTags.IFD.GPSInfo)[1] == "N"
+    assert found.get_ifd(ExifTags.IFD.Exif)[33434] == 0.25
+    assert found.get_ifd(ExifTags.IFD.Exif)[37500] == b"maker's own note"
+    assert found.get_ifd(ExifTags.IFD.Interop)[1] == "R98"
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_exif_stays_in_its_byte_order_which_a_makers_note_may_be_in_too(order: str) -> None:
+    exif = Image.Exif()
+    exif.endian = order
+    exif[MAKE] = "Box"
+    exif[ExifTags.IFD.Exif] = {37500: struct.pack(f"{order}H", 1000)}
+    for block in (
+        load_picture(saved("PNG", exif=exif), keep_metadata=True).exif,
+        cleaned_exif(exif.tobytes()),
+    ):
+        assert block is not None
+        assert read(block).get_ifd(ExifTags.IFD.Exif)[37500] == struct.pack(f"{order}H", 1000)
+        assert block.removeprefix(b"Exif\0\0")[:2] == {"<": b"II", ">": b"MM"}[order]
 
 
 def test_formats_that_lose_in_silence_are_refused() -> None:
@@ -248,36 +409,50 @@ def test_formats_that_lose_in_silence_are_refused() -> None:
     assert encode_picture(see_through, "TGA", "x")
 
 
-def folders_over_one_block(count: int) -> bytes:
+def folders_over_one_block(count: int, order: str) -> bytes:
     """An EXIF block whose four folders all claim the same `count` rationals."""
-    entry, base = struct.Struct("<HHII"), 8
+    entry, base = struct.Struct(f"{order}HHII"), 8
     folders = [(0x9999, 0x8769, 0x8825), (0x9998, 0xA005), (2,), (0x9997,)]
     places = [base + sum(6 + 12 * len(tags) for tags in folders[:i]) for i in range(5)]
     below = {0x8769: places[1], 0x8825: places[2], 0xA005: places[3]}
     body = b""
     for tags in folders:
-        body += struct.pack("<H", len(tags))
+        body += struct.pack(f"{order}H", len(tags))
         for tag in sorted(tags):
             body += (
                 entry.pack(tag, 4, 1, below[tag]) if tag in below else entry.pack(tag, 5, count, places[4])
             )
         body += bytes(4)
-    return b"II*\0" + struct.pack("<I", base) + body + bytes(8 * count)
+    return header_of_exif(order, base) + body + bytes(8 * count)
 
 
-def many_tags_over_one_block(tags: int, size: int) -> bytes:
+def header_of_exif(order: str, place: int) -> bytes:
+    return {"<": b"II", ">": b"MM"}[order] + struct.pack(f"{order}HI", 42, place)
+
+
+def many_tags_over_one_block(tags: int, size: int, order: str) -> bytes:
     """An EXIF block whose tags all claim the same bytes."""
     place = 8 + 2 + 12 * tags + 4
-    entries = b"".join(struct.pack("<HHII", 0x9000 + i, 7, size, place) for i in range(tags))
-    return b"II*\0" + struct.pack("<IH", 8, tags) + entries + bytes(4) + bytes(size)
+    entries = b"".join(struct.pack(f"{order}HHII", 0x9000 + i, 7, size, place) for i in range(tags))
+    return header_of_exif(order, 8) + struct.pack(f"{order}H", tags) + entries + bytes(4) + bytes(size)
 
 
-@pytest.mark.parametrize(
-    "block", [folders_over_one_block(50_000), many_tags_over_one_block(100, 50_000)], ids=["numbers", "bytes"]
-)
+def many_numbers(count: int, order: str) -> bytes:
+    """An EXIF block of one tag, whose `count` numbers of two bytes are all there."""
+    entry = struct.pack(f"{order}HHII", 0x9000, SHORT, count, 8 + 2 + 12 + 4)
+    return header_of_exif(order, 8) + struct.pack(f"{order}H", 1) + entry + bytes(4) + bytes(2 * count)
+
+
+@pytest.mark.parametrize("order", ["<", ">"], ids=["little-endian", "big-endian"])
+@pytest.mark.parametrize("claim", ["the same numbers", "the same bytes", "too many numbers"])
 def test_a_block_that_claims_more_than_it_holds_is_not_unpacked(
-    block: bytes, codec: Codec, monkeypatch: pytest.MonkeyPatch
+    claim: str, order: str, codec: Codec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    block = {
+        "the same numbers": lambda: folders_over_one_block(50_000, order),
+        "the same bytes": lambda: many_tags_over_one_block(100, 50_000, order),
+        "too many numbers": lambda: many_numbers(1_000_000, order),
+    }[claim]()
     image = Image.fromarray(PIXELS)
     source = saved("PNG", exif=block)
     file = container.read(codec.compress(image))
@@ -292,6 +467,17 @@ def test_a_block_that_claims_more_than_it_holds_is_not_unpacked(
         assert load_picture(source, keep_metadata=True).exif is None
     with pytest.warns(PictureWarning, match="EXIF block is left out.*it claims more"):
         assert "exif" not in codec.decompress(data).info
+
+
+def test_a_long_makers_note_and_some_hundred_numbers_are_no_false_claims() -> None:
+    exif = Image.Exif()
+    exif[ExifTags.IFD.Exif] = {37500: bytes(range(256)) * 200, 41730: bytes(5000)}
+    exif[ExifTags.IFD.GPSInfo] = {2: (48.0, 8.0, 30.0)}
+    for tag in range(60_000, 60_300):
+        exif[tag] = (1, 2, 3, 4)
+    kept = read(load_picture(saved("PNG", exif=exif), keep_metadata=True).exif)
+    assert kept.get_ifd(ExifTags.IFD.Exif)[37500] == bytes(range(256)) * 200
+    assert all(kept[tag] == (1, 2, 3, 4) for tag in range(60_000, 60_300))
 
 
 @given(st.binary(max_size=300))

@@ -114,12 +114,14 @@ def cleaned_profile(data: bytes) -> bytes | None:
 
 
 def to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    """Apply an ICC profile. One that does not fit the image is ignored with a warning, as browsers do."""
+    """Apply an ICC profile: mode L stays L unless the profile tints it. One that does not fit the image is
+    ignored with a warning, as browsers do.
+    """
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         space = source.profile.xcolor_space.strip()
-        if image.mode == "L" and space == "RGB":
-            return _gray_to_srgb(image, source)
+        if image.mode == "L" and space in ("GRAY", "RGB"):
+            return _gray_to_srgb(image, source, "L" if space == "GRAY" else "RGB")
         if image.mode not in _SPACES:
             image = image.convert("RGB")
         if space != _SPACES[image.mode]:
@@ -138,15 +140,15 @@ def _transform(source: ImageCms.ImageCmsProfile, mode: str) -> ImageCms.ImageCms
     return ImageCms.buildTransform(source, srgb, mode, "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC)
 
 
-def _gray_to_srgb(image: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:
-    """A gray image under a profile of colours: gray still, if the profile leaves neutrals neutral."""
-    table = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
-    mapped = ImageCms.applyTransform(table.convert("RGB"), transform := _transform(source, "RGB"))
+def _gray_to_srgb(image: Image.Image, source: ImageCms.ImageCmsProfile, mode: str) -> Image.Image:
+    """A gray image under a profile of `mode`, L or RGB: gray still, if neutrals stay neutral under it."""
+    table = Image.fromarray(np.arange(256, dtype=np.uint8)[None]).convert(mode)
+    mapped = ImageCms.applyTransform(table, transform := _transform(source, mode))
     assert mapped is not None
     values = np.asarray(mapped)[0].astype(int)
     if np.ptp(values, axis=1).max() <= _GRAY_SPREAD:
         return image.point([int(value) for value in (values.sum(axis=1) + 1) // 3])
-    return ImageCms.applyTransform(image.convert("RGB"), transform) or image
+    return ImageCms.applyTransform(image.convert(mode), transform) or image
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:

@@ -98,10 +98,10 @@ def _from_pillow(image: Image.Image, keep_metadata: bool, max_pixels: int) -> Pi
         image, alpha = _of_sixteen_bits(image, tags)
     else:
         image, alpha = _without_alpha(image, raw_modes)
-    gray = image.mode == "L"
     kept = kept_profile(image, profile) if profile is not None and keep_metadata else None
     if profile is not None and kept is None:
         image = to_srgb(image, profile)
+    gray = image.mode == "L"
     # Copies that change nothing would cost 4 bytes a pixel.
     pixels = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
     return Picture(pixels, gray, alpha, kept, exif, xmp)
@@ -122,7 +122,7 @@ def _of_sixteen_bits(image: Image.Image, tags: dict[int, Any]) -> tuple[Image.Im
     key = image.info.get("transparency")
     alpha = np.where(values == key, 0, 255).astype(np.uint8) if isinstance(key, int) else None
     if tags.get(_BITS_A_SAMPLE) == (12,):
-        values = values.astype(np.int64) * 65_535 // 4095
+        values = (values.astype(np.int64) * 65_535 + 2047) // 4095
     if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
         values = 65_535 - values.astype(np.int64)
     return Image.fromarray(to_eight_bits(values)), alpha

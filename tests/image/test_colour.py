@@ -41,6 +41,29 @@ def test_a_linear_profile_named_srgb_is_applied() -> None:
         assert off_by(load_picture(with_profile(image, source)).pixels, srgb_of(linear)) < 1.5
 
 
+@pytest.mark.parametrize("gamma", [2.1, 2.2, 2.3])
+def test_a_profile_that_differs_from_srgb_by_a_few_levels_is_applied(gamma: float) -> None:
+    linear = (np.arange(256).reshape(16, 16, 1) / 255) ** gamma
+    found = load_picture(with_profile(RAMP, made_profile(SRGB, (gamma,)))).pixels
+    assert off_by(found, srgb_of(linear)) < 1.5
+    assert off_by(found, np.asarray(RAMP)) < 12
+
+
+def with_another_white(profile: bytes, *xyz: float) -> bytes:
+    """A made profile that says that its medium is of another white, as old ones of displays do."""
+    entry = profile.index(b"wtpt")
+    (place,) = struct.unpack_from(">I", profile, entry + 4)
+    white = struct.pack(">3i", *(round(value * 65536) for value in xyz))
+    return profile[: place + 8] + white + profile[place + 20 :]
+
+
+def test_white_is_white_whatever_the_white_of_the_medium() -> None:
+    profile = with_another_white(made_profile(SRGB, (1.8,)), 0.7, 0.75, 0.5)
+    assert profile != made_profile(SRGB, (1.8,))
+    white = load_picture(with_profile(Image.new("RGB", (2, 2), "white"), profile))
+    assert (white.pixels == 255).all()
+
+
 def test_srgb_under_any_name_changes_no_pixel() -> None:
     for profile in (
         made_profile(SRGB, SRGB_CURVE),
@@ -58,10 +81,93 @@ def test_made_primaries_are_those_of_the_standard() -> None:
         np.testing.assert_allclose(primaries.colorants().sum(axis=0), [0.9642, 1.0, 0.8249], atol=1e-6)
 
 
-def test_an_rgb_profile_on_gray_is_applied_and_leaves_it_gray() -> None:
-    picture = load_picture(with_profile(RAMP.convert("L"), made_profile(BT2020, (1.0,))))
+# Adapted to D50, as computed by others: B. Lindbloom, "RGB/XYZ Matrices" (1, 5, 6 and 7), and Skia's
+# SkColorSpace.h (9 and 12). The numbers are those of ITU-T H.273, table 2.
+SMPTE_C = [[0.4163, 0.2217, 0.0137], [0.3931, 0.7033, 0.0914], [0.1547, 0.0750, 0.7202]]
+PUBLISHED = {
+    1: [[0.4361, 0.2225, 0.0139], [0.3851, 0.7169, 0.0971], [0.1431, 0.0606, 0.7142]],
+    5: [[0.4553, 0.2323, 0.0145], [0.3676, 0.7078, 0.1049], [0.1414, 0.0599, 0.7057]],
+    6: SMPTE_C,
+    7: SMPTE_C,
+    9: [[0.6735, 0.2790, -0.0019], [0.1657, 0.6753, 0.0300], [0.1251, 0.0456, 0.7972]],
+    12: [[0.5151, 0.2412, -0.0010], [0.2920, 0.6922, 0.0419], [0.1572, 0.0666, 0.7844]],
+}
+
+
+@pytest.mark.parametrize("number", CODED_PRIMARIES)
+def test_coded_primaries_are_those_that_others_compute(number: int) -> None:
+    np.testing.assert_allclose(CODED_PRIMARIES[number].colorants(), PUBLISHED[number], atol=5e-4)
+
+
+def video_signal(light: np.ndarray) -> np.ndarray:
+    """ITU-R BT.709, 1.2: what a camera makes of light."""
+    return np.where(light < 0.018, 4.5 * light, 1.099 * light**0.45 - 0.099)
+
+
+def srgb_signal(light: np.ndarray) -> np.ndarray:
+    return srgb_of(light) / 255
+
+
+# ITU-T H.273, table 3.
+SIGNALS = {
+    1: video_signal,
+    4: lambda light: light ** (1 / 2.2),
+    5: lambda light: light ** (1 / 2.8),
+    6: video_signal,
+    8: lambda light: light,
+    13: srgb_signal,
+    14: video_signal,
+    15: video_signal,
+}
+
+
+@pytest.mark.parametrize("transfer", SIGNALS)
+def test_coded_curves_give_back_the_light_they_were_made_of(transfer: int) -> None:
+    light = np.linspace(0, 1, 100_001)
+    seen = np.interp(np.arange(256) / 255, SIGNALS[transfer](light), light).reshape(16, 16, 1)
+    picture = load_picture(png_with(RAMP, chunk(b"cICP", bytes([1, transfer, 0, 1]))))
+    assert off_by(picture.pixels, srgb_of(seen)) < 1.5
+
+
+def tinted_profile(gamma_of_green: float) -> bytes:
+    """A profile whose gray is not quite gray, or not at all: green has a curve of its own."""
+    profile = bytearray(made_profile(SRGB, (1.8,)))
+    entry = profile.index(b"gTRC")
+    (place,) = struct.unpack_from(">I", profile, entry + 4)
+    struct.pack_into(">i", profile, place + 12, round(gamma_of_green * 65536))
+    return bytes(profile)
+
+
+@pytest.mark.parametrize(("gamma_of_green", "gray"), [(1.82, True), (1.0, False), (1.4, False)])
+def test_gray_under_a_profile_that_tints_it_becomes_colour(gamma_of_green: float, gray: bool) -> None:
+    profile = tinted_profile(gamma_of_green)
+    picture = load_picture(with_profile(RAMP.convert("L"), profile))
+    target = ImageCms.createProfile("sRGB")
+    expected = ImageCms.profileToProfile(RAMP, io.BytesIO(profile), target)
+    assert expected is not None
+    colours = np.asarray(expected).astype(float)
+    assert picture.gray == gray
+    if gray:
+        assert np.ptp(colours, axis=2).max() > 0
+        colours = colours.mean(axis=2, keepdims=True)
+    assert off_by(picture.pixels, colours) <= 0.5
+
+
+def gray_profile(gamma: float) -> bytes:
+    """A profile of gray alone, with a curve for black."""
+    profile = made_profile(SRGB, (gamma,)).replace(b"rTRC", b"kTRC")
+    return profile[:16] + b"GRAY" + profile[20:]
+
+
+@pytest.mark.parametrize(
+    ("profile", "gamma"), [(made_profile(BT2020, (1.0,)), 1.0), (gray_profile(2.8), 2.8)], ids=["RGB", "gray"]
+)
+def test_a_profile_of_neutral_colours_on_gray_is_applied_and_leaves_it_gray(
+    profile: bytes, gamma: float
+) -> None:
+    picture = load_picture(with_profile(RAMP.convert("L"), profile))
     assert picture.gray
-    assert off_by(picture.pixels, srgb_of(np.arange(256).reshape(16, 16, 1) / 255)) < 1.5
+    assert off_by(picture.pixels, srgb_of((np.arange(256).reshape(16, 16, 1) / 255) ** gamma)) < 1.5
 
 
 def test_a_profile_of_another_kind_of_colour_is_ignored_with_a_warning_and_not_kept() -> None:
@@ -106,6 +212,35 @@ def test_primaries_that_are_no_colours_are_ignored_with_a_warning(coordinates: l
     np.testing.assert_array_equal(picture.pixels, np.asarray(COLOURS))
 
 
+@pytest.mark.parametrize("gamma", [0, 0.00001, 0.05, 11, 40_000])
+def test_a_gamma_of_no_display_is_ignored_with_a_warning(gamma: float) -> None:
+    with pytest.warns(PictureWarning, match="gAMA and cHRM chunks are ignored"):
+        picture = load_picture(png_with(COLOURS, gamma_chunk(gamma)))
+    np.testing.assert_array_equal(picture.pixels, np.asarray(COLOURS))
+
+
+def behind_header(data: bytes, *chunks: bytes) -> bytes:
+    return data[:33] + b"".join(chunks) + data[33:]
+
+
+def test_of_all_that_says_what_the_colours_of_a_png_are_the_most_specific_is_believed() -> None:
+    """PNG, third edition, 4.3: cICP, then iCCP, then sRGB, then gAMA and cHRM."""
+    profile = made_profile(BT2020, (1.8,))
+    gamma, srgb, code = gamma_chunk(1), chunk(b"sRGB", b"\0"), chunk(b"cICP", bytes([12, 13, 0, 1]))
+    tagged = with_profile(COLOURS, profile)
+    by_profile = load_picture(tagged).pixels
+    by_code = load_picture(png_with(COLOURS, code)).pixels
+    assert off_by(by_profile, by_code) > 20
+    assert off_by(by_code, np.asarray(COLOURS)) > 20
+    for chunks, expected in (
+        ([gamma], by_profile),
+        ([srgb, gamma], by_profile),
+        ([code], by_code),
+        ([code, srgb, gamma], by_code),
+    ):
+        np.testing.assert_array_equal(load_picture(behind_header(tagged, *chunks)).pixels, expected)
+
+
 def test_coded_colours_of_a_png_are_applied_and_go_first() -> None:
     code = chunk(b"cICP", bytes([12, 13, 0, 1]))
     expected = load_picture(with_profile(COLOURS, made_profile(DISPLAY_P3, SRGB_CURVE))).pixels
@@ -134,11 +269,40 @@ def test_a_kept_profile_describes_the_pixels_that_are_kept() -> None:
     assert turned.pixels.mean() > 150
 
 
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "RGBX", "P", "1"])
+def test_a_profile_is_kept_whatever_the_mode_it_was_stored_in(mode: str) -> None:
+    profile = gray_profile(1.8) if mode in ("L", "LA", "1") else made_profile(DISPLAY_P3, SRGB_CURVE)
+    image = COLOURS.convert(mode)
+    image.info["icc_profile"] = profile
+    kept = load_picture(image, keep_metadata=True)
+    assert kept.icc == profile
+    np.testing.assert_array_equal(kept.pixels, np.asarray(image.convert("RGB")))
+
+
+@pytest.mark.parametrize("mode", ["LAB", "YCbCr", "HSV"])
+def test_a_profile_of_colours_that_are_turned_into_rgb_is_applied_and_not_kept(mode: str) -> None:
+    if mode == "LAB":
+        source, target = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+        image = ImageCms.profileToProfile(COLOURS, source, target, outputMode="LAB")
+        assert image is not None
+        profile, expected = ImageCms.ImageCmsProfile(target).tobytes(), np.asarray(COLOURS)
+    else:
+        image, profile = COLOURS.convert(mode), made_profile(DISPLAY_P3, SRGB_CURVE)
+        expected = load_picture(with_profile(image.convert("RGB"), profile)).pixels
+    image.info["icc_profile"] = profile
+    for keep in (False, True):
+        picture = load_picture(image, keep_metadata=keep)
+        assert picture.icc is None
+        assert np.abs(picture.pixels.astype(int) - expected).mean() < 2  # 8 bits of Lab are coarse
+
+
+@pytest.mark.parametrize("place", ["lowest", "middle", "highest"])
 @pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
 @pytest.mark.filterwarnings("ignore:16 bits")
-def test_the_transparent_value_of_a_gray_png_becomes_alpha_at_every_depth(depth: int) -> None:
+def test_the_transparent_value_of_a_gray_png_becomes_alpha_at_every_depth(depth: int, place: str) -> None:
     values = np.random.default_rng(depth).integers(0, 1 << depth, (9, 7))
-    transparent = int(values[4, 3])
+    values[0, :2] = 0, (1 << depth) - 1
+    transparent = {"lowest": 0, "middle": int(values[4, 3]), "highest": (1 << depth) - 1}[place]
     picture = load_picture(gray_png(values, depth, transparent))
     assert picture.gray
     np.testing.assert_array_equal(picture.alpha, np.where(values == transparent, 0, 255))

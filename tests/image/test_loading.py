@@ -35,6 +35,9 @@ def saved(image: Image.Image, kind: str = "PNG", **options: object) -> io.BytesI
         ("P", False, False, "RGB"),
         ("RGB", False, False, "RGB"),
         ("RGBA", False, True, "RGBA"),
+        ("La", True, True, "LA"),
+        ("PA", False, True, "RGBA"),
+        ("RGBa", False, True, "RGBA"),
         ("RGBX", False, False, "RGB"),
         ("CMYK", False, False, "RGB"),
         ("YCbCr", False, False, "RGB"),
@@ -44,7 +47,8 @@ def saved(image: Image.Image, kind: str = "PNG", **options: object) -> io.BytesI
 def test_every_mode_comes_back_as_the_nearest_8_bit_mode(
     mode: str, gray: bool, alpha: bool, returned: str
 ) -> None:
-    picture = load_picture(Image.fromarray(RAMP).convert(mode))
+    between = {"La": "LA", "RGBa": "RGBA"}.get(mode, mode)  # Pillow goes no straighter way
+    picture = load_picture(Image.fromarray(RAMP).convert(between).convert(mode))
     assert picture.gray == gray
     assert (picture.alpha is not None) == alpha
     assert picture.to_pillow().mode == returned
@@ -158,6 +162,23 @@ def test_arrays_and_tensors_hold_the_same_picture(channels: int, kind: str) -> N
     assert (picture.alpha is None) == (channels in (1, 3))
     if picture.alpha is not None:
         np.testing.assert_array_equal(picture.alpha, array[:, :, -1])
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16", "float32", "float64"])
+def test_floating_point_is_rounded_to_the_nearest_level(kind: str) -> None:
+    values = torch.linspace(0, 1, 12_000).reshape(1, 100, 120).to(getattr(torch, kind))
+    expected = np.rint(values[0].double().numpy() * 255)
+    np.testing.assert_array_equal(load_picture(values).pixels[..., 0], expected)
+    if kind != "bfloat16":  # which NumPy has not
+        np.testing.assert_array_equal(load_picture(values[0].numpy()).pixels[..., 0], expected)
+
+
+def test_what_a_network_in_training_gives_is_an_image() -> None:
+    values = torch.rand(3, 5, 7, requires_grad=True)
+    network_output = values * 0.5
+    for tensor in (values, network_output):
+        expected = np.rint(tensor.detach().permute(1, 2, 0).numpy() * 255)
+        np.testing.assert_array_equal(load_picture(tensor).pixels, expected)
 
 
 @pytest.mark.parametrize(
@@ -275,9 +296,19 @@ def test_gray_tiffs_are_scaled_and_inverted_at_every_depth(bits: int, white_is_z
     assert np.abs(found - (255 - expected if white_is_zero else expected)).max() <= 1
 
 
-def test_the_transparent_colour_of_a_png_of_16_bits_is_transparent() -> None:
-    values = np.array([[[8000] * 3, [0] * 3, [40_000] * 3]], ">u2")
-    key = chunk(b"tRNS", struct.pack(">3H", 8000, 8000, 8000))
+@pytest.mark.parametrize(("bits", "white_is_zero"), [(12, False), (16, False), (16, True)])
+def test_every_value_of_deep_gray_becomes_the_nearest_of_8_bits(bits: int, white_is_zero: bool) -> None:
+    top = 2**bits - 1
+    values = np.arange(0, top + 1, 1 if bits == 12 else 8)
+    with pytest.warns(PictureWarning, match="16 bits"):
+        found = load_picture(gray_tiff(bits, 1 - white_is_zero, values.tolist())).pixels[0, :, 0]
+    np.testing.assert_array_equal(found, np.rint((top - values if white_is_zero else values) / top * 255))
+
+
+@pytest.mark.parametrize("transparent", [0x0001, 0x0100, 0x1F00, 8000, 0x7F80, 0xFF00, 0xFFFF])
+def test_the_transparent_colour_of_a_png_of_16_bits_is_transparent(transparent: int) -> None:
+    values = np.array([[[transparent] * 3, [0x5500] * 3, [40_000] * 3]], ">u2")
+    key = chunk(b"tRNS", struct.pack(">3H", *[transparent] * 3))
     rows = b"\0" + values.tobytes()
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", 3, 1, 16, 2, 0, 0, 0))
     body = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")

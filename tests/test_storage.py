@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,55 @@ def test_pipes_devices_and_folders_are_never_replaced(tmp_path: Path) -> None:
             storage.write_file(str(path), b"data")
         assert stat.S_IFMT(path.stat().st_mode) == kind
     assert sorted(os.listdir(tmp_path)) == ["folder", "null", "pipe"]
+
+
+def replace_one(path: Path, data: bytes) -> None:
+    storage.write_file(str(path), data)
+
+
+def replace_several(path: Path, data: bytes) -> None:
+    storage.replace_files({path: data, path.with_name("other"): data})
+
+
+@pytest.mark.parametrize("write", [replace_one, replace_several])
+def test_data_are_on_the_disk_before_they_have_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path, bytes], None]
+) -> None:
+    """Otherwise a loss of power may leave an empty file in place of the old one."""
+    path, safe = tmp_path / "file", {}
+    path.write_bytes(b"old")
+    sync, replace = os.fsync, os.replace
+
+    def synced(descriptor: int) -> None:
+        sync(descriptor)
+        safe[os.fstat(descriptor).st_ino] = os.fstat(descriptor).st_size
+
+    def replaced(source: Path, target: str) -> None:
+        assert safe.get(os.stat(source).st_ino) == len(b"new data")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", replaced)
+    write(path, b"new data")
+    assert path.read_bytes() == b"new data"
+
+
+def test_an_upload_that_breaks_off_leaves_what_was_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    location = "memory://an-upload-that-breaks-off/file.rdpc"
+    storage.write_file(location, b"old")
+    system, _ = storage.filesystem(location)
+    upload = system.pipe_file
+
+    def broken(path: str, value: bytes, **_: object) -> None:
+        upload(path, value[: len(value) // 2])
+        raise OSError("connection lost")
+
+    monkeypatch.setattr(type(system), "pipe_file", lambda _, *words, **options: broken(*words, **options))
+    with pytest.raises(OutputError, match="cannot be written: connection lost"):
+        storage.write_file(location, b"much newer")
+    assert storage.read_file(location) == b"old"
+    storage.remove_partials([location])
+    assert system.ls("/an-upload-that-breaks-off", detail=False) == ["/an-upload-that-breaks-off/file.rdpc"]
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o444])

@@ -143,10 +143,20 @@ def test_files_appear_whole_on_every_file_system(tmp_path: Path, place: str) -> 
 
 
 def test_partials_of_other_files_are_left_alone(tmp_path: Path) -> None:
-    for name in (".a.rdpc.0123abcd.partial", ".b.rdpc.0123abcd.partial", ".a.rdpc.partial", "a.rdpc"):
+    others = (
+        ".a.rdpc.01234567.partial.png",
+        ".a.rdpc.1.partial",
+        ".a.rdpc.20250714abcd.partial",
+        ".a.rdpc.holidays.partial",
+        ".a.rdpc.partial",
+        ".b.rdpc.0123abcd.partial",
+        "a.rdpc",
+        "a.rdpc.0123abcd.partial",
+    )
+    for name in (".a.rdpc.0123abcd.partial", *others):
         (tmp_path / name).touch()
     storage.remove_partials([str(tmp_path / "a.rdpc")])
-    assert sorted(os.listdir(tmp_path)) == [".a.rdpc.partial", ".b.rdpc.0123abcd.partial", "a.rdpc"]
+    assert sorted(os.listdir(tmp_path)) == sorted(others)
 
 
 def test_links_to_images_are_images_and_other_links_are_said(folder: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import struct
+import threading
 import warnings
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -147,6 +148,37 @@ def test_pillows_limit_of_pixels_is_not_ours(monkeypatch: pytest.MonkeyPatch, ki
         load_picture(data, max_pixels=3400)
 
 
+def test_pillows_limit_is_as_before_after_two_threads_have_passed_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both find it too low for their image before either raises it, and the first leaves first."""
+    data = saved(Image.new("RGB", (70, 50), "red"))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 3000)
+    first, over_limit = threading.get_ident(), image_files._over_pillows_limit
+    second_has_asked, first_is_in, second_is_in, first_is_out = (threading.Event() for _ in range(4))
+
+    def asked(image: Image.Image) -> bool:
+        over = over_limit(image)
+        if threading.get_ident() != first:
+            second_has_asked.set()
+            first_is_in.wait(30)
+        return over
+
+    def second() -> None:
+        with image_files.opened(data):
+            second_is_in.set()
+            first_is_out.wait(30)
+
+    monkeypatch.setattr(image_files, "_over_pillows_limit", asked)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(second)
+        second_has_asked.wait(30)
+        with image_files.opened(data):
+            first_is_in.set()
+            second_is_in.wait(0.2)  # in vain: it comes in when this one is out
+        first_is_out.set()
+        running.result()
+    assert Image.MAX_IMAGE_PIXELS == 3000
+
+
 @pytest.mark.parametrize("source", ["array", "image", "tensor"])
 def test_max_pixels_holds_for_every_source(source: str) -> None:
     import torch
@@ -200,6 +232,18 @@ def test_a_jpeg_of_thousands_of_scans_is_refused_before_it_is_decoded() -> None:
         load_picture(scans_repeated(5000))
 
 
+def test_a_first_image_of_several_in_a_jpeg_is_held_to_the_same_number_of_scans() -> None:
+    noise = Image.effect_noise((64, 64), 50)
+    data = saved(noise, "MPO", save_all=True, append_images=[noise], progressive=True)
+    end = data.index(b"\xff\xd9")
+    last = data.rindex(b"\xff\xda", 0, end)
+    heavy = data[:last] + data[last:end] * 200 + data[end:]
+    with Image.open(io.BytesIO(heavy)) as image:
+        assert image.format == "MPO"
+    with pytest.raises(PictureError, match="more than 100 scans"):
+        load_picture(heavy)
+
+
 def test_scans_are_counted_outside_of_metadata() -> None:
     plain = saved(Image.effect_noise((64, 64), 50), "JPEG", progressive=True)
     comment = b"\xff\xda\0\x08" * 1000
@@ -243,6 +287,27 @@ def test_pipes_and_members_of_archives_are_read(tmp_path: Path) -> None:
 def test_why_a_file_is_no_image_is_said(data: object, message: str) -> None:
     with pytest.raises(PictureError, match=message):
         load_picture(data)
+
+
+@pytest.mark.parametrize("installed", [True, False])
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
+        (b"\xff\x0a" + bytes(30), "JPEG XL"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
+    ],
+)
+def test_a_plugin_is_asked_for_only_where_it_is_missing(
+    data: bytes, name: str, installed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.init()
+    image_files.register_plugins()
+    monkeypatch.setattr(Image, "ID", [])  # whatever is installed here has not taken the file
+    monkeypatch.setattr(image_files, "register_plugins", lambda: frozenset({name} if installed else ()))
+    with pytest.raises(PictureError) as caught:
+        load_picture(data)
+    assert (f"{name} needs a plugin" in str(caught.value)) != installed
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,68 @@
+"""Decoded images in files of other formats: what they lose there, and what they do not."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rdpcodec.image import PictureWarning, encode_picture, load_picture, writable_format
+from rdpcodec.image.profiles import CODED_PRIMARIES, SRGB_CURVE, made_profile
+
+
+def written(image: Image.Image, suffix: str) -> np.ndarray:
+    return load_picture(encode_picture(image, writable_format(suffix), "x")).pixels.astype(float)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".tif", ".bmp", ".jxl"])
+def test_formats_that_can_lose_nothing_lose_nothing(small: Image.Image, suffix: str) -> None:
+    if suffix == ".jxl":
+        pytest.importorskip("pillow_jxl")
+    np.testing.assert_array_equal(written(small, suffix), np.asarray(small))
+
+
+LOSSY = [".jpg", ".avif", ".heic"]
+
+
+@pytest.mark.parametrize("suffix", LOSSY)
+def test_formats_that_lose_something_lose_what_nobody_sees(small: Image.Image, suffix: str) -> None:
+    if suffix == ".heic":
+        pytest.importorskip("pillow_heif")
+    error = written(small, suffix) - np.asarray(small)
+    assert 10 * np.log10(255**2 / (error**2).mean()) > 40  # dB, by which differences are held invisible
+
+
+@pytest.mark.parametrize("suffix", LOSSY)
+def test_colours_keep_their_full_resolution_in_formats_that_can_halve_it(suffix: str) -> None:
+    if suffix == ".heic":
+        pytest.importorskip("pillow_heif")
+    stripes = np.zeros((32, 32, 3), np.uint8)
+    stripes[:, ::2], stripes[:, 1::2] = (200, 60, 60), (60, 100, 200)
+    found = written(Image.fromarray(stripes), suffix)
+    reds = found[..., 0]
+    assert reds[:, ::2].min() - reds[:, 1::2].max() > 100
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_transparency_outlives_a_profile_that_the_format_cannot_hold(small: Image.Image, mode: str) -> None:
+    image = small.convert(mode)
+    alpha = Image.linear_gradient("L").resize(image.size)
+    image.putalpha(alpha)
+    image.info["icc_profile"] = made_profile(CODED_PRIMARIES[12], SRGB_CURVE)
+    with pytest.warns(PictureWarning, match="the ICC profile is left out: TGA cannot hold it"):
+        data = encode_picture(image, "TGA", "x")
+    with Image.open(io.BytesIO(data)) as read:
+        np.testing.assert_array_equal(np.asarray(read.getchannel("A")), np.asarray(alpha))
+
+
+def test_a_lack_of_memory_is_not_taken_for_a_format_that_cannot_hold_the_image(
+    small: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    with pytest.raises(MemoryError):
+        encode_picture(small, "PNG", "x")

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from rdpcodec.metrics.distortion import ms_ssim, ssim
+from rdpcodec.metrics.distortion import ms_ssim, mse, psnr, ssim
 
 
 def tensor(image: np.ndarray) -> Tensor:
@@ -29,6 +29,23 @@ def test_both_similarities_agree_with_pytorch_msssim(
     tensors = [tensor(x) for x in pair]
     for ours, theirs in ((ssim, pytorch_msssim.ssim), (ms_ssim, pytorch_msssim.ms_ssim)):
         assert ours(*pair) == pytest.approx(float(theirs(*tensors, data_range=255)), abs=1e-5)
+
+
+def test_ms_ssim_of_a_negative_agrees_too(photograph: Image.Image) -> None:
+    """Where structure is opposite, which counts as none."""
+    image = np.asarray(photograph)
+    pair = image, 255 - image
+    theirs = float(pytorch_msssim.ms_ssim(*map(tensor, pair), data_range=255))
+    assert ms_ssim(*pair) == pytest.approx(theirs, abs=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(1, 30, 3), (20, 1, 3), (20, 30, 1), (20, 30), (20, 31, 3)])
+def test_errors_of_images_of_two_shapes_are_refused(shape: tuple[int, ...]) -> None:
+    """Also where NumPy could subtract one from the other."""
+    image, other = np.zeros((20, 30, 3), np.uint8), np.zeros(shape, np.uint8)
+    for metric in (mse, psnr):
+        with pytest.raises(ValueError, match="shapes differ"):
+            metric(image, other)
 
 
 def test_equal_images_are_most_similar(photograph: Image.Image) -> None:

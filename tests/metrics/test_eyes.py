@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
+import pytorch_msssim
 import torch
 from formula_images import changed, formula
 from torch import Tensor
@@ -16,7 +18,8 @@ from rdpcodec.metrics.eyes import (
     texture_distortion,
     wasserstein_distortion,
 )
-from rdpcodec.metrics.xyb import blur
+from rdpcodec.metrics.ssimulacra2 import BIAS, CONES
+from rdpcodec.metrics.xyb import blur, scales, xyb
 
 Distortion = Callable[[Tensor, Tensor], Tensor]
 DISTORTIONS: list[Distortion] = [
@@ -72,6 +75,69 @@ def test_gradients_are_finite_for_equal_flat_and_clipped_images(distortion: Dist
             y = y.clone().requires_grad_()
             (gradient,) = torch.autograd.grad(distortion(x, y).sum(), y)
             assert torch.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("distortion", DISTORTIONS)
+def test_a_mirrored_pair_is_as_far_apart(distortion: Distortion) -> None:
+    """With diagonal stripes, which go the other way in the mirror."""
+    y, x = np.mgrid[:64, :64]
+    stripes = torch.from_numpy(np.sin((x + y) / 1.7) / 10 + 0.5).float().expand(1, 3, -1, -1)
+    flat = torch.full_like(stripes, 0.5)
+    found = float(distortion(stripes, flat))
+    for axis in (2, 3):
+        mirrored = float(distortion(stripes.flip(axis), flat.flip(axis)))
+        assert mirrored == pytest.approx(found, rel=0.01)
+
+
+def flat_colour(move: tuple[float, float, float]) -> Tensor:
+    """A gray image of 64×64 whose X, Y and B (before SSIMULACRA2 scales them) are moved by so much."""
+    root = np.cbrt(BIAS)
+    cones = np.cbrt(0.2 + BIAS) - root + np.array([[1, 1, 0], [-1, 1, 0], [0, 1, 1]]) @ move
+    light = np.linalg.solve(np.array(CONES), (cones + root) ** 3 - BIAS)
+    values = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light.clip(0) ** (1 / 2.4) - 0.055)
+    return torch.from_numpy(values).float()[None, :, None, None].expand(1, 3, 64, 64)
+
+
+def test_a_coarse_error_of_lightness_weighs_more_than_one_of_colour() -> None:
+    """Of the same size in XYB, where an area is all of one colour."""
+    gray, size = flat_colour((0, 0, 0)), 0.02
+    # SSIMULACRA2 makes X fourteen times as large.
+    moved = [flat_colour(move) for move in ((size / 14, 0, 0), (0, size, 0), (0, 0, size))]
+    for channel, image in enumerate(moved):
+        (light, *_), (other, *_) = scales(image), scales(gray)
+        difference = (xyb(light) - xyb(other)).abs().amax((0, 2, 3))
+        assert difference.argmax() == channel
+        assert float(difference.max()) == pytest.approx(size, rel=0.01)
+        assert float(difference.sum()) == pytest.approx(size, rel=0.01)
+    red_green, lightness, blue_yellow = (float(coarse_distortion(gray, image)) for image in moved)
+    assert lightness > 2 * red_green
+    assert lightness > 2 * blue_yellow
+
+
+def test_coarse_errors_weigh_more_where_they_gather() -> None:
+    """By the 3-norm: of the same mean square on a quarter of the image, by the cube root of four."""
+    gray, light, lighter = (flat_colour((0, move, 0)) for move in (0, 0.01, 0.02))
+    gathered = gray.clone()
+    gathered[..., :32, :32] = lighter[..., :32, :32]
+    ratio = float(coarse_distortion(gray, gathered)) / float(coarse_distortion(gray, light))
+    assert ratio == pytest.approx(4 ** (1 / 3), rel=0.05)
+
+
+@pytest.mark.parametrize("amount", [0.02, 0.05])
+def test_ms_ssim_of_fine_grain_is_nearly_that_of_pytorch_msssim(amount: float) -> None:
+    """Of gray images, whose X and B are always alike, so that the mean of three is a third of Y's. It takes
+    its halves of Y and not of light, and leaves out windows beyond the borders.
+    """
+    generator = torch.Generator().manual_seed(0)
+    smooth = torch.nn.functional.interpolate(
+        torch.rand(1, 1, 40, 48, generator=generator), (256, 320), mode="bicubic"
+    )
+    original = (0.25 + 0.5 * smooth + 0.05 * torch.randn(smooth.shape, generator=generator)).clamp(0, 1)
+    decoded = (original + amount * torch.randn(smooth.shape, generator=generator)).clamp(0, 1)
+    pair = original.expand(-1, 3, -1, -1), decoded.expand(-1, 3, -1, -1)
+    lightness = [xyb(next(scales(image)))[:, 1:2] for image in pair]
+    theirs = 1 - float(pytorch_msssim.ms_ssim(*lightness, data_range=1))
+    assert 3 * float(ms_ssim_distortion(*pair)) == pytest.approx(theirs, rel=0.15)
 
 
 def test_weak_texture_costs_more_where_windows_are_wide_too() -> None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from lpips_tensors import ALEX, alex_tensors
+from lpips_tensors import ALEX, FIRES, alex_tensors, squeeze_tensors
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -18,7 +20,7 @@ def pictures(seed: int) -> Tensor:
     return torch.rand(2, 3, 80, 97, generator=torch.Generator().manual_seed(seed))
 
 
-def reference_lpips(tensors: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+def reference_alex(tensors: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
     """The definition, on torchvision's layout of AlexNet's features built from stock layers."""
     layers: list[nn.Module] = []
     for i, (name, (out, inputs, side)) in enumerate(ALEX.items()):
@@ -30,25 +32,76 @@ def reference_lpips(tensors: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
             tensors[f"net.slice{name}.bias"],
         )
         layers += [conv, nn.ReLU()]
+    return compared(tensors, layers, [i for i, x in enumerate(layers) if isinstance(x, nn.ReLU)], x, y)
+
+
+class Fire(nn.Module):
+    """A fire module of SqueezeNet, as Iandola et al. 2016 draw it."""
+
+    def __init__(self, tensors: dict[str, Tensor], name: str, inputs: int, narrow: int, wide: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Conv2d(inputs, narrow, 1)
+        self.expand1x1 = nn.Conv2d(narrow, wide, 1)
+        self.expand3x3 = nn.Conv2d(narrow, wide, 3, padding=1)
+        self.load_state_dict(
+            {key: tensors[f"net.slices.{name}.{key}"] for key in self.state_dict()}, strict=True
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        squeezed = self.squeeze(x).relu()
+        return torch.cat([self.expand1x1(squeezed).relu(), self.expand3x3(squeezed).relu()], 1)
+
+
+def reference_squeeze(tensors: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+    """The same on torchvision's layout of SqueezeNet 1.1: what is compared are its layers 1, 4, 7 and 9 to
+    12, as the lpips package cuts them.
+    """
+    conv = nn.Conv2d(3, 64, 3, stride=2)
+    conv.load_state_dict({key: tensors[f"net.slices.0.0.{key}"] for key in conv.state_dict()})
+    fires = {int(name.split(".")[1]): Fire(tensors, name, *sizes) for name, sizes in FIRES.items()}
+    others = {0: conv, 1: nn.ReLU()} | {i: nn.MaxPool2d(3, 2, ceil_mode=True) for i in (2, 5, 8)}
+    layers = [(fires | others)[i] for i in range(13)]
+    return compared(tensors, layers, [1, 4, 7, 9, 10, 11, 12], x, y)
+
+
+def compared(
+    tensors: dict[str, Tensor], layers: list[nn.Module], judged: list[int], x: Tensor, y: Tensor
+) -> Tensor:
+    """Weighted squared differences of unit features after the judged layers."""
     shift = torch.tensor([-0.030, -0.088, -0.188])[:, None, None]
     scale = torch.tensor([0.458, 0.448, 0.450])[:, None, None]
     a, b = ((2 * picture - 1 - shift) / scale for picture in (x, y))
     total = torch.zeros(len(x))
-    number = 0
-    for layer in layers:
+    for i, layer in enumerate(layers):
         a, b = layer(a), layer(b)
-        if isinstance(layer, nn.ReLU):
+        if i in judged:
             difference = (F.normalize(a) - F.normalize(b)).square()
-            total += (difference * tensors[f"lin{number}.model.1.weight"]).sum(1).mean((1, 2))
-            number += 1
+            weight = tensors[f"lin{judged.index(i)}.model.1.weight"]
+            total += (difference * weight).sum(1).mean((1, 2))
     return total
 
 
-def test_lpips_is_its_definition_on_stock_layers() -> None:
+@pytest.mark.parametrize(
+    ("network", "make", "reference"),
+    [("alex", alex_tensors, reference_alex), ("squeeze", squeeze_tensors, reference_squeeze)],
+)
+def test_lpips_is_its_definition_on_stock_layers(
+    network: str,
+    make: Callable[[], dict[str, Tensor]],
+    reference: Callable[[dict[str, Tensor], Tensor, Tensor], Tensor],
+) -> None:
     x, y = pictures(1), pictures(2)
     with torch.no_grad():
-        expected = reference_lpips(alex_tensors(), x, y)
-        assert torch.allclose(Lpips("alex", alex_tensors())(x, y), expected, rtol=1e-4)
+        expected = reference(make(), x, y)
+        assert torch.allclose(Lpips(network, make())(x, y), expected, rtol=1e-4)
+
+
+def test_eight_bit_images_are_compared_from_black_to_white() -> None:
+    """255 is white: the value is that of the same pictures in 0..1."""
+    pair = [np.random.default_rng(seed).integers(0, 256, (64, 80, 3), dtype=np.uint8) for seed in (1, 2)]
+    tensors = [torch.tensor(image).permute(2, 0, 1)[None] / 255 for image in pair]
+    lpips = Lpips("alex", alex_tensors())
+    assert lpips.distance(*pair) == pytest.approx(float(lpips(*tensors)), rel=1e-5)
 
 
 def test_lpips_is_zero_for_equal_pictures_symmetric_and_grows_with_the_error() -> None:

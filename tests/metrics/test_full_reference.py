@@ -1,0 +1,49 @@
+"""The metrics that pages and `rdpcodec suggest` show, together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rdpcodec.metrics.distortion import psnr
+from rdpcodec.metrics.full_reference import LABELS, Metrics, full_reference
+from rdpcodec.metrics.perceptual import WEIGHTS_VARIABLE
+
+
+@pytest.fixture
+def metrics(monkeypatch: pytest.MonkeyPatch, lpips: object) -> Iterator[Metrics]:
+    full_reference.cache_clear()
+    monkeypatch.setenv(WEIGHTS_VARIABLE, str(lpips))
+    yield Metrics()
+    full_reference.cache_clear()
+
+
+def pair(photograph: Image.Image, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """A piece of a photograph, and the same with noise."""
+    image = np.asarray(photograph)[:side, :side]
+    noisy = image + np.random.default_rng(0).normal(0, 9, image.shape)
+    return image, noisy.round().clip(0, 255).astype(np.uint8)
+
+
+def test_a_metric_that_some_image_is_too_small_for_is_noted(
+    metrics: Metrics, photograph: Image.Image
+) -> None:
+    large, small = (metrics(*pair(photograph, side)) for side in (170, 100))
+    assert None not in large.values()
+    assert [name for name, value in small.items() if value is None] == ["ms_ssim"]
+    assert metrics.undefined([large]) == []
+    for measured in ([large, small], [small, large], [small]):
+        (note,) = metrics.undefined(measured)
+        assert LABELS["ms_ssim"] in note
+
+
+def test_values_are_exact_to_what_is_seen_and_short_enough_to_read(
+    metrics: Metrics, photograph: Image.Image
+) -> None:
+    images = pair(photograph, 170)
+    found = metrics(*images)
+    assert found["psnr"] == pytest.approx(psnr(*images), abs=1e-4)
+    assert all(len(str(value)) <= 8 for value in found.values())

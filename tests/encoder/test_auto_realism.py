@@ -7,8 +7,8 @@ from PIL import Image
 import rdpcodec
 from rdpcodec import Codec, OperatingPoint
 from rdpcodec.container import read_header
-from rdpcodec.encoder.auto_realism import BLOCK, MOST, DetailMatch
-from rdpcodec.tiles import TILE
+from rdpcodec.encoder.auto_realism import BLOCK, MOST, DetailMatch, realism_of
+from rdpcodec.tiles import TILE, Box
 
 
 def pixels(values: np.ndarray) -> np.ndarray:
@@ -93,6 +93,28 @@ def test_a_picture_of_several_tiles_is_one_picture(codec: Codec) -> None:
     textured = generator.normal(128, 30, (64, TILE + 64, 1)).clip(0, 255).astype(np.uint8).repeat(3, 2)
     image = Image.fromarray(textured)
     assert 0 <= read_header(codec.compress(image, 5, realism="auto"))[0].realism <= 1
+
+
+class Ends:
+    """Stands for a coded image of which both ends of the dial are known."""
+
+    def __init__(self, fidelity: np.ndarray, realistic: np.ndarray) -> None:
+        self.size, self._ends = fidelity.shape[1::-1], {0.0: fidelity, 1.0: realistic}
+
+    def decode(self, region: Box, realism: float) -> list[np.ndarray]:
+        return [self._ends[realism][*region.slices()]]
+
+
+def test_rows_of_tiles_are_compared_with_their_own_part_of_the_picture(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each is of another strength, of which the networks kept nothing and realism paints twice as much."""
+    monkeypatch.setattr("rdpcodec.tiles.TILE", 64)
+    grain = np.random.default_rng(0).normal(size=(192, 128))
+    strength = np.repeat([8, 20, 40], 64)[:, None]
+    original, realistic = pixels(128 + strength / 2 * grain), pixels(128 + strength * grain)
+    coded = Ends(np.full_like(original, 128), realistic)
+    assert realism_of(original, coded) == pytest.approx(0.5, abs=0.051)  # type: ignore[arg-type]
 
 
 def test_weights_without_the_dial_choose_none(plain_codec: Codec, photograph: Image.Image) -> None:

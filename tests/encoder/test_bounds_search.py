@@ -56,6 +56,41 @@ def test_the_file_is_within_both_bounds_and_no_smaller_one_is(
     assert quality <= min(within) + 1.5
 
 
+@pytest.mark.parametrize("decibels", [29, 31, 33, 35])
+@pytest.mark.parametrize("cost", [1, 2.5])
+def test_the_realism_is_the_one_that_serves_both_bounds_best(decibels: float, cost: float) -> None:
+    """To 2 % of the dial, at the quality that is found."""
+    surface = Surface(cost, 3)
+    bounds = Target.psnr(decibels) & Target.lpips(surface(5 * (decibels - 24) + 1, 0.5).perception)
+    quality, realism = search_both(surface, surface, bounds, dial=True)
+    best = min(np.linspace(0, 1, 1001), key=lambda r: worst(bounds, surface(quality, r)))
+    assert 0.1 < best < 0.9
+    assert realism == pytest.approx(best, abs=0.025)
+
+
+def test_bounds_hold_for_what_is_measured_where_the_estimate_flatters() -> None:
+    surface, bounds = Surface(2, 3), Target.psnr(33) & Target.lpips(0.06)
+
+    def estimate(quality: float, realism: float) -> Measured:
+        true = surface(quality, realism)
+        return Measured(true.distortion + 0.3, 0.9 * true.perception)
+
+    found = search_both(estimate, surface, bounds, dial=True)
+    assert -TOLERANCE <= worst(bounds, surface(*found)) <= 0
+
+
+def test_where_there_is_no_dial_realism_is_zero_and_never_asked_for() -> None:
+    surface, bounds = Surface(2, 3), Target.psnr(30) & Target.lpips(0.06)
+
+    def plain(quality: float, realism: float) -> Measured:
+        assert realism == 0
+        return surface(quality, realism)
+
+    quality, realism = search_both(plain, plain, bounds, dial=False)
+    assert realism == 0
+    assert -TOLERANCE <= worst(bounds, surface(quality, 0)) <= 0
+
+
 def test_where_distortion_alone_decides_there_is_no_realism() -> None:
     quality, realism = search_both(
         Surface(2, 3), Surface(2, 3), Target.psnr(35) & Target.lpips(0.3), dial=True

@@ -40,3 +40,13 @@ def test_what_is_cheap_to_hold_exactly_is_so_where_that_is_wanted() -> None:
         coarsening = Coarsening(pixels, np.full(mask.shape, 1e-4), exactly=exactly)
         held = coarsening.held(coarsening.best(mask), mask)
         assert np.array_equal(held, pixels) is exactly
+
+
+def test_noise_is_not_cheap_to_hold_exactly() -> None:
+    """No coder takes less than its own bits: it is held so only where its errors are worth that."""
+    pixels = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    mask = np.ones(pixels.shape[:2], bool)
+    for price, exact in ((1e-4, False), (1e3, True)):
+        coarsening = Coarsening(pixels, np.full(mask.shape, price), exactly=True)
+        held = coarsening.held(coarsening.best(mask), mask)
+        assert np.array_equal(held, pixels) is exact

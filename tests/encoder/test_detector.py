@@ -39,3 +39,27 @@ def test_what_is_drawn_is_found_where_it_is(photograph: Image.Image, quality: fl
     drawn = candidates(pixels, quality).drawn
     assert drawn[:, :11].mean() > 0.9
     assert drawn[:, 14:].mean() < 0.1
+
+
+@pytest.mark.parametrize("channel", [0, 1, 2])
+def test_noise_in_any_one_channel_is_rough(channel: int) -> None:
+    generator = np.random.default_rng(0)
+    y, x = np.mgrid[:96, :96]
+    pixels = np.stack([60 + x, 60 + y, 200 - x], 2).astype(np.uint8)
+    assert not candidates(pixels, 90).blocks.any()
+    pixels[..., channel] = generator.integers(0, 256, (96, 96))
+    assert is_worth_a_look(pixels, 90)
+    assert candidates(pixels, 90).blocks.all()
+
+
+def test_all_neighbours_of_a_drawn_block_are_candidates() -> None:
+    """Above and below it, beside it and at its corners, for drawings do not end at blocks."""
+    y, x = np.mgrid[:112, :112]
+    pixels = np.stack([60 + x, 60 + y, 200 - x], 2).astype(np.uint8)
+    pixels[48:64, 48:64] = 255
+    pixels[48:64, 54:58] = 0
+    wanted = np.zeros((7, 7), bool)
+    wanted[2:5, 2:5] = True
+    found = candidates(pixels, 50)
+    np.testing.assert_array_equal(found.drawn, wanted)
+    np.testing.assert_array_equal(found.blocks, wanted)

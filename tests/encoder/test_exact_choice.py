@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 
@@ -10,11 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from rdpcodec import Codec, Target, container
+from rdpcodec import Codec, OperatingPoint, Target, container
 from rdpcodec.container import Segment
 from rdpcodec.encoder.detector import candidates, is_worth_a_look
 from rdpcodec.encoder.exact_choice import choose
 from rdpcodec.encoder.fill import smooth_fill
+from rdpcodec.encoder.image_encoder import ImageEncoder
+from rdpcodec.image import load_picture
+from rdpcodec.tiles import Box
+from rdpcodec.weights.manifest import Identity
 
 COLOURS = np.array(
     [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0], [255, 0, 255], [0, 255, 255]], np.uint8
@@ -150,19 +155,19 @@ def test_a_page_with_a_photograph_has_both(codec: Codec, mixed: Image.Image, mix
     assert (white == 255).mean() > 0.9
 
 
-@pytest.mark.parametrize("effort", [0, 1])
+@pytest.mark.parametrize(("quality", "effort"), [(30, 0), (30, 1), (90, 0)])
 def test_beside_a_tile_that_is_exact_entirely_a_photograph_has_no_seam(
-    codec: Codec, photograph: Image.Image, effort: int
+    codec: Codec, photograph: Image.Image, quality: float, effort: int
 ) -> None:
     """Two tiles of 576 pixels: pixel art, and a photograph that is as good at its edge as it is alone."""
     photograph = photograph.crop((20, 150, 596, 214))
     image = Image.new("RGB", (1152, 64))
     image.paste(pixel_art().resize((576, 576), Image.Resampling.NEAREST), (0, 0))
     image.paste(photograph, (576, 0))
-    data = codec.compress(image, 30, effort=effort)
+    data = codec.compress(image, quality, effort=effort)
     beside = codec.decompress(data).crop((576, 0, 1152, 64))
-    alone = codec.decompress(codec.compress(photograph, 30, effort=effort))
-    edge = (0, 0, 8, 64)
+    alone = codec.decompress(codec.compress(photograph, quality, effort=effort))
+    edge = (0, 0, 4, 64)
     assert psnr(image.crop((0, 0, 576, 64)), codec.decompress(data).crop((0, 0, 576, 64))) == np.inf
     assert psnr(photograph.crop(edge), beside.crop(edge)) > psnr(photograph.crop(edge), alone.crop(edge)) - 1
 
@@ -209,6 +214,80 @@ def test_a_block_goes_where_it_costs_less() -> None:
     assert not chosen.mask[:, 64:].any()
     # The networks' part was no bargain after all.
     assert choice.once_coded(pixels, pixels, 1e7).mask.all()
+
+
+def test_what_a_tile_costs_besides_is_saved_only_where_all_of_it_is_exact() -> None:
+    """As above; but where the networks have any pixel of a tile, they need hyper-latents, too."""
+    pixels = np.asarray(page().crop((0, 0, 128, 64)))
+    bits = np.zeros((4, 8))
+    bits[:, :4] = 1e6
+    assert choose(pixels, pixels, bits, 50, beside=0.0).divides
+    dear = choose(pixels, pixels, bits, 50, beside=1e7)
+    assert dear.best.mask.all()
+    assert dear.once_coded(pixels, pixels, 0.0).mask.all()
+
+
+def test_a_small_photograph_on_a_page_is_exact_where_networks_are_dearer(photograph: Image.Image) -> None:
+    """Although nobody would draw it: then nothing is left for the networks to code."""
+    image = Image.new("RGB", (320, 288))
+    for top in (0, 160):
+        image.paste(page(), (0, top))
+    image.paste(photograph.crop((200, 100, 344, 244)), (80, 80))
+    pixels = np.asarray(image)
+    assert 0.75 < candidates(pixels, 50).blocks.mean() < 1
+    bits = np.full((18, 20), 1e5)
+    assert choose(pixels, pixels, bits, 50).best.mask.all()
+    bits[5:14, 5:14] = 0
+    assert choose(pixels, pixels, bits, 50).divides
+
+
+def test_a_drawing_ends_where_it_ends_and_not_at_a_block(photograph: Image.Image) -> None:
+    """Pixel art beside a photograph, where the networks miss all of the former and hit the latter."""
+    pixels = np.array(photograph.crop((200, 100, 328, 164)))
+    pixels[:, :24] = np.asarray(pixel_art())[:64, :24]
+    decoded = pixels.copy()
+    decoded[:, :24] = 128
+    mask = choose(pixels, decoded, np.full((4, 8), 100.0), 80).best.mask
+    assert mask[:, :24].all()
+    assert mask[:, 24:].mean() < 0.01
+
+
+@pytest.mark.parametrize("quality", [0, 40, 100])
+def test_the_bits_of_all_positions_are_those_of_the_tile(
+    codec: Codec, photograph: Image.Image, quality: float
+) -> None:
+    """But for the hyper-latents, which belong to no position."""
+    ((symbols,),) = codec.analyse([load_picture(photograph.crop((0, 0, 200, 120)))], quality)
+    coder, plain = codec.tile_codec.coder, replace(symbols, residual=np.zeros_like(symbols.residual))
+    bits, of_zeros = (coder.bits_by_position(found) for found in (symbols, plain))
+    assert bits.shape == symbols.residual.shape[1:]
+    coded, coded_zeros = (8 * len(coder.encode(found, quality)) for found in (symbols, plain))
+    assert float(bits.sum() - of_zeros.sum()) == pytest.approx(coded - coded_zeros, rel=0.02, abs=40)
+
+
+def test_a_photograph_of_which_the_networks_say_nothing_is_still_a_file(
+    codec: Codec, photograph: Image.Image
+) -> None:
+    """Nothing said is left out of a file only where the exact layer has all pixels."""
+    picture = load_picture(photograph.crop((200, 100, 296, 164)))
+    weights = Identity("fast", codec.size, codec.fingerprint, ("quality",), encodes=True)
+    blank = codec.tile_codec.blank(Box(0, 0, *picture.size), 50)
+    assert blank.blank
+    data = ImageEncoder(codec.tile_codec, weights, picture).file([blank], 50, OperatingPoint(50))
+    ((found,),) = codec.decode_symbols([container.read(data)])
+    assert found.blank
+    assert codec.decompress(data).size == picture.size
+
+
+@pytest.mark.parametrize(("across", "down"), [(2.5, 0), (0, 3), (1, 1.5)])
+def test_a_gradient_goes_on_through_its_holes(across: float, down: float) -> None:
+    """With a quarter of its pixels known, the others are off by less than two levels."""
+    y, x = np.mgrid[:80, :96]
+    levels = (across * x + down * y).round().clip(0, 255).astype(np.uint8)
+    pixels = np.repeat(levels[..., None], 3, axis=2)
+    known = np.random.default_rng(0).random(levels.shape) < 0.25
+    filled = smooth_fill(pixels, known)
+    assert np.sqrt(np.square(filled - pixels.astype(float))[~known].mean()) < 2
 
 
 def test_holes_are_filled_smoothly(photograph: Image.Image) -> None:

@@ -78,6 +78,15 @@ def test_a_tiny_image_is_not_worse_at_all(
     assert found == sorted(found)
 
 
+@pytest.mark.parametrize("draw", [gradient, text])
+def test_much_more_quality_makes_a_tiny_image_much_better(codec: Codec, draw: Draw) -> None:
+    """That lower qualities are tried too does not mean that they are taken."""
+    pixels = draw(np.random.default_rng(1), 34, 22)
+    assert pixels[..., 0].size <= TINY
+    low, high = psnrs(codec, pixels, (20, 80))
+    assert high > low + 3
+
+
 @pytest.mark.parametrize(
     ("seed", "width", "height"), [(1935808501, 39, 13), (1790082149, 33, 24), (848832052, 99, 7)]
 )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice, pairwise
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from rdpcodec import Codec
 from rdpcodec.encoder import refine as refining
-from rdpcodec.encoder.annealing import COLD, WARM, ExpectedBits, anneal
+from rdpcodec.encoder.annealing import COLD, WARM, ExpectedBits, anneal, temperature
 from rdpcodec.encoder.objective import COARSE_SHARE, EYES_SHARE
 from rdpcodec.encoder.refine import STEPS
 from rdpcodec.image import load_picture
@@ -20,7 +21,9 @@ from rdpcodec.metrics.eyes import coarse_distortion, in_place_of, ssimulacra2_di
 from rdpcodec.model.rate import lambda_of
 from rdpcodec.mosaic import Window
 from rdpcodec.operating_point import EFFORT_MAX
+from rdpcodec.quality import lambda_at
 from rdpcodec.tiles import Box
+from rdpcodec.training.runs import FidelityRun
 
 
 def tensor(image: Image.Image) -> Tensor:
@@ -68,12 +71,13 @@ def test_images_too_small_for_eyes_are_searched_for_squared_error(
 def test_a_search_pays_for_what_training_pays_for(codec: Codec, photograph: Image.Image) -> None:
     """Where it begins: the value of the squared error, and the gradient of training's mixture."""
     search = search_for(codec, photograph.crop((200, 100, 328, 228)), 40)
+    eyes, coarse = FidelityRun.eyes, FidelityRun.coarse
     decoded = search.decoded(search.best.residual).requires_grad_()
     mse = (decoded - search.x).square().mean((1, 2, 3))
     mixed = (
-        (1 - EYES_SHARE - COARSE_SHARE) * mse
-        + EYES_SHARE * in_place_of(mse, ssimulacra2_distortion(search.x, decoded))
-        + COARSE_SHARE * in_place_of(mse, coarse_distortion(search.x, decoded))
+        (1 - eyes - coarse) * mse
+        + eyes * in_place_of(mse, ssimulacra2_distortion(search.x, decoded))
+        + coarse * in_place_of(mse, coarse_distortion(search.x, decoded))
     )
     price = search.price(decoded)
     assert float(price.detach()) == pytest.approx(search.price.weight * float(mse.detach()), rel=1e-4)
@@ -178,6 +182,54 @@ def test_annealing_lowers_the_loss(codec: Codec, photograph: Image.Image) -> Non
     residual = annealed(search, 30)
     assert search.rated(residual).loss < search.best.loss
     assert 1 <= float((residual - search.best.residual).abs().max()) <= 12
+
+
+def test_each_effort_judges_the_latents_after_all_of_its_steps(
+    codec: Codec, photograph: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = 0
+
+    def annealing(search: refining.Search) -> Iterator[Tensor]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield search.first_latents()
+
+    monkeypatch.setattr(refining.Search, "annealing", annealing)
+    image, box = photograph.crop((200, 100, 232, 132)), Box(0, 0, 32, 32)
+    found = search_for(codec, image, 40).start
+    efforts = refining.refine_tile(
+        codec.tile_codec, np.asarray(image), Window(box, box), found, 40, EFFORT_MAX
+    )
+    assert [taken for _ in efforts] == list(STEPS[1:])
+
+
+def test_a_search_weighs_bits_against_the_squared_error_of_pixels(
+    codec: Codec, photograph: Image.Image
+) -> None:
+    """As a file of that quality does: bits, and λ for a squared error of one level, mean of the channels."""
+    image = photograph.crop((200, 100, 290, 170))
+    search = search_for(codec, image, 40)
+    decoded = np.asarray(codec.decompress(codec.compress(image, 40)), float)
+    errors = np.square(decoded - np.asarray(image)).mean(2).sum()
+    expected = search.coded(search.best.residual) + lambda_at(40) * errors
+    assert search.best.loss == pytest.approx(expected, rel=0.01)
+
+
+def test_latents_that_hardly_matter_hardly_move(codec: Codec, photograph: Image.Image) -> None:
+    """Most of those of a smooth area at low quality: a step must not carry all equally far."""
+    search = search_for(codec, photograph.crop((200, 100, 264, 164)), 20)
+    first = search.first_latents()
+    moved = (next(search.annealing()).detach() - first).abs().flatten()
+    assert float(moved.max()) > 0
+    assert float(moved.quantile(0.75)) < float(moved.max()) / 10
+
+
+def test_a_search_cools_from_warm_to_cold() -> None:
+    heats = [temperature(step) for step in range(1, STEPS[-1] + 1)]
+    assert all(after <= before for before, after in pairwise(heats))
+    assert heats[0] == pytest.approx(WARM, rel=0.02)
+    assert heats[-1] == COLD < WARM
 
 
 def test_annealing_rounds_to_the_nearer_integer_when_cold_and_at_random_when_warm() -> None:

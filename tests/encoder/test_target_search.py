@@ -3,9 +3,10 @@ from __future__ import annotations
 import math
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from fractions import Fraction
+from itertools import product
 
 import numpy as np
 import pytest
@@ -40,7 +41,11 @@ def rate_curves(draw: st.DrawFn) -> Callable[[float], float]:
     are 0.016 to 0.056, which change along the dial.
     """
     ends = [draw(st.floats(0.01, 0.1)) for _ in range(3)]
-    start = draw(st.floats(5, 15))
+    return rate_curve(ends, start=draw(st.floats(5, 15)))
+
+
+def rate_curve(ends: Sequence[float], start: float) -> Callable[[float], float]:
+    """Bytes over quality, of which the logarithm has these slopes at the qualities 0, 50 and 100."""
     knots = np.linspace(0, 100, 101)
     slopes = np.interp(knots, [0, 50, 100], ends)
     logs = start + np.concatenate([[0], np.cumsum((slopes[1:] + slopes[:-1]) / 2)])
@@ -61,6 +66,16 @@ def test_a_smooth_cost_is_met_within_one_percent_and_never_exceeded(
     assert len(measure.qualities) <= MAX_ENCODES
     assert found in measure.qualities
     assert -TOLERANCE - SLACK <= target.excess(cost(found)) <= 0
+
+
+@pytest.mark.parametrize("ends", list(product((0.001, 0.005, 0.02), repeat=3)))
+def test_a_cost_that_hardly_depends_on_quality_is_met_as_well(ends: tuple[float, float, float]) -> None:
+    """Even one that is nearly flat on one side of the middle, from where the slope points far too near."""
+    curve = rate_curve(ends, start=10)
+    for quality in range(1, 100, 3):
+        target, measure = Target.bpp(curve(quality)), Counted(curve)
+        assert -TOLERANCE - SLACK <= target.excess(curve(search(measure, target))) <= 0
+        assert len(measure.qualities) <= MAX_ENCODES
 
 
 @settings(deadline=None)

@@ -74,6 +74,22 @@ def test_a_decoded_picture_is_as_good_as_its_target(
     assert target.excess(value) >= -TOLERANCE
 
 
+def test_gray_in_three_channels_is_measured_as_it_comes_back(codec: Codec, photograph: Image.Image) -> None:
+    """Without colours that only the networks saw."""
+    image, target = photograph.resize((150, 100)).convert("L").convert("RGB"), Target.psnr(33)
+    value = psnr(np.asarray(image), np.asarray(codec.decompress(codec.compress(image, target))))
+    assert -TOLERANCE <= target.excess(value) <= 0
+
+
+@pytest.mark.parametrize("bytes_over", [1, 3])
+def test_a_file_that_is_a_byte_too_large_is_too_large(
+    codec: Codec, small: Image.Image, bytes_over: int
+) -> None:
+    """Of the first quality that is tried, as of any other."""
+    limit = len(codec.compress(small, 50)) - bytes_over
+    assert len(codec.compress(small, Target.size(limit))) <= limit
+
+
 def test_with_realism_a_target_holds_for_the_realistic_picture(
     photograph: Image.Image, tmp_path: Path
 ) -> None:

@@ -13,7 +13,8 @@ from recoded_files import recoded
 
 from rdpcodec import Codec, container, exact_layer
 from rdpcodec.container import Segment
-from rdpcodec.encoder.transparency import coarse_alpha
+from rdpcodec.encoder.transparency import coarse_alpha, simplified
+from rdpcodec.image import Picture
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,25 @@ def test_levels_of_alpha_are_kept_where_they_are_seen(codec: Codec, cut_out: Ima
         np.testing.assert_array_equal(alpha == 255, original == 255)
     exact = np.asarray(codec.decompress(codec.compress(cut_out, 0, exact=True)))[..., 3]
     np.testing.assert_array_equal(exact, original)
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 99), st.integers(1, 255))
+def test_colours_change_only_where_nobody_sees_them(width: int, height: int, seed: int, most: int) -> None:
+    """Under the faintest of veils they are seen."""
+    generator = np.random.default_rng(seed)
+    pixels = generator.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    alpha = generator.integers(0, most + 1, (height, width), dtype=np.uint8)
+    found = simplified(Picture(pixels, alpha=alpha))
+    np.testing.assert_array_equal(found.pixels[alpha > 0], pixels[alpha > 0])
+    np.testing.assert_array_equal(alpha, alpha if found.alpha is None else found.alpha)
+
+
+def test_an_alpha_channel_takes_fewer_bytes_at_a_lower_quality(codec: Codec, small: Image.Image) -> None:
+    image = small.copy()
+    image.putalpha(Image.radial_gradient("L").resize(small.size))
+    files = [container.read(codec.compress(image, quality)) for quality in (100, 50, 0)]
+    lengths = [len(file.segments[Segment.OPACITY]) for file in files]
+    assert lengths[0] > 1.2 * lengths[1] > 1.2 * lengths[2]
 
 
 @given(st.floats(0, 100))

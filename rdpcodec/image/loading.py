@@ -151,6 +151,6 @@ def _without_alpha(image: Image.Image, raw_modes: set[str]) -> tuple[Image.Image
             image = image.convert("LA" if image.mode in ("1", "L", "LA", "La") else "RGBA")
             alpha = np.asarray(image.getchannel("A"))
             image = image.convert(image.mode[:-1])
-    if image.mode in ("1", "P", "PA", "RGBX", "RGBa", "La"):
-        image = image.convert("L" if image.mode in ("1", "La") else "RGB")
+    if image.mode in ("1", "P", "RGBX"):
+        image = image.convert("L" if image.mode == "1" else "RGB")
     return image, alpha

@@ -113,22 +113,25 @@ class Fidelity:
         self.settings = asdict(run)
         self.pixels_a_step = process_count() * run.batch * run.crop**2
         self.randomness = Randomness(run.seed)
+        # Before the images, which may take minutes: what is wrong with these files is said at once.
+        self.totals = start_totals(init) if init else Totals()
+        perceptual = load_lpips("squeeze", lpips).to(device) if run.perception else None
         self.training, self.validation_crops = load_training_and_validation(data, run.crop, device)
         self.drawn = _drawn_images(run, device)
-        self.totals = start_totals(init) if init else Totals()
         self.model = first_model(init, run.size, self.training, self.randomness.generator)
         for part in FROZEN[run.trains]:
             self.model.get_submodule(part).requires_grad_(False)
         self.optimizers = make_optimizers(self.model, run)
         self.average = WeightAverage(self.model)
         self.realism: Synthesis | None = None
-        if run.perception:
-            self._add_realism(init, previous, lpips)
+        if perceptual is not None:
+            self._add_realism(init, previous)
+            self.lpips = perceptual
         self.randomness.seed_per_rank()
         self.forward = averaging_gradients(Decoders(self.model, self.realism, run.perceived))
         self._compile(compiled if compiled and compiles(device) else None)
 
-    def _add_realism(self, init: Path | None, previous: Path | None, lpips: Path | None) -> None:
+    def _add_realism(self, init: Path | None, previous: Path | None) -> None:
         """Train a realism synthesis, too. `init` is what the model was loaded from, if anything."""
         if init is None:
             self.realism = copy.deepcopy(self.model.synthesis)
@@ -138,7 +141,6 @@ class Fidelity:
             self.realism_totals = realism_totals(init, previous)
         self.optimizers += build_optimizers(self.realism, self.run.learning_rate)
         self.realism_average = WeightAverage(self.realism)
-        self.lpips = load_lpips("squeeze", lpips).to(self.device)
 
     def _compile(self, compiled: str | None) -> None:
         """Set up the functions of a step, as fast as they can be had."""

@@ -22,6 +22,7 @@ from rdpcodec.training.checkpoint import load_start, start_totals
 from rdpcodec.training.commands import train as train_commands
 from rdpcodec.training.data import load_images
 from rdpcodec.training.export import export
+from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.graphs import add_graphs
 from rdpcodec.training.loop import CHECKPOINT, Interrupted
 from rdpcodec.training.retire import retire
@@ -233,3 +234,20 @@ def test_options_that_cannot_work_are_refused(words: tuple[str, ...], told: str,
     result = CliRunner().invoke(train_commands, [*words, *where, *minutes])
     assert result.exit_code == 2, result.output
     assert told in result.output
+
+
+@pytest.mark.parametrize(("perception", "message"), [(0.0, "start.pt"), (0.5, "LPIPS-squeeze")])
+def test_what_a_run_starts_from_is_looked_at_before_the_images(
+    perception: float, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "no images").mkdir()
+    (tmp_path / "start.pt").write_bytes(b"damaged")
+    run = FidelityRun(perception=perception)
+    with pytest.raises(UsageError, match=message):
+        Fidelity(
+            run,
+            tmp_path / "no images",
+            CPU,
+            init=None if perception else tmp_path / "start.pt",
+            lpips=tmp_path / "absent",
+        )

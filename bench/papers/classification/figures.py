@@ -81,7 +81,7 @@ def restored_images(group: dict[str, Any], shown: NDArray[np.uint8]) -> Figure:
     ]
     rows = [shown[0], shown[1], *(shown[2 + corner] for corner in corners)]
     side = shown.shape[2]
-    figure, axis = pyplot.subplots(figsize=(7.4, 3.9), layout="constrained")
+    figure, axis = pyplot.subplots(figsize=(8.6, 3.9), layout="constrained")
     image = np.concatenate([np.concatenate(list(row), 1) for row in rows])
     axis.imshow(255 - image[:, :, 0] if image.shape[2] == 1 else image, cmap="gray")
     labels = [f"λ = {weights[corner]:g}, μ = {cross[corner]:g}" for corner in corners]

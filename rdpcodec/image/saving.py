@@ -72,6 +72,7 @@ def encode_picture(image: Image.Image, name: str, target: object) -> bytes:
             return encode_picture(_in_srgb(image), name, target)
         for key in sorted(lost):
             left_out(_METADATA[key], why)
+        _warn_of_colours(data, image, name, target)
         return data
     assert first is not None
     raise UsageError(
@@ -129,7 +130,6 @@ def _checked(data: bytes, image: Image.Image, name: str, target: object, kept: t
     try:
         with opened(data, formats=[name] if name in Image.OPEN else None) as written:
             size, transparent = written.size, written.has_transparency_data
-            changed = name not in _SAVE_OPTIONS and _differ(written, image)
             lost = {key for key in kept if not _has(written, key)}
     except PictureError:  # a format that Pillow writes and does not read, or not under this name
         return set(kept)
@@ -137,17 +137,20 @@ def _checked(data: bytes, image: Image.Image, name: str, target: object, kept: t
         raise UsageError(f"{target}: {name} cannot hold an image of {image.width}×{image.height} pixels")
     if "A" in image.getbands() and image.getchannel("A").getextrema() != (255, 255) and not transparent:
         raise UsageError(f"{target}: {name} cannot hold an alpha channel; try .png or .webp")
-    if changed:
-        warn(f"{target}: {name} cannot hold all colours of this image; .png and .webp can", PictureWarning)
     return lost
 
 
-def _differ(written: Image.Image, image: Image.Image) -> bool:
-    """Whether a file has not the pixels of the image of the same size that was written to it."""
-    if written.size != image.size:
-        return True
-    found = np.asarray(written.convert(image.mode))
-    return not np.array_equal(found, np.asarray(image))
+def _warn_of_colours(data: bytes, image: Image.Image, name: str, target: object) -> None:
+    """Say that a file has not the pixels of its image, unless its format is known to be lossy or lossless."""
+    if name in _SAVE_OPTIONS or name not in Image.OPEN:
+        return
+    try:
+        with opened(data, formats=[name]) as written:
+            same = np.array_equal(np.asarray(written.convert(image.mode)), np.asarray(image))
+    except PictureError:  # as in `_checked`; EPS, say, needs Ghostscript
+        return
+    if not same:
+        warn(f"{target}: {name} cannot hold all colours of this image; .png and .webp can", PictureWarning)
 
 
 def _has(written: Image.Image, key: str) -> bool:

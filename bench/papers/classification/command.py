@@ -54,7 +54,7 @@ def classification(
         _report_codecs(surface, out, page)
         return
     # scipy and matplotlib take a second to import.
-    from bench.papers.classification.experiments import ClassificationRun, measured_groups
+    from bench.papers.classification.experiments import ClassificationRun, keep_results, measured_groups
     from bench.papers.classification.plan import TASKS, sized
     from bench.papers.wgan.data import load_cifar10, load_mnist
 
@@ -64,6 +64,8 @@ def classification(
             task = sized(whole, training.grid)
             task = replace(task, seeds=training.of_grid(task.seeds))
             run = ClassificationRun(task, data[task.data], training.device, training.runs, progress)
+            if training.keep:
+                keep_results(run, out / f"{training.grid}-{task.name}.json")
             _report_restorers(run, measured_groups(run, training.workers), training.grid, out, page)
     except RdpError as error:
         raise click.ClickException(str(error)) from error
@@ -82,7 +84,8 @@ def _report_restorers(
     write_figure(out / f"{name}.png", figures.curves(result))
     group = result["groups"][0]
     shown = experiments.shown_images(run, group["design"])
-    write_figure(out / f"{name}-pictures.png", figures.restored_images(group, shown))
+    if shown is not None:
+        write_figure(out / f"{name}-pictures.png", figures.restored_images(group, shown))
 
 
 def _report_codecs(surface: Path, out: Path, page: Path | None) -> None:

@@ -22,7 +22,7 @@ from bench.papers.wgan.classifier import DESIGNS, Classifier, error_rate, train_
 from bench.papers.wgan.critic import Critic
 from bench.papers.wgan.data import Split
 from bench.papers.wgan.measure import fresh_critics, measure, restorations
-from bench.papers.wgan.once import once
+from bench.papers.wgan.once import first_existing, kept_results, once, put_back
 from bench.papers.wgan.train import CPU, Fidelity, Schedule, Training, on_device, squared_error
 from bench.papers.wgan.workers import each
 
@@ -46,6 +46,12 @@ class ClassificationRun:
     def path(self, design: str, seed: int, suffix: str) -> Path:
         """A file of a group, in the folder of checkpoints."""
         return self.checkpoints / f"{self.task.name}-{design}-{seed}{suffix}"
+
+
+def keep_results(run: ClassificationRun, path: Path) -> None:
+    """The groups that results hold are not trained again."""
+    groups = kept_results(path).get("groups", [])
+    put_back((run.path(group["design"], group["seed"], ".json"), group) for group in groups)
 
 
 def measured_groups(run: ClassificationRun, workers: int = 1) -> dict[str, Any]:
@@ -170,11 +176,12 @@ def _judge(run: ClassificationRun, design: str, seed: int, restorer: AnyRestorer
     )
 
 
-def shown_images(run: ClassificationRun, design: str) -> np.ndarray:
-    """Of the first seed, uint8 `[2 + models, SHOWN, H, W, C]`: originals, what restorers got, what each made
-    of it.
+def shown_images(run: ClassificationRun, design: str) -> np.ndarray | None:
+    """Of the first seed that was trained here, uint8 `[2 + models, SHOWN, H, W, C]`: originals, what
+    restorers got, what each made of it. None where all groups were kept.
     """
-    return np.load(run.path(design, run.task.seeds[0], ".npy"))
+    path = first_existing(run.path(design, seed, ".npy") for seed in run.task.seeds)
+    return None if path is None else np.load(path)
 
 
 def _shown(restorer: AnyRestorer, run: ClassificationRun) -> np.ndarray:

@@ -29,13 +29,15 @@ if TYPE_CHECKING:
 )
 def denoising(data: Path | None, training: TrainingOptions, out: Path, page: Path | None) -> None:
     """Denoisers of digits between least error and perfect perception (Blau & Michaeli 2018)."""
-    from bench.papers.denoising.experiments import GRIDS, DenoisingRun, measured
+    from bench.papers.denoising.experiments import GRIDS, DenoisingRun, keep_results, measured
     from bench.papers.wgan.data import load_mnist
 
     plan = GRIDS[training.grid]
     try:
         plan = replace(plan, seeds=training.of_grid(plan.seeds))
         run = DenoisingRun(plan, load_mnist(data), training.device, training.runs, progress)
+        if training.keep:
+            keep_results(run, out / f"{training.grid}.json")
         result = measured(run, training.workers)
     except RdpError as error:
         raise click.ClickException(str(error)) from error
@@ -51,13 +53,14 @@ def _report(run: DenoisingRun, result: dict[str, Any], grid: str, out: Path, pag
     report_claims(record, title, out / f"{grid}.json", page, f"denoising-2018 {grid}")
     points = {name: run.plan.weights.index(weight) for name, weight in experiments.POINTS.items()}
     write_figure(out / f"{grid}-curve.png", figures.curve(result, points))
-    shown = experiments.shown_images(run, f"denoisers-{run.plan.seeds[0]}")
-    exact = experiments.shown_images(run, "estimators")
-    rows = [("original", shown[0]), ("given", experiments.noisy_images(run))]
-    rows += [
-        (f"{name}, λ = {experiments.POINTS[name]:g}".replace("inf", "∞"), shown[1 + at])
-        for name, at in points.items()
-    ]
-    rows += list(zip(result["estimators"]["names"], exact[1:], strict=True))
-    write_figure(out / f"{grid}-digits.png", rows_of_digits(rows, f"noise σ = {experiments.NOISE:g}"))
+    shown = experiments.shown_images(run, [f"denoisers-{seed}" for seed in run.plan.seeds])
+    exact = experiments.shown_images(run, ["estimators"])
+    if shown is not None and exact is not None:
+        rows = [("original", shown[0]), ("given", experiments.noisy_images(run))]
+        rows += [
+            (f"{name}, λ = {experiments.POINTS[name]:g}".replace("inf", "∞"), shown[1 + at])
+            for name, at in points.items()
+        ]
+        rows += list(zip(result["estimators"]["names"], exact[1:], strict=True))
+        write_figure(out / f"{grid}-digits.png", rows_of_digits(rows, f"noise σ = {experiments.NOISE:g}"))
     Console().print(written(out, page))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from bench.papers.wgan.classifier import train_classifier
 from bench.papers.wgan.critic import SMALL, Critic, CriticSize
 from bench.papers.wgan.data import Labelled, Split
 from bench.papers.wgan.measure import fresh_critics, measure, restorations
-from bench.papers.wgan.once import once
+from bench.papers.wgan.once import first_existing, kept_results, once, put_back
 from bench.papers.wgan.train import Fidelity, Restorer, Schedule, Training, squared_error
 from bench.papers.wgan.workers import each
 
@@ -82,6 +82,16 @@ class DenoisingRun:
     def path(self, name: str, suffix: str) -> Path:
         """A file in the folder of checkpoints."""
         return self.checkpoints / f"{name}{suffix}"
+
+
+def keep_results(run: DenoisingRun, path: Path) -> None:
+    """What results hold is not trained again."""
+    results = kept_results(path)
+    put_back(
+        (run.path(f"denoisers-{found['seed']}", ".json"), found) for found in results.get("denoisers", [])
+    )
+    if "estimators" in results:
+        put_back([(run.path("estimators", ".json"), results["estimators"])])
 
 
 def measured(run: DenoisingRun, workers: int = 1) -> dict[str, Any]:
@@ -158,9 +168,12 @@ def _judged(
     return {key: values.tolist() for key, values in found.items()}
 
 
-def shown_images(run: DenoisingRun, name: str) -> np.ndarray:
-    """Of `denoisers-SEED` or `estimators`, uint8 `[1 + models, SHOWN, 28, 28]`: originals first."""
-    return np.load(run.path(name, ".npy"))
+def shown_images(run: DenoisingRun, names: Iterable[str]) -> np.ndarray | None:
+    """Of the first of these (`denoisers-SEED`, `estimators`) that was made here, uint8
+    `[1 + models, SHOWN, 28, 28]`: originals first. None where all were kept.
+    """
+    path = first_existing(run.path(name, ".npy") for name in names)
+    return None if path is None else np.load(path)
 
 
 def noisy_images(run: DenoisingRun) -> np.ndarray:

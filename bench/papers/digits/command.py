@@ -48,7 +48,7 @@ def digits(
 ) -> None:
     """Rate, distortion and perception of trained codecs of digits (Blau & Michaeli 2019)."""
     # scipy and matplotlib take a second to import.
-    from bench.papers.digits.experiments import measured_groups
+    from bench.papers.digits.experiments import keep_results, measured_groups
     from bench.papers.digits.group import DigitsRun
     from bench.papers.digits.plan import GRIDS
     from bench.papers.wgan.data import load_mnist
@@ -58,6 +58,8 @@ def digits(
     try:
         plan = replace(plan, seeds=training.of_grid(plan.seeds))
         run = DigitsRun(plan, load_mnist(data), training.device, training.runs, progress)
+        if training.keep:
+            keep_results(run, out / f"{training.grid}.json")
         results = measured_groups(run, chosen, training.workers)
     except RdpError as error:
         raise click.ClickException(str(error)) from error
@@ -68,7 +70,7 @@ def _report(
     run: DigitsRun, results: dict[str, list[dict[str, Any]]], grid: str, out: Path, page: Path | None
 ) -> None:
     from bench.papers.digits import claims, figures
-    from bench.papers.digits.group import shown_images
+    from bench.papers.digits.group import shown_images, shown_seed
     from bench.papers.wgan.pictures import rows_of_digits
 
     reproduction = claims.reproduction(results)
@@ -77,29 +79,34 @@ def _report(
     write_figure(out / f"{grid}-surface.png", figures.surface(reproduction.curves))
     if len(results) > 1:
         write_figure(out / f"{grid}-variants.png", figures.variants(reproduction.curves))
+    seed = shown_seed(run)
+    if seed is not None and len(results) > 1:
         middle = run.plan.some_bottlenecks[len(run.plan.some_bottlenecks) // 2]
-        rows = _rows(run, list(results), middle)
+        rows = _rows(run, list(results), middle, seed)
         title = f"{middle.bits:g} bits, largest λ unless noted"
         write_figure(out / f"{grid}-layers.png", rows_of_digits(rows, title))
-    shown = [shown_images(run, "pairs", bottleneck) for bottleneck in run.plan.bottlenecks]
-    first = [group for group in results["pairs"] if group["seed"] == run.plan.seeds[0]]
-    write_figure(out / f"{grid}-digits.png", figures.reconstructions(first, shown))
+    if seed is not None:
+        shown = [shown_images(run, "pairs", bottleneck, seed) for bottleneck in run.plan.bottlenecks]
+        pairs = [group for group in results["pairs"] if group["seed"] == seed]
+        write_figure(out / f"{grid}-digits.png", figures.reconstructions(pairs, shown))
     Console().print(written(out, page))
 
 
-def _rows(run: DigitsRun, kinds: list[str], bottleneck: Bottleneck) -> list[tuple[str, np.ndarray]]:
+def _rows(
+    run: DigitsRun, kinds: list[str], bottleneck: Bottleneck, seed: int
+) -> list[tuple[str, np.ndarray]]:
     """The digits of all experiments at one rate: features and layers beside pixels, with squared error and
     without.
     """
     from bench.papers.digits.group import shown_images
 
-    pairs = shown_images(run, "pairs", bottleneck)
+    pairs = shown_images(run, "pairs", bottleneck, seed)
     rows = [("original", pairs[0]), ("pixels, λ = 0", pairs[1]), ("pixels and the critic", pairs[-1])]
     for kind in kinds:
         if kind == "features":
-            rows.append(("features and pixels, λ = 0", shown_images(run, kind, bottleneck)[1]))
+            rows.append(("features and pixels, λ = 0", shown_images(run, kind, bottleneck, seed)[1]))
         elif kind.startswith("layer-"):
-            rows.append((f"pixels and layer {kind[-1]}", shown_images(run, kind, bottleneck)[-1]))
+            rows.append((f"pixels and layer {kind[-1]}", shown_images(run, kind, bottleneck, seed)[-1]))
         elif kind.startswith("alone-"):
-            rows.append((f"layer {kind[-1]} alone", shown_images(run, kind, bottleneck)[-1]))
+            rows.append((f"layer {kind[-1]} alone", shown_images(run, kind, bottleneck, seed)[-1]))
     return rows

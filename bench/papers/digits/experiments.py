@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from bench.papers.digits.codec import Bottleneck, Codecs
 from bench.papers.digits.group import DigitsRun, Group
 from bench.papers.wgan.classifier import Classifier
 from bench.papers.wgan.critic import Layer
+from bench.papers.wgan.once import kept_results, put_back
 from bench.papers.wgan.train import Fidelity, squared_error
 from bench.papers.wgan.workers import each
 from rdpcodec.errors import UsageError
@@ -23,6 +25,15 @@ from rdpcodec.training.checkpoint import load_checkpoint
 FEATURE_SHARE = 0.15
 
 Experiment = Callable[[DigitsRun, Bottleneck, int], dict[str, Any]]
+
+
+def keep_results(run: DigitsRun, path: Path) -> None:
+    """The groups that results hold are not trained again."""
+    for kind, groups in kept_results(path).get("results", {}).items():
+        put_back(
+            (run.path(kind, Bottleneck(found["dimension"], found["levels"]), found["seed"], ".json"), found)
+            for found in groups
+        )
 
 
 def measured_groups(

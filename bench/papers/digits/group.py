@@ -175,9 +175,17 @@ class Group:
         return self.run.path(self.experiment, self.bottleneck, self.seed, suffix)
 
 
-def shown_images(run: DigitsRun, experiment: str, bottleneck: Bottleneck) -> np.ndarray:
-    """Of the first seed, uint8 `[1 + models, SHOWN, 28, 28]`: originals first."""
-    return np.load(run.path(experiment, bottleneck, run.plan.seeds[0], ".npy"))
+def shown_seed(run: DigitsRun) -> int | None:
+    """The first seed whose pairs were all trained here, and have images; None where all were kept."""
+    for seed in run.plan.seeds:
+        if all(run.path("pairs", bottleneck, seed, ".npy").exists() for bottleneck in run.plan.bottlenecks):
+            return seed
+    return None
+
+
+def shown_images(run: DigitsRun, experiment: str, bottleneck: Bottleneck, seed: int) -> np.ndarray:
+    """uint8 `[1 + models, SHOWN, 28, 28]`: originals first."""
+    return np.load(run.path(experiment, bottleneck, seed, ".npy"))
 
 
 def _shown(codecs: Codecs, run: DigitsRun) -> np.ndarray:

@@ -1,9 +1,9 @@
-"""What was trained and measured is not trained again: records kept in a folder of checkpoints."""
+"""What was trained and measured is not trained again: records in a folder of checkpoints, or in results."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -28,3 +28,30 @@ def once(path: Path, settings: dict[str, Any], make: Callable[[], dict[str, Any]
     record = {**make(), "settings": settings}
     write_record(path, record)
     return record
+
+
+def kept_results(path: Path) -> dict[str, Any]:
+    """The results of an earlier run, as a command wrote them; none where there is no file.
+
+    Raises `UsageError` where the file is damaged.
+    """
+    if not path.exists():
+        return {}
+    try:
+        results: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: not a file of results: {error}; remove it, or leave out --keep") from error
+    return results
+
+
+def put_back(records: Iterable[tuple[Path, dict[str, Any]]]) -> None:
+    """Write records into the folder of checkpoints where `once` finds them, unless it has others there."""
+    for path, record in records:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_record(path, record)
+
+
+def first_existing(paths: Iterable[Path]) -> Path | None:
+    """The first of these files that is there: images of kept results are where they were trained."""
+    return next((path for path in paths if path.exists()), None)

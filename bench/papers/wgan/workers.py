@@ -39,13 +39,16 @@ def each(work: Callable[[T], R], tasks: Sequence[T], workers: int) -> list[R]:
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How a command trains groups. grid: by its name; runs: the folder of checkpoints."""
+    """How a command trains groups. grid: by its name; runs: the folder of checkpoints; keep: what the
+    results hold is not trained again.
+    """
 
     grid: str
     seeds: int | None
     device: torch.device
     workers: int
     runs: Path
+    keep: bool
 
     def of_grid(self, seeds: Sequence[int]) -> tuple[int, ...]:
         """So many of a grid's seeds as are asked for."""
@@ -81,6 +84,12 @@ def training_options(name: str, grids: str) -> Callable[[Command], Command]:
             help="Processes that train groups side by side; as many as cores are fastest on a CPU.",
         ),
         click.option(
+            "--keep",
+            is_flag=True,
+            help="Train only what the results in --out lack, as another of --seeds; figures of images show "
+            "what was trained here.",
+        ),
+        click.option(
             "--runs",
             type=click.Path(path_type=Path, file_okay=False),
             help="Folder of checkpoints, from which a killed run goes on.  "
@@ -92,10 +101,17 @@ def training_options(name: str, grids: str) -> Callable[[Command], Command]:
     def decorate(command: Command) -> Command:
         @wraps(command)
         def with_training(
-            grid: str, seeds: int | None, device: str, workers: int, runs: Path | None, **rest: Any
+            grid: str,
+            seeds: int | None,
+            device: str,
+            workers: int,
+            keep: bool,
+            runs: Path | None,
+            **rest: Any,
         ) -> None:
             folder = runs or Path(f"build/{name}-{grid}")
-            command(training=TrainingOptions(grid, seeds, torch.device(device), workers, folder), **rest)
+            training = TrainingOptions(grid, seeds, torch.device(device), workers, folder, keep)
+            command(training=training, **rest)
 
         return with_options(with_training, options)
 

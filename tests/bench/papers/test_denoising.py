@@ -150,7 +150,7 @@ def test_the_command_writes_records_figures_and_the_pages_table(
     for figure in ("curve", "digits"):
         assert min(Image.open(tmp_path / "out" / f"quick-{figure}.png").size) > 100
     run = experiments.DenoisingRun(TINY, None, CPU, tmp_path / "runs", lambda label: lambda step: None)  # type: ignore[arg-type]
-    assert experiments.shown_images(run, "estimators").shape == (4, 10, 28, 28)
+    assert experiments.shown_images(run, ["estimators"]).shape == (4, 10, 28, 28)
 
 
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)

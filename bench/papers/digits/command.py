@@ -58,12 +58,11 @@ def digits(
     try:
         plan = replace(plan, seeds=training.of_grid(plan.seeds))
         run = DigitsRun(plan, load_mnist(data), training.device, training.runs, progress)
-        if training.keep:
-            keep_results(run, out / f"{training.grid}.json")
-        results = measured_groups(run, chosen, training.workers)
+        kept = keep_results(run, out / f"{training.grid}.json") if training.keep else {}
+        results = {**kept, **measured_groups(run, chosen, training.workers)}
     except RdpError as error:
         raise click.ClickException(str(error)) from error
-    _report(run, results, training.grid, out, page)
+    _report(run, {kind: results[kind] for kind in _EXPERIMENTS if kind in results}, training.grid, out, page)
 
 
 def _report(
@@ -79,12 +78,13 @@ def _report(
     write_figure(out / f"{grid}-surface.png", figures.surface(reproduction.curves))
     if len(results) > 1:
         write_figure(out / f"{grid}-variants.png", figures.variants(reproduction.curves))
-    seed = shown_seed(run)
-    if seed is not None and len(results) > 1:
         middle = run.plan.some_bottlenecks[len(run.plan.some_bottlenecks) // 2]
-        rows = _rows(run, list(results), middle, seed)
-        title = f"{middle.bits:g} bits, largest λ unless noted"
-        write_figure(out / f"{grid}-layers.png", rows_of_digits(rows, title))
+        seed = shown_seed(run, list(results), [middle])
+        if seed is not None:
+            rows = _rows(run, list(results), middle, seed)
+            title = f"{middle.bits:g} bits, largest λ unless noted"
+            write_figure(out / f"{grid}-layers.png", rows_of_digits(rows, title))
+    seed = shown_seed(run, ["pairs"], run.plan.bottlenecks)
     if seed is not None:
         shown = [shown_images(run, "pairs", bottleneck, seed) for bottleneck in run.plan.bottlenecks]
         pairs = [group for group in results["pairs"] if group["seed"] == seed]

@@ -27,13 +27,15 @@ FEATURE_SHARE = 0.15
 Experiment = Callable[[DigitsRun, Bottleneck, int], dict[str, Any]]
 
 
-def keep_results(run: DigitsRun, path: Path) -> None:
-    """The groups that results hold are not trained again."""
-    for kind, groups in kept_results(path).get("results", {}).items():
+def keep_results(run: DigitsRun, path: Path) -> dict[str, list[dict[str, Any]]]:
+    """The groups that results hold, which are not trained again."""
+    kept: dict[str, list[dict[str, Any]]] = kept_results(path).get("results", {})
+    for kind, groups in kept.items():
         put_back(
             (run.path(kind, Bottleneck(found["dimension"], found["levels"]), found["seed"], ".json"), found)
             for found in groups
         )
+    return kept
 
 
 def measured_groups(

@@ -5,8 +5,9 @@ Training and judging have checkpoints, and finished groups are not trained again
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -175,10 +176,13 @@ class Group:
         return self.run.path(self.experiment, self.bottleneck, self.seed, suffix)
 
 
-def shown_seed(run: DigitsRun) -> int | None:
-    """The first seed whose pairs were all trained here, and have images; None where all were kept."""
+def shown_seed(run: DigitsRun, experiments: Sequence[str], bottlenecks: Sequence[Bottleneck]) -> int | None:
+    """The first seed of which all of these groups were trained here, and have images; None where there is
+    none.
+    """
+    groups = list(product(experiments, bottlenecks))
     for seed in run.plan.seeds:
-        if all(run.path("pairs", bottleneck, seed, ".npy").exists() for bottleneck in run.plan.bottlenecks):
+        if all(run.path(*group, seed, ".npy").exists() for group in groups):
             return seed
     return None
 

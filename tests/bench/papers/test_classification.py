@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -201,6 +202,11 @@ def test_the_command_writes_records_figures_and_the_pages_tables(
     result = CliRunner().invoke(bench, arguments)
     assert result.exit_code == 0, result.output
     assert len(figures_again) == 4
+    shutil.rmtree(tmp_path / "runs")
+    figures_again.clear()
+    result = CliRunner().invoke(bench, [*arguments, "--keep"])  # nor from the results, where images are gone
+    assert result.exit_code == 0, result.output
+    assert [path.stem for path in figures_again] == ["quick-denoising", "quick-super-resolution-2"]
     for name in ("denoising", "super-resolution-2"):
         record = json.loads((tmp_path / "out" / f"quick-{name}.json").read_text())
         trained = [(group["seed"], group["design"]) for group in record["groups"]]

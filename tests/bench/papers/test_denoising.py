@@ -153,6 +153,27 @@ def test_the_command_writes_records_figures_and_the_pages_table(
     assert experiments.shown_images(run, ["estimators"]).shape == (4, 10, 28, 28)
 
 
+def test_what_results_hold_is_kept_and_another_seed_joins_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(GRIDS, "quick", TINY)
+    write_mnist(tmp_path, bars(120))
+    arguments = ["papers", "denoising", "--grid", "quick", "--data", str(tmp_path)]
+    arguments += ["--out", str(tmp_path / "out")]
+    path = tmp_path / "out" / "quick.json"
+    found = []
+    for runs, options in (("one", ["--seeds", "1"]), ("other", ["--keep"])):
+        result = CliRunner().invoke(bench, [*arguments, "--runs", str(tmp_path / runs), *options])
+        assert result.exit_code == 0, result.output
+        found.append(json.loads(path.read_text()))
+    first, both = found
+    assert both["estimators"] == first["estimators"]
+    assert both["denoisers"][0] == first["denoisers"][0]
+    assert [group["seed"] for group in both["denoisers"]] == [0, 1]
+    assert both["denoisers"][1]["mse"] != both["denoisers"][0]["mse"]
+    assert not (tmp_path / "other" / "denoisers-0.pt").exists()
+
+
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)
 def test_the_page_shows_the_committed_results(path: Path) -> None:
     record = json.loads(path.read_text())

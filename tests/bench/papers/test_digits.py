@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -89,6 +90,51 @@ def test_the_command_writes_records_figures_and_the_pages_table(
     run(data, tmp_path, "--grid", "quick")
     again = json.loads((tmp_path / "out" / "quick.json").read_text())
     assert again == record
+
+
+def test_what_results_hold_is_kept_and_another_seed_joins_it(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(GRIDS, "quick", TINY)
+    chosen = ("--grid", "quick", "--only", "universal")
+    run(data, tmp_path, *chosen, "--only", "features", "--seeds", "1")
+    path = tmp_path / "out" / "quick.json"
+    first = json.loads(path.read_text())["results"]
+    shutil.rmtree(tmp_path / "runs")  # the machine is gone
+    figures: list[str] = []
+    command = "bench.papers.digits.command.write_figure"
+    monkeypatch.setattr(command, lambda path, _: figures.append(path.stem.removeprefix("quick-")))
+    run(data, tmp_path, *chosen, "--keep")
+    both = json.loads(path.read_text())["results"]
+    assert list(both) == ["pairs", "universal", "features"]
+    assert both["features"] == first["features"]
+    for kind in ("pairs", "universal"):
+        assert [group["seed"] for group in both[kind]] == [*[0] * len(first[kind]), *[1] * len(first[kind])]
+        assert both[kind][: len(first[kind])] == first[kind]
+    # Images of the kept features are gone: the figure of all experiments stays as it was.
+    assert figures == ["surface", "variants", "digits"]
+
+    shutil.rmtree(tmp_path / "runs")
+    figures.clear()
+    monkeypatch.setattr("bench.papers.wgan.train.Training.step", lambda self: pytest.fail("trained again"))
+    run(data, tmp_path, *chosen, "--keep")
+    assert json.loads(path.read_text())["results"] == both
+    assert figures == ["surface", "variants"]
+
+
+def test_results_of_another_plan_are_not_kept(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(GRIDS, "quick", TINY)
+    run(data, tmp_path, "--grid", "quick", "--only", "features", "--seeds", "1")
+    shutil.rmtree(tmp_path / "runs")
+    monkeypatch.setitem(GRIDS, "quick", replace(TINY, steps=4))
+    where = ["--data", str(data), "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(bench, ["papers", "digits", "--grid", "quick", "--keep", *where])
+    assert (result.exit_code, "is of another plan" in result.output) == (1, True)
+    (tmp_path / "out" / "quick.json").write_text("{")
+    result = CliRunner().invoke(bench, ["papers", "digits", "--grid", "quick", "--keep", *where])
+    assert (result.exit_code, "not a file of results" in result.output) == (1, True)
 
 
 def test_two_workers_find_what_one_finds(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

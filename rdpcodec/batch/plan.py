@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import sys
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from rdpcodec import storage
 from rdpcodec.batch.names import output_names
 from rdpcodec.container import EXTENSION
-from rdpcodec.errors import UsageError
+from rdpcodec.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -105,10 +106,10 @@ def plan(
 
     sources: folders, whose files of fitting `extensions` are taken and keep their place below the folder;
     globs, below the last folder without a wildcard; files; and `@list.txt`, one path or URL a line, which
-    keeps its folders (an absolute path those from the root). All may be URLs that fsspec knows. What folders
-    and globs find hidden is left out. destination: a folder, whose files are no sources where it lies within
-    one; suffix: of the outputs, ".rdpc" say, see `output_names`; recursive: whether folders are taken with
-    all that is below them.
+    keeps its folders (an absolute path those from the root); `@-` reads the list from standard input. All may
+    be URLs that fsspec knows. What folders and globs find hidden is left out. destination: a folder, whose
+    files are no sources where it lies within one; suffix: of the outputs, ".rdpc" say, see `output_names`;
+    recursive: whether folders are taken with all that is below them.
 
     Raises `UsageError` when a source is missing, nothing is found, or two images would share an output, and
     `OutputError` when a list cannot be read.
@@ -143,7 +144,7 @@ class _Search:
     def found(self, source: str) -> Iterator[tuple[str, PurePosixPath]]:
         """Files of a source, each with its path below the destination."""
         if source.startswith("@"):
-            listed = storage.read_file(source[1:]).removeprefix(codecs.BOM_UTF8)
+            listed = _list_of_paths(source[1:]).removeprefix(codecs.BOM_UTF8)
             if b"\0" in listed:
                 raise UsageError(f"{source}: is no list of paths: give a text file, with a path a line")
             lines = os.fsdecode(listed).replace("\r\n", "\n").split("\n")
@@ -216,6 +217,14 @@ def _closed(system: AbstractFileSystem, folder: str) -> bool:
 
 def _hidden(path: PurePosixPath) -> bool:
     return any(part.startswith(".") for part in path.parts)
+
+
+def _list_of_paths(location: str) -> bytes:
+    if location != "-":
+        return storage.read_file(location)
+    if sys.stdin is None:
+        raise OutputError("standard input is closed")
+    return sys.stdin.buffer.read()
 
 
 def _listed(line: str) -> tuple[str, PurePosixPath]:

@@ -90,8 +90,9 @@ def batch(
     rdpcodec batch compressed/ images/ --decompress --format webp
     rdpcodec batch s3://bucket/photos s3://bucket/compressed --engine ray --workers 64
 
-    SRC is a folder, a glob, a file, or @ and a file with one path a line. What lies below a folder, or
-    below the part of a glob without wildcards, keeps its place below DST. All may be URLs that fsspec knows.
+    SRC is a folder, a glob, a file, or @ and a file with one path a line (@- reads standard input). What
+    lies below a folder, or below the part of a glob without wildcards, keeps its place below DST. All may be
+    URLs that fsspec knows.
     Images of one name, a.jpg and a.png, become a.jpg.rdpc and a.png.rdpc.
 
     An image that cannot be coded does not stop the others: failures are listed at the end, and the exit

@@ -80,7 +80,8 @@ def models(as_json: bool) -> None:
         if not entry.encodes:
             click.echo(f"{name}\n  decodes   files of an earlier version, {record['bytes'] / 1e6:.1f} MB")
             continue
-        click.echo(f"{name}-{entry.fingerprint.hex()}{default}")
+        click.echo(f"{name}{default}")
+        click.echo(f"  files     say {name}-{entry.fingerprint.hex()}")
         click.echo(f"  settings  {', '.join(record['dials'])}")
         click.echo(
             f"  size      {record['parameters'] / 1e6:.1f} million parameters, {record['bytes'] / 1e6:.1f} MB"

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from rdpcodec.container import MAX_PIXELS
-from rdpcodec.errors import UsageError
+from rdpcodec.errors import UsageError, WeightsError
 from rdpcodec.operating_point import AUTO, PRESETS, OperatingPoint, Realism, Target
-from rdpcodec.weights.manifest import DEFAULT_MODEL, check_encodes, encoders, find_model
+from rdpcodec.weights.manifest import DEFAULT_MODEL, check_encodes, encoders, find_model, manifest
 
 if TYPE_CHECKING:
     from rdpcodec.batch.work import Compression
@@ -25,8 +26,22 @@ force_option = click.option("-f", "--force", is_flag=True, help="Overwrite outpu
 device_option = click.option(
     "--device", default="cpu", show_default=True, help="Where the networks run: cpu, cuda, …"
 )
+
+
+def _encoder(context: click.Context, parameter: click.Parameter, name: str) -> str:
+    """A model that is asked for must be there, and make files."""
+    if context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE:
+        manifest()  # damaged weights are no mistake in the command
+        try:
+            check_encodes(name, find_model(name).encodes)
+        except WeightsError as error:
+            raise UsageError(str(error)) from error
+    return name
+
+
 model_option = click.option(
     "--model",
+    callback=_encoder,
     default=DEFAULT_MODEL,
     show_default=True,
     shell_complete=lambda context, parameter, typed: [name for name in encoders() if name.startswith(typed)],

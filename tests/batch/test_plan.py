@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 from pathlib import Path
@@ -55,6 +56,15 @@ def test_a_list_keeps_its_folders(folder: Path, monkeypatch: pytest.MonkeyPatch)
     names.write_text("../a.png\n")
     with pytest.raises(UsageError, match="outside of the current folder"):
         planned(f"@{names}")
+
+
+def test_a_list_may_come_through_standard_input(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"sub/c.webp\na.png\n")))
+    assert planned("@-") == ["sub/c.rdpc", "a.rdpc"]
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(OutputError, match="standard input is closed"):
+        planned("@-")
 
 
 def test_images_of_one_name_keep_their_extensions(folder: Path) -> None:

@@ -270,6 +270,18 @@ def test_a_shell_can_complete_words(words: str, found: str) -> None:
     assert found in result.stdout
 
 
+@pytest.mark.parametrize("command", ["compress", "suggest", "batch"])
+def test_a_model_that_cannot_encode_is_a_mistake_in_the_command(photo: Path, command: str) -> None:
+    out = [photo.parent / "out"] if command == "batch" else []
+    for model, message in (
+        ("slow", b"there is no model 'slow'"),
+        ("base-ddc2ae65", b"makes none: fast does"),
+    ):
+        found = program(command, photo, *out, "--model", model)
+        assert found.returncode == 2
+        assert message in found.stderr
+
+
 @pytest.mark.parametrize("words", [(), ("train",)])
 def test_without_a_command_its_help_is_shown(words: tuple[str, ...]) -> None:
     found = program(*words)

@@ -79,6 +79,9 @@ def test_models_lists_what_is_installed() -> None:
     listed = run("models").stdout
     assert listed.count("(default)") == 1
     assert listed.count("million parameters") == len(encoders())
+    # Each begins with the name that --model takes.
+    heads = [line for line in listed.splitlines() if not line.startswith(" ")]
+    assert [head.removesuffix(" (default)") for head in heads] == list(manifest())
 
 
 def test_info_in_json_has_a_line_for_what_fails_too(photo: Path) -> None:

@@ -5,6 +5,7 @@ import { decode, decodeToPNG, info } from "./rdpcodec.js";
 const [file, realism, value, invented, save, status, stage, hint, image, overlay, legend] = [
   "file", "realism", "value", "invented", "save", "status", "stage", "hint", "image", "overlay", "legend",
 ].map((id) => document.getElementById(id));
+document.getElementById("unloaded").remove();
 const TINT = [255, 0, 170];
 const STRONGEST = 48; // a difference in levels that is drawn opaque
 

@@ -159,6 +159,15 @@ def test_the_examples_of_the_docs_run(view: Any, site: Path, address: str) -> No
     view.wait_for_function("() => document.querySelector('img').naturalWidth === 101")
 
 
+def test_a_page_that_cannot_load_its_decoder_says_so(browser: Any, site: Path, address: str) -> None:
+    page = browser.new_page()
+    page.goto((site / "index.html").as_uri())
+    page.wait_for_selector("#unloaded:has-text('open the page through a web server')", state="visible")
+    page.goto(f"{address}index.html")
+    page.wait_for_function("() => !document.getElementById('unloaded')")
+    page.close()
+
+
 def test_an_element_that_cannot_show_its_file_says_so(
     browser: Any, site: Path, address: str, photo: bytes
 ) -> None:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from rdpcodec.metrics.eyes import ForEyes, ssimulacra2_distortion, ssimulacra2_score
+from rdpcodec.metrics.eyes import ForEyes
 from rdpcodec.metrics.perceptual import load_lpips
 from rdpcodec.model.rdp_model import RdpModel, TrainingOutput
 from rdpcodec.model.transforms import Synthesis
@@ -37,7 +37,7 @@ from rdpcodec.training.randomness import Randomness
 from rdpcodec.training.runs import FROZEN, FidelityRun
 from rdpcodec.training.schedule import scale_learning_rates
 from rdpcodec.training.totals import Totals
-from rdpcodec.training.validation import QUALITIES, load_training_and_validation
+from rdpcodec.training.validation import QUALITIES, load_training_and_validation, points_of
 
 GRADIENT_CLIP = 1.0
 # Of a step, for the log; the last only with a realism synthesis.
@@ -243,24 +243,20 @@ class Fidelity:
         model, realism = self.average.module, None if self.realism is None else self.realism_average.module
         points, total, lpips, eyes = [], 0.0, [], []
         x = self.validation_crops
-        for quality in QUALITIES:
-            q = torch.full((len(x),), quality, device=self.device)
-            output = model(x, q, by_rate=True)
-            loss = rate_distortion_loss(output, x, q)
+        for at in points_of(model, x):
             if realism is not None:
-                realistic = realism(output.rounded, q).clamp(0, 1)
+                realistic = realism(at.output.rounded, at.quality).clamp(0, 1)
                 lpips.append(round(float(self.lpips(realistic, x).mean()), 4))
-            judged = ssimulacra2_distortion(x, output.reconstruction.clamp(0, 1))
-            eyes.append(round(float(ssimulacra2_score(judged).mean()), 2))
-            typical = loss.bpp.log().mean().exp()
-            points.append([round(float(value), 4) for value in (loss.bpp.mean(), loss.psnr, typical)])
-            total += float(loss.total) / len(QUALITIES)
-        figures = {
+            eyes.append(round(at.ssimulacra2, 2))
+            figures = at.loss.bpp.mean(), at.loss.psnr, math.exp(at.log_rate)
+            points.append([round(float(value), 4) for value in figures])
+            total += float(at.loss.total) / len(QUALITIES)
+        found = {
             "validation_loss": round(total, 5),
             "validation_rd": points,
             "validation_ssimulacra2": eyes,
         }
-        return figures | ({"validation_lpips": lpips} if lpips else {})
+        return found | ({"validation_lpips": lpips} if lpips else {})
 
     def state(self) -> dict[str, Any]:
         realism = {}

@@ -10,14 +10,11 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from rdpcodec.errors import RdpError
-from rdpcodec.metrics.eyes import ssimulacra2_distortion, ssimulacra2_score
 from rdpcodec.model.rdp_model import RdpModel
-from rdpcodec.training.losses import rate_distortion_loss
-from rdpcodec.training.validation import QUALITIES
+from rdpcodec.training.validation import points_of
 
 # Of the bits of `fast`. What is asked of `large` is 8 % less than `base` needs. That one was trained for
 # squared error only: at equal SSIMULACRA2, training for eyes would win as much by itself. But `base` needed
@@ -30,7 +27,9 @@ class NotWorthIt(RdpError):
 
 
 class Curve(NamedTuple):
-    """Means over crops at each of `QUALITIES`: log of bits per pixel, PSNR in dB, SSIMULACRA2."""
+    """Means over crops at each of the qualities of validation: log of bits per pixel, PSNR in dB,
+    SSIMULACRA2.
+    """
 
     log_rate: np.ndarray
     psnr: np.ndarray
@@ -60,18 +59,10 @@ class Verdict(NamedTuple):
             )
 
 
-@torch.no_grad()
 def curve(model: RdpModel, crops: Tensor) -> Curve:
     """The curve of a model on crops `[B, 3, H, W]`, sides multiples of 64, on the device of both."""
-    points = []
-    for quality in QUALITIES:
-        q = torch.full((len(crops),), quality, device=crops.device)
-        output = model(crops, q, by_rate=True)
-        loss = rate_distortion_loss(output, crops, q)
-        felt = ssimulacra2_distortion(crops, output.reconstruction.clamp(0, 1))
-        figures = loss.bpp.log().mean(), loss.psnr, ssimulacra2_score(felt).mean()
-        points.append([float(figure) for figure in figures])
-    return Curve(*np.array(points).T)
+    points = points_of(model, crops)
+    return Curve(*np.array([[at.log_rate, float(at.loss.psnr), at.ssimulacra2] for at in points]).T)
 
 
 def verdict(found: Curve, other: Curve) -> Verdict:

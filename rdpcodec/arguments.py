@@ -36,15 +36,14 @@ def quality_of(quality: Quality | None, target: Target | None) -> Quality:
     return target
 
 
-def point_of(point: OperatingPoint | None, quality: Quality | None) -> OperatingPoint:
-    """The point that arguments of a batch ask for."""
-    if point is not None and not isinstance(point, OperatingPoint):
-        raise UsageError(f"point {point!r}: give quality=…, a rdpcodec.OperatingPoint or one of PRESETS")
-    if quality is None:
-        return point or OperatingPoint()
-    if point is not None:
+def point_of(point: Quality | OperatingPoint | None, quality: Quality | None = None) -> OperatingPoint:
+    """The point that arguments of a batch ask for, or the one of this quality."""
+    if point is not None and quality is not None:
         raise UsageError(f"quality {quality} and {point}: give one of them")
-    return OperatingPoint(quality)
+    chosen = quality if point is None else point
+    if chosen is None:
+        return OperatingPoint()
+    return chosen if isinstance(chosen, OperatingPoint) else OperatingPoint(chosen)
 
 
 def listed(items: Any) -> list[Any]:

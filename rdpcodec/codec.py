@@ -126,7 +126,7 @@ class Codec:
     def compress_batch(
         self,
         images: Sequence[Source] | torch.Tensor,
-        point: OperatingPoint | None = None,
+        point: Quality | OperatingPoint | None = None,
         *,
         quality: Quality | None = None,
         keep_metadata: bool = False,
@@ -137,13 +137,14 @@ class Codec:
         """Compress several images; those of equal size go through the networks together, unless each is to
         meet a target.
 
-        images: a sequence of what `compress` takes, or a tensor `[B, C, H, W]`. quality: instead of `point`,
-        where only the quality matters. errors: filled with what is wrong with images that cannot be coded, by
-        their places, where the list then has b""; where it is not given, the first such error is raised.
+        images: a sequence of what `compress` takes, or a tensor `[B, C, H, W]`. point: an operating point, or
+        a quality, which may also be given by that name; quality 50 if neither is. errors: filled with what is
+        wrong with images that cannot be coded, by their places, where the list then has b""; where it is not
+        given, the first such error is raised.
         """
-        point = point_of(point, quality)
-        point.check_dials(self.name, self.dials)
-        check_installed(point)
+        chosen = point_of(point, quality)
+        chosen.check_dials(self.name, self.dials)
+        check_installed(chosen)
         sources = listed(images)
         pictures: dict[int, Picture] = {}
         for i, image in enumerate(sources):
@@ -151,11 +152,18 @@ class Codec:
                 pictures[i] = load_picture(
                     image, keep_metadata=keep_metadata, exact=exact, max_pixels=max_pixels
                 )
-        files = encode_together(self.tile_codec, self._weights, pictures, point, errors)
+        files = encode_together(self.tile_codec, self._weights, pictures, chosen, errors)
         return [files.get(i, b"") for i in range(len(sources))]
 
     def efforts(
-        self, image: Source, quality: float = 50.0, *, realism: Realism = 0.0, keep_metadata: bool = False
+        self,
+        image: Source,
+        quality: float = 50.0,
+        *,
+        realism: Realism = 0.0,
+        keep_metadata: bool = False,
+        exact: bool = False,
+        max_pixels: int = container.MAX_PIXELS,
     ) -> Iterator[bytes]:
         """Files of one image at effort 0, 1, … 9, each as soon as it is found; stop when you have waited
         enough.
@@ -167,15 +175,17 @@ class Codec:
         if isinstance(quality, (Target, Bounds)):
             raise UsageError(f"target {quality}: efforts are of a quality, a number")
         OperatingPoint(quality, realism).check_dials(self.name, self.dials)
-        picture = load_picture(image, keep_metadata=keep_metadata)
+        picture = load_picture(image, keep_metadata=keep_metadata, exact=exact, max_pixels=max_pixels)
         yield from ImageEncoder(self.tile_codec, self._weights, picture).efforts(quality, realism)
 
-    def encoder(self, picture: Picture) -> Callable[[OperatingPoint], bytes]:
-        """A function from operating points to files of one image, for when there will be several.
+    def encoder(self, picture: Picture) -> Callable[[Quality | OperatingPoint], bytes]:
+        """A function from operating points, or qualities, to files of one image, for when there will be
+        several.
 
         What all points share is computed once. Raises `UsageError` for a point that the weights do not have.
         """
-        return ImageEncoder(self.tile_codec, self._weights, picture).encode
+        encoder = ImageEncoder(self.tile_codec, self._weights, picture)
+        return lambda point: encoder.encode(point_of(point))
 
     def analyse(self, pictures: Sequence[Picture], quality: float) -> list[list[Symbols]]:
         """Images of one size → the symbols of their tiles, row by row. Raises as `compress` does."""

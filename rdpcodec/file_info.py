@@ -19,7 +19,7 @@ class FileInfo:
     format_version: int
     width: int
     height: int
-    bits_per_pixel: float
+    bpp: float  # bits per pixel
     gray: bool
     alpha: bool
     quality: float  # 0..100
@@ -31,7 +31,7 @@ class FileInfo:
 
     def record(self) -> dict[str, Any]:
         """All of it as JSON takes it."""
-        rounded = {"bits_per_pixel": round(self.bits_per_pixel, 4), "realism": round(self.realism, 3)}
+        rounded = {"bpp": round(self.bpp, 4), "realism": round(self.realism, 3)}
         return vars(self) | rounded
 
 

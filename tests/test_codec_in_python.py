@@ -144,8 +144,9 @@ def test_errors_of_a_batch_can_be_kept_beside_its_files(
         (lambda c, i: c.decompress(c.compress(i), region=(0, 0, 1.5, 3)), "region .*: give four whole"),
         (lambda c, i: rdpcodec.use_threads(0), "0 threads: give a whole number from 1 on"),
         (lambda c, i: rdpcodec.use_threads("4"), "'4' threads: give a whole number from 1 on"),
-        (lambda c, i: c.compress_batch([i], 30), "point 30: give quality="),
-        (lambda c, i: c.compress_batch([i], "web"), "point 'web': give quality="),
+        (lambda c, i: c.compress_batch([i], "web"), "quality 'web' is not a number"),
+        (lambda c, i: c.encoder(load_picture(i))("web"), "quality 'web' is not a number"),
+        (lambda c, i: c.encoder(load_picture(i))(101), "quality 101.* is outside"),
         (lambda c, i: c.compress_batch([i], OperatingPoint(), quality=3), "give one of them"),
         (lambda c, i: c.compress_batch("photo.png"), "one str is no batch: give a list"),
         (lambda c, i: c.compress_batch(i), "no batch: give a list"),
@@ -164,6 +165,23 @@ def test_arguments_of_wrong_types_are_errors_of_ours(
         call(codec, small)
 
 
+def test_a_batch_and_an_encoder_take_a_quality_as_one_image_does(codec: Codec, small: Image.Image) -> None:
+    encode = codec.encoder(load_picture(small))
+    for quality in (30, Target.bpp(0.4), OperatingPoint(60, 0.5)):
+        alone = codec.compress(small, quality)
+        assert codec.compress_batch([small], quality) == [alone]
+        assert encode(quality) == alone
+    assert codec.compress_batch([small], quality=30) == codec.compress_batch([small], 30)
+
+
+def test_all_efforts_take_what_an_image_may_be_and_hold(codec: Codec, small: Image.Image) -> None:
+    with pytest.raises(rdpcodec.PictureError, match="101×67"):
+        next(codec.efforts(small, max_pixels=1000))
+    clear = small.convert("RGBA")
+    clear.putalpha(Image.linear_gradient("L").resize(small.size))
+    assert next(codec.efforts(clear, 5, exact=True)) == codec.compress(clear, 5, exact=True)
+
+
 def test_info_tells_what_a_file_holds(codec: Codec, small: Image.Image, tmp_path: Path) -> None:
     image = small.convert("LA")
     data = codec.compress(image, 37.5, realism=0.5, exact=True)
@@ -172,7 +190,7 @@ def test_info_tells_what_a_file_holds(codec: Codec, small: Image.Image, tmp_path
     assert found == rdpcodec.info(tmp_path / "a.rdpc")
     assert (found.width, found.height, found.gray, found.alpha) == (101, 67, True, True)
     assert (found.quality, found.model, found.weights_installed) == (37.5, "fast", True)
-    assert found.bits_per_pixel == len(data) * 8 / (101 * 67)
+    assert found.bpp == len(data) * 8 / (101 * 67)
     assert sum(found.segments.values()) < found.bytes == len(data)
     with pytest.raises(FormatError, match="checksum"):
         rdpcodec.info(data[:-9] + b"\0" + data[-8:])

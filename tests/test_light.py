@@ -57,7 +57,7 @@ def test_images_are_coded(folder: Path) -> None:
         ("-q", "30", "--realism", "0.5"),
         ("--realism", "auto"),
         ("--target-psnr", "30"),
-        ("--target-msssim", "0.95"),
+        ("--target-ms-ssim", "0.95"),
         ("--target-ssimulacra2", "60"),
         ("--target-size", "6kB"),
     ]

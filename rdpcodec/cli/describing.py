@@ -58,7 +58,7 @@ def _text(path: Path, file: file_info.FileInfo) -> str:
     segments = ", ".join(f"{name} {size} bytes" for name, size in file.segments.items())
     weights = file.model if file.model.endswith(file.fingerprint) else f"{file.model}-{file.fingerprint}"
     return (
-        f"{path}: intact, {file.bytes} bytes, {file.bits_per_pixel:.3f} bits per pixel\n"
+        f"{path}: intact, {file.bytes} bytes, {file.bpp:.3f} bits per pixel\n"
         f"  image     {file.width}×{file.height}, {channels}\n"
         f"  settings  quality {file.quality:g}, realism {file.realism:.3g}\n"
         f"  weights   {weights} ({state})\n"

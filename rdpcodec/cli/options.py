@@ -62,6 +62,9 @@ def millions(context: click.Context, parameter: click.Parameter, number: float) 
     """An option's number of millions; "inf" is as many as anybody can have."""
     if math.isnan(number):
         raise click.BadParameter("nan is no number", context, parameter)
+    if math.isfinite(number) and number * 1e6 > MAX_PIXELS:
+        most = f"no image has more than {MAX_PIXELS / 1e6:.0f}"
+        raise click.BadParameter(f"{number:.12g} megapixels: {most}", context, parameter)
     return int(min(number * 1e6, sys.maxsize))
 
 
@@ -112,10 +115,12 @@ _TARGETS: dict[str, tuple[Callable[[Any], Target], Any, str]] = {
     "target_bpp": (Target.bpp, float, "At most so many bits per pixel."),
     "target_size": (Target.size, str, "At most so many bytes: 800, 50kB, 1.5MB, 64KiB."),
     "target_psnr": (Target.psnr, float, "At least so many dB."),
-    "target_msssim": (Target.ms_ssim, float, "At least this MS-SSIM, 0 to 1."),
+    "target_ms_ssim": (Target.ms_ssim, float, "At least this MS-SSIM, 0 to 1."),
     "target_ssimulacra2": (Target.ssimulacra2, float, "At least this SSIMULACRA2, 0 to 100."),
     "target_lpips": (Target.lpips, float, "At most this LPIPS. With one of the three above: both at once."),
 }
+# Those of version 0.1, which go on working.
+_OLD_NAMES = {"target_ms_ssim": ("--target-msssim",)}
 
 _COMPRESSION = (
     click.option(
@@ -123,7 +128,7 @@ _COMPRESSION = (
     ),
     click.option("--preset", type=click.Choice(list(PRESETS)), help="An operating point by name."),
     *(
-        click.option(flag(name), type=kind, metavar="X", help=text)
+        click.option(flag(name), *_OLD_NAMES.get(name, ()), name, type=kind, metavar="X", help=text)
         for name, (_, kind, text) in _TARGETS.items()
     ),
     click.option(

@@ -28,7 +28,7 @@ _COLUMNS = {
     "lpips": ("LPIPS", ".4f"),
 }
 Point = dict[str, Any]
-"""Quality, realism, bytes, bits_per_pixel and the metrics by name, as JSON has them."""
+"""Quality, realism, bytes, bpp and the metrics by name, as JSON has them."""
 
 
 @click.command()
@@ -88,7 +88,7 @@ def _points(codec: Codec, picture: Picture, metrics: Metrics, step: Callable[[],
     realisms = (0, 1) if "realism" in codec.dials else (0,)
     for quality in _QUALITIES:
         data = encode(OperatingPoint(quality))
-        size = {"bytes": len(data), "bits_per_pixel": round(bits_per_pixel(data), 4)}
+        size = {"bytes": len(data), "bpp": round(bits_per_pixel(data), 4)}
         for realism in realisms:
             decoded = np.asarray(codec.decompress(data, realism=realism).convert("RGB"))
             errors = metrics(original, decoded)
@@ -118,7 +118,7 @@ def _table(title: str, points: list[Point]) -> str:
             "-" if point[name] is None else format(point[name], form) for name, (_, form) in _COLUMNS.items()
         ]
         shown = [str(point[name]) for name in ("quality", "realism", "bytes")]
-        table.add_row(*shown, f"{point['bits_per_pixel']:.3f}", *values)
+        table.add_row(*shown, f"{point['bpp']:.3f}", *values)
     console = Console()
     with console.capture() as captured:
         console.print(table)

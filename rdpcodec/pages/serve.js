@@ -160,7 +160,7 @@ async function showSetting(source, setting) {
   names.coded = `Quality ${setting.quality}` + (data.realism ? `, realism ${Number(setting.realism).toFixed(2)}` : "");
   showSides();
   setFigures({
-    bytes: count(coded.bytes), "bits per pixel": fixed(coded.bits_per_pixel, 3), "of the upload": `${fixed(100 * coded.bytes / source.size, 1)} %`,
+    bytes: count(coded.bytes), "bits per pixel": fixed(coded.bpp, 3), "of the upload": `${fixed(100 * coded.bytes / source.size, 1)} %`,
     seconds: fixed((performance.now() - started) / 1000, 2),
   });
   if (changed()) return;

@@ -155,7 +155,7 @@ class ImageServer:
         asked = parse_request(request, self.codec)
         with self.lock:
             data = self._find(request).file(asked.quality)
-        return JSONResponse({"bytes": len(data), "bits_per_pixel": container.bits_per_pixel(data)})
+        return JSONResponse({"bytes": len(data), "bpp": container.bits_per_pixel(data)})
 
     def decoded(self, request: Request) -> Response:
         """What its file decodes to, PNG."""

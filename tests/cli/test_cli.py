@@ -94,7 +94,7 @@ def test_a_command_does_not_import_what_only_others_need() -> None:
             "each set the quality: give one of them",
         ),
         (("compress", "{photo}", "--target-size", "50kilo"), "size '50kilo': give bytes"),
-        (("compress", "{photo}", "--target-msssim", "1.5"), "must be over 0 and below 1"),
+        (("compress", "{photo}", "--target-ms-ssim", "1.5"), "must be over 0 and below 1"),
         (
             ("compress", "{photo}", "--target-bpp", "0.001"),
             "photo.png: target 0.001 bits per pixel: qualities 0 to 100 give this image 0.",

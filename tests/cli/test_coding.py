@@ -192,7 +192,8 @@ def test_standard_output_has_the_format_asked_for(photo: Path, extension: str, e
         ("bpp", 0.3, rdpcodec.Target.bpp(0.3)),
         ("size", "50kB", rdpcodec.Target.size(50_000)),
         ("psnr", 31, rdpcodec.Target.psnr(31)),
-        ("msssim", 0.95, rdpcodec.Target.ms_ssim(0.95)),
+        ("ms-ssim", 0.95, rdpcodec.Target.ms_ssim(0.95)),
+        ("msssim", 0.95, rdpcodec.Target.ms_ssim(0.95)),  # its name in version 0.1
         ("ssimulacra2", 62, rdpcodec.Target.ssimulacra2(62)),
         ("lpips", 0.1, rdpcodec.Target.lpips(0.1)),
     ],
@@ -252,6 +253,10 @@ def test_metadata_reaches_the_decoded_file(photo: Path, small: Image.Image) -> N
 
 def test_no_limit_of_pixels_is_the_formats_limit(photo: Path) -> None:
     assert run("compress", photo, "--max-pixels", "inf").exit_code == 0
+    # Pixels in place of megapixels would be no limit.
+    counted = run("decompress", photo.with_suffix(".rdpc"), "--max-pixels", 24_000_000)
+    assert counted.exit_code == 2
+    assert "24000000 megapixels: no image has more than 268" in counted.stderr
 
 
 def test_a_limit_of_pixels_holds_both_ways_and_in_batches(photo: Path) -> None:

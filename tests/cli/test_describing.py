@@ -39,7 +39,7 @@ def test_info_tells_of_channels_realism_and_rate(
     assert (record["gray"], record["alpha"]) == (mode[0] == "L", mode[-1] == "A")
     assert record["realism"] == pytest.approx(realism, abs=1 / 255)
     bits = len(data) * 8 / (small.width * small.height)
-    assert record["bits_per_pixel"] == pytest.approx(bits, abs=1e-4)
+    assert record["bpp"] == pytest.approx(bits, abs=1e-4)
     text = run("info", file).stdout
     assert f"{bits:.3f} bits per pixel" in text
     assert f"quality 30, realism {realism:g}" in text

@@ -33,7 +33,7 @@ def test_suggest_tells_what_compress_would_give(
     for point in points:
         data = rdpcodec.compress(image, point["quality"])
         assert point["bytes"] == len(data)
-        assert point["bits_per_pixel"] == pytest.approx(len(data) / 240 / 170 * 8, abs=1e-4)
+        assert point["bpp"] == pytest.approx(len(data) / 240 / 170 * 8, abs=1e-4)
         decoded = np.asarray(rdpcodec.decompress(data, realism=point["realism"]))
         assert point["psnr"] == pytest.approx(psnr(np.asarray(image), decoded), abs=1e-4)
     for name, rises in (("bytes", True), ("ms_ssim", True), ("ssimulacra2", True), ("lpips", False)):

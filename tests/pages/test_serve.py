@@ -33,7 +33,7 @@ def test_what_is_served_is_what_the_codec_gives(server: Server, piece: Image.Ima
         assert server.ask(f"{path}/file{dials}").body == data
         assert (pixels(server.ask(f"{path}/decoded{dials}").body) == decoded).all()
         coded = server.ask(f"{path}/coded{dials}").json
-        assert coded == {"bytes": len(data), "bits_per_pixel": bits_per_pixel(data)}
+        assert coded == {"bytes": len(data), "bpp": bits_per_pixel(data)}
         figures = server.ask(f"{path}/figures{dials}").json
         assert figures["psnr"] == pytest.approx(psnr(np.asarray(piece), decoded), abs=1e-4)
         assert 0.5 < figures["ms_ssim"] < 1

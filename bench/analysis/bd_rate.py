@@ -55,13 +55,23 @@ def bd_rate(anchor: Curve, test: Curve, bpp_range: tuple[float, float] | None = 
     )
 
 
-def bd_rate_if_shared(anchor: Curve, test: Curve, bpp_range: tuple[float, float] | None = None) -> float:
-    """The BD-rate without points that improve nothing; NaN where the curves share no quality."""
+def bd_rate_if_shared(
+    anchor: Curve,
+    test: Curve,
+    bpp_range: tuple[float, float] | None = None,
+    least: float = -math.inf,
+) -> float:
+    """The BD-rate without points that improve nothing; NaN where the curves share no quality.
+
+    least: compare only over qualities from there on.
+    """
     first, second = anchor.improving(), test.improving()
     if min(len(first.values), len(second.values)) < 2:
         return math.nan
-    if max(first.values[0], second.values[0]) >= min(first.values[-1], second.values[-1]):
+    if max(first.values[0], second.values[0], least) >= min(first.values[-1], second.values[-1]):
         return math.nan
+    if least > -math.inf:
+        first, second = first.between(least, math.inf), second.between(least, math.inf)
     return bd_rate(first, second, bpp_range)
 
 
@@ -93,9 +103,17 @@ def _image_curve(points: list[dict[str, float]], metric: str) -> Curve:
 
 
 def measured_bd_rate(
-    anchor: Measured, test: Measured, metric: str, realisms: tuple[int, int], weights: np.ndarray
+    anchor: Measured,
+    test: Measured,
+    metric: str,
+    realisms: tuple[int, int],
+    weights: np.ndarray,
+    *,
+    least: float = -math.inf,
 ) -> dict[str, Any]:
-    """The BD-rate of a surface at a realism against another with its interval; realisms: the columns."""
+    """The BD-rate of a surface at a realism against another with its interval; realisms: the columns; least:
+    compare only over qualities from there on, as `quality_curve` has them.
+    """
     sides = list(zip((anchor, test), realisms, strict=True))
     first, second = (measured_curve(codec, metric, column) for codec, column in sides)
     drawn = zip(
@@ -103,10 +121,10 @@ def measured_bd_rate(
         strict=True,
     )
     values = [
-        bd_rate_if_shared(quality_curve(ar, av, metric), quality_curve(tr, tv, metric))
+        bd_rate_if_shared(quality_curve(ar, av, metric), quality_curve(tr, tv, metric), least=least)
         for ar, av, tr, tv in drawn
     ]
-    return with_interval(bd_rate_if_shared(first, second), np.array(values))
+    return with_interval(bd_rate_if_shared(first, second, least=least), np.array(values))
 
 
 def measured_curve(codec: Measured, metric: str, column: int) -> Curve:

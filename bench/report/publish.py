@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 
-from bench.analysis.bd_rate import bd_rate_if_shared, measured_curve
-from bench.analysis.measured import FIDELITY, Measured, load_measured
+from bench.analysis.measured import load_measured
 from bench.codecs import OURS, weights_identity
 from bench.folder import FOLDER
-from rdpcodec.peers import PEERS
+from bench.report.tables import (
+    closeness_table,
+    headline_table,
+    realism_table,
+    result_lines,
+    result_tables,
+    speed_table,
+)
 from rdpcodec.storage import replace_file
 from rdpcodec.training.markdown import replace_block
 from rdpcodec.weights.manifest import DEFAULT_MODEL, ModelEntry
@@ -24,106 +29,16 @@ from rdpcodec.weights.release import ReleasedModel
 
 CARD = "MODEL_CARD.md"
 RESULTS_PAGE = Path("docs", "results.md")
-BD_RATES = ("psnr", "psnr_common_range", "ms_ssim", "psnr_by_picture", "ms_ssim_by_picture")
-
-
-# Head, measure and form of `realism_table`, as far as they were measured.
-_REALISM_COLUMNS = (
-    ("PSNR", "psnr", "{:.2f} → {:.2f} dB"),
-    ("SSIMULACRA2", "ssimulacra2", "{:.1f} → {:.1f}"),
-    ("Butteraugli", "butteraugli", "{:.2f} → {:.2f}"),
-    ("LPIPS-AlexNet", "lpips_alex", "{:.3f} → {:.3f}"),
-    ("kernel distance, held out", "kernel_held_out", "{:.4f} → {:z.4f}"),
-    ("kernel distance", "kernel", "{:.3f} → {:z.3f}"),
-    ("sliced Wasserstein", "sliced_wasserstein", "{:.0f} → {:.0f}"),
-    ("NIQE", "niqe", "{:.1f} → {:.1f}"),
-    ("energy of the finest band", "energy_1", "{:.2f} → {:.2f}"),
-)
-
-
-def result_lines(results: dict[str, Any]) -> list[str]:
-    """What `rdpcodec models` shows of a result file of `bench measure rd`."""
-    rates = ", ".join(f"{_label(name)} {_percent(rate['psnr'])}" for name, rate in results["bd_rate"].items())
-    ours = results["results"]
-    encode, decode = (sum(ours[key]) / len(ours[key]) for key in ("encoding_time", "decoding_time"))
-    return [
-        f"BD-rate (PSNR) on {results['data']}: against {rates}",
-        f"{ours['bpp'][0]:.3f} to {ours['bpp'][-1]:.2f} bits per pixel, "
-        f"{ours['psnr-rgb'][0]:.1f} to {ours['psnr-rgb'][-1]:.1f} dB",
-        f"{encode:.2f} s to encode, {decode:.2f} s to decode an image of {results['data']} "
-        f"on {results['machine']['threads']} cores",
-    ]
-
-
-def result_tables(results: dict[str, Any], command: str) -> str:
-    """A result file of `bench measure rd` as Markdown."""
-    lines = [
-        f"{results['picture_count']} images of {results['data']}, bytes of real files, RGB, means over "
-        f"images (`{command}`). BD-rate is the change in bytes at equal quality; negative is smaller. "
-        "The first three columns compare mean curves, the last two are means of the images' own BD-rates:",
-        "",
-        "| against | PSNR | PSNR, 0.15-1.0 bpp | MS-SSIM | PSNR, each image | MS-SSIM, each image |",
-        "| --- " * (1 + len(BD_RATES)) + "|",
-    ]
-    for name, rate in results["bd_rate"].items():
-        lines.append(f"| {_label(name)} | " + " | ".join(_percent(rate[key]) for key in BD_RATES) + " |")
-    ours = results["results"]
-    columns = [i for i, setting in enumerate(ours["setting"]) if setting % 20 == 0]
-    lines += ["", "| quality | " + " | ".join(f"{ours['setting'][i]:g}" for i in columns) + " |"]
-    lines.append("| --- " * (len(columns) + 1) + "|")
-    for label, key, form in (
-        ("bits per pixel", "bpp", "{:.3f}"),
-        ("PSNR, dB", "psnr-rgb", "{:.2f}"),
-        ("MS-SSIM", "ms-ssim-rgb", "{:.4f}"),
-    ):
-        lines.append(f"| {label} | " + " | ".join(form.format(ours[key][i]) for i in columns) + " |")
-    return "\n".join(lines)
-
-
-def realism_table(gains: list[dict[str, Any]]) -> str:
-    """What `bench report realism-gains` found, as Markdown: realism 0 → 1 of the same files at each rate."""
-    shown = [column for column in _REALISM_COLUMNS if column[1] in gains[0]["along"]]
-    heads = ["bits per pixel", *(head for head, _, _ in shown), "bytes of AVIF"]
-    lines = ["| " + " | ".join(heads) + " |", "| --- " * len(heads) + "|"]
-    for row in gains:
-        cells = [f"{row['bpp']:.2f}"]
-        for _, metric, form in shown:
-            along = row["along"][metric]
-            cells.append(form.format(along[0], along[-1]).replace("-", "−"))
-        cells.append(f"{100 * row['avif_share']:.0f} %")
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def headline_table(ours: Measured, avif: Measured, gains: list[dict[str, Any]]) -> str:
-    """README's one table as Markdown: our bytes for 100 of AVIF's, at equal closeness and LPIPS.
-
-    From the points of the surface, as the report's.
-    """
-    lines = ["| at equal | realism | rate, bits per pixel | bytes, % of AVIF's |", "| --- " * 4 + "|"]
-    for metric, label in FIDELITY.items():
-        if ours.has(metric) and avif.has(metric):
-            rate = bd_rate_if_shared(measured_curve(avif, metric, 0), measured_curve(ours, metric, 0))
-            lines.append(f"| {label} | 0 | all | {100 + rate:.0f} |")
-    lines += [f"| LPIPS-AlexNet | 1 | {row['bpp']:.2f} | {100 * row['avif_share']:.0f} |" for row in gains]
-    return "\n".join(lines)
-
-
-def _label(codec: str) -> str:
-    family, _, model = codec.partition(":")
-    return f"our {model or DEFAULT_MODEL}" if family == OURS else PEERS[codec].label
-
-
-def _percent(value: float) -> str:
-    return f"{value:+.1f} %".replace("-", "−")
 
 
 @click.command()
 @click.argument("results", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
     "--surface",
+    "surfaces",
     type=FOLDER,
-    help="Folder of `bench measure surface`, after `bench report realism-gains`.",
+    multiple=True,
+    help="Folder of `bench measure surface` and `peers`; the first after `bench report realism-gains`.",
 )
 @click.option(
     "--root",
@@ -131,8 +46,11 @@ def _percent(value: float) -> str:
     default=Path(),
     help="The repository's root.",
 )
-def publish(results: Path, surface: Path | None, root: Path) -> None:
-    """Put the figures of RESULTS, a file of `bench measure rd`, and of a surface where people read them."""
+def publish(results: Path, surfaces: tuple[Path, ...], root: Path) -> None:
+    """Put the figures of RESULTS, a file of `bench measure rd`, and of surfaces where people read them.
+
+    README has those of the first surface.
+    """
     measured = json.loads(results.read_text(encoding="utf-8"))
     path = root / "weights" / "manifest.json"
     manifest = json.loads(path.read_text(encoding="utf-8"))
@@ -143,15 +61,8 @@ def publish(results: Path, surface: Path | None, root: Path) -> None:
             break
     else:
         raise click.ClickException(f"{results}: measured with other weights: {measured['description']}")
-    if surface:
-        traced = load_measured(surface / f"{OURS}.json")
-        if not traced.description.startswith(identity):
-            raise click.ClickException(f"{surface}: measured with other weights: {traced.description}")
-        gains = json.loads((surface / "realism" / "gains.json").read_text(encoding="utf-8"))
-        replace_block(root / RESULTS_PAGE, f"realism {name}", realism_table(gains))
-        if name == DEFAULT_MODEL and (surface / "avif.json").exists():
-            table = headline_table(traced, load_measured(surface / "avif.json"), gains)
-            replace_block(root / "README.md", f"headline {name}", table)
+    for surface in surfaces:
+        _publish_surface(surface, name, identity, root, first=surface == surfaces[0])
     record["results"] = result_lines(measured)
     replace_file(path, (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode())
     command = f"python -m bench measure rd --data {measured['data']} --out {results}"
@@ -160,3 +71,21 @@ def publish(results: Path, surface: Path | None, root: Path) -> None:
     tables = result_tables(measured, command)
     replace_block(root / "weights" / CARD, f"results {name}", tables)
     replace_block(root / RESULTS_PAGE, f"results {name}", tables)
+    if measured["peers"]:
+        replace_block(root / RESULTS_PAGE, f"speed {name}", speed_table(measured))
+
+
+def _publish_surface(surface: Path, model: str, identity: str, root: Path, *, first: bool) -> None:
+    """Raises `ClickException` where it was traced with other weights."""
+    traced = load_measured(surface / f"{OURS}.json")
+    if not traced.description.startswith(identity):
+        raise click.ClickException(f"{surface}: measured with other weights: {traced.description}")
+    compared = model == DEFAULT_MODEL and (surface / "avif.json").exists()
+    avif = load_measured(surface / "avif.json") if compared else None
+    if avif:
+        replace_block(root / RESULTS_PAGE, f"closeness {traced.data}", closeness_table(traced, avif))
+    if first:
+        gains = json.loads((surface / "realism" / "gains.json").read_text(encoding="utf-8"))
+        replace_block(root / RESULTS_PAGE, f"realism {model}", realism_table(gains))
+        if avif:
+            replace_block(root / "README.md", f"headline {model}", headline_table(traced, avif, gains))

@@ -50,6 +50,18 @@ def test_curves_without_a_common_quality_have_no_bd_rate() -> None:
     assert np.isnan(bd_rate_if_shared(low, Curve(low.bpp[:1], low.values[:1])))
 
 
+def test_a_gain_at_few_bits_alone_is_none_above_them() -> None:
+    """The tested codec needs half the bits below 30 dB and as many from 32 dB on."""
+    anchor = curve(1.0, 20)
+    early = Curve(anchor.bpp * np.where(anchor.values < 31, 0.5, 1.0), anchor.values)
+    over = {least: bd_rate_if_shared(anchor, early, least=least) for least in (-np.inf, 0, 32, 34)}
+    assert over[0] == pytest.approx(over[-np.inf])
+    assert over[0] < -10
+    assert over[32] == pytest.approx(0, abs=0.5)
+    assert over[34] == pytest.approx(0, abs=0.1)
+    assert np.isnan(bd_rate_if_shared(anchor, early, least=anchor.values[-1]))
+
+
 def test_a_point_that_improves_nothing_does_not_count() -> None:
     better = Curve(np.array([0.1, 0.2, 0.3, 0.4]), np.array([20.0, 21.0, 20.5, 22.0]))
     assert better.improving().bpp.tolist() == [0.1, 0.2, 0.4]

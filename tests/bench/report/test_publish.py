@@ -9,7 +9,8 @@ from click.testing import CliRunner
 
 from bench.__main__ import bench
 from bench.codecs import weights_identity
-from bench.report.publish import BD_RATES, RESULTS_PAGE
+from bench.report.publish import RESULTS_PAGE
+from bench.report.tables import BD_RATES
 from rdpcodec import Codec
 from rdpcodec.weights.manifest import find_model
 
@@ -23,7 +24,9 @@ def test_published_figures_are_those_measured_and_only_with_the_same_weights(
     other_synthesis = identity[:-8] + "0" * 8
     page = tmp_path / RESULTS_PAGE
     page.parent.mkdir()
-    page.write_text("before\n\n<!-- results fast -->\nold\n<!-- end -->\n\nafter\n")
+    page.write_text(
+        "before\n\n<!-- results fast -->\nold\n<!-- end -->\n\n<!-- speed fast -->\n<!-- end -->\nafter\n"
+    )
     ours = {
         "setting": [0, 50, 100],
         "bpp": [0.07, 0.5, 1.5],
@@ -41,6 +44,9 @@ def test_published_figures_are_those_measured_and_only_with_the_same_weights(
             "rdpcodec": dict.fromkeys(BD_RATES, -3.0),
             "avif": dict.fromkeys(BD_RATES, 8.6),
         },
+        "peers": [
+            {"name": "avif", "results": {"encoding_time": [0.7, 0.9], "decoding_time": [0.004, 0.006]}}
+        ],
         "data": "photographs",
         "picture_count": 3,
         "machine": {"threads": 2},
@@ -65,9 +71,18 @@ def test_published_figures_are_those_measured_and_only_with_the_same_weights(
     along = {"psnr": [30, 29.5, 29], "lpips_alex": [0.2, 0.1, 0.05], "kernel": [0.04, 0.02, 0.01]}
     gains = [{"bpp": 0.3, "avif_share": 0.5, "along": {**along, "sliced_wasserstein": [30, 20, 10]}}]
     (surface / "realism" / "gains.json").write_text(json.dumps(gains))
-    CliRunner().invoke(bench, [*words, "--surface", str(surface)], catch_exceptions=False)
+    other = tmp_path / "other"
+    gaussian.write(other, description=f"{identity}, cpu", data="others")
+    gaussian.write(other, name="avif", realisms=None, bpp=0.8, data="others")
+    both = [*words, "--surface", str(surface), "--surface", str(other)]
+    CliRunner().invoke(bench, both, catch_exceptions=False)
     row = "| 0.30 | 30.00 → 29.00 dB | 0.200 → 0.050 | 0.040 → 0.010 | 30 → 10 | 50 % |"
     assert row in page.read_text()
+    assert "| our large | 100 | 200 |\n| AVIF | 800 | 5 |" in page.read_text()
+    closeness = [block.split("<!-- end -->")[0] for block in page.read_text().split("<!-- closeness ")[1:]]
+    assert [block.split()[0] for block in closeness] == ["gaussian", "others"]
+    for block, share in zip(closeness, (80, 125), strict=True):  # of images that are all alike
+        assert f"| MS-SSIM, dB | {share} | {share} to {share} |" in block
     readme = (tmp_path / "README.md").read_text()
     assert "| MS-SSIM, dB | 0 | all | 80 |" in readme  # from the points of the surface
     assert "| LPIPS-AlexNet | 1 | 0.30 | 50 |" in readme

@@ -1,0 +1,142 @@
+"""Measured results as tables of Markdown."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from bench.analysis.bd_rate import (
+    BD_RESAMPLINGS,
+    bd_rate_if_shared,
+    measured_bd_rate,
+    measured_curve,
+)
+from bench.analysis.measured import FIDELITY, Measured, image_weights
+from bench.codecs import OURS
+from rdpcodec.peers import PEERS
+from rdpcodec.weights.manifest import DEFAULT_MODEL
+
+BD_RATES = ("psnr", "psnr_common_range", "ms_ssim", "psnr_by_picture", "ms_ssim_by_picture")
+_TIMES = ("encoding_time", "decoding_time")
+# Scores above which a measure is compared once more: an image below them is hardly kept for its likeness.
+_LEAST = {"ssimulacra2": (50, 70)}
+
+# Head, measure and form of `realism_table`, as far as they were measured.
+_REALISM_COLUMNS = (
+    ("PSNR", "psnr", "{:.2f} → {:.2f} dB"),
+    ("SSIMULACRA2", "ssimulacra2", "{:.1f} → {:.1f}"),
+    ("Butteraugli", "butteraugli", "{:.2f} → {:.2f}"),
+    ("LPIPS-AlexNet", "lpips_alex", "{:.3f} → {:.3f}"),
+    ("kernel distance, held out", "kernel_held_out", "{:.4f} → {:z.4f}"),
+    ("kernel distance", "kernel", "{:.3f} → {:z.3f}"),
+    ("sliced Wasserstein", "sliced_wasserstein", "{:.0f} → {:.0f}"),
+    ("NIQE", "niqe", "{:.1f} → {:.1f}"),
+    ("energy of the finest band", "energy_1", "{:.2f} → {:.2f}"),
+)
+
+
+def result_lines(results: dict[str, Any]) -> list[str]:
+    """What `rdpcodec models` shows of a result file of `bench measure rd`."""
+    rates = ", ".join(f"{_label(name)} {_percent(rate['psnr'])}" for name, rate in results["bd_rate"].items())
+    ours = results["results"]
+    encode, decode = (sum(ours[key]) / len(ours[key]) for key in _TIMES)
+    return [
+        f"BD-rate (PSNR) on {results['data']}: against {rates}",
+        f"{ours['bpp'][0]:.3f} to {ours['bpp'][-1]:.2f} bits per pixel, "
+        f"{ours['psnr-rgb'][0]:.1f} to {ours['psnr-rgb'][-1]:.1f} dB",
+        f"{encode:.2f} s to encode, {decode:.2f} s to decode an image of {results['data']} "
+        f"on {results['machine']['threads']} cores",
+    ]
+
+
+def result_tables(results: dict[str, Any], command: str) -> str:
+    """A result file of `bench measure rd` as Markdown."""
+    lines = [
+        f"{results['picture_count']} images of {results['data']}, bytes of real files, RGB, means over "
+        f"images (`{command}`). BD-rate is the change in bytes at equal quality; negative is smaller. "
+        "The first three columns compare mean curves, the last two are means of the images' own BD-rates:",
+        "",
+        "| against | PSNR | PSNR, 0.15-1.0 bpp | MS-SSIM | PSNR, each image | MS-SSIM, each image |",
+        "| --- " * (1 + len(BD_RATES)) + "|",
+    ]
+    for name, rate in results["bd_rate"].items():
+        lines.append(f"| {_label(name)} | " + " | ".join(_percent(rate[key]) for key in BD_RATES) + " |")
+    ours = results["results"]
+    columns = [i for i, setting in enumerate(ours["setting"]) if setting % 20 == 0]
+    lines += ["", "| quality | " + " | ".join(f"{ours['setting'][i]:g}" for i in columns) + " |"]
+    lines.append("| --- " * (len(columns) + 1) + "|")
+    for label, key, form in (
+        ("bits per pixel", "bpp", "{:.3f}"),
+        ("PSNR, dB", "psnr-rgb", "{:.2f}"),
+        ("MS-SSIM", "ms-ssim-rgb", "{:.4f}"),
+    ):
+        lines.append(f"| {label} | " + " | ".join(form.format(ours[key][i]) for i in columns) + " |")
+    return "\n".join(lines)
+
+
+def realism_table(gains: list[dict[str, Any]]) -> str:
+    """What `bench report realism-gains` found, as Markdown: realism 0 → 1 of the same files at each rate."""
+    shown = [column for column in _REALISM_COLUMNS if column[1] in gains[0]["along"]]
+    heads = ["bits per pixel", *(head for head, _, _ in shown), "bytes of AVIF"]
+    lines = ["| " + " | ".join(heads) + " |", "| --- " * len(heads) + "|"]
+    for row in gains:
+        cells = [f"{row['bpp']:.2f}"]
+        for _, metric, form in shown:
+            along = row["along"][metric]
+            cells.append(form.format(along[0], along[-1]).replace("-", "−"))
+        cells.append(f"{100 * row['avif_share']:.0f} %")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def headline_table(ours: Measured, avif: Measured, gains: list[dict[str, Any]]) -> str:
+    """README's one table as Markdown: our bytes for 100 of AVIF's, at equal closeness and LPIPS.
+
+    From the points of the surface, as the report's.
+    """
+    lines = ["| at equal | realism | rate, bits per pixel | bytes, % of AVIF's |", "| --- " * 4 + "|"]
+    for label, metric, least in closeness(ours, avif):
+        anchor, test = measured_curve(avif, metric, 0), measured_curve(ours, metric, 0)
+        lines.append(f"| {label} | 0 | all | {100 + bd_rate_if_shared(anchor, test, least=least):.0f} |")
+    lines += [f"| LPIPS-AlexNet | 1 | {row['bpp']:.2f} | {100 * row['avif_share']:.0f} |" for row in gains]
+    return "\n".join(lines)
+
+
+def closeness_table(ours: Measured, avif: Measured) -> str:
+    """Our bytes for 100 of AVIF's at equal closeness, realism 0, with their intervals, as Markdown."""
+    weights = image_weights(len(ours.images))[:BD_RESAMPLINGS]
+    lines = ["| at equal | bytes, % of AVIF's | 95 % |", "| --- " * 3 + "|"]
+    for label, metric, least in closeness(ours, avif):
+        found = measured_bd_rate(avif, ours, metric, (0, 0), weights, least=least)
+        low, high = found["interval"]
+        lines.append(f"| {label} | {100 + found['value']:.0f} | {100 + low:.0f} to {100 + high:.0f} |")
+    return "\n".join(lines)
+
+
+def closeness(ours: Measured, avif: Measured) -> list[tuple[str, str, float]]:
+    """What both were measured by: label, metric, and the least that counts of it."""
+    found = []
+    for metric, label in FIDELITY.items():
+        if ours.has(metric) and avif.has(metric):
+            found.append((label, metric, -math.inf))
+            found += [(f"{label}, scores over {least}", metric, least) for least in _LEAST.get(metric, ())]
+    return found
+
+
+def speed_table(results: dict[str, Any]) -> str:
+    """Seconds an image of all codecs of a result file of `bench measure rd`, as Markdown."""
+    lines = ["| codec | encode, ms | decode, ms |", "| --- " * 3 + "|"]
+    for record in (results, *results["peers"]):
+        found = record["results"]
+        encode, decode = (1000 * sum(found[key]) / len(found[key]) for key in _TIMES)
+        lines.append(f"| {_label(record['name'])} | {encode:.0f} | {decode:.0f} |")
+    return "\n".join(lines)
+
+
+def _label(codec: str) -> str:
+    family, _, model = codec.partition(":")
+    return f"our {model or DEFAULT_MODEL}" if family == OURS else PEERS[codec].label
+
+
+def _percent(value: float) -> str:
+    return f"{value:+.1f} %".replace("-", "−")

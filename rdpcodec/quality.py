@@ -7,16 +7,8 @@ The quality setting runs from 0 (fewest bits) to 100; λ grows with it in equal 
 # further down.
 LAMBDA_MIN = 0.00018
 LAMBDA_MAX = 0.18
-# Images of so few pixels are also tried at lower qualities, in these steps: what the networks make of a dozen
-# latents is a matter of luck, and an image must not become worse by more bits.
-TINY, TINY_STEP = 2048, 10
 
 
 def lambda_at(quality: float) -> float:
     """λ of the loss λ·255²·MSE + bpp (MSE of pixels in [0, 1]) at a quality 0..100."""
     return float(LAMBDA_MIN * (LAMBDA_MAX / LAMBDA_MIN) ** (quality / 100))
-
-
-def steps_below(quality: float) -> list[float]:
-    """The qualities below this one at which a tiny image is tried, ascending."""
-    return [float(step) for step in range(0, 100, TINY_STEP) if step < quality]

@@ -24,11 +24,15 @@ from rdpcodec.image import Picture
 from rdpcodec.metrics.full_reference import full_reference
 from rdpcodec.mosaic import AnalysedTiles, Mosaic, region_of
 from rdpcodec.operating_point import AUTO, EFFORT_MAX, Bounds, OperatingPoint, Realism, Target
-from rdpcodec.quality import TINY, lambda_at, steps_below
+from rdpcodec.quality import lambda_at
 from rdpcodec.symbols import Symbols
 from rdpcodec.tile_codec import TileCodec
 from rdpcodec.tiles import join_tiles, tiles_of
 from rdpcodec.weights.manifest import Identity, check_encodes
+
+# Images of so few pixels are also tried at lower qualities, in these steps: what the networks make of a dozen
+# latents is a matter of luck, and an image must not become worse by more bits.
+TINY, TINY_STEP = 2048, 10
 
 
 class ImageEncoder:
@@ -73,7 +77,8 @@ class ImageEncoder:
         tried = {quality: self._divided(symbols, quality)}
         if self.picture.pixels[..., 0].size > TINY:
             return quality, tried[quality]
-        tried |= {step: self._divided(self.symbols(step), step) for step in steps_below(quality)}
+        below = [float(step) for step in range(0, 100, TINY_STEP) if step < quality]
+        tried |= {step: self._divided(self.symbols(step), step) for step in below}
 
         def loss(at: float) -> float:
             error = np.square(self.picture.pixels - self._decoded(tried[at], at, 0.0).astype(np.float64))

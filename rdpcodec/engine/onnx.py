@@ -55,7 +55,7 @@ class OnnxEngine:
         if not released.has_graphs:
             raise WeightsError(
                 f"model {released.name!r} was exported without the graphs that ONNX Runtime needs: "
-                "`python -m rdpcodec.training graphs FOLDER` adds them"
+                "`rdpcodec train graphs FOLDER` adds them"
             )
         size = released.architecture
         self.latents, self.hyper_latents = size.latents, size.hyper_latents

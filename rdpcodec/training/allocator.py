@@ -8,7 +8,7 @@ import ctypes
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 
 
-def keep_freed_memory() -> None:
+def keep_all_memory() -> None:
     """Let this process keep the memory that it frees; does nothing without glibc.
 
     By default glibc takes every large block from the system and gives it back at once, and the system clears

@@ -191,7 +191,7 @@ def export(checkpoint: Path, folder: Path, data: Path, name: str | None, replace
     click.echo(json.dumps(export_run(checkpoint, data, name, folder, replace=replace), indent=2))
 
 
-@click.command()
+@train.command()
 @click.argument("folder", type=FOLDER)
 def graphs(folder: Path) -> None:
     """Write the ONNX graphs of all weights in FOLDER anew: those of a release from before there were any."""
@@ -201,7 +201,7 @@ def graphs(folder: Path) -> None:
     click.echo(f"{folder}: graphs of {', '.join(add_graphs(folder))}")
 
 
-@click.command()
+@train.command()
 @click.argument("model")
 @click.argument("folder", type=FOLDER)
 @click.option("--whole", is_flag=True, help="Keep the encoder's tensors, and so the file's bytes.")

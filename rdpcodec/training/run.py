@@ -16,7 +16,7 @@ import torch.distributed as dist
 
 from rdpcodec.errors import UsageError
 from rdpcodec.model.device import usable_device
-from rdpcodec.training.allocator import keep_freed_memory
+from rdpcodec.training.allocator import keep_all_memory
 from rdpcodec.training.loop import CHECKPOINT, LOG, Loop, Objective
 from rdpcodec.training.schedule import Budget
 
@@ -55,7 +55,7 @@ def train(
 
 def prepare() -> None:
     """Set this process up for training."""
-    keep_freed_memory()
+    keep_all_memory()
     # Sums of latents and rates need all of float32; shapes stay the same, so the fastest kernels can be tried
     # out.
     torch.backends.cudnn.allow_tf32 = False

@@ -46,7 +46,7 @@ def _add_model(files: dict[str, bytes], entry: ModelEntry) -> dict[str, Any]:
     if not released.has_graphs:
         raise WeightsError(
             f"model {entry.name!r} was exported without the graphs that a browser needs: "
-            "`python -m rdpcodec.training graphs FOLDER` adds them"
+            "`rdpcodec train graphs FOLDER` adds them"
         )
     blob = entry.path.read_bytes()
     tensors = stored_tensors(blob)

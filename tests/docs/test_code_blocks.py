@@ -41,7 +41,7 @@ PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.gl
 MODULES = sorted(set(ROOT.glob("rdpcodec/**/*.py")) - {ROOT / "rdpcodec" / "compressai_model.py"})
 # Folders and files that the texts speak of.
 FOLDERS = (
-    *("kodak", "KODAK", "photos", "pictures", "PICTURES", "mnist", "cifar10"),
+    *("kodak", "KODAK", "photos", "pictures", "IMAGES", "mnist", "cifar10"),
     *("decoded", "results", "results-before", "bench/results/surface/kodak"),
 )
 FILES = ("bench/results/kodak.json", "docs/papers.md", "RUN/checkpoint.pt")
@@ -51,6 +51,11 @@ LONG: dict[tuple[str, ...], tuple[str, object]] = {
     ("train", "realism"): ("rdpcodec.training.run.train", None),
     ("train", "large"): ("rdpcodec.training.large.train_part", []),
     ("train", "profile"): ("rdpcodec.training.profile.profile_steps", Profile("", {}, 1.0, 1.0, 1.0, 1.0)),
+    ("train", "split"): ("rdpcodec.training.pieces.split", []),
+    ("train", "split", "RUN/checkpoint.pt"): ("rdpcodec.training.checkpoint.load_checkpoint", {}),
+    # These would work on the repository's own weights.
+    ("train", "graphs"): ("rdpcodec.training.graphs.add_graphs", []),
+    ("train", "retire"): ("rdpcodec.training.retire.retire", ""),
     ("export",): ("rdpcodec.training.export.export", {}),
     ("serve",): ("uvicorn.Server.run", None),
     ("serve", "--onnxruntime-web"): ("rdpcodec.web.folder.site_files", {}),

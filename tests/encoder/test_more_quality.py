@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from rdpcodec import Codec
-from rdpcodec.quality import TINY, TINY_STEP
+from rdpcodec.encoder.image_encoder import TINY, TINY_STEP
 
 QUALITIES = (0, 25, 50, 75, 90, 100)
 # Networks that are trained for eyes may give up some PSNR for what is seen.

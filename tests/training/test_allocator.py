@@ -8,7 +8,7 @@ import sys
 
 FAULTS = """
 import resource
-from rdpcodec.training.allocator import keep_freed_memory
+from rdpcodec.training.allocator import keep_all_memory
 {}
 faults = []
 for _ in range(20):
@@ -24,7 +24,7 @@ def page_faults(first: str) -> int:
 
 
 def test_memory_that_is_kept_is_not_cleared_again() -> None:
-    asked = page_faults("keep_freed_memory()")
+    asked = page_faults("keep_all_memory()")
     default = page_faults("")
     assert asked <= default
     if platform.libc_ver()[0] == "glibc":

@@ -76,7 +76,7 @@ bench.add_command(
         {
             "page": ("bench.report.report:page", "One page and its figures."),
             "gate": ("bench.report.gate:gate", "Whether a change of weights is better."),
-            "realism-gains": ("bench.report.realism_gains:realism_gains", "What the realism dial buys."),
+            "realism-gains": ("bench.report.realism_gains:realism_gains", "What realism buys."),
             "publish": ("bench.report.publish:publish", "Results into manifest, model card and README."),
         },
     )

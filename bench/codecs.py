@@ -27,7 +27,7 @@ class BenchCodec:
     settings: tuple[float, ...]
     encode: Callable[[Image.Image, float], bytes]
     decode: Callable[[bytes], Image.Image]
-    # Of codecs with a realism dial: bytes and realism → image.
+    # Of codecs with a realism setting: bytes and realism → image.
     decode_at: Callable[[bytes, float], Image.Image] | None = None
 
 

@@ -34,7 +34,7 @@ from rdpcodec.weights.release import ReleasedModel
 
 @register_model("rdpcodec")
 class RdpCompressionModel(CompressionModel):
-    """One point of the quality dial. CompressAI's models have a quality each; set `quality` to turn ours."""
+    """One quality of the model. CompressAI's models have a quality each; set `quality` to turn ours."""
 
     def __init__(
         self, quality: float = 50.0, *, realism: float = 0.0, model: str | None = DEFAULT_MODEL

@@ -223,11 +223,11 @@ class OperatingPoint:
     def check_dials(self, model: str, dials: tuple[str, ...]) -> None:
         """Raise `UsageError` when the point turns a dial that the weights of `model` lack.
 
-        Effort is no dial of the weights: every encoder can search. Without the realism dial "auto" is 0.
+        Effort is no dial of the weights: every encoder can search. Without the realism setting "auto" is 0.
         """
         if self.realism not in (0, AUTO) and "realism" not in dials:
             raise UsageError(
-                f"realism {self.realism}: the weights of model {model!r} have no realism dial "
+                f"realism {self.realism}: the weights of model {model!r} have no realism setting "
                 f"(they have: {', '.join(dials)}); leave it at 0"
             )
 

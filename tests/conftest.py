@@ -52,14 +52,14 @@ def codec() -> Codec:
 
 @pytest.fixture(scope="session")
 def plain_codec(plain_weights: Path) -> Codec:
-    """With weights that have no realism dial."""
+    """With weights that have no realism setting."""
     record = json.loads((plain_weights / "manifest.json").read_text())["models"]["fast"]
     return Codec(ReleasedModel.load(ModelEntry("fast", plain_weights / record["file"], record)))
 
 
 @pytest.fixture(scope="session")
 def plain_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of the installed weights without their realism dial."""
+    """A folder of the installed weights without their realism setting."""
     folder, tensors = tmp_path_factory.mktemp("plain-weights"), load_tensors(find_model("fast"))
     install(folder, {name: tensor for name, tensor in tensors.items() if not is_realism(name)})
     return folder
@@ -67,7 +67,7 @@ def plain_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def no_realism(plain_weights: Path) -> Iterator[None]:
-    """Weights without a realism dial are installed."""
+    """Weights without a realism setting are installed."""
     with pytest.MonkeyPatch.context() as patch, weights_read_anew():
         patch.setenv(weights.WEIGHTS_VARIABLE, str(plain_weights))
         yield

@@ -145,7 +145,7 @@ def test_module_functions_do_what_a_codec_does(codec: Codec, small: Image.Image)
         ({"quality": -1}, "quality -1 is outside 0..100"),
         ({"quality": float("nan")}, "quality nan"),
         ({"realism": 1.5}, "realism 1.5 is outside"),
-        ({"realism": 0.5}, "no realism dial"),
+        ({"realism": 0.5}, "no realism setting"),
         ({"effort": 10}, "effort 10 is outside"),
     ],
 )
@@ -157,7 +157,7 @@ def test_operating_points_that_cannot_be_had_are_refused(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"), [({"realism": 0.5}, "no realism dial"), ({"quality": 101}, "outside 0..100")]
+    ("arguments", "message"), [({"realism": 0.5}, "no realism setting"), ({"quality": 101}, "outside 0..100")]
 )
 def test_efforts_at_a_point_that_cannot_be_had_are_refused_before_the_first(
     plain_codec: Codec, small: Image.Image, arguments: dict[str, float], message: str
@@ -169,7 +169,7 @@ def test_efforts_at_a_point_that_cannot_be_had_are_refused_before_the_first(
 def test_realism_that_the_weights_lack_is_refused_when_decoding_too(
     plain_codec: Codec, small: Image.Image
 ) -> None:
-    with pytest.raises(UsageError, match="no realism dial"):
+    with pytest.raises(UsageError, match="no realism setting"):
         plain_codec.decompress(plain_codec.compress(small), realism=0.5)
 
 

@@ -198,7 +198,7 @@ def test_the_current_frame_of_an_animation_is_saved(small: Image.Image, tmp_path
     ("options", "message"),
     [
         ({"quality": 101}, "quality 101 is outside"),
-        ({"realism": 0.5}, "no realism dial"),
+        ({"realism": 0.5}, "no realism setting"),
         ({"effort": 10}, "effort 10 is outside"),
     ],
 )
@@ -215,7 +215,7 @@ def test_a_setting_that_cannot_be_had_leaves_no_file(
 def test_realism_is_refused_where_the_weights_lack_the_dial(small: Image.Image) -> None:
     image = opened(saved(small))
     assert image.realism == 0
-    with pytest.raises(UsageError, match="no realism dial"):
+    with pytest.raises(UsageError, match="no realism setting"):
         image.realism = 0.5
     with pytest.raises(UsageError, match="outside"):
         image.realism = 1.5

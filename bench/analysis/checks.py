@@ -136,7 +136,7 @@ def bits_saved_by_mixing(bpp: np.ndarray, mse: np.ndarray, perception: np.ndarra
     All `[n]`. The hull holds everything that is no better than a mixture: each point is joined by itself with
     more distortion and with worse perception.
     """
-    # Without a realism dial perception follows distortion; a constant one leaves a plane, which has no 3-D
+    # Without a realism setting perception follows distortion; a constant one leaves a plane, which has no 3-D
     # hull.
     axes = [axis for axis in (mse, perception) if np.ptp(axis) > 0]
     if not axes:
@@ -206,7 +206,7 @@ def _judged(
 
 
 def _no_dial(statement: str) -> Check:
-    return Check(statement, NOT_MEASURED, "these weights have no realism dial")
+    return Check(statement, NOT_MEASURED, "these weights have no realism setting")
 
 
 def _steps(values: np.ndarray) -> list[tuple[float, float]]:

@@ -76,7 +76,7 @@ _CHANGED = ("kernel", "sliced_wasserstein")
 class Measured:
     """One codec on one set of images.
 
-    qualities `[Q]` and realisms `[B]` rise; a codec without a realism dial has realism 0 alone. values: by
+    qualities `[Q]` and realisms `[B]` rise; a codec without a realism setting has realism 0 alone. values: by
     metric, of each image, `[N, Q, B]`; distances: of the whole set, `[Q, B]`, and their standard errors,
     where known.
     """

@@ -110,7 +110,7 @@ def contours(
     and `equal_distortion` in the rate-perception plane.
 
     Each a list of a level and its line `[n, 2]`: bits per pixel, then PSNR in dB or the perception measure.
-    None for a codec without a realism dial, whose surface is a line.
+    None for a codec without a realism setting, whose surface is a line.
     """
     if len(measured.realisms) < 2:
         return {"equal_perception": [], "equal_distortion": []}

@@ -79,7 +79,7 @@ def auto_realism(data: Path, out: Path | None, qualities: str, lpips_weights: Pa
     measures = {"psnr": psnr, **{name: eyes[name] for name in SHOWN if name in eyes}}
     measures["lpips"] = load_lpips("alex", lpips_weights).distance
     if "realism" not in codec.dials:
-        raise click.ClickException("these weights have no realism dial")
+        raise click.ClickException("these weights have no realism setting")
 
     points = []
     for quality in track([float(word) for word in qualities.split(",")], "measuring", transient=True):

@@ -1,4 +1,4 @@
-"""`python -m bench report realism-gains`: what the realism dial buys, by what `surface` and `peers` stored.
+"""`python -m bench report realism-gains`: what realism buys, by what `surface` and `peers` stored.
 
 At a few rates: how far LPIPS and the kernel distance fall from realism 0 to 1, what that costs in PSNR,
 whether everything in between is monotonic, and how many bytes AVIF needs for the same LPIPS. And sheets of
@@ -131,13 +131,13 @@ def stacked(rows: list[Image.Image]) -> Image.Image:
 )
 @click.option("--quality", default=30.0, show_default=True, help="Quality of the sheets.")
 def realism_gains(folder: Path, sheets: Path | None, quality: float) -> None:
-    """What the realism dial buys at a few rates, and at which price, into FOLDER/realism/.
+    """What realism buys at a few rates, and at which price, into FOLDER/realism/.
 
     FOLDER is that of `bench measure surface` and `bench measure peers`.
     """
     ours, avif = _points(folder / "rdpcodec.json"), _points(folder / "avif.json")
     if len({point.get("realism") for point in ours}) < 2:
-        raise click.ClickException(f"{folder}: measured with weights that have no realism dial")
+        raise click.ClickException(f"{folder}: measured with weights that have no realism setting")
     console = Console()
     found = [gains(ours, avif, bpp) for bpp in RATES]
     table = Table("bpp", "PSNR cost", "LPIPS-alex", "kernel distance", "bytes of AVIF", "not monotonic")

@@ -1,4 +1,4 @@
-"""The image in README: a crop of the demo's photograph at both ends of the realism dial, beside JPEG, WebP
+"""The image in README: a crop of the demo's photograph at realism 0 and 1, beside JPEG, WebP
 and AVIF of as many bytes.
 """
 

@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-# What a squared quantisation step is worth in bits, at the ends of the quality dial. A fine uniform quantiser
+# What a squared quantisation step is worth in bits, at quality 0 and 100. A fine uniform quantiser
 # would have 6 / ln 2 = 8.7; but the errors that this rounding makes all point the same way, and so add up.
 # Measured on held-out crops of training images (docs/decisions.md).
 PRICE_MIN, PRICE_MAX = 19.0, 80.0

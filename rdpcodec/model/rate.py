@@ -1,6 +1,6 @@
 """Quality → λ and the gain vectors that turn one model into a codec for every rate.
 
-The quality dial runs from 0 (fewest bits) to 100; λ grows with it in equal ratios. Whatever depends on the
+The quality setting runs from 0 (fewest bits) to 100; λ grows with it in equal ratios. Whatever depends on the
 rate is stored at a few knots along the dial and interpolated between them.
 """
 

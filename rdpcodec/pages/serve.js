@@ -103,7 +103,7 @@ function describeRealism() {
     : "This browser decodes it, without asking the server.";
   $("realism-help").textContent = data.realism
     ? `From closest to the original to most natural, at the same bytes. ${who}`
-    : "The weights that are installed have no realism dial.";
+    : "The weights that are installed have no realism setting.";
 }
 
 function pause(milliseconds, signal) {

@@ -31,7 +31,7 @@ DEFAULT_MODEL = "fast"
 # makes old files unreadable; the rest of the decoder may be improved at any time.
 BITSTREAM_PREFIXES = ("scale.", "tables.", "mean_network.")
 SYNTHESIS_PREFIXES = ("synthesis.",)
-# A second synthesis, of those models that have a realism dial.
+# A second synthesis, of those models that have a realism setting.
 REALISM_PREFIX = "realism."
 # What only encoding or training needs; models of earlier versions may lack it.
 ENCODER_PREFIXES = ("analysis.", "hyper_analysis.", "hyper_prior.", "residual_density.")

@@ -219,7 +219,7 @@ def test_a_folder_is_decompressed_in_the_format_asked_for(folder: Path, tmp_path
         (("--format", "webp"), "--format is for decompression"),
         (("--decompress", "--format", "xyz"), "not an image format"),
         (("-q", "101"), "quality 101.0 is outside"),
-        (("--realism", "0.5"), "no realism dial"),
+        (("--realism", "0.5"), "no realism setting"),
         (("--model", "slow"), "there is no model 'slow'"),
         (("--manifest", "/nowhere/out.jsonl"), "/nowhere/out.jsonl: cannot be written: No such file"),
         (("--manifest", "{folder}/sub/c.webp"), "c.webp: is no manifest"),

@@ -73,9 +73,9 @@ def test_a_command_does_not_import_what_only_others_need() -> None:
     [
         (("compress", "missing.png"), "missing.png: no such file"),
         (("compress", "{photo}", "-q", "101"), "quality 101.0 is outside 0..100"),
-        (("compress", "{photo}", "--realism", "0.5"), "no realism dial"),
+        (("compress", "{photo}", "--realism", "0.5"), "no realism setting"),
         (("compress", "{photo}", "--effort", "10"), "effort 10 is outside"),
-        (("compress", "{photo}", "--preset", "photo-real"), "no realism dial"),
+        (("compress", "{photo}", "--preset", "photo-real"), "no realism setting"),
         (("compress", "{photo}", "--preset", "web", "-q", "20"), "--quality and --preset each set"),
         (
             ("compress", "{photo}", "--target-bpp", "1", "--target-psnr", "30"),

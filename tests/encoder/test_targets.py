@@ -142,7 +142,7 @@ def test_a_picture_too_small_for_the_metric_is_refused(codec: Codec, small: Imag
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"quality": Target.bpp(0.5), "realism": 1}, "no realism dial"),
+        ({"quality": Target.bpp(0.5), "realism": 1}, "no realism setting"),
         ({"quality": Target.size(10)}, r"target 10 bytes: .* \d+ to \d+ bytes"),
     ],
 )

@@ -87,7 +87,7 @@ def test_turning_realism_decodes_anew_but_does_not_encode(
     [
         ("quality=101&realism=0", "quality 101.0 is outside 0..100"),
         ("quality=nan&realism=0", "outside 0..100"),
-        ("quality=40&realism=0.5", "no realism dial"),
+        ("quality=40&realism=0.5", "no realism setting"),
         ("quality=high&realism=0", "give quality and realism as numbers"),
         ("quality=40", "give quality and realism as numbers"),
     ],

@@ -67,7 +67,7 @@ def test_without_the_dial_realism_is_disabled_and_says_why(page: Any) -> None:
     slider = page.get_by_role("slider", name="Realism")
     assert slider.is_disabled()
     described = page.locator(f"#{slider.get_attribute('aria-describedby')}").inner_text()
-    assert described == "The weights that are installed have no realism dial."
+    assert described == "The weights that are installed have no realism setting."
 
 
 def test_with_the_dial_realism_changes_the_image_and_no_byte(

@@ -76,7 +76,7 @@ def first_run(
 
 @pytest.fixture
 def dialled(first_run: Path, tmp_path: Path) -> Path:
-    """Weights with a realism dial, in a folder that a test may export to."""
+    """Weights with a realism setting, in a folder that a test may export to."""
     return shutil.copytree(first_run / "weights", tmp_path / "dialled") / "fast.safetensors"
 
 
@@ -178,7 +178,7 @@ def test_an_exported_realism_synthesis_is_a_dial_of_the_same_files(
     image = photograph.crop((100, 100, 200, 180))
     before = codec_of(released / "fast.safetensors")
     file = before.compress(image, 60)
-    with pytest.raises(UsageError, match="no realism dial"):
+    with pytest.raises(UsageError, match="no realism setting"):
         before.decompress(file, realism=1)
 
     record = json.loads(dialled.with_name("manifest.json").read_text())["models"]["fast"]

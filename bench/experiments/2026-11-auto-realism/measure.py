@@ -100,7 +100,7 @@ def main() -> None:
     _, held_out = load_images(data, SIDE, torch.device("cpu"))
     codec = Codec()
     if "realism" not in codec.dials:
-        sys.exit("these weights have no realism dial")
+        sys.exit("these weights have no realism setting")
     eyes, notes = eye_measures()
     measures = {"psnr": psnr, **eyes, "lpips": load_lpips("alex", lpips).distance}
     count = int(sys.argv[4]) if len(sys.argv) > 4 else len(held_out.heights)

@@ -82,7 +82,7 @@ function setUpBrowser() {
   realism.value = 0;
   if (!hasDial) {
     realism.disabled = true;
-    document.querySelector("#browser .lead").textContent = "Each image at each quality. These weights have no realism dial.";
+    document.querySelector("#browser .lead").textContent = "Each image at each quality. These weights have no realism setting.";
   }
   const pane = (id) => {
     const image = element("img", { id: `${id}-image`, alt: "" }), name = document.createTextNode(""), note = element("span"), figures = element("dl");

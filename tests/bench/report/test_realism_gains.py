@@ -92,7 +92,7 @@ def test_the_command_needs_a_dial(tmp_path: Path) -> None:
         (tmp_path / f"{name}.json").write_text(json.dumps(record))
     result = CliRunner().invoke(bench, ["report", "realism-gains", str(tmp_path)])
     assert result.exit_code == 1
-    assert "no realism dial" in result.output
+    assert "no realism setting" in result.output
     record = {"points": {str(i): point for i, point in enumerate(ours())}}
     (tmp_path / "rdpcodec.json").write_text(json.dumps(record))
     assert CliRunner().invoke(bench, ["report", "realism-gains", str(tmp_path)]).exit_code == 0

@@ -26,7 +26,7 @@ from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.released import arrays, release_tensors, table_tensors
 from rdpcodec.operating_point import OperatingPoint
 from rdpcodec.tiles import PATCH
-from rdpcodec.training.counting import wide_tables
+from rdpcodec.training.export.counting import wide_tables
 from rdpcodec.weights.architecture import Architecture
 from rdpcodec.weights.manifest import DEFAULT_MODEL
 from rdpcodec.weights.release import ReleasedModel

@@ -36,7 +36,7 @@ def weights_read_anew() -> Iterator[None]:
 
 def install(folder: Path, tensors: dict[str, np.ndarray]) -> ModelEntry:
     """Write weights of the size `fast`, under that name, to an empty folder, with graphs and manifest."""
-    from rdpcodec.training.graphs import write_graphs  # which needs onnx
+    from rdpcodec.training.export.graphs import write_graphs  # which needs onnx
 
     entry = find_model("fast")
     path = folder / entry.path.name

@@ -36,7 +36,7 @@ from bench.threads import threads_a_process
 from rdpcodec import Codec
 from rdpcodec.errors import RdpError
 from rdpcodec.peers import PEERS, Unavailable
-from rdpcodec.training.allocator import keep_all_memory
+from rdpcodec.training.speed.allocator import keep_all_memory
 from rdpcodec.weights.manifest import DEFAULT_MODEL
 
 QUALITIES = (5.0, 15.0, 25.0, 35.0, 45.0, 60.0, 75.0, 90.0)

@@ -1,6 +1,6 @@
 """The networks of a released model, run by ONNX Runtime on a processor.
 
-The graphs come with the weights, and read them from the release's file (`rdpcodec.training.graphs`).
+The graphs come with the weights, and read them from the release's file (`rdpcodec.training.export.graphs`).
 What is no network is NumPy here: the checkerboard, the encoder's rounding, and pixels' last rounding.
 """
 

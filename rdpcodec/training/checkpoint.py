@@ -17,9 +17,9 @@ from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.released import realism_state, training_state
 from rdpcodec.model.transforms import Synthesis
 from rdpcodec.storage import replace_file
+from rdpcodec.training.export.weights_folder import read_manifest
 from rdpcodec.training.pieces import joined
 from rdpcodec.training.totals import Totals, totals_of
-from rdpcodec.training.weights_folder import read_manifest
 from rdpcodec.weights.architecture import architecture_from
 
 # What is raised for weights that cannot be read, or are of another network.

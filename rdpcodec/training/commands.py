@@ -13,12 +13,18 @@ from typing import Any
 import click
 
 from rdpcodec.extras import need, need_torch
-from rdpcodec.training.large_commands import large, profile, split
+from rdpcodec.training.large.command import large
 from rdpcodec.training.options import (
+    BUDGET,
     FILE,
     FOLDER,
     Finite,
+    bfloat16_option,
     compile_option,
+    crop_side,
+    data_option,
+    device_option,
+    lpips_option,
     run_of,
     run_options,
     share_option,
@@ -26,7 +32,7 @@ from rdpcodec.training.options import (
     texture_option,
     weights_file,
 )
-from rdpcodec.training.runs import TRAINS, FidelityRun, RealismRun
+from rdpcodec.training.recipes import TRAINS, FidelityRun, RealismRun
 from rdpcodec.training.schedule import Budget
 
 
@@ -169,8 +175,71 @@ def realism(
 
 
 train.add_command(large)
-train.add_command(profile)
-train.add_command(split)
+
+
+@train.command()
+@click.argument("checkpoint", type=FILE)
+@click.argument("folder", type=FOLDER)
+def split(checkpoint: Path, folder: Path) -> None:
+    """Write a run's weights and averages to FOLDER, as pieces of less than 16 MiB.
+
+    Wherever a run's checkpoint.pt is read, the folder may stand in its place: they join by themselves.
+    """
+    need_torch("training")
+    import torch
+
+    from rdpcodec.training.checkpoint import load_checkpoint
+    from rdpcodec.training.pieces import split as split_state
+
+    for path in split_state(load_checkpoint(checkpoint, torch.device("cpu")), folder):
+        click.echo(path)
+
+
+@train.command()
+@data_option
+@size_option("large")
+@click.option("--batch", type=click.IntRange(1), default=64, show_default=True, help="Crops a step.")
+@click.option(
+    "--crop", default=256, show_default=True, callback=crop_side, help="Side of the crops: 64·n pixels."
+)
+@click.option("--trains", type=click.Choice(TRAINS), default=FidelityRun.trains, show_default=True)
+@share_option("--eyes", FidelityRun.eyes)
+@share_option("--perception", 0.0)
+@bfloat16_option
+@compile_option
+@click.option(
+    "--steps",
+    type=click.IntRange(1),
+    default=25,
+    show_default=True,
+    help="To measure, after as many warm-ups as it takes.",
+)
+@click.option(
+    "--peak",
+    type=BUDGET,
+    help="Of the device, in TFLOP/s: to say what share is used.",
+)
+@device_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@lpips_option
+def profile(
+    data: Path,
+    compiled: str | None,
+    steps: int,
+    peak: float | None,
+    device: str | None,
+    as_json: bool,
+    lpips_weights: Path | None,
+    **chosen: Any,
+) -> None:
+    """Say where the time of a step of fidelity training goes. Nothing is written."""
+    need_torch("training")
+    from rdpcodec.training.speed.profile import profile_steps
+
+    found = profile_steps(
+        FidelityRun(**chosen), data, steps, device=device, compiled=compiled, lpips=lpips_weights
+    )
+    click.echo(json.dumps(found.record(peak), indent=2) if as_json else found.table(peak))
 
 
 @click.command()
@@ -186,7 +255,7 @@ def export(checkpoint: Path, folder: Path, data: Path, name: str | None, replace
     pieces; FOLDER holds weights."""
     need_torch("export")
     need("onnx", "export", "train")
-    from rdpcodec.training.export import export as export_run
+    from rdpcodec.training.export.export import export as export_run
 
     click.echo(json.dumps(export_run(checkpoint, data, name, folder, replace=replace), indent=2))
 
@@ -196,7 +265,7 @@ def export(checkpoint: Path, folder: Path, data: Path, name: str | None, replace
 def graphs(folder: Path) -> None:
     """Write the ONNX graphs of all weights in FOLDER anew: those of a release from before there were any."""
     need("onnx", "graphs", "train")
-    from rdpcodec.training.graphs import add_graphs
+    from rdpcodec.training.export.graphs import add_graphs
 
     click.echo(f"{folder}: graphs of {', '.join(add_graphs(folder))}")
 
@@ -208,6 +277,6 @@ def graphs(folder: Path) -> None:
 def retire(model: str, folder: Path, whole: bool) -> None:
     """Let MODEL of FOLDER only decode, under the name that its files have for it, before another follows."""
     need("onnx", "retire", "train")
-    from rdpcodec.training.retire import retire as retire_model
+    from rdpcodec.training.export.retire import retire as retire_model
 
     click.echo(f"{folder}: {model} is {retire_model(model, folder, whole=whole)} now")

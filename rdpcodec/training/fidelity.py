@@ -25,8 +25,6 @@ from rdpcodec.model.rdp_model import RdpModel, TrainingOutput
 from rdpcodec.model.transforms import Synthesis
 from rdpcodec.training.average import WeightAverage
 from rdpcodec.training.checkpoint import load_realism_start, realism_totals, start_totals
-from rdpcodec.training.compiling import compile_blocks, compiles
-from rdpcodec.training.cuda_graph import CudaGraphed
 from rdpcodec.training.data import ImageSet, to_device
 from rdpcodec.training.graphics import graphics
 from rdpcodec.training.haar import first_model
@@ -34,8 +32,10 @@ from rdpcodec.training.loop import CHECKED, averaging_gradients, process_count
 from rdpcodec.training.losses import perceptual_distortion, random_phase, rate_distortion_loss
 from rdpcodec.training.optimizers import build_optimizers
 from rdpcodec.training.randomness import Randomness
-from rdpcodec.training.runs import FROZEN, FidelityRun
+from rdpcodec.training.recipes import FROZEN, FidelityRun
 from rdpcodec.training.schedule import scale_learning_rates
+from rdpcodec.training.speed.compiling import compile_blocks, compiles
+from rdpcodec.training.speed.cuda_graph import CudaGraphed
 from rdpcodec.training.totals import Totals
 from rdpcodec.training.validation import QUALITIES, load_training_and_validation, points_of
 

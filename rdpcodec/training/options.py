@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from rdpcodec.container import SIZE_NUMBERS
-from rdpcodec.training.runs import FidelityRun, RealismRun
+from rdpcodec.training.recipes import FidelityRun, RealismRun
 from rdpcodec.weights.manifest import encoders, find_model
 
 Command = Callable[..., Any]

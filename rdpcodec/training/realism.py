@@ -26,7 +26,7 @@ from rdpcodec.training.loop import averaging_gradients, process_count
 from rdpcodec.training.losses import perceptual_distortion, random_phase, shifted_crop
 from rdpcodec.training.optimizers import build_optimizers
 from rdpcodec.training.randomness import Randomness
-from rdpcodec.training.runs import RealismRun
+from rdpcodec.training.recipes import RealismRun
 from rdpcodec.training.schedule import scale_learning_rates
 from rdpcodec.training.totals import Totals
 from rdpcodec.training.validation import QUALITIES, load_training_and_validation

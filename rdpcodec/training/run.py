@@ -16,9 +16,9 @@ import torch.distributed as dist
 
 from rdpcodec.errors import UsageError
 from rdpcodec.model.device import usable_device
-from rdpcodec.training.allocator import keep_all_memory
 from rdpcodec.training.loop import CHECKPOINT, LOG, Loop, Objective
 from rdpcodec.training.schedule import Budget
+from rdpcodec.training.speed.allocator import keep_all_memory
 
 
 def train(

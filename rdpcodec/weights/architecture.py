@@ -45,7 +45,7 @@ def _margin(blocks: tuple[int, int]) -> int:
 SIZES = {
     "fast": Architecture(),
     "base": Architecture(eighth=160, sixteenth=256, analysis_blocks=(3, 4), synthesis_blocks=(5, 6)),
-    # 38 kMAC a pixel to decode, 36 MB in float16 with both syntheses (`rdpcodec.training.cost`).
+    # 38 kMAC a pixel to decode, 36 MB in float16 with both syntheses (`rdpcodec.training.speed.cost`).
     "large": Architecture(
         eighth=192,
         sixteenth=320,

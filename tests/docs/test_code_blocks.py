@@ -32,7 +32,7 @@ from rdpcodec.batch.plan import LeftOut, Plan
 from rdpcodec.cli import rdpcodec
 from rdpcodec.encoder import refine
 from rdpcodec.training.__main__ import train
-from rdpcodec.training.profile import Profile
+from rdpcodec.training.speed.profile import Profile
 from rdpcodec.web.runtime import VERSION
 
 ROOT = Path(__file__).parents[2]
@@ -49,14 +49,17 @@ FILES = ("bench/results/kodak.json", "docs/papers.md", "RUN/checkpoint.pt")
 LONG: dict[tuple[str, ...], tuple[str, object]] = {
     ("train", "fidelity"): ("rdpcodec.training.run.train", None),
     ("train", "realism"): ("rdpcodec.training.run.train", None),
-    ("train", "large"): ("rdpcodec.training.large.train_part", []),
-    ("train", "profile"): ("rdpcodec.training.profile.profile_steps", Profile("", {}, 1.0, 1.0, 1.0, 1.0)),
+    ("train", "large"): ("rdpcodec.training.large.train.train_part", []),
+    ("train", "profile"): (
+        "rdpcodec.training.speed.profile.profile_steps",
+        Profile("", {}, 1.0, 1.0, 1.0, 1.0),
+    ),
     ("train", "split"): ("rdpcodec.training.pieces.split", []),
     ("train", "split", "RUN/checkpoint.pt"): ("rdpcodec.training.checkpoint.load_checkpoint", {}),
     # These would work on the repository's own weights.
-    ("train", "graphs"): ("rdpcodec.training.graphs.add_graphs", []),
-    ("train", "retire"): ("rdpcodec.training.retire.retire", ""),
-    ("export",): ("rdpcodec.training.export.export", {}),
+    ("train", "graphs"): ("rdpcodec.training.export.graphs.add_graphs", []),
+    ("train", "retire"): ("rdpcodec.training.export.retire.retire", ""),
+    ("export",): ("rdpcodec.training.export.export.export", {}),
     ("serve",): ("uvicorn.Server.run", None),
     ("serve", "--onnxruntime-web"): ("rdpcodec.web.folder.site_files", {}),
     ("web",): ("rdpcodec.web.folder.write_folder", {}),

@@ -23,7 +23,7 @@ from rdpcodec.mosaic import Window
 from rdpcodec.operating_point import EFFORT_MAX
 from rdpcodec.quality import lambda_at
 from rdpcodec.tiles import Box
-from rdpcodec.training.runs import FidelityRun
+from rdpcodec.training.recipes import FidelityRun
 
 
 def tensor(image: Image.Image) -> Tensor:

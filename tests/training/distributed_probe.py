@@ -18,8 +18,8 @@ from torch import Tensor
 
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.loop import Loop, process_count, process_rank
+from rdpcodec.training.recipes import FidelityRun
 from rdpcodec.training.run import leave_process_group
-from rdpcodec.training.runs import FidelityRun
 from rdpcodec.training.schedule import Budget
 
 BATCH, SIDE, STEPS = 4, 64, 3

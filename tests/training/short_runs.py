@@ -8,7 +8,7 @@ import torch
 
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.loop import Loop
-from rdpcodec.training.runs import FidelityRun
+from rdpcodec.training.recipes import FidelityRun
 from rdpcodec.training.schedule import Budget
 
 CPU = torch.device("cpu")

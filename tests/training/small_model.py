@@ -12,8 +12,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from rdpcodec.training import counting, export, fidelity, haar, validation
+from rdpcodec.training import fidelity, haar, validation
 from rdpcodec.training.data import load_images
+from rdpcodec.training.export import counting, export
 from rdpcodec.training.haar import haar_model
 from rdpcodec.weights.architecture import Architecture, architecture_record
 

@@ -8,7 +8,7 @@ import sys
 
 FAULTS = """
 import resource
-from rdpcodec.training.allocator import keep_all_memory
+from rdpcodec.training.speed.allocator import keep_all_memory
 {}
 faults = []
 for _ in range(20):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rdpcodec.training.cuda_graph import CudaGraphed
+from rdpcodec.training.speed.cuda_graph import CudaGraphed
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="graphs are recorded on CUDA devices only")

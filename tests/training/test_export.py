@@ -12,7 +12,7 @@ from short_runs import loop_of, run_of
 from rdpcodec import Codec
 from rdpcodec.metrics.distortion import psnr
 from rdpcodec.model.released import arrays
-from rdpcodec.training.export import export
+from rdpcodec.training.export.export import export
 from rdpcodec.weights.architecture import architecture_from
 from rdpcodec.weights.release import ReleasedModel
 

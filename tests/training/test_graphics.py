@@ -8,7 +8,7 @@ import torch
 
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.graphics import graphics
-from rdpcodec.training.runs import FidelityRun
+from rdpcodec.training.recipes import FidelityRun
 
 
 def test_graphics_are_the_same_for_a_seed_and_differ_between_seeds() -> None:

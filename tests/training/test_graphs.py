@@ -19,8 +19,8 @@ from rdpcodec.engine.torch import TorchEngine
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.released import arrays, release_tensors, table_tensors
 from rdpcodec.training.commands import graphs as command
-from rdpcodec.training.counting import wide_tables
-from rdpcodec.training.graphs import graphs, write_graphs
+from rdpcodec.training.export.counting import wide_tables
+from rdpcodec.training.export.graphs import graphs, write_graphs
 from rdpcodec.weights.architecture import Architecture, architecture_from
 from rdpcodec.weights.manifest import (
     ModelEntry,

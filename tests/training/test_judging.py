@@ -10,7 +10,7 @@ import torch
 from small_model import GATED
 
 from rdpcodec.model.rdp_model import RdpModel
-from rdpcodec.training.judging import Curve, NotWorthIt, Verdict, curve, verdict
+from rdpcodec.training.large.judging import Curve, NotWorthIt, Verdict, curve, verdict
 
 RATE = np.log([0.1, 0.2, 0.4, 0.8, 1.6])
 MERIT = np.array([26.0, 29.0, 32.0, 35.0, 38.0])

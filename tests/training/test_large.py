@@ -19,7 +19,7 @@ from rdpcodec.cli import rdpcodec
 from rdpcodec.errors import UsageError
 from rdpcodec.training import fidelity
 from rdpcodec.training.checkpoint import load_checkpoint
-from rdpcodec.training.judging import NotWorthIt
+from rdpcodec.training.large.judging import NotWorthIt
 from rdpcodec.training.pieces import joined
 from rdpcodec.weights.architecture import SIZES
 from rdpcodec.weights.manifest import ModelEntry

@@ -20,7 +20,7 @@ from rdpcodec.metrics.perceptual import load_lpips
 from rdpcodec.metrics.weave import weave_distortion
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.released import arrays
-from rdpcodec.training.export import export
+from rdpcodec.training.export.export import export
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.loop import Loop
 from rdpcodec.training.losses import (
@@ -34,7 +34,7 @@ from rdpcodec.training.losses import (
     shifted_crop,
 )
 from rdpcodec.training.realism import Realism
-from rdpcodec.training.runs import FidelityRun, RealismRun
+from rdpcodec.training.recipes import FidelityRun, RealismRun
 from rdpcodec.training.schedule import Budget, rate_factor
 from rdpcodec.weights.architecture import architecture_from
 from rdpcodec.weights.release import ReleasedModel

@@ -15,12 +15,12 @@ from torch import nn
 from rdpcodec.cli import rdpcodec
 from rdpcodec.model.blocks import GatedBlock
 from rdpcodec.model.rdp_model import RdpModel
-from rdpcodec.training import compiling
-from rdpcodec.training.compiling import NotCompiled, compile_blocks, compiles
-from rdpcodec.training.cost import cost, training_multiply_adds
 from rdpcodec.training.fidelity import Fidelity
-from rdpcodec.training.profile import STAGES, Profile
-from rdpcodec.training.runs import FidelityRun
+from rdpcodec.training.recipes import FidelityRun
+from rdpcodec.training.speed import compiling
+from rdpcodec.training.speed.compiling import NotCompiled, compile_blocks, compiles
+from rdpcodec.training.speed.cost import cost, training_multiply_adds
+from rdpcodec.training.speed.profile import STAGES, Profile
 from rdpcodec.weights.architecture import SIZES
 
 CPU = torch.device("cpu")

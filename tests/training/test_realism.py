@@ -20,11 +20,11 @@ from rdpcodec.model.released import arrays
 from rdpcodec.training import realism
 from rdpcodec.training.checkpoint import carried_over, load_checkpoint, load_start
 from rdpcodec.training.discriminator import ProjectedDiscriminator
-from rdpcodec.training.export import export
+from rdpcodec.training.export.export import export
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.loop import Loop
 from rdpcodec.training.realism import Realism
-from rdpcodec.training.runs import FidelityRun, RealismRun
+from rdpcodec.training.recipes import FidelityRun, RealismRun
 from rdpcodec.training.schedule import Budget
 from rdpcodec.weights.architecture import architecture_from
 from rdpcodec.weights.release import ReleasedModel

@@ -17,8 +17,8 @@ from rdpcodec.training.data import ImageSet, load_images
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.loop import Loop
 from rdpcodec.training.losses import rate_distortion_loss
+from rdpcodec.training.recipes import FidelityRun
 from rdpcodec.training.run import train
-from rdpcodec.training.runs import FidelityRun
 from rdpcodec.training.schedule import DECAY_SHARE, Budget, rate_factor
 
 

@@ -21,13 +21,13 @@ from rdpcodec.storage import replace_files
 from rdpcodec.training.checkpoint import load_start, start_totals
 from rdpcodec.training.commands import train as train_commands
 from rdpcodec.training.data import load_images
-from rdpcodec.training.export import export
+from rdpcodec.training.export.export import export
+from rdpcodec.training.export.graphs import add_graphs
+from rdpcodec.training.export.retire import retire
 from rdpcodec.training.fidelity import Fidelity
-from rdpcodec.training.graphs import add_graphs
 from rdpcodec.training.loop import CHECKPOINT, Interrupted
-from rdpcodec.training.retire import retire
+from rdpcodec.training.recipes import FidelityRun
 from rdpcodec.training.run import own_device, stopped_by_signals, train
-from rdpcodec.training.runs import FidelityRun
 from rdpcodec.training.schedule import Budget
 from rdpcodec.training.validation import load_training_and_validation
 

@@ -12,7 +12,7 @@ from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.loop import Loop
 from rdpcodec.training.losses import rate_distortion_loss
-from rdpcodec.training.runs import FidelityRun
+from rdpcodec.training.recipes import FidelityRun
 from rdpcodec.training.schedule import Budget
 
 STEPS, BATCH, CROP = 4, 2, 64

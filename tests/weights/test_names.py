@@ -20,7 +20,7 @@ from rdpcodec import Codec, container
 from rdpcodec.cli import rdpcodec as command_line
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.released import arrays, release_tensors, table_tensors
-from rdpcodec.training.counting import wide_tables
+from rdpcodec.training.export.counting import wide_tables
 from rdpcodec.weights.architecture import Architecture
 from rdpcodec.weights.manifest import WEIGHTS_VARIABLE, find_model, verified_graphs
 from rdpcodec.weights.release import ReleasedModel

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import torch
 
-from rdpcodec.training.allocator import keep_freed_memory
+from rdpcodec.training.speed.allocator import keep_freed_memory
 from rdpcodec.metrics import eyes
 from rdpcodec.training import fidelity, schedule
 from rdpcodec.training.loop import Loop
-from rdpcodec.training.runs import FidelityRun
+from rdpcodec.training.recipes import FidelityRun
 
 DISTORTIONS = {
     "ssimulacra2": eyes.ssimulacra2_distortion,

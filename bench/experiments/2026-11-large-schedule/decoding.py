@@ -16,8 +16,8 @@ from rdpcodec import Codec, use_threads
 from rdpcodec.image import Picture
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.released import arrays, release_tensors, table_tensors
-from rdpcodec.training.counting import wide_tables
-from rdpcodec.training.graphs import write_graphs
+from rdpcodec.training.export.counting import wide_tables
+from rdpcodec.training.export.graphs import write_graphs
 from rdpcodec.weights.architecture import SIZES
 from rdpcodec.weights.manifest import graph_path
 from rdpcodec.weights.release import ReleasedModel

@@ -18,10 +18,12 @@ from PIL import Image
 
 from rdpcodec import Codec, container
 from rdpcodec.cli import rdpcodec
-from rdpcodec.training import counting, fidelity, haar, large, schedule, validation
+from rdpcodec.training import fidelity, haar, schedule, validation
+from rdpcodec.training.export import counting
+from rdpcodec.training.large import train as large
 from rdpcodec.training.fidelity import Fidelity
-from rdpcodec.training.judging import NotWorthIt
-from rdpcodec.training.parts import PARTS
+from rdpcodec.training.large.judging import NotWorthIt
+from rdpcodec.training.large.parts import PARTS
 from rdpcodec.training.pieces import joined, split
 from rdpcodec.training.schedule import rate_factor
 from rdpcodec.weights.architecture import SIZES, Architecture

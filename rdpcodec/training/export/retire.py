@@ -8,8 +8,8 @@ from pathlib import Path
 from safetensors.numpy import load_file, save
 
 from rdpcodec.errors import UsageError
-from rdpcodec.training.graphs import digests, graphs
-from rdpcodec.training.weights_folder import read_manifest, write_models
+from rdpcodec.training.export.graphs import digests, graphs
+from rdpcodec.training.export.weights_folder import read_manifest, write_models
 from rdpcodec.weights.architecture import architecture_from
 from rdpcodec.weights.manifest import ENCODER_PREFIXES, graph_path
 

@@ -21,13 +21,13 @@ from rdpcodec.errors import UsageError
 from rdpcodec.image import Picture
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.released import arrays, realism_state, release_tensors, table_tensors
-from rdpcodec.training import counting
 from rdpcodec.training.checkpoint import averaged_model, load_checkpoint
 from rdpcodec.training.data import ImageSet, load_images
-from rdpcodec.training.graphs import digests, graphs
-from rdpcodec.training.model_card import CARD, write_blocks
+from rdpcodec.training.export import counting
+from rdpcodec.training.export.graphs import digests, graphs
+from rdpcodec.training.export.model_card import CARD, write_blocks
+from rdpcodec.training.export.weights_folder import read_manifest, write_models
 from rdpcodec.training.totals import Totals, totals_of
-from rdpcodec.training.weights_folder import read_manifest, write_models
 from rdpcodec.weights.architecture import Architecture, architecture_from, architecture_record, size_name
 from rdpcodec.weights.manifest import (
     BITSTREAM_PREFIXES,

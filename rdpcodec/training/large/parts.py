@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from rdpcodec.training.runs import FidelityRun, RealismRun
+from rdpcodec.training.recipes import FidelityRun, RealismRun
 
 # Of a machine's half hour, what is left after it has started and read the images.
 MINUTES = 24.0

@@ -14,13 +14,13 @@ import torch
 from rdpcodec.errors import UsageError
 from rdpcodec.training.checkpoint import averaged_model, load_checkpoint, load_start
 from rdpcodec.training.fidelity import Fidelity
-from rdpcodec.training.judging import WANTED, Verdict, curve, verdict
+from rdpcodec.training.large.judging import WANTED, Verdict, curve, verdict
+from rdpcodec.training.large.parts import PARTS
 from rdpcodec.training.loop import CHECKPOINT, Objective
-from rdpcodec.training.parts import PARTS
 from rdpcodec.training.pieces import joined, split
 from rdpcodec.training.realism import Realism
+from rdpcodec.training.recipes import FidelityRun, RealismRun
 from rdpcodec.training.run import default_device, train
-from rdpcodec.training.runs import FidelityRun, RealismRun
 from rdpcodec.training.schedule import Budget
 from rdpcodec.training.validation import load_training_and_validation
 

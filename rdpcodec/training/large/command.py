@@ -1,8 +1,7 @@
-"""The commands that train `large` in parts, carry it between machines, and say where time goes."""
+"""The command that trains `large`, part by part."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,25 +9,21 @@ from typing import Any
 import click
 
 from rdpcodec.extras import need_torch
+from rdpcodec.training.large.parts import MINUTES, PARTS
 from rdpcodec.training.options import (
     BUDGET,
-    FILE,
     FOLDER,
     RATE,
     SEED,
-    bfloat16_option,
     checkpoint_minutes_option,
     compile_option,
     crop_side,
     data_option,
     device_option,
     lpips_option,
-    share_option,
-    size_option,
     weights_path,
 )
-from rdpcodec.training.parts import MINUTES, PARTS
-from rdpcodec.training.runs import TRAINS, FidelityRun, RealismRun
+from rdpcodec.training.recipes import RealismRun
 
 _PARTS_IN_WORDS = "\n".join(f"    {number}  {part.what}" for number, part in PARTS.items())
 
@@ -89,7 +84,7 @@ def large(
     changes = {name: value for name, value in chosen.items() if value is not None}
     run = replace(PARTS[number].run, minutes=minutes, gigapixels=gigapixels, **changes)
     judge = weights_path(against) if PARTS[number].judged else None
-    from rdpcodec.training.large import train_part
+    from rdpcodec.training.large.train import train_part
 
     pieces = train_part(
         number,
@@ -105,68 +100,3 @@ def large(
     )
     for path in pieces:
         click.echo(path)
-
-
-@click.command()
-@click.argument("checkpoint", type=FILE)
-@click.argument("folder", type=FOLDER)
-def split(checkpoint: Path, folder: Path) -> None:
-    """Write a run's weights and averages to FOLDER, as pieces of less than 16 MiB.
-
-    Wherever a run's checkpoint.pt is read, the folder may stand in its place: they join by themselves.
-    """
-    need_torch("training")
-    import torch
-
-    from rdpcodec.training.checkpoint import load_checkpoint
-    from rdpcodec.training.pieces import split as split_state
-
-    for path in split_state(load_checkpoint(checkpoint, torch.device("cpu")), folder):
-        click.echo(path)
-
-
-@click.command()
-@data_option
-@size_option("large")
-@click.option("--batch", type=click.IntRange(1), default=64, show_default=True, help="Crops a step.")
-@click.option(
-    "--crop", default=256, show_default=True, callback=crop_side, help="Side of the crops: 64·n pixels."
-)
-@click.option("--trains", type=click.Choice(TRAINS), default=FidelityRun.trains, show_default=True)
-@share_option("--eyes", FidelityRun.eyes)
-@share_option("--perception", 0.0)
-@bfloat16_option
-@compile_option
-@click.option(
-    "--steps",
-    type=click.IntRange(1),
-    default=25,
-    show_default=True,
-    help="To measure, after as many warm-ups as it takes.",
-)
-@click.option(
-    "--peak",
-    type=BUDGET,
-    help="Of the device, in TFLOP/s: to say what share is used.",
-)
-@device_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@lpips_option
-def profile(
-    data: Path,
-    compiled: str | None,
-    steps: int,
-    peak: float | None,
-    device: str | None,
-    as_json: bool,
-    lpips_weights: Path | None,
-    **chosen: Any,
-) -> None:
-    """Say where the time of a step of fidelity training goes. Nothing is written."""
-    need_torch("training")
-    from rdpcodec.training.profile import profile_steps
-
-    found = profile_steps(
-        FidelityRun(**chosen), data, steps, device=device, compiled=compiled, lpips=lpips_weights
-    )
-    click.echo(json.dumps(found.record(peak), indent=2) if as_json else found.table(peak))

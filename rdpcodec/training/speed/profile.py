@@ -16,11 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rdpcodec.training.cost import training_multiply_adds
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.loop import device_name
+from rdpcodec.training.recipes import FidelityRun
 from rdpcodec.training.run import default_device, prepare
-from rdpcodec.training.runs import FidelityRun
+from rdpcodec.training.speed.cost import training_multiply_adds
 
 # The optimizers' first steps look for their bases, a GPU's record and compile.
 WARMUPS = 3

@@ -18,7 +18,7 @@ from rdpcodec.model.scale_network import HYPER_LATENT_MAX
 from rdpcodec.model.transforms import PATCH_VALUES, STEP_MIDDLE
 from rdpcodec.storage import replace_files
 from rdpcodec.tiles import PATCH
-from rdpcodec.training.graph_layers import (
+from rdpcodec.training.export.graph_layers import (
     Gains,
     block,
     blocks,
@@ -31,8 +31,8 @@ from rdpcodec.training.graph_layers import (
     silu,
     upsampled,
 )
-from rdpcodec.training.graph_writer import FLOAT, INT64, UINT8, Graph, Port, Value
-from rdpcodec.training.weights_folder import read_manifest, write_models
+from rdpcodec.training.export.graph_writer import FLOAT, INT64, UINT8, Graph, Port, Value
+from rdpcodec.training.export.weights_folder import read_manifest, write_models
 from rdpcodec.weights.architecture import Architecture, architecture_from
 from rdpcodec.weights.manifest import REALISM_PREFIX, graph_path
 from rdpcodec.weights.stored import stored_tensors

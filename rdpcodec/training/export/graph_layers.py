@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rdpcodec.entropy.tables import KNOTS
-from rdpcodec.training.graph_writer import INT64, Graph, Value
+from rdpcodec.training.export.graph_writer import INT64, Graph, Value
 
 
 class Gains:

@@ -1,0 +1,1 @@
+"""How fast training goes: what makes it fast, and where its time goes."""

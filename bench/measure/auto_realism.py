@@ -14,7 +14,7 @@ from rich.table import Table
 
 from bench.codecs import weights_identity
 from bench.folder import data_option, load_folder
-from bench.measure.eyes import eye_measures
+from bench.measure.closeness import eye_measures
 from bench.options import json_option, lpips_option
 from bench.record import write_record
 from rdpcodec import Codec

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from bench.measure.closeness import eye_measures
 from bench.measure.distribution import (
     band_energies,
     frechet_distance,
@@ -23,7 +24,6 @@ from bench.measure.distribution import (
     pyramid_distances,
     pyramid_neighbourhoods,
 )
-from bench.measure.eyes import eye_measures
 from bench.measure.held_out import EfficientNetLite2
 from bench.measure.natural import natural_measures
 from rdpcodec.errors import UsageError

@@ -19,7 +19,7 @@ from scipy.io import loadmat
 from scipy.ndimage import correlate1d
 from scipy.special import gamma
 
-from bench.measure.eyes import luma
+from bench.measure.closeness import luma
 
 PATCH = 96  # what NIQE's model was made of
 _WINDOW = np.exp(-((np.arange(7) - 3) ** 2) / (2 * (7 / 6) ** 2))

@@ -97,7 +97,7 @@ def report_claims(record: dict[str, Any], title: str, path: Path, page: Path | N
         replace_block(page, f"claims {block}", claims_table(record))
 
 
-def write_figure(path: Path, figure: Figure) -> None:
+def write_page_figure(path: Path, figure: Figure) -> None:
     """Write a figure in the size that the page shows, and close it."""
     from bench import drawing  # takes a second to import
 

@@ -17,7 +17,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from bench.codecs import weights_identity
-from bench.measure.eyes import eye_measures
+from bench.measure.closeness import eye_measures
 from rdpcodec import Codec
 from rdpcodec.container import bits_per_pixel
 from rdpcodec.encoder.auto_realism import DetailMatch

@@ -12,7 +12,7 @@ from rich.console import Console
 from bench.folder import FOLDER
 from bench.papers.reproduction import (
     report_claims,
-    write_figure,
+    write_page_figure,
     written,
 )
 from bench.papers.wgan.workers import TrainingOptions, mnist_option, progress, training_options
@@ -81,11 +81,11 @@ def _report_restorers(
     record = claims.reproduction(result).record()
     title = f"{run.task.title}, {grid} grid"
     report_claims(record, title, out / f"{name}.json", page, f"{run.task.name} {grid}")
-    write_figure(out / f"{name}.png", figures.curves(result))
+    write_page_figure(out / f"{name}.png", figures.curves(result))
     group = result["groups"][0]
     shown = experiments.shown_images(run, group["design"])
     if shown is not None:
-        write_figure(out / f"{name}-pictures.png", figures.restored_images(group, shown))
+        write_page_figure(out / f"{name}-pictures.png", figures.restored_images(group, shown))
 
 
 def _report_codecs(surface: Path, out: Path, page: Path | None) -> None:
@@ -94,7 +94,7 @@ def _report_codecs(surface: Path, out: Path, page: Path | None) -> None:
     axes = codecs.axes_of(surface)
     record = rounded({"codecs": axes, "realism": codecs.effect_of_realism(axes)})
     write_record(out / "codecs.json", record)
-    write_figure(out / "codecs.png", figures.codecs(axes))
+    write_page_figure(out / "codecs.png", figures.codecs(axes))
     if page:
         replace_block(page, "classification of codecs", codecs.codec_table(axes))
     Console().print(written(out, page))

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from bench.papers.reproduction import (
     report_claims,
-    write_figure,
+    write_page_figure,
     written,
 )
 from bench.papers.wgan.workers import TrainingOptions, mnist_option, progress, training_options
@@ -52,7 +52,7 @@ def _report(run: DenoisingRun, result: dict[str, Any], grid: str, out: Path, pag
     title = f"Denoising of digits, {grid} grid"
     report_claims(record, title, out / f"{grid}.json", page, f"denoising-2018 {grid}")
     points = {name: run.plan.weights.index(weight) for name, weight in experiments.POINTS.items()}
-    write_figure(out / f"{grid}-curve.png", figures.curve(result, points))
+    write_page_figure(out / f"{grid}-curve.png", figures.curve(result, points))
     shown = experiments.shown_images(run, [f"denoisers-{seed}" for seed in run.plan.seeds])
     exact = experiments.shown_images(run, ["estimators"])
     if shown is not None and exact is not None:
@@ -62,5 +62,7 @@ def _report(run: DenoisingRun, result: dict[str, Any], grid: str, out: Path, pag
             for name, at in points.items()
         ]
         rows += list(zip(result["estimators"]["names"], exact[1:], strict=True))
-        write_figure(out / f"{grid}-digits.png", rows_of_digits(rows, f"noise σ = {experiments.NOISE:g}"))
+        write_page_figure(
+            out / f"{grid}-digits.png", rows_of_digits(rows, f"noise σ = {experiments.NOISE:g}")
+        )
     Console().print(written(out, page))

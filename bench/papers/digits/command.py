@@ -12,7 +12,7 @@ from rich.console import Console
 
 from bench.papers.reproduction import (
     report_claims,
-    write_figure,
+    write_page_figure,
     written,
 )
 from bench.papers.wgan.workers import TrainingOptions, mnist_option, progress, training_options
@@ -75,20 +75,20 @@ def _report(
     reproduction = claims.reproduction(results)
     title, path = f"MNIST, {grid} grid", out / f"{grid}.json"
     report_claims(reproduction.record(), title, path, page, f"mnist {grid}")
-    write_figure(out / f"{grid}-surface.png", figures.surface(reproduction.curves))
+    write_page_figure(out / f"{grid}-surface.png", figures.surface(reproduction.curves))
     if len(results) > 1:
-        write_figure(out / f"{grid}-variants.png", figures.variants(reproduction.curves))
+        write_page_figure(out / f"{grid}-variants.png", figures.variants(reproduction.curves))
         middle = run.plan.some_bottlenecks[len(run.plan.some_bottlenecks) // 2]
         seed = shown_seed(run, list(results), [middle])
         if seed is not None:
             rows = _rows(run, list(results), middle, seed)
             title = f"{middle.bits:g} bits, largest λ unless noted"
-            write_figure(out / f"{grid}-layers.png", rows_of_digits(rows, title))
+            write_page_figure(out / f"{grid}-layers.png", rows_of_digits(rows, title))
     seed = shown_seed(run, ["pairs"], run.plan.bottlenecks)
     if seed is not None:
         shown = [shown_images(run, "pairs", bottleneck, seed) for bottleneck in run.plan.bottlenecks]
         pairs = [group for group in results["pairs"] if group["seed"] == seed]
-        write_figure(out / f"{grid}-digits.png", figures.reconstructions(pairs, shown))
+        write_page_figure(out / f"{grid}-digits.png", figures.reconstructions(pairs, shown))
     Console().print(written(out, page))
 
 

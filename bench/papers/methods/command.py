@@ -13,7 +13,7 @@ from bench.options import lpips_option
 from bench.papers.reproduction import (
     report_claims,
     result_options,
-    write_figure,
+    write_page_figure,
     written,
 )
 from rdpcodec.errors import RdpError
@@ -60,5 +60,5 @@ def methods(
     record = {"data": data.name, **claims.reproduction(images).record()}
     report_claims(record, "The plane over methods", out / "plane.json", page, "methods")
     natural = float(np.mean([image["original niqe"] for image in images.values()]))
-    write_figure(out / "plane.png", figures.methods(claims.planes(images), natural))
+    write_page_figure(out / "plane.png", figures.methods(claims.planes(images), natural))
     console.print(written(out, page))

@@ -15,7 +15,7 @@ from PIL import Image
 from bench.analysis.measured import MEASURES
 from bench.codecs import OURS, BenchCodec, bench_codec, weights_identity
 from bench.folder import open_rgb
-from bench.measure.eyes import vif
+from bench.measure.closeness import vif
 from bench.measure.metrics import image_tensor
 from bench.measure.natural import niqe
 from bench.papers.methods.enlarge import enlargers, reduced

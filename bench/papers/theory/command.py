@@ -10,7 +10,7 @@ from rich.console import Console
 from bench.papers.reproduction import (
     report_claims,
     result_options,
-    write_figure,
+    write_page_figure,
     written,
 )
 
@@ -36,7 +36,7 @@ def theory(out: Path, page: Path | None) -> None:
         report_claims(record, title, out / f"{name}.json", page, name)
         broken += sum(not claim["holds"] for claim in record["claims"])
         for figure_name, draw in FIGURES[name].items():
-            write_figure(out / f"{figure_name}.png", draw(reproduction.curves))
+            write_page_figure(out / f"{figure_name}.png", draw(reproduction.curves))
     Console().print(written(out, page))
     if broken:
         raise click.ClickException(f"{broken} claims do not hold")

@@ -197,7 +197,7 @@ def test_the_command_writes_records_figures_and_the_pages_tables(
     figures_again: list[Path] = []
     monkeypatch.setattr("bench.papers.wgan.train.Training.step", lambda self: pytest.fail("again"))
     monkeypatch.setattr(
-        "bench.papers.classification.command.write_figure", lambda path, _: figures_again.append(path)
+        "bench.papers.classification.command.write_page_figure", lambda path, _: figures_again.append(path)
     )
     result = CliRunner().invoke(bench, arguments)
     assert result.exit_code == 0, result.output

@@ -102,7 +102,7 @@ def test_what_results_hold_is_kept_and_another_seed_joins_it(
     first = json.loads(path.read_text())["results"]
     shutil.rmtree(tmp_path / "runs")  # the machine is gone
     figures: list[str] = []
-    command = "bench.papers.digits.command.write_figure"
+    command = "bench.papers.digits.command.write_page_figure"
     monkeypatch.setattr(command, lambda path, _: figures.append(path.stem.removeprefix("quick-")))
     run(data, tmp_path, *chosen, "--keep")
     both = json.loads(path.read_text())["results"]

@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.papers.reproduction import Claim, Reproduction
 from bench.papers.theory import classification as cdp
-from bench.papers.theory.claims.common import SOLVER, convex, falls
+from bench.papers.theory.claims.falling_and_convex import SOLVER, convex, falls
 from bench.papers.theory.shape import largest_rise
 
 Curves = dict[str, np.ndarray]

@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.papers.reproduction import Claim
 from bench.papers.theory import perception_distortion as pd
-from bench.papers.theory.claims.common import SOLVER
+from bench.papers.theory.claims.falling_and_convex import SOLVER
 from bench.papers.theory.perception import (
     Perception,
     chi_squared,

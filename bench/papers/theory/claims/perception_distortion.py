@@ -10,7 +10,7 @@ import numpy as np
 from bench.papers.reproduction import Claim, Reproduction
 from bench.papers.theory import perception_distortion as pd
 from bench.papers.theory.claims import distances
-from bench.papers.theory.claims.common import SOLVER
+from bench.papers.theory.claims.falling_and_convex import SOLVER
 from bench.papers.theory.perception import total_variation, transport
 from bench.papers.theory.shape import largest_concavity
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.papers.reproduction import Claim, Reproduction
 from bench.papers.theory import rate_distortion_perception as rdp
-from bench.papers.theory.claims.common import convex, falls
+from bench.papers.theory.claims.falling_and_convex import convex, falls
 from bench.papers.theory.perception import total_variation, transport
 
 

@@ -15,9 +15,18 @@ from PIL import Image
 import rdpcodec
 from rdpcodec.cli import rdpcodec as program
 from rdpcodec.codec import Codec
-from rdpcodec.errors import WeightsError
-from rdpcodec.training.commands import retire
-from rdpcodec.weights.manifest import WEIGHTS_VARIABLE, find_model, load_tensors, manifest
+from rdpcodec.errors import UsageError, WeightsError
+from rdpcodec.training.checkpoint import load_start
+from rdpcodec.training.commands import graphs, retire
+from rdpcodec.weights.manifest import (
+    WEIGHTS_VARIABLE,
+    ModelEntry,
+    find_model,
+    load_tensors,
+    manifest,
+    verified_graphs,
+)
+from rdpcodec.weights.release import ReleasedModel
 
 
 @pytest.fixture(params=[True, False], ids=["whole", "without encoder"])
@@ -69,6 +78,37 @@ def test_it_is_smaller_without_its_encoder_and_lists_no_graphs_of_it(retired: st
         assert (entry.path.stat().st_size < whole) == stripped
         listed = CliRunner().invoke(program, ["models"]).output
         assert f"{retired}\n  decodes   files of an earlier version" in listed
+
+
+def test_its_files_and_graphs_take_the_place_of_those_it_had(retired: str, tmp_path: Path) -> None:
+    record = json.loads((tmp_path / "manifest.json").read_text())["models"][retired]
+    kept = {f"{retired}.{name}.onnx" for name in record["graphs"]} | {f"{retired}.safetensors"}
+    assert {path.name for path in tmp_path.iterdir()} == kept | {"mine.safetensors", "manifest.json"}
+    result = CliRunner().invoke(graphs, [str(tmp_path)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert json.loads((tmp_path / "manifest.json").read_text())["models"][retired] == record
+
+
+def test_no_training_starts_from_it(retired: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="these weights only decode"):
+        load_start(tmp_path / f"{retired}.safetensors")
+
+
+def test_a_model_that_has_the_name_of_its_files_already_keeps_them(tmp_path: Path) -> None:
+    entry = install(tmp_path, load_tensors(find_model("fast")))
+    name = f"fast-{entry.fingerprint.hex()}"
+    files = {path: path.with_name(path.name.replace("fast", name, 1)) for path in tmp_path.glob("fast.*")}
+    for path, named in files.items():
+        path.rename(named)
+    record = {**entry.record, "file": f"{name}.safetensors"}
+    (tmp_path / "manifest.json").write_text(json.dumps({"models": {name: record}}))
+    assert CliRunner().invoke(retire, [name, str(tmp_path)]).exit_code == 0
+    record = json.loads((tmp_path / "manifest.json").read_text())["models"][name]
+    kept = {f"{name}.{graph}.onnx" for graph in record["graphs"]} | {f"{name}.safetensors"}
+    assert {path.name for path in tmp_path.iterdir()} == kept | {"manifest.json"}
+    retired = ModelEntry(name, tmp_path / record["file"], record)
+    assert verified_graphs(retired).keys() == record["graphs"].keys()
+    assert not ReleasedModel.load(retired).encodes
 
 
 def test_what_is_not_there_cannot_be_retired(retired: str, tmp_path: Path) -> None:

@@ -44,10 +44,11 @@ def retire(name: str, folder: Path, *, whole: bool = False) -> str:
         "encodes": False,
         "graphs": digests(made),
     }
-    write_models(folder, manifest, {new: blob, **{graph_path(new, graph): x for graph, x in made.items()}})
-    for graph in record.get("graphs", ()):
-        graph_path(old, graph).unlink(missing_ok=True)
-    old.unlink()
+    files = {new: blob, **{graph_path(new, graph): x for graph, x in made.items()}}
+    write_models(folder, manifest, files)
+    # Not what has just been written: a model may have had the name that its files call it by.
+    for path in {old, *(graph_path(old, graph) for graph in record.get("graphs", ()))} - files.keys():
+        path.unlink(missing_ok=True)
     return retired
 
 

@@ -49,6 +49,16 @@ def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     return state
 
 
+def load_run(path: Path) -> dict[str, Any]:
+    """Read the checkpoint of a run, or a folder of its pieces, on the CPU. Raises `UsageError` where there is
+    none, it is damaged, or it is of something else.
+    """
+    state = load_checkpoint(path, torch.device("cpu"))
+    if not state.keys() >= {"architecture", "average"}:
+        raise UsageError(f"{path}: is no checkpoint of a run")
+    return state
+
+
 def load_start(path: Path) -> RdpModel:
     """Load the model that further training starts from: a run's averaged weights, or released ones.
 

@@ -186,12 +186,10 @@ def split(checkpoint: Path, folder: Path) -> None:
     Wherever a run's checkpoint.pt is read, the folder may stand in its place: they join by themselves.
     """
     need_torch("training")
-    import torch
-
-    from rdpcodec.training.checkpoint import load_checkpoint
+    from rdpcodec.training.checkpoint import load_run
     from rdpcodec.training.pieces import split as split_state
 
-    for path in split_state(load_checkpoint(checkpoint, torch.device("cpu")), folder):
+    for path in split_state(load_run(checkpoint), folder):
         click.echo(path)
 
 

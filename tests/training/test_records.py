@@ -8,8 +8,11 @@ import pytest
 import torch
 from short_runs import CPU, loop_of, run_of
 
+from rdpcodec.errors import UsageError
 from rdpcodec.training.average import DECAY, WeightAverage
 from rdpcodec.training.checkpoint import load_checkpoint, save_checkpoint
+from rdpcodec.training.export import export
+from rdpcodec.training.model_card import data_block
 from rdpcodec.training.totals import totals_of
 from rdpcodec.weights.manifest import hours_by_device
 
@@ -34,6 +37,47 @@ def test_checkpoints_of_version_0_1_count_as_the_runs_they_list() -> None:
     totals = totals_of(state)
     assert (totals.hours, totals.gigapixels, totals.runs) == ({"CPU": 1.5, "NVIDIA H200": 0.5}, 6.0, 3)
     assert totals_of(state, "realism_totals").runs == 0
+
+
+def test_a_resumed_run_keeps_the_training_behind_it(
+    picture_folder: Path, tmp_path: Path, small_model: Path
+) -> None:
+    first, second = (tmp_path / name for name in ("first", "second"))
+    loop_of(run_of(1), picture_folder, first, small_model).train(checkpoint_minutes=60)
+    loop_of(run_of(1), picture_folder, second, first / "checkpoint.pt").train(checkpoint_minutes=60)
+    before = totals_of(load_checkpoint(second / "checkpoint.pt", CPU))
+    assert before.runs == 2
+    resumed = loop_of(run_of(1), picture_folder, second, small_model)  # whatever is said of the start
+    resumed.resume()
+    resumed.save()
+    assert totals_of(load_checkpoint(second / "checkpoint.pt", CPU)) == before
+
+
+def test_a_model_card_sums_images_up_by_source_and_licence(tmp_path: Path) -> None:
+    assert "were not recorded" in data_block(tmp_path)
+    rows = [("a", 1000, 600, "x@1", "CC0"), ("b", 2000, 4000, "y", "CC BY"), ("c", 500, 800, "x@2", "CC0")]
+    lines = [("path", "width", "height", "source", "licence"), *rows]
+    text = "\n".join("\t".join(map(str, line)) for line in lines)
+    (tmp_path / "MANIFEST.tsv").write_text(text, encoding="utf-8")
+    said, *table = data_block(tmp_path).splitlines()
+    assert said.startswith("3 photographs, 9 megapixels.")
+    assert table[-2:] == ["| y | 1 | 8.0 | CC BY |", "| x | 2 | 1.0 | CC0 |"]
+
+
+@pytest.mark.parametrize(
+    "text", ["path\twidth\na\t5\n", "path width height source licence\na 5 5 x y\n", "\xff"]
+)
+def test_a_list_of_images_that_says_too_little_is_refused_before_anything_is_written(
+    text: str, picture_folder: Path, small_model: Path, tmp_path: Path
+) -> None:
+    run, data, weights = (tmp_path / name for name in ("run", "data", "weights"))
+    data.mkdir()
+    run.mkdir()
+    (data / "MANIFEST.tsv").write_text(text, encoding="latin-1")
+    loop_of(run_of(1), picture_folder, run, small_model).save()
+    with pytest.raises(UsageError, match=r"MANIFEST\.tsv: does not say width, height, source and licence"):
+        export(run / "checkpoint.pt", data, "fast", weights)
+    assert not list(weights.iterdir())
 
 
 def test_checkpoints_replace_each_other_whole(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 from short_runs import CPU, loop_of, run_of
+from small_model import SMALL
 
 from rdpcodec.errors import UsageError
 from rdpcodec.storage import replace_files
@@ -30,6 +31,7 @@ from rdpcodec.training.recipes import FidelityRun
 from rdpcodec.training.run import own_device, stopped_by_signals, train
 from rdpcodec.training.schedule import Budget
 from rdpcodec.training.validation import load_training_and_validation
+from rdpcodec.weights.architecture import SIZES, architecture_record
 
 
 @pytest.fixture
@@ -63,6 +65,15 @@ def test_a_run_that_is_told_to_stop_saves_and_goes_on_as_if_it_had_not(
     resumed.train(checkpoint_minutes=60)
     pairs = zip(whole.objective.parameters(), resumed.objective.parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_a_second_signal_acts_at_once() -> None:
+    stopped: list[bool] = []
+    with stopped_by_signals(lambda: stopped.append(True)):
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert stopped == [True]
 
 
 def test_a_run_may_go_on_with_another_budget(picture_folder: Path, small_model: Path, tmp_path: Path) -> None:
@@ -124,6 +135,38 @@ def test_a_damaged_checkpoint_is_said_to_be(blob: bytes, picture_folder: Path, t
     for use in uses:
         with pytest.raises(UsageError, match="cannot be read as a checkpoint"):
             use()
+
+
+@pytest.mark.parametrize("state", [[torch.zeros(1)], {"some.weight": torch.zeros(1)}])
+def test_a_file_of_something_else_is_no_checkpoint_of_a_run(
+    state: object, picture_folder: Path, tmp_path: Path
+) -> None:
+    path, folder = tmp_path / "other.pt", tmp_path / "carried"
+    torch.save(state, path)
+    folder.mkdir()
+    (folder / "piece-1-of-1.safetensors").write_bytes(b"of before")
+    uses: list[Callable[[], object]] = [
+        lambda: load_start(path),
+        lambda: export(path, picture_folder, "fast", tmp_path / "weights"),
+        lambda: CliRunner().invoke(
+            train_commands, ["split", *map(str, (path, folder))], catch_exceptions=False
+        ),
+    ]
+    for use in uses:
+        with pytest.raises(UsageError, match=r"other\.pt: (is no checkpoint|cannot start from)"):
+            use()
+    assert [piece.read_bytes() for piece in folder.iterdir()] == [b"of before"]
+    assert not (tmp_path / "weights").exists()
+
+
+def test_weights_are_of_the_architecture_that_the_manifest_says_of_their_file(weights: Path) -> None:
+    (path,) = weights.glob("*.safetensors")
+    manifest = json.loads((weights / "manifest.json").read_text())
+    other = {"file": "other.safetensors", "architecture": architecture_record(SIZES["fast"])}
+    (weights / "manifest.json").write_text(json.dumps({"models": {"other": other, **manifest["models"]}}))
+    assert load_start(path).architecture == SMALL
+    with pytest.raises(UsageError, match="cannot start from these weights"):
+        load_start(path.rename(weights / "other.safetensors"))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"models": {"fast": 3}}', "\x00"])

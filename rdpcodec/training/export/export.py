@@ -21,11 +21,11 @@ from rdpcodec.errors import UsageError
 from rdpcodec.image import Picture
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.released import arrays, realism_state, release_tensors, table_tensors
-from rdpcodec.training.checkpoint import averaged_model, load_checkpoint
+from rdpcodec.training.checkpoint import averaged_model, load_run
 from rdpcodec.training.data import ImageSet, load_images
 from rdpcodec.training.export import counting
 from rdpcodec.training.export.graphs import digests, graphs
-from rdpcodec.training.export.model_card import CARD, write_blocks
+from rdpcodec.training.export.model_card import CARD, data_block, write_blocks
 from rdpcodec.training.export.weights_folder import read_manifest, write_models
 from rdpcodec.training.totals import Totals, totals_of
 from rdpcodec.weights.architecture import Architecture, architecture_from, architecture_record, size_name
@@ -84,10 +84,11 @@ def export(
     that it was trained on. data: the training images. name: of the model, by default that of its size.
 
     Returns the entry. Raises `ValueError` when the scale network's bounds cannot be proved, `UsageError` when
-    a realism run belongs to other weights than those in the folder, when the model of that name only decodes,
-    or when its files would no longer decode: `replace` allows the last.
+    the checkpoint or the list of images is of something else, when a realism run belongs to other weights
+    than those in the folder, when the model of that name only decodes, or when its files would no longer
+    decode: `replace` allows the last.
     """
-    state = load_checkpoint(checkpoint, _CPU)
+    state = load_run(checkpoint)
     name = name or size_name(architecture_from(state["architecture"]))
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.safetensors"
@@ -102,6 +103,7 @@ def export(
     ):
         raise UsageError(f"{folder}: the run was trained on other weights than this folder's {name!r}")
 
+    said_of_images = data_block(data)  # before minutes are spent: it may be refused
     images, held_out = load_images(data, counting.CALIBRATION_SIDE, _CPU)
     parts = released_parts(state, images, held_out_crops(held_out), earlier)
     blob = save(parts.tensors)
@@ -118,7 +120,7 @@ def export(
     write_models(folder, manifest, {path: blob, **files})
     for graph in (earlier.record.get("graphs", {}) if earlier else {}).keys() - made.keys():
         graph_path(path, graph).unlink(missing_ok=True)
-    write_blocks(folder / CARD, name, record, data)
+    write_blocks(folder / CARD, name, record, said_of_images)
     return record
 
 

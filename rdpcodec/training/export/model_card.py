@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from rdpcodec.errors import UsageError, reason
 from rdpcodec.storage import replace_file
 from rdpcodec.training.markdown import replace_block
 from rdpcodec.weights.manifest import hours_by_device
@@ -18,15 +19,16 @@ from rdpcodec.weights.manifest import hours_by_device
 CARD = "MODEL_CARD.md"
 
 
-def write_blocks(path: Path, name: str, record: dict[str, Any], data: Path) -> None:
+def write_blocks(path: Path, name: str, record: dict[str, Any], images: str) -> None:
     """Renew a release's blocks in the card at `path`; a missing card is begun.
 
-    name: of the model. record: its entry in the manifest. data: the folder of training images.
+    name: of the model. record: its entry in the manifest. images: what `data_block` says of those it was
+    trained on.
     """
     if not path.exists():
         replace_file(path, b"# Released weights\n")
     replace_block(path, f"training {name}", training_block(record))
-    replace_block(path, "data", data_block(data))
+    replace_block(path, "data", images)
 
 
 def training_block(record: dict[str, Any]) -> str:
@@ -51,17 +53,24 @@ def training_block(record: dict[str, Any]) -> str:
 def data_block(folder: Path) -> str:
     """The images of a training folder by source and licence, from its `MANIFEST.tsv`
     (`path width height source licence`); a sentence that says so where it has none.
+
+    Raises `UsageError` where the file is another.
     """
     manifest = folder / "MANIFEST.tsv"
     if not manifest.exists():
         return "The folder of training images had no MANIFEST.tsv: their sources were not recorded."
     images: Counter[tuple[str, str]] = Counter()
     pixels: Counter[tuple[str, str]] = Counter()
-    with manifest.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
-            key = (row["source"].split("@")[0], row["licence"])
-            images[key] += 1
-            pixels[key] += int(row["width"]) * int(row["height"])
+    try:
+        with manifest.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE):
+                key = (row["source"].split("@")[0], row["licence"])
+                images[key] += 1
+                pixels[key] += int(row["width"]) * int(row["height"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UsageError(
+            f"{manifest}: does not say width, height, source and licence of each image: {reason(error)}"
+        ) from error
     lines = [
         f"{images.total()} photographs, {pixels.total() / 1e6:.0f} megapixels. "
         "Licences as stated by each source.",

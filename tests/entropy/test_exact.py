@@ -89,6 +89,19 @@ def test_the_network_agrees_with_plain_integer_arithmetic() -> None:
     np.testing.assert_array_equal(computed[0].numpy(), expected)
 
 
+def test_weights_far_beyond_their_range_are_shipped_as_its_ends() -> None:
+    network = trained_like(0)
+    with torch.no_grad():
+        for part in (network.enter, network.filters[1], network.widen[0], network.leave):
+            part.weight.mul_(1e3)
+        trained = network(hyper_latents(0).double(), torch.tensor([50.0], dtype=torch.float64))
+    weights = integers(network)
+    for array in (weights.enter, weights.filters[1], weights.widen[0], weights.leave):
+        assert (array.min(), array.max()) == (-127, 127)
+    shipped = ExactScaleNetwork(weights, CPU).indices(hyper_latents(0), 5000)
+    np.testing.assert_array_equal(shipped.numpy(), trained.numpy())
+
+
 @given(
     st.lists(st.integers(-(2**20), 2**20), min_size=8, max_size=8),
     st.integers(0, exact.QUALITY_FULL),

@@ -6,14 +6,20 @@ import numpy as np
 import pytest
 import torch
 
+from rdpcodec.errors import UsageError, WeightsError
 from rdpcodec.model.blocks import ConvBlock, Depthwise, Downsample, GatedBlock, Pointwise, Upsample
-from rdpcodec.model.prior import FactorizedPrior, ResidualDensity, anchor_mask
+from rdpcodec.model.device import usable_device
+from rdpcodec.model.prior import FactorizedPrior, ResidualDensity, anchor_mask, information
 from rdpcodec.model.rate import KNOTS, RateGain, interpolate_knots, lambda_of
 from rdpcodec.model.rdp_model import Quantised, RdpModel
-from rdpcodec.model.scale_network import SCALE_MIN, SCALE_RATIO, round_through
+from rdpcodec.model.released import arrays, networks, release_tensors, table_tensors, training_state
+from rdpcodec.model.scale_network import SCALE_MIN, SCALE_RATIO, clamp_through, round_through
 from rdpcodec.model.transforms import PATCH_VALUES, Analysis, Synthesis, haar_basis, start_from_basis
 from rdpcodec.quality import LAMBDA_MAX, LAMBDA_MIN
+from rdpcodec.training.counting import wide_tables
 from rdpcodec.weights.architecture import Architecture
+from rdpcodec.weights.manifest import ENCODER_PREFIXES
+from rdpcodec.weights.release import ReleasedModel
 
 SMALL = Architecture(eighth=8, sixteenth=12, latents=24, hyper_latents=6, prior=8, scale=5)
 GATED = replace(SMALL, gated=True)
@@ -63,6 +69,27 @@ def test_the_gain_of_a_pointwise_layer_scales_weight_and_bias() -> None:
     x = torch.randn(1, 3, 5, 5)
     expected = 4 * (torch.einsum("oi,bihw->bohw", layer.weight, x) + layer.bias[:, None, None])
     torch.testing.assert_close(layer(x), expected)
+
+
+def test_a_block_is_what_its_formula_says_and_leaves_its_input_alone() -> None:
+    torch.manual_seed(0)
+    block, x = ConvBlock(6), torch.randn(2, 6, 5, 7)
+    for layer in (block.spatial_in, block.widen):
+        torch.nn.init.normal_(layer.bias)
+
+    def wsilu(x: torch.Tensor) -> torch.Tensor:
+        return x * torch.sigmoid(4 * x)
+
+    def mixed(x: torch.Tensor, layer: Pointwise) -> torch.Tensor:
+        return torch.einsum("oi,bihw->bohw", layer.weight, x) + layer.bias[:, None, None]
+
+    half = x + mixed(block.depthwise(wsilu(mixed(x, block.spatial_in))), block.spatial_out)
+    whole = half + mixed(sum(wsilu(mixed(half, block.widen)).chunk(4, dim=1)), block.narrow)
+    torch.testing.assert_close(block(x), whole)
+    before = x.clone()
+    with torch.no_grad():  # where sums may take each other's memory
+        torch.testing.assert_close(block(x), whole.detach())
+    assert torch.equal(x, before)
 
 
 def test_a_full_precision_layer_ignores_autocast() -> None:
@@ -129,6 +156,90 @@ def test_round_through_rounds_and_passes_the_gradient() -> None:
     rounded.sum().backward()
     assert x.grad is not None
     assert x.grad.tolist() == [1, 1, 1, 1]
+
+
+def test_what_is_clamped_moves_only_if_it_moves_back_inside() -> None:
+    x = torch.tensor([-1.0, -1.0, 0.5, 0.5, 2.0, 2.0], requires_grad=True)
+    clamped = clamp_through(x, 0.0, 1.0)
+    assert clamped.tolist() == [0, 0, 0.5, 0.5, 1, 1]
+    # A step goes against the gradient.
+    (clamped * torch.tensor([1.0, -1.0, 1.0, -1.0, 1.0, -1.0])).sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [0, -1, 1, -1, 1, 0]
+
+
+def test_what_was_thought_impossible_can_be_learnt() -> None:
+    probability = torch.tensor([0.0, 0.25], requires_grad=True)
+    bits = information(probability)
+    assert bits.tolist() == [30, 2]
+    bits.sum().backward()
+    assert probability.grad is not None
+    assert bool((probability.grad < 0).all())
+
+
+@pytest.mark.parametrize("strength", [1.0, 1e6])
+def test_hyper_latents_are_of_latents_whose_edges_are_repeated_and_stay_in_range(strength: float) -> None:
+    torch.manual_seed(0)
+    model, y = RdpModel(SMALL), 10 * torch.randn(1, 24, 5, 7)
+    with torch.no_grad():
+        model.hyper_analysis.leave.mix.weight.mul_(strength)
+        padded = torch.nn.functional.pad(y, (0, 1, 0, 3), mode="replicate")
+        found = model.hyper_latents(y)
+        assert torch.equal(found, model.hyper_latents(padded))
+    assert found.shape == (1, 6, 2, 2)
+    assert (float(found.abs().max()) == 127) == (strength > 1)
+
+
+def test_what_is_rounded_by_rate_is_counted_without_noise() -> None:
+    torch.manual_seed(0)
+    model, x, quality = RdpModel(SMALL), torch.rand(1, 3, 64, 64), torch.tensor([60.0])
+    with torch.no_grad():
+        latents = model.analyse(x, quality, by_rate=True)
+        one, other = (model(x, quality, by_rate=True) for _ in range(2))
+        bits = model.residual_density(latents.residual, latents.table).sum((1, 2, 3))
+        noisy = [float(model(x, quality).latent_bits) for _ in range(2)]
+    assert torch.equal(one.latent_bits, other.latent_bits)
+    torch.testing.assert_close(one.latent_bits, bits)
+    assert noisy[0] != noisy[1]
+
+
+def test_a_release_has_whole_digits_of_what_only_training_uses() -> None:
+    model = RdpModel(SMALL)
+    tensors = release_tensors(model, torch.float16)
+    kept = {name for name, tensor in tensors.items() if tensor.dtype == torch.float32}
+    parts = ("hyper_prior", "residual_density")
+    assert kept == {f"{part}.{name}" for part in parts for name, _ in getattr(model, part).named_parameters()}
+    again = RdpModel(SMALL)
+    again.load_state_dict(training_state(tensors))
+    twice = release_tensors(again, torch.float16)
+    assert all(torch.equal(tensor, twice[name]) for name, tensor in tensors.items())
+
+
+def test_weights_that_only_decode_may_lack_what_encodes_and_nothing_else() -> None:
+    model = RdpModel(SMALL)
+    latents, hyper = wide_tables(model)
+    tensors = release_tensors(model, torch.float32)
+    tensors |= table_tensors("latents", latents) | table_tensors("hyper", hyper)
+    whole = ReleasedModel.from_tensors("mine", SMALL, arrays(tensors))
+    kept = {name: array for name, array in whole.tensors.items() if not name.startswith(ENCODER_PREFIXES)}
+    decoder = replace(whole, tensors=kept, encodes=False)
+    cpu = torch.device("cpu")
+    found, realism = networks(decoder, cpu)
+    assert torch.equal(found.synthesis.bypass.weight, model.synthesis.bypass.weight)
+    assert realism is None
+    with pytest.raises(WeightsError, match="Missing key"):
+        networks(replace(decoder, encodes=True), cpu)
+    for lost in ("synthesis.leave.mix.bias", "mean_network.context_leave.weight"):
+        fewer = {name: array for name, array in kept.items() if name != lost}
+        with pytest.raises(WeightsError, match="are not those of its architecture"):
+            networks(replace(decoder, tensors=fewer), cpu)
+
+
+@pytest.mark.parametrize("device", ["meta", "cuda:99", "nonsense"])
+def test_a_device_without_numbers_cannot_be_used(device: str) -> None:
+    with pytest.raises(UsageError, match=rf"device '{device}' cannot be used: .*; this torch has cpu"):
+        usable_device(device)
+    assert usable_device("cpu") == torch.device("cpu")
 
 
 def test_the_checkerboard_has_no_two_neighbours_alike() -> None:

@@ -55,7 +55,7 @@ LONG: dict[tuple[str, ...], tuple[str, object]] = {
         Profile("", {}, 1.0, 1.0, 1.0, 1.0),
     ),
     ("train", "split"): ("rdpcodec.training.pieces.split", []),
-    ("train", "split", "RUN/checkpoint.pt"): ("rdpcodec.training.checkpoint.load_checkpoint", {}),
+    ("train", "split", "RUN/checkpoint.pt"): ("rdpcodec.training.checkpoint.load_run", {}),
     # These would work on the repository's own weights.
     ("train", "graphs"): ("rdpcodec.training.export.graphs.add_graphs", []),
     ("train", "retire"): ("rdpcodec.training.export.retire.retire", ""),

@@ -16,7 +16,7 @@ from rdpcodec.model.released import arrays, networks, release_tensors, table_ten
 from rdpcodec.model.scale_network import SCALE_MIN, SCALE_RATIO, clamp_through, round_through
 from rdpcodec.model.transforms import PATCH_VALUES, Analysis, Synthesis, haar_basis, start_from_basis
 from rdpcodec.quality import LAMBDA_MAX, LAMBDA_MIN
-from rdpcodec.training.counting import wide_tables
+from rdpcodec.training.export.counting import wide_tables
 from rdpcodec.weights.architecture import Architecture
 from rdpcodec.weights.manifest import ENCODER_PREFIXES
 from rdpcodec.weights.release import ReleasedModel

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 from short_runs import CPU
 
+from rdpcodec.training import randomness
 from rdpcodec.training.checkpoint import load_checkpoint
 from rdpcodec.training.run import leave_process_group
 
@@ -21,6 +22,20 @@ from rdpcodec.training.run import leave_process_group
 def free_port() -> str:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return str(server.getsockname()[1])
+
+
+def test_processes_begin_with_equal_weights_and_go_on_with_other_crops(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn = []
+    for rank in (0, 1, 2):
+        monkeypatch.setattr(randomness, "process_rank", lambda rank=rank: rank)
+        random = randomness.Randomness(seed=5)
+        start = float(torch.rand(())), float(torch.rand((), generator=random.generator))
+        random.seed_per_rank()
+        drawn.append((start, float(torch.rand(())), float(torch.rand((), generator=random.generator))))
+    starts, noise, crops = (set(each) for each in zip(*drawn, strict=True))
+    assert (len(starts), len(noise), len(crops)) == (1, 3, 3)
 
 
 @pytest.mark.filterwarnings("ignore:Grad strides do not match")

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from pathlib import Path
 
 import numpy as np
+import pytest
+import torch
 from PIL import Image
 from safetensors.torch import load_file
-from short_runs import loop_of, run_of
+from short_runs import CPU, loop_of, run_of
+from small_model import SMALL
 
 from rdpcodec import Codec
 from rdpcodec.metrics.distortion import psnr
-from rdpcodec.model.released import arrays
-from rdpcodec.training.export.export import export
+from rdpcodec.model.rdp_model import RdpModel
+from rdpcodec.model.released import arrays, release_tensors
+from rdpcodec.model.transforms import Synthesis
+from rdpcodec.training.checkpoint import load_start
+from rdpcodec.training.data import load_images
+from rdpcodec.training.export.export import (
+    Parts,
+    Release,
+    export,
+    fidelity_tensors,
+    held_out_crops,
+    realism_tensors,
+    release_record,
+)
+from rdpcodec.training.totals import Totals
 from rdpcodec.weights.architecture import architecture_from
 from rdpcodec.weights.release import ReleasedModel
 
@@ -47,3 +65,42 @@ def test_an_exported_run_is_a_working_codec(
     card = (tmp_path / "weights" / "MODEL_CARD.md").read_text()
     assert card.count("<!-- training fast -->") == card.count("<!-- data -->") == 1
     assert f"| {record['training']['runs']} |" in card
+
+
+def quiet(synthesis: Synthesis) -> None:
+    """Make a synthesis's weights so small that float16 has none of them, and its first gain as large."""
+    with torch.no_grad():
+        synthesis.gain.log_gain.add_(20)
+        for layer in (synthesis.enter, synthesis.bypass):
+            layer.weight.mul_(math.exp(-20))
+
+
+def test_weights_are_float16_unless_it_costs_quality(picture_folder: Path, small_model: Path) -> None:
+    images, held_out = load_images(picture_folder, 64, CPU)
+    crops, model = held_out_crops(held_out), load_start(small_model)
+    half = fidelity_tensors(model, images, crops, None)
+    assert half["synthesis.bypass.weight"].dtype == half["mean_network.leave.weight"].dtype == torch.float16
+    realism = copy.deepcopy(model.synthesis)
+    added = realism_tensors(SMALL, half, realism.state_dict(), crops)
+    assert {tensor.dtype for tensor in added.values()} == {torch.float16}
+    quiet(realism)
+    added = realism_tensors(SMALL, half, realism.state_dict(), crops)
+    assert {tensor.dtype for tensor in added.values()} == {torch.float32}
+    quiet(model.synthesis)
+    whole = fidelity_tensors(model, images, crops, None)
+    assert whole["synthesis.bypass.weight"].dtype == whole["mean_network.leave.weight"].dtype == torch.float32
+
+
+@pytest.mark.parametrize("changed", ["", "synthesis.leave.mix.bias", "mean_network.leave.bias", "realism.x"])
+def test_results_stay_with_the_weights_that_they_were_measured_on(changed: str) -> None:
+    torch.manual_seed(0)
+    tensors = release_tensors(RdpModel(SMALL), torch.float32)
+    totals = Totals({"CPU": 1.0}, 2.0, 1)
+    record = release_record(Parts(SMALL, tensors, totals, None), b"before", None)
+    assert "results" not in record
+    assert record["bytes"] == len(b"before")
+    assert record["training"] == totals.record()
+    earlier = Release(tensors, {**record, "results": "measured"})
+    others = {**tensors, changed: tensors.get(changed, torch.zeros(1)) + 1} if changed else tensors
+    again = release_record(Parts(SMALL, others, totals, None), b"after", earlier)
+    assert again.get("results") == (None if changed.startswith(("synthesis", "mean")) else "measured")

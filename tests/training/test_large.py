@@ -20,7 +20,9 @@ from rdpcodec.errors import UsageError
 from rdpcodec.training import fidelity
 from rdpcodec.training.checkpoint import load_checkpoint
 from rdpcodec.training.large.judging import NotWorthIt
+from rdpcodec.training.large.parts import PARTS
 from rdpcodec.training.pieces import joined
+from rdpcodec.training.schedule import Budget
 from rdpcodec.weights.architecture import SIZES
 from rdpcodec.weights.manifest import ModelEntry
 from rdpcodec.weights.release import ReleasedModel
@@ -136,6 +138,26 @@ def test_a_part_says_what_it_starts_from(picture_folder: Path, tmp_path: Path) -
         train(5, picture_folder, tmp_path)
     assert "give --minutes or --gigapixels" in train(1, picture_folder, tmp_path, "--minutes", 1).stderr
     assert "6 is not in the range 1<=x<=5" in train(6, picture_folder, tmp_path).stderr
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_a_part_takes_its_24_minutes_and_its_own_schedule(
+    number: int, picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Begun(Exception):
+        """Stands for the run."""
+
+    def begun(objective: object, budget: Budget, out: Path, **options: Any) -> None:
+        assert (budget.minutes, budget.gigapixels, budget.decay) == (24, None, PARTS[number].run.decay)
+        assert out == tmp_path / f"part-{number}"
+        assert options == {"device": "cpu", "resume": True, "checkpoint_minutes": 7}
+        raise Begun
+
+    (tmp_path / f"part-{number - 1}" / "pieces").mkdir(parents=True)
+    monkeypatch.setattr("rdpcodec.training.large.train", begun)
+    words = ["--out", tmp_path, "--resume", "--device", "cpu", "--checkpoint-minutes", 7]
+    with pytest.raises(Begun):
+        run("train", "large", "--part", number, "--data", picture_folder, *words)
 
 
 def test_a_realism_run_does_not_start_from_what_was_not_exported(

@@ -20,6 +20,7 @@ from rdpcodec.metrics.perceptual import load_lpips
 from rdpcodec.metrics.weave import weave_distortion
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.released import arrays
+from rdpcodec.training.checkpoint import averaged_model, load_checkpoint, load_realism_start
 from rdpcodec.training.export.export import export
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.loop import Loop
@@ -36,6 +37,7 @@ from rdpcodec.training.losses import (
 from rdpcodec.training.realism import Realism
 from rdpcodec.training.recipes import FidelityRun, RealismRun
 from rdpcodec.training.schedule import Budget, rate_factor
+from rdpcodec.training.validation import QUALITIES
 from rdpcodec.weights.architecture import architecture_from
 from rdpcodec.weights.release import ReleasedModel
 
@@ -109,6 +111,45 @@ def test_lpips_sees_images_at_every_phase(lpips: Path) -> None:
             torch.testing.assert_close(found.mse, (decoded - x).square().mean((1, 2, 3)))
 
 
+def test_texture_takes_its_share_of_what_is_learnt(lpips: Path) -> None:
+    network, generator = load_lpips("squeeze", lpips), torch.Generator().manual_seed(0)
+    x, decoded = torch.rand(2, 1, 3, 64, 64, generator=generator)
+    decoded.requires_grad_()
+    phase, found = random_phase(generator, x.device), {}
+    for share in (0.0, 0.25, 1.0):
+        distortion = perceptual_distortion(network, decoded, x, phase, bfloat16=False, texture=share)
+        found[share] = torch.autograd.grad(distortion.total.sum(), decoded)[0]
+    assert torch.cosine_similarity(found[0.0].flatten(), found[1.0].flatten(), dim=0) < 0.99
+    torch.testing.assert_close(found[0.25], 0.75 * found[0.0] + 0.25 * found[1.0])
+
+
+def test_averaged_weights_are_validated_as_the_encoder_rounds(
+    picture_folder: Path, tmp_path: Path, lpips: Path, small_model: Path
+) -> None:
+    objective = loop_of(1, picture_folder, tmp_path, lpips, small_model).objective
+    assert isinstance(objective, Fidelity)
+    objective.validation_crops[0] = 0.5  # one that costs much less than the others
+    before = objective.validate()
+    with torch.no_grad():
+        for parameter in objective.parameters():
+            parameter.mul_(1.5)
+    assert objective.validate() == before
+    x, quality = objective.validation_crops, torch.full((3,), QUALITIES[-1])
+    with torch.no_grad():
+        output = objective.average.module(x, quality, by_rate=True)
+    bpp = ((output.latent_bits + output.hyper_bits) / (64 * 64)).numpy()
+    squared = (output.reconstruction - x).square().mean((1, 2, 3)).numpy()
+    expected = [bpp.mean(), (-10 * np.log10(squared)).mean(), np.exp(np.log(bpp).mean())]
+    assert before["validation_rd"][-1] == pytest.approx(expected, abs=1e-3)
+    assert expected[0] > expected[2] + 0.01  # or the two means would be one
+    with torch.no_grad():
+        objective.average.module.synthesis.bypass.bias.add_(1)
+        objective.realism_average.module.bypass.bias.add_(1)
+    after = objective.validate()
+    assert after["validation_rd"] != before["validation_rd"]
+    assert after["validation_lpips"] != before["validation_lpips"]
+
+
 @pytest.mark.parametrize("share", [0.5, 1.0])
 def test_the_encoder_learns_for_both_syntheses(
     share: float, picture_folder: Path, tmp_path: Path, lpips: Path, small_model: Path
@@ -120,6 +161,8 @@ def test_the_encoder_learns_for_both_syntheses(
     assert {"analysis", "realism"} <= moved
     # Where nothing of the squared error is left, the fidelity synthesis has nothing to learn from.
     assert ("synthesis" in moved) == (share < 1)
+    averages = [name for name in before if name.startswith("average ")]
+    assert all(not torch.equal(before[name], weights_of(loop)[name]) for name in averages)
 
 
 def test_a_run_that_died_goes_on_exactly(
@@ -159,6 +202,10 @@ def test_both_syntheses_are_released_and_trained_further(
     exact, realistic = (np.asarray(codec.decompress(file, realism=beta)) for beta in (0, 1))
     assert (exact != realistic).any()
 
+    learnt = load_checkpoint(checkpoint, CPU)
+    started = load_realism_start(checkpoint, averaged_model(learnt)).state_dict()
+    assert all(torch.equal(started[name], tensor) for name, tensor in learnt["realism_average"].items())
+    assert not all(torch.equal(started[name], tensor) for name, tensor in learnt["realism_synthesis"].items())
     # From the checkpoint or from what was released, the next run begins with the same realism synthesis.
     for init in (checkpoint, path):
         start = weights_of(loop_of(1, picture_folder, tmp_path / "next", lpips, init))

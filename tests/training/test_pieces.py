@@ -50,7 +50,7 @@ def test_weights_come_back_rounded_and_the_exact_path_as_it_was(tmp_path: Path, 
     for key in ("model", "average"):
         assert found[key].keys() == state[key].keys()
         for name, tensor in state[key].items():
-            if name.startswith("scale_network."):
+            if name.startswith(("scale_network.", "hyper_prior.", "residual_density.")):
                 assert torch.equal(found[key][name], tensor)
             torch.testing.assert_close(found[key][name], tensor, rtol=1e-3, atol=1e-7)
 

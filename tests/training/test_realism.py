@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,13 @@ from rdpcodec.errors import UsageError
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.released import arrays
 from rdpcodec.training import realism
-from rdpcodec.training.checkpoint import carried_over, load_checkpoint, load_start
+from rdpcodec.training.checkpoint import (
+    carried_over,
+    load_checkpoint,
+    load_realism_start,
+    load_start,
+    realism_totals,
+)
 from rdpcodec.training.discriminator import ProjectedDiscriminator
 from rdpcodec.training.export.export import export
 from rdpcodec.training.fidelity import Fidelity
@@ -153,6 +160,86 @@ def test_the_adversary_joins_after_the_warm_up(
     assert not all(torch.equal(before[name], t) for name, t in objective.discriminator.state_dict().items())
 
 
+def test_images_of_all_rates_count_alike(
+    picture_folder: Path, weights: Path, lpips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RealismRun(minutes=1, batch=1, crop=64, adversary=0.0)
+    objective, losses = Realism(run, picture_folder, CPU, init=weights, lpips=lpips), []
+    crop = objective.training.crops(1, 64, torch.Generator().manual_seed(0))
+    monkeypatch.setattr(objective.training, "crops", lambda *_: crop)
+    for share in (0.05, 0.95):
+        monkeypatch.setattr(torch, "rand", lambda *_, share=share, **__: torch.tensor([share]))
+        losses.append(objective.train_step(0.0, 0.0)["loss"])
+    assert 1 / 6 < losses[0] / losses[1] < 6
+
+
+def test_the_adversary_pushes_as_strongly_as_it_is_told_and_towards_what_looks_real(
+    picture_folder: Path, weights: Path, lpips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RealismRun(minutes=1, batch=1, crop=64, warmup=0.0, texture=0.0)
+    objective = Realism(run, picture_folder, CPU, init=weights, lpips=lpips)
+    objective.discriminator.eval()
+    objective.discriminator_optimizer = torch.optim.SGD(objective.discriminator.parameters(), lr=0.0)
+    monkeypatch.setattr(realism, "ADVERSARY_WEIGHTS", (0.0, 1e9))
+    gradients: list[Tensor] = []
+    objective.synthesis.register_forward_hook(lambda *got: got[-1].register_hook(gradients.append) and None)
+
+    def step(adversary: float, factor: float) -> dict[str, float]:
+        objective.run, objective.adversary_norm = replace(run, adversary=adversary), 0.0
+        objective.randomness.generator.manual_seed(0)
+        return objective.train_step(factor, 1.0)
+
+    for strength in (0.0, 1.0, 2.0):
+        step(strength, 0.0)
+    alone, *pushed = gradients
+    for strength, gradient in zip((1.0, 2.0), pushed, strict=True):
+        assert float((gradient - alone).norm()) == pytest.approx(strength * float(alone.norm()), rel=1e-3)
+    # With next to nothing but the adversary, the discriminator is more and more deceived.
+    objective.synthesis_optimizers = [torch.optim.SGD(objective.synthesis.parameters(), lr=0.005)]
+    losses = [step(1e3, 1.0)["adversary_loss"] for _ in range(5)]
+    assert losses == sorted(losses, reverse=True)
+    assert losses[-1] < losses[0]
+
+
+def test_the_discriminator_learns_to_tell_photographs_from_decoded_images(
+    picture_folder: Path, weights: Path, lpips: Path
+) -> None:
+    run = RealismRun(minutes=1, batch=4, crop=64, warmup=0.0)
+    objective = Realism(run, picture_folder, CPU, init=weights, lpips=lpips)
+    objective.synthesis_optimizers = []
+    figures = []
+    for _ in range(8):
+        objective.randomness.generator.manual_seed(0)
+        figures.append(objective.train_step(2.0, 1.0))
+    assert figures[-1]["discriminator_loss"] < figures[0]["discriminator_loss"]
+    assert figures[-1]["discriminator_right"] > max(0.6, figures[0]["discriminator_right"])
+
+
+def test_networks_survive_gradients_that_are_not_finite(
+    picture_folder: Path, weights: Path, lpips: Path
+) -> None:
+    run = RealismRun(minutes=1, batch=1, crop=64, warmup=0.0)
+    objective = Realism(run, picture_folder, CPU, init=weights, lpips=lpips)
+    networks = objective.synthesis, objective.discriminator.heads
+    for network in networks:
+        next(network.parameters()).register_hook(lambda gradient: gradient * float("inf"))
+    before = [parameter.clone() for network in networks for parameter in network.parameters()]
+    assert not np.isfinite(objective.train_step(1.0, 1.0)["gradient_norm"])
+    after = [parameter for network in networks for parameter in network.parameters()]
+    assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
+
+
+def test_the_averaged_synthesis_is_validated(picture_folder: Path, weights: Path, lpips: Path) -> None:
+    objective = Realism(run_of(1), picture_folder, CPU, init=weights, lpips=lpips)
+    before = objective.validate()
+    with torch.no_grad():
+        for parameter in objective.parameters():
+            parameter.mul_(1.5)
+        assert objective.validate() == before
+        objective.average.module.get_parameter("bypass.bias").add_(1)
+    assert objective.validate() != before
+
+
 def test_only_the_realism_synthesis_moves(
     picture_folder: Path, tmp_path: Path, weights: Path, lpips: Path
 ) -> None:
@@ -273,6 +360,14 @@ def test_realism_is_carried_over_to_fidelity_weights_trained_further(
         torch.testing.assert_close(tensor, old[f"realism.{name}"].float() + 0.25, atol=2e-3, rtol=0)
     assert objective.totals.runs == 1  # of the realism run behind it
 
+    # One of its own comes first, with what was trained for it.
+    model = load_start(dialled)
+    found = load_realism_start(dialled, model, previous=weights).state_dict()
+    assert all(torch.equal(tensor, old[f"realism.{name}"].float()) for name, tensor in found.items())
+    assert realism_totals(dialled, previous=weights) == realism_totals(dialled, None) == objective.totals
+    with pytest.raises(UsageError, match="of another size than those they should continue in"):
+        carried_over(dialled, RdpModel(replace(SMALL, scale=16)))
+
 
 def test_a_discriminator_goes_on_learning_in_another_run(
     picture_folder: Path, first_run: Path, dialled: Path, lpips: Path
@@ -300,6 +395,11 @@ def test_only_a_discriminator_that_fits_goes_on(
 def test_realism_needs_its_networks(picture_folder: Path, tmp_path: Path, weights: Path) -> None:
     with pytest.raises(UsageError, match="LPIPS-squeeze"):
         loop_of(run_of(2), picture_folder, tmp_path / "run", weights, tmp_path)
+
+
+def test_a_fidelity_run_does_not_start_from_a_realism_run(first_run: Path) -> None:
+    with pytest.raises(UsageError, match="is of a realism run: export it"):
+        load_start(first_run / "checkpoint.pt")
 
 
 def test_training_starts_from_no_empty_checkpoint(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from short_runs import CPU, loop_of, run_of
 from rdpcodec.errors import UsageError
 from rdpcodec.training.average import DECAY, WeightAverage
 from rdpcodec.training.checkpoint import load_checkpoint, save_checkpoint
-from rdpcodec.training.export import export
-from rdpcodec.training.model_card import data_block
+from rdpcodec.training.export.export import export
+from rdpcodec.training.export.model_card import data_block
 from rdpcodec.training.totals import totals_of
 from rdpcodec.weights.manifest import hours_by_device
 

@@ -8,18 +8,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from short_runs import CPU, loop_of, run_of
 
 from rdpcodec.errors import RdpError, UsageError
+from rdpcodec.model.rate import LAMBDA_MIDDLE, lambda_of
+from rdpcodec.model.rdp_model import TrainingOutput
 from rdpcodec.training import loop as looping
 from rdpcodec.training.checkpoint import load_checkpoint
 from rdpcodec.training.data import ImageSet, load_images
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.loop import Loop
-from rdpcodec.training.losses import rate_distortion_loss
-from rdpcodec.training.recipes import FidelityRun
+from rdpcodec.training.losses import LOSS_EXPONENT, rate_distortion_loss
+from rdpcodec.training.recipes import TRAINS, FidelityRun
 from rdpcodec.training.run import train
-from rdpcodec.training.schedule import DECAY_SHARE, Budget, rate_factor
+from rdpcodec.training.schedule import DECAY_SHARE, Budget, rate_factor, scale_learning_rates
 
 
 def fidelity_of(loop: Loop) -> Fidelity:
@@ -56,6 +59,33 @@ def test_training_and_validation_images_are_disjoint_and_stable(picture_folder: 
     assert torch.equal(training.pixels, again.pixels)
 
 
+def test_large_images_are_met_more_often_and_all_of_their_places() -> None:
+    images = [np.full(shape, value, np.uint8) for shape, value in (((16, 16, 3), 0), ((48, 48, 3), 255))]
+    generator = torch.Generator().manual_seed(0)
+    crops = ImageSet(images, CPU).crops(1000, 16, generator)
+    assert 0.87 < float(crops.mean()) < 0.93  # nine tenths of all pixels
+    corners = np.zeros((18, 18, 3), np.uint8)
+    corners[::17, ::17] = 255
+    found = ImageSet([corners], CPU).crops(200, 16, generator).amax((1, 2, 3)).sum()
+    assert 60 < float(found) < 120  # four of nine places touch a corner
+
+
+def test_what_is_held_out_depends_on_names_alone(tmp_path: Path) -> None:
+    """Files of every folder and spelling are read; the first of every forty by name is held out."""
+    names = ["a/0.Jpeg", "a/b/0.JPG", "a/b/1.webp", *(f"b{number:02}.png" for number in range(38)), "c.PNG"]
+    sides = {name: 32 + number % 5 for number, name in enumerate(names)}
+    for folder, order in (("up", names), ("down", names[::-1])):
+        for name in order:
+            path = tmp_path / folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (sides[name] + len(folder), 32)).save(path)
+        (tmp_path / folder / "notes.txt").write_text("no image")
+        training, held_out = load_images(tmp_path / folder, 32, CPU)
+        widths = [sides[name] + len(folder) for name in names]
+        assert held_out.widths.tolist() == [widths[0], widths[40]]
+        assert training.widths.tolist() == widths[1:40] + widths[41:]
+
+
 def test_too_few_images_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="too few"):
         load_images(tmp_path, 64, CPU)
@@ -67,6 +97,24 @@ def test_the_learning_rate_warms_up_holds_and_decays_to_zero() -> None:
     assert rate_factor(10_000, 1 - DECAY_SHARE / 2) == pytest.approx(0.5)
     assert rate_factor(10_000, 1.0) == 0
     assert rate_factor(10_000, 1.0, 0.0) == 1  # stays, for another run to go on from
+
+
+def test_rates_are_always_a_share_of_those_at_the_start() -> None:
+    weights = [torch.nn.Parameter(torch.zeros(1)) for _ in range(2)]
+    groups = [{"params": weights[:1]}, {"params": weights[1:], "lr": 5.0}]
+    optimizer = torch.optim.SGD(groups, lr=1.0)
+    for factor in (0.5, 0.5, 1.0, 0.25):
+        scale_learning_rates(optimizer, factor)
+        assert [group["lr"] for group in optimizer.param_groups] == [factor, 5 * factor]
+    resumed = torch.optim.SGD(groups, lr=1.0)
+    resumed.load_state_dict(optimizer.state_dict())
+    scale_learning_rates(resumed, 1.0)
+    assert [group["lr"] for group in resumed.param_groups] == [1, 5]
+
+
+def test_where_the_encoder_is_frozen_latents_are_rounded_as_it_rounds_them() -> None:
+    rounded = {trains: run_of(1, trains=trains).by_rate for trains in TRAINS}
+    assert rounded == {"everything": False, "decoder": True, "synthesis": True}
 
 
 class Killed(Exception):
@@ -212,6 +260,33 @@ def test_training_a_part_changes_nothing_else(
     loop.train(checkpoint_minutes=60)
     changed = {name for name, p in objective.model.state_dict().items() if not torch.equal(before[name], p)}
     assert {name.split(".")[0] for name in changed} == parts
+
+
+def test_a_loss_is_bits_a_pixel_and_weighted_squared_error() -> None:
+    x, quality = torch.rand(2, 3, 64, 128), torch.tensor([20.0, 90.0])
+    errors = torch.tensor([0.1, 0.01])
+    decoded = x + errors[:, None, None, None]
+    bits = torch.tensor([4096.0, 8192.0])
+    output = TrainingOutput(decoded, decoded, latent_bits=bits, hyper_bits=bits / 4)
+    loss = rate_distortion_loss(output, x, quality)
+    assert loss.bpp.tolist() == pytest.approx([0.625, 1.25])
+    assert float(loss.psnr) == pytest.approx(30, rel=1e-4)  # of 20 and 40 dB
+    lambdas = lambda_of(quality)
+    of_each = loss.bpp + lambdas * (255 * errors) ** 2
+    expected = ((lambdas / LAMBDA_MIDDLE) ** LOSS_EXPONENT * of_each).mean()
+    assert float(loss.total) == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_every_quality_is_trained(picture_folder: Path, tmp_path: Path, small_model: Path) -> None:
+    quality = fidelity_of(loop_of(run_of(1, batch=400), picture_folder, tmp_path, small_model)).batch()[1]
+    counts = torch.histc(quality, 4, 0, 100)
+    assert counts.sum() == 400
+    assert counts.min() > 70
+
+
+def test_another_size_than_that_of_the_start_is_refused(picture_folder: Path, small_model: Path) -> None:
+    with pytest.raises(UsageError, match="these weights are not of size 'fast'"):
+        Fidelity(run_of(1, size="fast"), picture_folder, CPU, init=small_model)
 
 
 def test_low_rates_count_as_much_as_high_ones(

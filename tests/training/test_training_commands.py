@@ -8,6 +8,7 @@ import runpy
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,6 +20,10 @@ from rdpcodec.errors import UsageError
 from rdpcodec.training import schedule
 from rdpcodec.training.data import load_images
 from rdpcodec.training.fidelity import Fidelity
+from rdpcodec.training.options import weights_path
+from rdpcodec.training.realism import Realism
+from rdpcodec.training.recipes import FidelityRun, RealismRun
+from rdpcodec.training.schedule import Budget
 from rdpcodec.weights.manifest import find_model
 
 # Of what the package can use, what a bare machine lacks.
@@ -55,6 +60,8 @@ def test_a_run_decays_over_the_share_of_its_budget_that_it_is_told(
         (["--minutes", "1", "--gigapixels", "1"], "give --minutes or --gigapixels"),
         (["--minutes", "1", "--decay", "1.5"], "not in the range 0<=x<=1"),
         (["--minutes", "1", "--crop", "100"], "100 is no multiple of 64"),
+        (["--minutes", "1", "--crop", "0"], "0 is no multiple of 64"),
+        (["--minutes", "inf"], "inf is no finite number"),
         (["--minutes", "1", "--perception", "2"], "not in the range 0<=x<=1"),
     ],
 )
@@ -123,6 +130,78 @@ def test_a_run_starts_from_an_installed_model_by_its_name(
     result = CliRunner().invoke(rdpcodec, [*arguments, "slow"])
     assert result.exit_code == 2
     assert "'slow' is neither a file nor an installed model (fast)" in result.stderr
+
+
+@pytest.mark.parametrize("kind", [Fidelity, Realism])
+def test_options_reach_the_run_and_what_is_not_said_is_its_own(
+    kind: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = kind.__name__.lower()
+    made: list[Any] = []
+    monkeypatch.setattr(f"rdpcodec.training.{name}.{kind.__name__}", lambda *a, **k: made.append((a, k)))
+
+    def trained(objective: Any, budget: Budget, out: Path, **options: Any) -> None:
+        objective("where")
+        made.append((budget, out, options))
+
+    monkeypatch.setattr("rdpcodec.training.run.train", trained)
+    files = {option: tmp_path / option for option in ("init", "previous", "lpips-weights", "discriminator")}
+    for path in files.values():
+        path.touch()
+    where = ["--data", tmp_path, "--out", tmp_path / "out", "--init", files["init"]]
+    run = {Fidelity: FidelityRun, Realism: RealismRun}[kind]
+
+    def asked(*more: object) -> tuple[Any, ...]:
+        made.clear()
+        arguments = ["train", name, *where, *more]
+        result = CliRunner().invoke(rdpcodec, [str(word) for word in arguments], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        (arguments, options), (budget, out, how) = made
+        assert arguments[1:] == (tmp_path, "where")
+        assert out == tmp_path / "out"
+        return arguments[0], options, budget, how
+
+    chosen, options, budget, how = asked("--minutes", 5)
+    assert chosen == run(minutes=5)
+    assert (budget.minutes, budget.gigapixels, budget.decay) == (5, None, run.decay)
+    assert how == {"device": None, "resume": False, "checkpoint_minutes": 4}
+    assert options.pop("init") == files["init"]
+    assert set(options.values()) == {None}
+
+    own = ["--perception", 0.5, "--compile", "blocks"] if kind is Fidelity else ["--adversary", 0.5]
+    own += [] if kind is Fidelity else ["--discriminator", files["discriminator"]]
+    own += ["--previous", files["previous"], "--lpips-weights", files["lpips-weights"]]
+    shared = ["--gigapixels", 3, "--decay", 0.2, "--batch", 3, "--crop", 192, "--learning-rate", 0.02]
+    shared += ["--seed", 7, "--bfloat16", "--texture", 0.3, "--resume", "--device", "cpu"]
+    chosen, options, budget, how = asked(*own, *shared, "--checkpoint-minutes", 9)
+    extra = {"perception": 0.5} if kind is Fidelity else {"adversary": 0.5}
+    assert chosen == run(
+        gigapixels=3,
+        decay=0.2,
+        batch=3,
+        crop=192,
+        learning_rate=0.02,
+        seed=7,
+        bfloat16=True,
+        texture=0.3,
+        **extra,
+    )
+    assert (budget.minutes, budget.gigapixels, budget.decay) == (None, 3, 0.2)
+    assert how == {"device": "cpu", "resume": True, "checkpoint_minutes": 9}
+    expected = {"init": files["init"], "previous": files["previous"], "lpips": files["lpips-weights"]}
+    expected |= {"compiled": "blocks"} if kind is Fidelity else {"discriminator": files["discriminator"]}
+    assert options == expected
+
+
+def test_a_file_comes_before_an_installed_model_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert weights_path("fast") == find_model("fast").path
+    Path("fast").mkdir()  # of what else is there
+    assert weights_path("fast") == find_model("fast").path
+    Path("fast", "piece-1-of-1.safetensors").touch()
+    assert weights_path("fast") == Path("fast")
 
 
 def test_what_is_wrong_with_a_folder_of_images_is_said(tmp_path: Path) -> None:

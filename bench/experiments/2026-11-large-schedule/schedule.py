@@ -20,7 +20,7 @@ from rdpcodec import Codec, container
 from rdpcodec.cli import rdpcodec
 from rdpcodec.training import fidelity, haar, schedule, validation
 from rdpcodec.training.export import counting
-from rdpcodec.training.large import train as large
+from rdpcodec.training.large.train import train as large
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.large.judging import NotWorthIt
 from rdpcodec.training.large.parts import PARTS

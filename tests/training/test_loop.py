@@ -1,0 +1,126 @@
+"""What a run writes and when it ends, by a clock of the test's own: an objective of one weight is trained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from statistics import fmean
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from short_runs import CPU
+from torch import nn
+
+from rdpcodec.training import loop as looping
+from rdpcodec.training import schedule
+from rdpcodec.training.loop import Diverged, Loop
+from rdpcodec.training.schedule import Budget
+
+PIXELS = 2_000_000
+
+
+class Clocked:
+    """An objective whose steps take `seconds` each and have the losses that `loss_of` says."""
+
+    device = CPU
+    pixels_a_step = PIXELS
+
+    def __init__(self, clock: SimpleNamespace, seconds: float, minutes: float) -> None:
+        self.settings: dict[str, Any] = {"minutes": minutes, "gigapixels": None, "seed": 0, "batch": 4}
+        self.clock, self.seconds = clock, seconds
+        self.weight = nn.Parameter(torch.ones(2))
+        self.loss_of: Callable[[int], float] = lambda step: 1.0
+        self.steps = 0
+
+    def train_step(self, factor: float, progress: float) -> dict[str, float]:
+        self.steps += 1
+        self.clock.now += self.seconds
+        return {"loss": self.loss_of(self.steps), "gradient_norm": 1.0}
+
+    def parameters(self) -> list[nn.Parameter]:
+        return [self.weight]
+
+    def validate(self) -> dict[str, Any]:
+        return {"validation_loss": 0.5}
+
+    def state(self) -> dict[str, Any]:
+        return {"weight": self.weight.detach(), "steps": self.steps}
+
+    def load(self, state: dict[str, Any]) -> None:
+        self.steps = state["steps"]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The clock of budgets, in seconds; it stands still but in steps."""
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(schedule, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    return clock
+
+
+def loop_of(clock: SimpleNamespace, out: Path, *, minutes: float, seconds: float) -> tuple[Loop, Clocked]:
+    objective = Clocked(clock, seconds, minutes)
+    return Loop(objective, out, Budget(minutes, None)), objective
+
+
+def log_of(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def test_minutes_are_those_of_all_processes_that_a_run_was(clock: SimpleNamespace, tmp_path: Path) -> None:
+    first, _ = loop_of(clock, tmp_path, minutes=2, seconds=1.0)
+    first.train(checkpoint_minutes=60)
+    assert first.step == 120
+    before = log_of(tmp_path)
+    assert before[-1]["minutes"] == 2
+    clock.now += 5000  # until someone goes on
+    longer, _ = loop_of(clock, tmp_path, minutes=3, seconds=1.0)
+    longer.resume()
+    assert longer.budget.seconds_left == pytest.approx(60)
+    longer.train(checkpoint_minutes=60)
+    assert longer.step == 180
+    assert log_of(tmp_path)[: len(before)] == before
+    assert log_of(tmp_path)[-1]["minutes"] == 3
+
+
+def test_a_report_is_of_the_steps_since_the_last(
+    clock: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: list[int] = []
+    monkeypatch.setattr(looping, "save_checkpoint", lambda path, state: saved.append(state["step"]))
+    loop, objective = loop_of(clock, tmp_path, minutes=10, seconds=10.0)
+    objective.loss_of = lambda step: 1 + step % 7 / 10
+    loop.train(checkpoint_minutes=3)
+    records = log_of(tmp_path)
+    ends = [0, *(record["step"] for record in records)]
+    assert ends[-1] == loop.step == 60
+    for (start, end), record in zip(pairwise(ends), records, strict=True):
+        assert 10 * (end - start) <= looping.REPORT_SECONDS + 10
+        losses = [objective.loss_of(step) for step in range(start + 1, end + 1)]
+        assert record["loss"] == pytest.approx(fmean(losses), rel=1e-4)
+        assert record["megapixels_per_second"] == pytest.approx(PIXELS / 1e6 / 10)
+        assert record["gigapixels"] == pytest.approx(PIXELS * end / 1e9)
+        assert record["minutes"] == pytest.approx(end / 6, abs=0.01)
+    # One after every three minutes and the step in which they ended, each with a look at held-out images.
+    assert saved == [19, 38, 57, 60]
+    assert [record["step"] for record in records if "validation_loss" in record] == saved
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_loss_that_grows_little_by_little_has_grown(
+    resumed: bool, clock: SimpleNamespace, tmp_path: Path
+) -> None:
+    loop, objective = loop_of(clock, tmp_path, minutes=30, seconds=61.0)
+    objective.loss_of = lambda step: float(2**step)
+    if resumed:
+        loop.budget.minutes = 1
+        loop.train(checkpoint_minutes=60)
+        loop, objective = loop_of(clock, tmp_path, minutes=30, seconds=61.0)
+        loop.resume()
+        objective.loss_of = lambda step: float(2**step)
+    with pytest.raises(Diverged, match=r"the loss grew from 2\.0 to 8\.0"):
+        loop.train(checkpoint_minutes=60)

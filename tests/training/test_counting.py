@@ -11,16 +11,19 @@ import torch
 from small_model import SMALL
 
 from rdpcodec.entropy.tables import KNOTS, TOTAL
+from rdpcodec.image import Picture
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.symbols import Symbols, hyper_bank
 from rdpcodec.training.export import counting
 from rdpcodec.training.export.counting import (
     COUNTED_REACH,
+    calibration_symbols,
     counted_tables,
     density_tables,
     hyper_family,
     latent_family,
 )
+from rdpcodec.training.data import ImageSet
 
 
 def test_residuals_cost_what_they_should_where_many_were_counted() -> None:
@@ -80,3 +83,23 @@ def test_symbols_are_counted_under_their_tables_channels_and_banks(monkeypatch: 
         for channel in range(SMALL.hyper_latents):
             expected[hyper_bank(quality), channel, 127 + sign * channel] = 3
     np.testing.assert_array_equal(hypers, expected)
+
+
+def test_tables_are_counted_at_all_qualities_on_whole_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[np.ndarray, float]] = []
+
+    def analyse(pictures: list[Picture], quality: float) -> list[list[str]]:
+        asked.append((pictures[0].pixels, quality))
+        return [["symbols"]]
+
+    monkeypatch.setattr(counting, "CALIBRATION_CROPS", 40)
+    array = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    images = ImageSet([array], torch.device("cpu"))  # as large as a crop
+    found = list(calibration_symbols(SimpleNamespace(analyse=analyse), images))  # type: ignore[arg-type]
+    assert found == [("symbols", quality) for _, quality in asked]
+    counts, _ = np.histogram([quality for _, quality in asked], 4, (0, 100))
+    assert counts.sum() == 40
+    assert counts.min() >= 8
+    for pixels, _ in asked:
+        assert pixels.dtype == np.uint8
+        assert any(np.array_equal(pixels, image) for image in (array, array[:, ::-1]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from rdpcodec.training.large.parts import PARTS
 from rdpcodec.training.pieces import joined
 from rdpcodec.training.schedule import Budget
 from rdpcodec.weights.architecture import SIZES
-from rdpcodec.weights.manifest import ModelEntry
+from rdpcodec.weights.manifest import ModelEntry, find_model
 from rdpcodec.weights.release import ReleasedModel
 
 STEPS, BATCH, CROP = 3, 2, 64
@@ -158,6 +159,22 @@ def test_a_part_takes_its_24_minutes_and_its_own_schedule(
     words = ["--out", tmp_path, "--resume", "--device", "cpu", "--checkpoint-minutes", 7]
     with pytest.raises(Begun):
         run("train", "large", "--part", number, "--data", picture_folder, *words)
+
+
+def test_what_is_said_of_a_part_comes_before_its_own_settings(
+    picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(
+        "rdpcodec.training.large.train_part",
+        lambda number, run, *_, against, **__: found.append((number, run, against)) or [],
+    )
+    words = ["--data", picture_folder, "--out", tmp_path, "--gigapixels", 2, "--against", "fast"]
+    run("train", "large", "--part", 2, *words, "--seed", 0, "--batch", 5, "--learning-rate", 0.1)
+    run("train", "large", "--part", 3, *words)
+    own = replace(PARTS[2].run, gigapixels=2, seed=0, batch=5, learning_rate=0.1)
+    assert found[0] == (2, own, find_model("fast").path)
+    assert found[1] == (3, replace(PARTS[3].run, gigapixels=2), None)
 
 
 def test_a_realism_run_does_not_start_from_what_was_not_exported(

@@ -155,7 +155,7 @@ def test_a_part_takes_its_24_minutes_and_its_own_schedule(
         raise Begun
 
     (tmp_path / f"part-{number - 1}" / "pieces").mkdir(parents=True)
-    monkeypatch.setattr("rdpcodec.training.large.train", begun)
+    monkeypatch.setattr("rdpcodec.training.large.train.train", begun)
     words = ["--out", tmp_path, "--resume", "--device", "cpu", "--checkpoint-minutes", 7]
     with pytest.raises(Begun):
         run("train", "large", "--part", number, "--data", picture_folder, *words)
@@ -166,7 +166,7 @@ def test_what_is_said_of_a_part_comes_before_its_own_settings(
 ) -> None:
     found: list[tuple[Any, ...]] = []
     monkeypatch.setattr(
-        "rdpcodec.training.large.train_part",
+        "rdpcodec.training.large.train.train_part",
         lambda number, run, *_, against, **__: found.append((number, run, against)) or [],
     )
     words = ["--data", picture_folder, "--out", tmp_path, "--gigapixels", 2, "--against", "fast"]

@@ -111,5 +111,5 @@ def _log_ticks(low: float, high: float) -> tuple[float, ...]:
     for steps in LOG_STEPS:
         ticks = tuple(step * 10.0**p for p in powers for step in steps if low <= step * 10.0**p <= high)
         if len(ticks) <= TICKS + 1:
-            return ticks
+            return ticks if len(ticks) > 1 else _ticks(low, high)  # the axis spans little
     return (low, high)

@@ -63,7 +63,12 @@ def test_published_figures_are_those_measured_and_only_with_the_same_weights(
     assert text.count("| JPEG | −31.2 % | −30.0 % | −20.0 % | −32.0 % | −21.0 % |") == 1
     assert "| our fast | −3.0 % |" in text
     assert "--codecs rdpcodec:large,jpeg,rdpcodec,avif`" in text
-    assert "0.070 to 1.50 bits" in json.loads(manifest.read_text())["models"]["fast"]["results"][1]
+    assert "| PSNR, dB | 25.00 | 38.00 |\n| MS-SSIM | 0.9000 | 0.9900 |" in text  # at quality 0 and 100
+    lines = json.loads(manifest.read_text())["models"]["fast"]["results"]
+    assert "0.070 to 1.50 bits" in lines[1]
+    assert "0.10 s to encode, 0.20 s to decode" in lines[2]
+    tables = text.partition("<!-- results fast -->")[2].partition("<!-- end -->")[0]
+    assert tables in (tmp_path / "weights" / "MODEL_CARD.md").read_text()
     surface = tmp_path / "surface"
     (surface / "realism").mkdir(parents=True)
     gaussian.write(surface, description=f"{identity}, cpu")

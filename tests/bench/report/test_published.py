@@ -8,10 +8,10 @@ import click
 import gaussian
 import pytest
 
-from bench.analysis.measured import load_measured
+from bench.analysis.measured import image_weights, load_measured
 from bench.report.figures import specification
 from bench.report.published import own_curves
-from bench.report.report import content
+from bench.report.report import bd_rate_table, content
 
 CURVE = {"name": "mine", "source": "my thesis", "bpp": [0.1, 0.3, 0.9], "psnr": [27.0, 31.0, 36.0]}
 
@@ -25,6 +25,27 @@ def test_a_curve_of_ones_own_stands_in_the_report(tmp_path: Path) -> None:
     (row,) = made["bd_rates"]["rows"]
     assert row["label"] == "mine"
     assert row["cells"][0]["value"] is not None
+
+
+def test_a_curve_is_compared_at_the_realism_of_each_column(tmp_path: Path) -> None:
+    """Our own at realism 0."""
+    ours = load_measured(gaussian.write(tmp_path / "own"))
+    psnr = ours.mean("psnr")[:, 0].tolist()
+    path = tmp_path / "curves.json"
+    path.write_text(json.dumps({"curves": [{**CURVE, "bpp": gaussian.BPP.tolist(), "psnr": psnr}]}))
+    table = bd_rate_table(ours, [], own_curves(path), image_weights(8, 4))
+    columns = [(column["metric"], column["realism"]) for column in table["columns"]]
+    rates = dict(zip(columns, (cell["value"] for cell in table["rows"][0]["cells"]), strict=True))
+    assert rates["psnr", 0] == pytest.approx(0, abs=0.01)
+    assert rates["psnr", 1] > 5
+
+
+def test_a_curve_is_drawn_at_the_rates_that_were_measured_here(tmp_path: Path) -> None:
+    path = tmp_path / "curves.json"
+    path.write_text(json.dumps({"curves": [{**CURVE, "bpp": [0.01, 0.3, 5.0]}]}))
+    made = content(load_measured(gaussian.write(tmp_path / "own")), [], own_curves(path))
+    (drawn,) = (series for series in made["figures"]["psnr"]["series"] if series["codec"] == "mine")
+    assert [(point["x"], point["y"]) for point in drawn["points"]] == [(0.3, 31)]
 
 
 @pytest.mark.parametrize(

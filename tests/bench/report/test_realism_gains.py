@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from bench.__main__ import bench
-from bench.codecs import bench_codec
-from bench.report.realism_gains import PERCEPTION_METRICS, busiest, curve_of, gains, stacked
+from bench.codecs import BenchCodec, bench_codec
+from bench.report.realism_gains import PERCEPTION_METRICS, busiest, curve_of, gains, sheet, stacked
 from rdpcodec.peers import largest_within
 
 BPPS = (0.05, 0.1, 0.2, 0.4, 0.8)
@@ -73,6 +73,29 @@ def test_the_busiest_crop_is_where_the_detail_is() -> None:
     assert (right - left, bottom - top) == (256, 256)
     assert left >= 350
     assert top >= 250
+
+
+def test_a_sheet_shows_three_realisms_avif_and_the_original_from_left_to_right() -> None:
+    size = (60, 40)
+
+    def gray(level: float) -> Image.Image:
+        return Image.new("RGB", size, (round(level),) * 3)
+
+    ours = BenchCodec(
+        "rdpcodec",
+        "",
+        (0,),
+        lambda _, quality: bytes(round(quality)),
+        lambda _: gray(9),
+        lambda _, realism: gray(100 * realism),
+    )
+    avif = BenchCodec(
+        "avif", "", (0,), lambda _, setting: bytes(2 * round(setting)), lambda data: gray(2 * len(data))
+    )
+    row = sheet(gray(255), 70.0, ours, avif)
+    shown = [row.getpixel((30 + 66 * column, row.height - 20)) for column in range(5)]
+    # AVIF gets no more than our 70 bytes.
+    assert shown == [(level,) * 3 for level in (0, 50, 100, 140, 255)]
 
 
 def test_rows_stand_one_below_the_other() -> None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import json
 import re
 from pathlib import Path
 from typing import Any
 
+import click
 import gaussian
 import numpy as np
 import pytest
@@ -19,7 +21,9 @@ from bench.__main__ import bench
 from bench.analysis.measured import image_weights, load_measured
 from bench.analysis.planes import PLANE_RATES
 from bench.codecs import weights_identity
+from bench.report.charts import Axis
 from bench.report.crops import SIZE, Crop
+from bench.report.headlines import headlines
 from bench.report.report import bd_rate_table, content, page_text, published_curves
 from rdpcodec import Codec
 
@@ -63,6 +67,8 @@ def test_published_curves_appear_beside_their_test_set_and_no_other(tmp_path: Pa
     assert {"VTM", "mbt2018-mean", "MS-ILLM"} <= {curve["label"] for curve in published_curves(kodak)}
     rows = bd_rate_table(kodak, [], published_curves(kodak), image_weights(24))["rows"]
     assert {row["label"] for row in rows if row["published"]} >= {"VTM", "HiFiC"}
+    capital = load_measured(gaussian.write(tmp_path / "d", images=24, data="Kodak-PNG"))
+    assert published_curves(capital) == published_curves(kodak)
     assert published_curves(load_measured(gaussian.write(tmp_path / "b", images=23, data="kodak"))) == []
     assert published_curves(load_measured(gaussian.write(tmp_path / "c", images=24, data="mine"))) == []
 
@@ -82,6 +88,85 @@ def test_the_page_needs_nothing_from_elsewhere_and_no_name_ends_its_script(figur
     assert not re.search(r"""(src|href)=["']?(?!data:|#)\w""", text)
     assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text)
     assert "@import" not in text
+
+
+def test_headlines_say_what_avif_costs_and_what_realism_changes(figures: dict[str, Any]) -> None:
+    found = {row["label"]: row for row in figures["headlines"]}
+    avif = next(row for row in figures["bd_rates"]["rows"] if row["label"] == "AVIF")
+    assert found["Bytes against AVIF"]["value"] == avif["cells"][0]["value"] < -5
+    (mse, mse_1), (perception, perception_1) = zip(
+        *(gaussian.unit(gaussian.BPP, np.array(realism)) for realism in (0, 1)), strict=True
+    )
+    cost = 10 * np.log10(mse_1 / mse).mean()
+    assert found["PSNR cost of realism 1"]["value"] == pytest.approx(cost, rel=1e-4)
+    lpips, lpips_1 = (gaussian.FLOOR + gaussian.SLOPE * p for p in (perception, perception_1))
+    change = 100 * (np.exp(np.log(lpips_1 / lpips).mean()) - 1)
+    assert found["LPIPS at realism 1"]["value"] == pytest.approx(change, rel=1e-4)
+    volume = figures["volumes"]["lpips_alex"]["rows"][0]
+    assert found["Volume under the surface"]["value"] == volume["value"]
+
+
+def test_the_energy_of_the_finest_band_is_that_at_realism_1(tmp_path: Path) -> None:
+    ours = load_measured(gaussian.write(tmp_path))
+    energy = np.broadcast_to(0.4 + 0.5 * ours.realisms, ours.values["mse"].shape)
+    ours = dataclasses.replace(ours, values={**ours.values, "energy_1": energy})
+    found = headlines(ours, {}, {"rows": [], "columns": []}, image_weights(8, 20))[-1]
+    assert "Energy" in found["label"]
+    assert [found["value"], *found["interval"]] == pytest.approx([0.9] * 3)
+
+
+def test_every_interval_holds_what_it_is_of(figures: dict[str, Any]) -> None:
+    for codec in figures["codecs"]:
+        for point in codec["points"]:
+            for metric, (low, high) in point["interval"].items():
+                assert low <= point[metric] <= high, (codec["label"], metric, point)
+    methods = [m for planes in figures["planes"].values() for plane in planes for m in plane["methods"]]
+    assert len(methods) > 50
+    for method in methods:
+        for measure in ("psnr", "perception"):
+            low, high = method[f"{measure}_interval"]
+            assert low <= method[measure] <= high, method
+
+
+def test_the_drawn_surface_goes_through_what_was_measured(figures: dict[str, Any]) -> None:
+    measured = {(point["quality"], point["realism"]): point for point in figures["codecs"][0]["points"]}
+    assert figures["mesh"].keys() == {"lpips_alex", "kernel", "frechet"}
+    for key, mesh in figures["mesh"].items():
+        for q, quality in ((0, 5.0), (-1, 80.0)):
+            for b, realism in enumerate(gaussian.REALISMS):
+                point = measured[quality, realism]
+                found = [mesh["psnr"][q][4 * b], mesh["perception"][q][4 * b], mesh["bpp"][q]]
+                assert found == pytest.approx([point["psnr"], point[key], point["bpp"]], rel=1e-5)
+
+
+def charts(figures: dict[str, Any]) -> list[dict[str, Any]]:
+    """All charts of a report's figures."""
+    found = [figures["psnr"], figures["ms_ssim"], *figures["eyes"]]
+    for measure in figures["measures"].values():
+        names = ("rate_perception", "equal_perception", "equal_distortion")
+        found += [*measure["planes"], *(measure[name] for name in names)]
+    return [chart for chart in found if chart["series"]]
+
+
+def test_axes_hold_all_points_with_their_intervals_and_have_ticks(figures: dict[str, Any]) -> None:
+    assert len(charts(figures["figures"])) > 20
+    for chart in charts(figures["figures"]):
+        for name in "xy":
+            low, high = chart[name]["domain"]
+            assert len(chart[name]["ticks"]) >= 2
+            assert all(low <= tick <= high for tick in chart[name]["ticks"])
+            for point in (point for series in chart["series"] for point in series["points"]):
+                least, most = point[f"{name}_range"] or (point[name],) * 2
+                assert low <= least <= point[name] <= most <= high, (chart["title"], point)
+
+
+def test_crops_are_named_by_file_and_corner() -> None:
+    assert Crop.parse("a.png") == Crop("a.png")
+    assert Crop.parse("a.png@120,80").box((1000, 1000)) == (120, 80, 504, 336)
+    assert Crop("a.png").box((1000, 1000)) == (308, 372, 692, 628)
+    for text in ("a.png@120", "a.png@x,y", "a.png@1,2,3"):
+        with pytest.raises(click.BadParameter, match="NAME@X,Y"):
+            Crop.parse(text)
 
 
 @given(st.integers(1, 2000), st.integers(1, 2000), st.none() | st.tuples(*[st.integers(0, 3000)] * 2))
@@ -151,6 +236,14 @@ def test_other_weights_and_unknown_images_are_refused(folder: Path, tmp_path: Pa
     assert not (tmp_path / "report.html").exists()
 
 
+def test_codecs_that_were_measured_on_other_images_are_refused(tmp_path: Path) -> None:
+    gaussian.write(tmp_path)
+    gaussian.write(tmp_path, name="avif", realisms=None, images=9)
+    result = CliRunner().invoke(bench, ["report", "page", str(tmp_path)])
+    assert (result.exit_code, "avif.json: measured on other images" in result.output) == (1, True)
+    assert not (tmp_path / "report.html").exists()
+
+
 def embedded(text: str) -> dict[str, Any]:
     """The data inside of a page."""
     found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
@@ -161,6 +254,13 @@ def embedded(text: str) -> dict[str, Any]:
 def pixels(url: str) -> np.ndarray:
     """The pixels of a data URL."""
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))), float)
+
+
+@pytest.mark.parametrize("ends", [(0.0201, 0.0204), (1.1, 1.2), (0.3, 0.4), (5.0, 900.0), (1e-9, 1e6)])
+def test_a_logarithmic_axis_has_ticks_however_little_it_spans(ends: tuple[float, float]) -> None:
+    axis = Axis("Measure", log=True).holding(ends)
+    assert 2 <= len(axis.ticks) <= 8
+    assert axis.domain[0] <= axis.ticks[0] < axis.ticks[-1] <= axis.domain[1]
 
 
 # In a browser.
@@ -262,6 +362,45 @@ def test_every_measure_draws_all_charts(opened: Any, figures: dict[str, Any]) ->
         assert opened.locator("main svg").count() == 6
         assert opened.locator("#perception-chart").inner_text().count(measure["label"]) == 1
         assert "NaN" not in opened.locator("main").inner_html()
+
+
+def written(value: float, decimals: int) -> str:
+    return f"{value:.{decimals}f}".replace("-", "−")
+
+
+def percent(value: float) -> str:
+    return "+" * (value > 0) + f"{written(value, 1)} %"
+
+
+def test_words_and_tables_say_the_figures(opened: Any, figures: dict[str, Any]) -> None:
+    text = opened.locator("#headlines").inner_text()
+    for row in figures["headlines"]:
+        value = {
+            "%": percent(row["value"]),
+            "dB": f"{written(row['value'], 2)} dB",
+            "": written(row["value"], 3),
+        }
+        assert re.search(rf"{row['label']}\s+{re.escape(value[row['unit']])}", text), (row, text)
+    lines = opened.locator("#bd-rates tbody tr").all_inner_texts()
+    for row, line in zip(figures["bd_rates"]["rows"], lines, strict=True):
+        label, *cells = line.split("\t")
+        assert label == row["label"]
+        for cell, rate in zip(cells, row["cells"], strict=True):
+            figure = "–"  # where curves share no quality
+            if rate["interval"]:
+                figure = "{} ({} to {})".format(*map(percent, (rate["value"], *rate["interval"])))
+            assert cell == figure
+    lines = opened.locator("#volumes tbody tr").all_inner_texts()
+    for row, line in zip(figures["volumes"]["lpips_alex"]["rows"], lines, strict=True):
+        assert line.startswith(f"{row['label']}\t{written(row['value'], 4)} (")
+
+
+def test_the_legend_switches_a_codec_off_and_on(opened: Any) -> None:
+    lines = opened.locator("#psnr-chart svg path[stroke]")
+    before, legend = lines.count(), opened.locator("#curve-legend").get_by_role("button", name="AVIF")
+    for pressed, count in (("false", before - 1), ("true", before)):
+        legend.click()
+        assert (legend.get_attribute("aria-pressed"), lines.count()) == (pressed, count)
 
 
 def test_the_rate_dial_cuts_the_plane_elsewhere(opened: Any) -> None:

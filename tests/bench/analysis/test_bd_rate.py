@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.analysis.bd_rate import bd_rate, bd_rate_by_image, bd_rate_if_shared, mean_curve
+from bench.analysis.bd_rate import bd_rate, bd_rate_by_image, bd_rate_if_shared, mean_curve, quality_curve
 from bench.analysis.curve import Curve
 
 
@@ -66,3 +66,37 @@ def test_a_point_that_improves_nothing_does_not_count() -> None:
     better = Curve(np.array([0.1, 0.2, 0.3, 0.4]), np.array([20.0, 21.0, 20.5, 22.0]))
     assert better.improving().bpp.tolist() == [0.1, 0.2, 0.4]
     assert bd_rate_if_shared(better, better) == pytest.approx(0)
+
+
+def test_points_without_a_value_and_values_that_stay_do_not_count() -> None:
+    """MS-SSIM of a small image is no number; without error, more bytes show no more."""
+    curve = Curve(np.array([0.1, 0.2, 0.3, 0.4, 0.5]), np.array([np.nan, 20.0, 30.0, 30.0, np.inf]))
+    assert curve.improving().bpp.tolist() == [0.2, 0.3]
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "expected"),
+    [
+        ("psnr", [30.0, 33.0], [30, 33]),
+        ("ms_ssim", [0.9, 0.99], [10, 20]),
+        ("ms-ssim-rgb", [0.9, 1.0], [10, 100]),
+        ("lpips_alex", [0.5, 0.125], [1, 3]),
+        ("butteraugli", [4.0, 1.0], [-2, 0]),
+    ],
+)
+def test_every_measure_is_read_as_a_quality_that_rises(
+    metric: str, values: list[float], expected: list[float]
+) -> None:
+    """MS-SSIM in decibels, 100 without error; LPIPS and Butteraugli in octaves."""
+    assert quality_curve([0.1, 0.2], values, metric).values == pytest.approx(expected)
+
+
+def test_a_range_of_rates_counts_the_qualities_that_the_anchor_has_there() -> None:
+    """A codec that needs as many bits as the anchor up to half a bit per pixel, and ever fewer beyond."""
+    bpp = np.geomspace(0.1, 4, 65)
+    quality = 30 + 5 * np.log2(bpp)
+    anchor, test = Curve(bpp, quality), Curve(np.minimum(bpp, np.sqrt(0.5 * bpp)), quality)
+    assert bd_rate(anchor, test, (0.1, 0.5)) == pytest.approx(0, abs=0.1)
+    # Half of the bits at 2 bits per pixel, √⅛ of them at 4.
+    assert bd_rate(anchor, test, (2, 4)) == pytest.approx(100 * (2 ** (-5 / 4) - 1), abs=0.1)
+    assert -50 < bd_rate(anchor, test) < -20

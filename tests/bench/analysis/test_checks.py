@@ -61,6 +61,15 @@ def test_each_statement_fails_where_the_surface_breaks_it(
         assert f"{gaussian.REALISMS[realism]:g}" in found.figure
 
 
+def test_the_chord_is_level_beyond_its_ends(measured: Measured) -> None:
+    """Better perception than that of realism 1 excuses no more MSE than realism 1 has."""
+    inner = (EVERY, 3, 2)
+    spoilt = changed(changed(measured, "lpips_alex", inner, 0.1), "mse", inner, 1.1)
+    assert (spoilt.mean("mse")[3, 2] > spoilt.mean("mse")[3, -1]).all()
+    statement = "Mixtures of the two decoders lie on or under the chord: LPIPS (AlexNet)"
+    assert verdicts(spoilt)[statement] == FAILS
+
+
 def test_what_one_image_breaks_holds_within_error(measured: Measured) -> None:
     spoilt = changed(measured, "mse", (0, 2, 1), 12.0)
     assert spoilt.mean("mse")[2, 1] > spoilt.mean("mse")[1, 1]

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import click
 import gaussian
 import numpy as np
 import pytest
@@ -15,7 +20,15 @@ from bench.__main__ import bench
 from bench.analysis.curve import Curve
 from bench.analysis.measured import Measured, image_weights, load_measured
 from bench.analysis.planes import dominates
-from bench.analysis.volume import BOX, BOXES, attained, contours, measured_volume, volume
+from bench.analysis.volume import (
+    BOX,
+    BOXES,
+    attained,
+    contours,
+    measured_volume,
+    resampled_volumes,
+    volume,
+)
 
 
 @pytest.fixture
@@ -100,6 +113,19 @@ def test_contours_of_equal_perception_are_ordered_by_it(measured: Measured) -> N
     assert all((np.diff(line[:, 1]) >= 0).all() for _, line in lines)
 
 
+def test_contours_of_equal_distortion_are_ordered_by_it(measured: Measured) -> None:
+    """The more dB are asked for, the worse is the perception; more bits never make it worse."""
+    lines = contours(measured, "lpips_alex")["equal_distortion"]
+    assert len(lines) == 6
+    psnr = measured.mean("psnr")
+    for (low, loose), (high, strict) in pairwise(lines):
+        assert psnr.min() < low < high < psnr.max()
+        common = min(len(strict), len(loose))
+        assert common
+        assert (strict[-common:, 1] >= loose[-common:, 1] - 1e-9).all()
+    assert all((np.diff(line[:, 1]) <= 1e-9).all() for _, line in lines)
+
+
 def test_only_the_better_in_both_dominates() -> None:
     a, b, c = np.array([1.0, 1.0]), np.array([2.0, 2.0]), np.array([0.5, 3.0])
     assert dominates(a, b)
@@ -144,10 +170,11 @@ def test_compare_tells_better_from_worse_and_neither(tmp_path: Path) -> None:
     code, text = compare(better, old)
     assert code == 1
     assert "worse: volume +" in text
-    for same in (old / "rdpcodec.json", doubtful):
+    for same in (doubtful, old / "rdpcodec.json"):
         code, text = compare(old, same)
         assert code == 0
         assert "undecided: volume" in text
+    assert "better in 50.0% of the resamplings" in text  # without any difference
 
 
 def test_compare_says_how_many_bits_equal_quality_takes(tmp_path: Path) -> None:
@@ -166,6 +193,10 @@ def test_compare_refuses_other_images_and_broken_files(tmp_path: Path) -> None:
     code, text = compare(tmp_path / "a", tmp_path / "b")
     assert code
     assert "not measured on the same images" in text
+    for name, mse in (("c", 1.0), ("d", 0.9)):
+        gaussian.write(tmp_path / name, images=1, mse=mse)
+    code, text = compare(tmp_path / "c", tmp_path / "d")
+    assert (code, "one image says nothing about others" in text) == (1, True)
     broken = tmp_path / "broken.json"
     broken.write_text((tmp_path / "a" / "rdpcodec.json").read_text().replace('"40/0.5"', '"40/x"', 1))
     code, text = compare(tmp_path / "a", broken)
@@ -204,6 +235,74 @@ def test_runs_are_compared_at_the_settings_that_both_have(tmp_path: Path) -> Non
     gaussian.write(other, realisms=(0.25, 0.75))
     code, output = compare(whole, other)
     assert (code, "not measured at the same settings" in output) == (1, True)
+
+
+def test_a_run_without_a_dial_is_compared_with_the_whole_of_one_with_a_dial(tmp_path: Path) -> None:
+    gaussian.write(tmp_path / "without", realisms=(0.0,))
+    gaussian.write(tmp_path / "with")
+    code, output = compare(tmp_path / "without", tmp_path / "with")
+    assert (code, "\nbetter: volume -" in output) == (0, True), output
+    assert "left out" not in output
+
+
+def test_each_measure_has_a_volume_in_its_own_box(measured: Measured) -> None:
+    """Of a divergence a tenth of LPIPS, in a box ten times lower, it is that of LPIPS; so are its draws."""
+    tenth = dataclasses.replace(measured, distances={"kernel_held_out": measured.mean("lpips_alex") / 10})
+    weights = image_weights(8, 4)
+    assert BOXES["kernel_held_out"].perception == pytest.approx([edge / 10 for edge in BOX.perception])
+    assert measured_volume(tenth, "kernel_held_out") == pytest.approx(measured_volume(tenth))
+    drawn = resampled_volumes(tenth, weights)
+    assert len(set(drawn)) == 4
+    assert resampled_volumes(tenth, weights, "kernel_held_out") == pytest.approx(drawn)
+
+
+def test_a_distance_that_is_read_in_octaves_is_drawn_in_octaves(measured: Measured) -> None:
+    """However large its error, no draw is negative."""
+    distance = measured.distances["frechet"]
+    unsure = dataclasses.replace(measured, errors={"frechet": distance})
+    octaves = np.log(unsure.resampled("frechet", image_weights(8, 1000)) / distance)
+    assert np.isfinite(octaves).all()
+    assert (octaves.mean(), octaves.std()) == pytest.approx((0, 1), abs=0.05)
+
+
+def test_an_image_without_error_counts_as_100_db(tmp_path: Path) -> None:
+    path = gaussian.write(tmp_path)
+    record = json.loads(path.read_text())
+    record["pictures"]["03.png"]["80/0"]["psnr"] = math.inf
+    path.write_text(json.dumps(record))
+    psnr = load_measured(path).values["psnr"]
+    assert psnr[3, 4, 0] == 100
+    assert psnr.max() == 100
+
+
+def without(setting: str, record: dict[str, Any]) -> None:
+    """Take the points of settings whose names begin so out of a record."""
+    for points in (record["points"], *record["pictures"].values()):
+        for key in [key for key in points if key.startswith(setting)]:
+            del points[key]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda record: without("40/0.5", record), "24 points for 5 qualities and 5 realisms"),
+        (lambda record: [without(f"{q:g}/", record) for q in gaussian.QUALITIES[1:]], "a single quality"),
+        (
+            lambda record: [image["60/1"].update(bpp=0.2) for image in record["pictures"].values()],
+            "the rate does not rise with quality",
+        ),
+    ],
+    ids=["hole", "one quality", "falling rate"],
+)
+def test_what_is_no_surface_is_refused(
+    tmp_path: Path, spoil: Callable[[dict[str, Any]], Any], reason: str
+) -> None:
+    path = gaussian.write(tmp_path)
+    record = json.loads(path.read_text())
+    spoil(record)
+    path.write_text(json.dumps(record))
+    with pytest.raises(click.ClickException, match=reason):
+        load_measured(path)
 
 
 def test_errors_of_distances_do_not_cancel_in_a_volume(tmp_path: Path) -> None:

@@ -67,3 +67,17 @@ def test_decoded_images_have_the_originals_names(folders: tuple[Path, Path]) -> 
     words = ["measure", "distance", "--data", str(originals), "--decoded", str(blurred)]
     result = CliRunner().invoke(bench, words)
     assert (result.exit_code, "must have the originals' names" in result.output) == (1, True)
+
+
+def test_extensions_aside_an_image_and_its_copy_are_no_pair(
+    folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    originals, _ = folders
+    copies, out = tmp_path / "copies", tmp_path / "out.json"
+    copies.mkdir()
+    for path in originals.iterdir():
+        Image.open(path).save(copies / f"{path.stem}.bmp")
+    words = ["measure", "distance", "--data", str(originals), "--decoded", str(copies), "--out", str(out)]
+    result = CliRunner().invoke(bench, words)
+    assert result.exit_code == 0, result.output
+    assert json.loads(out.read_text())["kernel"] == pytest.approx(0, abs=1e-12)

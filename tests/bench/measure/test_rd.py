@@ -4,16 +4,20 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image, ImageCms
+from rich.console import Console
 
 from bench.__main__ import bench
-from bench.codecs import bench_codec
+from bench.codecs import BenchCodec, bench_codec
 from bench.folder import load_folder
-from bench.measure.rd import plot
+from bench.measure import rd
+from bench.measure.rd import bd_rates, measure, plot, rises
 from rdpcodec.metrics.distortion import ms_ssim, mse, psnr
 from rdpcodec.model.transforms import haar_basis
 from rdpcodec.peers import Unavailable
@@ -39,6 +43,78 @@ def test_a_missing_plugin_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pillow_jxl", None)
     with pytest.raises(Unavailable, match="pillow_jxl is not installed"):
         bench_codec("jxl")
+
+
+def test_a_codec_that_was_asked_for_is_not_left_out(
+    tmp_path: Path, small: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "pillow_jxl", None)
+    small.save(tmp_path / "a.png")
+    result = CliRunner().invoke(bench, ["measure", "rd", "--data", str(tmp_path), "--codecs", "jxl"])
+    assert (result.exit_code, "Error: jxl: pillow_jxl is not installed" in result.output) == (1, True)
+
+
+def test_a_point_says_what_a_file_costs_and_how_long_it_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock on which encoding takes one second, and decoding two."""
+    images = {"a": Image.new("RGB", (200, 180), "gray"), "b": Image.new("RGB", (180, 200), "white")}
+    now = 0.0
+    monkeypatch.setattr(rd, "time", SimpleNamespace(perf_counter=lambda: now))
+
+    def encode(image: Image.Image, setting: float) -> bytes:
+        nonlocal now
+        now += 1
+        return bytes(round(100 * setting) * (1 if image is images["a"] else 3))
+
+    def decode(data: bytes) -> Image.Image:
+        nonlocal now
+        now += 2
+        return Image.new("RGB", (200, 180) if len(data) in (900, 1800) else (180, 200), "gray")
+
+    record = measure(BenchCodec("made", "made up", (9, 18), encode, decode), images, Console(quiet=True))
+    assert [point["bytes"] for point in record["pictures"]["a"]] == [900, 1800]
+    assert record["pictures"]["a"][0]["psnr-rgb"] == 100
+    assert record["pictures"]["b"][0]["psnr-rgb"] == pytest.approx(20 * math.log10(255 / 127), abs=1e-4)
+    results = record["results"]
+    assert results["bpp"] == pytest.approx(
+        [0.4, 0.8]
+    )  # of 36 000 pixels, 0.2 and 0.6 bits of each, and twice
+    assert (results["setting"], results["encoding_time"], results["decoding_time"]) == (
+        [9, 18],
+        [1, 1],
+        [2, 2],
+    )
+
+
+@pytest.mark.parametrize(
+    ("points", "steady"),
+    [
+        ([(100, 30.0), (200, 31.0), (300, 32.0)], True),
+        ([(100, 30.0), (100, 31.0)], False),
+        ([(100, 30.0), (200, 30.0)], False),
+        ([(100, 30.0), (200, 31.0), (150, 32.0)], False),
+    ],
+)
+def test_a_dial_is_steady_where_bytes_and_psnr_rise_with_every_step(
+    points: list[tuple[int, float]], steady: bool
+) -> None:
+    assert rises([{"bytes": size, "psnr-rgb": psnr} for size, psnr in points]) == steady
+
+
+def test_bd_rates_are_of_ours_against_a_peer_as_a_whole_and_between_common_rates() -> None:
+    """Ours needs 20 % fewer bits up to 1 bit per pixel, and ever fewer beyond."""
+    bpp = np.geomspace(0.1, 4, 65)
+
+    def codec(rates: np.ndarray) -> dict[str, Any]:
+        measured = {"bpp": rates, "psnr-rgb": 30 + 5 * np.log2(bpp), "ms-ssim-rgb": 1 - 0.1 / bpp}
+        points = [dict(zip(measured, row, strict=True)) for row in zip(*measured.values(), strict=True)]
+        return {"results": measured, "pictures": {"a": points, "b": points}}
+
+    rates = bd_rates(codec(bpp), codec(0.8 * np.minimum(bpp, np.sqrt(bpp))))
+    assert rates["psnr_common_range"] == pytest.approx(-20, abs=0.1)
+    assert -40 < rates["psnr"] < -25  # type: ignore[operator]
+    assert rates["psnr_by_picture"] == pytest.approx(rates["psnr"], abs=0.01)
+    assert rates["ms_ssim_by_picture"] == pytest.approx(rates["ms_ssim"], abs=0.01)
+    assert rates["ms_ssim"] < -25  # type: ignore[operator]
 
 
 def test_the_figure_calls_formats_what_readers_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

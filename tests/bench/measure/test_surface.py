@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,12 @@ from click.testing import CliRunner
 from PIL import Image
 
 from bench.__main__ import bench
+from bench.codecs import BenchCodec
+from bench.measure import setup as setups
+from bench.measure import summary as summaries
 from bench.measure import surface
 from bench.measure.cache import Point, load_cached
-from bench.measure.metrics import Metrics, feature_distances, pixel_distance
+from bench.measure.metrics import Metrics, SetFeatures, feature_distances, pixel_distance
 from bench.measure.setup import Setup, metrics_of
 from bench.measure.summary import standard_errors, summary
 from bench.measure.surface import measure
@@ -91,6 +95,58 @@ def test_only_what_the_cache_lacks_is_measured(setup: Setup, monkeypatch: pytest
     assert measured[2:] == [POINTS]
 
 
+def test_what_is_cached_belongs_to_an_image_and_its_measures(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(images / "0.png", tmp_path / "a.png")
+    names = "vif,niqe"
+    monkeypatch.setattr(setups, "metrics_of", lambda *_: SimpleNamespace(names=names))
+
+    def identity(weights: str = "weights") -> str:
+        (job,) = Setup(tmp_path, tmp_path / "out", None, "cpu").jobs("jpeg", weights, POINTS)
+        return job.identity
+
+    first = identity()
+    assert identity() == first
+    found = {first, identity("other weights")}
+    names = "vif"
+    found.add(identity())
+    shutil.copy(images / "1.png", tmp_path / "a.png")
+    found.add(identity())
+    assert len(found) == 4
+
+
+def test_each_point_is_decoded_at_its_realism_and_a_quality_encoded_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By a clock on which encoding takes one second, and decoding two."""
+    now, encoded = 0.0, []
+    monkeypatch.setattr(surface, "time", SimpleNamespace(perf_counter=lambda: now))
+
+    def encode(image: Image.Image, quality: float) -> bytes:
+        nonlocal now
+        now += 1
+        encoded.append((image.size, quality))
+        return bytes(round(10 * quality))
+
+    def decode(data: bytes, realism: float = 0.3) -> Image.Image:
+        nonlocal now
+        now += 2
+        return Image.new("L", (1, 1), round(100 * realism))
+
+    codec = BenchCodec("rdpcodec", "made up", (0,), encode, decode, decode)
+    monkeypatch.setattr(surface, "bench_codec", lambda *_: codec)
+    image = Image.new("RGB", (100, 80))
+    asked = (Point(5, 0.0), Point(5, 0.5), Point(20, 1.0), Point(30))
+    points, facts, shown = zip(*surface.coded("rdpcodec", image, asked, "cpu"), strict=True)
+    assert points == asked
+    assert [int(pixel.item()) for pixel in shown] == [0, 50, 100, 30]
+    assert encoded == [((64, 64), 5), ((100, 80), 5), ((100, 80), 20), ((100, 80), 30)]
+    assert [fact["bytes"] for fact in facts] == [50, 50, 200, 300]
+    assert [fact["bpp"] for fact in facts] == pytest.approx([0.05, 0.05, 0.2, 0.3])
+    assert {(fact["encode_seconds"], fact["decode_seconds"]) for fact in facts} == {(1, 2)}
+
+
 def test_a_realism_of_zero_and_one_are_two_points_of_one_file() -> None:
     assert Point(20, 0.25).key == "20/0.25"
     assert Point(20).key == "20"
@@ -105,6 +161,33 @@ def test_errors_shrink_with_more_images(metrics: Metrics) -> None:
     many = standard_errors(facts, features, features)["psnr"]
     assert many == pytest.approx(2 / 24**0.5, rel=0.4)
     assert many < few
+
+
+def parts(values: np.ndarray, held_out: np.ndarray) -> list[SetFeatures]:
+    """Images' parts in distributions, `[images, patches, width]`."""
+    return [SetFeatures(own, other, ()) for own, other in zip(values, held_out, strict=True)]
+
+
+@pytest.mark.parametrize("images", [5, 8])
+def test_the_jackknifes_error_of_a_mean_is_its_standard_error(
+    images: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = np.random.default_rng(0).normal(size=(images, 1, 1))
+
+    def mean(_: list[SetFeatures], decoded: list[SetFeatures]) -> dict[str, float]:
+        return {"mean": float(np.mean([part.features for part in decoded]))}
+
+    monkeypatch.setattr(summaries, "distances", mean)
+    drawn = parts(values, values)
+    errors = standard_errors([{}] * images, drawn, drawn)
+    assert errors["mean"] == pytest.approx(values.std(ddof=1) / images**0.5)
+
+
+def test_held_out_features_have_a_kernel_distance_of_their_own() -> None:
+    same, other = np.random.default_rng(0).normal(size=(2, 4, 3, 8))
+    found = feature_distances(parts(same, same), parts(same, same + 0.5 * other))
+    assert found["kernel"] == pytest.approx(0, abs=1e-9)
+    assert found["kernel_held_out"] > 0.01
 
 
 def command(name: str, images: Path, out: Path, lpips: Path, options: str = "") -> list[str]:
@@ -157,6 +240,7 @@ def test_images_with_labels_are_classified(setup: Setup) -> None:
         facts.append(load_cached(job)["90"][0])
     assert facts[0]["agreement"] == 1
     assert facts[1]["top5"] == 0
+    assert facts[1]["agreement"] == 1  # whatever it says of the original
     assert "top1" not in facts[2]
 
 

@@ -45,7 +45,7 @@ class Server:
     def __init__(self, codec: Codec, decoder: Mapping[str, bytes] | None = None) -> None:
         listening = socket.create_server(("127.0.0.1", 0))
         self.port = listening.getsockname()[1]
-        app = application(codec, LIMITS, "my-machine", decoder or {})
+        app = application(codec, LIMITS, "My-Machine", decoder or {})
         self._server = uvicorn.Server(server_config(app))
         self._thread = threading.Thread(target=self._server.run, args=([listening],))
         self._thread.start()

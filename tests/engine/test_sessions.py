@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from rdpcodec import Codec
+from rdpcodec import Codec, UsageError, use_threads
+from rdpcodec.engine import sessions, threads
 from rdpcodec.weights.manifest import WEIGHTS_VARIABLE, find_model
 
 # Prints the peak of memory after one decoding, and after many of other sizes, in MB.
@@ -44,6 +45,32 @@ for _ in range(5):
     codec.decompress(sys.argv[1])
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
+
+
+def test_a_session_has_the_threads_that_were_told_else_those_of_the_environment_else_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    graph = find_model("fast").path.parent / "fast.first_means.onnx"
+
+    def taken() -> int:
+        return sessions.load(str(graph)).get_session_options().intra_op_num_threads
+
+    monkeypatch.setattr(threads, "_chosen", None)  # what it was comes back
+    for told, count in (("3", 3), ("0", threads.cores()), ("all", threads.cores())):
+        monkeypatch.setenv("OMP_NUM_THREADS", told)
+        assert taken() == count
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    use_threads(5)
+    assert taken() == 5
+    for count in (0, -1, True, 2.0):
+        with pytest.raises(UsageError, match="from 1 on"):
+            use_threads(count)  # type: ignore[arg-type]
+    assert taken() == 5
+
+
+def test_another_device_has_no_engine_of_onnx_runtime() -> None:
+    with pytest.raises(UsageError, match="runs on the cpu only"):
+        Codec(device="cuda", engine="onnx")
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries do as they do")

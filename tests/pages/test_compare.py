@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import io
 import os
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from rdpcodec import Codec, RdpError, UsageError
+from rdpcodec import Codec, OperatingPoint, RdpError, UsageError
 from rdpcodec.image import Picture, load_picture
 from rdpcodec.metrics.distortion import psnr
 from rdpcodec.pages import compare
@@ -77,6 +79,50 @@ def test_realism_is_shown_if_and_only_if_the_weights_have_it(
     assert fidelity["bytes"] == realism["bytes"]
     assert fidelity["image"] == shown["without"][0]["image"] != realism["image"]
     assert fidelity["psnr"] > realism["psnr"]
+
+
+def test_qualities_rise_each_once_at_the_effort_that_was_asked_for(
+    small: Image.Image, codec: Codec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder, asked, steps = codec.encoder, [], []
+
+    def recorded(picture: Picture) -> Callable[[OperatingPoint], bytes]:
+        def encode(point: OperatingPoint) -> bytes:
+            asked.append((point.quality, point.effort))
+            return encoder(picture)(OperatingPoint(point.quality))  # a search would take seconds
+
+        return encode
+
+    monkeypatch.setattr(codec, "encoder", recorded)
+    monkeypatch.setattr(compare, "PEER_NAMES", ())
+    images = {name: load_picture(small) for name in "ab"}
+    page = embedded(compare_page(codec, images, [70, 20, 70], 3, lambda: steps.append(len(asked))))
+    assert asked == [(20, 3), (70, 3)] * 2
+    assert steps == [1, 2, 3, 4]
+    assert page["qualities"] == [20, 70]
+    assert page["model"].endswith(", effort 3")
+    for image in page["images"]:
+        assert [version["quality"] for version in image["versions"]] == [20, 20, 70, 70]
+
+
+def test_the_page_holds_of_the_decoder_what_decodes_and_our_files_with_it(
+    small: Image.Image, codec: Codec, plain_codec: Codec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "PEER_NAMES", ())
+    needed = ("rdpcodec.js", "decoder/worker.js", "onnxruntime-web/ort.wasm.min.mjs", "weights/models.json")
+    beside = ("index.html", "demo.js", "demo.css", "onnxruntime-web/ort.jspi.min.mjs")
+    files = dict.fromkeys((*needed, *beside), b"some text")
+    picture = load_picture(small)
+    page, plain = (
+        embedded(compare_page(model, {"a": picture}, [40], 0, lambda: None, files))
+        for model in (codec, plain_codec)
+    )
+    assert page["decoder"].keys() == set(needed)
+    assert {gzip.decompress(base64.b64decode(file)) for file in page["decoder"].values()} == {b"some text"}
+    file = base64.b64decode(page["images"][0]["versions"][-1]["file"])
+    assert file == codec.compress(small, 40)
+    assert (plain["decoder"], plain["decoder_bytes"]) == ({}, 0)  # there is no realism to turn
+    assert not any("file" in version for version in plain["images"][0]["versions"])
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 5000))
@@ -154,3 +200,14 @@ def test_odd_names_and_an_image_named_twice_are_no_trouble(sources: list[Path], 
     page = tmp_path / "page.html"
     result = run(odd, odd, "-o", page, "-q", 20)
     assert (result.exit_code, len(embedded(page.read_text())["images"])) == (0, 1)
+
+
+def test_images_of_one_name_are_told_apart_by_their_folders(sources: list[Path], tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    paths = [tmp_path / folder / name for folder, name in (("a", "x.png"), ("b", "x.png"), ("b", "y.png"))]
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+        shutil.copy(sources[1], path)
+    assert run(*paths, "-o", page, "-q", 20).exit_code == 0
+    names = [image["name"] for image in embedded(page.read_text())["images"]]
+    assert names == [str(paths[0]), str(paths[1]), "y.png"]

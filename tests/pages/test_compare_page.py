@@ -43,6 +43,7 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> str:
                 "bpp": 0.01 * quality,
                 "psnr": 30 + factor,
                 "ms_ssim": None,
+                "lpips": 0.1 * factor,
                 "image": flat(colour, size),
             }
             for quality in (20, 40)
@@ -52,7 +53,7 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> str:
         return {**shown, "original": flat(RED, size), "versions": versions}
 
     data = {
-        "metrics": {"psnr": "PSNR", "ms_ssim": "MS-SSIM"},
+        "metrics": {"psnr": "PSNR", "ms_ssim": "MS-SSIM", "lpips": "LPIPS"},
         "realism": False,
         "qualities": [20, 40],
         "model": "fast",
@@ -123,7 +124,9 @@ def test_any_two_versions_can_be_chosen_with_the_keyboard(view: Any, colours: st
     view.locator("#captions figure:last-child", has_text="rdpcodec").wait_for()
     assert (seen(view, 0.4), seen(view, 0.6)) == (BLUE, GREEN)
     # Only figures of about equal bytes are compared: JPEG has twice ours at quality 40, 5 % more at 20.
-    assert view.locator("#versions b").all_inner_texts() == ["31.05 dB", "31.00 dB"]
+    best = ["0.1000", "31.05 dB", "31.00 dB", "0.1000"]
+    assert view.locator("#versions b").all_inner_texts() == best
+    assert view.locator("#versions small").all_inner_texts() == [" (105 %)", " (211 %)"]
 
 
 def places(view: Any) -> list[dict[str, float]]:

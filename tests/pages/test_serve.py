@@ -30,7 +30,8 @@ def test_what_is_served_is_what_the_codec_gives(server: Server, piece: Image.Ima
         data = codec.compress(piece, quality)
         decoded = np.asarray(codec.decompress(data))
         dials = f"?quality={quality}&realism=0"
-        assert server.ask(f"{path}/file{dials}").body == data
+        file = server.ask(f"{path}/file{dials}")
+        assert (file.body, file.headers["content-disposition"]) == (data, "attachment")
         assert (pixels(server.ask(f"{path}/decoded{dials}").body) == decoded).all()
         coded = server.ask(f"{path}/coded{dials}").json
         assert coded == {"bytes": len(data), "bpp": bits_per_pixel(data)}
@@ -47,6 +48,15 @@ def test_alpha_reaches_the_file_and_the_page(server: Server, small: Image.Image)
     decoded = pixels(server.ask(f"{path}/decoded?quality=100&realism=0").body)
     assert (decoded[..., 3] == np.asarray(small)[..., 3]).all()
     assert (pixels(server.ask(f"{path}/original").body) == np.asarray(small)).all()
+
+
+def test_what_is_lost_of_an_image_is_said_each_time(server: Server, small: Image.Image) -> None:
+    frames = io.BytesIO()
+    small.save(frames, "WEBP", save_all=True, append_images=[small.rotate(180)], duration=100)
+    for _ in range(2):
+        answer = server.ask("/images", frames.getvalue())
+        assert answer.json["notes"] == ["only the first of several frames is coded"]
+    assert server.ask("/images", png(small)).json["notes"] == []
 
 
 def test_turning_realism_decodes_anew_but_does_not_encode(
@@ -136,7 +146,11 @@ def test_answers_are_kept_by_no_cache_and_shown_by_no_other_page(server: Server,
         assert headers["cache-control"] == "no-store"
         assert headers["cross-origin-resource-policy"] == "same-origin"
         assert headers["x-content-type-options"] == "nosniff"
-    assert "default-src 'none'" in server.ask("/").headers["content-security-policy"]
+        assert headers["x-frame-options"] == "DENY"
+        assert headers["referrer-policy"] == "no-referrer"
+    policy = server.ask("/").headers["content-security-policy"].split("; ")
+    for kind in ("default-src", "base-uri", "form-action", "frame-ancestors"):
+        assert f"{kind} 'none'" in policy
 
 
 def test_a_browser_keeps_the_decoder_while_it_is_the_same(codec: Codec) -> None:
@@ -149,7 +163,8 @@ def test_a_browser_keeps_the_decoder_while_it_is_the_same(codec: Codec) -> None:
         again = running.ask("/decoder/a.js", **{"If-None-Match": tag})
         assert (again.status, again.body, again.headers["etag"]) == (304, b"", tag)
         assert running.ask("/decoder/b.js", **{"If-None-Match": tag}).body == b"2"
-        assert running.ask("/decoder/c.js").headers["cache-control"] == "no-store"
+        missing = running.ask("/decoder/c.js")
+        assert (missing.status, missing.headers["cache-control"]) == (404, "no-store")
     finally:
         running.stop()
 
@@ -203,8 +218,22 @@ def test_another_format_is_served_at_about_as_many_bytes(server: Server, piece: 
     for name in ("jpeg", "webp", "avif"):
         answer = server.ask(f"{path}/{name}{dials}")
         assert (answer.status, answer.headers["content-type"]) == (200, f"image/{name}")
-        assert Image.open(io.BytesIO(answer.body)).size == piece.size
+        shown = Image.open(io.BytesIO(answer.body))
+        assert (shown.format, shown.size) == (name.upper(), piece.size)
         assert 0.7 < len(answer.body) / ours < 1.4
+
+
+def test_a_format_without_transparency_stands_beside_a_transparent_image(
+    server: Server, small: Image.Image
+) -> None:
+    clear = small.copy()
+    clear.putalpha(Image.linear_gradient("L").resize(small.size))
+    for image, modes in ((clear, ("RGB", "RGBA")), (clear.convert("LA"), ("RGB", "RGBA"))):
+        path = server.upload(image)
+        for name, mode in zip(("jpeg", "webp"), modes, strict=True):
+            answer = server.ask(f"{path}/{name}?quality=50&realism=0")
+            assert answer.status == 200, answer.body
+            assert Image.open(io.BytesIO(answer.body)).mode == mode
 
 
 def test_idle_connections_are_closed_and_keep_nobody_out(
@@ -242,6 +271,45 @@ def test_slow_uploads_end_and_leave_room_for_others(
     finally:
         for connection in slow:
             connection.close()
+        running.stop()
+
+
+def test_an_upload_that_trickles_in_ends(plain_codec: Codec, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each piece comes in time, the whole does not."""
+    monkeypatch.setattr(serve, "UPLOAD_SECONDS", 0.3)
+    running = Server(plain_codec)
+    connection = socket.create_connection(("127.0.0.1", running.port))
+    connection.settimeout(0.02)
+    answer = b""
+    try:
+        connection.send(b"POST /images HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1500\r\n\r\n")
+        for _ in range(1000):  # 20 seconds, if nothing ends it
+            with suppress(TimeoutError):
+                answer = connection.recv(100)
+                break
+            connection.send(b"x")
+    finally:
+        connection.close()
+        running.stop()
+    assert answer.startswith(b"HTTP/1.1 408")
+
+
+def test_an_image_that_memory_cannot_hold_is_an_error_and_ends_nothing(
+    plain_codec: Codec, small: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = Server(plain_codec)
+
+    def full(*_: object, **__: object) -> Any:
+        raise MemoryError
+
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(serve, "load_picture", full)
+            for _ in range(5):  # more than may be uploaded at a time
+                answer = running.ask("/images", png(small))
+                assert (answer.status, "not enough memory" in answer.json["error"]) == (507, True)
+        running.upload(small)
+    finally:
         running.stop()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,8 @@ def test_dragging_quality_changes_image_bytes_and_figures(
     settled(page, 0)
     data = codec.compress(piece, 0)
     assert figure(page, "bytes") == f"{len(data):,}"
+    assert figure(page, "bits per pixel") == f"{len(data) * 8 / (piece.width * piece.height):.3f}"
+    assert figure(page, "of the upload") == f"{100 * len(data) / len(png(piece)):.1f} %"
     assert figure(page, "PSNR") == f"{psnr(np.asarray(piece), np.asarray(codec.decompress(data))):.2f} dB"
     assert page.locator(".layer.right img").get_attribute("src") != before
 
@@ -92,18 +95,33 @@ def test_with_the_dial_realism_changes_the_image_and_no_byte(
         running.stop()
 
 
+# Bring a file to the page.
+DROP = 'new DragEvent("drop", { dataTransfer, cancelable: true })'
+PASTE = 'new ClipboardEvent("paste", { clipboardData: dataTransfer })'
+BRING = """([data, name]) => {
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([new Uint8Array(data)], name));
+  dispatchEvent(EVENT);
+}"""
+
+
+def test_a_pasted_image_is_taken_and_what_is_lost_of_it_is_said(
+    view: Any, server: Server, small: Image.Image
+) -> None:
+    frames = io.BytesIO()
+    small.save(frames, "WEBP", save_all=True, append_images=[small.rotate(180)], duration=100)
+    view.goto(server.url)
+    view.evaluate(BRING.replace("EVENT", PASTE), [list(frames.getvalue()), "moving.webp"])
+    settled(view, 50)
+    assert "moving.webp, 101 × 67 pixels" in view.locator("#about").inner_text()
+    assert "only the first of several frames is coded" in view.locator("#notes").inner_text()
+
+
 def test_a_dropped_image_is_taken_and_bad_ones_are_refused_with_a_reason(
     view: Any, server: Server, small: Image.Image
 ) -> None:
     view.goto(server.url)
-    view.evaluate(
-        """data => {
-          const dataTransfer = new DataTransfer();
-          dataTransfer.items.add(new File([new Uint8Array(data)], "a.png"));
-          dispatchEvent(new DragEvent("drop", { dataTransfer, cancelable: true }));
-        }""",
-        list(png(small)),
-    )
+    view.evaluate(BRING.replace("EVENT", DROP), [list(png(small)), "a.png"])
     settled(view, 50)
     assert "a.png, 101 × 67 pixels" in view.locator("#about").inner_text()
     large = {"name": "large.png", "mimeType": "image/png", "buffer": bytes(LIMITS.size + 1)}

@@ -45,7 +45,9 @@ def probe_with(node: str, site: Path) -> Probe:
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
-    """Types as the Web has them, no log, and the headers with which pages may use threads."""
+    """Types as the Web has them, no log, the headers with which pages may use threads, and those with which
+    pages of other places may use what is here.
+    """
 
     extensions_map: ClassVar[dict[str, str]] = {
         **http.server.SimpleHTTPRequestHandler.extensions_map,
@@ -56,6 +58,8 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
     def end_headers(self) -> None:
         self.send_header("Cross-Origin-Opener-Policy", "same-origin")
         self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
+        self.send_header("Cross-Origin-Resource-Policy", "cross-origin")
+        self.send_header("Access-Control-Allow-Origin", "*")
         super().end_headers()
 
     def log_message(self, format: str, *args: object) -> None:

@@ -20,7 +20,8 @@ from in_browser import PATIENCE
 from PIL import Image, ImageDraw
 
 from rdpcodec import Codec, container
-from rdpcodec.container import Segment
+from rdpcodec.container import Container, Segment
+from rdpcodec.errors import RdpWarning
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -82,7 +83,8 @@ def test_realism_and_region_do_what_they_do_in_python(tab: Any, codec: Codec, ph
         whole = rgba(codec.decompress(photo))
         assert_within_a_level(decode(tab, photo, region=region), whole[y : y + height, x : x + width])
     assert refusal(tab, photo, realism=2)[0] == "UsageError"
-    assert refusal(tab, photo, region=[0, 0, 102, 1])[0] == "UsageError"
+    for region in ([0, 0, 102, 1], [0, 0, 1, 68], [-1, 0, 1, 1], [0, 0, 0, 1]):
+        assert refusal(tab, photo, region=region)[0] == "UsageError"
     assert refusal(tab, photo, maxPixels=1000)[0] == "FormatError"
 
 
@@ -101,6 +103,27 @@ def test_drawn_blocks_and_alpha_are_exact_in_every_tile(
     np.testing.assert_array_equal(found[:, :700], expected[:, :700])
     np.testing.assert_array_equal(found[..., 3], expected[..., 3])
     np.testing.assert_array_equal(decode(tab, data, region=[600, 10, 200, 20]), found[10:30, 600:800])
+
+
+def test_files_of_as_many_bytes_are_told_apart(tab: Any, codec: Codec, photo: bytes) -> None:
+    """The last images are kept: what is shown is never of another one."""
+    other = photo[:11] + b"\xff" + photo[12:-4]  # the realism of its header
+    other += zlib.crc32(other).to_bytes(4, "little")
+    for data, realism in ((photo, 0.4), (other, 1), (photo, 0.4)):
+        assert_within_a_level(decode(tab, data), rgba(codec.decompress(data, realism=realism)))
+
+
+def test_parts_of_a_decoded_image_are_those_of_the_whole(
+    tab: Any, codec: Codec, photograph: Image.Image
+) -> None:
+    """Two tiles, from what is kept of them and from what is not."""
+    data = codec.compress(photograph.resize((1100, 70)), 30)
+    expected = rgba(codec.decompress(data, realism=0.5))
+    region, (x, y, width, height) = [500, 20, 90, 33], (500, 20, 90, 33)
+    part = expected[y : y + height, x : x + width]
+    assert_within_a_level(decode(tab, data, region=region, realism=0.5), part)
+    assert_within_a_level(decode(tab, data, realism=0.5), expected)
+    assert_within_a_level(decode(tab, data, region=region, realism=0.5), part)
 
 
 def test_damaged_files_are_refused(tab: Any, photo: bytes) -> None:
@@ -140,7 +163,10 @@ def test_elements_show_files_and_follow_their_attributes(tab: Any, codec: Codec,
         for element in ("image", "element"):
             tab.evaluate(f"document.getElementById('{element}').setAttribute('realism', '{realism}')")
             shows(element, realism)
-    tab.evaluate("document.getElementById('image').removeAttribute('realism')")
+    for element in ("image", "element"):
+        tab.evaluate(f"document.getElementById('{element}').removeAttribute('realism')")
+        shows(element, container.read(photo).header.realism)
+    assert tab.evaluate("document.getElementById('element').shadowRoot.querySelector('img').alt") == "a cup"
     tab.evaluate("document.getElementById('element').setAttribute('realism', '1')")
 
 
@@ -149,13 +175,14 @@ def test_the_examples_of_the_docs_run(view: Any, site: Path, address: str) -> No
     page = (Path(__file__).parents[2] / "docs" / "web.md").read_text()
     markup, script = (re.findall(rf"```{kind}\n(.*?)```", page, re.DOTALL)[0] for kind in ("html", "js"))
     fetched = "const bytes = new Uint8Array(await (await fetch('photo.rdpc')).arrayBuffer());"
-    (site / "example.js").write_text(f"{fetched}\n{script}\nwindow.found = [image.width, blob.type, width];")
+    found = "[image.width, image.height, blob.type, width, height, quality, realism]"
+    (site / "example.js").write_text(f"{fetched}\n{script}\nwindow.found = {found};")
     head = '<!doctype html><link rel="icon" href="data:,"><script type="module" src="example.js"></script>'
     (site / "example.html").write_text(head + markup)
     view.set_default_timeout(PATIENCE)
     view.goto(f"{address}example.html")
     view.wait_for_function("() => window.found")
-    assert view.evaluate("window.found") == [50, "image/png", 101]
+    assert view.evaluate("window.found") == [50, 30, "image/png", 101, 67, 40, 0.4]
     view.wait_for_function("() => document.querySelector('img').naturalWidth === 101")
 
 
@@ -190,6 +217,10 @@ def test_weights_are_loaded_when_they_are_needed_and_again_where_they_arrive_dam
     page = browser.new_page()
     page.set_default_timeout(PATIENCE)
     page.goto(f"{address}index.html")
+    page.route("**/models.json", lambda route: route.fulfill(status=503))
+    name, message = refusal(page, photo)
+    assert (name, "models.json" in message, "status 503" in message) == ("WeightsError", True, True)
+    page.unroute_all()
     for part in ("integers", "synthesis"):
         page.route(f"**/*.{part}.*.bin", lambda route: route.fulfill(body=bytes(5000)))
         name, message = refusal(page, photo, realism=0)
@@ -256,6 +287,25 @@ def test_the_page_to_try_it_turns_realism_and_saves(
     status.filter(has_text="checksum").wait_for()
 
 
+@pytest.mark.usefixtures("tab")
+def test_the_page_to_try_it_opens_a_file_beside_it(view: Any, address: str) -> None:
+    view.set_default_timeout(PATIENCE)
+    view.goto(f"{address}index.html?photo.rdpc")
+    view.locator("#status").filter(has_text="photo.rdpc: 101×67").filter(has_text="decoded in").wait_for()
+
+
+@pytest.mark.usefixtures("tab")
+def test_a_page_of_another_place_may_use_the_decoder(browser: Any, address: str, photo: bytes) -> None:
+    """Workers have to be of the page's own origin; what they load need not, where its server allows it."""
+    page = browser.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(address.replace("127.0.0.1", "localhost") + "page.html")
+    script = DECODE.replace('"/rdpcodec.js"', f'"{address}rdpcodec.js"')
+    found = page.evaluate(script, [base64.b64encode(photo).decode(), {}])
+    page.close()
+    assert (found.get("width"), found.get("height")) == (101, 67), found
+
+
 @pytest.fixture(scope="module")
 def lenient_tab(browser: Any, site: Path, address: str, photo: bytes) -> Iterator[Any]:
     """A page on which files may be missing."""
@@ -306,9 +356,10 @@ MOVED = "(e, host) => { for (let i = 0; i < 5; i++) host.append(e) }"
             (1, 0),
         ),
         ('<rdpc-image src="photo.rdpc" realism="1"></rdpc-image>', "() => {}", (1, 0)),
+        ('<rdpc-image src="none.rdpc"></rdpc-image>', "() => {}", (0, 1)),
         ('<img data-rdpc="none.rdpc">', "(e) => e.setAttribute('data-rdpc', 'photo.rdpc')", (1, 1)),
     ],
-    ids=["moved", "moved after an error", "set to what it was", "realism after src", "mended"],
+    ids=["moved", "moved after an error", "set to what it was", "realism after src", "missing", "mended"],
 )
 def test_an_element_decodes_when_something_changes_and_not_otherwise(
     lenient_tab: Any, html: str, act: str, seen: tuple[int, int]
@@ -363,27 +414,56 @@ def gray_profile() -> bytes:
     return header.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body
 
 
-def test_a_profile_of_gray_is_kept(tab: Any, codec: Codec, small: Image.Image) -> None:
+# A file, given as a Blob, as a PNG; both in base64.
+TO_PNG = """async ([file, options]) => {
+  const { decodeToPNG } = await import("/rdpcodec.js");
+  const blob = await decodeToPNG(new Blob([Uint8Array.from(atob(file), (c) => c.charCodeAt(0))]), options);
+  let text = "";
+  for (const byte of new Uint8Array(await blob.arrayBuffer())) text += String.fromCharCode(byte);
+  return btoa(text);
+}"""
+
+
+def png_of(tab: Any, data: bytes, **options: Any) -> Image.Image:
+    return Image.open(
+        io.BytesIO(base64.b64decode(tab.evaluate(TO_PNG, [base64.b64encode(data).decode(), options])))
+    )
+
+
+@pytest.mark.parametrize("mode", ["L", "LA"])
+def test_a_profile_of_gray_is_kept(tab: Any, codec: Codec, small: Image.Image, mode: str) -> None:
     profile = gray_profile()
     gray = small.convert("L")
+    if mode == "LA":
+        gray.putalpha(Image.linear_gradient("L").resize(small.size))
     gray.info["icc_profile"] = profile
     data = codec.compress(gray, 60, keep_metadata=True)
     assert Segment.ICC in container.read(data).segments
-    png = base64.b64decode(
-        tab.evaluate(
-            """async (file) => {
-              const { decodeToPNG } = await import("/rdpcodec.js");
-              const blob = await decodeToPNG(Uint8Array.from(atob(file), (c) => c.charCodeAt(0)));
-              let text = "";
-              for (const byte of new Uint8Array(await blob.arrayBuffer())) text += String.fromCharCode(byte);
-              return btoa(text);
-            }""",
-            base64.b64encode(data).decode(),
-        )
-    )
-    with Image.open(io.BytesIO(png)) as image:
-        assert (image.mode, image.info["icc_profile"]) == ("L", profile)
-        assert_within_a_level(rgba(image), rgba(codec.decompress(data)))
+    image = png_of(tab, data)
+    assert (image.mode, image.info["icc_profile"]) == (mode, profile)
+    assert_within_a_level(rgba(image), rgba(codec.decompress(data)))
+
+
+def test_what_is_damaged_beside_the_image_is_left_out_with_a_warning(
+    lenient_tab: Any, codec: Codec, small: Image.Image
+) -> None:
+    """An alpha channel that is no WebP, and a profile of gray in a file of colours."""
+    clear = small.copy()
+    clear.putalpha(128)
+    file = container.read(codec.compress(clear, 40))
+    beside = {Segment.OPACITY: b"no lossless WebP", Segment.ICC: zlib.compress(gray_profile())}
+    data = container.write(Container(file.header, {**beside, Segment.COLOUR: file.picture}))
+    said: list[str] = []
+    lenient_tab.on("console", lambda message: said.append(message.text))
+    image = png_of(lenient_tab, data, region=[10, 20, 50, 30], realism=0)
+    assert (image.mode, "icc_profile" in image.info) == ("RGB", False)
+    with pytest.warns(RdpWarning):
+        whole = rgba(codec.decompress(data, realism=0))
+    assert_within_a_level(rgba(image), whole[20:50, 10:60])
+    assert [text.split(" is left out")[0] for text in said] == [
+        "rdpcodec: the alpha channel",
+        "rdpcodec: the ICC profile",
+    ]
 
 
 @pytest.mark.parametrize("options", [{"maxPixels": "many"}, {"maxPixels": 0}, {"region": 5}, {"region": {}}])

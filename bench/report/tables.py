@@ -84,7 +84,7 @@ def realism_table(gains: list[dict[str, Any]]) -> str:
         for _, metric, form in shown:
             along = row["along"][metric]
             cells.append(form.format(along[0], along[-1]).replace("-", "−"))
-        cells.append(f"{100 * row['avif_share']:.0f} %")
+        cells.append(_formed("{:.0f} %", 100 * row["avif_share"]))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -97,8 +97,11 @@ def headline_table(ours: Measured, avif: Measured, gains: list[dict[str, Any]]) 
     lines = ["| at equal | realism | rate, bits per pixel | bytes, % of AVIF's |", "| --- " * 4 + "|"]
     for label, metric, least in closeness(ours, avif):
         anchor, test = measured_curve(avif, metric, 0), measured_curve(ours, metric, 0)
-        lines.append(f"| {label} | 0 | all | {100 + bd_rate_if_shared(anchor, test, least=least):.0f} |")
-    lines += [f"| LPIPS-AlexNet | 1 | {row['bpp']:.2f} | {100 * row['avif_share']:.0f} |" for row in gains]
+        share = 100 + bd_rate_if_shared(anchor, test, least=least)
+        lines.append(f"| {label} | 0 | all | {_formed('{:.0f}', share)} |")
+    for row in gains:
+        share = _formed("{:.0f}", 100 * row["avif_share"])
+        lines.append(f"| LPIPS-AlexNet | 1 | {row['bpp']:.2f} | {share} |")
     return "\n".join(lines)
 
 
@@ -108,8 +111,10 @@ def closeness_table(ours: Measured, avif: Measured) -> str:
     lines = ["| at equal | bytes, % of AVIF's | 95 % |", "| --- " * 3 + "|"]
     for label, metric, least in closeness(ours, avif):
         found = measured_bd_rate(avif, ours, metric, (0, 0), weights, least=least)
-        low, high = found["interval"]
-        lines.append(f"| {label} | {100 + found['value']:.0f} | {100 + low:.0f} to {100 + high:.0f} |")
+        interval = "–"
+        if found["interval"] is not None:
+            interval = " to ".join(f"{100 + end:.0f}" for end in found["interval"])
+        lines.append(f"| {label} | {_formed('{:.0f}', 100 + found['value'])} | {interval} |")
     return "\n".join(lines)
 
 
@@ -138,5 +143,10 @@ def _label(codec: str) -> str:
     return f"our {model or DEFAULT_MODEL}" if family == OURS else PEERS[codec].label
 
 
-def _percent(value: float) -> str:
-    return f"{value:+.1f} %".replace("-", "−")
+def _percent(value: float | None) -> str:
+    return _formed("{:+.1f} %", value)
+
+
+def _formed(form: str, value: float | None) -> str:
+    """A figure as readers see it; a dash where it is undefined, as where two curves share no quality."""
+    return "–" if value is None or not math.isfinite(value) else form.format(value).replace("-", "−")

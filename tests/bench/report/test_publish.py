@@ -5,12 +5,14 @@ import shutil
 from pathlib import Path
 
 import gaussian
+import numpy as np
 from click.testing import CliRunner
 
 from bench.__main__ import bench
+from bench.analysis.measured import load_measured
 from bench.codecs import weights_identity
 from bench.report.publish import RESULTS_PAGE
-from bench.report.tables import BD_RATES
+from bench.report.tables import BD_RATES, headline_table, realism_table, result_lines, result_tables
 from rdpcodec import Codec
 from rdpcodec.weights.manifest import find_model
 
@@ -100,3 +102,25 @@ def test_published_figures_are_those_measured_and_only_with_the_same_weights(
     result = CliRunner().invoke(bench, [*words, "--surface", str(surface)])
     assert result.exit_code
     assert "other weights" in result.output
+
+
+def test_figures_that_are_undefined_are_a_dash(tmp_path: Path) -> None:
+    """Where two codecs share no quality, as on images that one of them codes without error."""
+    rates = {**dict.fromkeys(BD_RATES, -10.0), "psnr": None}
+    times = {"encoding_time": [0.1], "decoding_time": [0.1]}
+    measured = {
+        "bd_rate": {"webp": rates},
+        "results": {"setting": [0], "bpp": [0.1], "psnr-rgb": [30.0], "ms-ssim-rgb": [0.9], **times},
+        "data": "drawings",
+        "picture_count": 1,
+        "machine": {"threads": 2},
+    }
+    assert "| WebP | – | −10.0 % |" in result_tables(measured, "command")
+    assert result_lines(measured)[0].endswith("against WebP –")
+    gains = [{"bpp": 0.3, "avif_share": np.nan, "along": {"psnr": [30.0, 29.0]}}]
+    assert realism_table(gains).endswith("| 0.30 | 30.00 → 29.00 dB | – |")
+    ours = load_measured(gaussian.write(tmp_path))
+    far = load_measured(gaussian.write(tmp_path / "far", name="avif", realisms=None, mse=1e-6))
+    lines = headline_table(ours, far, gains).splitlines()
+    assert lines[2] == "| PSNR | 0 | all | – |"
+    assert lines[-1] == "| LPIPS-AlexNet | 1 | 0.30 | – |"

@@ -326,7 +326,7 @@ LOADS = """async (html) => {
     for (const kind of ["load", "error"]) element.addEventListener(kind, () => { seen[kind]++; resolve(); });
   });
   document.body.append(host);
-  await loaded;
+  await Promise.race([loaded, new Promise((resolve) => setTimeout(resolve, 60_000))]);
   await (ACT)(element, host);
   await new Promise((resolve) => setTimeout(resolve, 1500));
   host.remove();

@@ -124,6 +124,13 @@ def test_the_sliced_wasserstein_distance_sees_detail_that_faded(photograph: Imag
     assert faded[0] > 3 * max(faded[2:])
 
 
+def test_the_sliced_wasserstein_distance_is_in_deviations_of_the_originals(photograph: Image.Image) -> None:
+    """What lost three quarters of its contrast is half as far again as what lost one half."""
+    image = torch.from_numpy(np.array(photograph)).permute(2, 0, 1).float() / 255
+    half, quarter = (sliced([image], [image / parts]) for parts in (2, 4))
+    assert quarter == pytest.approx([1.5 * distance for distance in half], rel=1e-3)
+
+
 def test_the_energy_of_bands_is_what_contrast_makes_of_it(photograph: Image.Image) -> None:
     image = torch.from_numpy(np.array(photograph)).permute(2, 0, 1).float() / 255
     whole, half = band_energies(image), band_energies(image / 2 + 0.3)

@@ -237,10 +237,13 @@ def test_other_weights_and_unknown_images_are_refused(folder: Path, tmp_path: Pa
 
 
 def test_codecs_that_were_measured_on_other_images_are_refused(tmp_path: Path) -> None:
+    """As many, but one of them is another."""
     gaussian.write(tmp_path)
-    gaussian.write(tmp_path, name="avif", realisms=None, images=9)
+    gaussian.write(tmp_path, name="avif", realisms=None)
+    jpeg = gaussian.write(tmp_path, name="jpeg", realisms=None)
+    jpeg.write_text(jpeg.read_text().replace("03.png", "other.png"))
     result = CliRunner().invoke(bench, ["report", "page", str(tmp_path)])
-    assert (result.exit_code, "avif.json: measured on other images" in result.output) == (1, True)
+    assert (result.exit_code, "jpeg.json: measured on other images" in result.output) == (1, True)
     assert not (tmp_path / "report.html").exists()
 
 

@@ -97,8 +97,8 @@ def headline_table(ours: Measured, avif: Measured, gains: list[dict[str, Any]]) 
     lines = ["| at equal | realism | rate, bits per pixel | bytes, % of AVIF's |", "| --- " * 4 + "|"]
     for label, metric, least in closeness(ours, avif):
         anchor, test = measured_curve(avif, metric, 0), measured_curve(ours, metric, 0)
-        share = 100 + bd_rate_if_shared(anchor, test, least=least)
-        lines.append(f"| {label} | 0 | all | {_formed('{:.0f}', share)} |")
+        bytes_share = 100 + bd_rate_if_shared(anchor, test, least=least)
+        lines.append(f"| {label} | 0 | all | {_formed('{:.0f}', bytes_share)} |")
     for row in gains:
         share = _formed("{:.0f}", 100 * row["avif_share"])
         lines.append(f"| LPIPS-AlexNet | 1 | {row['bpp']:.2f} | {share} |")

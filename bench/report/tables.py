@@ -82,8 +82,9 @@ def realism_table(gains: list[dict[str, Any]]) -> str:
     for row in gains:
         cells = [f"{row['bpp']:.2f}"]
         for _, metric, form in shown:
-            along = row["along"][metric]
-            cells.append(form.format(along[0], along[-1]).replace("-", "−"))
+            ends = row["along"][metric][0], row["along"][metric][-1]
+            known = all(end is not None and math.isfinite(end) for end in ends)
+            cells.append(form.format(*ends).replace("-", "−") if known else "–")
         cells.append(_formed("{:.0f} %", 100 * row["avif_share"]))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -119,6 +119,8 @@ def test_figures_that_are_undefined_are_a_dash(tmp_path: Path) -> None:
     assert result_lines(measured)[0].endswith("against WebP –")
     gains = [{"bpp": 0.3, "avif_share": np.nan, "along": {"psnr": [30.0, 29.0]}}]
     assert realism_table(gains).endswith("| 0.30 | 30.00 → 29.00 dB | – |")
+    gains[0]["along"] = {"psnr": [30.0, np.nan]}
+    assert realism_table(gains).endswith("| 0.30 | – | – |")
     ours = load_measured(gaussian.write(tmp_path))
     far = load_measured(gaussian.write(tmp_path / "far", name="avif", realisms=None, mse=1e-6))
     lines = headline_table(ours, far, gains).splitlines()

@@ -42,7 +42,8 @@ MODULES = sorted(set(ROOT.glob("rdpcodec/**/*.py")) - {ROOT / "rdpcodec" / "comp
 # Folders and files that the texts speak of.
 FOLDERS = (
     *("kodak", "KODAK", "photos", "pictures", "IMAGES", "mnist", "cifar10"),
-    *("decoded", "results", "results-before", "bench/results/surface/kodak"),
+    *("decoded", "results", "results-before"),
+    *("bench/results/surface/kodak", "bench/results/surface/clic2025-val"),
 )
 FILES = ("bench/results/kodak.json", "docs/papers.md", "RUN/checkpoint.pt")
 # Commands that take long, the function that takes the time, and what it returns: all before it is done.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, TypeGuard
 
-from rdpcodec.errors import FormatError, RdpError, reason
+from rdpcodec.errors import FormatError, OutputError, RdpError, reason
 
 File = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
 """The bytes of a file, its path, or a binary file that is open, of which everything is read.
@@ -69,3 +70,10 @@ def _read(file: BinaryIO, start: bytes) -> bytes:
             break
         begun += more
     return begun + file.read() if begun == start else begun
+
+
+def standard_input() -> BinaryIO:
+    """Standard input, as bytes. Raises `OutputError` where it is closed."""
+    if sys.stdin is None:
+        raise OutputError("standard input is closed")
+    return sys.stdin.buffer

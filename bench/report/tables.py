@@ -130,7 +130,7 @@ def closeness(ours: Measured, avif: Measured) -> list[tuple[str, str, float]]:
 
 
 def speed_table(results: dict[str, Any]) -> str:
-    """Seconds an image of all codecs of a result file of `bench measure rd`, as Markdown."""
+    """Milliseconds an image of all codecs of a result file of `bench measure rd`, as Markdown."""
     lines = ["| codec | encode, ms | decode, ms |", "| --- " * 3 + "|"]
     for record in (results, *results["peers"]):
         found = record["results"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import os
-import sys
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING
 from rdpcodec import storage
 from rdpcodec.batch.names import output_names
 from rdpcodec.container import EXTENSION
-from rdpcodec.errors import OutputError, UsageError
+from rdpcodec.errors import UsageError
+from rdpcodec.source import standard_input
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -144,7 +144,8 @@ class _Search:
     def found(self, source: str) -> Iterator[tuple[str, PurePosixPath]]:
         """Files of a source, each with its path below the destination."""
         if source.startswith("@"):
-            listed = _list_of_paths(source[1:]).removeprefix(codecs.BOM_UTF8)
+            listed = standard_input().read() if source == "@-" else storage.read_file(source[1:])
+            listed = listed.removeprefix(codecs.BOM_UTF8)
             if b"\0" in listed:
                 raise UsageError(f"{source}: is no list of paths: give a text file, with a path a line")
             lines = os.fsdecode(listed).replace("\r\n", "\n").split("\n")
@@ -217,14 +218,6 @@ def _closed(system: AbstractFileSystem, folder: str) -> bool:
 
 def _hidden(path: PurePosixPath) -> bool:
     return any(part.startswith(".") for part in path.parts)
-
-
-def _list_of_paths(location: str) -> bytes:
-    if location != "-":
-        return storage.read_file(location)
-    if sys.stdin is None:
-        raise OutputError("standard input is closed")
-    return sys.stdin.buffer.read()
 
 
 def _listed(line: str) -> tuple[str, PurePosixPath]:

@@ -10,13 +10,12 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 import click
 
 from rdpcodec.container import SIGNATURE
 from rdpcodec.errors import OutputError, RdpError, RdpWarning, UsageError, reason
-from rdpcodec.source import read_source
+from rdpcodec.source import read_source, standard_input
 from rdpcodec.storage import replace_file, replaceable
 
 STANDARD = Path("-")
@@ -29,7 +28,7 @@ def read_coded(path: Path) -> bytes:
     Raises `OutputError` with the system's reason, `UsageError` for a URL.
     """
     refuse_url(path)
-    return read_source(_standard_input() if path == STANDARD else path, OutputError, SIGNATURE)
+    return read_source(standard_input() if path == STANDARD else path, OutputError, SIGNATURE)
 
 
 def image_source(path: Path) -> Path | io.BytesIO:
@@ -37,19 +36,13 @@ def image_source(path: Path) -> Path | io.BytesIO:
     Raises `UsageError` for a URL.
     """
     refuse_url(path)
-    return io.BytesIO(read_source(_standard_input(), OutputError)) if path == STANDARD else path
+    return io.BytesIO(read_source(standard_input(), OutputError)) if path == STANDARD else path
 
 
 def refuse_url(path: Path) -> None:
     """Raise `UsageError` for what was a URL before it was made a path."""
     if _URL.match(str(path)) and not path.exists():
         raise UsageError(f"{path}: is a URL, which `rdpcodec batch` takes: rdpcodec batch URL OUT")
-
-
-def _standard_input() -> BinaryIO:
-    if sys.stdin is None:
-        raise OutputError("standard input is closed")
-    return sys.stdin.buffer
 
 
 def check_output(path: Path, force: bool) -> None:

@@ -1,8 +1,9 @@
-"""`python -m bench classification`: what classifiers recognise in restored and in coded images."""
+"""`python -m bench papers classification`: what classifiers recognise in restored and in coded images."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,8 @@ import click
 from rich.console import Console
 
 from bench.folder import FOLDER
-from bench.papers.reproduction import (
-    report_claims,
-    write_page_figure,
-    written,
-)
+from bench.papers.classification.plan import TASKS, sized
+from bench.papers.reproduction import report_claims, write_page_figure, written
 from bench.papers.wgan.workers import TrainingOptions, mnist_option, progress, training_options
 from bench.record import rounded, write_record
 from rdpcodec.errors import RdpError
@@ -36,6 +34,12 @@ if TYPE_CHECKING:
     type=FOLDER,
     help="Only report on codecs: a folder of `bench measure surface` and `peers` on labelled images.",
 )
+@click.option(
+    "--only",
+    type=click.Choice([task.name for task in TASKS]),
+    multiple=True,
+    help="Leave out all tasks but these.",
+)
 @training_options(
     "classification",
     "For a GPU; with smaller critics, for a processor's cores; or few restorers in minutes.",
@@ -44,6 +48,7 @@ def classification(
     mnist: Path | None,
     cifar10: Path | None,
     surface: Path | None,
+    only: tuple[str, ...],
     training: TrainingOptions,
     out: Path,
     page: Path | None,
@@ -55,12 +60,13 @@ def classification(
         return
     # scipy and matplotlib take a second to import.
     from bench.papers.classification.experiments import ClassificationRun, keep_results, measured_groups
-    from bench.papers.classification.plan import TASKS, sized
     from bench.papers.wgan.data import load_cifar10, load_mnist
 
     try:
-        data = {"mnist": load_mnist(mnist), "cifar10": load_cifar10(cifar10)}
-        for whole in TASKS:
+        loads = {"mnist": partial(load_mnist, mnist), "cifar10": partial(load_cifar10, cifar10)}
+        chosen = [task for task in TASKS if not only or task.name in only]
+        data = {name: load() for name, load in loads.items() if any(task.data == name for task in chosen)}
+        for whole in chosen:
             task = sized(whole, training.grid)
             task = replace(task, seeds=training.of_grid(task.seeds))
             run = ClassificationRun(task, data[task.data], training.device, training.runs, progress)

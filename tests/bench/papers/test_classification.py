@@ -20,7 +20,7 @@ from torch import nn
 
 from bench.__main__ import bench
 from bench.drawing import pyplot
-from bench.papers.classification import experiments, figures, plan
+from bench.papers.classification import command, experiments, figures
 from bench.papers.classification.claims import reproduction
 from bench.papers.classification.codecs import axes_of, effect_of_realism
 from bench.papers.classification.networks import Denoiser, SuperResolver
@@ -171,8 +171,8 @@ def test_the_loss_is_squared_error_and_each_models_share_of_cross_entropy() -> N
 def test_the_command_writes_records_figures_and_the_pages_tables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan, "sized", tiny)
-    monkeypatch.setattr(plan, "TASKS", (TASKS[0], TASKS[2]))
+    monkeypatch.setattr(command, "sized", tiny)
+    monkeypatch.setattr(command, "TASKS", (TASKS[0], TASKS[2]))
     write_mnist(tmp_path, bars(60))
     generator = np.random.default_rng(0)
     for part in ("train", "test"):
@@ -207,6 +207,11 @@ def test_the_command_writes_records_figures_and_the_pages_tables(
     result = CliRunner().invoke(bench, [*arguments, "--keep"])  # nor from the results, where images are gone
     assert result.exit_code == 0, result.output
     assert [path.stem for path in figures_again] == ["quick-denoising", "quick-super-resolution-2"]
+    figures_again.clear()
+    (tmp_path / "train.npz").unlink()  # which the chosen task does not need
+    result = CliRunner().invoke(bench, [*arguments, "--keep", "--only", "denoising"])
+    assert result.exit_code == 0, result.output
+    assert [path.stem for path in figures_again] == ["quick-denoising"]
     for name in ("denoising", "super-resolution-2"):
         record = json.loads((tmp_path / "out" / f"quick-{name}.json").read_text())
         trained = [(group["seed"], group["design"]) for group in record["groups"]]

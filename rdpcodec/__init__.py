@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from rdpcodec.errors import (
     FormatError,
+    ImageError,
+    ImageWarning,
     OutputError,
-    PictureError,
     RdpError,
     RdpWarning,
     TargetWarning,
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from rdpcodec.engine.threads import use_threads
     from rdpcodec.file_info import FileInfo, info
     from rdpcodec.functions import compress, decompress
-    from rdpcodec.image import PictureWarning
     from rdpcodec.operating_point import PRESETS, Bounds, OperatingPoint, Target
 
 __version__ = "0.2.0.dev0"
@@ -37,10 +37,10 @@ __all__ = [
     "Codec",
     "FileInfo",
     "FormatError",
+    "ImageError",
+    "ImageWarning",
     "OperatingPoint",
     "OutputError",
-    "PictureError",
-    "PictureWarning",
     "RdpError",
     "RdpWarning",
     "Target",
@@ -62,14 +62,19 @@ _LAZY = {
     "info": "rdpcodec.file_info",
     "OperatingPoint": "rdpcodec.operating_point",
     "PRESETS": "rdpcodec.operating_point",
-    "PictureWarning": "rdpcodec.image",
     "Target": "rdpcodec.operating_point",
     "use_threads": "rdpcodec.engine.threads",
 }
+_RENAMED = {"PictureError": "ImageError", "PictureWarning": "ImageWarning"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import what takes time when it is first asked for (PEP 562)."""
+    """Import what takes time when it is first asked for (PEP 562), and know names by which it went."""
+    if name in _RENAMED:
+        from rdpcodec.errors import warn
+
+        warn(f"rdpcodec.{name} is now rdpcodec.{_RENAMED[name]}", DeprecationWarning)
+        return globals()[_RENAMED[name]]
     if name not in _LAZY:
         raise AttributeError(f"module 'rdpcodec' has no attribute {name!r}")
     from importlib import import_module

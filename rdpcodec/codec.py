@@ -1,7 +1,7 @@
 """Codec: image ⇄ bytes of a file. Read from top to bottom, this is the whole way, both ways.
 
 ```text
-image → Picture → symbols of its tiles → bytes of the tiles → segments of a file
+image → ImageData → symbols of its tiles → bytes of the tiles → segments of a file
 ```
 
 What the steps do stands in files of their own: `image`, `mosaic` and `tile_codec` (pixels ⇄ symbols),
@@ -30,7 +30,7 @@ from rdpcodec.engine.choice import EngineName, make_engine
 from rdpcodec.errors import RdpError, UsageError, WeightsError
 from rdpcodec.extras import need_torch
 from rdpcodec.fork_lock import ForkLock
-from rdpcodec.image import Picture, load_picture
+from rdpcodec.image import ImageData, load_image
 from rdpcodec.mosaic import AnalysedTiles, CodedTiles, Mosaic, Region, region_of
 from rdpcodec.operating_point import Bounds, OperatingPoint, Quality, Realism, Target
 from rdpcodec.source import File
@@ -111,12 +111,12 @@ class Codec:
     ) -> bytes:
         """Compress one image to the bytes of an .rdpc file.
 
-        image: anything `rdpcodec.image.load_picture` takes, which keep_metadata, exact and max_pixels go to.
+        image: anything `rdpcodec.image.load_image` takes, which keep_metadata, exact and max_pixels go to.
         quality (0..100, or a `Target` or `Bounds` that the file is to meet; 50 if not given), realism (0..1
         or "auto"), effort (0..9): see `OperatingPoint`; one of these, or of `PRESETS`, may stand in place of
         the three. target: the old way to give a target, deprecated.
-        Raises `PictureError`, `UsageError`, and `WeightsError` for a model that only decodes. Warns with
-        `PictureWarning` of what the file will not hold, with `TargetWarning` of a target that every quality
+        Raises `ImageError`, `UsageError`, and `WeightsError` for a model that only decodes. Warns with
+        `ImageWarning` of what the file will not hold, with `TargetWarning` of a target that every quality
         meets.
         """
         point = point_from(quality, target, realism, effort)
@@ -146,13 +146,11 @@ class Codec:
         chosen.check_dials(self.name, self.dials)
         check_installed(chosen)
         sources = listed(images)
-        pictures: dict[int, Picture] = {}
+        loaded: dict[int, ImageData] = {}
         for i, image in enumerate(sources):
             with kept(errors, i):
-                pictures[i] = load_picture(
-                    image, keep_metadata=keep_metadata, exact=exact, max_pixels=max_pixels
-                )
-        files = encode_together(self.tile_codec, self._weights, pictures, chosen, errors)
+                loaded[i] = load_image(image, keep_metadata=keep_metadata, exact=exact, max_pixels=max_pixels)
+        files = encode_together(self.tile_codec, self._weights, loaded, chosen, errors)
         return [files.get(i, b"") for i in range(len(sources))]
 
     def efforts(
@@ -175,22 +173,22 @@ class Codec:
         if isinstance(quality, (Target, Bounds)):
             raise UsageError(f"target {quality}: efforts are of a quality, a number")
         OperatingPoint(quality, realism).check_dials(self.name, self.dials)
-        picture = load_picture(image, keep_metadata=keep_metadata, exact=exact, max_pixels=max_pixels)
-        yield from ImageEncoder(self.tile_codec, self._weights, picture).efforts(quality, realism)
+        loaded = load_image(image, keep_metadata=keep_metadata, exact=exact, max_pixels=max_pixels)
+        yield from ImageEncoder(self.tile_codec, self._weights, loaded).efforts(quality, realism)
 
-    def encoder(self, picture: Picture) -> Callable[[Quality | OperatingPoint], bytes]:
+    def encoder(self, image: ImageData) -> Callable[[Quality | OperatingPoint], bytes]:
         """A function from operating points, or qualities, to files of one image, for when there will be
         several.
 
         What all points share is computed once. Raises `UsageError` for a point that the weights do not have.
         """
-        encoder = ImageEncoder(self.tile_codec, self._weights, picture)
+        encoder = ImageEncoder(self.tile_codec, self._weights, image)
         return lambda point: encoder.encode(point_of(point))
 
-    def analyse(self, pictures: Sequence[Picture], quality: float) -> list[list[Symbols]]:
+    def analyse(self, images: Sequence[ImageData], quality: float) -> list[list[Symbols]]:
         """Images of one size → the symbols of their tiles, row by row. Raises as `compress` does."""
         check_encodes(self.name, self.encodes)
-        return AnalysedTiles(self.tile_codec, [picture.pixels for picture in pictures]).symbols(quality)
+        return AnalysedTiles(self.tile_codec, [image.pixels for image in images]).symbols(quality)
 
     # File → image.
 
@@ -210,7 +208,7 @@ class Codec:
 
         Raises `FormatError` for damaged or foreign data and for larger images, `WeightsError` when the file
         needs other weights than this codec's, `UsageError` for a region outside the image or a file that
-        cannot be read. Warns with `PictureWarning` of alpha and metadata that are damaged, and left out.
+        cannot be read. Warns with `ImageWarning` of alpha and metadata that are damaged, and left out.
         """
         return self.decompress_batch([data], realism=realism, region=region, max_pixels=max_pixels)[0]
 
@@ -288,7 +286,7 @@ class Codec:
 
     def decode(
         self, files: Sequence[Container], realism: float | None = None, region: Region | None = None
-    ) -> list[Picture]:
+    ) -> list[ImageData]:
         """Decode files that are parsed already. Arguments and errors are those of `decompress`."""
         decoded = decode_together(self.tile_codec, self._weights, dict(enumerate(files)), realism, region)
         return [decoded[i] for i in range(len(files))]

@@ -68,7 +68,7 @@ class Segment(IntEnum):
     """Empty: all pixels are gray, and are returned so, in three channels."""
 
 
-PICTURE_SEGMENTS = (Segment.COLOUR, Segment.GRAY)
+IMAGE_SEGMENTS = (Segment.COLOUR, Segment.GRAY)
 ALPHA_SEGMENTS = (Segment.ALPHA, Segment.OPACITY)
 
 
@@ -101,9 +101,9 @@ class Container:
     segments: dict[Segment, bytes] = field(default_factory=dict)
 
     @property
-    def picture(self) -> bytes:
+    def image(self) -> bytes:
         """The coded image."""
-        return next(self.segments[kind] for kind in PICTURE_SEGMENTS if kind in self.segments)
+        return next(self.segments[kind] for kind in IMAGE_SEGMENTS if kind in self.segments)
 
     @property
     def version(self) -> int:
@@ -163,7 +163,7 @@ def write(container: Container) -> bytes:
         varint(header.width),
         varint(header.height),
     ]
-    for kind, payload in sorted(container.segments.items(), key=lambda item: item[0] in PICTURE_SEGMENTS):
+    for kind, payload in sorted(container.segments.items(), key=lambda item: item[0] in IMAGE_SEGMENTS):
         parts += [bytes([kind]), varint(len(payload)), payload]
     body = b"".join(parts)
     return body + _CRC.pack(zlib.crc32(body))
@@ -217,10 +217,10 @@ def _places(file: IO[bytes], position: int, end: int) -> dict[Segment, range]:
         if segment in places:
             raise FormatError(f"the file has two segments of kind {segment.name}")
         places[segment] = place
-        if segment in PICTURE_SEGMENTS and position != end:
+        if segment in IMAGE_SEGMENTS and position != end:
             raise FormatError("the coded image is not the last segment")
-    if sum(kind in places for kind in PICTURE_SEGMENTS) != 1:
-        raise FormatError("the file has no coded picture")
+    if sum(kind in places for kind in IMAGE_SEGMENTS) != 1:
+        raise FormatError("the file has no coded image")
     return places
 
 

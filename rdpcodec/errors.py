@@ -19,7 +19,7 @@ class UsageError(RdpError, ValueError):
     """An argument that is out of range, contradicts another or asks for what the weights cannot do."""
 
 
-class PictureError(RdpError, ValueError):
+class ImageError(RdpError, ValueError):
     """An image that cannot be read or is of a kind the codec does not take."""
 
 
@@ -39,7 +39,7 @@ class RdpWarning(UserWarning):
     """Base of all warnings that rdpcodec gives on purpose."""
 
 
-class PictureWarning(RdpWarning):
+class ImageWarning(RdpWarning):
     """Something of the source is not in the coded file, or something of the file is not in the image."""
 
 

@@ -1,6 +1,6 @@
 """Metadata beside an image: EXIF, XMP, resolution. What is kept of a source, and what of a file is passed on.
 
-Metadata never cost the image: what cannot be read or written is left out, with a `PictureWarning`. Importing
+Metadata never cost the image: what cannot be read or written is left out, with a `ImageWarning`. Importing
 this module imports neither NumPy nor torch.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 from PIL import ExifTags, Image
 
 from rdpcodec.container import METADATA_LIMIT
-from rdpcodec.errors import PictureWarning, reason, warn
+from rdpcodec.errors import ImageWarning, reason, warn
 from rdpcodec.exif_claims import check_claims
 
 _ORIENTATION = ExifTags.Base.Orientation
@@ -46,7 +46,7 @@ _XMP_ORIENTATIONS = (rb'tiff:Orientation="[0-9]+"', rb"<tiff:Orientation>[0-9]+<
 
 def left_out(what: str, why: object) -> None:
     """Warn that a part of the metadata is not passed on."""
-    warn(f"{what} is left out: {why}", PictureWarning)
+    warn(f"{what} is left out: {why}", ImageWarning)
 
 
 def orientation_of(image: Image.Image) -> int:

@@ -115,7 +115,7 @@ class CodedTiles:
         header = files[0].header
         self._tile_codec, self._quality = tile_codec, header.quality
         self._tiles = tiles_of((header.width, header.height))
-        self._payloads = [split_tiles(file.picture, len(self._tiles)) for file in files]
+        self._payloads = [split_tiles(file.image, len(self._tiles)) for file in files]
         self.exact = [exact_of(file, self._tiles) for file in files]
 
     def __len__(self) -> int:

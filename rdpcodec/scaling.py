@@ -8,20 +8,20 @@ import numpy as np
 from PIL import Image
 
 from rdpcodec.errors import UsageError
-from rdpcodec.image import Picture
+from rdpcodec.image import ImageData
 
 
-def scaled_down(picture: Picture, max_side: int | None) -> Picture:
-    """`scaled_image` of a picture. Raises `UsageError` for a side under 1."""
-    if max_side is None or max(picture.size) <= max_side:
-        return picture
-    if picture.alpha is None:
-        image = scaled_image(Image.fromarray(picture.pixels), max_side)
-        return replace(picture, pixels=np.asarray(image))
-    image = Image.fromarray(np.dstack([picture.pixels, picture.alpha]))
-    values = np.asarray(scaled_image(image, max_side))
+def scaled_down(image: ImageData, max_side: int | None) -> ImageData:
+    """`scaled_image` of an image. Raises `UsageError` for a side under 1."""
+    if max_side is None or max(image.size) <= max_side:
+        return image
+    if image.alpha is None:
+        colours = scaled_image(Image.fromarray(image.pixels), max_side)
+        return replace(image, pixels=np.asarray(colours))
+    both = Image.fromarray(np.dstack([image.pixels, image.alpha]))
+    values = np.asarray(scaled_image(both, max_side))
     pixels, alpha = np.ascontiguousarray(values[:, :, :3]), np.ascontiguousarray(values[:, :, 3])
-    return replace(picture, pixels=pixels, alpha=alpha)
+    return replace(image, pixels=pixels, alpha=alpha)
 
 
 def scaled_image(image: Image.Image, max_side: int | None) -> Image.Image:

@@ -1,6 +1,6 @@
 """What a file carries beside the coded image: alpha channel, ICC profile, EXIF and XMP, from segments.
 
-A segment that is damaged never costs the image: it is left out with a `PictureWarning`.
+A segment that is damaged never costs the image: it is left out with a `ImageWarning`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from PIL.PngImagePlugin import PngImageFile
 from rdpcodec import container, opacity
 from rdpcodec.container import Container, Segment
 from rdpcodec.errors import FormatError, reason
-from rdpcodec.image import Picture
+from rdpcodec.image import ImageData
 from rdpcodec.image.colour import cleaned_profile
 from rdpcodec.metadata import cleaned_exif, left_out
 from rdpcodec.tiles import Box, tiles_of
@@ -25,18 +25,18 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _EIGHT_BIT_GRAY = bytes([8, 0, 0, 0, 0])  # depth, colour type, compression, filter, no interlace
 
 
-def pack(picture: Picture) -> dict[Segment, bytes]:
+def pack(image: ImageData) -> dict[Segment, bytes]:
     """The segments of an image's metadata."""
     segments: dict[Segment, bytes] = {}
-    for kind, data in ((Segment.ICC, picture.icc), (Segment.EXIF, picture.exif), (Segment.XMP, picture.xmp)):
+    for kind, data in ((Segment.ICC, image.icc), (Segment.EXIF, image.exif), (Segment.XMP, image.xmp)):
         if data is not None:
             segments[kind] = zlib.compress(data, 9)
     return segments
 
 
-def unpack(pixels: np.ndarray, file: Container, region: Box) -> Picture:
+def unpack(pixels: np.ndarray, file: Container, region: Box) -> ImageData:
     """A decoded region of an image, uint8 `[H, W, 3]`, with what the file's segments add."""
-    return Picture(
+    return ImageData(
         pixels,
         file.gray,
         alpha=_alpha(file, region),

@@ -106,7 +106,7 @@ def split_tiles(payload: bytes, count: int) -> list[bytes]:
         length, position = read_varint(payload, position)
         lengths.append(length)
     if position + sum(lengths) != len(payload):
-        raise FormatError("the lengths of the tiles do not add up to the coded picture")
+        raise FormatError("the lengths of the tiles do not add up to the coded image")
     parts = []
     for length in lengths:
         parts.append(payload[position : position + length])

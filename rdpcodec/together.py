@@ -14,7 +14,7 @@ from rdpcodec.arguments import kept, realism_in
 from rdpcodec.container import Container
 from rdpcodec.encoder.image_encoder import ImageEncoder
 from rdpcodec.errors import RdpError
-from rdpcodec.image import Picture
+from rdpcodec.image import ImageData
 from rdpcodec.mosaic import AnalysedTiles, CodedTiles, Mosaic, Region, region_of
 from rdpcodec.operating_point import Bounds, OperatingPoint, Target
 from rdpcodec.tile_codec import TileCodec
@@ -26,7 +26,7 @@ Key = TypeVar("Key", bound=Hashable)
 def encode_together(
     tile_codec: TileCodec,
     weights: Identity,
-    pictures: Mapping[int, Picture],
+    images: Mapping[int, ImageData],
     point: OperatingPoint,
     errors: dict[int, RdpError] | None,
 ) -> dict[int, bytes]:
@@ -36,14 +36,14 @@ def encode_together(
     with images, as in `Codec.compress_batch`; where it is not given, the first error is raised.
     """
     files: dict[int, bytes] = {}
-    for members in _alike({i: picture.size for i, picture in pictures.items()}).values():
+    for members in _alike({i: image.size for i, image in images.items()}).values():
         if isinstance(point.quality, (Target, Bounds)):
             for i in members:
                 with kept(errors, i):
-                    files[i] = ImageEncoder(tile_codec, weights, pictures[i]).encode(point)
+                    files[i] = ImageEncoder(tile_codec, weights, images[i]).encode(point)
             continue
-        encoders = [ImageEncoder(tile_codec, weights, pictures[i]) for i in members]
-        analysed = AnalysedTiles(tile_codec, [encoder.picture.pixels for encoder in encoders])
+        encoders = [ImageEncoder(tile_codec, weights, images[i]) for i in members]
+        analysed = AnalysedTiles(tile_codec, [encoder.image.pixels for encoder in encoders])
         for i, encoder, tiles in zip(members, encoders, analysed.symbols(point.quality), strict=True):
             files[i] = encoder.file(tiles, point.quality, point)
     return files
@@ -56,7 +56,7 @@ def decode_together(
     realism: float | None,
     region: Region | None,
     errors: dict[int, RdpError] | None = None,
-) -> dict[int, Picture]:
+) -> dict[int, ImageData]:
     """The images of files, by their places.
 
     weights: those of `tile_codec`. errors: filled with what is wrong with files, as in
@@ -70,7 +70,7 @@ def decode_together(
             weights.check_file(file.header)
             OperatingPoint(file.header.quality, beta).check_dials(weights.name, weights.dials)
             keys[i] = (file.header.width, file.header.height), file.header.quality, beta
-    images: dict[int, Picture] = {}
+    images: dict[int, ImageData] = {}
     for (_, _, beta), members in _alike(keys).items():
         try:
             images |= _decoded(tile_codec, {i: files[i] for i in members}, beta, region)
@@ -85,7 +85,7 @@ def decode_together(
 
 def _decoded(
     tile_codec: TileCodec, files: Mapping[int, Container], beta: float, region: Region | None
-) -> dict[int, Picture]:
+) -> dict[int, ImageData]:
     """The images of files of one size and quality, at one realism. Raises `RdpError` if one is damaged."""
     header = next(iter(files.values())).header
     size = header.width, header.height

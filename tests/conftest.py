@@ -93,7 +93,7 @@ def small(photograph: Image.Image) -> Image.Image:
 
 
 @pytest.fixture(scope="session")
-def picture_folder(tmp_path_factory: pytest.TempPathFactory, photograph: Image.Image) -> Path:
+def image_folder(tmp_path_factory: pytest.TempPathFactory, photograph: Image.Image) -> Path:
     """42 small images, cut from the photograph: enough to train on, with one held out."""
     folder = tmp_path_factory.mktemp("pictures")
     generator = np.random.default_rng(0)

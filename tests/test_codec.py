@@ -19,8 +19,8 @@ from recoded_files import recoded
 import rdpcodec
 from rdpcodec import Codec, OperatingPoint, container, exact_layer
 from rdpcodec.container import Segment
-from rdpcodec.errors import FormatError, PictureError, PictureWarning, RdpError, UsageError, WeightsError
-from rdpcodec.image import load_picture
+from rdpcodec.errors import FormatError, ImageError, ImageWarning, RdpError, UsageError, WeightsError
+from rdpcodec.image import load_image
 from rdpcodec.metrics.distortion import psnr
 
 
@@ -51,14 +51,14 @@ def test_bytes_and_psnr_rise_with_quality(codec: Codec, photograph: Image.Image)
 
 @pytest.mark.parametrize("quality", [0, 33.33, 100])
 def test_estimated_bits_are_the_coded_bytes(codec: Codec, photograph: Image.Image, quality: float) -> None:
-    (symbols,) = codec.analyse([load_picture(photograph)], quality)[0]
+    (symbols,) = codec.analyse([load_image(photograph)], quality)[0]
     estimate = codec.tile_codec.coder.ideal_bits(symbols, quality) / 8
     coded = len(codec.tile_codec.coder.encode(symbols, quality))
     assert 0 <= coded - estimate < 0.001 * estimate + 8
 
 
 def test_symbols_survive_the_file(codec: Codec, small: Image.Image) -> None:
-    (symbols,) = codec.analyse([load_picture(small)], 70)[0]
+    (symbols,) = codec.analyse([load_image(small)], 70)[0]
     (decoded,) = codec.decode_symbols([container.read(codec.compress(small, 70))])[0]
     np.testing.assert_array_equal(decoded.hyper, symbols.hyper)
     np.testing.assert_array_equal(decoded.residual, symbols.residual)
@@ -79,7 +79,7 @@ def test_metadata_is_kept_on_request(codec: Codec, small: Image.Image) -> None:
     assert codec.decompress(codec.compress(image, keep_metadata=True)).getexif()[0x010F] == "Maker"
 
 
-def test_a_batch_gives_each_picture_its_own_file(codec: Codec, photograph: Image.Image) -> None:
+def test_a_batch_gives_each_image_its_own_file(codec: Codec, photograph: Image.Image) -> None:
     images = [photograph.crop((x, 0, x + size, 48)) for x, size in ((0, 64), (70, 64), (300, 80), (9, 64))]
     files = codec.compress_batch(images, OperatingPoint(60))
     decoded = codec.decompress_batch(files)
@@ -127,10 +127,10 @@ def test_files_of_a_batch_are_decoded_at_the_realism_that_each_names(
 def test_four_threads_give_the_bytes_of_one(codec: Codec, photograph: Image.Image) -> None:
     crops = [photograph.crop((i * 40, i * 20, i * 40 + 200, i * 20 + 150)) for i in range(8)]
     alone = [codec.compress(crop, 40) for crop in crops]
-    pictures = [codec.decompress(data).tobytes() for data in alone]
+    images = [codec.decompress(data).tobytes() for data in alone]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda crop: codec.compress(crop, 40), crops * 2)) == alone * 2
-        assert [i.tobytes() for i in pool.map(codec.decompress, alone * 2)] == pictures * 2
+        assert [i.tobytes() for i in pool.map(codec.decompress, alone * 2)] == images * 2
 
 
 def test_module_functions_do_what_a_codec_does(codec: Codec, small: Image.Image) -> None:
@@ -190,7 +190,7 @@ def test_a_file_of_another_model_is_refused_by_name(codec: Codec, small: Image.I
 
 def test_hostile_segments_with_a_good_checksum_are_refused(codec: Codec, small: Image.Image) -> None:
     data = codec.compress(small)
-    payload = container.read(data).picture
+    payload = container.read(data).image
     cases = {
         "not a whole number": {"COLOUR": payload[:-1]},
         "ends in an empty word": {"COLOUR": payload[:-4] + bytes(4)},
@@ -225,7 +225,7 @@ def test_a_damaged_side_segment_is_left_out_and_the_image_stays(
     codec: Codec, small: Image.Image, kind: str, payload: bytes, message: str
 ) -> None:
     data = codec.compress(small)
-    with pytest.warns(PictureWarning, match=message):
+    with pytest.warns(ImageWarning, match=message):
         decoded = codec.decompress(recoded(data, **{kind: payload}))
     assert decoded.mode == "RGB"
     assert not decoded.info
@@ -272,7 +272,7 @@ def test_max_pixels_bounds_both_ways(codec: Codec, small: Image.Image) -> None:
     assert codec.compress(small, max_pixels=pixels) == data
     assert rdpcodec.decompress(data, max_pixels=pixels).size == small.size
     for module in (rdpcodec, codec):
-        with pytest.raises(PictureError, match="over the limit"):
+        with pytest.raises(ImageError, match="over the limit"):
             module.compress(small, max_pixels=pixels - 1)
         with pytest.raises(FormatError, match="over the limit"):
             module.decompress(data, max_pixels=pixels - 1)

@@ -26,13 +26,20 @@ import rdpcodec
 from rdpcodec import Codec, OperatingPoint, Target
 from rdpcodec import codec as codec_module
 from rdpcodec.errors import FormatError, UsageError, WeightsError
-from rdpcodec.image import load_picture
+from rdpcodec.image import load_image
 
 
 def test_the_package_lists_what_it_offers() -> None:
     assert set(rdpcodec.__all__) < set(dir(rdpcodec))
     assert not {"Any", "TYPE_CHECKING", "annotations"} & set(dir(rdpcodec))
     assert all(getattr(rdpcodec, name) is not None for name in dir(rdpcodec))
+
+
+@pytest.mark.parametrize("ending", ["Error", "Warning"])
+def test_names_of_version_0_1_still_work_and_warn(ending: str) -> None:
+    with pytest.warns(DeprecationWarning, match=f"Picture{ending} is now rdpcodec.Image{ending}") as caught:
+        assert getattr(rdpcodec, f"Picture{ending}") is getattr(rdpcodec, f"Image{ending}")
+    assert caught[0].filename == __file__
 
 
 def test_a_codec_says_what_it_is(codec: Codec) -> None:
@@ -124,7 +131,7 @@ def test_errors_of_a_batch_can_be_kept_beside_its_files(
     assert files[2] == codec.compress(small.rotate(90), 20)
     assert (files[1], files[3], sorted(errors)) == (b"", b"", [1, 3])
     assert "missing.png: no such file" in str(errors[1])
-    with pytest.raises(rdpcodec.PictureError, match=r"missing\.png"):
+    with pytest.raises(rdpcodec.ImageError, match=r"missing\.png"):
         codec.compress_batch(images, quality=20)
     errors = {}
     files = codec.compress_batch([photograph, small], quality=rdpcodec.Target.size(700), errors=errors)
@@ -145,8 +152,8 @@ def test_errors_of_a_batch_can_be_kept_beside_its_files(
         (lambda c, i: rdpcodec.use_threads(0), "0 threads: give a whole number from 1 on"),
         (lambda c, i: rdpcodec.use_threads("4"), "'4' threads: give a whole number from 1 on"),
         (lambda c, i: c.compress_batch([i], "web"), "quality 'web' is not a number"),
-        (lambda c, i: c.encoder(load_picture(i))("web"), "quality 'web' is not a number"),
-        (lambda c, i: c.encoder(load_picture(i))(101), "quality 101.* is outside"),
+        (lambda c, i: c.encoder(load_image(i))("web"), "quality 'web' is not a number"),
+        (lambda c, i: c.encoder(load_image(i))(101), "quality 101.* is outside"),
         (lambda c, i: c.compress_batch([i], OperatingPoint(), quality=3), "give one of them"),
         (lambda c, i: c.compress_batch("photo.png"), "one str is no batch: give a list"),
         (lambda c, i: c.compress_batch(i), "no batch: give a list"),
@@ -166,7 +173,7 @@ def test_arguments_of_wrong_types_are_errors_of_ours(
 
 
 def test_a_batch_and_an_encoder_take_a_quality_as_one_image_does(codec: Codec, small: Image.Image) -> None:
-    encode = codec.encoder(load_picture(small))
+    encode = codec.encoder(load_image(small))
     for quality in (30, Target.bpp(0.4), OperatingPoint(60, 0.5)):
         alone = codec.compress(small, quality)
         assert codec.compress_batch([small], quality) == [alone]
@@ -175,7 +182,7 @@ def test_a_batch_and_an_encoder_take_a_quality_as_one_image_does(codec: Codec, s
 
 
 def test_all_efforts_take_what_an_image_may_be_and_hold(codec: Codec, small: Image.Image) -> None:
-    with pytest.raises(rdpcodec.PictureError, match="101×67"):
+    with pytest.raises(rdpcodec.ImageError, match="101×67"):
         next(codec.efforts(small, max_pixels=1000))
     clear = small.convert("RGBA")
     clear.putalpha(Image.linear_gradient("L").resize(small.size))
@@ -270,7 +277,7 @@ def test_warnings_name_the_line_that_called(codec: Codec, small: Image.Image, tm
         lambda: codec.compress(deep),
         lambda: codec.compress_batch([deep]),
         lambda: next(codec.efforts(deep)),
-        lambda: load_picture(deep),
+        lambda: load_image(deep),
         lambda: codec.compress(tmp_path / "a.gif"),
         lambda: rdpcodec.compress(small, easy),
         lambda: rdpcodec.compress(small, target=easy),

@@ -27,7 +27,7 @@ from rdpcodec.compressai_model import RdpCompressionModel
 
 
 @pytest.fixture(scope="module")
-def pictures(photograph: Image.Image) -> list[Image.Image]:
+def images(photograph: Image.Image) -> list[Image.Image]:
     return [photograph.crop((0, 0, 576, 384)), photograph.crop((24, 80, 536, 400))]
 
 
@@ -41,10 +41,10 @@ def test_the_model_is_registered_by_name() -> None:
 
 @pytest.mark.parametrize("quality", [10, 50, 90])
 def test_compressais_evaluation_finds_our_bytes_and_our_psnr(
-    codec: Codec, pictures: list[Image.Image], quality: float
+    codec: Codec, images: list[Image.Image], quality: float
 ) -> None:
     model = RdpCompressionModel(quality).eval()
-    for image in pictures:
+    for image in images:
         theirs = inference(model, tensor(image))
         data = codec.compress(image, quality)
         assert theirs["bpp"] == pytest.approx(8 * len(data) / (image.width * image.height), rel=0.005)
@@ -52,18 +52,18 @@ def test_compressais_evaluation_finds_our_bytes_and_our_psnr(
         assert theirs["psnr-rgb"] == pytest.approx(ours, abs=0.01)
 
 
-def test_the_estimate_is_near_the_files(pictures: list[Image.Image]) -> None:
+def test_the_estimate_is_near_the_files(images: list[Image.Image]) -> None:
     model = RdpCompressionModel(50).eval()
-    image = pictures[0]
+    image = images[0]
     estimated = inference_entropy_estimation(model, tensor(image))
     coded = inference(model, tensor(image))
     assert estimated["bpp"] == pytest.approx(coded["bpp"], rel=0.02)
     assert estimated["psnr-rgb"] == pytest.approx(coded["psnr-rgb"], abs=0.05)
 
 
-def test_a_batch_is_coded_picture_by_picture(codec: Codec, pictures: list[Image.Image]) -> None:
+def test_a_batch_is_coded_image_by_image(codec: Codec, images: list[Image.Image]) -> None:
     model = RdpCompressionModel(30).eval()
-    parts = [pictures[0].crop((left, 0, left + 128, 64)) for left in (0, 200)]
+    parts = [images[0].crop((left, 0, left + 128, 64)) for left in (0, 200)]
     coded = model.compress(torch.stack([tensor(part) for part in parts]))
     assert coded["shape"] == (4, 8)
     decoded = model.decompress(coded["strings"], coded["shape"])["x_hat"]

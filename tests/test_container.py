@@ -39,16 +39,16 @@ def with_checksum(body: bytes) -> bytes:
 def test_what_is_written_is_read(
     header: Header, segments: dict[Segment, bytes], payload: bytes, gray: bool
 ) -> None:
-    picture = {Segment.GRAY if gray else Segment.COLOUR: payload}
-    file = container.read(container.write(Container(header, {**picture, **segments})))
+    image = {Segment.GRAY if gray else Segment.COLOUR: payload}
+    file = container.read(container.write(Container(header, {**image, **segments})))
     assert file.header == header
-    assert file.segments == {**segments, **picture}
-    assert file.picture == payload
+    assert file.segments == {**segments, **image}
+    assert file.image == payload
     assert file.gray == gray
 
 
 @pytest.mark.parametrize("payload", [100, 10_000, 200_000])
-def test_a_plain_picture_has_at_most_24_bytes_of_overhead(payload: int) -> None:
+def test_a_plain_image_has_at_most_24_bytes_of_overhead(payload: int) -> None:
     assert len(plain(payload=bytes(payload))) - payload <= 24
 
 
@@ -67,7 +67,7 @@ def test_arbitrary_bytes_after_a_good_signature_with_a_good_checksum_never_break
         file = container.read(with_checksum(body))
     except FormatError:
         return
-    assert file.picture is not None
+    assert file.image is not None
 
 
 def test_every_single_bit_flip_is_refused() -> None:
@@ -107,7 +107,7 @@ def test_every_truncation_and_extension_is_refused() -> None:
         (16, b"\x01\xff\x7f\x00", "claims"),
         (16, b"\x02\x00\x02\x00\x01\x00", "two segments"),
         (16, b"\x01\x00\x02\x00", "not the last"),
-        (16, b"\x02\x00", "no coded picture"),
+        (16, b"\x02\x00", "no coded image"),
     ],
 )
 def test_headers_that_lie_are_refused_by_name(offset: int, replacement: bytes, message: str) -> None:
@@ -121,8 +121,8 @@ def test_headers_that_lie_are_refused_by_name(offset: int, replacement: bytes, m
 @pytest.mark.parametrize("kind", [kind for kind in Segment if kind != Segment.COLOUR])
 def test_the_version_tells_old_readers_of_segments_that_they_do_not_know(kind: Segment) -> None:
     header = container.read(plain()).header
-    picture = {} if kind == Segment.GRAY else {Segment.COLOUR: b"abcd"}
-    data = container.write(Container(header, {kind: b"efgh", **picture}))
+    image = {} if kind == Segment.GRAY else {Segment.COLOUR: b"abcd"}
+    data = container.write(Container(header, {kind: b"efgh", **image}))
     needed, other = (2, 1) if kind.name in ("EXACT", "OPACITY") else (1, 2)
     assert data[3] == needed
     with pytest.raises(FormatError, match=f"has version {needed}"):
@@ -138,7 +138,7 @@ def test_realism_is_stored_as_the_nearest_step(realism: float) -> None:
 
 def test_an_unknown_segment_of_even_kind_is_skipped() -> None:
     body = plain()[:16] + b"\x64\x02hi" + plain()[16:-4]
-    assert container.read(with_checksum(body)).picture == b"abcd"
+    assert container.read(with_checksum(body)).image == b"abcd"
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (65_535, 4096), (16_384, 16_384), (4096, 65_535)])

@@ -11,7 +11,7 @@ import reference_decoder
 from PIL import Image, ImageDraw
 
 from rdpcodec import Codec, container
-from rdpcodec.image import Picture
+from rdpcodec.image import ImageData
 from rdpcodec.tiles import join_tiles
 from rdpcodec.weights.manifest import DEFAULT_MODEL, encoders, find_model, load_tensors
 
@@ -73,7 +73,7 @@ def test_the_reference_decoder_reads_tiles(
 def test_the_reference_decoder_reads_escapes(codec: Codec, weights: dict[str, np.ndarray]) -> None:
     """Noise at full contrast is so unlike a photograph that some residuals leave their tables."""
     noise = np.random.default_rng(0).integers(0, 2, (48, 48, 3), dtype=np.uint8) * 255
-    ((symbols,),) = codec.analyse([Picture(noise)], 100)
+    ((symbols,),) = codec.analyse([ImageData(noise)], 100)
     coded = codec.tile_codec.encode(symbols, 100)
     header = container.Header(codec.size, codec.fingerprint, 100, 0, 48, 48)
     data = container.write(container.Container(header, {container.Segment.COLOUR: coded}))
@@ -116,8 +116,8 @@ def test_a_coded_tile_of_no_words_is_read_as_the_format_has_it(
 ) -> None:
     """It is a state of zero and the lowest of symbols; only below exact pixels it stands for zeros."""
     header = container.Header(codec.size, codec.fingerprint, 50.0, 0.0, *size)
-    picture = {container.Segment.COLOUR: join_tiles([b""] * count)}
-    data = container.write(container.Container(header, picture))
+    image = {container.Segment.COLOUR: join_tiles([b""] * count)}
+    data = container.write(container.Container(header, image))
     assert any(symbols.any() for tile in reference_decoder.decode(data, weights) for symbols in tile)
     assert_same_symbols(data, codec, weights)
 

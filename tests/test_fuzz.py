@@ -14,7 +14,7 @@ from fuzz.damage import damaged_png
 from fuzz.seeds import source_files
 
 from rdpcodec import Codec, container
-from rdpcodec.container import PICTURE_SEGMENTS, Segment
+from rdpcodec.container import IMAGE_SEGMENTS, Segment
 
 COUNTS = {"coded": 1500, "pillow": 500, "source": 1500, "metadata": 250}
 
@@ -40,7 +40,7 @@ def test_damage_reaches_the_inside_of_lossless_layers() -> None:
         for file in coded.seeds(Codec()):
             if kind not in file.segments:
                 continue
-            alone = {k: v for k, v in file.segments.items() if k in (kind, *PICTURE_SEGMENTS)}
+            alone = {k: v for k, v in file.segments.items() if k in (kind, *IMAGE_SEGMENTS)}
             for seed in range(40):
                 damaged = coded.damaged_layer(replace(file, segments=alone), random.Random(seed))
                 with warnings.catch_warnings(record=True) as caught:

@@ -18,7 +18,7 @@ import rdpcodec
 from rdpcodec import Codec, FormatError, RdpError, container
 from rdpcodec.container import Container, Header, Segment
 from rdpcodec.engine.onnx import OnnxEngine
-from rdpcodec.image import Picture
+from rdpcodec.image import ImageData
 from rdpcodec.mosaic import CodedTiles
 from rdpcodec.tiles import join_tiles
 
@@ -100,8 +100,8 @@ def test_a_small_file_that_claims_a_large_image_takes_a_bounded_share_of_memory(
 
 
 def test_returning_gray_takes_a_byte_a_pixel() -> None:
-    picture = Picture(np.zeros((3000, 2000, 3), np.uint8), gray=True)
-    assert traced(picture.to_pillow) < 1.2 * 3000 * 2000 + (16 << 20)
+    image = ImageData(np.zeros((3000, 2000, 3), np.uint8), gray=True)
+    assert traced(image.to_pillow) < 1.2 * 3000 * 2000 + (16 << 20)
 
 
 def traced(work: Callable[[], Image.Image]) -> int:

@@ -19,7 +19,7 @@ from fuzz.damage import mutated
 from PIL import Image, ImageCms, UnidentifiedImageError
 
 import rdpcodec
-from rdpcodec import Codec, PictureWarning, UsageError, container
+from rdpcodec import Codec, ImageWarning, UsageError, container
 from rdpcodec.container import Container, Segment
 from rdpcodec.pillow_plugin import RdpImageFile
 
@@ -71,7 +71,7 @@ def test_info_carries_the_operating_point(small: Image.Image) -> None:
     assert info == {"quality": 12.34, "realism": 0.0, "model": "fast"}
 
 
-def test_a_decoded_picture_is_like_any_other(small: Image.Image) -> None:
+def test_a_decoded_image_is_like_any_other(small: Image.Image) -> None:
     data = saved(small)
     thumbnail = opened(data)
     thumbnail.thumbnail((40, 40))
@@ -101,7 +101,7 @@ def test_opening_and_verifying_import_neither_torch_nor_numpy(small: Image.Image
     assert result.stdout == "(101, 67) RGB 50.0\n"
 
 
-def test_opening_leaves_the_coded_picture_unread(photograph: Image.Image) -> None:
+def test_opening_leaves_the_coded_image_unread(photograph: Image.Image) -> None:
     class Counting(io.BytesIO):
         taken = 0
 
@@ -178,7 +178,7 @@ def test_orientation_is_applied_and_removed(small: Image.Image, given: bool) -> 
     assert ORIENTATION not in image.getexif()
 
 
-def test_saving_leaves_the_picture_as_it_was(small: Image.Image) -> None:
+def test_saving_leaves_the_image_as_it_was(small: Image.Image) -> None:
     tagged = small.copy()
     tagged.info["exif"] = exif_of(orientation=6).tobytes()
     before = dict(tagged.info)
@@ -284,7 +284,7 @@ def test_an_alpha_channel_that_is_a_bomb_is_left_out(small: Image.Image) -> None
     data = container.write(Container(file.header, file.segments | {Segment.ALPHA: bomb.getvalue()}))
     image = opened(data)
     assert image.mode == "RGBA"
-    with pytest.warns(PictureWarning, match="alpha channel is left out"):
+    with pytest.warns(ImageWarning, match="alpha channel is left out"):
         image.load()
     assert (image.mode, image.size) == ("RGB", small.size)
     assert image.getpixel((0, 0)) == opened(saved(small)).getpixel((0, 0))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from rdpcodec import Codec, FormatError, UsageError, tiles
-from rdpcodec.image import load_picture
+from rdpcodec.image import load_image
 from rdpcodec.metrics.distortion import mse
 from rdpcodec.metrics.ssimulacra2 import ssimulacra2
 from rdpcodec.mosaic import AnalysedTiles, Mosaic, Window, region_of
@@ -26,7 +26,7 @@ SIDES = st.integers(1, 65_535)
 
 
 @given(SIDES, SIDES)
-def test_tiles_cover_the_picture_once_on_the_grid(width: int, height: int) -> None:
+def test_tiles_cover_the_image_once_on_the_grid(width: int, height: int) -> None:
     grid = tile_grid(width, height)
     for along, length in (
         ([(tile.left, tile.right) for tile in grid[0]], width),
@@ -71,12 +71,12 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def picture(photograph: Image.Image) -> Image.Image:
+def cropped(photograph: Image.Image) -> Image.Image:
     return photograph.crop((140, 60, 470, 335))  # 330×275: 3×3 tiles
 
 
-def squared_error(picture: Image.Image, decoded: Image.Image) -> np.ndarray:
-    return ((np.asarray(picture, float) - np.asarray(decoded, float)) ** 2).mean(axis=2)
+def squared_error(cropped: Image.Image, decoded: Image.Image) -> np.ndarray:
+    return ((np.asarray(cropped, float) - np.asarray(decoded, float)) ** 2).mean(axis=2)
 
 
 @pytest.mark.weights
@@ -92,20 +92,20 @@ def test_no_seam_can_be_measured(
     """
     losses = []
     for left, top in product((0, 135, 270), (0, 125)):
-        picture = photograph.crop((left, top, left + 330, top + 275))
+        cropped = photograph.crop((left, top, left + 330, top + 275))
         monkeypatch.setattr(tiles, "TILE", 128)
-        grid = tile_grid(*picture.size)
+        grid = tile_grid(*cropped.size)
         assert len(grid) == len(grid[0]) == 3
-        tiled = codec.compress(picture, quality)
+        tiled = codec.compress(cropped, quality)
         decoded = codec.decompress(tiled)
         monkeypatch.setattr(tiles, "TILE", 1024)
-        whole = codec.compress(picture, quality)
-        seam = np.zeros((picture.height, picture.width), bool)
+        whole = codec.compress(cropped, quality)
+        seam = np.zeros((cropped.height, cropped.width), bool)
         for row in grid[1:]:
             seam[row[0].top - 8 : row[0].top + 8] = True
         for tile in grid[0][1:]:
             seam[:, tile.left - 8 : tile.left + 8] = True
-        errors = [squared_error(picture, other)[seam].mean() for other in (decoded, codec.decompress(whole))]
+        errors = [squared_error(cropped, other)[seam].mean() for other in (decoded, codec.decompress(whole))]
         losses.append(10 * np.log10(errors[0] / errors[1]))
         # Nine tiles have eight streams more, and eight states of the coder.
         assert len(whole) < len(tiled) < 1.03 * len(whole) + 12 * 8
@@ -114,20 +114,20 @@ def test_no_seam_can_be_measured(
 
 
 def test_analysis_of_tiles_is_that_of_the_whole(
-    codec: Codec, picture: Image.Image, small_tiles: None, monkeypatch: pytest.MonkeyPatch
+    codec: Codec, cropped: Image.Image, small_tiles: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same latents from the same pixels, whatever the tile: those of the middle tile are found in the
     whole.
     """
-    pixels, engine = load_picture(picture).pixels, codec.engine
-    middle = tile_grid(*picture.size)[1][1]
+    pixels, engine = load_image(cropped).pixels, codec.engine
+    middle = tile_grid(*cropped.size)[1][1]
 
     def latents(box: Box) -> np.ndarray:
-        window = Window.around(box, engine.analysis_margin, picture.size)
+        window = Window.around(box, engine.analysis_margin, cropped.size)
         seen = np.stack([pixels[*window.outer.slices()]])
         return window.latents(engine.analyse(engine.features(seen), 40))
 
-    part, whole = latents(middle), latents(Box(0, 0, *picture.size))
+    part, whole = latents(middle), latents(Box(0, 0, *cropped.size))
     top, left = middle.top // 16, middle.left // 16
     same = whole[:, :, top : top + part.shape[2], left : left + part.shape[3]]
     assert part.shape == same.shape
@@ -174,9 +174,9 @@ class SeeingEngine:
 
 @pytest.mark.parametrize("margin", [16, 48, 96])
 def test_no_tile_or_region_misses_what_the_networks_see(
-    codec: Codec, picture: Image.Image, monkeypatch: pytest.MonkeyPatch, margin: int
+    codec: Codec, cropped: Image.Image, monkeypatch: pytest.MonkeyPatch, margin: int
 ) -> None:
-    pixels, size = np.asarray(picture), picture.size
+    pixels, size = np.asarray(cropped), cropped.size
     tile_codec = TileCodec(SeeingEngine(margin), codec.tile_codec.coder)
 
     def coded() -> tuple[list[np.ndarray], Mosaic]:
@@ -199,12 +199,12 @@ def test_no_tile_or_region_misses_what_the_networks_see(
 @pytest.mark.parametrize(
     "region", [(0, 0, 330, 275), (3, 5, 1, 1), (100, 90, 57, 133), (329, 274, 1, 1), (128, 0, 128, 275)]
 )
-def test_a_region_is_that_part_of_the_picture(
-    codec: Codec, picture: Image.Image, small_tiles: None, region: tuple[int, int, int, int]
+def test_a_region_is_that_part_of_the_image(
+    codec: Codec, cropped: Image.Image, small_tiles: None, region: tuple[int, int, int, int]
 ) -> None:
-    transparent = picture.copy()
-    transparent.putalpha(picture.convert("L"))
-    for image in (picture, transparent):
+    transparent = cropped.copy()
+    transparent.putalpha(cropped.convert("L"))
+    for image in (cropped, transparent):
         data = codec.compress(image, 50)
         left, top, width, height = region
         expected = codec.decompress(data).crop((left, top, left + width, top + height))
@@ -217,9 +217,9 @@ def test_a_region_is_that_part_of_the_picture(
 
 
 def test_a_region_decodes_only_the_tiles_it_needs(
-    codec: Codec, picture: Image.Image, small_tiles: None, monkeypatch: pytest.MonkeyPatch
+    codec: Codec, cropped: Image.Image, small_tiles: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = codec.compress(picture, 30)
+    data = codec.compress(cropped, 30)
     decode = codec.tile_codec.decode
     decoded: list[Box] = []
 
@@ -228,7 +228,7 @@ def test_a_region_decodes_only_the_tiles_it_needs(
         return decode(coded, tile, quality)
 
     monkeypatch.setattr(codec.tile_codec, "decode", recorded)
-    grid = tile_grid(*picture.size)
+    grid = tile_grid(*cropped.size)
     codec.decompress(data, region=(0, 0, 40, 40))  # 64 pixels of margin still lie within the first tile
     assert decoded == [grid[0][0]]
     decoded.clear()
@@ -239,32 +239,32 @@ def test_a_region_decodes_only_the_tiles_it_needs(
 @pytest.mark.parametrize(
     "region", [(-1, 0, 5, 5), (0, 0, 0, 5), (0, 0, 331, 5), (300, 0, 31, 5), (0, 275, 1, 1)]
 )
-def test_a_region_outside_the_picture_is_refused(
-    codec: Codec, picture: Image.Image, region: tuple[int, int, int, int]
+def test_a_region_outside_the_image_is_refused(
+    codec: Codec, cropped: Image.Image, region: tuple[int, int, int, int]
 ) -> None:
     with pytest.raises(UsageError, match="does not lie within the image, 330×275"):
-        codec.decompress(codec.compress(picture, 10), region=region)
+        codec.decompress(codec.compress(cropped, 10), region=region)
 
 
-def test_pictures_of_a_batch_keep_their_tiles(codec: Codec, picture: Image.Image, small_tiles: None) -> None:
-    other = picture.transpose(Image.Transpose.ROTATE_180)
-    files = codec.compress_batch([picture, other])
-    for image, decoded in zip((picture, other), codec.decompress_batch(files), strict=True):
+def test_images_of_a_batch_keep_their_tiles(codec: Codec, cropped: Image.Image, small_tiles: None) -> None:
+    other = cropped.transpose(Image.Transpose.ROTATE_180)
+    files = codec.compress_batch([cropped, other])
+    for image, decoded in zip((cropped, other), codec.decompress_batch(files), strict=True):
         assert mse(np.asarray(image), np.asarray(decoded)) < 60
 
 
-def test_refined_tiles_are_better_tiles(codec: Codec, picture: Image.Image, small_tiles: None) -> None:
+def test_refined_tiles_are_better_tiles(codec: Codec, cropped: Image.Image, small_tiles: None) -> None:
     """By what the search minimises: half of the error is SSIMULACRA2's, at the rate at which it began."""
-    picture = picture.crop((0, 0, 200, 150))  # 2×2 tiles
-    original = np.asarray(picture)
+    cropped = cropped.crop((0, 0, 200, 150))  # 2×2 tiles
+    original = np.asarray(cropped)
 
     def measured(effort: int) -> tuple[int, float, float]:
-        data = codec.compress(picture, 30, effort=effort)
+        data = codec.compress(cropped, 30, effort=effort)
         decoded = np.asarray(codec.decompress(data))
         return len(data), mse(original, decoded), 100 - ssimulacra2(original, decoded)
 
     (size, error, unlike), (smaller, other, less_unlike) = measured(0), measured(1)
-    worth = lambda_at(30) * picture.width * picture.height
+    worth = lambda_at(30) * cropped.width * cropped.height
     before = 8 * size + worth * error
     after = 8 * smaller + worth * (other / 2 + error / 2 * less_unlike / unlike)
     assert after < before
@@ -277,9 +277,9 @@ def forged(data: bytes, change: Callable[[bytearray], None]) -> bytes:
 
 
 def test_a_list_of_lengths_that_lies_is_refused(
-    codec: Codec, picture: Image.Image, small_tiles: None
+    codec: Codec, cropped: Image.Image, small_tiles: None
 ) -> None:
-    data = codec.compress(picture, 30)
+    data = codec.compress(cropped, 30)
     start = data.index(join_tiles(split_tiles_of(data))[:8])
 
     def longer(body: bytearray) -> None:
@@ -292,7 +292,7 @@ def test_a_list_of_lengths_that_lies_is_refused(
 def split_tiles_of(data: bytes) -> list[bytes]:
     from rdpcodec.container import read
 
-    return split_tiles(read(data).picture, 9)
+    return split_tiles(read(data).image, 9)
 
 
 class CountingEngine(HollowEngine):

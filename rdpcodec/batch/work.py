@@ -92,14 +92,14 @@ class Compression:
     def coded(self, source: Path | BinaryIO) -> bytes:
         """An image's file → the bytes of its .rdpc file. Raises and warns as `Codec.compress` does."""
         from rdpcodec.codec import shared_codec
-        from rdpcodec.image import load_picture
+        from rdpcodec.image import load_image
         from rdpcodec.scaling import scaled_down
 
         codec = shared_codec(self.model, self.device)
-        picture = load_picture(
+        image = load_image(
             source, keep_metadata=self.keep_metadata, exact=self.exact, max_pixels=self.max_pixels
         )
-        return codec.encoder(scaled_down(picture, self.max_side))(self.point)
+        return codec.encoder(scaled_down(image, self.max_side))(self.point)
 
     @staticmethod
     def extensions() -> set[str]:
@@ -126,9 +126,9 @@ class Decompression:
 
     def converted(self, data: bytes, task: Task) -> bytes:
         """The bytes of an .rdpc file → those of an image's file."""
-        from rdpcodec.image import encode_picture, writable_format
+        from rdpcodec.image import encode_image, writable_format
 
-        return encode_picture(self.image(data, task.source), writable_format(self.suffix), task.output)
+        return encode_image(self.image(data, task.source), writable_format(self.suffix), task.output)
 
     def image(self, data: bytes, source: object) -> Image.Image:
         """The image of an .rdpc file. source: what errors name. Raises `RdpError`."""

@@ -139,11 +139,11 @@ def _decompressed(
 
     formats: Pillow's names, by places.
     """
-    from rdpcodec.image import encode_picture
+    from rdpcodec.image import encode_image
 
     data = read_coded(source)
     image = work.image(data, source)
-    encoded = encode_picture(image, formats[place], place)
+    encoded = encode_image(image, formats[place], place)
     write_output(place, encoded, force)
     task, sizes, (header, _) = Task(str(source), str(place)), (len(data), len(encoded)), read_header(data)
     outcome = Outcome.of(task, sizes, header, bits_per_pixel(data), work.realism)

@@ -36,7 +36,7 @@ from rdpcodec.errors import UsageError
 from rdpcodec.operating_point import OperatingPoint
 
 if TYPE_CHECKING:
-    from rdpcodec.image import Picture
+    from rdpcodec.image import ImageData
 
 _QUALITIES = (20, 40, 60)
 
@@ -128,16 +128,16 @@ def _written(output: Path, images: int, size: int, as_json: bool) -> str:
     return f"{output}: {count}, {size / 1e6:.1f} MB"
 
 
-def _images(sources: Sequence[Path]) -> dict[str, Picture]:
+def _images(sources: Sequence[Path]) -> dict[str, ImageData]:
     """The images that can be read, by short names that differ; of each other an error is printed."""
-    from rdpcodec.image import load_picture
+    from rdpcodec.image import load_image
     from rdpcodec.pages.compare import names_of
 
     images = {}
     for name, source in zip(names_of(sources), sources, strict=True):
         try:
             with named_warnings(source):
-                images[name] = load_picture(image_source(source))
+                images[name] = load_image(image_source(source))
         except Exception as error:  # of a decoder, say: one bad image never stops the rest
             click.echo(f"error: {in_a_line(error, source)}", err=True)
     return images

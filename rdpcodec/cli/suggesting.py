@@ -17,7 +17,7 @@ from rdpcodec.operating_point import OperatingPoint
 
 if TYPE_CHECKING:
     from rdpcodec.codec import Codec
-    from rdpcodec.image import Picture
+    from rdpcodec.image import ImageData
     from rdpcodec.metrics.full_reference import Metrics
 
 _QUALITIES = (10, 30, 50, 70, 90)
@@ -56,35 +56,35 @@ def suggest(sources: tuple[Path, ...], quiet: bool, as_json: bool, model: str, d
         errors = 0
         for source in sources:
             try:
-                picture = _loaded(source, bar)
-                points = list(_points(codec, picture, metrics, bar.step))
+                image = _loaded(source, bar)
+                points = list(_points(codec, image, metrics, bar.step))
             except Exception as error:  # of a decoder, say: one bad image never stops the rest
                 bar.echo(f"error: {in_a_line(error, source)}", err=True)
                 errors += 1
                 continue
             measured += points
-            bar.echo(_described(source, picture.size, points, as_json))
+            bar.echo(_described(source, image.size, points, as_json))
     if measured and not quiet:
         for note in (*metrics.notes, *metrics.undefined(measured)):
             click.echo(note, err=True)
     end(errors, len(sources))
 
 
-def _loaded(source: Path, bar: Bar) -> Picture:
+def _loaded(source: Path, bar: Bar) -> ImageData:
     """An image, and what it lacks said. Raises `RdpError`."""
-    from rdpcodec.image import load_picture
+    from rdpcodec.image import load_image
 
     with named_warnings(source, bar.echo):
-        return load_picture(image_source(source))
+        return load_image(image_source(source))
 
 
-def _points(codec: Codec, picture: Picture, metrics: Metrics, step: Callable[[], None]) -> Iterator[Point]:
+def _points(codec: Codec, image: ImageData, metrics: Metrics, step: Callable[[], None]) -> Iterator[Point]:
     """What operating points give an image, by quality, then realism."""
     import numpy as np
 
     from rdpcodec.encoder.transparency import simplified
 
-    encode, original = codec.encoder(picture), simplified(picture).pixels
+    encode, original = codec.encoder(image), simplified(image).pixels
     realisms = (0, 1) if "realism" in codec.dials else (0,)
     for quality in _QUALITIES:
         data = encode(OperatingPoint(quality))

@@ -20,7 +20,7 @@ from rdpcodec.encoder.needs import EFFORT, check_installed
 from rdpcodec.encoder.target_search import search
 from rdpcodec.encoder.transparency import coarse_alpha, is_neutral, simplified
 from rdpcodec.extras import need_torch
-from rdpcodec.image import Picture
+from rdpcodec.image import ImageData
 from rdpcodec.metrics.full_reference import full_reference
 from rdpcodec.mosaic import AnalysedTiles, Mosaic, region_of
 from rdpcodec.operating_point import AUTO, EFFORT_MAX, Bounds, OperatingPoint, Realism, Target
@@ -38,13 +38,13 @@ TINY, TINY_STEP = 2048, 10
 class ImageEncoder:
     """Files of one image at any number of operating points, with what all of them share computed once."""
 
-    def __init__(self, tile_codec: TileCodec, weights: Identity, picture: Picture) -> None:
+    def __init__(self, tile_codec: TileCodec, weights: Identity, image: ImageData) -> None:
         """weights: those that `tile_codec` codes with. Raises `WeightsError` where they only decode."""
         check_encodes(weights.name, weights.encodes)
-        self.tile_codec, self.weights, self.picture = tile_codec, weights, simplified(picture)
-        self._tiles = AnalysedTiles(tile_codec, [self.picture.pixels])
-        self._side = side_data.pack(picture)
-        self._neutral = not picture.gray and is_neutral(self.picture.pixels)
+        self.tile_codec, self.weights, self.image = tile_codec, weights, simplified(image)
+        self._tiles = AnalysedTiles(tile_codec, [self.image.pixels])
+        self._side = side_data.pack(image)
+        self._neutral = not image.gray and is_neutral(self.image.pixels)
 
     def encode(self, point: OperatingPoint) -> bytes:
         """The file at an operating point. Raises `UsageError` for a point that the weights do not have, or a
@@ -75,13 +75,13 @@ class ImageEncoder:
         least at that quality.
         """
         tried = {quality: self._divided(symbols, quality)}
-        if self.picture.pixels[..., 0].size > TINY:
+        if self.image.pixels[..., 0].size > TINY:
             return quality, tried[quality]
         below = [float(step) for step in range(0, 100, TINY_STEP) if step < quality]
         tried |= {step: self._divided(self.symbols(step), step) for step in below}
 
         def loss(at: float) -> float:
-            error = np.square(self.picture.pixels - self._decoded(tried[at], at, 0.0).astype(np.float64))
+            error = np.square(self.image.pixels - self._decoded(tried[at], at, 0.0).astype(np.float64))
             return 8 * len(self._written(tried[at], at, 0.0)) + lambda_at(quality) * float(error.sum())
 
         best = min(tried, key=loss)
@@ -112,7 +112,7 @@ class ImageEncoder:
             def measure(quality: float) -> float:
                 layered = tried(quality)
                 if metric is not None:
-                    return metric(self.picture.pixels, self._decoded(layered, quality, realism))
+                    return metric(self.image.pixels, self._decoded(layered, quality, realism))
                 data = self._written(layered, quality, realism)
                 return len(data) if target.kind == "size" else container.bits_per_pixel(data)
 
@@ -133,7 +133,7 @@ class ImageEncoder:
         metrics = [full_reference(target.kind) for target in (bounds.distortion, bounds.perception)]
 
         def measured(pixels: np.ndarray) -> Measured:
-            return Measured(*(metric(self.picture.pixels, pixels) for metric in metrics))
+            return Measured(*(metric(self.image.pixels, pixels) for metric in metrics))
 
         @lru_cache(maxsize=2)
         def decoded(quality: float, realism: float) -> np.ndarray:
@@ -158,7 +158,7 @@ class ImageEncoder:
 
     def _divided(self, symbols: Sequence[Symbols], quality: float) -> Layered:
         """The image in two layers, of which the networks found these symbols."""
-        return in_layers(self.tile_codec, self.picture.pixels, symbols, quality)
+        return in_layers(self.tile_codec, self.image.pixels, symbols, quality)
 
     def _refined(self, layered: Layered, quality: float, effort: int) -> Layered:
         """The same with better symbols of the networks, after the search that the effort asks for."""
@@ -175,23 +175,23 @@ class ImageEncoder:
             return float(wanted)
         if "realism" not in self.weights.dials:
             return 0.0
-        return auto_realism.realism_of(self.picture.pixels, self._mosaic(layered, quality))
+        return auto_realism.realism_of(self.image.pixels, self._mosaic(layered, quality))
 
     def _decoded(self, layered: Layered, quality: float, realism: float) -> np.ndarray:
         """What both layers decode to, uint8 `[H, W, 3]`."""
         stored = round(realism * container.REALISM_STEPS) / container.REALISM_STEPS
-        (pixels,) = self._mosaic(layered, quality).decode(region_of(None, self.picture.size), stored)
-        picture = Picture(pixels, self.picture.gray, neutral=self._neutral)
-        return np.asarray(picture.to_pillow().convert("RGB"))
+        (pixels,) = self._mosaic(layered, quality).decode(region_of(None, self.image.size), stored)
+        image = ImageData(pixels, self.image.gray, neutral=self._neutral)
+        return np.asarray(image.to_pillow().convert("RGB"))
 
     def _mosaic(self, layered: Layered, quality: float) -> Mosaic:
         tiles = [[tile] for tile in layered.symbols]
-        return Mosaic(self.tile_codec, tiles, self.picture.size, quality, [layered.exact])
+        return Mosaic(self.tile_codec, tiles, self.image.size, quality, [layered.exact])
 
     def _written(self, layered: Layered, quality: float, realism: float) -> bytes:
         """The bytes of the file."""
-        header = Header(self.weights.size, self.weights.fingerprint, quality, realism, *self.picture.size)
-        kind = Segment.GRAY if self.picture.gray else Segment.COLOUR
+        header = Header(self.weights.size, self.weights.fingerprint, quality, realism, *self.image.size)
+        kind = Segment.GRAY if self.image.gray else Segment.COLOUR
         segments = {**self._side, **self._opacity(quality)}
         if self._neutral:
             segments[Segment.NEUTRAL] = b""
@@ -207,9 +207,9 @@ class ImageEncoder:
 
     def _opacity(self, quality: float) -> dict[Segment, bytes]:
         """The segment of the alpha channel, if there is one."""
-        alpha = self.picture.alpha
+        alpha = self.image.alpha
         if alpha is None:
             return {}
-        if not self.picture.exact:
+        if not self.image.exact:
             alpha = coarse_alpha(alpha, quality)
-        return {Segment.OPACITY: opacity.encode(alpha, tiles_of(self.picture.size))}
+        return {Segment.OPACITY: opacity.encode(alpha, tiles_of(self.image.size))}

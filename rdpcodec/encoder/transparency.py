@@ -7,29 +7,29 @@ from dataclasses import replace
 import numpy as np
 
 from rdpcodec.encoder.fill import smooth_fill
-from rdpcodec.image import Picture
+from rdpcodec.image import ImageData
 from rdpcodec.tiles import tiles_of
 
 # One level of alpha in so many units of quality below 100 is left out; at quality 50 every fifth is kept.
 _UNITS_A_LEVEL = 10.0
 
 
-def simplified(picture: Picture) -> Picture:
+def simplified(image: ImageData) -> ImageData:
     """Without an alpha channel that is opaque everywhere, and with smooth colours where it is fully
     transparent; as it is if it is to be coded `exact`.
     """
-    if picture.alpha is None or picture.exact:
-        return picture
-    if picture.alpha.min() == 255:
-        return replace(picture, alpha=None)
-    hidden = picture.alpha == 0
+    if image.alpha is None or image.exact:
+        return image
+    if image.alpha.min() == 255:
+        return replace(image, alpha=None)
+    hidden = image.alpha == 0
     if not hidden.any():
-        return picture
-    pixels = picture.pixels.copy()
-    for tile in tiles_of(picture.size):
+        return image
+    pixels = image.pixels.copy()
+    for tile in tiles_of(image.size):
         part = tile.slices()
-        pixels[*part] = smooth_fill(picture.pixels[*part], ~hidden[*part])
-    return replace(picture, pixels=pixels)
+        pixels[*part] = smooth_fill(image.pixels[*part], ~hidden[*part])
+    return replace(image, pixels=pixels)
 
 
 def coarse_alpha(alpha: np.ndarray, quality: float) -> np.ndarray:

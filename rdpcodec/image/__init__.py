@@ -7,22 +7,22 @@ further frames).
 
 from typing import TYPE_CHECKING
 
-from rdpcodec.errors import PictureWarning
+from rdpcodec.errors import ImageWarning
 from rdpcodec.image.files import is_readable, readable_extensions
-from rdpcodec.image.loading import load_picture
-from rdpcodec.image.picture import Picture
-from rdpcodec.image.saving import encode_picture, is_writable, writable_format
+from rdpcodec.image.image_data import ImageData
+from rdpcodec.image.loading import load_image
+from rdpcodec.image.saving import encode_image, is_writable, writable_format
 
 if TYPE_CHECKING:
     from rdpcodec.image.loading import Source as Source
 
 __all__ = [
-    "Picture",
-    "PictureWarning",
-    "encode_picture",
+    "ImageData",
+    "ImageWarning",
+    "encode_image",
     "is_readable",
     "is_writable",
-    "load_picture",
+    "load_image",
     "readable_extensions",
     "writable_format",
 ]

@@ -9,7 +9,7 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image, ImageCms
 
-from rdpcodec.errors import PictureWarning, reason, warn
+from rdpcodec.errors import ImageWarning, reason, warn
 from rdpcodec.image.profiles import (
     CODED_CURVES,
     CODED_PRIMARIES,
@@ -160,4 +160,4 @@ def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
 
 
 def _warn(message: str) -> None:
-    warn(message, PictureWarning)
+    warn(message, ImageWarning)

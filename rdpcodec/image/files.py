@@ -19,7 +19,7 @@ from typing import IO
 from PIL import Image
 
 from rdpcodec.container import EXTENSION, MAX_PIXELS, SIGNATURE, check_size
-from rdpcodec.errors import PictureError, RdpError, reason
+from rdpcodec.errors import ImageError, RdpError, reason
 from rdpcodec.fork_lock import ForkLock
 from rdpcodec.source import File, name_of, read_source
 
@@ -78,9 +78,9 @@ def opened(
 ) -> Iterator[Image.Image]:
     """The image of a file, not decoded yet. formats: Pillow's names of those that are tried; None for all.
 
-    Raises `PictureError`, also for whatever a decoder raises within the context.
+    Raises `ImageError`, also for whatever a decoder raises within the context.
     """
-    with as_picture_error(name_of(source)), _seekable(source) as file:
+    with as_image_error(name_of(source)), _seekable(source) as file:
         try:
             image = _identified(file, formats)
             larger = _over_pillows_limit(image)
@@ -109,12 +109,12 @@ def _seekable(source: File) -> Iterator[IO[bytes]]:
         try:
             file.seek(0)
         except (AttributeError, io.UnsupportedOperation):  # a pipe, a socket
-            file = io.BytesIO(read_source(source, PictureError))
+            file = io.BytesIO(read_source(source, ImageError))
         yield file
 
 
 @contextmanager
-def as_picture_error(name: str) -> Iterator[None]:
+def as_image_error(name: str) -> Iterator[None]:
     """Whatever a decoder raises as our error, in one line that names the file.
 
     Pillow's plugins raise `struct.error`, `TypeError`, `AssertionError` and more on damaged files; its manual
@@ -123,23 +123,23 @@ def as_picture_error(name: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise PictureError(f"{name}: no such file") from None
-    except PictureError as error:
-        raise PictureError(f"{name}: {error}") from error.__cause__
+        raise ImageError(f"{name}: no such file") from None
+    except ImageError as error:
+        raise ImageError(f"{name}: {error}") from error.__cause__
     except (RdpError, MemoryError, Warning):  # a warning that the caller has made an error
         raise
     except Exception as error:
-        raise PictureError(f"{name}: cannot be read: {reason(error)}") from error
+        raise ImageError(f"{name}: cannot be read: {reason(error)}") from error
 
 
 def _identified(file: IO[bytes], formats: Sequence[str] | None) -> Image.Image:
-    """What `Image.open` does, without its limit. Raises `PictureError`, or what a plugin raises."""
+    """What `Image.open` does, without its limit. Raises `ImageError`, or what a plugin raises."""
     file.seek(0)
     prefix = file.read(_PREFIX)
     if not isinstance(prefix, bytes):
-        raise PictureError("is open as text: open it in binary mode, 'rb'")
+        raise ImageError("is open as text: open it in binary mode, 'rb'")
     if not prefix:
-        raise PictureError("the file is empty")
+        raise ImageError("the file is empty")
     for name in _formats() if formats is None else formats:
         factory, accept = Image.OPEN.get(name, (None, None))
         if factory is None:  # this Pillow was built without it
@@ -151,7 +151,7 @@ def _identified(file: IO[bytes], formats: Sequence[str] | None) -> Image.Image:
                 return factory(file, "")
         except (SyntaxError, IndexError, TypeError, struct.error):  # not this format after all
             continue
-    raise PictureError(_unknown(prefix, formats))
+    raise ImageError(_unknown(prefix, formats))
 
 
 def _formats() -> Iterator[str]:
@@ -176,13 +176,13 @@ def _unknown(prefix: bytes, formats: Sequence[str] | None) -> str:
 
 
 def _check(image: Image.Image, file: IO[bytes], max_pixels: int) -> None:
-    """Refuse an image before it is decoded. Raises `PictureError`."""
-    check_size(*image.size, PictureError, max_pixels)
+    """Refuse an image before it is decoded. Raises `ImageError`."""
+    check_size(*image.size, ImageError, max_pixels)
     if image.format in ("JPEG", "MPO"):
         position = file.tell()
         file.seek(0)
         if scans_of(file.read()) > MAX_SCANS:
-            raise PictureError(f"a JPEG of more than {MAX_SCANS} scans, which are only there to waste time")
+            raise ImageError(f"a JPEG of more than {MAX_SCANS} scans, which are only there to waste time")
         file.seek(position)
 
 

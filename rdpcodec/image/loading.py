@@ -1,4 +1,4 @@
-"""`load_picture`: files and Pillow images → pixels, and what is kept beside them."""
+"""`load_image`: files and Pillow images → pixels, and what is kept beside them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 from PIL import Image
 
 from rdpcodec.container import MAX_PIXELS, check_size
-from rdpcodec.errors import PictureError, PictureWarning, warn
+from rdpcodec.errors import ImageError, ImageWarning, warn
 from rdpcodec.image.arrays import from_array, from_tensor, to_eight_bits
 from rdpcodec.image.colour import described_profile, kept_profile, to_srgb
-from rdpcodec.image.files import as_picture_error, opened
-from rdpcodec.image.picture import Picture
+from rdpcodec.image.files import as_image_error, opened
+from rdpcodec.image.image_data import ImageData
 from rdpcodec.metadata import exif_of, orientation_of, upright, warn_of_comments, xmp_of
 from rdpcodec.source import is_file
 
@@ -33,14 +33,14 @@ _BITS_A_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
 _GRAY_STEPS = {"L;2": 85, "L;4": 17}
 
 
-def load_picture(
+def load_image(
     source: Source,
     *,
     keep_metadata: bool = False,
     exact: bool = False,
     max_pixels: int = MAX_PIXELS,
     formats: Sequence[str] | None = None,
-) -> Picture:
+) -> ImageData:
     """Read an image from any of the supported sources.
 
     source: a Pillow image, of which the current frame is taken; the path of a file of any format that Pillow
@@ -48,18 +48,18 @@ def load_picture(
     floating point in [0, 1], `[H, W]` or `[H, W, C]` with C = 1 (gray), 2 (gray, alpha), 3 (RGB) or 4 (RGBA);
     a torch tensor `[C, H, W]` or `[1, C, H, W]`, uint8 or floating point in [0, 1]. keep_metadata: keep EXIF,
     XMP, resolution and ICC profile. A kept profile is not applied: the pixels stay in its colour space.
-    exact: keep transparency as it is (see `Picture`). max_pixels: the most that an image may have, at most
+    exact: keep transparency as it is (see `ImageData`). max_pixels: the most that an image may have, at most
     268 435 456; Pillow's own limit does not apply. formats: Pillow's names of the file formats to take, None
     for all.
 
-    Raises `PictureError` when it cannot be read or coded. Warns with `PictureWarning` of what is lost.
+    Raises `ImageError` when it cannot be read or coded. Warns with `ImageWarning` of what is lost.
     """
     return replace(_loaded(source, keep_metadata, max_pixels, formats), exact=exact)
 
 
-def _loaded(source: Any, keep_metadata: bool, max_pixels: int, formats: Sequence[str] | None) -> Picture:
+def _loaded(source: Any, keep_metadata: bool, max_pixels: int, formats: Sequence[str] | None) -> ImageData:
     if isinstance(source, Image.Image):
-        with as_picture_error("the given image"):
+        with as_image_error("the given image"):
             return _from_pillow(source, keep_metadata, max_pixels)
     if isinstance(source, np.ndarray):
         return from_array(source, max_pixels)
@@ -68,22 +68,22 @@ def _loaded(source: Any, keep_metadata: bool, max_pixels: int, formats: Sequence
             return _from_pillow(image, keep_metadata, max_pixels)
     if hasattr(source, "detach"):
         return from_tensor(source, max_pixels)
-    raise PictureError(
+    raise ImageError(
         f"cannot read an image from {type(source).__name__}: give a Pillow image, a file's path or bytes, an "
         "array or a tensor"
     )
 
 
-def _from_pillow(image: Image.Image, keep_metadata: bool, max_pixels: int) -> Picture:
-    check_size(*image.size, PictureError, max_pixels)
+def _from_pillow(image: Image.Image, keep_metadata: bool, max_pixels: int) -> ImageData:
+    check_size(*image.size, ImageError, max_pixels)
     if image.mode == "F":
-        raise PictureError("a floating-point image has no defined range: scale it to 8 or 16 bits first")
+        raise ImageError("a floating-point image has no defined range: scale it to 8 or 16 bits first")
     if getattr(image, "is_animated", False) and image.tell() == 0:
-        warn("only the first of several frames is coded", PictureWarning)
+        warn("only the first of several frames is coded", ImageWarning)
     raw_modes = _raw_modes(image)
     tags = dict(getattr(image, "tag_v2", {}))
     if image.mode in _SIXTEEN_BIT_MODES or any(";16" in mode for mode in raw_modes):
-        warn("16 bits a channel are coded as 8", PictureWarning)
+        warn("16 bits a channel are coded as 8", ImageWarning)
     profile = described_profile(image)
     # A TIFF is turned, and its tag removed, by Pillow as it is loaded.
     image.load()
@@ -104,7 +104,7 @@ def _from_pillow(image: Image.Image, keep_metadata: bool, max_pixels: int) -> Pi
     gray = image.mode == "L"
     # Copies that change nothing would cost 4 bytes a pixel.
     pixels = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
-    return Picture(pixels, gray, alpha, kept, exif, xmp)
+    return ImageData(pixels, gray, alpha, kept, exif, xmp)
 
 
 def _raw_modes(image: Image.Image) -> set[str]:

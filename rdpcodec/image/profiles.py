@@ -55,7 +55,7 @@ class Primaries:
 
 
 SRGB = Primaries(D65, (0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
-# The numbers of ITU-T H.273, table 2, that pictures use.
+# The numbers of ITU-T H.273, table 2, that images use.
 CODED_PRIMARIES = {
     1: SRGB,
     5: Primaries(D65, (0.64, 0.33), (0.29, 0.60), (0.15, 0.06)),

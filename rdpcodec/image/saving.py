@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from rdpcodec.errors import PictureError, PictureWarning, UsageError, reason, warn
+from rdpcodec.errors import ImageError, ImageWarning, UsageError, reason, warn
 from rdpcodec.image.files import opened, register_plugins
 from rdpcodec.metadata import left_out
 
@@ -49,10 +49,10 @@ def is_writable(suffix: str) -> bool:
     return Image.EXTENSION.get(suffix) in Image.SAVE
 
 
-def encode_picture(image: Image.Image, name: str, target: object) -> bytes:
+def encode_image(image: Image.Image, name: str, target: object) -> bytes:
     """A decoded image as the bytes of a file of a Pillow format, with the metadata of its `info`.
 
-    target: what an error names. Warns with `PictureWarning` of metadata that the format cannot hold, and of
+    target: what an error names. Warns with `ImageWarning` of metadata that the format cannot hold, and of
     colours, unless it is one of those that are lossy by design. Raises `UsageError` when the format cannot
     hold the image.
     """
@@ -69,7 +69,7 @@ def encode_picture(image: Image.Image, name: str, target: object) -> bytes:
         why = f"{name} cannot hold it" + (f" ({reason(first)})" if first else "")
         if "icc_profile" in lost:
             left_out(_METADATA["icc_profile"], f"{why}; the colours are sRGB now")
-            return encode_picture(_in_srgb(image), name, target)
+            return encode_image(_in_srgb(image), name, target)
         for key in sorted(lost):
             left_out(_METADATA[key], why)
         _warn_of_colours(data, image, name, target)
@@ -131,7 +131,7 @@ def _checked(data: bytes, image: Image.Image, name: str, target: object, kept: t
         with opened(data, formats=[name] if name in Image.OPEN else None) as written:
             size, transparent = written.size, written.has_transparency_data
             lost = {key for key in kept if not _has(written, key)}
-    except PictureError:  # a format that Pillow writes and does not read, or not under this name
+    except ImageError:  # a format that Pillow writes and does not read, or not under this name
         return set(kept)
     if size != image.size:
         raise UsageError(f"{target}: {name} cannot hold an image of {image.width}×{image.height} pixels")
@@ -147,10 +147,10 @@ def _warn_of_colours(data: bytes, image: Image.Image, name: str, target: object)
     try:
         with opened(data, formats=[name]) as written:
             same = np.array_equal(np.asarray(written.convert(image.mode)), np.asarray(image))
-    except PictureError:  # as in `_checked`; EPS, say, needs Ghostscript
+    except ImageError:  # as in `_checked`; EPS, say, needs Ghostscript
         return
     if not same:
-        warn(f"{target}: {name} cannot hold all colours of this image; .png and .webp can", PictureWarning)
+        warn(f"{target}: {name} cannot hold all colours of this image; .png and .webp can", ImageWarning)
 
 
 def _has(written: Image.Image, key: str) -> bool:

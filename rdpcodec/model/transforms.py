@@ -57,7 +57,7 @@ class AnalysisFeatures(NamedTuple):
 
 
 class Analysis(nn.Module):
-    """Picture → latents, scaled so that rounding them is the right quantisation for the quality."""
+    """Image → latents, scaled so that rounding them is the right quantisation for the quality."""
 
     def __init__(self, size: Architecture) -> None:
         super().__init__()

@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from rdpcodec.codec import Codec
-from rdpcodec.image import Picture
+from rdpcodec.image import ImageData
 from rdpcodec.metrics.full_reference import Metrics
 from rdpcodec.operating_point import OperatingPoint, Quality
 from rdpcodec.pages import FOLDER, assembled
@@ -37,7 +37,7 @@ _LEFT_OUT = ("demo.", "index.", "onnxruntime-web/ort.jspi", "onnxruntime-web/ort
 
 def compare_page(
     codec: Codec,
-    images: dict[str, Picture],
+    images: dict[str, ImageData],
     qualities: Iterable[float],
     effort: int,
     step: Callable[[], None],
@@ -54,7 +54,7 @@ def compare_page(
     embedded = _embedded(decoder) if "realism" in codec.dials else {}
     comparison = _Comparison(codec, peers, metrics, bool(embedded), step)
     points = [OperatingPoint(quality, effort=effort) for quality in sorted(set(qualities))]
-    shown = [comparison.record(name, picture, points) for name, picture in images.items()]
+    shown = [comparison.record(name, image, points) for name, image in images.items()]
     versions = [version for record in shown for version in record["versions"] if "file" not in version]
     data = {
         "metrics": metrics.labels,
@@ -101,49 +101,49 @@ class _Comparison:
         """Those at which our files are shown."""
         return (0.0, 1.0) if "realism" in self.codec.dials else (0.0,)
 
-    def record(self, name: str, source: Picture, points: list[OperatingPoint]) -> dict[str, Any]:
+    def record(self, name: str, source: ImageData, points: list[OperatingPoint]) -> dict[str, Any]:
         """One image, and its versions: for each quality ours at each realism, then the peers at equal
         bytes.
         """
-        picture, notes = middle(source)
-        image = picture.to_pillow()
-        encode = self.codec.encoder(picture)
+        image, notes = middle(source)
+        pillow = image.to_pillow()
+        encode = self.codec.encoder(image)
         files: dict[str, dict[int, bytes]] = {peer: {} for peer in self.peers}
         versions: list[dict[str, Any]] = []
         for point in points:
             data, quality = encode(point), point.quality
-            versions += self._ours(picture, data, quality)
+            versions += self._ours(image, data, quality)
             for key, peer in self.peers.items():
-                file = closest_to(partial(peer.encode, image), len(data), files[key])
-                figures = self._figures(picture, peer.decode(file), len(file), _data_url(file, key))
+                file = closest_to(partial(peer.encode, pillow), len(data), files[key])
+                figures = self._figures(image, peer.decode(file), len(file), _data_url(file, key))
                 versions.append({"label": peer.label, "quality": quality, "ours": False, **figures})
             self.step()
-        about = {"name": name, "width": image.width, "height": image.height, "notes": notes}
-        return {**about, "original": _lossless(image), "versions": versions}
+        about = {"name": name, "width": pillow.width, "height": pillow.height, "notes": notes}
+        return {**about, "original": _lossless(pillow), "versions": versions}
 
-    def _ours(self, picture: Picture, data: bytes, quality: Quality) -> Iterator[dict[str, Any]]:
+    def _ours(self, image: ImageData, data: bytes, quality: Quality) -> Iterator[dict[str, Any]]:
         """The versions that one file of ours gives."""
         for realism in self.realisms:
             decoded = self.codec.decompress(data, realism=realism)
             label = f"rdpcodec, realism {realism:g}" if len(self.realisms) > 1 else "rdpcodec"
-            figures = self._figures(picture, decoded, len(data), _lossless(decoded))
+            figures = self._figures(image, decoded, len(data), _lossless(decoded))
             version = {"label": label, "quality": quality, "ours": True, **figures}
             yield version
         if self.turned:
             yield _turned(version, data, self.metrics)
 
-    def _figures(self, picture: Picture, decoded: Image.Image, size: int, url: str) -> dict[str, Any]:
+    def _figures(self, image: ImageData, decoded: Image.Image, size: int, url: str) -> dict[str, Any]:
         """What a version of `size` bytes is worth."""
-        width, height = picture.size
-        figures = self.metrics(picture.pixels, np.asarray(decoded.convert("RGB")))
+        width, height = image.size
+        figures = self.metrics(image.pixels, np.asarray(decoded.convert("RGB")))
         return {"bytes": size, "bpp": round(size * 8 / (width * height), 5), "image": url, **figures}
 
 
-def middle(source: Picture) -> tuple[Picture, list[str]]:
+def middle(source: ImageData) -> tuple[ImageData, list[str]]:
     """What is compared of an image, at most `MAX_PIXELS` of its middle, and in words what is not."""
     notes = []
     width, height = source.size
-    picture = replace(source, alpha=None, icc=None, exif=None)
+    image = replace(source, alpha=None, icc=None, exif=None)
     if source.alpha is not None:
         notes.append("The alpha channel is left out.")
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
@@ -152,12 +152,12 @@ def middle(source: Picture) -> tuple[Picture, list[str]]:
         cut_width = min(max(1, int(width * share)), MAX_SIDE, MAX_PIXELS)
         cut_height = min(max(1, int(height * share)), MAX_SIDE, MAX_PIXELS // cut_width)
         left, top = (width - cut_width) // 2, (height - cut_height) // 2
-        picture = replace(picture, pixels=picture.pixels[top : top + cut_height, left : left + cut_width])
+        image = replace(image, pixels=image.pixels[top : top + cut_height, left : left + cut_width])
         notes.append(
             f"The image is {width}×{height}; its middle, {cut_width}×{cut_height}, was cut out, and that "
             "alone is coded, measured and shown."
         )
-    return picture, notes
+    return image, notes
 
 
 def _turned(version: dict[str, Any], data: bytes, metrics: Metrics) -> dict[str, Any]:

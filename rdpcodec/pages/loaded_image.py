@@ -12,7 +12,7 @@ from PIL import Image
 from rdpcodec import container
 from rdpcodec.codec import Codec
 from rdpcodec.encoder.transparency import simplified
-from rdpcodec.image import Picture
+from rdpcodec.image import ImageData
 from rdpcodec.operating_point import OperatingPoint
 from rdpcodec.peers import closest_to, find_peer
 
@@ -30,12 +30,12 @@ class EncodeRequest(NamedTuple):
 class LoadedImage:
     """One image, and what was made of it last. Not to be used by two threads at once."""
 
-    def __init__(self, codec: Codec, picture: Picture) -> None:
-        self.picture = picture
+    def __init__(self, codec: Codec, image: ImageData) -> None:
+        self.image = image
         # What errors are measured against, as targets are: colours under full transparency are nobody's.
-        self.seen = simplified(picture).pixels
+        self.seen = simplified(image).pixels
         self.peer_files: dict[str, dict[int, bytes]] = defaultdict(dict)
-        encode = codec.encoder(picture)
+        encode = codec.encoder(image)
 
         @lru_cache(maxsize=_FILES)
         def file(quality: float) -> bytes:
@@ -51,10 +51,10 @@ class LoadedImage:
     def peer_file(self, name: str, size: int) -> bytes:
         """Another format's file whose size is nearest to `size` bytes. Raises `Unavailable`."""
         peer = find_peer(name)
-        image = self.picture.to_pillow()
-        if name == "jpeg" and image.mode not in ("L", "RGB"):
-            image = image.convert("RGB")
-        return closest_to(partial(peer.encode, image), size, self.peer_files[name])
+        pillow = self.image.to_pillow()
+        if name == "jpeg" and pillow.mode not in ("L", "RGB"):
+            pillow = pillow.convert("RGB")
+        return closest_to(partial(peer.encode, pillow), size, self.peer_files[name])
 
     def file_with(self, asked: EncodeRequest) -> bytes:
         """The file of a quality with a realism as its default, which is a byte of the header."""

@@ -42,7 +42,7 @@ from starlette.routing import Route
 from rdpcodec import container
 from rdpcodec.codec import Codec
 from rdpcodec.errors import RdpError, RdpWarning
-from rdpcodec.image import Picture, load_picture
+from rdpcodec.image import ImageData, load_image
 from rdpcodec.metrics.full_reference import Metrics
 from rdpcodec.operating_point import OperatingPoint
 from rdpcodec.pages import FOLDER, assembled
@@ -135,20 +135,20 @@ class ImageServer:
     def hold(self, data: bytes) -> dict[str, Any]:
         """Read an image and keep it under a new id that cannot be guessed."""
         with self.reading:
-            picture, notes = _read(data, self.limits.pixels)
+            image, notes = _read(data, self.limits.pixels)
         with self.lock:
             name = secrets.token_urlsafe(16)
-            self.loaded[name] = LoadedImage(self.codec, picture)
+            self.loaded[name] = LoadedImage(self.codec, image)
             while len(self.loaded) > _IMAGES:
                 self.loaded.popitem(last=False)
-        width, height = picture.size
+        width, height = image.size
         return {"id": name, "width": width, "height": height, "notes": notes}
 
     def original(self, request: Request) -> Response:
         """The image as the codec takes it, PNG."""
         with self.lock:
-            picture = self._find(request).picture
-        return _png(picture.to_pillow())
+            image = self._find(request).image
+        return _png(image.to_pillow())
 
     def coded(self, request: Request) -> Response:
         """The size of its file: bytes and bits per pixel."""
@@ -258,13 +258,13 @@ def _peers() -> dict[str, str]:
     return {name: find_peer(name).label for name in PEER_NAMES if is_available(name)}
 
 
-def _read(data: bytes, pixels: int) -> tuple[Picture, list[str]]:
-    """An uploaded image, and what is lost of it. Raises `PictureError`."""
+def _read(data: bytes, pixels: int) -> tuple[ImageData, list[str]]:
+    """An uploaded image, and what is lost of it. Raises `ImageError`."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", RdpWarning)
-        picture = load_picture(data, max_pixels=pixels, formats=_FORMATS)
+        image = load_image(data, max_pixels=pixels, formats=_FORMATS)
     notes = [str(warning.message) for warning in caught if issubclass(warning.category, RdpWarning)]
-    return picture, notes
+    return image, notes
 
 
 def _png(image: Image.Image) -> Response:

@@ -58,13 +58,13 @@ def test_parts_count_like_the_whole(grain: np.ndarray) -> None:
     assert match.realism() == chosen(*parts)
 
 
-def test_a_picture_without_a_block_gets_none() -> None:
+def test_a_image_without_a_block_gets_none() -> None:
     assert DetailMatch().realism() == 0
     assert chosen(*[np.zeros((BLOCK, 40, 3), np.uint8)] * 3) == 0
 
 
 @pytest.mark.weights
-def test_a_file_has_the_realism_of_its_picture_and_rate(codec: Codec, photograph: Image.Image) -> None:
+def test_a_file_has_the_realism_of_its_image_and_rate(codec: Codec, photograph: Image.Image) -> None:
     image = photograph.crop((0, 0, 320, 256))
     low, high = (read_header(codec.compress(image, q, realism="auto"))[0].realism for q in (10, 100))
     assert 0.3 < low <= 1
@@ -88,7 +88,7 @@ def test_a_target_holds_for_the_realism_that_is_chosen(codec: Codec, photograph:
     assert 28 <= 10 * np.log10(255**2 / np.mean(error**2)) < 28.1
 
 
-def test_a_picture_of_several_tiles_is_one_picture(codec: Codec) -> None:
+def test_a_image_of_several_tiles_is_one_image(codec: Codec) -> None:
     generator = np.random.default_rng(0)
     textured = generator.normal(128, 30, (64, TILE + 64, 1)).clip(0, 255).astype(np.uint8).repeat(3, 2)
     image = Image.fromarray(textured)
@@ -105,7 +105,7 @@ class Ends:
         return [self._ends[realism][*region.slices()]]
 
 
-def test_rows_of_tiles_are_compared_with_their_own_part_of_the_picture(
+def test_rows_of_tiles_are_compared_with_their_own_part_of_the_image(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each is of another strength, of which the networks kept nothing and realism paints twice as much."""

@@ -17,7 +17,7 @@ from rdpcodec.encoder.detector import candidates, is_worth_a_look
 from rdpcodec.encoder.exact_choice import choose
 from rdpcodec.encoder.fill import smooth_fill
 from rdpcodec.encoder.image_encoder import ImageEncoder
-from rdpcodec.image import load_picture
+from rdpcodec.image import load_image
 from rdpcodec.tiles import Box
 from rdpcodec.weights.manifest import Identity
 
@@ -148,7 +148,7 @@ def test_a_page_with_a_photograph_has_both(codec: Codec, mixed: Image.Image, mix
     file, decoded = container.read(mixed_file), codec.decompress(mixed_file)
     assert file.version == 2
     assert len(file.segments[Segment.EXACT]) > 1000
-    assert len(file.picture) > 1000
+    assert len(file.image) > 1000
     text = (600, 100, 920, 260)
     assert psnr(mixed.crop(text), decoded.crop(text)) > 30
     white = np.asarray(decoded.crop((520, 0, 600, 300)))
@@ -257,7 +257,7 @@ def test_the_bits_of_all_positions_are_those_of_the_tile(
     codec: Codec, photograph: Image.Image, quality: float
 ) -> None:
     """But for the hyper-latents, which belong to no position."""
-    ((symbols,),) = codec.analyse([load_picture(photograph.crop((0, 0, 200, 120)))], quality)
+    ((symbols,),) = codec.analyse([load_image(photograph.crop((0, 0, 200, 120)))], quality)
     coder, plain = codec.tile_codec.coder, replace(symbols, residual=np.zeros_like(symbols.residual))
     bits, of_zeros = (coder.bits_by_position(found) for found in (symbols, plain))
     assert bits.shape == symbols.residual.shape[1:]
@@ -269,14 +269,14 @@ def test_a_photograph_of_which_the_networks_say_nothing_is_still_a_file(
     codec: Codec, photograph: Image.Image
 ) -> None:
     """Nothing said is left out of a file only where the exact layer has all pixels."""
-    picture = load_picture(photograph.crop((200, 100, 296, 164)))
+    image = load_image(photograph.crop((200, 100, 296, 164)))
     weights = Identity("fast", codec.size, codec.fingerprint, ("quality",), encodes=True)
-    blank = codec.tile_codec.blank(Box(0, 0, *picture.size), 50)
+    blank = codec.tile_codec.blank(Box(0, 0, *image.size), 50)
     assert blank.blank
-    data = ImageEncoder(codec.tile_codec, weights, picture).file([blank], 50, OperatingPoint(50))
+    data = ImageEncoder(codec.tile_codec, weights, image).file([blank], 50, OperatingPoint(50))
     ((found,),) = codec.decode_symbols([container.read(data)])
     assert found.blank
-    assert codec.decompress(data).size == picture.size
+    assert codec.decompress(data).size == image.size
 
 
 @pytest.mark.parametrize(("across", "down"), [(2.5, 0), (0, 3), (1, 1.5)])

@@ -16,7 +16,7 @@ from rdpcodec.encoder import refine as refining
 from rdpcodec.encoder.annealing import COLD, WARM, ExpectedBits, anneal, temperature
 from rdpcodec.encoder.objective import COARSE_SHARE, EYES_SHARE
 from rdpcodec.encoder.refine import STEPS
-from rdpcodec.image import load_picture
+from rdpcodec.image import load_image
 from rdpcodec.metrics.eyes import coarse_distortion, in_place_of, ssimulacra2_distortion
 from rdpcodec.model.rate import lambda_of
 from rdpcodec.mosaic import Window
@@ -140,7 +140,7 @@ def test_a_search_in_either_precision_finds_as_much(
     assert search.rated(residual).loss < search.best.loss
 
 
-def test_pictures_of_a_batch_are_searched_one_by_one(codec: Codec, photograph: Image.Image) -> None:
+def test_images_of_a_batch_are_searched_one_by_one(codec: Codec, photograph: Image.Image) -> None:
     from rdpcodec import OperatingPoint
 
     images = [photograph.crop((left, 100, left + 64, 164)) for left in (100, 300)]
@@ -159,10 +159,10 @@ def test_annealing_that_finds_nothing_keeps_what_there_was(
 
 def search_for(codec: Codec, image: Image.Image, quality: float) -> refining.Search:
     """A search as `refine` starts it, for an image of one tile."""
-    picture = load_picture(image)
-    ((symbols,),) = codec.analyse([picture], quality)
-    box = Box(0, 0, *picture.size)
-    return refining.Search(codec.tile_codec, picture.pixels, Window(box, box), symbols, quality)
+    loaded = load_image(image)
+    ((symbols,),) = codec.analyse([loaded], quality)
+    box = Box(0, 0, *loaded.size)
+    return refining.Search(codec.tile_codec, loaded.pixels, Window(box, box), symbols, quality)
 
 
 def annealed(search: refining.Search, steps: int) -> Tensor:

@@ -16,7 +16,7 @@ import rdpcodec
 from rdpcodec import Codec, OperatingPoint, Target, container
 from rdpcodec.encoder.target_search import TOLERANCE
 from rdpcodec.errors import UsageError
-from rdpcodec.image import load_picture
+from rdpcodec.image import load_image
 from rdpcodec.metrics.distortion import ms_ssim, psnr
 from rdpcodec.metrics.full_reference import full_reference
 from rdpcodec.metrics.perceptual import WEIGHTS_VARIABLE, load_lpips
@@ -49,7 +49,7 @@ def test_an_encoder_used_again_and_again_makes_the_files_of_compress(
 ) -> None:
     image = small.copy()
     image.putalpha(Image.linear_gradient("L").resize(small.size))
-    encode = codec.encoder(load_picture(image))
+    encode = codec.encoder(load_image(image))
     for quality in (90, 10, 90):
         assert encode(OperatingPoint(quality)) == codec.compress(image, quality)
 
@@ -60,7 +60,7 @@ def test_an_encoder_used_again_and_again_makes_the_files_of_compress(
     ids=["psnr", "ms_ssim", "ssimulacra2"],
 )
 @pytest.mark.parametrize("mode", ["RGB", "L"])
-def test_a_decoded_picture_is_as_good_as_its_target(
+def test_a_decoded_image_is_as_good_as_its_target(
     codec: Codec,
     photograph: Image.Image,
     target: Target,
@@ -90,9 +90,7 @@ def test_a_file_that_is_a_byte_too_large_is_too_large(
     assert len(codec.compress(small, Target.size(limit))) <= limit
 
 
-def test_with_realism_a_target_holds_for_the_realistic_picture(
-    photograph: Image.Image, tmp_path: Path
-) -> None:
+def test_with_realism_a_target_holds_for_the_realistic_image(photograph: Image.Image, tmp_path: Path) -> None:
     tensors = brighter(load_tensors(find_model("fast")), 0.02)  # by five steps of 255
     codec = Codec(ReleasedModel.load(install(tmp_path, tensors)))
     image, target = photograph.resize((150, 100)), Target.psnr(28)
@@ -134,7 +132,7 @@ def test_a_missing_metric_is_an_error_that_says_what_to_install(
         codec.compress(small, Target.lpips(0.1))
 
 
-def test_a_picture_too_small_for_the_metric_is_refused(codec: Codec, small: Image.Image) -> None:
+def test_a_image_too_small_for_the_metric_is_refused(codec: Codec, small: Image.Image) -> None:
     with pytest.raises(UsageError, match=r"0\.9 MS-SSIM: not defined for an image as small"):
         codec.compress(small, Target.ms_ssim(0.9))
 
@@ -153,7 +151,7 @@ def test_targets_that_cannot_be_had_are_refused(
         plain_codec.compress(small, **arguments)  # type: ignore[arg-type]
 
 
-def test_a_target_is_met_by_a_picture_of_several_tiles(
+def test_a_target_is_met_by_a_image_of_several_tiles(
     codec: Codec, photograph: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rdpcodec.tiles.TILE", 128)

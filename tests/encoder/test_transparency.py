@@ -14,7 +14,7 @@ from recoded_files import recoded
 from rdpcodec import Codec, container, exact_layer
 from rdpcodec.container import Segment
 from rdpcodec.encoder.transparency import coarse_alpha, simplified
-from rdpcodec.image import Picture
+from rdpcodec.image import ImageData
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_colours_change_only_where_nobody_sees_them(width: int, height: int, see
     generator = np.random.default_rng(seed)
     pixels = generator.integers(0, 256, (height, width, 3), dtype=np.uint8)
     alpha = generator.integers(0, most + 1, (height, width), dtype=np.uint8)
-    found = simplified(Picture(pixels, alpha=alpha))
+    found = simplified(ImageData(pixels, alpha=alpha))
     np.testing.assert_array_equal(found.pixels[alpha > 0], pixels[alpha > 0])
     np.testing.assert_array_equal(alpha, alpha if found.alpha is None else found.alpha)
 

@@ -44,10 +44,10 @@ def kinds() -> dict[str, Case]:
         return data, lambda: images.load(data, keep)
 
     def metadata(generator: random.Random) -> tuple[bytes, Callable[[], bool]]:
-        picture, target = images.hostile_metadata(generator), generator.choice(images.TARGETS)
+        image, target = images.hostile_metadata(generator), generator.choice(images.TARGETS)
         way = images.save if generator.random() < 0.5 else images.save_with_pillow_info
-        kept = b"|".join([target.encode(), picture.exif or b"", picture.xmp or b"", picture.icc or b""])
-        return kept, lambda: way(picture, target)
+        kept = b"|".join([target.encode(), image.exif or b"", image.xmp or b"", image.icc or b""])
+        return kept, lambda: way(image, target)
 
     return {"coded": decode, "pillow": pillow, "source": source, "metadata": metadata}
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from rdpcodec import PictureError, RdpError, side_data
+from rdpcodec import ImageError, RdpError, side_data
 from rdpcodec.container import Container, Header, Segment
-from rdpcodec.image import Picture, encode_picture, load_picture
+from rdpcodec.image import ImageData, encode_image, load_image
 from rdpcodec.tiles import Box
 
 from .damage import EDGES, PNG_SIGNATURE, damaged_png, several
@@ -34,14 +34,14 @@ def hostile_source(files: Sequence[bytes], generator: random.Random) -> bytes:
 def load(data: bytes, keep_metadata: bool) -> bool:
     """Read a source and take it through its side segments; whether it was taken. Raises what is not ours."""
     try:
-        picture = load_picture(data, keep_metadata=keep_metadata, max_pixels=MAX_PIXELS)
-    except PictureError as error:
+        image = load_image(data, keep_metadata=keep_metadata, max_pixels=MAX_PIXELS)
+    except ImageError as error:
         return refused(error)
-    width, height = picture.size
-    segments = {**side_data.pack(picture), Segment.COLOUR: b""}
+    width, height = image.size
+    segments = {**side_data.pack(image), Segment.COLOUR: b""}
     file = Container(Header("fast", b"\0\1\2\3", 50.0, 0.0, width, height), segments)
-    returned = side_data.unpack(picture.pixels, file, Box(0, 0, width, height))
-    assert (returned.icc, returned.exif, returned.xmp) == (picture.icc, picture.exif, picture.xmp)
+    returned = side_data.unpack(image.pixels, file, Box(0, 0, width, height))
+    assert (returned.icc, returned.exif, returned.xmp) == (image.icc, image.exif, image.xmp)
     return True
 
 
@@ -51,12 +51,12 @@ def refused(error: RdpError) -> bool:
     return False
 
 
-def hostile_metadata(generator: random.Random) -> Picture:
+def hostile_metadata(generator: random.Random) -> ImageData:
     """An image with EXIF, XMP and profile as a hostile file gives them, before anything cleans them."""
     exif = hostile_exif(generator) if generator.random() < 0.8 else several(exif_seed(), generator)
     xmp = generator.choice((None, several(xmp_seed(), generator), bytes(generator.randint(0, 70_000))))
     icc = generator.choice((None, several(generator.choice(profiles()), generator)))
-    return Picture(SEEN, generator.random() < 0.3, icc=icc, exif=exif, xmp=xmp)
+    return ImageData(SEEN, generator.random() < 0.3, icc=icc, exif=exif, xmp=xmp)
 
 
 def hostile_exif(generator: random.Random) -> bytes:
@@ -79,23 +79,23 @@ def _entry(order: str, generator: random.Random) -> bytes:
     return struct.pack(order + "HHI", tag, generator.choice(_TYPES), count) + value
 
 
-def save(picture: Picture, kind: str) -> bool:
+def save(image: ImageData, kind: str) -> bool:
     """Save as a decoded image is; whether it was taken. Raises whatever is not our own error."""
     try:
-        encode_picture(picture.to_pillow(), kind, "image")
+        encode_image(image.to_pillow(), kind, "image")
     except RdpError as error:
         return refused(error)
     return True
 
 
-def save_with_pillow_info(picture: Picture, kind: str) -> bool:
+def save_with_pillow_info(image: ImageData, kind: str) -> bool:
     """The same of an image that somebody else has opened: nothing has cleaned its `info`."""
-    image = Image.fromarray(picture.pixels)
-    image.info |= {"exif": picture.exif or b"", "xmp": picture.xmp or b""}
-    if picture.icc is not None:
-        image.info["icc_profile"] = picture.icc
+    pillow = Image.fromarray(image.pixels)
+    pillow.info |= {"exif": image.exif or b"", "xmp": image.xmp or b""}
+    if image.icc is not None:
+        pillow.info["icc_profile"] = image.icc
     try:
-        encode_picture(image, kind, "image")
+        encode_image(pillow, kind, "image")
     except RdpError as error:
         return refused(error)
     return True

@@ -8,7 +8,7 @@ import pytest
 from image.made_png import chunk, gamma_chunk, gray_png, png_with, primaries_chunk
 from PIL import Image, ImageCms
 
-from rdpcodec.image import PictureWarning, load_picture
+from rdpcodec.image import ImageWarning, load_image
 from rdpcodec.image.profiles import CODED_PRIMARIES, SRGB, SRGB_CURVE, made_profile
 
 RAMP = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)).convert("RGB")
@@ -38,13 +38,13 @@ def test_a_linear_profile_named_srgb_is_applied() -> None:
     assert "sRGB" in ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(named)))
     linear = np.arange(256).reshape(16, 16, 1) / 255
     for image, source in ((RAMP, named), (RAMP, profile)):
-        assert off_by(load_picture(with_profile(image, source)).pixels, srgb_of(linear)) < 1.5
+        assert off_by(load_image(with_profile(image, source)).pixels, srgb_of(linear)) < 1.5
 
 
 @pytest.mark.parametrize("gamma", [2.1, 2.2, 2.3])
 def test_a_profile_that_differs_from_srgb_by_a_few_levels_is_applied(gamma: float) -> None:
     linear = (np.arange(256).reshape(16, 16, 1) / 255) ** gamma
-    found = load_picture(with_profile(RAMP, made_profile(SRGB, (gamma,)))).pixels
+    found = load_image(with_profile(RAMP, made_profile(SRGB, (gamma,)))).pixels
     assert off_by(found, srgb_of(linear)) < 1.5
     assert off_by(found, np.asarray(RAMP)) < 12
 
@@ -60,7 +60,7 @@ def with_another_white(profile: bytes, *xyz: float) -> bytes:
 def test_white_is_white_whatever_the_white_of_the_medium() -> None:
     profile = with_another_white(made_profile(SRGB, (1.8,)), 0.7, 0.75, 0.5)
     assert profile != made_profile(SRGB, (1.8,))
-    white = load_picture(with_profile(Image.new("RGB", (2, 2), "white"), profile))
+    white = load_image(with_profile(Image.new("RGB", (2, 2), "white"), profile))
     assert (white.pixels == 255).all()
 
 
@@ -69,7 +69,7 @@ def test_srgb_under_any_name_changes_no_pixel() -> None:
         made_profile(SRGB, SRGB_CURVE),
         ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(),
     ):
-        pixels = load_picture(with_profile(COLOURS, profile)).pixels
+        pixels = load_image(with_profile(COLOURS, profile)).pixels
         np.testing.assert_array_equal(pixels, np.asarray(COLOURS))
 
 
@@ -125,8 +125,8 @@ SIGNALS = {
 def test_coded_curves_give_back_the_light_they_were_made_of(transfer: int) -> None:
     light = np.linspace(0, 1, 100_001)
     seen = np.interp(np.arange(256) / 255, SIGNALS[transfer](light), light).reshape(16, 16, 1)
-    picture = load_picture(png_with(RAMP, chunk(b"cICP", bytes([1, transfer, 0, 1]))))
-    assert off_by(picture.pixels, srgb_of(seen)) < 1.5
+    loaded = load_image(png_with(RAMP, chunk(b"cICP", bytes([1, transfer, 0, 1]))))
+    assert off_by(loaded.pixels, srgb_of(seen)) < 1.5
 
 
 def tinted_profile(gamma_of_green: float) -> bytes:
@@ -141,16 +141,16 @@ def tinted_profile(gamma_of_green: float) -> bytes:
 @pytest.mark.parametrize(("gamma_of_green", "gray"), [(1.82, True), (1.0, False), (1.4, False)])
 def test_gray_under_a_profile_that_tints_it_becomes_colour(gamma_of_green: float, gray: bool) -> None:
     profile = tinted_profile(gamma_of_green)
-    picture = load_picture(with_profile(RAMP.convert("L"), profile))
+    loaded = load_image(with_profile(RAMP.convert("L"), profile))
     target = ImageCms.createProfile("sRGB")
     expected = ImageCms.profileToProfile(RAMP, io.BytesIO(profile), target)
     assert expected is not None
     colours = np.asarray(expected).astype(float)
-    assert picture.gray == gray
+    assert loaded.gray == gray
     if gray:
         assert np.ptp(colours, axis=2).max() > 0
         colours = colours.mean(axis=2, keepdims=True)
-    assert off_by(picture.pixels, colours) <= 0.5
+    assert off_by(loaded.pixels, colours) <= 0.5
 
 
 def gray_profile(gamma: float) -> bytes:
@@ -165,31 +165,31 @@ def gray_profile(gamma: float) -> bytes:
 def test_a_profile_of_neutral_colours_on_gray_is_applied_and_leaves_it_gray(
     profile: bytes, gamma: float
 ) -> None:
-    picture = load_picture(with_profile(RAMP.convert("L"), profile))
-    assert picture.gray
-    assert off_by(picture.pixels, srgb_of((np.arange(256).reshape(16, 16, 1) / 255) ** gamma)) < 1.5
+    loaded = load_image(with_profile(RAMP.convert("L"), profile))
+    assert loaded.gray
+    assert off_by(loaded.pixels, srgb_of((np.arange(256).reshape(16, 16, 1) / 255) ** gamma)) < 1.5
 
 
 def test_a_profile_of_another_kind_of_colour_is_ignored_with_a_warning_and_not_kept() -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
     for keep in (False, True):
-        with pytest.warns(PictureWarning, match="it is for Lab, the image is RGB"):
-            picture = load_picture(with_profile(COLOURS, profile), keep_metadata=keep)
-        assert picture.icc is None
-        np.testing.assert_array_equal(picture.pixels, np.asarray(COLOURS))
+        with pytest.warns(ImageWarning, match="it is for Lab, the image is RGB"):
+            loaded = load_image(with_profile(COLOURS, profile), keep_metadata=keep)
+        assert loaded.icc is None
+        np.testing.assert_array_equal(loaded.pixels, np.asarray(COLOURS))
 
 
 @pytest.mark.parametrize("gamma", [1.0, 1 / 1.8, 1 / 2.6])
 def test_png_gamma_is_applied(gamma: float) -> None:
     expected = srgb_of((np.arange(256).reshape(16, 16, 1) / 255) ** (1 / gamma))
     for image in (RAMP, RAMP.convert("L")):
-        assert off_by(load_picture(png_with(image, gamma_chunk(gamma))).pixels, expected) < 2.5
+        assert off_by(load_image(png_with(image, gamma_chunk(gamma))).pixels, expected) < 2.5
 
 
 def test_png_primaries_are_applied_with_its_gamma() -> None:
     wide = [value for point in (BT2020.white, BT2020.red, BT2020.green, BT2020.blue) for value in point]
-    pixels = load_picture(png_with(COLOURS, gamma_chunk(0.45455), primaries_chunk(*wide))).pixels
-    by_profile = load_picture(with_profile(COLOURS, made_profile(BT2020, (2.2,)))).pixels
+    pixels = load_image(png_with(COLOURS, gamma_chunk(0.45455), primaries_chunk(*wide))).pixels
+    by_profile = load_image(with_profile(COLOURS, made_profile(BT2020, (2.2,)))).pixels
     assert off_by(pixels, by_profile) <= 1
     assert off_by(pixels, np.asarray(COLOURS)) > 20
 
@@ -202,21 +202,21 @@ def test_gamma_and_primaries_of_srgb_change_no_pixel() -> None:
         (gamma_chunk(0.45455), primaries_chunk(*usual)),
         (srgb, gamma_chunk(1)),
     ):
-        np.testing.assert_array_equal(load_picture(png_with(COLOURS, *chunks)).pixels, np.asarray(COLOURS))
+        np.testing.assert_array_equal(load_image(png_with(COLOURS, *chunks)).pixels, np.asarray(COLOURS))
 
 
 @pytest.mark.parametrize("coordinates", [[0.0] * 8, [0.3127, 0.329, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3]])
 def test_primaries_that_are_no_colours_are_ignored_with_a_warning(coordinates: list[float]) -> None:
-    with pytest.warns(PictureWarning, match="gAMA and cHRM chunks are ignored"):
-        picture = load_picture(png_with(COLOURS, gamma_chunk(1), primaries_chunk(*coordinates)))
-    np.testing.assert_array_equal(picture.pixels, np.asarray(COLOURS))
+    with pytest.warns(ImageWarning, match="gAMA and cHRM chunks are ignored"):
+        loaded = load_image(png_with(COLOURS, gamma_chunk(1), primaries_chunk(*coordinates)))
+    np.testing.assert_array_equal(loaded.pixels, np.asarray(COLOURS))
 
 
 @pytest.mark.parametrize("gamma", [0, 0.00001, 0.05, 11, 40_000])
 def test_a_gamma_of_no_display_is_ignored_with_a_warning(gamma: float) -> None:
-    with pytest.warns(PictureWarning, match="gAMA and cHRM chunks are ignored"):
-        picture = load_picture(png_with(COLOURS, gamma_chunk(gamma)))
-    np.testing.assert_array_equal(picture.pixels, np.asarray(COLOURS))
+    with pytest.warns(ImageWarning, match="gAMA and cHRM chunks are ignored"):
+        loaded = load_image(png_with(COLOURS, gamma_chunk(gamma)))
+    np.testing.assert_array_equal(loaded.pixels, np.asarray(COLOURS))
 
 
 def behind_header(data: bytes, *chunks: bytes) -> bytes:
@@ -228,8 +228,8 @@ def test_of_all_that_says_what_the_colours_of_a_png_are_the_most_specific_is_bel
     profile = made_profile(BT2020, (1.8,))
     gamma, srgb, code = gamma_chunk(1), chunk(b"sRGB", b"\0"), chunk(b"cICP", bytes([12, 13, 0, 1]))
     tagged = with_profile(COLOURS, profile)
-    by_profile = load_picture(tagged).pixels
-    by_code = load_picture(png_with(COLOURS, code)).pixels
+    by_profile = load_image(tagged).pixels
+    by_code = load_image(png_with(COLOURS, code)).pixels
     assert off_by(by_profile, by_code) > 20
     assert off_by(by_code, np.asarray(COLOURS)) > 20
     for chunks, expected in (
@@ -238,33 +238,33 @@ def test_of_all_that_says_what_the_colours_of_a_png_are_the_most_specific_is_bel
         ([code], by_code),
         ([code, srgb, gamma], by_code),
     ):
-        np.testing.assert_array_equal(load_picture(behind_header(tagged, *chunks)).pixels, expected)
+        np.testing.assert_array_equal(load_image(behind_header(tagged, *chunks)).pixels, expected)
 
 
 def test_coded_colours_of_a_png_are_applied_and_go_first() -> None:
     code = chunk(b"cICP", bytes([12, 13, 0, 1]))
-    expected = load_picture(with_profile(COLOURS, made_profile(DISPLAY_P3, SRGB_CURVE))).pixels
+    expected = load_image(with_profile(COLOURS, made_profile(DISPLAY_P3, SRGB_CURVE))).pixels
     data = png_with(COLOURS, code, gamma_chunk(1))
-    np.testing.assert_array_equal(load_picture(data).pixels, expected)
+    np.testing.assert_array_equal(load_image(data).pixels, expected)
     with Image.open(io.BytesIO(data)) as opened:
-        np.testing.assert_array_equal(load_picture(opened).pixels, expected)
+        np.testing.assert_array_equal(load_image(opened).pixels, expected)
     srgb = png_with(COLOURS, chunk(b"cICP", bytes([1, 13, 0, 1])), gamma_chunk(1))
-    np.testing.assert_array_equal(load_picture(srgb).pixels, np.asarray(COLOURS))
+    np.testing.assert_array_equal(load_image(srgb).pixels, np.asarray(COLOURS))
 
 
 @pytest.mark.parametrize(("transfer", "message"), [(16, "PQ"), (18, "HLG"), (99, "not known")])
 def test_coded_colours_that_cannot_be_applied_are_warned_of(transfer: int, message: str) -> None:
-    with pytest.warns(PictureWarning, match=message):
-        picture = load_picture(png_with(COLOURS, chunk(b"cICP", bytes([9, transfer, 0, 1]))))
-    np.testing.assert_array_equal(picture.pixels, np.asarray(COLOURS))
+    with pytest.warns(ImageWarning, match=message):
+        loaded = load_image(png_with(COLOURS, chunk(b"cICP", bytes([9, transfer, 0, 1]))))
+    np.testing.assert_array_equal(loaded.pixels, np.asarray(COLOURS))
 
 
 def test_a_kept_profile_describes_the_pixels_that_are_kept() -> None:
     profile = made_profile(DISPLAY_P3, SRGB_CURVE)
-    kept = load_picture(with_profile(COLOURS, profile), keep_metadata=True)
+    kept = load_image(with_profile(COLOURS, profile), keep_metadata=True)
     assert kept.icc == profile
     np.testing.assert_array_equal(kept.pixels, np.asarray(COLOURS))
-    turned = load_picture(png_with(RAMP.convert("L"), gamma_chunk(1)), keep_metadata=True)
+    turned = load_image(png_with(RAMP.convert("L"), gamma_chunk(1)), keep_metadata=True)
     assert turned.icc is None  # an RGB profile is none for gray, and is applied
     assert turned.pixels.mean() > 150
 
@@ -274,7 +274,7 @@ def test_a_profile_is_kept_whatever_the_mode_it_was_stored_in(mode: str) -> None
     profile = gray_profile(1.8) if mode in ("L", "LA", "1") else made_profile(DISPLAY_P3, SRGB_CURVE)
     image = COLOURS.convert(mode)
     image.info["icc_profile"] = profile
-    kept = load_picture(image, keep_metadata=True)
+    kept = load_image(image, keep_metadata=True)
     assert kept.icc == profile
     np.testing.assert_array_equal(kept.pixels, np.asarray(image.convert("RGB")))
 
@@ -288,12 +288,12 @@ def test_a_profile_of_colours_that_are_turned_into_rgb_is_applied_and_not_kept(m
         profile, expected = ImageCms.ImageCmsProfile(target).tobytes(), np.asarray(COLOURS)
     else:
         image, profile = COLOURS.convert(mode), made_profile(DISPLAY_P3, SRGB_CURVE)
-        expected = load_picture(with_profile(image.convert("RGB"), profile)).pixels
+        expected = load_image(with_profile(image.convert("RGB"), profile)).pixels
     image.info["icc_profile"] = profile
     for keep in (False, True):
-        picture = load_picture(image, keep_metadata=keep)
-        assert picture.icc is None
-        assert np.abs(picture.pixels.astype(int) - expected).mean() < 2  # 8 bits of Lab are coarse
+        loaded = load_image(image, keep_metadata=keep)
+        assert loaded.icc is None
+        assert np.abs(loaded.pixels.astype(int) - expected).mean() < 2  # 8 bits of Lab are coarse
 
 
 @pytest.mark.parametrize("place", ["lowest", "middle", "highest"])
@@ -303,13 +303,13 @@ def test_the_transparent_value_of_a_gray_png_becomes_alpha_at_every_depth(depth:
     values = np.random.default_rng(depth).integers(0, 1 << depth, (9, 7))
     values[0, :2] = 0, (1 << depth) - 1
     transparent = {"lowest": 0, "middle": int(values[4, 3]), "highest": (1 << depth) - 1}[place]
-    picture = load_picture(gray_png(values, depth, transparent))
-    assert picture.gray
-    np.testing.assert_array_equal(picture.alpha, np.where(values == transparent, 0, 255))
+    loaded = load_image(gray_png(values, depth, transparent))
+    assert loaded.gray
+    np.testing.assert_array_equal(loaded.alpha, np.where(values == transparent, 0, 255))
 
 
 def test_a_png_cut_within_its_colour_chunk_is_refused_and_not_misread() -> None:
     data = png_with(COLOURS, chunk(b"cICP", bytes([12, 13, 0, 1])))
     lying = data[:33] + struct.pack(">I", 1 << 31) + data[37:]
     with pytest.raises(ValueError, match=r"cannot be read|not an image"):
-        load_picture(lying)
+        load_image(lying)

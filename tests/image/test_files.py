@@ -16,8 +16,8 @@ import pytest
 from PIL import Image, ImageFile, ImageSequence
 from PIL.PngImagePlugin import PngImageFile
 
-from rdpcodec.errors import PictureError
-from rdpcodec.image import PictureWarning, load_picture, readable_extensions
+from rdpcodec.errors import ImageError
+from rdpcodec.image import ImageWarning, load_image, readable_extensions
 from rdpcodec.image import files as image_files
 
 FRAME_COLOURS = ("red", "blue", "lime")
@@ -37,7 +37,7 @@ def animation(kind: str) -> bytes:
 
 
 def colour_of(source: object) -> str:
-    pixel = load_picture(source).pixels[3, 4].astype(int)
+    pixel = load_image(source).pixels[3, 4].astype(int)
     distance = [
         np.abs(pixel - Image.new("RGB", (1, 1), name).getpixel((0, 0))).sum() for name in FRAME_COLOURS
     ]
@@ -59,10 +59,10 @@ def test_the_frame_is_coded_that_the_caller_is_at(kind: str) -> None:
 
 def test_a_frame_that_was_chosen_is_not_warned_of() -> None:
     image = Image.open(io.BytesIO(animation("GIF")))
-    with pytest.warns(PictureWarning, match="first of several frames"):
-        load_picture(image)
+    with pytest.warns(ImageWarning, match="first of several frames"):
+        load_image(image)
     image.seek(1)
-    load_picture(image)  # a warning is an error here
+    load_image(image)  # a warning is an error here
 
 
 class Failing(ImageFile.ImageFile):
@@ -117,8 +117,8 @@ def test_whatever_a_decoder_raises_is_one_line_that_names_the_file(
     monkeypatch.setattr(failing, "at_once", at_once)
     path = tmp_path / "odd.bin"
     path.write_bytes(b"odd")
-    with pytest.raises(PictureError) as caught:
-        load_picture(path)
+    with pytest.raises(ImageError) as caught:
+        load_image(path)
     message = str(caught.value)
     assert message.startswith(f"{path}: ")
     assert "\n" not in message
@@ -126,14 +126,14 @@ def test_whatever_a_decoder_raises_is_one_line_that_names_the_file(
 
 def test_a_lazy_pillow_image_fails_like_a_file() -> None:
     data = saved(Image.effect_noise((64, 64), 50))
-    with pytest.raises(PictureError, match="the given image: cannot be read"):
-        load_picture(Image.open(io.BytesIO(data[:-2000])))
+    with pytest.raises(ImageError, match="the given image: cannot be read"):
+        load_image(Image.open(io.BytesIO(data[:-2000])))
 
 
 def test_a_lack_of_memory_stays_one(failing: type[Failing], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(failing, "error", MemoryError(), raising=False)
     with pytest.raises(MemoryError):
-        load_picture(b"odd")
+        load_image(b"odd")
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP", "GIF", "JPEG", "BMP"])
@@ -142,10 +142,10 @@ def test_pillows_limit_of_pixels_is_not_ours(monkeypatch: pytest.MonkeyPatch, ki
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # an image of more than twice that is an error
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert load_picture(data).size == (70, 50)
+        assert load_image(data).size == (70, 50)
     assert Image.MAX_IMAGE_PIXELS == 1000
-    with pytest.raises(PictureError, match=r"70×50 pixels is over the limit of 0\.0034"):
-        load_picture(data, max_pixels=3400)
+    with pytest.raises(ImageError, match=r"70×50 pixels is over the limit of 0\.0034"):
+        load_image(data, max_pixels=3400)
 
 
 def test_pillows_limit_is_as_before_after_two_threads_have_passed_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,24 +185,24 @@ def test_max_pixels_holds_for_every_source(source: str) -> None:
 
     array = np.zeros((50, 70, 3), np.uint8)
     given = {"array": array, "image": Image.fromarray(array), "tensor": torch.zeros(3, 50, 70)}[source]
-    assert load_picture(given, max_pixels=3500).size == (70, 50)
-    with pytest.raises(PictureError, match="over the limit"):
-        load_picture(given, max_pixels=3499)
+    assert load_image(given, max_pixels=3500).size == (70, 50)
+    with pytest.raises(ImageError, match="over the limit"):
+        load_image(given, max_pixels=3499)
 
 
 def test_reading_in_threads_leaves_the_filters_of_warnings_alone() -> None:
     data = saved(Image.new("RGB", (8, 8)))
     before = list(warnings.filters)
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(load_picture, itertools.repeat(data, 200)))
+        list(pool.map(load_image, itertools.repeat(data, 200)))
     assert warnings.filters == before
 
 
 def test_a_file_is_read_by_its_content_in_the_formats_allowed() -> None:
     data = saved(Image.new("RGB", (8, 8)), "GIF")
-    assert load_picture(data, formats=["PNG", "GIF"]).size == (8, 8)
-    with pytest.raises(PictureError, match="not an image in one of the formats PNG, JPEG"):
-        load_picture(data, formats=["PNG", "JPEG"])
+    assert load_image(data, formats=["PNG", "GIF"]).size == (8, 8)
+    with pytest.raises(ImageError, match="not an image in one of the formats PNG, JPEG"):
+        load_image(data, formats=["PNG", "JPEG"])
 
 
 def polyglot() -> bytes:
@@ -216,7 +216,7 @@ def polyglot() -> bytes:
 
 def test_a_polyglot_is_what_the_allowed_formats_say() -> None:
     for formats in (["TIFF"], ["PNG", "TIFF"], ["TIFF", "PNG"]):
-        assert load_picture(polyglot(), formats=formats).size == (8, 8)
+        assert load_image(polyglot(), formats=formats).size == (8, 8)
 
 
 def scans_repeated(count: int) -> bytes:
@@ -227,9 +227,9 @@ def scans_repeated(count: int) -> bytes:
 
 
 def test_a_jpeg_of_thousands_of_scans_is_refused_before_it_is_decoded() -> None:
-    assert load_picture(scans_repeated(50)).size == (64, 64)
-    with pytest.raises(PictureError, match="more than 100 scans"):
-        load_picture(scans_repeated(5000))
+    assert load_image(scans_repeated(50)).size == (64, 64)
+    with pytest.raises(ImageError, match="more than 100 scans"):
+        load_image(scans_repeated(5000))
 
 
 def test_a_first_image_of_several_in_a_jpeg_is_held_to_the_same_number_of_scans() -> None:
@@ -240,8 +240,8 @@ def test_a_first_image_of_several_in_a_jpeg_is_held_to_the_same_number_of_scans(
     heavy = data[:last] + data[last:end] * 200 + data[end:]
     with Image.open(io.BytesIO(heavy)) as image:
         assert image.format == "MPO"
-    with pytest.raises(PictureError, match="more than 100 scans"):
-        load_picture(heavy)
+    with pytest.raises(ImageError, match="more than 100 scans"):
+        load_image(heavy)
 
 
 def test_scans_are_counted_outside_of_metadata() -> None:
@@ -266,12 +266,12 @@ def test_pipes_and_members_of_archives_are_read(tmp_path: Path) -> None:
         def readinto(self, buffer: object) -> int:
             return self.rest.readinto(buffer)  # type: ignore[arg-type]
 
-    assert load_picture(io.BufferedReader(Pipe())).size == (8, 6)
+    assert load_image(io.BufferedReader(Pipe())).size == (8, 6)
     archive = tmp_path / "a.zip"
     with zipfile.ZipFile(archive, "w") as writer:
         writer.writestr("a.png", data)
     with zipfile.ZipFile(archive) as reader, reader.open("a.png") as member:
-        assert load_picture(member).size == (8, 6)
+        assert load_image(member).size == (8, 6)
 
 
 @pytest.mark.parametrize(
@@ -285,8 +285,8 @@ def test_pipes_and_members_of_archives_are_read(tmp_path: Path) -> None:
     ],
 )
 def test_why_a_file_is_no_image_is_said(data: object, message: str) -> None:
-    with pytest.raises(PictureError, match=message):
-        load_picture(data)
+    with pytest.raises(ImageError, match=message):
+        load_image(data)
 
 
 @pytest.mark.parametrize("installed", [True, False])
@@ -305,8 +305,8 @@ def test_a_plugin_is_asked_for_only_where_it_is_missing(
     image_files.register_plugins()
     monkeypatch.setattr(Image, "ID", [])  # whatever is installed here has not taken the file
     monkeypatch.setattr(image_files, "register_plugins", lambda: frozenset({name} if installed else ()))
-    with pytest.raises(PictureError) as caught:
-        load_picture(data)
+    with pytest.raises(ImageError) as caught:
+        load_image(data)
     assert (f"{name} needs a plugin" in str(caught.value)) != installed
 
 
@@ -315,12 +315,12 @@ def test_a_plugin_is_asked_for_only_where_it_is_missing(
 )
 def test_formats_of_installed_plugins_are_read_and_written(module: str, kind: str, suffix: str) -> None:
     pytest.importorskip(module)
-    from rdpcodec.image import encode_picture, writable_format
+    from rdpcodec.image import encode_image, writable_format
 
     assert suffix in readable_extensions()
     assert writable_format(suffix) == kind
     image = Image.linear_gradient("L").convert("RGB")
-    read = load_picture(encode_picture(image, kind, "x")).pixels
+    read = load_image(encode_image(image, kind, "x")).pixels
     assert np.abs(read.astype(int) - np.asarray(image)).max() < 8
 
 
@@ -341,5 +341,5 @@ def test_an_error_of_a_decoder_is_that_of_the_file_however_it_is_given(
 
     monkeypatch.setattr(PngImageFile, "load", fail)
     for source in (data, io.BytesIO(data)):
-        with pytest.raises(PictureError, match="cannot be read: odd"):
-            load_picture(source)
+        with pytest.raises(ImageError, match="cannot be read: odd"):
+            load_image(source)

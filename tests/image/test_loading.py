@@ -12,8 +12,8 @@ import torch
 from made_png import chunk
 from PIL import Image, ImageCms
 
-from rdpcodec.errors import FormatError, PictureError
-from rdpcodec.image import Picture, PictureWarning, load_picture
+from rdpcodec.errors import FormatError, ImageError
+from rdpcodec.image import ImageData, ImageWarning, load_image
 from rdpcodec.side_data import alpha_from_png
 
 RAMP = np.arange(6 * 4 * 3, dtype=np.uint8).reshape(6, 4, 3) * 3
@@ -48,39 +48,39 @@ def test_every_mode_comes_back_as_the_nearest_8_bit_mode(
     mode: str, gray: bool, alpha: bool, returned: str
 ) -> None:
     between = {"La": "LA", "RGBa": "RGBA"}.get(mode, mode)  # Pillow goes no straighter way
-    picture = load_picture(Image.fromarray(RAMP).convert(between).convert(mode))
-    assert picture.gray == gray
-    assert (picture.alpha is not None) == alpha
-    assert picture.to_pillow().mode == returned
-    assert picture.to_pillow().size == (4, 6)
+    image = load_image(Image.fromarray(RAMP).convert(between).convert(mode))
+    assert image.gray == gray
+    assert (image.alpha is not None) == alpha
+    assert image.to_pillow().mode == returned
+    assert image.to_pillow().size == (4, 6)
 
 
 def test_palette_and_colour_key_transparency_become_alpha() -> None:
     palette = Image.fromarray(RAMP).convert("P", palette=Image.Palette.ADAPTIVE)
     palette.info["transparency"] = 0
-    alpha = load_picture(saved(palette, transparency=0)).alpha
+    alpha = load_image(saved(palette, transparency=0)).alpha
     assert alpha is not None
     assert alpha.min() == 0
     key = Image.new("L", (3, 3), 7)
-    assert load_picture(saved(key, transparency=7)).to_pillow().mode == "LA"
+    assert load_image(saved(key, transparency=7)).to_pillow().mode == "LA"
 
 
 @pytest.mark.parametrize("value", [0, 257 * 100 + 128, 257 * 100 + 129, 65_535])
 def test_16_bits_are_rounded_to_8_with_a_warning(value: int) -> None:
     values = np.full((2, 2), value, np.uint16)
     for source in (values, Image.fromarray(values), saved(Image.fromarray(values))):
-        with pytest.warns(PictureWarning, match="16 bits"):
-            picture = load_picture(source)
-        assert picture.gray
-        assert (picture.pixels == round(value / 257)).all()
+        with pytest.warns(ImageWarning, match="16 bits"):
+            image = load_image(source)
+        assert image.gray
+        assert (image.pixels == round(value / 257)).all()
 
 
 def test_the_first_frame_of_an_animation_is_taken_with_a_warning() -> None:
     frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
     buffer = saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
-    with pytest.warns(PictureWarning, match="first of several frames"):
-        picture = load_picture(buffer)
-    assert (picture.pixels[0, 0] == [255, 0, 0]).all()
+    with pytest.warns(ImageWarning, match="first of several frames"):
+        image = load_image(buffer)
+    assert (image.pixels[0, 0] == [255, 0, 0]).all()
 
 
 def test_exif_orientation_is_applied_and_exif_kept_only_on_request() -> None:
@@ -88,9 +88,9 @@ def test_exif_orientation_is_applied_and_exif_kept_only_on_request() -> None:
     exif[0x0112] = 6  # rotated by 90°
     exif[0x010F] = "Maker"
     buffer = saved(Image.fromarray(RAMP), "PNG", exif=exif)
-    assert load_picture(buffer).size == (6, 4)
-    assert load_picture(buffer).exif is None
-    kept = load_picture(buffer, keep_metadata=True)
+    assert load_image(buffer).size == (6, 4)
+    assert load_image(buffer).exif is None
+    kept = load_image(buffer, keep_metadata=True)
     assert kept.size == (6, 4)
     assert kept.exif is not None
     read = Image.Exif()
@@ -120,33 +120,31 @@ def display_p3_like() -> bytes:
 def test_icc_profiles_are_applied_or_kept_but_not_both() -> None:
     profile = display_p3_like()
     colour = Image.new("RGB", (2, 2), (40, 200, 40))
-    applied = load_picture(saved(colour, icc_profile=profile))
+    applied = load_image(saved(colour, icc_profile=profile))
     assert applied.icc is None
     assert (applied.pixels[0, 0] != [40, 200, 40]).any()
-    kept = load_picture(saved(colour, icc_profile=profile), keep_metadata=True)
+    kept = load_image(saved(colour, icc_profile=profile), keep_metadata=True)
     assert kept.icc == profile
     assert (kept.pixels[0, 0] == [40, 200, 40]).all()
     assert kept.to_pillow().info["icc_profile"] == profile
 
 
 def test_a_broken_profile_is_ignored_with_a_warning() -> None:
-    with pytest.warns(PictureWarning, match="ICC profile"):
-        picture = load_picture(saved(Image.fromarray(RAMP), icc_profile=b"rubbish"))
-    np.testing.assert_array_equal(picture.pixels, RAMP)
+    with pytest.warns(ImageWarning, match="ICC profile"):
+        image = load_image(saved(Image.fromarray(RAMP), icc_profile=b"rubbish"))
+    np.testing.assert_array_equal(image.pixels, RAMP)
 
 
 def test_srgb_profiles_change_no_pixel() -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    np.testing.assert_array_equal(
-        load_picture(saved(Image.fromarray(RAMP), icc_profile=profile)).pixels, RAMP
-    )
+    np.testing.assert_array_equal(load_image(saved(Image.fromarray(RAMP), icc_profile=profile)).pixels, RAMP)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 @pytest.mark.parametrize(
     "kind", ["uint8 array", "float array", "uint8 tensor", "float tensor", "batched tensor"]
 )
-def test_arrays_and_tensors_hold_the_same_picture(channels: int, kind: str) -> None:
+def test_arrays_and_tensors_hold_the_same_image(channels: int, kind: str) -> None:
     array = np.random.default_rng(0).integers(0, 256, (5, 7, channels), dtype=np.uint8)
     tensor = torch.from_numpy(array).permute(2, 0, 1)
     source = {
@@ -156,21 +154,21 @@ def test_arrays_and_tensors_hold_the_same_picture(channels: int, kind: str) -> N
         "float tensor": tensor.float() / 255,
         "batched tensor": tensor[None],
     }[kind]
-    picture = load_picture(source)
-    assert picture.gray == (channels < 3)
-    np.testing.assert_array_equal(picture.pixels[:, :, 0], array[:, :, 0])
-    assert (picture.alpha is None) == (channels in (1, 3))
-    if picture.alpha is not None:
-        np.testing.assert_array_equal(picture.alpha, array[:, :, -1])
+    image = load_image(source)
+    assert image.gray == (channels < 3)
+    np.testing.assert_array_equal(image.pixels[:, :, 0], array[:, :, 0])
+    assert (image.alpha is None) == (channels in (1, 3))
+    if image.alpha is not None:
+        np.testing.assert_array_equal(image.alpha, array[:, :, -1])
 
 
 @pytest.mark.parametrize("kind", ["float16", "bfloat16", "float32", "float64"])
 def test_floating_point_is_rounded_to_the_nearest_level(kind: str) -> None:
     values = torch.linspace(0, 1, 12_000).reshape(1, 100, 120).to(getattr(torch, kind))
     expected = np.rint(values[0].double().numpy() * 255)
-    np.testing.assert_array_equal(load_picture(values).pixels[..., 0], expected)
+    np.testing.assert_array_equal(load_image(values).pixels[..., 0], expected)
     if kind != "bfloat16":  # which NumPy has not
-        np.testing.assert_array_equal(load_picture(values[0].numpy()).pixels[..., 0], expected)
+        np.testing.assert_array_equal(load_image(values[0].numpy()).pixels[..., 0], expected)
 
 
 def test_what_a_network_in_training_gives_is_an_image() -> None:
@@ -178,7 +176,7 @@ def test_what_a_network_in_training_gives_is_an_image() -> None:
     network_output = values * 0.5
     for tensor in (values, network_output):
         expected = np.rint(tensor.detach().permute(1, 2, 0).numpy() * 255)
-        np.testing.assert_array_equal(load_picture(tensor).pixels, expected)
+        np.testing.assert_array_equal(load_image(tensor).pixels, expected)
 
 
 @pytest.mark.parametrize(
@@ -187,8 +185,8 @@ def test_what_a_network_in_training_gives_is_an_image() -> None:
         (np.zeros((4, 4, 3), np.int32), "int32"),
         (np.full((4, 4, 3), 1.5), r"array must lie in \[0, 1\]"),
         (np.full((4, 4, 3), np.nan, np.float32), r"array must lie in \[0, 1\]"),
-        (np.zeros((4, 4, 5), np.uint8), "is no picture"),
-        (np.zeros((4,), np.uint8), "is no picture"),
+        (np.zeros((4, 4, 5), np.uint8), "is no image"),
+        (np.zeros((4,), np.uint8), "is no image"),
         (np.zeros((0, 4, 3), np.uint8), "sides must be"),
         (torch.zeros(3, 4, 4) + 2, r"in \[0, 1\]"),
         (torch.full((3, 4, 4), float("nan")), r"in \[0, 1\]"),
@@ -200,21 +198,21 @@ def test_what_a_network_in_training_gives_is_an_image() -> None:
         (12, "cannot read an image from int"),
     ],
 )
-def test_what_is_no_picture_is_refused_by_name(source: object, message: str) -> None:
-    with pytest.raises(PictureError, match=message):
-        load_picture(source)  # type: ignore[arg-type]
+def test_what_is_no_image_is_refused_by_name(source: object, message: str) -> None:
+    with pytest.raises(ImageError, match=message):
+        load_image(source)  # type: ignore[arg-type]
 
 
-def test_a_truncated_picture_file_is_refused(photograph: Image.Image) -> None:
+def test_a_truncated_image_file_is_refused(photograph: Image.Image) -> None:
     data = saved(photograph).getvalue()
-    with pytest.raises(PictureError, match="cannot be read"):
-        load_picture(io.BytesIO(data[: len(data) // 2]))
+    with pytest.raises(ImageError, match="cannot be read"):
+        load_image(io.BytesIO(data[: len(data) // 2]))
 
 
-def test_a_picture_bomb_is_refused_before_it_is_decoded() -> None:
+def test_a_image_bomb_is_refused_before_it_is_decoded() -> None:
     bomb = saved(Image.new("1", (20_000, 20_000)))
-    with pytest.raises(PictureError, match="pixels"):
-        load_picture(bomb)
+    with pytest.raises(ImageError, match="pixels"):
+        load_image(bomb)
 
 
 def test_alpha_survives_and_a_foreign_alpha_is_refused() -> None:
@@ -267,7 +265,7 @@ def test_alpha_is_a_png_of_8_bit_gray_and_of_three_kinds_of_chunks(
 
 def test_gray_is_the_mean_of_the_decoded_channels() -> None:
     pixels = np.array([[[10, 11, 12], [10, 10, 11]]], np.uint8)
-    np.testing.assert_array_equal(np.asarray(Picture(pixels, gray=True).to_pillow()), [[11, 10]])
+    np.testing.assert_array_equal(np.asarray(ImageData(pixels, gray=True).to_pillow()), [[11, 10]])
 
 
 def gray_tiff(bits: int, photometric: int, values: list[int]) -> bytes:
@@ -290,8 +288,8 @@ def test_gray_tiffs_are_scaled_and_inverted_at_every_depth(bits: int, white_is_z
     top = 2**bits - 1
     values = [0, top // 4, top // 2, top]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", PictureWarning)
-        found = load_picture(gray_tiff(bits, 1 - white_is_zero, values)).pixels[0, :, 0].astype(int)
+        warnings.simplefilter("ignore", ImageWarning)
+        found = load_image(gray_tiff(bits, 1 - white_is_zero, values)).pixels[0, :, 0].astype(int)
     expected = np.array([0, 63, 127, 255])
     assert np.abs(found - (255 - expected if white_is_zero else expected)).max() <= 1
 
@@ -300,8 +298,8 @@ def test_gray_tiffs_are_scaled_and_inverted_at_every_depth(bits: int, white_is_z
 def test_every_value_of_deep_gray_becomes_the_nearest_of_8_bits(bits: int, white_is_zero: bool) -> None:
     top = 2**bits - 1
     values = np.arange(0, top + 1, 1 if bits == 12 else 8)
-    with pytest.warns(PictureWarning, match="16 bits"):
-        found = load_picture(gray_tiff(bits, 1 - white_is_zero, values.tolist())).pixels[0, :, 0]
+    with pytest.warns(ImageWarning, match="16 bits"):
+        found = load_image(gray_tiff(bits, 1 - white_is_zero, values.tolist())).pixels[0, :, 0]
     np.testing.assert_array_equal(found, np.rint((top - values if white_is_zero else values) / top * 255))
 
 
@@ -312,17 +310,17 @@ def test_the_transparent_colour_of_a_png_of_16_bits_is_transparent(transparent: 
     rows = b"\0" + values.tobytes()
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", 3, 1, 16, 2, 0, 0, 0))
     body = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    with pytest.warns(PictureWarning, match="16 bits"):
-        alpha = load_picture(b"\x89PNG\r\n\x1a\n" + header + key + body).alpha
+    with pytest.warns(ImageWarning, match="16 bits"):
+        alpha = load_image(b"\x89PNG\r\n\x1a\n" + header + key + body).alpha
     assert alpha is not None
     assert alpha.tolist() == [[0, 255, 255]]
 
 
 def test_arrays_of_any_byte_order_and_class_are_arrays() -> None:
     values = np.full((2, 3, 3), 25_700, np.uint16)
-    with pytest.warns(PictureWarning, match="16 bits"):
-        assert (load_picture(values.astype(values.dtype.newbyteorder("S"))).pixels == 100).all()
+    with pytest.warns(ImageWarning, match="16 bits"):
+        assert (load_image(values.astype(values.dtype.newbyteorder("S"))).pixels == 100).all()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PendingDeprecationWarning)
         matrix = np.matrix([[1, 2], [3, 4]], np.uint8)
-    assert load_picture(matrix).pixels[..., 0].tolist() == [[1, 2], [3, 4]]
+    assert load_image(matrix).pixels[..., 0].tolist() == [[1, 2], [3, 4]]

@@ -20,7 +20,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from rdpcodec import Codec, container
 from rdpcodec.container import METADATA_LIMIT, Segment
 from rdpcodec.exif_claims import check_claims
-from rdpcodec.image import Picture, PictureWarning, encode_picture, load_picture
+from rdpcodec.image import ImageData, ImageWarning, encode_image, load_image
 from rdpcodec.image.colour import to_srgb
 from rdpcodec.image.profiles import CODED_PRIMARIES, SRGB_CURVE, made_profile
 from rdpcodec.metadata import cleaned_exif
@@ -45,7 +45,7 @@ def read(block: bytes | None) -> Image.Exif:
 
 
 def is_ours(warning: warnings.WarningMessage) -> bool:
-    return issubclass(warning.category, PictureWarning)
+    return issubclass(warning.category, ImageWarning)
 
 
 def exif_block(*entries: tuple[int, int, int, bytes]) -> bytes:
@@ -76,11 +76,11 @@ ODD = {
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_an_odd_tag_costs_at_most_itself(name: str, kind: str) -> None:
     data = saved(kind, exif=ODD[name])
-    plain = load_picture(data)
+    plain = load_image(data)
     assert plain.size == (20, 12)
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", PictureWarning)
-        kept = load_picture(data, keep_metadata=True)
+        warnings.simplefilter("always", ImageWarning)
+        kept = load_image(data, keep_metadata=True)
     assert all("is left out" in str(warning.message) for warning in caught if is_ours(warning))
     exif = Image.Exif()
     exif.load(kept.exif or b"")
@@ -93,9 +93,9 @@ def test_an_odd_tag_costs_at_most_itself(name: str, kind: str) -> None:
 def test_orientation_is_applied_even_beside_tags_that_cannot_be_written(orientation: int) -> None:
     value = struct.pack(">H2x", orientation)
     bad = (X_RESOLUTION, SIGNED_RATIONAL, 1, offset_behind(2))
-    turned = load_picture(saved("PNG", exif=exif_block((ORIENTATION, SHORT, 1, value), bad))).pixels
+    turned = load_image(saved("PNG", exif=exif_block((ORIENTATION, SHORT, 1, value), bad))).pixels
     plain = exif_block((ORIENTATION, SHORT, 1, value))
-    np.testing.assert_array_equal(turned, load_picture(saved("PNG", exif=plain)).pixels)
+    np.testing.assert_array_equal(turned, load_image(saved("PNG", exif=plain)).pixels)
     assert turned.shape[:2] == ((12, 20) if orientation < 5 else (20, 12))
     assert (orientation == 1) == np.array_equal(turned, PIXELS)
 
@@ -125,7 +125,7 @@ def test_turned_photographs_come_back_upright(orientation: int, kind: str) -> No
     buffer = io.BytesIO()
     options = {"lossless": True} if kind == "WEBP" else {}
     Image.fromarray(np.ascontiguousarray(stored)).save(buffer, kind, exif=exif, **options)
-    np.testing.assert_array_equal(load_picture(buffer).pixels, PIXELS)
+    np.testing.assert_array_equal(load_image(buffer).pixels, PIXELS)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_an_orientation_in_either_notation_of_xmp_is_applied_once(codec: Codec, 
     packet = b"<x:xmpmeta><rdf:Description" + orientation + b"<!-- Tea --></x:xmpmeta>"
     decoded = codec.decompress(codec.compress(saved("JPEG", xmp=packet), keep_metadata=True))
     assert decoded.size == (12, 20)
-    with Image.open(io.BytesIO(encode_picture(decoded, "JPEG", "x"))) as image:
+    with Image.open(io.BytesIO(encode_image(decoded, "JPEG", "x"))) as image:
         assert b"Tea" in image.info["xmp"]
         assert ImageOps.exif_transpose(image).size == (12, 20)
 
@@ -147,7 +147,7 @@ def test_the_structure_of_a_tiff_is_no_metadata(compression: str | None) -> None
     tags[37724] = bytes(1000)  # Photoshop's layers
     tags.tagtype[37724] = 7
     data = saved("TIFF", tiffinfo=tags, compression=compression, dpi=(240, 120))
-    kept = load_picture(data, keep_metadata=True)
+    kept = load_image(data, keep_metadata=True)
     exif = Image.Exif()
     assert kept.exif is not None
     exif.load(kept.exif)
@@ -176,7 +176,7 @@ def test_what_says_how_another_files_pixels_are_coded_is_neither_kept_nor_handed
     exif = Image.Exif()
     exif[MAKE], exif[tag] = "Box", value
     assert tag in read(exif.tobytes())
-    assert dict(read(load_picture(saved("PNG", exif=exif), keep_metadata=True).exif)) == {MAKE: "Box"}
+    assert dict(read(load_image(saved("PNG", exif=exif), keep_metadata=True).exif)) == {MAKE: "Box"}
     assert dict(read(cleaned_exif(exif.tobytes()))) == {MAKE: "Box"}
 
 
@@ -203,9 +203,9 @@ def test_comments_and_texts_that_are_not_kept_are_said() -> None:
         ({"format": "PNG", "pnginfo": texts}, "the text of 'Title', 'Author', 'Software' and 1 more is left"),
     ):
         image.save(buffer := io.BytesIO(), **save)
-        load_picture(buffer)  # where nothing is to be kept, nothing is said
-        with pytest.warns(PictureWarning, match=said):
-            load_picture(buffer, keep_metadata=True)
+        load_image(buffer)  # where nothing is to be kept, nothing is said
+        with pytest.warns(ImageWarning, match=said):
+            load_image(buffer, keep_metadata=True)
 
 
 @pytest.mark.parametrize("what", ["icc_profile", "xmp", "exif"])
@@ -220,7 +220,7 @@ def test_metadata_over_the_limit_are_left_out_with_a_warning(codec: Codec, what:
         "xmp": bytes(100) + b"x" * (17 << 20),
         "exif": exif.tobytes(),
     }[what]
-    with pytest.warns(PictureWarning, match="17 MiB, and the format holds 16 MiB"):
+    with pytest.warns(ImageWarning, match="17 MiB, and the format holds 16 MiB"):
         data = codec.compress(image, keep_metadata=True)
     assert codec.decompress(data).size == (20, 12)
 
@@ -230,7 +230,7 @@ def test_a_packet_that_fills_what_the_format_holds_is_kept(codec: Codec, more: i
     image = Image.fromarray(PIXELS)
     image.info["xmp"] = packet = b"x" * (METADATA_LIMIT + more)
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", PictureWarning)
+        warnings.simplefilter("always", ImageWarning)
         found = codec.decompress(codec.compress(image, keep_metadata=True)).info.get("xmp")
     assert (found == packet) == kept
     assert any(map(is_ours, caught)) != kept
@@ -240,9 +240,9 @@ def test_a_packet_of_spaces_is_no_xmp() -> None:
     image = Image.fromarray(PIXELS)
     for blank in (b"", b"   ", b"\0\0", " "):
         image.info["xmp"] = blank
-        assert load_picture(image, keep_metadata=True).xmp is None
+        assert load_image(image, keep_metadata=True).xmp is None
     image.info["xmp"] = b" \0<x/>"
-    assert load_picture(image, keep_metadata=True).xmp == b" \0<x/>"
+    assert load_image(image, keep_metadata=True).xmp == b" \0<x/>"
 
 
 @pytest.mark.parametrize("source", ["JPEG", "PNG", "TIFF", "WEBP"])
@@ -267,7 +267,7 @@ def test_xmp_and_resolution_go_from_every_format_to_every_format(
     decoded = codec.decompress(codec.compress(saved(source, **options), keep_metadata=True))
     assert decoded.size == (12, 20)  # XMP's orientation is applied
     assert decoded.info["dpi"] == pytest.approx((300, 150), rel=1e-3)
-    with Image.open(io.BytesIO(encode_picture(decoded, target, "x"))) as image:
+    with Image.open(io.BytesIO(encode_image(decoded, target, "x"))) as image:
         image.load()
         assert b'dc:title="Tea"' in image.info["xmp"]
         assert b"Orientation" not in image.info["xmp"]
@@ -315,8 +315,8 @@ def test_a_resolution_in_exif_goes_before_that_of_the_header_and_is_not_mixed_wi
     kind: str, exif: Image.Exif, expected: tuple[float, float]
 ) -> None:
     exif[MAKE] = "Box"
-    picture = load_picture(saved(kind, exif=exif, dpi=(72, 72)), keep_metadata=True)
-    assert picture.to_pillow().info["dpi"] == pytest.approx(expected, abs=0.02)  # PNG counts per metre
+    image = load_image(saved(kind, exif=exif, dpi=(72, 72)), keep_metadata=True)
+    assert image.to_pillow().info["dpi"] == pytest.approx(expected, abs=0.02)  # PNG counts per metre
 
 
 def test_nothing_is_kept_unless_asked_for(codec: Codec) -> None:
@@ -325,9 +325,9 @@ def test_nothing_is_kept_unless_asked_for(codec: Codec) -> None:
 
 
 def test_a_resolution_that_pillow_makes_up_is_not_kept() -> None:
-    picture = load_picture(saved("JPEG", exif=exif_block(MAKER)), keep_metadata=True)
+    image = load_image(saved("JPEG", exif=exif_block(MAKER)), keep_metadata=True)
     exif = Image.Exif()
-    exif.load(picture.exif or b"")
+    exif.load(image.exif or b"")
     assert dict(exif) == {MAKE: "Box"}
 
 
@@ -338,8 +338,8 @@ def test_metadata_that_a_format_cannot_hold_never_cost_the_image(kind: str, fiel
     image = Image.fromarray(PIXELS)
     image.info |= {field: damaged}
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", PictureWarning)
-        data = encode_picture(image, kind, "x")
+        warnings.simplefilter("always", ImageWarning)
+        data = encode_image(image, kind, "x")
     assert all(f"{kind} cannot hold it" in str(warning.message) for warning in caught if is_ours(warning))
     with Image.open(io.BytesIO(data)) as written:
         assert written.size == (20, 12)
@@ -348,8 +348,8 @@ def test_metadata_that_a_format_cannot_hold_never_cost_the_image(kind: str, fiel
 def test_profiles_and_exif_that_are_left_out_leave_the_others(codec: Codec) -> None:
     image = Image.fromarray(PIXELS)
     image.info |= {"exif": exif_block(MAKER), "xmp": b"x" * 70_000}  # JPEG holds 65 533 bytes of XMP
-    with pytest.warns(PictureWarning, match="the XMP packet is left out: JPEG cannot hold it"):
-        data = encode_picture(image, "JPEG", "x")
+    with pytest.warns(ImageWarning, match="the XMP packet is left out: JPEG cannot hold it"):
+        data = encode_image(image, "JPEG", "x")
     with Image.open(io.BytesIO(data)) as written:
         assert written.getexif()[MAKE] == "Box"
 
@@ -361,7 +361,7 @@ def test_a_cleaned_block_is_clean(noise: bytes) -> None:
         once = cleaned_exif(exif_block(MAKER)[:14] + noise)
         if once is not None:
             assert cleaned_exif(once) == once
-            Picture(PIXELS, exif=once).to_pillow()
+            ImageData(PIXELS, exif=once).to_pillow()
 
 
 def test_gps_and_camera_settings_are_kept() -> None:
@@ -373,7 +373,7 @@ def test_gps_and_camera_settings_are_kept() -> None:
         37500: b"maker's own note",
         ExifTags.IFD.Interop: {1: "R98"},
     }
-    kept = load_picture(saved("JPEG", exif=exif), keep_metadata=True)
+    kept = load_image(saved("JPEG", exif=exif), keep_metadata=True)
     found = read(kept.exif)
     assert found.get_ifd(ExifTags.IFD.GPSInfo)[1] == "N"
     assert found.get_ifd(ExifTags.IFD.Exif)[33434] == 0.25
@@ -388,7 +388,7 @@ def test_exif_stays_in_its_byte_order_which_a_makers_note_may_be_in_too(order: s
     exif[MAKE] = "Box"
     exif[ExifTags.IFD.Exif] = {37500: struct.pack(f"{order}H", 1000)}
     for block in (
-        load_picture(saved("PNG", exif=exif), keep_metadata=True).exif,
+        load_image(saved("PNG", exif=exif), keep_metadata=True).exif,
         cleaned_exif(exif.tobytes()),
     ):
         assert block is not None
@@ -402,11 +402,11 @@ def test_formats_that_lose_in_silence_are_refused() -> None:
     see_through = Image.new("RGBA", (96, 64), (200, 100, 50, 128))
     for kind in ("BMP", "PPM"):
         with pytest.raises(UsageError, match="alpha"):
-            encode_picture(see_through, kind, "x")
+            encode_image(see_through, kind, "x")
     with pytest.raises(UsageError, match="96×64 pixels"):
-        encode_picture(see_through, "ICO", "x")
-    assert encode_picture(Image.new("RGBA", (96, 64), (200, 100, 50, 255)), "BMP", "x")
-    assert encode_picture(see_through, "TGA", "x")
+        encode_image(see_through, "ICO", "x")
+    assert encode_image(Image.new("RGBA", (96, 64), (200, 100, 50, 255)), "BMP", "x")
+    assert encode_image(see_through, "TGA", "x")
 
 
 def folders_over_one_block(count: int, order: str) -> bytes:
@@ -463,9 +463,9 @@ def test_a_block_that_claims_more_than_it_holds_is_not_unpacked(
         raise AssertionError("unpacked")
 
     monkeypatch.setattr(Image.Exif, "load", unpacked)
-    with pytest.warns(PictureWarning, match="EXIF block is left out.*it claims more"):
-        assert load_picture(source, keep_metadata=True).exif is None
-    with pytest.warns(PictureWarning, match="EXIF block is left out.*it claims more"):
+    with pytest.warns(ImageWarning, match="EXIF block is left out.*it claims more"):
+        assert load_image(source, keep_metadata=True).exif is None
+    with pytest.warns(ImageWarning, match="EXIF block is left out.*it claims more"):
         assert "exif" not in codec.decompress(data).info
 
 
@@ -475,7 +475,7 @@ def test_a_long_makers_note_and_some_hundred_numbers_are_no_false_claims() -> No
     exif[ExifTags.IFD.GPSInfo] = {2: (48.0, 8.0, 30.0)}
     for tag in range(60_000, 60_300):
         exif[tag] = (1, 2, 3, 4)
-    kept = read(load_picture(saved("PNG", exif=exif), keep_metadata=True).exif)
+    kept = read(load_image(saved("PNG", exif=exif), keep_metadata=True).exif)
     assert kept.get_ifd(ExifTags.IFD.Exif)[37500] == bytes(range(256)) * 200
     assert all(kept[tag] == (1, 2, 3, 4) for tag in range(60_000, 60_300))
 
@@ -493,7 +493,7 @@ def test_a_tiff_has_exif_and_xmp_and_resolution(codec: Codec) -> None:
     exif[ExifTags.IFD.Exif] = {36867: "2020:01:01 00:00:00"}
     source = saved("JPEG", exif=exif, xmp=XMP, dpi=(300, 300))
     image = codec.decompress(codec.compress(source, keep_metadata=True))
-    with Image.open(io.BytesIO(encode_picture(image, "TIFF", "x"))) as written:
+    with Image.open(io.BytesIO(encode_image(image, "TIFF", "x"))) as written:
         assert written.getexif()[MAKE] == "Box"
         assert written.getexif().get_ifd(ExifTags.IFD.Exif)[36867] == "2020:01:01 00:00:00"
         assert b"Tea" in written.info["xmp"]
@@ -506,8 +506,8 @@ def test_what_a_format_drops_in_silence_is_said_and_its_colours_are_srgb(kind: s
     image = Image.new("RGB", (8, 6), (200, 100, 50))
     image.info |= {"icc_profile": profile, "exif": exif_block(MAKER), "xmp": XMP}
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", PictureWarning)
-        data = encode_picture(image, kind, "x")
+        warnings.simplefilter("always", ImageWarning)
+        data = encode_image(image, kind, "x")
     said = " ".join(str(warning.message) for warning in caught if is_ours(warning))
     for what in ("the ICC profile", "the EXIF block", "the XMP packet"):
         assert f"{what} is left out: {kind} cannot hold it" in said
@@ -520,7 +520,7 @@ def test_what_a_format_drops_in_silence_is_said_and_its_colours_are_srgb(kind: s
 def test_formats_that_lose_colours_without_a_word_get_one(kind: str, small: Image.Image) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        data = encode_picture(small, kind, "x")
+        data = encode_image(small, kind, "x")
     exact = Image.open(io.BytesIO(data)).convert("RGB").tobytes() == small.tobytes()
     said = [f"x: {kind} cannot hold all colours of this image; .png and .webp can"]
     assert [str(w.message) for w in caught] == ([] if exact else said)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rdpcodec.image import PictureWarning, encode_picture, load_picture, writable_format
+from rdpcodec.image import ImageWarning, encode_image, load_image, writable_format
 from rdpcodec.image.profiles import CODED_PRIMARIES, SRGB_CURVE, made_profile
 
 
 def written(image: Image.Image, suffix: str) -> np.ndarray:
-    return load_picture(encode_picture(image, writable_format(suffix), "x")).pixels.astype(float)
+    return load_image(encode_image(image, writable_format(suffix), "x")).pixels.astype(float)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".webp", ".tif", ".bmp", ".jxl"])
@@ -51,8 +51,8 @@ def test_transparency_outlives_a_profile_that_the_format_cannot_hold(small: Imag
     alpha = Image.linear_gradient("L").resize(image.size)
     image.putalpha(alpha)
     image.info["icc_profile"] = made_profile(CODED_PRIMARIES[12], SRGB_CURVE)
-    with pytest.warns(PictureWarning, match="the ICC profile is left out: TGA cannot hold it"):
-        data = encode_picture(image, "TGA", "x")
+    with pytest.warns(ImageWarning, match="the ICC profile is left out: TGA cannot hold it"):
+        data = encode_image(image, "TGA", "x")
     with Image.open(io.BytesIO(data)) as read:
         np.testing.assert_array_equal(np.asarray(read.getchannel("A")), np.asarray(alpha))
 
@@ -65,4 +65,4 @@ def test_a_lack_of_memory_is_not_taken_for_a_format_that_cannot_hold_the_image(
 
     monkeypatch.setattr(Image.Image, "save", fail)
     with pytest.raises(MemoryError):
-        encode_picture(small, "PNG", "x")
+        encode_image(small, "PNG", "x")

@@ -16,7 +16,7 @@ from rdpcodec.errors import UsageError
 from rdpcodec.metrics.perceptual import WEIGHTS_VARIABLE, Lpips, load_lpips
 
 
-def pictures(seed: int) -> Tensor:
+def images(seed: int) -> Tensor:
     return torch.rand(2, 3, 80, 97, generator=torch.Generator().manual_seed(seed))
 
 
@@ -70,7 +70,7 @@ def compared(
     """Weighted squared differences of unit features after the judged layers."""
     shift = torch.tensor([-0.030, -0.088, -0.188])[:, None, None]
     scale = torch.tensor([0.458, 0.448, 0.450])[:, None, None]
-    a, b = ((2 * picture - 1 - shift) / scale for picture in (x, y))
+    a, b = ((2 * image - 1 - shift) / scale for image in (x, y))
     total = torch.zeros(len(x))
     for i, layer in enumerate(layers):
         a, b = layer(a), layer(b)
@@ -90,7 +90,7 @@ def test_lpips_is_its_definition_on_stock_layers(
     make: Callable[[], dict[str, Tensor]],
     reference: Callable[[dict[str, Tensor], Tensor, Tensor], Tensor],
 ) -> None:
-    x, y = pictures(1), pictures(2)
+    x, y = images(1), images(2)
     with torch.no_grad():
         expected = reference(make(), x, y)
         assert torch.allclose(Lpips(network, make())(x, y), expected, rtol=1e-4)
@@ -104,18 +104,18 @@ def test_eight_bit_images_are_compared_from_black_to_white() -> None:
     assert lpips.distance(*pair) == pytest.approx(float(lpips(*tensors)), rel=1e-5)
 
 
-def test_lpips_is_zero_for_equal_pictures_symmetric_and_grows_with_the_error() -> None:
-    lpips, x = Lpips("alex", alex_tensors()), pictures(1)
-    noise = pictures(3) - 0.5
+def test_lpips_is_zero_for_equal_images_symmetric_and_grows_with_the_error() -> None:
+    lpips, x = Lpips("alex", alex_tensors()), images(1)
+    noise = images(3) - 0.5
     assert torch.all(lpips(x, x) == 0)
-    assert torch.allclose(lpips(x, pictures(2)), lpips(pictures(2), x), rtol=1e-4)
+    assert torch.allclose(lpips(x, images(2)), lpips(images(2), x), rtol=1e-4)
     little, much = lpips(x, x + 0.05 * noise), lpips(x, x + 0.5 * noise)
     assert torch.all((little > 0) & (little < much))
 
 
-def test_the_gradient_reaches_the_picture_and_not_the_weights() -> None:
-    lpips, x = Lpips("alex", alex_tensors()), pictures(1).requires_grad_()
-    lpips(x, pictures(2)).sum().backward()
+def test_the_gradient_reaches_the_image_and_not_the_weights() -> None:
+    lpips, x = Lpips("alex", alex_tensors()), images(1).requires_grad_()
+    lpips(x, images(2)).sum().backward()
     assert x.grad is not None
     assert x.grad.abs().max() > 0
     assert not list(lpips.parameters())
@@ -127,10 +127,10 @@ def test_weights_come_from_a_file_a_folder_or_the_variable(
     path = tmp_path / "lpips-alex.safetensors"
     save_file(alex_tensors(), path)
     monkeypatch.delenv(WEIGHTS_VARIABLE, raising=False)
-    expected = load_lpips("alex", path)(pictures(1), pictures(2))
-    assert torch.equal(load_lpips("alex", tmp_path)(pictures(1), pictures(2)), expected)
+    expected = load_lpips("alex", path)(images(1), images(2))
+    assert torch.equal(load_lpips("alex", tmp_path)(images(1), images(2)), expected)
     monkeypatch.setenv(WEIGHTS_VARIABLE, str(tmp_path))
-    assert torch.equal(load_lpips("alex")(pictures(1), pictures(2)), expected)
+    assert torch.equal(load_lpips("alex")(images(1), images(2)), expected)
 
 
 def test_missing_weights_are_an_error_that_says_what_to_do(

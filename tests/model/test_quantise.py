@@ -13,7 +13,7 @@ from rdpcodec import Codec
 from rdpcodec.engine import onnx as engine
 from rdpcodec.entropy import rounding
 from rdpcodec.entropy.tables import TableFamily, integer_frequencies
-from rdpcodec.image import load_picture
+from rdpcodec.image import load_image
 from rdpcodec.model.quantise import TableBits, round_by_rate
 from rdpcodec.model.rate import lambda_of
 
@@ -88,14 +88,14 @@ def test_arrays_are_rounded_as_tensors_are(x: np.ndarray, quality: float) -> Non
 def test_it_lowers_rate_and_squared_error_together(
     codec: Codec, photograph: Image.Image, monkeypatch: pytest.MonkeyPatch, quality: float
 ) -> None:
-    picture = load_picture(photograph.crop((64, 64, 448, 448)))
-    weight = float(lambda_of(torch.tensor(quality))) * picture.pixels[..., 0].size
+    image = load_image(photograph.crop((64, 64, 448, 448)))
+    weight = float(lambda_of(torch.tensor(quality))) * image.pixels[..., 0].size
 
     def rate_and_loss() -> tuple[float, float]:
-        (symbols,) = codec.analyse([picture], quality)
-        decoded = codec.synthesise([symbols], quality, picture.size)[0]
+        (symbols,) = codec.analyse([image], quality)
+        decoded = codec.synthesise([symbols], quality, image.size)[0]
         bits = codec.tile_codec.coder.ideal_bits(symbols[0], quality)
-        return bits, bits + weight * float(np.mean((decoded.astype(float) - picture.pixels) ** 2))
+        return bits, bits + weight * float(np.mean((decoded.astype(float) - image.pixels) ** 2))
 
     rate, loss = rate_and_loss()
     monkeypatch.setattr(engine, "round_by_rate", lambda x, *_: np.floor(x + 0.5))

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from rdpcodec import Codec, OperatingPoint, RdpError, UsageError
-from rdpcodec.image import Picture, load_picture
+from rdpcodec.image import ImageData, load_image
 from rdpcodec.metrics.distortion import psnr
 from rdpcodec.pages import compare
 from rdpcodec.pages.compare import compare_page
@@ -36,7 +36,7 @@ def image_of(url: str) -> np.ndarray:
 
 def test_our_images_are_in_the_page_without_loss(written: Path, sources: list[Path], codec: Codec) -> None:
     first, second = embedded(written.read_text())["images"]
-    original = load_picture(sources[0])
+    original = load_image(sources[0])
     assert (image_of(first["original"]) == original.pixels).all()
     ours = [version for version in first["versions"] if version["ours"]]
     points = [(quality, realism) for quality in (30, 70) for realism in (0, 1)]
@@ -71,7 +71,7 @@ def test_realism_is_shown_if_and_only_if_the_weights_have_it(
     monkeypatch.setattr(compare, "PEER_NAMES", ())
     shown = {}
     for name, model in (("without", plain_codec), ("with", codec_with_realism)):
-        page = compare_page(model, {"a": load_picture(small)}, [40], 0, lambda: None)
+        page = compare_page(model, {"a": load_image(small)}, [40], 0, lambda: None)
         shown[name] = embedded(page)["images"][0]["versions"]
     assert [version["label"] for version in shown["without"]] == ["rdpcodec"]
     assert [version["label"] for version in shown["with"]] == [f"rdpcodec, realism {r}" for r in (0, 1)]
@@ -86,16 +86,16 @@ def test_qualities_rise_each_once_at_the_effort_that_was_asked_for(
 ) -> None:
     encoder, asked, steps = codec.encoder, [], []
 
-    def recorded(picture: Picture) -> Callable[[OperatingPoint], bytes]:
+    def recorded(loaded: ImageData) -> Callable[[OperatingPoint], bytes]:
         def encode(point: OperatingPoint) -> bytes:
             asked.append((point.quality, point.effort))
-            return encoder(picture)(OperatingPoint(point.quality))  # a search would take seconds
+            return encoder(loaded)(OperatingPoint(point.quality))  # a search would take seconds
 
         return encode
 
     monkeypatch.setattr(codec, "encoder", recorded)
     monkeypatch.setattr(compare, "PEER_NAMES", ())
-    images = {name: load_picture(small) for name in "ab"}
+    images = {name: load_image(small) for name in "ab"}
     page = embedded(compare_page(codec, images, [70, 20, 70], 3, lambda: steps.append(len(asked))))
     assert asked == [(20, 3), (70, 3)] * 2
     assert steps == [1, 2, 3, 4]
@@ -112,9 +112,9 @@ def test_the_page_holds_of_the_decoder_what_decodes_and_our_files_with_it(
     needed = ("rdpcodec.js", "decoder/worker.js", "onnxruntime-web/ort.wasm.min.mjs", "weights/models.json")
     beside = ("index.html", "demo.js", "demo.css", "onnxruntime-web/ort.jspi.min.mjs")
     files = dict.fromkeys((*needed, *beside), b"some text")
-    picture = load_picture(small)
+    loaded = load_image(small)
     page, plain = (
-        embedded(compare_page(model, {"a": picture}, [40], 0, lambda: None, files))
+        embedded(compare_page(model, {"a": loaded}, [40], 0, lambda: None, files))
         for model in (codec, plain_codec)
     )
     assert page["decoder"].keys() == set(needed)
@@ -130,7 +130,7 @@ def test_of_a_large_image_the_middle_is_compared(width: int, height: int, limit:
     pixels = np.indices((height, width)).transpose(1, 2, 0).astype(np.uint16)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compare, "MAX_PIXELS", limit)
-        cut, notes = compare.middle(Picture(pixels))
+        cut, notes = compare.middle(ImageData(pixels))
     cut_width, cut_height = cut.size
     assert cut_width * cut_height <= limit or cut.size == (width, height)
     assert bool(notes) == (cut.size != (width, height))
@@ -186,7 +186,7 @@ def test_the_page_needs_nothing_from_elsewhere(written: Path) -> None:
 
 
 def test_an_image_longer_than_webp_holds_is_cut(codec: Codec) -> None:
-    long = Picture(np.zeros((2, 17_000, 3), np.uint8))
+    long = ImageData(np.zeros((2, 17_000, 3), np.uint8))
     cut, notes = compare.middle(long)
     assert cut.size == (16_383, 2)
     assert "its middle, 16383×2, was cut out" in notes[0]

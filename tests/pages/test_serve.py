@@ -19,7 +19,7 @@ from PIL import Image
 
 from rdpcodec import Codec, OperatingPoint
 from rdpcodec.container import bits_per_pixel, read_header
-from rdpcodec.image import Picture
+from rdpcodec.image import ImageData
 from rdpcodec.metrics.distortion import psnr
 from rdpcodec.pages import connections, serve
 
@@ -65,8 +65,8 @@ def test_turning_realism_decodes_anew_but_does_not_encode(
     encoded: list[float] = []
     encoder = codec_with_realism.encoder
 
-    def counted(picture: Picture) -> Callable[[OperatingPoint], bytes]:
-        encode = encoder(picture)
+    def counted(loaded: ImageData) -> Callable[[OperatingPoint], bytes]:
+        encode = encoder(loaded)
 
         def count(point: OperatingPoint) -> bytes:
             encoded.append(point.quality)
@@ -304,7 +304,7 @@ def test_an_image_that_memory_cannot_hold_is_an_error_and_ends_nothing(
 
     try:
         with monkeypatch.context() as patch:
-            patch.setattr(serve, "load_picture", full)
+            patch.setattr(serve, "load_image", full)
             for _ in range(5):  # more than may be uploaded at a time
                 answer = running.ask("/images", png(small))
                 assert (answer.status, "not enough memory" in answer.json["error"]) == (507, True)

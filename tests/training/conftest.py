@@ -16,5 +16,5 @@ def _smaller() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def small_model(picture_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_small_model(tmp_path_factory.mktemp("small"), picture_folder)
+def small_model(image_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_small_model(tmp_path_factory.mktemp("small"), image_folder)

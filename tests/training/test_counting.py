@@ -11,7 +11,7 @@ import torch
 from small_model import SMALL
 
 from rdpcodec.entropy.tables import KNOTS, TOTAL
-from rdpcodec.image import Picture
+from rdpcodec.image import ImageData
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.symbols import Symbols, hyper_bank
 from rdpcodec.training.data import ImageSet
@@ -88,8 +88,8 @@ def test_symbols_are_counted_under_their_tables_channels_and_banks(monkeypatch: 
 def test_tables_are_counted_at_all_qualities_on_whole_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[np.ndarray, float]] = []
 
-    def analyse(pictures: list[Picture], quality: float) -> list[list[str]]:
-        asked.append((pictures[0].pixels, quality))
+    def analyse(given: list[ImageData], quality: float) -> list[list[str]]:
+        asked.append((given[0].pixels, quality))
         return [["symbols"]]
 
     monkeypatch.setattr(counting, "CALIBRATION_CROPS", 40)

@@ -40,13 +40,13 @@ def test_processes_begin_with_equal_weights_and_go_on_with_other_crops(
 
 @pytest.mark.filterwarnings("ignore:Grad strides do not match")
 def test_two_processes_are_one_with_twice_the_batch(
-    picture_folder: Path, tmp_path: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch
+    image_folder: Path, tmp_path: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two gloo processes, this and another, and one process that is given both their crops and noise reach
     the same loss.
     """
     script = Path(__file__).with_name("distributed_probe.py")
-    words = [sys.executable, str(script), str(picture_folder), str(small_model), str(tmp_path)]
+    words = [sys.executable, str(script), str(image_folder), str(small_model), str(tmp_path)]
     monkeypatch.setattr(torch, "rand_like", torch.rand_like)  # to have it back after the probe
     with monkeypatch.context() as first:
         # What torchrun tells the processes that it starts.
@@ -55,12 +55,12 @@ def test_two_processes_are_one_with_twice_the_batch(
         first.setenv("WORLD_SIZE", "2")
         second = subprocess.Popen(words, env={**os.environ, "RANK": "1"}, stderr=subprocess.PIPE, text=True)
         first.setenv("RANK", "0")
-        distributed_probe.main(picture_folder, small_model, tmp_path)
+        distributed_probe.main(image_folder, small_model, tmp_path)
         leave_process_group()
     _, said = second.communicate(timeout=240)
     assert second.returncode == 0, said
     together = load_checkpoint(tmp_path / "two" / "checkpoint.pt", CPU)
-    distributed_probe.main(picture_folder, small_model, tmp_path)
+    distributed_probe.main(image_folder, small_model, tmp_path)
     alone = load_checkpoint(tmp_path / "one" / "checkpoint.pt", CPU)
     assert together["step"] == alone["step"] == 3
     assert together["pixels"] == alone["pixels"]

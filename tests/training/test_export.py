@@ -36,10 +36,10 @@ from rdpcodec.weights.release import ReleasedModel
 
 
 def test_an_exported_run_is_a_working_codec(
-    picture_folder: Path, tmp_path: Path, small_model: Path, photograph: Image.Image
+    image_folder: Path, tmp_path: Path, small_model: Path, photograph: Image.Image
 ) -> None:
-    loop_of(run_of(2), picture_folder, tmp_path, small_model).train(checkpoint_minutes=60)
-    record = export(tmp_path / "checkpoint.pt", picture_folder, "fast", tmp_path / "weights", replace=True)
+    loop_of(run_of(2), image_folder, tmp_path, small_model).train(checkpoint_minutes=60)
+    record = export(tmp_path / "checkpoint.pt", image_folder, "fast", tmp_path / "weights", replace=True)
     assert record["training"]["runs"] == 1
     assert record["size"] == "own"
     path = tmp_path / "weights" / "fast.safetensors"
@@ -55,9 +55,9 @@ def test_an_exported_run_is_a_working_codec(
     (tmp_path / "more").mkdir()
     for trains in ("synthesis", "decoder", "everything"):
         run = run_of(2, trains=trains)
-        loop_of(run, picture_folder, tmp_path / "more", init=path).train(checkpoint_minutes=60)
+        loop_of(run, image_folder, tmp_path / "more", init=path).train(checkpoint_minutes=60)
         checkpoint, folder = tmp_path / "more" / "checkpoint.pt", tmp_path / "weights"
-        again = export(checkpoint, picture_folder, "fast", folder, replace=True)
+        again = export(checkpoint, image_folder, "fast", folder, replace=True)
         assert (again["bitstream_fingerprint"] == record["bitstream_fingerprint"]) == (trains == "synthesis")
         assert again["synthesis_fingerprint"] != record["synthesis_fingerprint"]
         assert again["training"]["runs"] == record["training"]["runs"] + 1
@@ -75,8 +75,8 @@ def quiet(synthesis: Synthesis) -> None:
             layer.weight.mul_(math.exp(-20))
 
 
-def test_weights_are_float16_unless_it_costs_quality(picture_folder: Path, small_model: Path) -> None:
-    images, held_out = load_images(picture_folder, 64, CPU)
+def test_weights_are_float16_unless_it_costs_quality(image_folder: Path, small_model: Path) -> None:
+    images, held_out = load_images(image_folder, 64, CPU)
     crops, model = held_out_crops(held_out), load_start(small_model)
     half = fidelity_tensors(model, images, crops, None)
     assert half["synthesis.bypass.weight"].dtype == half["mean_network.leave.weight"].dtype == torch.float16

@@ -34,9 +34,9 @@ def test_graphics_are_unlike_photographs() -> None:
     assert np.mean((images.max(-1) == 255) & (images.min(-1) == 0)) > 0.05
 
 
-def test_a_run_takes_its_share_of_crops_from_graphics(picture_folder: Path, small_model: Path) -> None:
+def test_a_run_takes_its_share_of_crops_from_graphics(image_folder: Path, small_model: Path) -> None:
     run = FidelityRun(gigapixels=1.0, batch=200, crop=64, graphics=0.1)
-    objective = Fidelity(run, picture_folder, torch.device("cpu"), init=small_model)
+    objective = Fidelity(run, image_folder, torch.device("cpu"), init=small_model)
     assert objective.drawn is not None
     objective.drawn.pixels.fill_(255)
     x, _ = objective.batch()

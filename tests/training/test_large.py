@@ -54,20 +54,20 @@ def last(out: Path, number: int) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def trained(picture_folder: Path, lpips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(image_folder: Path, lpips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which every command of the schedule was given, one after the other."""
     out = tmp_path_factory.mktemp("large")
     with pytest.MonkeyPatch.context() as patch:
         # Neither a second synthesis nor its networks before the last third.
         patch.setattr(fidelity, "load_lpips", lambda *_: pytest.fail("LPIPS is loaded"))
-        pieces = train(1, picture_folder, out).stdout.split()
+        pieces = train(1, image_folder, out).stdout.split()
         with pytest.raises(NotWorthIt, match="were allowed"):
-            train(2, picture_folder, out)
-        train(3, picture_folder, out)
-    train(4, picture_folder, out, "--lpips-weights", lpips)
-    run("export", out / "part-4" / "pieces", out / "weights", "--data", picture_folder)
-    train(5, picture_folder, out, "--lpips-weights", lpips)
-    run("export", out / "part-5" / "pieces", out / "weights", "--data", picture_folder)
+            train(2, image_folder, out)
+        train(3, image_folder, out)
+    train(4, image_folder, out, "--lpips-weights", lpips)
+    run("export", out / "part-4" / "pieces", out / "weights", "--data", image_folder)
+    train(5, image_folder, out, "--lpips-weights", lpips)
+    run("export", out / "part-5" / "pieces", out / "weights", "--data", image_folder)
     assert pieces == [str(path) for path in sorted((out / "part-1" / "pieces").iterdir())]
     return out
 
@@ -82,7 +82,7 @@ def test_every_part_ends_with_weights_that_were_measured(trained: Path) -> None:
 
 
 def test_the_second_and_third_part_go_on_with_weights_and_averages(
-    trained: Path, picture_folder: Path, tmp_path: Path
+    trained: Path, image_folder: Path, tmp_path: Path
 ) -> None:
     before, after = (joined(trained / f"part-{number}" / "pieces") for number in (1, 3))
     assert (before["average_steps"], after["average_steps"]) == (STEPS, 3 * STEPS)
@@ -122,28 +122,28 @@ def test_what_the_schedule_ends_with_decodes_alike_on_both_engines(
         assert np.abs(pixels[0] - pixels[1]).max() <= 1
 
 
-def test_a_part_that_was_cut_off_goes_on(trained: Path, picture_folder: Path, tmp_path: Path) -> None:
+def test_a_part_that_was_cut_off_goes_on(trained: Path, image_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "part-1").mkdir()
     checkpoint = trained / "part-1" / "checkpoint.pt"
     (tmp_path / "part-1" / "checkpoint.pt").write_bytes(checkpoint.read_bytes())
-    train(1, picture_folder, tmp_path, "--resume")  # nothing is left to do but to split
+    train(1, image_folder, tmp_path, "--resume")  # nothing is left to do but to split
     found, expected = (joined(out / "part-1" / "pieces") for out in (tmp_path, trained))
     assert found["step"] == expected["step"] == STEPS
     assert all(torch.equal(found["model"][name], tensor) for name, tensor in expected["model"].items())
 
 
-def test_a_part_says_what_it_starts_from(picture_folder: Path, tmp_path: Path) -> None:
+def test_a_part_says_what_it_starts_from(image_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"pieces: part 3 starts from this: bring the pieces that part 2"):
-        train(3, picture_folder, tmp_path)
+        train(3, image_folder, tmp_path)
     with pytest.raises(UsageError, match=r"large.safetensors: part 5 starts from this: export part 4"):
-        train(5, picture_folder, tmp_path)
-    assert "give --minutes or --gigapixels" in train(1, picture_folder, tmp_path, "--minutes", 1).stderr
-    assert "6 is not in the range 1<=x<=5" in train(6, picture_folder, tmp_path).stderr
+        train(5, image_folder, tmp_path)
+    assert "give --minutes or --gigapixels" in train(1, image_folder, tmp_path, "--minutes", 1).stderr
+    assert "6 is not in the range 1<=x<=5" in train(6, image_folder, tmp_path).stderr
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
 def test_a_part_takes_its_24_minutes_and_its_own_schedule(
-    number: int, picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    number: int, image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Begun(Exception):
         """Stands for the run."""
@@ -158,18 +158,18 @@ def test_a_part_takes_its_24_minutes_and_its_own_schedule(
     monkeypatch.setattr("rdpcodec.training.large.train.train", begun)
     words = ["--out", tmp_path, "--resume", "--device", "cpu", "--checkpoint-minutes", 7]
     with pytest.raises(Begun):
-        run("train", "large", "--part", number, "--data", picture_folder, *words)
+        run("train", "large", "--part", number, "--data", image_folder, *words)
 
 
 def test_what_is_said_of_a_part_comes_before_its_own_settings(
-    picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found: list[tuple[Any, ...]] = []
     monkeypatch.setattr(
         "rdpcodec.training.large.train.train_part",
         lambda number, run, *_, against, **__: found.append((number, run, against)) or [],
     )
-    words = ["--data", picture_folder, "--out", tmp_path, "--gigapixels", 2, "--against", "fast"]
+    words = ["--data", image_folder, "--out", tmp_path, "--gigapixels", 2, "--against", "fast"]
     run("train", "large", "--part", 2, *words, "--seed", 0, "--batch", 5, "--learning-rate", 0.1)
     run("train", "large", "--part", 3, *words)
     own = replace(PARTS[2].run, gigapixels=2, seed=0, batch=5, learning_rate=0.1)
@@ -178,9 +178,9 @@ def test_what_is_said_of_a_part_comes_before_its_own_settings(
 
 
 def test_a_realism_run_does_not_start_from_what_was_not_exported(
-    trained: Path, picture_folder: Path, lpips: Path, tmp_path: Path
+    trained: Path, image_folder: Path, lpips: Path, tmp_path: Path
 ) -> None:
-    words = ["train", "realism", "--data", picture_folder, "--out", tmp_path, "--minutes", 1]
+    words = ["train", "realism", "--data", image_folder, "--out", tmp_path, "--minutes", 1]
     for start in (trained / "part-4" / "pieces", trained / "part-4" / "checkpoint.pt"):
         with pytest.raises(UsageError, match="export these first"):
             run(*words, "--init", start, "--lpips-weights", lpips)

@@ -124,9 +124,9 @@ def test_texture_takes_its_share_of_what_is_learnt(lpips: Path) -> None:
 
 
 def test_averaged_weights_are_validated_as_the_encoder_rounds(
-    picture_folder: Path, tmp_path: Path, lpips: Path, small_model: Path
+    image_folder: Path, tmp_path: Path, lpips: Path, small_model: Path
 ) -> None:
-    objective = loop_of(1, picture_folder, tmp_path, lpips, small_model).objective
+    objective = loop_of(1, image_folder, tmp_path, lpips, small_model).objective
     assert isinstance(objective, Fidelity)
     objective.validation_crops[0] = 0.5  # one that costs much less than the others
     before = objective.validate()
@@ -152,9 +152,9 @@ def test_averaged_weights_are_validated_as_the_encoder_rounds(
 
 @pytest.mark.parametrize("share", [0.5, 1.0])
 def test_the_encoder_learns_for_both_syntheses(
-    share: float, picture_folder: Path, tmp_path: Path, lpips: Path, small_model: Path
+    share: float, image_folder: Path, tmp_path: Path, lpips: Path, small_model: Path
 ) -> None:
-    loop = loop_of(4, picture_folder, tmp_path, lpips, small_model, perception=share)
+    loop = loop_of(4, image_folder, tmp_path, lpips, small_model, perception=share)
     before = {name: t.clone() for name, t in weights_of(loop).items()}
     loop.train(checkpoint_minutes=60)
     moved = {name.split(".")[0] for name, t in weights_of(loop).items() if not torch.equal(before[name], t)}
@@ -166,18 +166,18 @@ def test_the_encoder_learns_for_both_syntheses(
 
 
 def test_a_run_that_died_goes_on_exactly(
-    picture_folder: Path, tmp_path: Path, lpips: Path, small_model: Path
+    image_folder: Path, tmp_path: Path, lpips: Path, small_model: Path
 ) -> None:
-    whole = loop_of(8, picture_folder, tmp_path / "whole", lpips, small_model)
+    whole = loop_of(8, image_folder, tmp_path / "whole", lpips, small_model)
     whole.train(checkpoint_minutes=60)
-    dying = loop_of(8, picture_folder, tmp_path / "resumed", lpips, small_model)
+    dying = loop_of(8, image_folder, tmp_path / "resumed", lpips, small_model)
     dying.out.mkdir()
     for step in range(5):
         dying.objective.train_step(rate_factor(step, step / 8), step / 8)
         dying.step += 1
         dying.budget.spent_pixels += dying.objective.pixels_a_step
     dying.save()
-    resumed = loop_of(8, picture_folder, tmp_path / "resumed", lpips, small_model)
+    resumed = loop_of(8, image_folder, tmp_path / "resumed", lpips, small_model)
     resumed.resume()
     resumed.train(checkpoint_minutes=60)
     assert whole.step == resumed.step == 8
@@ -186,11 +186,11 @@ def test_a_run_that_died_goes_on_exactly(
 
 
 def test_both_syntheses_are_released_and_trained_further(
-    picture_folder: Path, tmp_path: Path, lpips: Path, small_model: Path, photograph: Image.Image
+    image_folder: Path, tmp_path: Path, lpips: Path, small_model: Path, photograph: Image.Image
 ) -> None:
-    loop_of(4, picture_folder, tmp_path / "run", lpips, small_model).train(checkpoint_minutes=60)
+    loop_of(4, image_folder, tmp_path / "run", lpips, small_model).train(checkpoint_minutes=60)
     checkpoint = tmp_path / "run" / "checkpoint.pt"
-    record = export(checkpoint, picture_folder, "fast", tmp_path / "weights")
+    record = export(checkpoint, image_folder, "fast", tmp_path / "weights")
     assert record["dials"] == ["quality", "realism"]
     assert record["training"]["runs"] == record["realism"]["training"]["runs"] == 1
     path = tmp_path / "weights" / "fast.safetensors"
@@ -208,13 +208,13 @@ def test_both_syntheses_are_released_and_trained_further(
     assert not all(torch.equal(started[name], tensor) for name, tensor in learnt["realism_synthesis"].items())
     # From the checkpoint or from what was released, the next run begins with the same realism synthesis.
     for init in (checkpoint, path):
-        start = weights_of(loop_of(1, picture_folder, tmp_path / "next", lpips, init))
+        start = weights_of(loop_of(1, image_folder, tmp_path / "next", lpips, init))
         for name, tensor in tensors.items():
             if name.startswith("realism."):
                 torch.testing.assert_close(start[name], tensor.float(), atol=1e-3, rtol=1e-3)
     objective = Realism(
         RealismRun(gigapixels=1e-5, batch=1, crop=64),
-        picture_folder,
+        image_folder,
         CPU,
         init=path,
         lpips=lpips,
@@ -225,21 +225,21 @@ def test_both_syntheses_are_released_and_trained_further(
 
 
 def test_runs_without_a_share_are_no_training_of_realism(
-    picture_folder: Path, tmp_path: Path, lpips: Path, small_model: Path
+    image_folder: Path, tmp_path: Path, lpips: Path, small_model: Path
 ) -> None:
     init, shares = small_model, (0.0, 0.5, 0.5)
     for number, share in enumerate(shares):
         out = tmp_path / str(number)
-        loop_of(1, picture_folder, out, lpips, init, perception=share).train(checkpoint_minutes=60)
+        loop_of(1, image_folder, out, lpips, init, perception=share).train(checkpoint_minutes=60)
         init = out / "checkpoint.pt"
-    record = export(init, picture_folder, "fast", tmp_path / "weights")
+    record = export(init, image_folder, "fast", tmp_path / "weights")
     assert (record["training"]["runs"], record["realism"]["training"]["runs"]) == (3, 2)
     card = (tmp_path / "weights" / "MODEL_CARD.md").read_text("utf-8")
     assert re.search(r"\| fidelity \|.*\| 3 \|", card)
     assert re.search(r"\| realism \|.*\| 2 \|", card)
 
 
-def test_a_share_needs_the_networks(picture_folder: Path, tmp_path: Path, small_model: Path) -> None:
-    loop_of(1, picture_folder, tmp_path, tmp_path, small_model, perception=0.0)
+def test_a_share_needs_the_networks(image_folder: Path, tmp_path: Path, small_model: Path) -> None:
+    loop_of(1, image_folder, tmp_path, tmp_path, small_model, perception=0.0)
     with pytest.raises(UsageError, match="LPIPS-squeeze"):
-        loop_of(1, picture_folder, tmp_path, tmp_path, small_model)
+        loop_of(1, image_folder, tmp_path, tmp_path, small_model)

@@ -31,12 +31,12 @@ def _toy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SIZES, "large", GATED)
 
 
-def test_a_profile_says_where_a_step_goes(picture_folder: Path, lpips: Path) -> None:
+def test_a_profile_says_where_a_step_goes(image_folder: Path, lpips: Path) -> None:
     words = [
         "train",
         "profile",
         "--data",
-        str(picture_folder),
+        str(image_folder),
         "--batch",
         "2",
         "--crop",
@@ -73,17 +73,17 @@ def test_a_step_of_training_costs_three_times_what_coding_costs() -> None:
 
 
 def test_without_a_compiler_a_run_goes_on_and_says_so(
-    picture_folder: Path, monkeypatch: pytest.MonkeyPatch
+    image_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: object, **__: object) -> None:
         raise RuntimeError("no working compiler\nand a long story")
 
     monkeypatch.setattr(GatedBlock, "compile", fails)
     run = FidelityRun(batch=1, crop=64, size="large", graphics=0, eyes=0)
-    figures = [Fidelity(run, picture_folder, CPU).train_step(1.0)]
+    figures = [Fidelity(run, image_folder, CPU).train_step(1.0)]
     for way in ("blocks", "loss"):
         with pytest.warns(NotCompiled, match="not compiled, which is slower: no working compiler and"):
-            objective = Fidelity(run, picture_folder, CPU, compiled=way)
+            objective = Fidelity(run, image_folder, CPU, compiled=way)
         figures.append(objective.train_step(1.0))
     assert figures[0] == figures[1] == figures[2]
 

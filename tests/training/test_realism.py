@@ -44,13 +44,13 @@ def run_of(steps: int, **changes: Any) -> RealismRun:
 
 
 @pytest.fixture(scope="module")
-def released(picture_folder: Path, small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def released(image_folder: Path, small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of released weights, of a model of two steps."""
     folder = tmp_path_factory.mktemp("released")
     run = FidelityRun(gigapixels=2 * 64**2 / 1e9, batch=1, crop=64, graphics=0)
-    objective = Fidelity(run, picture_folder, CPU, init=small_model)
+    objective = Fidelity(run, image_folder, CPU, init=small_model)
     Loop(objective, folder / "run", Budget(None, run.gigapixels)).train(checkpoint_minutes=60)
-    export(folder / "run" / "checkpoint.pt", picture_folder, "fast", folder / "weights")
+    export(folder / "run" / "checkpoint.pt", image_folder, "fast", folder / "weights")
     return folder / "weights"
 
 
@@ -71,13 +71,13 @@ def exported(data: Path, run: Path, weights: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def first_run(
-    picture_folder: Path, released: Path, lpips: Path, tmp_path_factory: pytest.TempPathFactory
+    image_folder: Path, released: Path, lpips: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """A folder with a run for realism, and the released weights with what it made of their synthesis."""
     folder = tmp_path_factory.mktemp("first-run")
     weights = shutil.copytree(released, folder / "weights") / "fast.safetensors"
-    loop_of(run_of(4, learning_rate=5e-3), picture_folder, folder, weights, lpips).train(60)
-    exported(picture_folder, folder, weights)
+    loop_of(run_of(4, learning_rate=5e-3), image_folder, folder, weights, lpips).train(60)
+    exported(image_folder, folder, weights)
     return folder
 
 
@@ -116,16 +116,16 @@ def test_the_frozen_half_of_a_projected_discriminator_is_never_trained() -> None
 
 
 def test_a_realism_run_that_died_goes_on_exactly(
-    picture_folder: Path, tmp_path: Path, weights: Path, lpips: Path
+    image_folder: Path, tmp_path: Path, weights: Path, lpips: Path
 ) -> None:
     run = run_of(8)
-    whole = loop_of(run, picture_folder, tmp_path / "whole", weights, lpips)
+    whole = loop_of(run, image_folder, tmp_path / "whole", weights, lpips)
     whole.train(checkpoint_minutes=60)
 
     class Killed(Exception):
         """Stands for the process's end."""
 
-    dying = loop_of(run, picture_folder, tmp_path / "resumed", weights, lpips)
+    dying = loop_of(run, image_folder, tmp_path / "resumed", weights, lpips)
     step = dying.objective.train_step
 
     def step_or_die(factor: float, progress: float) -> dict[str, float]:
@@ -138,7 +138,7 @@ def test_a_realism_run_that_died_goes_on_exactly(
     dying.objective.train_step = step_or_die  # type: ignore[method-assign]
     with pytest.raises(Killed):
         dying.train(checkpoint_minutes=60)
-    resumed = loop_of(run, picture_folder, tmp_path / "resumed", weights, lpips)
+    resumed = loop_of(run, image_folder, tmp_path / "resumed", weights, lpips)
     resumed.resume()
     resumed.train(checkpoint_minutes=60)
     assert whole.step == resumed.step == 8
@@ -147,9 +147,9 @@ def test_a_realism_run_that_died_goes_on_exactly(
 
 
 def test_the_adversary_joins_after_the_warm_up(
-    picture_folder: Path, tmp_path: Path, weights: Path, lpips: Path
+    image_folder: Path, tmp_path: Path, weights: Path, lpips: Path
 ) -> None:
-    objective = loop_of(run_of(8), picture_folder, tmp_path / "run", weights, lpips).objective
+    objective = loop_of(run_of(8), image_folder, tmp_path / "run", weights, lpips).objective
     assert isinstance(objective, Realism)
     before = {name: t.clone() for name, t in objective.discriminator.state_dict().items()}
     assert "adversary_weight" not in objective.train_step(1.0, objective.run.warmup / 2)
@@ -161,10 +161,10 @@ def test_the_adversary_joins_after_the_warm_up(
 
 
 def test_images_of_all_rates_count_alike(
-    picture_folder: Path, weights: Path, lpips: Path, monkeypatch: pytest.MonkeyPatch
+    image_folder: Path, weights: Path, lpips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = RealismRun(minutes=1, batch=1, crop=64, adversary=0.0)
-    objective, losses = Realism(run, picture_folder, CPU, init=weights, lpips=lpips), []
+    objective, losses = Realism(run, image_folder, CPU, init=weights, lpips=lpips), []
     crop = objective.training.crops(1, 64, torch.Generator().manual_seed(0))
     monkeypatch.setattr(objective.training, "crops", lambda *_: crop)
     for share in (0.05, 0.95):
@@ -174,10 +174,10 @@ def test_images_of_all_rates_count_alike(
 
 
 def test_the_adversary_pushes_as_strongly_as_it_is_told_and_towards_what_looks_real(
-    picture_folder: Path, weights: Path, lpips: Path, monkeypatch: pytest.MonkeyPatch
+    image_folder: Path, weights: Path, lpips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = RealismRun(minutes=1, batch=1, crop=64, warmup=0.0, texture=0.0)
-    objective = Realism(run, picture_folder, CPU, init=weights, lpips=lpips)
+    objective = Realism(run, image_folder, CPU, init=weights, lpips=lpips)
     objective.discriminator.eval()
     objective.discriminator_optimizer = torch.optim.SGD(objective.discriminator.parameters(), lr=0.0)
     monkeypatch.setattr(realism, "ADVERSARY_WEIGHTS", (0.0, 1e9))
@@ -202,10 +202,10 @@ def test_the_adversary_pushes_as_strongly_as_it_is_told_and_towards_what_looks_r
 
 
 def test_the_discriminator_learns_to_tell_photographs_from_decoded_images(
-    picture_folder: Path, weights: Path, lpips: Path
+    image_folder: Path, weights: Path, lpips: Path
 ) -> None:
     run = RealismRun(minutes=1, batch=4, crop=64, warmup=0.0)
-    objective = Realism(run, picture_folder, CPU, init=weights, lpips=lpips)
+    objective = Realism(run, image_folder, CPU, init=weights, lpips=lpips)
     objective.synthesis_optimizers = []
     figures = []
     for _ in range(8):
@@ -216,10 +216,10 @@ def test_the_discriminator_learns_to_tell_photographs_from_decoded_images(
 
 
 def test_networks_survive_gradients_that_are_not_finite(
-    picture_folder: Path, weights: Path, lpips: Path
+    image_folder: Path, weights: Path, lpips: Path
 ) -> None:
     run = RealismRun(minutes=1, batch=1, crop=64, warmup=0.0)
-    objective = Realism(run, picture_folder, CPU, init=weights, lpips=lpips)
+    objective = Realism(run, image_folder, CPU, init=weights, lpips=lpips)
     networks = objective.synthesis, objective.discriminator.heads
     for network in networks:
         next(network.parameters()).register_hook(lambda gradient: gradient * float("inf"))
@@ -229,8 +229,8 @@ def test_networks_survive_gradients_that_are_not_finite(
     assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
 
 
-def test_the_averaged_synthesis_is_validated(picture_folder: Path, weights: Path, lpips: Path) -> None:
-    objective = Realism(run_of(1), picture_folder, CPU, init=weights, lpips=lpips)
+def test_the_averaged_synthesis_is_validated(image_folder: Path, weights: Path, lpips: Path) -> None:
+    objective = Realism(run_of(1), image_folder, CPU, init=weights, lpips=lpips)
     before = objective.validate()
     with torch.no_grad():
         for parameter in objective.parameters():
@@ -241,9 +241,9 @@ def test_the_averaged_synthesis_is_validated(picture_folder: Path, weights: Path
 
 
 def test_only_the_realism_synthesis_moves(
-    picture_folder: Path, tmp_path: Path, weights: Path, lpips: Path
+    image_folder: Path, tmp_path: Path, weights: Path, lpips: Path
 ) -> None:
-    loop = loop_of(run_of(4), picture_folder, tmp_path / "run", weights, lpips)
+    loop = loop_of(run_of(4), image_folder, tmp_path / "run", weights, lpips)
     assert isinstance(loop.objective, Realism)
     model, synthesis = loop.objective.model, loop.objective.synthesis
     before = {name: t.clone() for name, t in model.state_dict().items()}
@@ -290,61 +290,61 @@ def test_an_exported_realism_synthesis_is_a_dial_of_the_same_files(
 
 
 def test_a_second_realism_run_starts_from_the_first_and_both_are_recorded(
-    picture_folder: Path, tmp_path: Path, weights: Path, dialled: Path, lpips: Path
+    image_folder: Path, tmp_path: Path, weights: Path, dialled: Path, lpips: Path
 ) -> None:
-    first = loop_of(run_of(4), picture_folder, tmp_path / "first", weights, lpips)
-    second = loop_of(run_of(4), picture_folder, tmp_path / "second", dialled, lpips)
+    first = loop_of(run_of(4), image_folder, tmp_path / "first", weights, lpips)
+    second = loop_of(run_of(4), image_folder, tmp_path / "second", dialled, lpips)
     for loop, path, start in ((first, weights, "synthesis."), (second, dialled, "realism.")):
         assert isinstance(loop.objective, Realism)
         released = load_file(path)
         for name, tensor in loop.objective.synthesis.state_dict().items():
             assert torch.equal(tensor, released[start + name].float())
     second.train(checkpoint_minutes=60)
-    record = exported(picture_folder, tmp_path / "second", dialled)
+    record = exported(image_folder, tmp_path / "second", dialled)
     assert record["realism"]["training"]["runs"] == 2
     assert record["training"]["runs"] == 1
 
 
 def test_realism_belongs_to_the_weights_it_was_trained_on(
-    picture_folder: Path, tmp_path: Path, first_run: Path, dialled: Path
+    image_folder: Path, tmp_path: Path, first_run: Path, dialled: Path
 ) -> None:
     for trains in ("synthesis", "everything"):
         run = FidelityRun(
             gigapixels=2 * 64**2 / 1e9, batch=1, crop=64, trains=trains, learning_rate=1e-2, graphics=0
         )
-        objective = Fidelity(run, picture_folder, CPU, init=dialled)
+        objective = Fidelity(run, image_folder, CPU, init=dialled)
         Loop(objective, tmp_path / "more", Budget(None, run.gigapixels)).train(checkpoint_minutes=60)
         checkpoint = tmp_path / "more" / "checkpoint.pt"
-        record = export(checkpoint, picture_folder, "fast", dialled.parent, replace=True)
+        record = export(checkpoint, image_folder, "fast", dialled.parent, replace=True)
         assert (dialled.parent / "fast.realism.onnx").exists() == (trains == "synthesis")
         # A better fidelity synthesis for the same latents keeps the dial, other latents lose it.
         assert ("realism" in record["dials"]) == ("realism" in record) == (trains == "synthesis")
         assert any(name.startswith("realism.") for name in load_file(dialled)) == (trains == "synthesis")
     with pytest.raises(UsageError, match="trained on other weights"):
-        exported(picture_folder, first_run, dialled)
+        exported(image_folder, first_run, dialled)
 
 
 def test_a_run_goes_on_with_the_weights_it_was_begun_on(
-    picture_folder: Path, first_run: Path, weights: Path, lpips: Path, tmp_path: Path
+    image_folder: Path, first_run: Path, weights: Path, lpips: Path, tmp_path: Path
 ) -> None:
     other = load_file(weights)
     other["mean_network.leave.bias"] = other["mean_network.leave.bias"] + 1
     save_file(other, weights)
     shutil.copy(first_run / "checkpoint.pt", tmp_path)
-    loop = loop_of(run_of(4, learning_rate=5e-3), picture_folder, tmp_path, weights, lpips)
+    loop = loop_of(run_of(4, learning_rate=5e-3), image_folder, tmp_path, weights, lpips)
     with pytest.raises(UsageError, match="begun on weights"):
         loop.resume()
 
 
-def test_without_its_strength_no_adversary_joins(picture_folder: Path, weights: Path, lpips: Path) -> None:
-    objective = Realism(run_of(4, adversary=0.0), picture_folder, CPU, init=weights, lpips=lpips)
+def test_without_its_strength_no_adversary_joins(image_folder: Path, weights: Path, lpips: Path) -> None:
+    objective = Realism(run_of(4, adversary=0.0), image_folder, CPU, init=weights, lpips=lpips)
     figures = objective.train_step(1.0, 1.0)
     assert "adversary_weight" not in figures
     assert "discriminator_loss" not in figures
 
 
 def test_realism_is_carried_over_to_fidelity_weights_trained_further(
-    picture_folder: Path, tmp_path: Path, weights: Path, dialled: Path, lpips: Path
+    image_folder: Path, tmp_path: Path, weights: Path, dialled: Path, lpips: Path
 ) -> None:
     with pytest.raises(UsageError, match="no realism synthesis to start from"):
         carried_over(weights, RdpModel(SMALL))
@@ -355,7 +355,7 @@ def test_realism_is_carried_over_to_fidelity_weights_trained_further(
     new = tmp_path / "fast.safetensors"
     save_file(further, new)
     shutil.copy(dialled.with_name("manifest.json"), tmp_path)
-    objective = Realism(run_of(4), picture_folder, CPU, init=new, previous=dialled, lpips=lpips)
+    objective = Realism(run_of(4), image_folder, CPU, init=new, previous=dialled, lpips=lpips)
     for name, tensor in objective.synthesis.state_dict().items():
         torch.testing.assert_close(tensor, old[f"realism.{name}"].float() + 0.25, atol=2e-3, rtol=0)
     assert objective.totals.runs == 1  # of the realism run behind it
@@ -370,16 +370,16 @@ def test_realism_is_carried_over_to_fidelity_weights_trained_further(
 
 
 def test_a_discriminator_goes_on_learning_in_another_run(
-    picture_folder: Path, first_run: Path, dialled: Path, lpips: Path
+    image_folder: Path, first_run: Path, dialled: Path, lpips: Path
 ) -> None:
     checkpoint = first_run / "checkpoint.pt"
-    objective = Realism(run_of(4), picture_folder, CPU, init=dialled, lpips=lpips, discriminator=checkpoint)
+    objective = Realism(run_of(4), image_folder, CPU, init=dialled, lpips=lpips, discriminator=checkpoint)
     learnt = load_checkpoint(checkpoint, CPU)["discriminator"]
     assert all(torch.equal(learnt[name], t) for name, t in objective.discriminator.state_dict().items())
 
 
 def test_only_a_discriminator_that_fits_goes_on(
-    picture_folder: Path, first_run: Path, weights: Path, lpips: Path, tmp_path: Path
+    image_folder: Path, first_run: Path, weights: Path, lpips: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "other.pt"
     state = load_checkpoint(first_run / "checkpoint.pt", CPU)["discriminator"]
@@ -389,12 +389,12 @@ def test_only_a_discriminator_that_fits_goes_on(
         with pytest.raises(
             UsageError, match=r"no discriminator to go on with|cannot be read as a checkpoint"
         ):
-            Realism(run_of(4), picture_folder, CPU, init=weights, lpips=lpips, discriminator=path)
+            Realism(run_of(4), image_folder, CPU, init=weights, lpips=lpips, discriminator=path)
 
 
-def test_realism_needs_its_networks(picture_folder: Path, tmp_path: Path, weights: Path) -> None:
+def test_realism_needs_its_networks(image_folder: Path, tmp_path: Path, weights: Path) -> None:
     with pytest.raises(UsageError, match="LPIPS-squeeze"):
-        loop_of(run_of(2), picture_folder, tmp_path / "run", weights, tmp_path)
+        loop_of(run_of(2), image_folder, tmp_path / "run", weights, tmp_path)
 
 
 def test_a_fidelity_run_does_not_start_from_a_realism_run(first_run: Path) -> None:

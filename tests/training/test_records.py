@@ -18,9 +18,9 @@ from rdpcodec.weights.manifest import hours_by_device
 
 
 def test_the_record_of_a_run_says_what_trained_it(
-    picture_folder: Path, tmp_path: Path, small_model: Path
+    image_folder: Path, tmp_path: Path, small_model: Path
 ) -> None:
-    loop = loop_of(run_of(1), picture_folder, tmp_path, small_model)
+    loop = loop_of(run_of(1), image_folder, tmp_path, small_model)
     loop.train(checkpoint_minutes=60)
     state = load_checkpoint(tmp_path / "checkpoint.pt", CPU)
     once = totals_of(state | {"seconds": 5400.0})
@@ -40,14 +40,14 @@ def test_checkpoints_of_version_0_1_count_as_the_runs_they_list() -> None:
 
 
 def test_a_resumed_run_keeps_the_training_behind_it(
-    picture_folder: Path, tmp_path: Path, small_model: Path
+    image_folder: Path, tmp_path: Path, small_model: Path
 ) -> None:
     first, second = (tmp_path / name for name in ("first", "second"))
-    loop_of(run_of(1), picture_folder, first, small_model).train(checkpoint_minutes=60)
-    loop_of(run_of(1), picture_folder, second, first / "checkpoint.pt").train(checkpoint_minutes=60)
+    loop_of(run_of(1), image_folder, first, small_model).train(checkpoint_minutes=60)
+    loop_of(run_of(1), image_folder, second, first / "checkpoint.pt").train(checkpoint_minutes=60)
     before = totals_of(load_checkpoint(second / "checkpoint.pt", CPU))
     assert before.runs == 2
-    resumed = loop_of(run_of(1), picture_folder, second, small_model)  # whatever is said of the start
+    resumed = loop_of(run_of(1), image_folder, second, small_model)  # whatever is said of the start
     resumed.resume()
     resumed.save()
     assert totals_of(load_checkpoint(second / "checkpoint.pt", CPU)) == before
@@ -68,13 +68,13 @@ def test_a_model_card_sums_images_up_by_source_and_licence(tmp_path: Path) -> No
     "text", ["path\twidth\na\t5\n", "path width height source licence\na 5 5 x y\n", "\xff"]
 )
 def test_a_list_of_images_that_says_too_little_is_refused_before_anything_is_written(
-    text: str, picture_folder: Path, small_model: Path, tmp_path: Path
+    text: str, image_folder: Path, small_model: Path, tmp_path: Path
 ) -> None:
     run, data, weights = (tmp_path / name for name in ("run", "data", "weights"))
     data.mkdir()
     run.mkdir()
     (data / "MANIFEST.tsv").write_text(text, encoding="latin-1")
-    loop_of(run_of(1), picture_folder, run, small_model).save()
+    loop_of(run_of(1), image_folder, run, small_model).save()
     with pytest.raises(UsageError, match=r"MANIFEST\.tsv: does not say width, height, source and licence"):
         export(run / "checkpoint.pt", data, "fast", weights)
     assert not list(weights.iterdir())

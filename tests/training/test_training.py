@@ -52,10 +52,10 @@ def test_crops_are_cut_from_the_images_and_half_are_mirrored() -> None:
     assert 16 < mirrored < 48
 
 
-def test_training_and_validation_images_are_disjoint_and_stable(picture_folder: Path) -> None:
-    training, validation = load_images(picture_folder, 64, CPU)
+def test_training_and_validation_images_are_disjoint_and_stable(image_folder: Path) -> None:
+    training, validation = load_images(image_folder, 64, CPU)
     assert (len(training), len(validation)) == (40, 2)
-    again, _ = load_images(picture_folder, 64, CPU)
+    again, _ = load_images(image_folder, 64, CPU)
     assert torch.equal(training.pixels, again.pixels)
 
 
@@ -148,32 +148,30 @@ def trained(
 
 
 def test_twenty_steps_are_ten_then_a_death_then_ten(
-    picture_folder: Path, tmp_path: Path, small_model: Path
+    image_folder: Path, tmp_path: Path, small_model: Path
 ) -> None:
     run = run_of(20)
-    whole = trained(run, tmp_path / "whole", picture_folder, small_model)
-    resumed = trained(run, tmp_path / "resumed", picture_folder, small_model, killed_at=10)
+    whole = trained(run, tmp_path / "whole", image_folder, small_model)
+    resumed = trained(run, tmp_path / "resumed", image_folder, small_model, killed_at=10)
     assert last_record(tmp_path / "whole")["step"] == last_record(tmp_path / "resumed")["step"] == 20
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
 def test_a_run_with_other_settings_is_not_resumed(
-    picture_folder: Path, tmp_path: Path, small_model: Path
+    image_folder: Path, tmp_path: Path, small_model: Path
 ) -> None:
-    loop_of(run_of(6), picture_folder, tmp_path, small_model).save()
+    loop_of(run_of(6), image_folder, tmp_path, small_model).save()
     with pytest.raises(UsageError, match="other settings"):
-        loop_of(run_of(6, learning_rate=0.5), picture_folder, tmp_path, small_model).resume()
+        loop_of(run_of(6, learning_rate=0.5), image_folder, tmp_path, small_model).resume()
 
 
-def test_a_run_that_never_was_is_not_resumed(picture_folder: Path, tmp_path: Path, small_model: Path) -> None:
+def test_a_run_that_never_was_is_not_resumed(image_folder: Path, tmp_path: Path, small_model: Path) -> None:
     with pytest.raises(UsageError, match="no checkpoint"):
-        loop_of(run_of(6), picture_folder, tmp_path, small_model).resume()
+        loop_of(run_of(6), image_folder, tmp_path, small_model).resume()
 
 
-def test_training_reduces_the_loss_and_logs_it(
-    picture_folder: Path, tmp_path: Path, small_model: Path
-) -> None:
-    loop = loop_of(run_of(30, learning_rate=5e-3), picture_folder, tmp_path, small_model)
+def test_training_reduces_the_loss_and_logs_it(image_folder: Path, tmp_path: Path, small_model: Path) -> None:
+    loop = loop_of(run_of(30, learning_rate=5e-3), image_folder, tmp_path, small_model)
     before = loop.objective.validate()["validation_loss"]
     loop.train(checkpoint_minutes=60)
     record = last_record(tmp_path)
@@ -183,9 +181,9 @@ def test_training_reduces_the_loss_and_logs_it(
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(
-    picture_folder: Path, tmp_path: Path, small_model: Path
+    image_folder: Path, tmp_path: Path, small_model: Path
 ) -> None:
-    loop = loop_of(run_of(6), picture_folder, tmp_path, small_model)
+    loop = loop_of(run_of(6), image_folder, tmp_path, small_model)
     with torch.no_grad():
         fidelity_of(loop).model.synthesis.bypass.bias.fill_(float("nan"))
     with pytest.raises(RdpError, match="the loss became nan at step 1"):
@@ -194,9 +192,9 @@ def test_a_loss_that_is_not_finite_stops_the_run(
 
 
 def test_weights_that_are_not_finite_stop_the_run_before_a_checkpoint(
-    picture_folder: Path, tmp_path: Path, small_model: Path
+    image_folder: Path, tmp_path: Path, small_model: Path
 ) -> None:
-    loop = loop_of(run_of(6), picture_folder, tmp_path, small_model)
+    loop = loop_of(run_of(6), image_folder, tmp_path, small_model)
     optimizer = fidelity_of(loop).optimizers[0]
     weight = fidelity_of(loop).model.scale_network.enter.weight
 
@@ -211,9 +209,9 @@ def test_weights_that_are_not_finite_stop_the_run_before_a_checkpoint(
 
 
 def test_a_run_that_diverges_keeps_its_last_good_checkpoint(
-    picture_folder: Path, tmp_path: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch
+    image_folder: Path, tmp_path: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loop = loop_of(run_of(4), picture_folder, tmp_path, small_model)
+    loop = loop_of(run_of(4), image_folder, tmp_path, small_model)
     loop.train(checkpoint_minutes=60)
     good = load_checkpoint(tmp_path / "checkpoint.pt", CPU)
     loop.budget = Budget(None, 1.0)
@@ -228,9 +226,9 @@ def test_a_run_that_diverges_keeps_its_last_good_checkpoint(
 
 
 def test_weights_survive_a_gradient_that_is_not_finite(
-    picture_folder: Path, tmp_path: Path, small_model: Path
+    image_folder: Path, tmp_path: Path, small_model: Path
 ) -> None:
-    objective = fidelity_of(loop_of(run_of(4), picture_folder, tmp_path, small_model))
+    objective = fidelity_of(loop_of(run_of(4), image_folder, tmp_path, small_model))
     objective.model.synthesis.bypass.bias.register_hook(lambda grad: grad * float("inf"))
     before = {name: p.clone() for name, p in objective.model.state_dict().items()}
     assert not np.isfinite(objective.train_step(1.0)["gradient_norm"])
@@ -248,13 +246,13 @@ def test_weights_survive_a_gradient_that_is_not_finite(
     ],
 )
 def test_training_a_part_changes_nothing_else(
-    picture_folder: Path, tmp_path: Path, small_model: Path, trains: str, parts: set[str]
+    image_folder: Path, tmp_path: Path, small_model: Path, trains: str, parts: set[str]
 ) -> None:
     (tmp_path / "whole").mkdir()
     (tmp_path / "part").mkdir()
-    loop_of(run_of(4), picture_folder, tmp_path / "whole", small_model).train(checkpoint_minutes=60)
+    loop_of(run_of(4), image_folder, tmp_path / "whole", small_model).train(checkpoint_minutes=60)
     start = tmp_path / "whole" / "checkpoint.pt"
-    loop = loop_of(run_of(8, trains=trains), picture_folder, tmp_path / "part", init=start)
+    loop = loop_of(run_of(8, trains=trains), image_folder, tmp_path / "part", init=start)
     objective = fidelity_of(loop)
     before = {name: p.clone() for name, p in objective.model.state_dict().items()}
     loop.train(checkpoint_minutes=60)
@@ -277,23 +275,21 @@ def test_a_loss_is_bits_a_pixel_and_weighted_squared_error() -> None:
     assert float(loss.total) == pytest.approx(float(expected), rel=1e-4)
 
 
-def test_every_quality_is_trained(picture_folder: Path, tmp_path: Path, small_model: Path) -> None:
-    quality = fidelity_of(loop_of(run_of(1, batch=400), picture_folder, tmp_path, small_model)).batch()[1]
+def test_every_quality_is_trained(image_folder: Path, tmp_path: Path, small_model: Path) -> None:
+    quality = fidelity_of(loop_of(run_of(1, batch=400), image_folder, tmp_path, small_model)).batch()[1]
     counts = torch.histc(quality, 4, 0, 100)
     assert counts.sum() == 400
     assert counts.min() > 70
 
 
-def test_another_size_than_that_of_the_start_is_refused(picture_folder: Path, small_model: Path) -> None:
+def test_another_size_than_that_of_the_start_is_refused(image_folder: Path, small_model: Path) -> None:
     with pytest.raises(UsageError, match="these weights are not of size 'fast'"):
-        Fidelity(run_of(1, size="fast"), picture_folder, CPU, init=small_model)
+        Fidelity(run_of(1, size="fast"), image_folder, CPU, init=small_model)
 
 
-def test_low_rates_count_as_much_as_high_ones(
-    picture_folder: Path, tmp_path: Path, small_model: Path
-) -> None:
+def test_low_rates_count_as_much_as_high_ones(image_folder: Path, tmp_path: Path, small_model: Path) -> None:
     """The weighted losses at the two ends of the dial are of one order, as BD-rate weighs them."""
-    objective = fidelity_of(loop_of(run_of(6), picture_folder, tmp_path, small_model))
+    objective = fidelity_of(loop_of(run_of(6), image_folder, tmp_path, small_model))
     x = objective.validation_crops
     losses = []
     for quality in (5.0, 95.0):
@@ -304,16 +300,16 @@ def test_low_rates_count_as_much_as_high_ones(
 
 
 def test_a_run_that_is_there_is_not_overwritten_by_mistake(
-    picture_folder: Path, tmp_path: Path, small_model: Path
+    image_folder: Path, tmp_path: Path, small_model: Path
 ) -> None:
     run = run_of(2)
-    loop_of(run, picture_folder, tmp_path / "run", small_model).train(checkpoint_minutes=60)
+    loop_of(run, image_folder, tmp_path / "run", small_model).train(checkpoint_minutes=60)
     before = (tmp_path / "run" / "checkpoint.pt").read_bytes()
     made: list[torch.device] = []
 
     def objective(device: torch.device) -> Fidelity:
         made.append(device)
-        return fidelity_of(loop_of(run, picture_folder, tmp_path / "run", small_model))
+        return fidelity_of(loop_of(run, image_folder, tmp_path / "run", small_model))
 
     with pytest.raises(UsageError, match=r"a run is there already: give --resume, or another --out"):
         train(objective, Budget(None, run.gigapixels), tmp_path / "run", device="cpu")
@@ -322,18 +318,18 @@ def test_a_run_that_is_there_is_not_overwritten_by_mistake(
 
 
 def test_a_run_goes_on_with_another_seed_and_other_numbers(
-    picture_folder: Path, tmp_path: Path, small_model: Path
+    image_folder: Path, tmp_path: Path, small_model: Path
 ) -> None:
-    first = loop_of(run_of(2), picture_folder, tmp_path, small_model)
+    first = loop_of(run_of(2), image_folder, tmp_path, small_model)
     first.train(checkpoint_minutes=60)
     batches = []
     for seed in (0, 0, 1):
-        resumed = loop_of(replace(run_of(2), seed=seed), picture_folder, tmp_path, small_model)
+        resumed = loop_of(replace(run_of(2), seed=seed), image_folder, tmp_path, small_model)
         resumed.resume()
         assert resumed.step == first.step
         batches.append(fidelity_of(resumed).batch()[0])
     assert torch.equal(batches[0], batches[1])
     assert not torch.equal(batches[0], batches[2])
-    other = loop_of(replace(run_of(2), learning_rate=1e-5), picture_folder, tmp_path, small_model)
+    other = loop_of(replace(run_of(2), learning_rate=1e-5), image_folder, tmp_path, small_model)
     with pytest.raises(UsageError, match="other settings"):
         other.resume()

@@ -36,7 +36,7 @@ def words(data: Path, out: Path, start: Path, *more: str) -> list[str]:
 
 
 def test_a_run_decays_over_the_share_of_its_budget_that_it_is_told(
-    picture_folder: Path, tmp_path: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch
+    image_folder: Path, tmp_path: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     factors: list[float] = []
 
@@ -47,7 +47,7 @@ def test_a_run_decays_over_the_share_of_its_budget_that_it_is_told(
     monkeypatch.setattr(Fidelity, "train_step", recorded)
     monkeypatch.setattr(schedule, "WARMUP_STEPS", 1)
     budget = ["--gigapixels", str(8 * 64**2 / 1e9), "--decay", "0.5"]
-    arguments = ["train", *words(picture_folder, tmp_path / "run", small_model, *budget)]
+    arguments = ["train", *words(image_folder, tmp_path / "run", small_model, *budget)]
     result = CliRunner().invoke(rdpcodec, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     assert factors == pytest.approx([1, 1, 1, 1, 1, 0.75, 0.5, 0.25])
@@ -84,7 +84,7 @@ def test_the_commands_explain_their_options(name: list[str]) -> None:
 
 
 def test_training_needs_only_torch_numpy_pillow_safetensors_and_click(
-    picture_folder: Path, tmp_path: Path, small_model: Path
+    image_folder: Path, tmp_path: Path, small_model: Path
 ) -> None:
     code = (
         f"import sys, runpy; sys.modules.update(dict.fromkeys({ABSENT}))\n"
@@ -92,7 +92,7 @@ def test_training_needs_only_torch_numpy_pillow_safetensors_and_click(
         "validation.SIDE = 64; validation.CROPS = 2; fidelity.GRAPHICS_IMAGES = 2\n"
         "runpy.run_module('rdpcodec.training', run_name='__main__')"
     )
-    arguments = words(picture_folder, tmp_path / "run", small_model, "--gigapixels", str(2 * 64**2 / 1e9))
+    arguments = words(image_folder, tmp_path / "run", small_model, "--gigapixels", str(2 * 64**2 / 1e9))
     one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, "-c", code, *arguments], check=True, env=one_thread)
     last = json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[-1])

@@ -42,11 +42,11 @@ def weights(small_model: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_told_to_stop_saves_and_goes_on_as_if_it_had_not(
-    number: signal.Signals, picture_folder: Path, small_model: Path, tmp_path: Path
+    number: signal.Signals, image_folder: Path, small_model: Path, tmp_path: Path
 ) -> None:
-    whole = loop_of(run_of(6), picture_folder, tmp_path / "whole", small_model)
+    whole = loop_of(run_of(6), image_folder, tmp_path / "whole", small_model)
     whole.train(checkpoint_minutes=60)
-    stopped = loop_of(run_of(6), picture_folder, tmp_path / "run", small_model)
+    stopped = loop_of(run_of(6), image_folder, tmp_path / "run", small_model)
     step = stopped.objective.train_step
 
     def step_and_signal(factor: float, progress: float) -> dict[str, float]:
@@ -60,7 +60,7 @@ def test_a_run_that_is_told_to_stop_saves_and_goes_on_as_if_it_had_not(
         stopped.train(checkpoint_minutes=60)
     assert signal.getsignal(number) is before
     assert stopped.step == 3
-    resumed = loop_of(run_of(6), picture_folder, tmp_path / "run", small_model)
+    resumed = loop_of(run_of(6), image_folder, tmp_path / "run", small_model)
     resumed.resume()
     resumed.train(checkpoint_minutes=60)
     pairs = zip(whole.objective.parameters(), resumed.objective.parameters(), strict=True)
@@ -80,19 +80,19 @@ def test_a_second_signal_acts_at_once() -> None:
     assert stopped == [True]
 
 
-def test_a_run_may_go_on_with_another_budget(picture_folder: Path, small_model: Path, tmp_path: Path) -> None:
-    loop_of(run_of(2), picture_folder, tmp_path, small_model).train(checkpoint_minutes=60)
-    longer = loop_of(run_of(4), picture_folder, tmp_path, small_model)
+def test_a_run_may_go_on_with_another_budget(image_folder: Path, small_model: Path, tmp_path: Path) -> None:
+    loop_of(run_of(2), image_folder, tmp_path, small_model).train(checkpoint_minutes=60)
+    longer = loop_of(run_of(4), image_folder, tmp_path, small_model)
     longer.resume()
     longer.train(checkpoint_minutes=60)
     assert longer.step == 4
 
 
 def test_reading_images_is_not_counted_as_training(
-    picture_folder: Path, small_model: Path, tmp_path: Path
+    image_folder: Path, small_model: Path, tmp_path: Path
 ) -> None:
     run = run_of(1)
-    loop = loop_of(run, picture_folder, tmp_path, small_model)
+    loop = loop_of(run, image_folder, tmp_path, small_model)
     loop.budget.restart(3600.0, 1e12)  # as if it had taken so long
     loop.train(checkpoint_minutes=60)
     assert loop.step == 1
@@ -127,14 +127,14 @@ def test_shares_of_squared_error_are_one_at_most(eyes: float, coarse: float) -> 
 
 
 @pytest.mark.parametrize("blob", [b"", b"1234567", b"PK\x03\x04 and no archive"])
-def test_a_damaged_checkpoint_is_said_to_be(blob: bytes, picture_folder: Path, tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_said_to_be(blob: bytes, image_folder: Path, tmp_path: Path) -> None:
     path = tmp_path / CHECKPOINT
     path.write_bytes(blob)
     uses: list[Callable[[], object]] = [
         lambda: load_start(path),
         lambda: start_totals(path),
-        lambda: export(path, picture_folder, "fast", tmp_path / "weights"),
-        lambda: export(tmp_path / "nowhere.pt", picture_folder, "fast", tmp_path / "weights"),
+        lambda: export(path, image_folder, "fast", tmp_path / "weights"),
+        lambda: export(tmp_path / "nowhere.pt", image_folder, "fast", tmp_path / "weights"),
     ]
     for use in uses:
         with pytest.raises(UsageError, match="cannot be read as a checkpoint"):
@@ -143,7 +143,7 @@ def test_a_damaged_checkpoint_is_said_to_be(blob: bytes, picture_folder: Path, t
 
 @pytest.mark.parametrize("state", [[torch.zeros(1)], {"some.weight": torch.zeros(1)}])
 def test_a_file_of_something_else_is_no_checkpoint_of_a_run(
-    state: object, picture_folder: Path, tmp_path: Path
+    state: object, image_folder: Path, tmp_path: Path
 ) -> None:
     path, folder = tmp_path / "other.pt", tmp_path / "carried"
     torch.save(state, path)
@@ -151,7 +151,7 @@ def test_a_file_of_something_else_is_no_checkpoint_of_a_run(
     (folder / "piece-1-of-1.safetensors").write_bytes(b"of before")
     uses: list[Callable[[], object]] = [
         lambda: load_start(path),
-        lambda: export(path, picture_folder, "fast", tmp_path / "weights"),
+        lambda: export(path, image_folder, "fast", tmp_path / "weights"),
         lambda: CliRunner().invoke(
             train_commands, ["split", *map(str, (path, folder))], catch_exceptions=False
         ),
@@ -174,7 +174,7 @@ def test_weights_are_of_the_architecture_that_the_manifest_says_of_their_file(we
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"models": {"fast": 3}}', "\x00"])
-def test_a_damaged_manifest_is_said_to_be(text: str, weights: Path, picture_folder: Path) -> None:
+def test_a_damaged_manifest_is_said_to_be(text: str, weights: Path, image_folder: Path) -> None:
     (weights / "manifest.json").write_text(text)
     (model,) = weights.glob("*.safetensors")
     for use in (lambda: load_start(model), lambda: retire("fast", weights), lambda: add_graphs(weights)):
@@ -192,21 +192,21 @@ def test_a_folder_without_weights_has_no_graphs_and_nothing_to_retire(tmp_path: 
 
 
 def test_a_model_whose_files_would_be_lost_is_not_replaced(
-    picture_folder: Path, small_model: Path, tmp_path: Path
+    image_folder: Path, small_model: Path, tmp_path: Path
 ) -> None:
     folder, runs = tmp_path / "weights", []
     for seed in (0, 1):
         runs.append(tmp_path / f"run-{seed}")
-        loop_of(run_of(2, seed=seed), picture_folder, runs[-1], small_model).train(60)
-    export(runs[0] / CHECKPOINT, picture_folder, "fast", folder)
+        loop_of(run_of(2, seed=seed), image_folder, runs[-1], small_model).train(60)
+    export(runs[0] / CHECKPOINT, image_folder, "fast", folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     with pytest.raises(UsageError, match="would no longer decode"):
-        export(runs[1] / CHECKPOINT, picture_folder, "fast", folder)
+        export(runs[1] / CHECKPOINT, image_folder, "fast", folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     retired = retire("fast", folder)
     with pytest.raises(UsageError, match="decodes files of an earlier release"):
-        export(runs[1] / CHECKPOINT, picture_folder, retired, folder, replace=True)
-    export(runs[1] / CHECKPOINT, picture_folder, "fast", folder)
+        export(runs[1] / CHECKPOINT, image_folder, retired, folder, replace=True)
+    export(runs[1] / CHECKPOINT, image_folder, "fast", folder)
     assert set(json.loads((folder / "manifest.json").read_text())["models"]) == {"fast", retired}
 
 

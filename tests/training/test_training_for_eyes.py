@@ -51,13 +51,13 @@ def test_eyes_change_what_is_learnt_and_not_what_the_loss_amounts_to() -> None:
 
 
 def test_a_run_for_eyes_goes_on_exactly_and_logs_ssimulacra2(
-    picture_folder: Path, tmp_path: Path, small_model: Path
+    image_folder: Path, tmp_path: Path, small_model: Path
 ) -> None:
-    loop = loop_of(picture_folder, tmp_path, small_model, eyes=0.5)
+    loop = loop_of(image_folder, tmp_path, small_model, eyes=0.5)
     loop.train(checkpoint_minutes=60)
     last = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
     assert len(last["validation_ssimulacra2"]) == len(last["validation_rd"])
     assert last["validation_ssimulacra2"] == sorted(last["validation_ssimulacra2"])
-    resumed = loop_of(picture_folder, tmp_path, small_model, eyes=0.5)
+    resumed = loop_of(image_folder, tmp_path, small_model, eyes=0.5)
     resumed.resume()
     assert resumed.step == STEPS

@@ -22,7 +22,7 @@ from rdpcodec import Codec, RdpError, container
 from rdpcodec.container import Container, Header, Segment
 from rdpcodec.errors import FormatError
 from rdpcodec.exact_layer import Effort, encode
-from rdpcodec.image import Picture
+from rdpcodec.image import ImageData
 from rdpcodec.side_data import alpha_from_png
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -43,7 +43,7 @@ def test_symbols_are_equal_between_knots_and_with_escapes(
     noise = np.random.default_rng(0).integers(0, 2, (48, 80, 3), dtype=np.uint8) * 255
     expected = {}
     for name, pixels in (("photograph", np.asarray(small)), ("noise", noise)):
-        ((symbols,),) = codec.analyse([Picture(pixels)], quality)
+        ((symbols,),) = codec.analyse([ImageData(pixels)], quality)
         height, width, _ = pixels.shape
         header = Header(codec.size, codec.fingerprint, quality, 0, width, height)
         data = container.write(Container(header, {Segment.COLOUR: codec.tile_codec.encode(symbols, quality)}))
@@ -221,7 +221,7 @@ def test_a_tile_list_that_does_not_add_up_is_refused(
     probe: Probe, codec: Codec, photograph: Image.Image, tmp_path: Path
 ) -> None:
     file = container.read(codec.compress(photograph.resize((1100, 40)), 30))
-    for name, payload in (("long", file.picture + b"\0"), ("short", file.picture[:-4])):
+    for name, payload in (("long", file.image + b"\0"), ("short", file.image[:-4])):
         changed = Container(file.header, {**file.segments, Segment.COLOUR: payload})
         (tmp_path / name).write_bytes(container.write(changed))
     assert set(probe("symbols", tmp_path).values()) == {"FormatError"}

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from bench.measure.rd import data_option, load_folder
 from rdpcodec import Codec, container
-from rdpcodec.image import load_picture
+from rdpcodec.image import load_image
 
 
 @click.command()
@@ -28,11 +28,11 @@ def estimate(data: Path, qualities: tuple[float, ...]) -> None:
     for quality in qualities:
         sizes, segments, files = [], [], []
         for image in load_folder(data).values():
-            tiles = codec.analyse([load_picture(image)], quality)[0]
+            tiles = codec.analyse([load_image(image)], quality)[0]
             expected = sum(codec.tile_codec.coder.ideal_bits(tile, quality) for tile in tiles) / 8
             file = codec.compress(image, quality)
             sizes.append(len(file))
-            segments.append(abs(len(container.read(file).picture) - expected))
+            segments.append(abs(len(container.read(file).image) - expected))
             files.append((abs(len(file) - expected), 0.005 * len(file) + 16))
         worst, allowed = max(files, key=lambda pair: pair[0] / pair[1])
         table.add_row(

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save
 
 from rdpcodec import Codec, use_threads
-from rdpcodec.image import Picture
+from rdpcodec.image import ImageData
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.released import arrays, release_tensors, table_tensors
 from rdpcodec.training.export.counting import wide_tables
@@ -41,7 +41,7 @@ def main():
     pixels = np.random.default_rng(0).integers(0, 256, (512, 768, 3), dtype=np.uint8)
     with tempfile.TemporaryDirectory() as folder:
         codecs = {name: codec_of(name, Path(folder)) for name in ("fast", "large")}
-        symbols = {name: codec.analyse([Picture(pixels)], 50) for name, codec in codecs.items()}
+        symbols = {name: codec.analyse([ImageData(pixels)], 50) for name, codec in codecs.items()}
         seconds = {name: [] for name in codecs}
         for number in range(ROUNDS + 1):  # the first loads the networks
             for name, codec in codecs.items():

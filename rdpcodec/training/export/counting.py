@@ -13,7 +13,7 @@ import torch
 
 from rdpcodec.codec import Codec
 from rdpcodec.entropy.tables import KNOTS, TableFamily, integer_frequencies
-from rdpcodec.image import Picture
+from rdpcodec.image import ImageData
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.scale_network import HYPER_LATENT_MAX, SCALE_COUNT
 from rdpcodec.symbols import Symbols, hyper_bank
@@ -96,7 +96,7 @@ def calibration_symbols(codec: Codec, images: ImageSet) -> Iterator[tuple[Symbol
         crop = images.crops(1, CALIBRATION_SIDE, generator)[0]
         pixels = (crop * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
         quality = 100 * (number * 0.6180339887 % 1)
-        (symbols,) = codec.analyse([Picture(pixels)], quality)[0]
+        (symbols,) = codec.analyse([ImageData(pixels)], quality)[0]
         yield symbols, quality
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from rdpcodec.codec import Codec
 from rdpcodec.entropy.tables import TableFamily
 from rdpcodec.errors import UsageError
-from rdpcodec.image import Picture
+from rdpcodec.image import ImageData
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.released import arrays, realism_state, release_tensors, table_tensors
 from rdpcodec.training.checkpoint import averaged_model, load_run
@@ -241,7 +241,7 @@ def mean_psnr(codec: Codec, crops: list[np.ndarray], realism: float = 0.0) -> fl
     for quality in (10.0, 30.0, 50.0, 70.0, 90.0):
         for pixels in crops:
             height, width = pixels.shape[:2]
-            symbols = codec.analyse([Picture(pixels)], quality)
+            symbols = codec.analyse([ImageData(pixels)], quality)
             decoded = codec.synthesise(symbols, quality, (width, height), realism=realism)[0]
             error = np.mean((decoded.astype(np.float64) - pixels) ** 2)
             values.append(10 * np.log10(255**2 / max(error, 1e-3)))

@@ -13,7 +13,7 @@ const VARINT_BYTES = 5;
 
 export const SEGMENT = { COLOUR: 1, GRAY: 3, ALPHA: 5, EXACT: 7, OPACITY: 9, ICC: 2, EXIF: 4, XMP: 6, NEUTRAL: 8 };
 const NAMES = Object.fromEntries(Object.entries(SEGMENT).map(([name, kind]) => [kind, name]));
-const PICTURES = [SEGMENT.COLOUR, SEGMENT.GRAY];
+const IMAGES = [SEGMENT.COLOUR, SEGMENT.GRAY];
 
 // What a file says of itself before its segments. bytes: Uint8Array. quality: in hundredths; realism: 0..1;
 // fingerprint: of the weights, eight hexadecimal digits; end: where the segments begin. Raises `FormatError`.
@@ -62,7 +62,7 @@ export function readContainer(bytes) {
 }
 
 // The coded image of a container.
-export function pictureOf({ segments }) {
+export function codedImage({ segments }) {
   return segments.get(SEGMENT.COLOUR) ?? segments.get(SEGMENT.GRAY);
 }
 
@@ -79,12 +79,12 @@ function readSegments(bytes, position) {
       continue;
     }
     if (segments.has(kind)) throw new FormatError(`the file has two segments of kind ${NAMES[kind]}`);
-    if (PICTURES.includes(kind) && position !== bytes.length) {
+    if (IMAGES.includes(kind) && position !== bytes.length) {
       throw new FormatError("the coded image is not the last segment");
     }
     segments.set(kind, bytes.subarray(start, position));
   }
-  if (!PICTURES.some((kind) => segments.has(kind))) throw new FormatError("the file has no coded image");
+  if (!IMAGES.some((kind) => segments.has(kind))) throw new FormatError("the file has no coded image");
   return segments;
 }
 

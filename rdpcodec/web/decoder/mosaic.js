@@ -2,7 +2,7 @@
 //
 // Of a large image little is in memory at a time: the latents of a few rows of tiles, and the work on one tile.
 
-import { pictureOf } from "./container.js";
+import { codedImage } from "./container.js";
 import { addPart, cutPart, mixPart } from "./pixels.js";
 import { blankSymbols, decodeSymbols } from "./symbols.js";
 import { PATCH, common, grown, heightOf, splitTiles, tileGrid, widthOf } from "./tiles.js";
@@ -19,7 +19,7 @@ export class Mosaic {
     const grid = tileGrid(width, height);
     this.across = grid[0].length;
     this.tiles = grid.flat();
-    this.coded = splitTiles(pictureOf(container), this.tiles.length);
+    this.coded = splitTiles(codedImage(container), this.tiles.length);
     this.keeps = width * height <= KEPT_PIXELS;
     this.latents = new Map(); // by tile
     this.decodings = new Map(); // of whole tiles, by network and tile

@@ -24,7 +24,7 @@ from bench.papers.digits.plan import CORES, FULL, GRIDS, QUICK
 from bench.papers.reproduction import claims_table
 from bench.papers.wgan.critic import CriticSize
 from bench.papers.wgan.data import load_mnist
-from rdpcodec.errors import FormatError, OutputError, PictureError, RdpError, UsageError, WeightsError
+from rdpcodec.errors import FormatError, ImageError, OutputError, RdpError, UsageError, WeightsError
 
 ROOT = Path(__file__).parents[3]
 RESULTS = ROOT / "bench" / "results" / "mnist"
@@ -162,7 +162,7 @@ def test_two_workers_find_what_one_finds(data: Path, tmp_path: Path, monkeypatch
             assert two["mse"] == pytest.approx(one["mse"], rel=1e-3)
 
 
-@pytest.mark.parametrize("kind", [UsageError, PictureError, FormatError, WeightsError, OutputError])
+@pytest.mark.parametrize("kind", [UsageError, ImageError, FormatError, WeightsError, OutputError])
 def test_errors_come_back_from_a_worker_as_they_are(kind: type[RdpError]) -> None:
     """A process hands its error over pickled."""
     error = pickle.loads(pickle.dumps(kind("a.json: not a record")))

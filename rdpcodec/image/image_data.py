@@ -1,4 +1,4 @@
-"""`Picture`: an image as the codec takes it and gives it back."""
+"""`ImageData`: an image as the codec takes it and gives it back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _STRIP = 1 << 20
 
 
 @dataclass(frozen=True)
-class Picture:
+class ImageData:
     """An image as the codec takes it and gives it back."""
 
     pixels: np.ndarray  # uint8 [H, W, 3], sRGB, or in the colour space of `icc`

@@ -61,7 +61,7 @@ def test_every_mutation_is_refused_before_a_network_runs(
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 1024  # KiB
 
 
-@pytest.mark.filterwarnings("ignore::rdpcodec.image.PictureWarning")
+@pytest.mark.filterwarnings("ignore::rdpcodec.ImageWarning")
 def test_mutations_with_a_repaired_checksum_decode_or_are_refused(seeds: list[bytes]) -> None:
     """What a hostile author can do: no crash, no hang, no error but ours."""
     generator = random.Random(1)

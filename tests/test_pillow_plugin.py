@@ -297,7 +297,7 @@ def test_pillows_own_limit_of_pixels_applies(small: Image.Image, monkeypatch: py
         opened(data)
 
 
-@pytest.mark.filterwarnings("ignore::rdpcodec.image.PictureWarning")
+@pytest.mark.filterwarnings("ignore::rdpcodec.ImageWarning")
 @pytest.mark.parametrize("repaired", [False, True])
 def test_hostile_files_raise_oserrors_only(codec: Codec, small: Image.Image, repaired: bool) -> None:
     tagged = small.convert("RGBA").crop((0, 0, 50, 40))

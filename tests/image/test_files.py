@@ -44,7 +44,7 @@ def colour_of(source: object) -> str:
     return FRAME_COLOURS[int(np.argmin(distance))]
 
 
-@pytest.mark.filterwarnings("ignore:only the first:rdpcodec.image.PictureWarning")
+@pytest.mark.filterwarnings("ignore:only the first:rdpcodec.ImageWarning")
 @pytest.mark.parametrize("kind", ["TIFF", "GIF", "WEBP", "PNG"])
 def test_the_frame_is_coded_that_the_caller_is_at(kind: str) -> None:
     image = Image.open(io.BytesIO(animation(kind)))

@@ -11,7 +11,7 @@ import { pathToFileURL } from "node:url";
 
 const [site, what, folder] = process.argv.slice(2);
 const load = (name) => import(pathToFileURL(join(site, "decoder", name)));
-const { pictureOf, readContainer } = await load("container.js");
+const { codedImage, readContainer } = await load("container.js");
 const { CodedImage } = await load("decoder.js");
 const { RdpError } = await load("errors.js");
 const { readGray, writePNG } = await load("png.js");
@@ -26,7 +26,7 @@ const weights = new WeightsFolder(async (name) => new Uint8Array(readFileSync(jo
 async function symbols(bytes, hash) {
   const file = readContainer(bytes), { header } = file;
   const model = await weights.modelFor(header), tiles = tileGrid(header.width, header.height).flat();
-  for (const [number, coded] of splitTiles(pictureOf(file), tiles.length).entries()) {
+  for (const [number, coded] of splitTiles(codedImage(file), tiles.length).entries()) {
     const { hyper, tables, residual } = decodeSymbols(coded, tiles[number], header.quality, model);
     for (const { buffer } of [hyper, tables, residual]) hash.update(new Uint8Array(buffer));
   }

@@ -61,7 +61,7 @@ def symbols_digest(codec: Codec, data: bytes) -> str:
     return digest.hexdigest()
 
 
-@pytest.mark.filterwarnings("ignore::rdpcodec.image.PictureWarning")
+@pytest.mark.filterwarnings("ignore::rdpcodec.ImageWarning")
 def test_hostile_files_are_taken_or_refused_as_python_does(probe: Probe, tmp_path: Path) -> None:
     """Every segment damaged from within: the same pixels, or a `FormatError` of both."""
     codec, generator = hollow_codec(), random.Random(0)

@@ -1,4 +1,4 @@
-"""Training of the released weights.
+"""Training for the released weights.
 
-Needs torch, NumPy, Pillow and safetensors only, so that it runs on a bare machine.
+It needs only torch, NumPy, Pillow and safetensors, so that it runs on a bare machine.
 """

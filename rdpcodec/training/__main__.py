@@ -1,4 +1,4 @@
-"""`python -m rdpcodec.training`: what `rdpcodec train` does, and `export`."""
+"""`python -m rdpcodec.training`: the commands of `rdpcodec train`, and `export`."""
 
 from __future__ import annotations
 

@@ -14,18 +14,18 @@ DECAY = 0.999
 class WeightAverage(AveragedModel):
     """Exponential moving average of a module's parameters; early steps are averaged over a shorter window.
 
-    `module` is a copy with the averaged weights, `update_parameters` takes a step.
+    `module` is a copy with the averaged weights; `update_parameters` takes a step.
     """
 
     def __init__(self, module: nn.Module) -> None:
         def average(averages: Any, current: Any, _: Tensor | int) -> None:
-            # The counter that is passed on may lie on a GPU, where asking for it waits.
+            # The counter that is passed in may be on a GPU, and reading it would wait for the GPU.
             decay = min(DECAY, (1 + int(self.n_averaged)) / (10 + int(self.n_averaged)))
             torch._foreach_lerp_(averages, current, 1 - decay)
 
         super().__init__(module, multi_avg_fn=average)
         self.requires_grad_(False)
-        # Not 0, at which the first update would be taken over whole: the start is the first value.
+        # Not 0: then the first update would replace the starting weights, which are the first value.
         self.n_averaged.fill_(1)
 
     @property
@@ -39,6 +39,6 @@ class WeightAverage(AveragedModel):
         return int(self.n_averaged) - 1
 
     def load(self, values: dict[str, Tensor], steps: int) -> None:
-        """Go on from `values` after so many `steps`."""
+        """Go on from `values` after `steps` updates."""
         self.module.load_state_dict(values, strict=False)
         self.n_averaged.fill_(steps + 1)

@@ -22,7 +22,7 @@ from rdpcodec.training.pieces import joined
 from rdpcodec.training.totals import Totals, totals_of
 from rdpcodec.weights.architecture import architecture_from
 
-# What is raised for weights that cannot be read, or are of another network.
+# Raised for weights that cannot be read or that belong to another network.
 _UNFIT = (OSError, SafetensorError, RuntimeError, LookupError, TypeError, AttributeError)
 
 
@@ -34,14 +34,15 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
-    """Read a checkpoint of `save_checkpoint`, or a folder of its pieces. Only tensors and plain values are
-    loaded, never code. Raises `UsageError` where there is none, or it is damaged.
+    """Read a checkpoint from `save_checkpoint`, or a folder of its pieces.
+
+    Only tensors and plain values are loaded, never code. Raises `UsageError` when it is missing or damaged.
     """
     if path.is_dir():
         return joined(path)
     try:
         state = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:  # of a dozen kinds for damaged files
+    except Exception as error:  # damaged files raise a dozen kinds
         said = str(error).strip().splitlines() or [type(error).__name__]
         raise UsageError(f"{path}: cannot be read as a checkpoint: {said[0]}") from error
     if not isinstance(state, dict):
@@ -50,8 +51,9 @@ def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
 
 
 def load_run(path: Path) -> dict[str, Any]:
-    """Read the checkpoint of a run, or a folder of its pieces, on the CPU. Raises `UsageError` where there is
-    none, it is damaged, or it is of something else.
+    """Read the checkpoint of a run, or a folder of its pieces, onto the CPU.
+
+    Raises `UsageError` when it is missing, damaged, or not the checkpoint of a run.
     """
     state = load_checkpoint(path, torch.device("cpu"))
     if not state.keys() >= {"architecture", "average"}:
@@ -62,8 +64,8 @@ def load_run(path: Path) -> dict[str, Any]:
 def load_start(path: Path) -> RdpModel:
     """Load the model that further training starts from: a run's averaged weights, or released ones.
 
-    path: a checkpoint (`.pt`) or a folder of its pieces, or safetensors, whose architecture stands in the
-    manifest beside them; without a manifest it is that of `fast`. Raises `UsageError` when they do not fit.
+    path: a checkpoint (`.pt`), a folder of its pieces, or safetensors. The manifest beside safetensors names
+    their architecture; without a manifest it is that of `fast`. Raises `UsageError` when they do not fit.
     """
     try:
         if _is_run(path):
@@ -96,8 +98,9 @@ def averaged_model(state: dict[str, Any]) -> RdpModel:
 def load_realism_start(init: Path, model: RdpModel, previous: Path | None = None) -> Synthesis:
     """Load the realism synthesis that further training starts from, ready to be trained.
 
-    init: what `model` was loaded from; its realism synthesis if it has one, otherwise what is carried over
-    from `previous` weights, otherwise the fidelity synthesis. Raises `UsageError` when they do not fit.
+    init: what `model` was loaded from. The start is its realism synthesis if it has one, otherwise what is
+    carried over from `previous` weights, otherwise the fidelity synthesis. Raises `UsageError` when the files
+    do not fit.
     """
     synthesis = copy.deepcopy(model.synthesis).requires_grad_(True)
     try:
@@ -115,7 +118,7 @@ def load_realism_start(init: Path, model: RdpModel, previous: Path | None = None
 
 
 def load_discriminator(path: Path, discriminator: nn.Module) -> None:
-    """Load a realism run's discriminator from its checkpoint. Raises `UsageError` where none fits."""
+    """Load a realism run's discriminator from its checkpoint. Raises `UsageError` when none fits."""
     try:
         discriminator.load_state_dict(load_checkpoint(path, torch.device("cpu"))["discriminator"])
     except _UNFIT as error:
@@ -123,10 +126,10 @@ def load_discriminator(path: Path, discriminator: nn.Module) -> None:
 
 
 def carried_over(previous: Path, model: RdpModel) -> dict[str, Tensor]:
-    """A start for the realism synthesis of `model`, from that of the weights that `model` was trained from.
+    """A start for the realism synthesis of `model`, from the `previous` weights that it was trained from.
 
-    It lies halfway between the old realism synthesis and what that becomes when it moves as the fidelity
-    synthesis has moved since. Raises `UsageError` where `previous` has none, or one of another size.
+    It lies halfway between the old realism synthesis and that synthesis moved as the fidelity synthesis has
+    moved since. Raises `UsageError` when `previous` has no realism synthesis, or one of another size.
     """
     try:
         tensors = load_file(previous)
@@ -144,8 +147,9 @@ def carried_over(previous: Path, model: RdpModel) -> dict[str, Tensor]:
 
 
 def start_totals(path: Path, *, realism: bool = False) -> Totals:
-    """How much training is behind what `load_start` loads, or behind its realism synthesis; none without a
-    manifest or a realism synthesis. Raises `UsageError` for a damaged manifest or checkpoint.
+    """How much training is behind what `load_start` loads, or behind its realism synthesis.
+
+    Empty without a manifest or a realism synthesis. Raises `UsageError` for a damaged manifest or checkpoint.
     """
     if _is_run(path):
         state = load_checkpoint(path, torch.device("cpu"))
@@ -162,6 +166,6 @@ def realism_totals(init: Path, previous: Path | None) -> Totals:
 
 
 def released_record(path: Path) -> dict[str, Any] | None:
-    """What the manifest beside a release file says of it, if there is one that does."""
+    """A release file's entry in the manifest beside it, if there is one."""
     models: dict[str, dict[str, Any]] = read_manifest(path.parent)["models"]
     return next((record for record in models.values() if record.get("file") == path.name), None)

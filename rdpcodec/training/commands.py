@@ -1,7 +1,7 @@
 """The commands that train and export: `rdpcodec train fidelity`, `rdpcodec train realism`, `rdpcodec export`.
 
-`python -m rdpcodec.training` is the same where only torch, NumPy, Pillow, safetensors and click are
-installed (to export, onnx too), and what torchrun starts. Nothing here imports torch before a command runs.
+`python -m rdpcodec.training` does the same where only torch, NumPy, Pillow, safetensors and click are
+installed (and onnx, to export); torchrun starts it, too. Nothing here imports torch before a command runs.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from rdpcodec.training.schedule import Budget
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def train() -> None:
-    """Train weights on a folder of images. A run reports in JSON: a line at a time, in its log.jsonl."""
+    """Train weights on a folder of images. A run logs lines of JSON to its log.jsonl."""
 
 
 @train.command()
@@ -183,7 +183,7 @@ train.add_command(large)
 def split(checkpoint: Path, folder: Path) -> None:
     """Write a run's weights and averages to FOLDER, as pieces of less than 16 MiB.
 
-    Wherever a run's checkpoint.pt is read, the folder may stand in its place: they join by themselves.
+    The folder can be given wherever a run's checkpoint.pt is read: the pieces are joined automatically.
     """
     need_torch("training")
     from rdpcodec.training.checkpoint import load_run
@@ -230,7 +230,7 @@ def profile(
     lpips_weights: Path | None,
     **chosen: Any,
 ) -> None:
-    """Say where the time of a step of fidelity training goes. Nothing is written."""
+    """Show where the time of a fidelity training step goes. Writes no files."""
     need_torch("training")
     from rdpcodec.training.speed.profile import profile_steps
 
@@ -249,8 +249,8 @@ def profile(
     "--replace", is_flag=True, help="Also where files of the model that is there would no longer decode."
 )
 def export(checkpoint: Path, folder: Path, data: Path, name: str | None, replace: bool) -> None:
-    """Make released weights of a training run: CHECKPOINT is its checkpoint.pt, or the folder of its
-    pieces; FOLDER holds weights."""
+    """Make released weights from a training run. CHECKPOINT is its checkpoint.pt or the folder of its
+    pieces; FOLDER is a folder of weights."""
     need_torch("export")
     need("onnx", "export", "train")
     from rdpcodec.training.export.export import export as export_run
@@ -261,7 +261,7 @@ def export(checkpoint: Path, folder: Path, data: Path, name: str | None, replace
 @train.command()
 @click.argument("folder", type=FOLDER)
 def graphs(folder: Path) -> None:
-    """Write the ONNX graphs of all weights in FOLDER anew: those of a release from before there were any."""
+    """Write the ONNX graphs of all weights in FOLDER anew, for releases made before there were graphs."""
     need("onnx", "graphs", "train")
     from rdpcodec.training.export.graphs import add_graphs
 
@@ -273,7 +273,7 @@ def graphs(folder: Path) -> None:
 @click.argument("folder", type=FOLDER)
 @click.option("--whole", is_flag=True, help="Keep the encoder's tensors, and so the file's bytes.")
 def retire(model: str, folder: Path, whole: bool) -> None:
-    """Let MODEL of FOLDER only decode, under the name that its files have for it, before another follows."""
+    """Make MODEL in FOLDER decode only, under the name that its files use, before another replaces it."""
     need("onnx", "retire", "train")
     from rdpcodec.training.export.retire import retire as retire_model
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from rdpcodec.errors import UsageError, reason
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
-# Every 40th image is never trained on: 2.5 %, enough crops for a loss curve that is smooth to 0.5 %.
+# Every 40th image (2.5 %) is never trained on: enough crops for a loss curve that is smooth to 0.5 %.
 VALIDATION_EVERY = 40
 
 
@@ -60,17 +60,17 @@ class ImageSet:
 
 
 def to_device(x: Tensor, device: torch.device) -> Tensor:
-    """A small tensor of the CPU on `device`, without waiting for what the device is at."""
+    """Copy a small CPU tensor to `device` without waiting for the device's current work."""
     return x.contiguous().pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x
 
 
 def load_images(
     folder: Path, minimum_side: int, device: torch.device, *, held_out_side: int | None = None
 ) -> tuple[ImageSet, ImageSet]:
-    """All images below `folder`, split into training and validation. Images with a shorter side are left
-    out; held_out_side: that of validation, if it is another.
+    """Load all images below `folder`, split into training and validation.
 
-    The split depends on the sorted relative paths alone, so that every run holds out the same images.
+    Images with a side below `minimum_side` are left out. `held_out_side`: the minimum for validation images,
+    if it differs. The split depends only on the sorted relative paths: every run holds out the same images.
     Raises `UsageError` when the folder is missing, an image cannot be read, or there are too few.
     """
     if not folder.is_dir():
@@ -80,7 +80,7 @@ def load_images(
     def decode(path: Path) -> np.ndarray:
         try:
             with Image.open(path) as image:
-                if image.mode.startswith(("I", "F")):  # which Pillow would clip
+                if image.mode.startswith(("I", "F")):  # Pillow would clip these
                     raise ValueError(f"its pixels have more than 8 bits ({image.mode})")
                 return np.asarray(image.convert("RGB"))
         except Exception as error:  # whatever Pillow's decoders raise

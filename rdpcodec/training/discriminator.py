@@ -1,7 +1,7 @@
-"""The discriminator: real photograph or decoded one, given the latents that the decoder was given.
+"""The discriminator: tells real photographs from decoded ones, given the latents that the decoder gets.
 
-It sees what the decoder sees, so that it judges whether an image is a likely one *for these latents*, and it
-gives a logit per patch, not per image. One that learns from pixels was compared and lost
+It sees what the decoder sees, so it judges whether an image is likely *for these latents*. It gives a logit
+per patch, not per image. A discriminator that learns from pixels was compared and lost
 (bench/experiments/2026-11-discriminators).
 """
 
@@ -26,8 +26,9 @@ class Condition(nn.Module):
         self.mix = spectral_norm(nn.Conv2d(latents, CONDITION_CHANNELS, 3, padding=1))
 
     def forward(self, latents: Tensor, quality: Tensor) -> Tensor:
-        """Make maps `[B, 13, h, w]` of latents `[B, N, h, w]`, rounded and rescaled to one step for all
-        qualities, and of the quality `[B]`, 0..100.
+        """Make maps `[B, 13, h, w]` from latents `[B, N, h, w]` and the quality `[B]`, 0..100.
+
+        latents: rounded, and rescaled to one step for all qualities.
         """
         # Brightness reaches hundreds of steps where details have one: the logarithm keeps both visible.
         maps = F.leaky_relu(self.mix(torch.asinh(latents)), LEAK)
@@ -43,7 +44,7 @@ class ProjectedDiscriminator(nn.Module):
     HEAD_CHANNELS = 64
 
     def __init__(self, latents: int) -> None:
-        """Raises `UsageError` where the frozen network is not installed."""
+        """Raises `UsageError` when the frozen network is not installed."""
         super().__init__()
         self.features = EfficientNetLite0()
         self.condition = Condition(latents)
@@ -61,7 +62,7 @@ class ProjectedDiscriminator(nn.Module):
         )
 
     def forward(self, x: Tensor, latents: Tensor, quality: Tensor) -> Tensor:
-        """Judge images x `[B, 3, H, W]` in [0, 1] by the latents and qualities they were decoded from.
+        """Judge images x `[B, 3, H, W]` in [0, 1], given the latents and qualities they were decoded from.
 
         Returns the logits of all stages in one row, `[B, 1, L]`, above 0 for real; all stages count the same.
         """

@@ -1,11 +1,11 @@
 """Training for fidelity: rate + λ·distortion over all qualities at once.
 
-Distortion is squared error, or with `eyes` and `coarse` in part one for eyes. With `perception`, that of a
-share of the crops is the realism synthesis's, which then learns beside the fidelity synthesis: latents that
-serve both cost the squared error next to nothing.
+Distortion is squared error; `eyes` and `coarse` replace parts of it by distortions for eyes. With
+`perception`, a share of the crops is judged by the realism synthesis, which then learns beside the fidelity
+synthesis: latents that serve both cost next to nothing in squared error.
 
-Several processes take crops of their own and average their gradients: N processes with batch B do what one
-does with batch N·B.
+Several processes draw their own crops and average their gradients: N processes with batch B do what one does
+with batch N·B.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ from rdpcodec.training.totals import Totals
 from rdpcodec.training.validation import QUALITIES, load_training_and_validation, points_of
 
 GRADIENT_CLIP = 1.0
-# Of a step, for the log; the last only with a realism synthesis.
+# Figures of a step for the log; the last only with a realism synthesis.
 FIGURES = ("loss", "gradient_norm", "bpp", "psnr", "lpips")
-# Made graphics are drawn once, when a run begins: enough that ten thousand crops of them differ.
+# Graphics are drawn once, when a run begins: enough for ten thousand crops to differ.
 GRAPHICS_IMAGES = 256
 GRAPHICS_SIDE = 384
 
 
 class Decoded(NamedTuple):
-    """What a batch becomes: images of the fidelity synthesis with their rates, and the first of those of the
-    realism synthesis, `[P, 3, H, W]`, if there is one.
+    """A decoded batch: the fidelity synthesis's images with their rates, and the realism synthesis's versions
+    of the first of them, `[P, 3, H, W]`, if there is one.
     """
 
     output: TrainingOutput
@@ -60,7 +60,7 @@ class Decoders(nn.Module):
     """The model and, beside its own synthesis, the realism synthesis on the same latents."""
 
     def __init__(self, model: RdpModel, realism: Synthesis | None, perceived: int) -> None:
-        """perceived: how many images of a batch the realism synthesis makes."""
+        """perceived: how many images of a batch the realism synthesis decodes."""
         super().__init__()
         self.model, self.realism, self.perceived = model, realism, perceived
 
@@ -80,7 +80,7 @@ def make_optimizers(model: RdpModel, run: FidelityRun) -> list[torch.optim.Optim
 
 
 def _drawn_images(run: FidelityRun, device: torch.device) -> ImageSet | None:
-    """The made graphics of a run, if it trains on any."""
+    """The drawn graphics of a run, if it trains on any."""
     if not run.graphics:
         return None
     return ImageSet(graphics(GRAPHICS_IMAGES, max(run.crop, GRAPHICS_SIDE), run.seed), device)
@@ -102,18 +102,18 @@ class Fidelity:
     ) -> None:
         """Load the images below `data` and the weights to start from.
 
-        init: a checkpoint or safetensors; a new model with a Haar transform if it is not given. previous:
-        with `run.perception`, weights whose realism synthesis is carried over where `init` has none. lpips:
-        where LPIPS-squeeze is, see `load_lpips`. compiled: "loss" or "blocks" to compile the whole loss, for
-        long runs on a GPU, or each block, which takes less time before the first step.
+        init: a checkpoint or safetensors; without it, a new model with a Haar transform. previous: with
+        `run.perception`, weights whose realism synthesis is carried over if `init` has none. lpips: where
+        LPIPS-squeeze is, see `load_lpips`. compiled: "loss" compiles the whole loss, for long runs on a GPU;
+        "blocks" compiles each block, which takes less time before the first step.
 
-        Raises `UsageError` when there are too few images, or weights do not fit or cannot be read.
+        Raises `UsageError` when there are too few images, or when weights do not fit or cannot be read.
         """
         self.run, self.device = run, device
         self.settings = asdict(run)
         self.pixels_a_step = process_count() * run.batch * run.crop**2
         self.randomness = Randomness(run.seed)
-        # Before the images, which may take minutes: what is wrong with these files is said at once.
+        # Before the images, which may take minutes: problems with these files are reported at once.
         self.totals = start_totals(init) if init else Totals()
         perceptual = load_lpips("squeeze", lpips).to(device) if run.perception else None
         self.training, self.validation_crops = load_training_and_validation(data, run.crop, device)
@@ -143,7 +143,7 @@ class Fidelity:
         self.realism_average = WeightAverage(self.realism)
 
     def _compile(self, compiled: str | None) -> None:
-        """Set up the functions of a step, as fast as they can be had."""
+        """Set up the functions of a step: compiled if asked for, and as a CUDA graph on a single GPU."""
         self.compiled = compiled
         self.loss = torch.compile(self._loss) if compiled == "loss" else self._loss
         if compiled == "blocks":
@@ -152,8 +152,9 @@ class Fidelity:
         self.gradients = CudaGraphed(self._gradients) if alone_on_gpu else self._gradients
 
     def batch(self) -> tuple[Tensor, ...]:
-        """Draw crops `[B, 3, H, W]`, qualities `[B]`, uniform over the dial, and with a realism synthesis the
-        phase of what LPIPS sees.
+        """Draw crops `[B, 3, H, W]` and qualities `[B]`, uniform over the dial.
+
+        With a realism synthesis, also draw the phase at which LPIPS sees the crops.
         """
         generator = self.randomness.generator
         x = self.training.crops(self.run.batch, self.run.crop, generator)
@@ -181,19 +182,19 @@ class Fidelity:
             self.realism_average.update_parameters(self.realism)
 
     def _gradients(self, x: Tensor, quality: Tensor, phase: Tensor | None = None) -> Tensor:
-        """Leave the clipped gradient with the parameters and return `FIGURES`."""
+        """Store the clipped gradients with the parameters and return `FIGURES`."""
         self.forget_gradients()
         total, figures = self.loss(x, quality, phase)
         total.backward()
         return torch.stack([total.detach(), self.clip_gradients(), *figures])
 
     def forget_gradients(self) -> None:
-        """Leave no gradients with the parameters."""
+        """Remove the gradients from the parameters."""
         for parameter in self.parameters():
             parameter.grad = None
 
     def clip_gradients(self) -> Tensor:
-        """Clip the gradient of each module, and return the norm of all before."""
+        """Clip each module's gradient, and return the norm of all gradients before clipping."""
         norms = [
             nn.utils.clip_grad_norm_(module.parameters(), GRADIENT_CLIP, foreach=True)
             for module in self._modules()
@@ -234,8 +235,8 @@ class Fidelity:
     def validate(self) -> dict[str, Any]:
         """Measure the averaged weights on held-out crops, with latents rounded as the encoder rounds them.
 
-        Returns the loss with squared error alone, and for a few qualities bits per pixel, PSNR, the geometric
-        mean of bits per pixel, the mean SSIMULACRA2 and, with a realism synthesis, its LPIPS.
+        Returns the loss with squared error alone. Also returns, for a few qualities, bits per pixel, PSNR,
+        the geometric mean of bits per pixel, the mean SSIMULACRA2 and, with a realism synthesis, its LPIPS.
 
         A curve of geometric means moves as each image's own curve does. One of arithmetic means also moves
         when bits go from one image to another.
@@ -278,7 +279,7 @@ class Fidelity:
         }
 
     def take_over(self, state: dict[str, Any]) -> None:
-        """Go on with the weights and averages of a state, and nothing else of it."""
+        """Go on with the weights and averages in a state, and with nothing else from it."""
         self.model.load_state_dict(state["model"])
         self.average.load(state["average"], state["average_steps"])
         if self.realism is not None:

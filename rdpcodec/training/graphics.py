@@ -1,7 +1,7 @@
-"""Made graphics to train on beside photographs: text, charts, line art, screens, flat saturated colours.
+"""Drawn graphics to train on beside photographs: text, charts, line art, screens, flat saturated colours.
 
-Photographs have next to none of them, so a codec that saw photographs alone smears letters and dulls pure
-colours. They are drawn with Pillow and the fonts at hand; nothing is downloaded or stored.
+Photographs have next to none of these, so a codec that saw photographs alone smears letters and dulls pure
+colours. The graphics are drawn with Pillow and the fonts at hand; nothing is downloaded or stored.
 """
 
 from __future__ import annotations
@@ -27,15 +27,16 @@ _TEXT = (
 )
 _WORDS = _TEXT.split()
 _MARKS = (".", ",", ";", ":", "!", "?", "%", "()", "€", "&", "#", "@", "/")
-# Where systems keep fonts that can be taken for granted to be text.
+# Where systems keep fonts that can be assumed to hold text.
 _FONT_FOLDERS = ("/usr/share/fonts", "/Library/Fonts", "C:/Windows/Fonts")
-# Drawn this much larger and shrunk, or at size: screens have both, smooth print and stairs of pixels.
+# Images are drawn this many times larger and shrunk: screens show both smooth print and stairs of pixels.
 _OVERSAMPLING = (1, 1, 2)
 
 
 def graphics(count: int, side: int, seed: int) -> list[np.ndarray]:
-    """`count` images, uint8 `[side, side, 3]` each, sRGB: the same for a seed on machines with the same fonts
-    and Pillow.
+    """`count` images, uint8 `[side, side, 3]` each, sRGB.
+
+    A seed gives the same images on machines with the same fonts and Pillow.
     """
     random = Random(seed)
     return [_graphic(random, side) for _ in range(count)]
@@ -69,7 +70,7 @@ def _background(random: Random) -> Colour:
 
 
 def _colour(random: Random) -> Colour:
-    """Half of them as saturated as sRGB allows."""
+    """A random colour. Half of them are as saturated as sRGB allows."""
     saturation = 1.0 if random.random() < 0.5 else random.random()
     value = 1.0 if random.random() < 0.5 else random.random()
     red, green, blue = colorsys.hsv_to_rgb(random.random(), saturation, value)

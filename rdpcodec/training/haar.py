@@ -16,7 +16,7 @@ from rdpcodec.training.checkpoint import load_start
 from rdpcodec.training.data import ImageSet, random_patches
 from rdpcodec.weights.architecture import SIZES, Architecture
 
-# Enough to order 768 variances; more would exchange a few of the last rows that are kept.
+# Enough to order 768 variances; more would change a few of the last rows that are kept.
 BASIS_PATCHES = 40_000
 
 
@@ -25,7 +25,7 @@ def first_model(
 ) -> RdpModel:
     """The model to start from, on the device of the images: that of `init`, or a new one.
 
-    Raises `UsageError` where `init` does not fit, or is of another size than is asked for.
+    Raises `UsageError` when `init` does not fit or does not have the size that is asked for.
     """
     if init is None:
         return haar_model(SIZES[size or "fast"], images, generator)

@@ -1,7 +1,7 @@
 """The loop around every kind of training: pace, reports, checkpoints, resuming, giving up.
 
-What is optimised is an `Objective` (`fidelity`, `realism`); nothing here knows about codecs. With
-torch.distributed initialised, the first process decides when the run ends, reports and saves.
+It optimises an `Objective` (`fidelity`, `realism`); nothing here knows about codecs. With torch.distributed
+initialised, the first process reports, saves and decides when the run ends.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from rdpcodec.training.schedule import Budget, rate_factor
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
 REPORT_SECONDS = 60.0
-# Figures of a step that must be finite. Before a checkpoint is written the weights are looked at, too.
+# Figures of a step that must be finite. Before a checkpoint is written, the weights are checked, too.
 CHECKED = ("loss", "gradient_norm")
-# Settings that a resumed run may have otherwise.
+# Settings that a resumed run may change.
 MAY_CHANGE = ("seed", "minutes", "gigapixels")
-# A run whose mean loss between two reports is this many times that of its best report has diverged: noise of
-# the crops moves the mean by a few per cent.
+# A run has diverged when its mean loss between two reports is more than this many times that of its best
+# report. Noise from the crops moves the mean by a few per cent.
 DIVERGED = 3.0
 
 
@@ -39,27 +39,27 @@ class Diverged(RdpError):
 
 
 class Interrupted(RdpError):
-    """A run that was told to stop, and has saved where it is."""
+    """A run that was told to stop, and has saved its state."""
 
 
 class Objective(Protocol):
-    """What a run optimises, and the state of doing so."""
+    """What a run optimises, with the state of the optimisation."""
 
     # What defines the run, as plain values. A resumed run must agree.
     settings: dict[str, Any]
     device: torch.device
-    # Of one step, over all processes.
+    # In one step, over all processes.
     pixels_a_step: int
 
     def train_step(self, factor: float, progress: float) -> dict[str, float]:
         """Take a step with the peak learning rates times `factor`; `progress` is the budget's spent share.
 
-        Returns figures for the log, those of `CHECKED` among them, which belong to the weights before the
-        step. It is not taken if one of the two is not finite.
+        Returns figures for the log, including those in `CHECKED`, all for the weights before the step. The
+        step is not taken if a figure in `CHECKED` is not finite.
         """
 
     def parameters(self) -> list[nn.Parameter]:
-        """All weights that a checkpoint must hold finite."""
+        """All weights that must be finite in a checkpoint."""
 
     def validate(self) -> dict[str, Any]:
         """Figures for the log on images that are not trained on."""
@@ -82,17 +82,17 @@ def process_count() -> int:
 
 
 def averaging_gradients(module: nn.Module) -> nn.Module:
-    """The module, such that its gradients become the mean over all processes where several train."""
+    """The module, made to average its gradients over all processes if several train."""
     return DistributedDataParallel(module) if dist.is_initialized() else module
 
 
 def device_name(device: torch.device) -> str:
-    """What trains, for the record: the GPU's name, or "cpu"."""
+    """The training device, for the record: the GPU's name, or "cpu"."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def norm_of(parameters: list[nn.Parameter]) -> float:
-    """The norm of all of them together."""
+    """The norm of all parameters together."""
     return float(torch.stack(torch._foreach_norm([p.detach() for p in parameters])).norm())
 
 
@@ -108,13 +108,13 @@ class Loop:
     def resume(self) -> None:
         """Go on from the folder's checkpoint.
 
-        Another seed draws other numbers from here on, and the budget may be another. Raises `UsageError` if
-        there is no checkpoint, or if it was made by a run with other settings.
+        The seed and the budget may have changed: a new seed draws other numbers from here on. Raises
+        `UsageError` when there is no checkpoint, or when a run with other settings made it.
         """
         path = self.out / CHECKPOINT
         if not path.exists():
             raise UsageError(f"{path}: there is no checkpoint to resume from")
-        # Not to the device: optimizers keep counts of steps that would each be waited for there.
+        # Not onto the device: optimizers keep step counts, and there each read would wait for the device.
         state = load_checkpoint(path, torch.device("cpu"))
         try:
             self._check_settings(state["settings"])
@@ -153,12 +153,12 @@ class Loop:
     def train(self, checkpoint_minutes: float) -> None:
         """Train until the budget is spent.
 
-        Raises `Diverged` at a loss that is not finite or keeps growing; the last good checkpoint is kept.
-        Raises `Interrupted` after `stop`, when all is saved.
+        Raises `Diverged` when the loss is not finite or keeps growing; the last good checkpoint is kept.
+        Raises `Interrupted` after `stop`, once everything is saved.
         """
         first = process_rank() == 0
         if not self.step:
-            self.budget.restart(0.0, 0.0)  # reading images is no training
+            self.budget.restart(0.0, 0.0)  # reading images is not training
         window: list[dict[str, float]] = []
         reported = saved = self.budget.seconds
         while (progress := self._progress()) < 1:
@@ -178,8 +178,8 @@ class Loop:
             self._report(window, self.budget.seconds - reported, self.objective.validate())
             self.save()
         if dist.is_initialized():
-            # Gloo's worker takes Python's lock to let go of the last step's tensors. A process that has ended
-            # by then dies in the attempt, and torchrun ends the others, even amid the first one's checkpoint.
+            # Gloo's worker takes Python's lock to release the last step's tensors. A process that has ended
+            # by then crashes, and torchrun ends the others, even while the first one writes its checkpoint.
             dist.barrier()
         if self._stopped:
             raise Interrupted(f"{self.out}: stopped at step {self.step}, and saved: --resume goes on")
@@ -224,7 +224,7 @@ class Loop:
         )
 
     def _progress(self) -> float:
-        """Share of the budget that is spent, all of it after `stop`; the first process decides for all."""
+        """Share of the budget that is spent, 1 after `stop`. The first process decides for all."""
         spent = 1.0 if self._stopped else self.budget.progress
         if not dist.is_initialized():
             return spent

@@ -1,4 +1,4 @@
-"""What trainings minimise: rate, squared error, and how different images look."""
+"""What training minimises: rate, squared error, and how different images look."""
 
 from __future__ import annotations
 
@@ -15,27 +15,28 @@ from rdpcodec.model.rate import LAMBDA_MIDDLE, lambda_of
 from rdpcodec.model.rdp_model import TrainingOutput
 from rdpcodec.training.data import to_device
 
-# A file at λ costs about λ^0.5 in the loss's own units; dividing by most of that keeps the low rates, where
-# BD-rates are measured in per cent of few bits, from being drowned by the high ones.
+# A file at λ costs about λ^0.5 in the loss's own units. Dividing by most of that keeps the high rates from
+# drowning the low ones, where BD-rates are measured in per cent of few bits.
 LOSS_EXPONENT = -0.4
-# Of squared error beside 1 · LPIPS, in units where pixels are 0..1. HiFiC, MRIC, CRDR and MS-ILLM all amount
-# to 150: with it, this small synthesis stays where it was (docs/decisions.md).
+# Weight of squared error beside 1 · LPIPS, with pixels in 0..1. HiFiC, MRIC, CRDR and MS-ILLM all amount to
+# 150, at which this small synthesis stays where it was (docs/decisions.md).
 MSE_WEIGHT = 20.0
-# Of a weave beside 1 · squared error. Neither LPIPS nor a distortion of texture tells it from grain, and a
-# discriminator on features hardly (bench/experiments/2026-11-weave).
+# Weight of a weave beside 1 · squared error. Neither LPIPS nor a distortion of texture tells it from grain,
+# and a discriminator on features hardly does (bench/experiments/2026-11-weave).
 WEAVE_WEIGHT = 10.0
-# What LPIPS is divided by where it takes the place of squared error in a rate-distortion loss: with half of
-# the crops the whole is, up to a factor, LPIPS + (75 + 20) · squared error.
+# LPIPS is divided by this where it replaces squared error in a rate-distortion loss. If it does so for half
+# of the crops, the whole is, up to a factor, LPIPS + (75 + 20) · squared error.
 LPIPS_UNIT = 75.0
-# Frozen networks see crops that begin at one of so many rows and columns. Their strides look at an image at
-# one phase; a synthesis that always met the same one learnt a pattern that pleases them there and is visible
-# to everybody else (docs/decisions.md).
+# Frozen networks see crops that begin at one of this many rows and columns. Their strides look at an image at
+# one phase. A synthesis that always met the same phase learnt a pattern that pleases these networks there and
+# is visible to everybody else (docs/decisions.md).
 PHASES = 8
 
 
 class PerceptualDistortion(NamedTuple):
-    """MSE_WEIGHT · squared error + LPIPS of each image, in part replaced, plus its weave; and its parts, all
-    `[B]`.
+    """The perceptual distortion of each image, and its parts, all `[B]`.
+
+    total: MSE_WEIGHT · squared error + LPIPS, partly replaced by texture, plus the weave.
     """
 
     total: Tensor
@@ -44,7 +45,7 @@ class PerceptualDistortion(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """The mean over a batch that is minimised, and its parts for each image, `[B]`."""
+    """The batch mean that is minimised, and its parts for each image, `[B]`."""
 
     total: Tensor
     bpp: Tensor
@@ -62,7 +63,7 @@ def random_phase(generator: torch.Generator, device: torch.device) -> Tensor:
 
 
 def shifted_crop(x: Tensor, phase: Tensor) -> Tensor:
-    """Images `[B, 3, H, W]` from the row and column `phase` on, `PHASES - 1` rows and columns smaller."""
+    """Images `[B, 3, H, W]` cropped from row and column `phase` on, `PHASES - 1` rows and columns smaller."""
     for dim in (2, 3):
         along = torch.arange(x.shape[dim] - PHASES + 1, device=x.device)
         x = x.index_select(dim, phase[dim - 2] + along)
@@ -72,9 +73,11 @@ def shifted_crop(x: Tensor, phase: Tensor) -> Tensor:
 def perceptual_distortion(
     network: Lpips, decoded: Tensor, x: Tensor, phase: Tensor, *, bfloat16: bool, texture: float = 0.0
 ) -> PerceptualDistortion:
-    """How far images `[B, 3, H, W]` in [0, 1] are from their originals x: squared error of the whole, LPIPS
-    of a `shifted_crop`. LPIPS may run in bfloat16. A share `texture` of both gives way to
-    `texture_distortion` (see `in_place_of`). A weave costs `WEAVE_WEIGHT` times what squared error does.
+    """How far images `[B, 3, H, W]` in [0, 1] are from their originals x.
+
+    Squared error is that of the whole, LPIPS that of a `shifted_crop`; LPIPS may run in bfloat16. A share
+    `texture` of both gives way to `texture_distortion` (see `in_place_of`). A weave costs `WEAVE_WEIGHT`
+    times what squared error does.
     """
     with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=bfloat16):
         with torch.no_grad():
@@ -98,9 +101,10 @@ def rate_distortion_loss(
 ) -> Loss:
     """Σ weight(λ) · (bpp + λ·255²·D) / B for images x `[B, 3, H, W]` coded at `quality` `[B]`.
 
-    D is the squared error, of which parts give way to distortions for eyes of the same image, `for_eyes`: a
-    share and a distortion each (see `in_place_of`). For the first images D is a perceptual distortion `[P]`
-    of what another synthesis makes of their latents: `for_eyes` are then of the others, `[B - P]`.
+    D is the squared error. Shares of it give way to the distortions for eyes in `for_eyes`: pairs of a share
+    and a distortion of the same images (see `in_place_of`). With `perceptual` `[P]`, D of the first P images
+    is this distortion of what another synthesis makes of their latents; `for_eyes` is then for the others,
+    `[B - P]`.
     """
     lambdas = lambda_of(quality)
     weight = (lambdas / LAMBDA_MIDDLE) ** LOSS_EXPONENT

@@ -11,7 +11,7 @@ from rdpcodec.storage import replace_file
 def replace_block(path: Path, name: str, content: str) -> None:
     """Replace what stands between `<!-- name -->` and the next `<!-- end -->` in a Markdown file.
 
-    A block that the file lacks is appended, a missing file is begun.
+    A missing block is appended, and a missing file is created.
     """
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     block = f"<!-- {name} -->\n{content.strip()}\n<!-- end -->"

@@ -1,4 +1,4 @@
-"""The optimizers that all trainings share: SOAP for the matrices of the networks, AdamW for the rest.
+"""The optimizers that all training runs share: SOAP for the matrices of the networks, AdamW for the rest.
 
 AdamW and Muon for the matrices were compared and lost (bench/experiments/2026-11-optimisers).
 """
@@ -17,7 +17,7 @@ from rdpcodec.training.soap import Soap
 BETAS = (0.9, 0.98)
 # Gains and densities are few, see every pixel and live in the log domain: they can and should move faster.
 FAST_PARAMETERS = 5.0
-# Steps between two updates of SOAP's bases. A GPU does their decompositions badly: on an H200 those of all
+# Steps between two updates of SOAP's bases. Their decompositions are slow on a GPU: on an H200, those of all
 # matrices take as long as three steps.
 UPDATE_EVERY, UPDATE_EVERY_ON_GPU = 10, 25
 
@@ -25,9 +25,9 @@ UPDATE_EVERY, UPDATE_EVERY_ON_GPU = 10, 25
 def build_optimizers(
     module: nn.Module, learning_rate: float, fast: Iterable[nn.Parameter] = ()
 ) -> list[Optimizer]:
-    """Two optimizers of all parameters of `module`.
+    """Make the two optimizers for all parameters of `module`.
 
-    learning_rate: at its peak; gains and the parameters in `fast` learn at `FAST_PARAMETERS` times it.
+    learning_rate: at its peak. Gains and the parameters in `fast` learn at `FAST_PARAMETERS` times this rate.
     """
     fast_parameters = [
         p for part in module.modules() if isinstance(part, RateGain) for p in part.parameters()

@@ -1,4 +1,4 @@
-"""What the commands that train share: kinds of values, and the options of a run."""
+"""What the training commands share: kinds of values, and the options of a run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Command = Callable[..., Any]
 
 
 class Finite(click.FloatRange):
-    """A range that NaN and the infinities are not in."""
+    """A range without NaN and the infinities."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         number = float(super().convert(value, param, ctx))
@@ -35,7 +35,7 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 def crop_side(context: click.Context, parameter: click.Parameter, value: int | None) -> int | None:
-    """A side of crops that the hyperprior can take."""
+    """Check that the hyperprior can take crops with this side."""
     if value is None:
         return None
     if value % 64 or value <= 0:
@@ -49,7 +49,7 @@ def weights_file(context: click.Context, parameter: click.Parameter, value: str 
 
 
 def weights_path(value: str) -> Path:
-    """A file of weights, a folder of pieces, or an installed model by its name. What is there comes first."""
+    """A file of weights, a folder of pieces, or an installed model by name. An existing path comes first."""
     path = Path(value)
     if path.is_file() or any(path.glob("piece-*.safetensors")):
         return path
@@ -95,7 +95,7 @@ compile_option = click.option(
     flag_value="loss",  # alone
     help="torch.compile: of the whole loss, for long runs on a GPU, or of each block, to start sooner.",
 )
-# Settings of a run whose defaults are its own: how a value is read, and what the help says.
+# Settings whose defaults depend on the kind of run: how a value is read, and what the help says.
 _SETTINGS: dict[str, dict[str, Any]] = {
     "batch": {"type": click.IntRange(1), "help": "Crops a step and process."},
     "crop": {"callback": crop_side, "help": "Side of the crops: 64·n pixels."},
@@ -114,19 +114,19 @@ def share_option(name: str, default: float, text: str | None = None) -> Callable
 
 
 def texture_option(default: float) -> Callable[[Command], Command]:
-    """How much of the realism synthesis's distortion is of texture."""
+    """The option for the share of texture in the realism synthesis's distortion."""
     text = "Share of the realism synthesis's distortion that gives way to one of texture."
     return share_option("--texture", default, text)
 
 
 def size_option(default: str | None = None, text: str | None = None) -> Callable[[Command], Command]:
-    """The size of a new model."""
+    """The option for the size of a new model."""
     sizes = click.Choice([size for size in SIZE_NUMBERS if size != "own"])
     return click.option("--size", type=sizes, default=default, show_default=bool(default), help=text)
 
 
 def run_options(defaults: FidelityRun | RealismRun) -> Callable[[Command], Command]:
-    """The options that all trainings share, with the defaults of a run."""
+    """The options that all kinds of training share, with the defaults of a run."""
     settings = (
         click.option("--" + name.replace("_", "-"), default=getattr(defaults, name), show_default=True, **how)
         for name, how in _SETTINGS.items()
@@ -142,7 +142,7 @@ def run_options(defaults: FidelityRun | RealismRun) -> Callable[[Command], Comma
 
 
 def run_of(kind: type[Any], chosen: dict[str, Any]) -> Any:
-    """The run that the options ask for; what is left of `chosen` is no setting of a run."""
+    """The run that the options ask for. Its settings are taken out of `chosen`."""
     if (chosen["minutes"] is None) == (chosen["gigapixels"] is None):
         raise click.UsageError("give --minutes or --gigapixels")
     return kind(**{field.name: chosen.pop(field.name) for field in fields(kind)})

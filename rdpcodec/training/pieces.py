@@ -1,8 +1,8 @@
-"""What is carried from one machine to the next: a run's weights, float16, in files of less than 16 MiB.
+"""A run's weights for another machine: float16, in files of less than 16 MiB.
 
-The weights and their averages are kept, and what a record says of them. The state of the optimizers is not:
-it is several times as large, and a warm-up builds it anew, at the cost of its steps and a few more
-(bench/experiments/2026-11-large-schedule). A folder of pieces stands for a checkpoint wherever one is read.
+Pieces keep the weights, their averages and the record of them. They leave out the state of the optimizers: it
+is several times as large, and a warm-up rebuilds it at the cost of its steps and a few more
+(bench/experiments/2026-11-large-schedule). A folder of pieces can be given wherever a checkpoint is read.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from torch import Tensor
 from rdpcodec.errors import UsageError, reason
 from rdpcodec.storage import replace_file
 
-# Of tensors in a piece; its header takes a few kilobytes more, and a file must stay below 16 MiB.
+# For the tensors in a piece. Its header takes a few kilobytes more, and a file must stay below 16 MiB.
 PIECE_BYTES = 15 << 20
-# Networks whose weights are used as integers, or under logarithms of frequencies, keep all of their digits.
+# Networks whose weights become integers or give logarithms of frequencies keep all of their digits.
 FULL_PRECISION = ("scale_network.", "hyper_prior.", "residual_density.")
-# Serves nothing but going on in the same run.
+# Needed only to go on in the same run.
 _LEFT_BEHIND = ("optimizers", "discriminator", "generator", "torch_generator", "settings")
 
 
 def split(state: dict[str, Any], folder: Path) -> list[Path]:
-    """Write a checkpoint's weights and averages as pieces in `folder`, in place of those that are there."""
+    """Write a checkpoint's weights and averages as pieces in `folder`, replacing any that are there."""
     kept = {key: value for key, value in state.items() if key not in _LEFT_BEHIND}
     tensors: dict[str, Tensor] = {}
     plain: dict[str, Any] = {}
@@ -55,7 +55,7 @@ def split(state: dict[str, Any], folder: Path) -> list[Path]:
 def joined(folder: Path) -> dict[str, Any]:
     """The checkpoint that the pieces in `folder` stand for: float32 on the CPU, without optimizers.
 
-    Raises `UsageError` where there are none, some are missing or damaged, or they are of several runs.
+    Raises `UsageError` when there are none, some are missing or damaged, or they are from several runs.
     """
     paths = sorted(folder.glob("piece-*.safetensors"))
     notes: list[dict[str, str]] = []
@@ -105,7 +105,7 @@ def _groups(tensors: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
 
 
 def _digest(tensors: dict[str, Tensor]) -> str:
-    """What tells these weights from others, 16 hexadecimal digits."""
+    """A digest that tells these weights from others: 16 hexadecimal digits."""
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         digest.update(name.encode() + tensor.numpy().tobytes())

@@ -1,4 +1,4 @@
-"""Random numbers of a run: equal weights at the start everywhere, other crops in every process."""
+"""Random numbers of a run: every process starts from equal weights and draws its own crops."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rdpcodec.training.loop import process_rank
 
 
 class Randomness:
-    """A generator for crops and qualities, beside torch's own for weights and noise, both from one seed."""
+    """Two generators from one seed: one for crops and qualities, and torch's own for weights and noise."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -18,7 +18,7 @@ class Randomness:
         self._begin(seed)
 
     def seed_per_rank(self) -> None:
-        """From here on every process draws its own numbers."""
+        """Let every process draw its own numbers from here on."""
         self._begin(self.seed + 1000 * process_rank())
 
     def state(self) -> dict[str, Any]:
@@ -27,8 +27,9 @@ class Randomness:
         return {**generators, "seed": self.seed}
 
     def load(self, state: dict[str, Any], steps: int) -> None:
-        """Go on after `steps` steps. The state is the first process's: the others draw anew, and all do where
-        the seed is another.
+        """Go on after `steps` steps.
+
+        The state is that of the first process. The others draw anew, and all do if the seed has changed.
         """
         if process_rank() == 0 and state.get("seed", self.seed) == self.seed:
             self.generator.set_state(state["generator"].cpu())

@@ -1,7 +1,7 @@
 """Training for realism: a second synthesis whose images look like photographs, on a frozen encoder.
 
-It starts from the fidelity synthesis, learns squared error and LPIPS first, then an adversary joins. Encoder,
-prior and bitstream stay as they are: old files are decoded more realistically, new ones are no larger.
+It starts from the fidelity synthesis and learns squared error and LPIPS first; then an adversary joins.
+Encoder, prior and bitstream do not change: old files decode more realistically, and new ones are no larger.
 """
 
 from __future__ import annotations
@@ -32,15 +32,16 @@ from rdpcodec.training.totals import Totals
 from rdpcodec.training.validation import QUALITIES, load_training_and_validation
 from rdpcodec.weights.manifest import BITSTREAM_PREFIXES, fingerprint
 
-# Both parts shrink alike as the rate grows, about as λ^-0.5; without a weight training belongs to low rates.
+# Squared error and LPIPS shrink alike as the rate grows, about as λ^-0.5. Without a weight, low rates would
+# dominate training.
 RATE_EXPONENT = 0.4
 DISCRIMINATOR_RATE = 8e-4
 DISCRIMINATOR_BETAS = (0.5, 0.9)
 GRADIENT_CLIP = 1.0
-# HiFiC's weight of the adversary and a twentieth of it, near MS-ILLM's; at the start, when a discriminator's
-# gradient is small because it knows nothing, the upper bound holds.
+# The upper bound is HiFiC's weight of the adversary, the lower one a twentieth of it, near MS-ILLM's. At the
+# start a discriminator knows nothing and its gradient is small: then the upper bound applies.
 ADVERSARY_WEIGHTS = (0.008, 0.15)
-# The adversary's strength is averaged over this many steps: alone, a batch's is mostly noise.
+# Decay of the running mean of the adversary's gradient norm: that of a single batch is mostly noise.
 NORM_DECAY = 0.99
 
 
@@ -133,7 +134,7 @@ class Realism:
 
     @property
     def optimizers(self) -> list[torch.optim.Optimizer]:
-        """Those of the synthesis, then the discriminator's."""
+        """The optimizers of the synthesis, then the discriminator's."""
         return [*self.synthesis_optimizers, self.discriminator_optimizer]
 
     def parameters(self) -> list[nn.Parameter]:
@@ -151,7 +152,7 @@ class Realism:
         quality: Tensor,
         adversarial: bool,
     ) -> ImageGradient:
-        """Return what each decoded image should change by, all images and rates counting the same.
+        """Return the gradient for each decoded image, weighted so that all images and rates count the same.
 
         The adversary's gradient is `run.adversary` times as strong as the distortion's on every image, as
         far as `ADVERSARY_WEIGHTS` allows.
@@ -181,8 +182,9 @@ class Realism:
         return ImageGradient(weight[:, None, None, None] * gradient, figures)
 
     def _adversary_strength(self, gradient: Tensor, push: Tensor) -> Tensor:
-        """Return how much of the adversary's gradient `push` each image gets, `[B]`, beside the distortion's;
-        both `[B, 3, H, W]`.
+        """Return how much of the adversary's gradient `push` to add to the distortion's per image, `[B]`.
+
+        Both are `[B, 3, H, W]`.
         """
         norm = push.flatten(1).norm(dim=1).mean()
         decay = NORM_DECAY if self.adversary_norm else 0.0
@@ -208,7 +210,7 @@ class Realism:
     def _update(
         optimizers: list[torch.optim.Optimizer], module: nn.Module, factor: float, loss: float
     ) -> float:
-        """Take a step unless loss or gradient is not finite, and return the gradient's norm."""
+        """Take a step if loss and gradient are finite, and return the gradient's norm."""
         norm = nn.utils.clip_grad_norm_(module.parameters(), GRADIENT_CLIP, foreach=True)
         if torch.isfinite(norm) and math.isfinite(loss):
             for optimizer in optimizers:

@@ -1,7 +1,7 @@
 """What defines a training run besides its images and its start.
 
-The defaults are the recipe of the released weights where all of their runs agree. Nothing here imports torch:
-the command line shows these values.
+The defaults are the recipe of the released weights, as far as all their runs agree. Nothing here imports
+torch: the command line shows these values.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from rdpcodec.errors import UsageError
 from rdpcodec.training.schedule import DECAY_SHARE
 
-# What a fidelity run may train, and the parts of `RdpModel` that are frozen then. The decoder is all that
-# bitstream and image depend on.
+# What a fidelity run may train, and the parts of `RdpModel` that are frozen in each case. The decoder is
+# everything that the bitstream and the image depend on.
 FROZEN: dict[str, tuple[str, ...]] = {
     "everything": (),
     "decoder": ("analysis", "hyper_analysis"),
@@ -53,15 +53,15 @@ class FidelityRun(Run):
     texture: float = 0.5
     # The share of the fidelity synthesis's squared error that gives way to SSIMULACRA2, 0..1.
     eyes: float = 0.5
-    # The share that gives way to errors of means over 2 to 16 pixels, 0..1.
+    # The share of it that gives way to errors of means over 2 to 16 pixels, 0..1.
     coarse: float = 0.3
-    # The share of the crops that are made graphics, 0..1.
+    # The share of the crops that are drawn graphics, 0..1.
     graphics: float = 0.08
-    # Of a new model, a name in `SIZES`; None for that of the start, or "fast".
+    # The size of a new model, a name in `SIZES`. None: that of the start, or "fast".
     size: str | None = None
 
     def __post_init__(self) -> None:
-        """Raises `UsageError` where squared error would count less than nothing."""
+        """Raises `UsageError` when squared error would have a negative weight."""
         if self.eyes + self.coarse > 1:
             raise UsageError(
                 f"--eyes {self.eyes:g} and --coarse {self.coarse:g} are shares of one squared error: "
@@ -70,12 +70,12 @@ class FidelityRun(Run):
 
     @property
     def perceived(self) -> int:
-        """Of a batch, how many crops are judged by what the realism synthesis makes of them."""
+        """How many crops of a batch are judged by what the realism synthesis makes of them."""
         return max(1, round(self.perception * self.batch)) if self.perception else 0
 
     @property
     def by_rate(self) -> bool:
-        """Whether latents are rounded as the encoder rounds them, and counted so, which needs no noise."""
+        """Whether latents are rounded, and their bits counted, as in the encoder, without noise."""
         return self.trains != "everything"
 
 

@@ -1,4 +1,4 @@
-"""One run from start to end: processes, threads and kernels set up, then the loop."""
+"""One run from start to end: sets up processes, threads and kernels, then runs the loop."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def train(
 ) -> None:
     """Make the objective on its device and train it to the end of the budget, in the folder `out`.
 
-    device: by default a GPU where there is one. Started by torchrun, takes part in its group of processes.
-    Raises `RdpError`, and `UsageError` where a run is in `out` already and is not to be resumed.
+    device: by default a GPU if there is one. Under torchrun, this process joins its group of processes.
+    Raises `RdpError`, and `UsageError` when `out` already holds a run that is not to be resumed.
     """
     if not resume and (out / CHECKPOINT).exists():
         raise UsageError(f"{out / CHECKPOINT}: a run is there already: give --resume, or another --out")
@@ -42,7 +42,7 @@ def train(
     where = usable_device(own_device(default_device(device)))
     prepare()
     out.mkdir(parents=True, exist_ok=True)
-    (out / LOG).open("a").close()  # a folder that cannot be written in is refused here, and not after an hour
+    (out / LOG).open("a").close()  # refuse a folder that cannot be written to here, not after an hour
     if where.type == "cuda" and where.index is not None:
         torch.cuda.set_device(where)
     if "RANK" in os.environ:
@@ -56,8 +56,8 @@ def train(
 def prepare() -> None:
     """Set this process up for training."""
     keep_all_memory()
-    # Sums of latents and rates need all of float32; shapes stay the same, so the fastest kernels can be tried
-    # out.
+    # Sums of latents and rates need all of float32. Shapes stay the same, so the fastest kernels can be
+    # found by trying them out.
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = True
 
@@ -68,7 +68,7 @@ def default_device(chosen: str | None) -> str:
 
 
 def own_device(device: str) -> str:
-    """The GPU that is this process's where torchrun started several."""
+    """The `device`, or this process's own GPU if torchrun started several."""
     return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and "LOCAL_RANK" in os.environ else device
 
 
@@ -84,7 +84,7 @@ def _loop(objective: Objective, out: Path, budget: Budget, resume: bool, checkpo
 def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
     """Let the first Ctrl-C or SIGTERM call `stop`; a second one acts at once."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # where signals are not heard
+        yield  # only the main thread can handle signals
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
@@ -103,8 +103,9 @@ def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
 
 
 def leave_process_group() -> None:
-    """End a process's part in torchrun's group, if any. To be called when nothing refers to the model."""
+    """Leave torchrun's process group, if any. Call it when nothing refers to the model any more."""
     if dist.is_initialized():
-        # What averages gradients keeps the group's threads alive; ended with the interpreter, they abort it.
+        # The wrapper that averages gradients keeps the group's threads alive. If they end with the
+        # interpreter, they abort it.
         gc.collect()
         dist.destroy_process_group()

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
 WARMUP_STEPS = 200
-# The share of a run over which the rate decays. The usual range for warm-up → stable → decay is 20-40 %,
+# The share of a run over which the rate decays. The usual range for warm-up → stable → decay is 20-40 %;
 # short runs want the longer end.
 DECAY_SHARE = 0.35
 
@@ -18,7 +18,7 @@ DECAY_SHARE = 0.35
 def rate_factor(step: int, progress: float, decay_share: float = DECAY_SHARE) -> float:
     """Factor on the peak rate: linear warm-up, stable, then linear decay to zero at `progress` = 1.
 
-    decay_share: of the budget; with 0 the rate stays, for another run to go on from.
+    decay_share: of the budget. With 0 the rate does not fall, and another run can go on from there.
     """
     warmup = min(1.0, (step + 1) / WARMUP_STEPS)
     if not decay_share:
@@ -28,21 +28,21 @@ def rate_factor(step: int, progress: float, decay_share: float = DECAY_SHARE) ->
 
 
 def scale_learning_rates(optimizer: Optimizer, factor: float) -> None:
-    """Set the learning rates to those that the optimizer was made with, times `factor`."""
+    """Set the learning rates to `factor` times those that the optimizer was made with."""
     for group in optimizer.param_groups:
         group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
 
 
 @dataclass
 class Budget:
-    """A budget of minutes of wall-clock time or of pixels, whichever is given.
+    """A budget of wall-clock minutes or of pixels, whichever is given.
 
-    What was spent survives a restart.
+    The amount spent survives a restart.
     """
 
     minutes: float | None
     gigapixels: float | None
-    # The last part of it, 0..1, in which the learning rate decays.
+    # The share of the budget, at its end, in which the learning rate decays, 0..1.
     decay: float = DECAY_SHARE
 
     def __post_init__(self) -> None:
@@ -55,7 +55,7 @@ class Budget:
 
     @property
     def seconds(self) -> float:
-        """Seconds of training so far, over all processes that the run was."""
+        """Seconds of training so far, with those of earlier processes of the run."""
         return time.monotonic() - self._began
 
     @property

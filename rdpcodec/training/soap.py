@@ -2,7 +2,7 @@
 
 Vyas, Morwani, Zhao, Shapira, Brandfonbrener, Janson & Kakade, SOAP: Improving and Stabilizing Shampoo using
 Adam, 2024 (algorithm 3). For matrices only; everything else is left to AdamW. The gradients' mean is kept in
-the eigenbases, where it is needed, and turned with them: the same numbers for one product less a step.
+the eigenbases, where it is needed, and turned with them: this saves one product a step for the same numbers.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from torch import Tensor, nn
 
 BETAS = (0.95, 0.95)  # the paper's
 # Longer sides are not turned: those of 512 and 768, next to the pixels and in the wide halves of the blocks,
-# take more than half of the time.
+# would take more than half of the time.
 LONGEST_SIDE = 400
 EPSILON = 1e-8
 
 
 class Soap(torch.optim.Optimizer):
-    """SOAP for matrices `[m, n]`, each with its own eigenbases, of the sides that are not too long.
+    """SOAP for matrices `[m, n]`, each with its own eigenbases for the sides that are not too long.
 
-    Matrices of one shape are stacked and take their steps in common products, of which a GPU needs far
-    fewer. The state of a stack `[k, m, n]` stands with its first matrix.
+    Matrices of one shape are stacked and share their products, so that a GPU needs far fewer of them. The
+    state of a stack `[k, m, n]` is stored with its first matrix.
     """
 
     def __init__(
@@ -34,14 +34,14 @@ class Soap(torch.optim.Optimizer):
         *,
         frequency: int = 10,
     ) -> None:
-        """lr: the learning rate. frequency: steps between two updates of a basis; those of different stacks
-        fall on different steps.
+        """lr: the learning rate. frequency: steps between two updates of a basis; different stacks update
+        theirs on different steps.
         """
         super().__init__(params, {"lr": lr, "frequency": frequency})
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
-        """Take one step. The first only looks at the gradients, to find the bases."""
+        """Take one step. The first only finds the bases from the gradients, and changes no weights."""
         for group in self.param_groups:
             for number, stack in enumerate(_stacks(group["params"])):
                 state = self.state[stack[0]]
@@ -77,7 +77,7 @@ def _stacks(parameters: list[nn.Parameter]) -> list[list[nn.Parameter]]:
 
 
 def _update(state: dict[str, Any], gradient: Tensor) -> Tensor:
-    """What to subtract at a rate of one."""
+    """What to subtract at a learning rate of one."""
     first, second = BETAS
     gradient = _project(state["basis"], gradient)
     mean: Tensor = state["mean"].lerp_(gradient, 1 - first)
@@ -114,7 +114,7 @@ def _update_basis(state: dict[str, Any]) -> None:
     mean = _unproject(state["basis"], state["mean"])
     for side, basis in state["basis"].items():
         product = state["covariance"][side] @ basis
-        # By falling eigenvalue, as the next decomposition wants them; the squares move with their axes.
+        # By falling eigenvalue, as the next decomposition needs them; the squares move with their axes.
         order = (basis * product).sum(1).argsort(1, descending=True)
         across = order[:, :, None] if side == 0 else order[:, None, :]
         state["square"] = state["square"].take_along_dim(across, 1 + side)

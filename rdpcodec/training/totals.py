@@ -1,4 +1,4 @@
-"""How much training there is behind weights: hours by device, gigapixels of crops, and the number of runs."""
+"""How much training is behind some weights: hours by device, gigapixels of crops, and number of runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Totals:
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> Totals:
-        """The totals of a `record`, or of one of version 0.1, which listed the runs."""
+        """The totals of a `record`. Those of version 0.1 list the runs instead."""
         if not isinstance(record.get("runs"), list):
             return cls(**record)
         totals = cls()
@@ -26,7 +26,7 @@ class Totals:
         return totals
 
     def plus(self, device: str, hours: float, gigapixels: float) -> Totals:
-        """With one more run."""
+        """These totals with one more run."""
         name = "CPU" if device == "cpu" else device
         by_device = self.hours | {name: round(self.hours.get(name, 0.0) + hours, 3)}
         return Totals(by_device, round(self.gigapixels + gigapixels, 3), self.runs + 1)
@@ -39,8 +39,8 @@ class Totals:
 def totals_of(state: dict[str, Any], kind: str = "totals") -> Totals:
     """The totals of a checkpoint: of the run that made it and of those that it built on.
 
-    kind: "totals", or "realism_totals" for the realism synthesis that learnt in the same run, which is not
-    trained where none did. Checkpoints of version 0.1 list their runs as "history" and "realism_history".
+    kind: "totals", or "realism_totals" for the realism synthesis that learnt in the same run, which are
+    empty if none did. Checkpoints of version 0.1 list their runs as "history" and "realism_history".
     """
     history = kind.replace("totals", "history")
     if kind in state:

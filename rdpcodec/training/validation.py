@@ -30,7 +30,7 @@ def load_training_and_validation(data: Path, crop: int, device: torch.device) ->
 
 
 class Point(NamedTuple):
-    """A model at one quality: what it makes of crops, the loss with squared error alone, and SSIMULACRA2.
+    """A model at one quality: its output for crops, the loss with squared error alone, and SSIMULACRA2.
 
     quality: the dial, `[B]`; log_rate: the mean over crops of log bits per pixel; ssimulacra2: their mean.
     """
@@ -44,9 +44,9 @@ class Point(NamedTuple):
 
 @torch.no_grad()
 def points_of(model: nn.Module, crops: Tensor) -> Iterator[Point]:
-    """An `RdpModel` at each of `QUALITIES` on crops `[B, 3, H, W]`, sides multiples of 64, on its device.
+    """Run an `RdpModel` at each of `QUALITIES` on crops `[B, 3, H, W]`, sides multiples of 64, on its device.
 
-    Latents are rounded as the encoder does it, and counted under the densities that were trained.
+    Latents are rounded as in the encoder, and counted under the trained densities.
     """
     for dial in QUALITIES:
         quality = torch.full((len(crops),), dial, device=crops.device)

@@ -1,3 +1,1 @@
-"""From a run to weights that can be released: integers, tables, graphs, model card; and what becomes of old
-ones.
-"""
+"""Turns a run into weights for release (integers, tables, graphs, model card), and retires old weights."""

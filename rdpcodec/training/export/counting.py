@@ -1,4 +1,4 @@
-"""Integer probability tables: of the densities that were trained, or counted on what a model really emits.
+"""Integer probability tables: from the trained densities, or counted on what a model really emits.
 
 Counted tables are the best static code for the symbols of the training images at all qualities, not for the
 density that the model was trained under.
@@ -21,8 +21,8 @@ from rdpcodec.training.data import ImageSet
 
 CALIBRATION_SIDE = 384
 CALIBRATION_CROPS = 1200
-# Weight of the trained density beside the counts, in symbols: decides where counts are few, vanishes where
-# they are many.
+# Weight of the trained density beside the counts, in symbols: it decides where counts are few and vanishes
+# where they are many.
 PRIOR_SYMBOLS = 400.0
 # A table ends where less than this share of its symbols lies beyond; an escape costs about 15 + 16 bits.
 ESCAPE_SHARE = 2e-5
@@ -90,7 +90,7 @@ def hyper_family(counts: np.ndarray, density: np.ndarray) -> TableFamily:
 
 
 def calibration_symbols(codec: Codec, images: ImageSet) -> Iterator[tuple[Symbols, float]]:
-    """Code crops of the images, with qualities spread evenly over the dial: symbols and quality of each."""
+    """Code crops at qualities spread evenly over the dial; yields the symbols and quality of each."""
     generator = torch.Generator().manual_seed(3)
     for number in range(CALIBRATION_CROPS):
         crop = images.crops(1, CALIBRATION_SIDE, generator)[0]

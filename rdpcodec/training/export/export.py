@@ -1,7 +1,7 @@
-"""A training run → a released model: rounds, proves, counts tables, writes weights, manifest and card.
+"""Turns a training run into a released model: rounds, proves, counts, writes weights, manifest and card.
 
 A fidelity run gives networks, scale integers and tables. The realism synthesis comes from that run, from a
-realism run, or from the release that is replaced, and is added to them at one place.
+realism run, or from the release that is replaced, and is added in one place.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ from rdpcodec.weights.release import ReleasedModel, table_family
 
 Tables = tuple[TableFamily, TableFamily]
 _CPU = torch.device("cpu")
-# Weights are stored as float16 where that costs less than so much PSNR, in dB.
+# Weights are stored as float16 if that costs less than this much PSNR, in dB.
 FLOAT16_LOSS = 0.01
-# On so many crops.
+# Measured on this many crops.
 HELD_OUT_CROPS = 8
 
 
@@ -83,10 +83,10 @@ def export(
     checkpoint: of a fidelity run, or of a realism run, whose synthesis is added to the weights in the folder
     that it was trained on. data: the training images. name: of the model, by default that of its size.
 
-    Returns the entry. Raises `ValueError` when the scale network's bounds cannot be proved, `UsageError` when
-    the checkpoint or the list of images is of something else, when a realism run belongs to other weights
-    than those in the folder, when the model of that name only decodes, or when its files would no longer
-    decode: `replace` allows the last.
+    Returns the entry. Raises `ValueError` when the scale network's bounds cannot be proved. Raises
+    `UsageError` when the checkpoint or the list of images is something else, when a realism run belongs to
+    other weights than those in the folder, when the model of that name only decodes, or when its files would
+    no longer decode. `replace` allows the last.
     """
     state = load_run(checkpoint)
     name = name or size_name(architecture_from(state["architecture"]))
@@ -103,7 +103,7 @@ def export(
     ):
         raise UsageError(f"{folder}: the run was trained on other weights than this folder's {name!r}")
 
-    said_of_images = data_block(data)  # before minutes are spent: it may be refused
+    said_of_images = data_block(data)  # first: it may be refused, and the rest takes minutes
     images, held_out = load_images(data, counting.CALIBRATION_SIDE, _CPU)
     parts = released_parts(state, images, held_out_crops(held_out), earlier)
     blob = save(parts.tensors)
@@ -129,7 +129,7 @@ def released_parts(
 ) -> Parts:
     """Make the tensors of a release from a run's checkpoint and the release that is replaced.
 
-    images: to count on. crops: see `held_out_crops`. earlier: with a realism run, that it was trained on.
+    images: to count on. crops: see `held_out_crops`. earlier: for a realism run, the one it was trained on.
     """
     architecture = architecture_from(state["architecture"])
     realism: Realism | None
@@ -143,7 +143,7 @@ def released_parts(
         if "realism_average" in state:
             realism = Realism(state["realism_average"], totals_of(state, "realism_totals"))
         else:
-            # With the same latents, the realism synthesis that was there goes on fitting them.
+            # If the latents are the same, the earlier realism synthesis still fits them.
             same = earlier is not None and _same(tensors, earlier.tensors, BITSTREAM_PREFIXES)
             realism = earlier.realism() if earlier and same else None
     if realism is not None:
@@ -174,7 +174,7 @@ def release_record(parts: Parts, blob: bytes, earlier: Release | None) -> dict[s
         }
     fingerprints = ("bitstream_fingerprint", "synthesis_fingerprint")
     if earlier and all(record[key] == earlier.record[key] for key in fingerprints):
-        # Results are those of realism 0.
+        # Results are those of realism 0, and so still hold.
         record |= {key: earlier.record[key] for key in ("results",) if key in earlier.record}
     return record
 
@@ -184,9 +184,9 @@ def fidelity_tensors(
 ) -> dict[str, Tensor]:
     """Make the tensors of a release without a realism synthesis: rounded, with counted tables.
 
-    images: to count on. crops: see `held_out_crops`. earlier: the release that is replaced. Where everything
-    else of the bitstream is as it was there, its tables stay: a run that trains the synthesis alone keeps the
-    fingerprint, and old files stay readable.
+    images: to count on. crops: see `held_out_crops`. earlier: the release that is replaced. If everything
+    else that defines the bitstream is unchanged, its tables stay: a run that trains the synthesis alone keeps
+    the fingerprint, and old files stay readable.
     """
 
     def with_tables(dtype: torch.dtype, tables: Tables) -> dict[str, Tensor]:
@@ -217,7 +217,7 @@ def realism_tensors(
 ) -> dict[str, Tensor]:
     """Make the tensors that add a realism synthesis to those of a release.
 
-    They are float16 where that costs less than `FLOAT16_LOSS`. synthesis: its state dict. crops: see
+    They are float16 if that costs less than `FLOAT16_LOSS`. synthesis: its state dict. crops: see
     `held_out_crops`.
     """
 
@@ -253,5 +253,5 @@ def _codec(architecture: Architecture, tensors: dict[str, Tensor]) -> Codec:
 
 
 def _same(tensors: dict[str, Tensor], others: dict[str, Tensor], prefixes: tuple[str, ...]) -> bool:
-    """Whether the tensors that a prefix names are equal in both, bit by bit."""
+    """Whether the tensors whose names have one of the prefixes are equal in both, bit by bit."""
     return fingerprint(arrays(tensors), prefixes) == fingerprint(arrays(others), prefixes)

@@ -9,7 +9,7 @@ from rdpcodec.training.export.graph_writer import INT64, Graph, Value
 
 
 class Gains:
-    """`RateGain`. Where the quality lies between knots is found once a graph."""
+    """`RateGain`. The position of the quality between knots is computed once per graph."""
 
     def __init__(self, g: Graph) -> None:
         position = g.op("Mul", "quality", g.constant((KNOTS - 1) / 100))
@@ -97,7 +97,7 @@ def upsampled(g: Graph, x: Value, name: str, factor: int = 2) -> Value:
 
 
 def shuffled(g: Graph, x: Value, channels: int, factor: int) -> Value:
-    """`DepthToSpace` to so many channels: columns first and then rows, in a third of ONNX Runtime's time."""
+    """`DepthToSpace` to `channels`: columns first, then rows, in a third of ONNX Runtime's own time."""
     size = g.op("Shape", x, start=2)
 
     def shape(lead: int, rows: int, columns: int) -> Value:
@@ -123,5 +123,5 @@ def half_of(g: Graph, x: Value, half: int) -> Value:
 
 
 def cut(g: Graph, x: Value) -> Value:
-    """The rows and columns that the input `size` says."""
+    """The rows and columns that the input `size` asks for."""
     return g.op("Slice", x, g.constant(0, 0, kind=INT64), "size", g.constant(2, 3, kind=INT64))

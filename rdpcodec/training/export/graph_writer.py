@@ -1,4 +1,4 @@
-"""ONNX graphs, written node by node, with initialisers that lie in a safetensors file."""
+"""ONNX graphs, written node by node, with initialisers stored in a safetensors file."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from onnx import NodeProto, TensorProto, helper
 from rdpcodec.weights.stored import StoredTensor
 
 Value = str
-"""What a node returns, or an input: its name in the graph."""
+"""A result of a node, or an input, by its name in the graph."""
 FLOAT, INT64, UINT8 = TensorProto.FLOAT, TensorProto.INT64, TensorProto.UINT8
 
-# Old enough for engines of 2022 on, and for those of browsers.
+# Old enough for engines from 2022 on, and for those in browsers.
 _OPSET, _IR_VERSION = 17, 8
 _TYPES = {"F16": TensorProto.FLOAT16, "F32": FLOAT, "I8": TensorProto.INT8, "I32": TensorProto.INT32}
 
 
 class Port(NamedTuple):
-    """An input or output of a graph. Dimensions that are words are free."""
+    """An input or output of a graph. Dimensions given as words are free."""
 
     name: str
     kind: int
@@ -30,24 +30,24 @@ class Graph:
     """A graph in the making."""
 
     def __init__(self, file: str, tensors: dict[str, StoredTensor], prefix: str) -> None:
-        """file: the name of a safetensors file beside the graph; prefix: of the names of its tensors."""
+        """file: the name of a safetensors file beside the graph; prefix: that of its tensors' names."""
         self._file, self._tensors, self._prefix = file, tensors, prefix
         self._nodes: list[NodeProto] = []
         self._initializers: dict[Any, TensorProto] = {}
         self._casts: dict[str, Value] = {}
 
     def op(self, kind: str, *inputs: Value, **attributes: Any) -> Value:
-        """A node with one result."""
+        """Add a node with one result."""
         return self.split(kind, *inputs, results=1, **attributes)[0]
 
     def split(self, kind: str, *inputs: Value, results: int, **attributes: Any) -> list[Value]:
-        """A node with several results."""
+        """Add a node with several results."""
         names = [f"{len(self._nodes)}.{number}" for number in range(results)]
         self._nodes.append(helper.make_node(kind, inputs, names, **attributes))
         return names
 
     def constant(self, *values: float, kind: int = FLOAT, scalar: bool = False) -> Value:
-        """Values that stand in the graph itself, as a vector or as a scalar."""
+        """Values stored in the graph itself, as a vector or as a scalar."""
         key = (values, kind, scalar)
         if key not in self._initializers:
             shape = [] if scalar else [len(values)]
@@ -59,11 +59,11 @@ class Graph:
         return self._prefix + name in self._tensors
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """The shape of a tensor of the file."""
+        """The shape of a tensor in the file."""
         return self._tensors[self._prefix + name].shape
 
     def weight(self, name: str) -> Value:
-        """A tensor of the file, as float32."""
+        """A tensor in the file, as float32."""
         name = self._prefix + name
         if name not in self._casts:
             stored = self._tensors[name]
@@ -86,7 +86,7 @@ class Graph:
         return self.op("Clip", value, self.constant(low, scalar=True), self.constant(high, scalar=True))
 
     def serialised(self, inputs: Sequence[Port], outputs: Sequence[tuple[Port, Value]]) -> bytes:
-        """The bytes of an ONNX file: the same for the same graph."""
+        """The bytes of an ONNX file. Equal graphs give equal bytes."""
         ends = [helper.make_node("Identity", [value], [port.name]) for port, value in outputs]
         graph = helper.make_graph(
             [*self._nodes, *ends],

@@ -46,14 +46,14 @@ def write_graphs(weights: Path, architecture: Architecture, *, encodes: bool = T
 
 
 def digests(made: Mapping[str, bytes]) -> dict[str, str]:
-    """The SHA-256 of graphs by name, as a manifest has them."""
+    """The SHA-256 of graphs by name, as a manifest lists them."""
     return {name: hashlib.sha256(blob).hexdigest() for name, blob in made.items()}
 
 
 def add_graphs(folder: Path) -> list[str]:
-    """Write the graphs of all weights of a folder anew, and note them in its manifest. Returns the models.
+    """Write the graphs of all weights in a folder anew, and record them in its manifest. Returns the models.
 
-    Raises `UsageError` where the folder has none.
+    Raises `UsageError` when the folder has no models.
     """
     manifest = read_manifest(folder)
     if not manifest["models"]:
@@ -74,8 +74,10 @@ def add_graphs(folder: Path) -> list[str]:
 
 
 def graphs(file: str, blob: bytes, size: Architecture, *, encodes: bool = True) -> dict[str, bytes]:
-    """The graphs of a release by name. file: how the safetensors file with the bytes `blob` is called.
-    encodes: whether it makes files, which takes three graphs more.
+    """The graphs of a release by name.
+
+    file: the name of the safetensors file with the bytes `blob`. encodes: whether the release also encodes,
+    which takes three more graphs.
     """
     tensors = stored_tensors(blob)
     made = {
@@ -96,7 +98,7 @@ def graphs(file: str, blob: bytes, size: Architecture, *, encodes: bool = True) 
 
 
 def _images(name: str, channels: int, kind: int = FLOAT) -> Port:
-    """An input or output `[B, C, H, W]`; equal names of free dimensions would have to be equal."""
+    """An input or output `[B, C, H, W]`. Free dimensions of one name must be equal, so sides add `name`."""
     return Port(name, kind, ["batch", channels, f"{name}_height", f"{name}_width"])
 
 
@@ -105,7 +107,7 @@ _SIZE = Port("size", INT64, [2])
 
 
 def _features(g: Graph, size: Architecture) -> bytes:
-    """`Analysis.features`, of pixels uint8 `[B, H, W, 3]` with sides that are multiples of 16."""
+    """`Analysis.features`, for pixels uint8 `[B, H, W, 3]` with sides that are multiples of 16."""
     x = g.op("Cast", g.op("Transpose", "pixels", perm=[0, 3, 1, 2]), to=FLOAT)
     x = g.op("Sub", g.op("Div", x, g.constant(255)), g.constant(0.5))
     eighth = blocks(g, pointwise(g, x, "enter.mix", factor=8), "eighth", size.analysis_blocks[0], size.gated)
@@ -130,7 +132,7 @@ def _analysis(g: Graph, size: Architecture) -> bytes:
 
 
 def _hyper_latents(g: Graph, size: Architecture) -> bytes:
-    """`RdpModel.hyper_latents`, of latents whose sides are multiples of 4."""
+    """`RdpModel.hyper_latents`, for latents whose sides are multiples of 4."""
     spread = g.op("Mul", g.op("Abs", "latents"), g.constant(0.1))
     y = g.op("Div", "latents", g.op("Add", spread, g.constant(1)))
     h = block(g, pointwise(g, y, "enter"), "first", size.gated)
@@ -173,8 +175,8 @@ def _scales(g: Graph, size: Architecture) -> bytes:
 
 
 def _first_means(g: Graph, size: Architecture) -> bytes:
-    """`MeanNetwork.features`, cut to the latents' size, and the means that they alone give for the first half
-    of the checkerboard. Halves as in `rdpcodec.engine.checkerboard`.
+    """`MeanNetwork.features`, cut to the latents' size, and the means of the checkerboard's first half, which
+    need nothing else. Halves are those of `rdpcodec.engine.checkerboard`.
     """
     h = block(g, upsampled(g, "hyper", "enter"), "first", size.gated)
     features = cut(g, Gains(g)(upsampled(g, h, "up"), "gain"))
@@ -188,11 +190,11 @@ def _first_means(g: Graph, size: Architecture) -> bytes:
 def _second_means(g: Graph, size: Architecture) -> bytes:
     """The means of the second half, from the features and the anchors, which are zero in the second half.
 
-    From the depthwise convolution on, the other positions are of no concern to these.
+    From the depthwise convolution on, only the positions of the second half are computed.
     """
     x = g.op("Add", "features", pointwise(g, "anchors", "context_enter"))
     h = silu(g, pointwise(g, x, "context.spatial_in", gain=4.0))
-    # In even rows, those in odd columns; and the other way round. Beyond an edge are zeros.
+    # Odd columns in even rows, then even columns in odd rows. Beyond an edge are zeros.
     sides = [depthwise(g, h, "context", strides=[2, 2], pads=pads) for pads in ([1, 0, 1, 2], [0, 1, 2, 1])]
     h = pointwise(g, g.op("Concat", *sides, axis=3), "context.spatial_out", gain=0.25)
     h = channels_mixed(g, g.op("Add", h, half_of(g, x, 1)), "context", size.gated)

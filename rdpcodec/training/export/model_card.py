@@ -1,6 +1,6 @@
 """The parts of `MODEL_CARD.md` that are facts about a release: its training and its images.
 
-They stand between markers, `<!-- training fast -->` … `<!-- end -->`, and are replaced at every export; what
+They stand between markers, `<!-- training fast -->` … `<!-- end -->`, and are replaced at every export. What
 people write around them stays.
 """
 
@@ -20,10 +20,9 @@ CARD = "MODEL_CARD.md"
 
 
 def write_blocks(path: Path, name: str, record: dict[str, Any], images: str) -> None:
-    """Renew a release's blocks in the card at `path`; a missing card is begun.
+    """Renew a release's blocks in the card at `path`. A missing card is created.
 
-    name: of the model. record: its entry in the manifest. images: what `data_block` says of those it was
-    trained on.
+    name: of the model. record: its entry in the manifest. images: the `data_block` of its training images.
     """
     if not path.exists():
         replace_file(path, b"# Released weights\n")
@@ -51,10 +50,10 @@ def training_block(record: dict[str, Any]) -> str:
 
 
 def data_block(folder: Path) -> str:
-    """The images of a training folder by source and licence, from its `MANIFEST.tsv`
-    (`path width height source licence`); a sentence that says so where it has none.
+    """The images of a training folder by source and licence, from its `MANIFEST.tsv`.
 
-    Raises `UsageError` where the file is another.
+    Its columns are `path width height source licence`. Without the file, returns a sentence that says so.
+    Raises `UsageError` when the file holds something else.
     """
     manifest = folder / "MANIFEST.tsv"
     if not manifest.exists():

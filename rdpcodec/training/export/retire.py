@@ -1,4 +1,4 @@
-"""A release that makes way for another: what its files need stays, under the name that they call it by."""
+"""Retires a release in favour of another: what its files need stays, under the name that they use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rdpcodec.training.export.weights_folder import read_manifest, write_models
 from rdpcodec.weights.architecture import architecture_from
 from rdpcodec.weights.manifest import ENCODER_PREFIXES, graph_path
 
-# What a record keeps: nothing that speaks of its training or its results as if it were in use.
+# What a record keeps: nothing about training or results, which would suggest that it is still in use.
 _KEPT = (
     *("size", "architecture", "bitstream_fingerprint", "synthesis_fingerprint"),
     *("dtype", "parameters", "dials"),
@@ -23,9 +23,9 @@ _KEPT = (
 def retire(name: str, folder: Path, *, whole: bool = False) -> str:
     """Turn the model `name` of a folder of weights into one that only decodes. Returns its new name.
 
-    The new name is its size and its fingerprint, `fast-3f12d2bd`: what its files say that they need. whole:
-    keep the encoder's tensors, too, and so the very bytes that a repository has already. Raises `UsageError`
-    where the folder has no such model, or it makes no files already.
+    The new name is its size and its fingerprint, as in `fast-3f12d2bd`: its files ask for it by that name.
+    whole: keep the encoder's tensors, too, and so the exact bytes that a repository already has. Raises
+    `UsageError` when the folder has no such model, or the model already only decodes.
     """
     manifest = read_manifest(folder)
     record = manifest["models"].get(name)
@@ -46,7 +46,7 @@ def retire(name: str, folder: Path, *, whole: bool = False) -> str:
     }
     files = {new: blob, **{graph_path(new, graph): x for graph, x in made.items()}}
     write_models(folder, manifest, files)
-    # Not what has just been written: a model may have had the name that its files call it by.
+    # Not what has just been written: a model may already have had the name that its files use.
     for path in {old, *(graph_path(old, graph) for graph in record.get("graphs", ()))} - files.keys():
         path.unlink(missing_ok=True)
     return retired

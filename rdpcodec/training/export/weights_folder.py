@@ -14,7 +14,7 @@ MANIFEST = "manifest.json"
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a folder, with no models where there is none. Raises `UsageError` for a damaged one."""
+    """A folder's manifest, or one without models if it has none. Raises `UsageError` when it is damaged."""
     path = folder / MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
@@ -29,8 +29,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def write_models(folder: Path, manifest: dict[str, Any], files: Mapping[Path, bytes]) -> None:
-    """Write files of weights and graphs, and then the manifest that names them. Nothing is replaced before
-    all is on disk.
+    """Write files of weights and graphs, and then the manifest that names them.
+
+    Nothing is replaced until everything is on disk.
     """
     text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
     replace_files({**files, folder / MANIFEST: text.encode()})

@@ -1,7 +1,7 @@
 """Whether weights in training are worth going on with: their rates against those of other weights.
 
-On the held-out crops, at equal PSNR and at equal SSIMULACRA2, with latents rounded as the encoder does it and
-counted under the densities that were trained.
+Rates are compared on the held-out crops, at equal PSNR and at equal SSIMULACRA2. Latents are rounded as in
+the encoder, and counted under the trained densities.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from rdpcodec.errors import RdpError
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.training.validation import points_of
 
-# Of the bits of `fast`. What is asked of `large` is 8 % less than `base` needs. That one was trained for
-# squared error only: at equal SSIMULACRA2, training for eyes would win as much by itself. But `base` needed
-# 2.8 % less than the `fast` that was trained alike (docs/decisions.md), and today's is trained as `large` is.
+# Share of the bits of `fast`. `large` should need 8 % less than `base`. But `base` was trained for squared
+# error only: at equal SSIMULACRA2, training for eyes would win as much by itself. `base` needed 2.8 % less
+# than the `fast` trained like it (docs/decisions.md), and today's `fast` is trained like `large`.
 WANTED = 0.92 * 0.972
 
 
@@ -27,9 +27,7 @@ class NotWorthIt(RdpError):
 
 
 class Curve(NamedTuple):
-    """Means over crops at each of the qualities of validation: log of bits per pixel, PSNR in dB,
-    SSIMULACRA2.
-    """
+    """Means over crops at each validation quality: log of bits per pixel, PSNR in dB, SSIMULACRA2."""
 
     log_rate: np.ndarray
     psnr: np.ndarray
@@ -37,8 +35,9 @@ class Curve(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """Bits as a multiple of what other weights need, at equal PSNR and at equal SSIMULACRA2; infinite where
-    the curves have none in common.
+    """Bits as a multiple of what other weights need, at equal PSNR and at equal SSIMULACRA2.
+
+    Infinite where the curves do not overlap.
     """
 
     psnr: float
@@ -50,7 +49,7 @@ class Verdict(NamedTuple):
         return math.sqrt(self.psnr * self.ssimulacra2)
 
     def check(self, wanted: float) -> None:
-        """Raise `NotWorthIt` where more than `wanted` is needed."""
+        """Raise `NotWorthIt` when `overall` is more than `wanted`."""
         if not self.overall <= wanted:
             raise NotWorthIt(
                 f"{self.overall:.3f} of the other weights' bits are needed, and {wanted:.3f} were allowed "
@@ -60,7 +59,7 @@ class Verdict(NamedTuple):
 
 
 def curve(model: RdpModel, crops: Tensor) -> Curve:
-    """The curve of a model on crops `[B, 3, H, W]`, sides multiples of 64, on the device of both."""
+    """The curve of a model on crops `[B, 3, H, W]`, sides multiples of 64, on its device."""
     points = points_of(model, crops)
     return Curve(*np.array([[at.log_rate, float(at.loss.psnr), at.ssimulacra2] for at in points]).T)
 
@@ -74,7 +73,7 @@ def verdict(found: Curve, other: Curve) -> Verdict:
 
 
 def _rates(rate: np.ndarray, merit: np.ndarray, other_rate: np.ndarray, other_merit: np.ndarray) -> float:
-    """The mean ratio of rates where merits are equal, between straight lines through the points."""
+    """The mean ratio of rates at equal merit, with straight lines between the points."""
     low, high = max(merit.min(), other_merit.min()), min(merit.max(), other_merit.max())
     if low >= high:
         return math.inf

@@ -1,4 +1,4 @@
-"""The schedule of `large`: parts of half an hour on a GPU of 80 GB, each of which can be the last.
+"""The schedule of `large`: half-hour parts on a GPU with 80 GB, each of which can be the last.
 
 Nothing here imports torch: the command line shows these values.
 """
@@ -9,23 +9,23 @@ from dataclasses import dataclass, replace
 
 from rdpcodec.training.recipes import FidelityRun, RealismRun
 
-# Of a machine's half hour, what is left after it has started and read the images.
+# What is left of a machine's half hour after it has started and read the images.
 MINUTES = 24.0
 
 
 @dataclass(frozen=True)
 class Part:
-    """One part: what it does, in words, and the run that it is but for its budget."""
+    """One part: what it does, in words, and its run without the budget."""
 
     what: str
     run: FidelityRun | RealismRun
     # Whether it takes over weights and averages as they are. Otherwise it starts from the averages alone.
     goes_on: bool = False
-    # Whether it ends with a look at what the weights are worth.
+    # Whether its weights are judged at the end.
     judged: bool = False
 
 
-# On large batches in bfloat16, for squared error and eyes; the second synthesis comes later.
+# Trains on large batches in bfloat16, for squared error and eyes; the second synthesis comes later.
 _FIDELITY = FidelityRun(bfloat16=True, learning_rate=2e-3)
 
 

@@ -1,6 +1,6 @@
 """Training `large` in parts (`parts.py`), each on whatever machine there is.
 
-Part N leaves its run in `part-N/`, and in `part-N/pieces/` what the next needs of it (`pieces.py`). The last
+Part N leaves its run in `part-N/`, and what the next part needs in `part-N/pieces/` (`pieces.py`). The last
 part adds a realism synthesis to weights that were exported in between.
 """
 
@@ -42,9 +42,9 @@ def train_part(
 ) -> list[Path]:
     """Train part `number` on the images below `data`, in `out`, and return the pieces that it leaves.
 
-    run: that of the part, with a budget. against: the weights that it is judged by, if it is. The others: see
-    `Fidelity` and `train`. Raises `UsageError` where what the part before left is not in `out`, and
-    `NotWorthIt` where a judged part did not do as well as it should; its pieces are there all the same.
+    run: that of the part, with a budget. against: the weights that the part is judged by, if it is judged.
+    For the others see `Fidelity` and `train`. Raises `UsageError` when `out` lacks what the previous part
+    left, and `NotWorthIt` when a judged part falls short; its pieces are written all the same.
     """
     part, folder, start = PARTS[number], out / f"part-{number}", _start(number, out)
 
@@ -68,7 +68,7 @@ def train_part(
 
 
 def judge(weights: Path, against: Path, data: Path, device: str | None = None) -> Verdict:
-    """Judge a run's averaged weights, of a checkpoint or pieces, by others, on held-out crops."""
+    """Judge a run's averaged weights, from a checkpoint or pieces, by other weights on held-out crops."""
     where = torch.device(default_device(device))
     _, crops = load_training_and_validation(data, 0, where)
     models = averaged_model(load_checkpoint(weights, torch.device("cpu"))), load_start(against)
@@ -76,7 +76,7 @@ def judge(weights: Path, against: Path, data: Path, device: str | None = None) -
 
 
 def _start(number: int, out: Path) -> Path | None:
-    """What a part starts from. Raises `UsageError` where it is not there."""
+    """What a part starts from. Raises `UsageError` when it is missing."""
     if number == 1:
         return None
     if isinstance(PARTS[number].run, RealismRun):

@@ -1,4 +1,4 @@
-"""Compiling what is trained, where a compiler is: never needed, and never the reason that a run fails."""
+"""Compiles what is trained if there is a compiler. It is never needed, and never makes a run fail."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ _VARIANTS = 64
 
 
 class NotCompiled(RdpWarning):
-    """Compiling was asked for and is not possible here: the run goes on without, more slowly."""
+    """Compiling was asked for but is not possible here: the run goes on without it, more slowly."""
 
 
 def compiles(device: torch.device) -> bool:
-    """Whether torch can compile a block, and its gradients, for a device. Warns where it cannot, and why."""
-    with torch.random.fork_rng(devices=[]):  # a run is the same with and without
+    """Whether torch can compile a block, and its gradients, for a device. Warns with the reason if not."""
+    with torch.random.fork_rng(devices=[]):  # a run draws the same numbers with and without
         block = GatedBlock(16).to(device)
     try:
         block.compile(dynamic=False)
         block(torch.zeros(1, 16, 8, 8, device=device)).sum().backward()
-    except Exception as error:  # no compiler, no Triton, a device too old for it: each a kind of its own
+    except Exception as error:  # no compiler, no Triton, too old a device: each raises its own kind
         warn(f"not compiled, which is slower: {reason(error)[:200]}", NotCompiled)
         return False
     return True
 
 
 def compile_blocks(module: nn.Module) -> int:
-    """Compile every block of a module in place, each chain of elementwise steps becoming one kernel.
+    """Compile every block of a module in place: each chain of elementwise steps becomes one kernel.
 
-    Equal blocks share what is compiled, so it takes as long for a deep model as for a shallow one. Parameters
-    and their names stay. Returns the number of blocks.
+    Equal blocks share what is compiled, so a deep model takes as long as a shallow one. Parameters keep their
+    names. Returns the number of blocks.
     """
     from torch._dynamo import config  # takes seconds to import
 

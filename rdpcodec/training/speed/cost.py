@@ -1,4 +1,4 @@
-"""What the networks cost: multiplications for a pixel, and bytes of a release. Counted, not estimated."""
+"""What the networks cost: multiplications per pixel, and bytes of a release. Counted, not estimated."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.tiles import GRID, HYPER_FACTOR, PATCH
 from rdpcodec.weights.architecture import Architecture
 
-# Whole images cost as much a pixel as the smallest that every network can take.
+# Whole images cost as much per pixel as the smallest image that every network can take.
 _SIDE = GRID
 
 
 class Cost(NamedTuple):
-    """Multiply-adds in thousands a pixel (kMAC), and parameters in millions of bytes as float16 (MB)."""
+    """Thousands of multiply-adds per pixel (kMAC), and millions of bytes of float16 parameters (MB)."""
 
     analysis: float
     """From an image to latents and hyper-latents."""
     synthesis: float
     prior: float
-    """Of the mean and scale networks, which encoder and decoder both run."""
+    """The mean and scale networks, which encoder and decoder both run."""
     megabytes: float
-    """Of a release with both syntheses. The scale network's integers take a byte each; tables not counted."""
+    """A release with both syntheses, without tables. The scale network's integers take a byte each."""
 
     @property
     def decoding(self) -> float:
-        """kMAC a pixel from a file to an image, at realism 0 or 1."""
+        """kMAC per pixel from a file to an image, at realism 0 or 1."""
         return self.prior + self.synthesis
 
 
@@ -63,7 +63,7 @@ def cost(architecture: Architecture) -> Cost:
 
 
 def training_multiply_adds(architecture: Architecture) -> float:
-    """Multiply-adds a pixel of one pass forwards and backwards through a model in training."""
+    """Multiply-adds per pixel for one forward and backward pass through a model in training."""
     model = RdpModel(architecture)
     image = torch.zeros(1, 3, _SIDE, _SIDE)
 
@@ -75,8 +75,9 @@ def training_multiply_adds(architecture: Architecture) -> float:
 
 
 def multiply_adds(function: Callable[[], Any]) -> int:
-    """The multiply-adds of all matrix products and convolutions in a call, with those of its backward pass if
-    it makes one. What runs compiled is not seen.
+    """The multiply-adds of all matrix products and convolutions in a call, including any backward pass.
+
+    Compiled code is not counted.
     """
     with FlopCounterMode(display=False) as counter:
         function()

@@ -1,4 +1,4 @@
-"""Steps of training as CUDA graphs: recorded once, then launched as a whole."""
+"""Training steps as CUDA graphs: recorded once, then launched as a whole."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class CudaGraphed:
         self.graph: torch.cuda.CUDAGraph | None = None
 
     def __call__(self, *inputs: Tensor) -> Tensor:
-        """inputs: of the same shapes and layouts as at the first call."""
+        """inputs: with the same shapes and layouts as at the first call."""
         if self.graph is None:
             self.graph = self._record(inputs)
         for held, x in zip(self.inputs, inputs, strict=True):
@@ -33,7 +33,7 @@ class CudaGraphed:
 
     def _record(self, inputs: tuple[Tensor, ...]) -> torch.cuda.CUDAGraph:
         self.inputs = [x.clone() for x in inputs]
-        # Libraries choose their kernels and compilers compile at the first calls, which cannot be recorded.
+        # At the first calls libraries choose kernels and compilers compile, which cannot be recorded.
         aside = torch.cuda.Stream()
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):

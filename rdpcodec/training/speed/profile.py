@@ -1,7 +1,7 @@
 """Where the time of a training step goes: on any device, with the same objective that a run trains.
 
 The stages are timed one by one, waiting for the device after each. A run does not wait, and on a GPU it
-replays a recorded step: how fast it is then is measured apart, and is what counts.
+replays a recorded step. Its speed is measured separately, and is what counts.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from rdpcodec.training.recipes import FidelityRun
 from rdpcodec.training.run import default_device, prepare
 from rdpcodec.training.speed.cost import training_multiply_adds
 
-# The optimizers' first steps look for their bases, a GPU's record and compile.
+# The first steps find the optimizers' bases and, on a GPU, record and compile.
 WARMUPS = 3
 STAGES = ("data", "forward", "losses", "backward", "optimizer")
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Seconds of a step by stage, the seconds of a step as a run takes it, and what it amounts to."""
+    """Seconds of a step by stage, seconds of a step as in a run, and how much work a step is."""
 
     what: str
     stages: dict[str, float]
     step: float
     megapixels: float
     multiply_adds: float
-    """Of the networks in a step, forwards and backwards; not of a realism synthesis or losses."""
+    """Of the networks in a step, forward and backward, without a realism synthesis or losses."""
     reading: float
-    """Seconds to read and decode the images, once a run."""
+    """Seconds to read and decode the images, once per run."""
 
     def record(self, peak: float | None = None) -> dict[str, Any]:
         """As JSON. peak: of the device, in TFLOP/s."""
@@ -54,7 +54,7 @@ class Profile:
         return found | ({"share_of_peak": round(teraflops / peak, 4)} if peak else {})
 
     def table(self, peak: float | None = None) -> str:
-        """For people."""
+        """As text for people. peak: see `record`."""
         record, whole = self.record(peak), sum(self.stages.values())
         lines = [self.what]
         for name, seconds in self.stages.items():
@@ -68,7 +68,7 @@ class Profile:
 
 
 class _Stopwatch:
-    """Adds up what passes between its marks, when the device has done all that it was asked for."""
+    """Adds up the time between its marks, each taken when the device has finished its work."""
 
     def __init__(self, device: torch.device) -> None:
         self.device, self.seconds = device, dict.fromkeys(STAGES, 0.0)
@@ -80,7 +80,7 @@ class _Stopwatch:
         return time.perf_counter()
 
     def mark(self, stage: str) -> None:
-        """What has passed since the last mark was `stage`."""
+        """Count the time since the last mark as `stage`."""
         now = self.now()
         self.seconds[stage] += now - self.last
         self.last = now
@@ -95,9 +95,9 @@ def profile_steps(
     compiled: str | None = None,
     lpips: Path | None = None,
 ) -> Profile:
-    """Measure `steps` steps of a run on the images below `data`. Its budget is not looked at.
+    """Measure `steps` steps of a run on the images below `data`. Its budget is ignored.
 
-    The other arguments are those of `Fidelity`. Raises what it raises.
+    The other arguments are those of `Fidelity`. Raises what `Fidelity` raises.
     """
     where = torch.device(default_device(device))
     prepare()
@@ -123,9 +123,7 @@ def profile_steps(
 
 
 def _stages(objective: Fidelity, steps: int) -> dict[str, float]:
-    """Seconds of a step by stage. With a loss that is compiled as a whole, all of it counts as its forward
-    pass.
-    """
+    """Seconds of a step by stage. A loss that is compiled as a whole counts entirely as forward pass."""
     _timed_step(objective, _Stopwatch(objective.device))
     watch = _Stopwatch(objective.device)
     for _ in range(steps):
@@ -149,7 +147,7 @@ def _timed_step(objective: Fidelity, watch: _Stopwatch) -> None:
 
 @contextmanager
 def _marking(objective: Fidelity, watch: _Stopwatch) -> Iterator[None]:
-    """Mark the end of the networks' part of a loss, and the end of all of it."""
+    """Mark the end of the networks' part of a loss, and the end of the whole loss."""
     if objective.compiled == "loss":
         yield
         watch.mark("forward")

@@ -1,6 +1,6 @@
 """`python -m bench …`: commands that measure, report on what was measured, and reproduce papers.
 
-A command's module, and with it torch, is imported when the command runs or tells its own help.
+A command's module, and with it torch, is imported only when the command runs or prints its help.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import click
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are asked for.
+    """A group that imports a command only when it is asked for.
 
-    places: by the command's name, `module:function` and what a list of commands says of it.
+    places: for each command's name, its `module:function` and its line in the list of commands.
     """
 
     def __init__(self, name: str, about: str, places: dict[str, tuple[str, str]]) -> None:
@@ -64,7 +64,7 @@ bench.add_command(
             "auto-realism": ("bench.measure.auto_realism:auto_realism", "Which realism is chosen."),
             "drawn": (
                 "bench.measure.drawn.command:drawn",
-                "Images that are no photographs, against AVIF and WebP.",
+                "Images that are not photographs, against AVIF and WebP.",
             ),
         },
     )

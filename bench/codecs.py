@@ -1,4 +1,4 @@
-"""The codecs that the bench compares, each as settings, an encoder and a decoder on real bytes."""
+"""The codecs that the bench compares: settings, an encoder and a decoder for each, on real bytes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class BenchCodec:
     settings: tuple[float, ...]
     encode: Callable[[Image.Image, float], bytes]
     decode: Callable[[bytes], Image.Image]
-    # Of codecs with a realism setting: bytes and realism → image.
+    # For codecs with a realism setting: bytes and realism → image.
     decode_at: Callable[[bytes, float], Image.Image] | None = None
 
 
@@ -38,9 +38,9 @@ _OUR_QUALITIES = tuple(range(0, 101, 5))
 
 
 def bench_codec(name: str, device: str = "cpu") -> BenchCodec:
-    """A codec by name: `rdpcodec`, `rdpcodec:MODEL`, a peer's, or a file of one's own, `codec.json`.
+    """A codec by name: `rdpcodec`, `rdpcodec:MODEL`, a peer's, or the file of a user's own, `codec.json`.
 
-    Raises `Unavailable`, `UsageError` for a file that is none, or `KeyError` if unknown.
+    Raises `Unavailable`, `UsageError` for a file that describes no codec, or `KeyError` for an unknown name.
     """
     if name.endswith(OWN_SUFFIX):
         return _own(Path(name))
@@ -61,7 +61,7 @@ def _own(path: Path) -> BenchCodec:
 
 
 def weights_identity(model: Codec | ReleasedModel) -> str:
-    """What tells one set of our weights from another."""
+    """Text that tells one set of our weights from another."""
     return f"rdpcodec {model.name}-{model.fingerprint.hex()} {model.decoder_fingerprint}"
 
 

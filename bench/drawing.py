@@ -1,4 +1,4 @@
-"""pyplot as all figures use it: without a display, since they are only written to files; and that writing."""
+"""pyplot without a display, since figures are only written to files, and the function that writes them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _COLOURS = 256
 
 
 def write_figure(path: Path, figure: Figure, dpi: int) -> None:
-    """Write a figure as a PNG of 256 colours, a quarter of the bytes of one in full colour, and close it."""
+    """Write a figure as a PNG with 256 colours, a quarter of the bytes of full colour, and close it."""
     drawn, reduced = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", dpi=dpi)
     pyplot.close(figure)
@@ -30,5 +30,5 @@ def write_figure(path: Path, figure: Figure, dpi: int) -> None:
 
 
 def few_colours(image: Image.Image) -> Image.Image:
-    """An image of lines and text with a palette, without the noise by which other colours are feigned."""
+    """Reduce an image of lines and text to a palette, without dithering."""
     return image.convert("RGB").quantize(_COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)

@@ -21,7 +21,7 @@ data_option = click.option(
 
 
 def image_paths(folder: Path) -> list[Path]:
-    """The images of a folder, hidden files aside. Raises `click.ClickException` if there are none."""
+    """The images of a folder, except hidden files. Raises `click.ClickException` if there are none."""
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
     paths = [path for path in paths if not path.name.startswith(".")]
     if not paths:
@@ -35,8 +35,9 @@ def load_folder(folder: Path) -> dict[str, Image.Image]:
 
 
 def open_rgb(path: Path) -> Image.Image:
-    """The pixels of an image as RGB, and nothing else: some writers copy a profile and EXIF into their files,
-    others do not. Raises `click.ClickException`.
+    """The pixels of an image as RGB, without profile and EXIF, which only some writers copy into their files.
+
+    Raises `click.ClickException`.
     """
     try:
         with Image.open(path) as file:

@@ -21,7 +21,7 @@ json_option = click.option(
 
 
 def with_options(command: Command, options: Iterable[Callable[[Command], Command]]) -> Command:
-    """A command with options, which its help shows in this order."""
+    """A command with these options, which its help shows in this order."""
     for option in reversed([*options]):
         command = option(command)
     return command

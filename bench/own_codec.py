@@ -1,4 +1,4 @@
-"""A codec of one's own for the bench: a JSON file with the command lines that encode and decode an image."""
+"""A user's own codec for the bench: a JSON file with the command lines that encode and decode an image."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from PIL import Image
 from bench.record import number_text
 from rdpcodec.errors import UsageError
 
-# Longer than any codec takes for an image: a command that waits for a key would wait forever.
+# Longer than any codec takes for an image; a command that waits for a key would otherwise wait forever.
 _SECONDS = 600
 
 
 @dataclass(frozen=True)
 class OwnCodec:
-    """What the file says. In the words of commands `{input}`, `{output}` and `{setting}` are replaced.
+    """The file's content. In the words of a command, `{input}`, `{output}` and `{setting}` are replaced.
 
-    encode_words: read a PNG, write a file; decode_words: read that file, write a PNG. settings: from the
-    smallest to the largest files. suffix: of the files between, with its dot.
+    encode_words: read a PNG, write an encoded file; decode_words: read that file, write a PNG. settings: from
+    the smallest to the largest files. suffix: that of the encoded files, with its dot.
     """
 
     name: str
@@ -36,7 +36,7 @@ class OwnCodec:
 
     @classmethod
     def load(cls, path: Path) -> OwnCodec:
-        """Read the file. Raises `UsageError` if it is not one."""
+        """Read the file. Raises `UsageError` if it does not describe a codec."""
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
@@ -55,13 +55,13 @@ class OwnCodec:
         )
 
     def encode(self, image: Image.Image, setting: float) -> bytes:
-        """The file of an image. Raises `UsageError` if the command fails."""
+        """Encode an image to the bytes of a file. Raises `UsageError` if the command fails."""
         buffer = io.BytesIO()
         image.save(buffer, "PNG", compress_level=1)
         return self._run(self.encode_words, buffer.getvalue(), ".png", self.suffix, setting)
 
     def decode(self, data: bytes) -> Image.Image:
-        """The image of a file, RGB. Raises `UsageError` if the command fails or writes no image."""
+        """Decode a file to an RGB image. Raises `UsageError` if the command fails or writes no image."""
         png = self._run(self.decode_words, data, self.suffix, ".png", None)
         try:
             return Image.open(io.BytesIO(png)).convert("RGB")
@@ -93,7 +93,7 @@ class OwnCodec:
 
 def _text(record: dict[str, Any], key: str, path: Path, default: str | None = None) -> str:
     value = record.get(key, default)
-    # Name and suffix become parts of paths.
+    # The name and the suffix become parts of paths.
     if not isinstance(value, str) or not value or (key != "description" and set(value) & set("/\\")):
         raise UsageError(f"{path}: {key!r} must be text, and no path")
     return value

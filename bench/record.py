@@ -1,4 +1,4 @@
-"""Records of measurements: as JSON, written whole or not at all, with the machine they were made on."""
+"""Records of measurements: JSON, written whole or not at all, and the machine they were made on."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from rdpcodec.storage import replace_file
 
 
 def rounded(value: Any, nulls: bool = True) -> Any:
-    """As JSON takes it: numbers to six digits, arrays as lists.
+    """A value in a form that JSON accepts: numbers to six digits, arrays as lists.
 
-    nulls: whether what is not finite becomes null, as browsers need it, instead of staying.
+    nulls: whether numbers that are not finite become null, as browsers need, or stay.
     """
     if isinstance(value, dict):
         return {key: rounded(item, nulls) for key, item in value.items()}
@@ -35,7 +35,7 @@ def number_text(number: float) -> str:
 
 
 def write_record(path: Path, record: Any, indent: int | None = None) -> None:
-    """Write JSON and the folders it is in; without an indent in a single line."""
+    """Write a record as JSON and create its folders; without an indent it takes a single line."""
     separators = (",", ":") if indent is None else None
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(record, indent=indent, separators=separators, ensure_ascii=False)
@@ -43,7 +43,7 @@ def write_record(path: Path, record: Any, indent: int | None = None) -> None:
 
 
 def machine() -> dict[str, Any]:
-    """What timings and other formats' files depend on, for the record."""
+    """The versions and threads that timings and other formats' files depend on."""
     import PIL
     import torch
     from PIL import features

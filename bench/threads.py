@@ -1,4 +1,4 @@
-"""How many threads each of some processes side by side may use."""
+"""How many threads each of several parallel processes may use."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def seconds(action: Callable[[], object], repeats: int) -> float:
-    """The shortest of some runs: what the work takes when nothing else disturbs."""
+    """The shortest of several runs: the time that the work takes when nothing disturbs it."""
     times = []
     for _ in range(repeats):
         started = time.perf_counter()

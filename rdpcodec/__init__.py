@@ -69,7 +69,7 @@ _RENAMED = {"PictureError": "ImageError", "PictureWarning": "ImageWarning"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import what takes time when it is first asked for (PEP 562), and know names by which it went."""
+    """Import slow modules on first use (PEP 562), and accept old names with a warning."""
     if name in _RENAMED:
         from rdpcodec.errors import warn
 
@@ -83,5 +83,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """What the package offers, for those who complete names."""
+    """The public names, for completion."""
     return sorted([*__all__, "__version__"])

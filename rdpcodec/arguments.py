@@ -1,4 +1,4 @@
-"""What callers hand to a codec, checked: quality or target, point, lists of images, files."""
+"""Checks of what callers pass to a codec: quality or target, point, lists of images, files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rdpcodec.source import File, is_file, named, read_source
 def point_from(
     quality: Quality | OperatingPoint | None, target: Target | None, realism: Realism, effort: int
 ) -> OperatingPoint:
-    """The point that arguments of one image ask for, or the one that stands in place of the quality."""
+    """The operating point for one image: made from the arguments, or given in place of the quality."""
     if not isinstance(quality, OperatingPoint):
         return OperatingPoint(quality_of(quality, target), realism, effort)
     if target is not None or realism != 0 or effort != 0:
@@ -25,7 +25,7 @@ def point_from(
 
 
 def quality_of(quality: Quality | None, target: Target | None) -> Quality:
-    """The quality that arguments of today, or of version 0.1, ask for."""
+    """The quality that the arguments ask for, including `target` as in version 0.1."""
     if target is None:
         return 50.0 if quality is None else quality
     warn("target=… is deprecated: give the target as quality", DeprecationWarning)
@@ -37,7 +37,7 @@ def quality_of(quality: Quality | None, target: Target | None) -> Quality:
 
 
 def point_of(point: Quality | OperatingPoint | None, quality: Quality | None = None) -> OperatingPoint:
-    """The point that arguments of a batch ask for, or the one of this quality."""
+    """The operating point for a batch, given as a point or as a quality."""
     if point is not None and quality is not None:
         raise UsageError(f"quality {quality} and {point}: give one of them")
     chosen = quality if point is None else point
@@ -47,17 +47,17 @@ def point_of(point: Quality | OperatingPoint | None, quality: Quality | None = N
 
 
 def listed(items: Any) -> list[Any]:
-    """What was given as several. Raises `UsageError` for one alone."""
+    """The items of a batch as a list. Raises `UsageError` for a single item."""
     if not isinstance(items, (str, bytes, bytearray, memoryview)) and getattr(items, "ndim", 4) == 4:
         with suppress(TypeError):
             return list(items)
     shape = f" of shape {tuple(items.shape)}" if hasattr(items, "shape") else ""
-    raise UsageError(f"one {type(items).__name__}{shape} is no batch: give a list")
+    raise UsageError(f"one {type(items).__name__}{shape} is not a batch: give a list")
 
 
 @contextmanager
 def kept(errors: dict[int, RdpError] | None, place: int) -> Iterator[None]:
-    """Put an error among those of a batch, if there is a place for them."""
+    """Put an error into `errors`, under its place in the batch; raise it if `errors` is None."""
     try:
         yield
     except RdpError as error:
@@ -67,7 +67,7 @@ def kept(errors: dict[int, RdpError] | None, place: int) -> Iterator[None]:
 
 
 def container_of(data: File, max_pixels: int) -> Container:
-    """A parsed file. Raises `FormatError`, and `UsageError` for what is no file or cannot be read."""
+    """A parsed file. Raises `FormatError`, or `UsageError` if `data` is not a file or cannot be read."""
     if not is_file(data):
         raise UsageError(f"decompress takes a file's bytes or path, not {type(data).__name__}")
     content = read_source(data, UsageError, container.SIGNATURE)
@@ -76,7 +76,7 @@ def container_of(data: File, max_pixels: int) -> Container:
 
 
 def check_realism(realism: float | None) -> None:
-    """Raise `UsageError` for what no file can be decoded at. None is the file's own."""
+    """Raise `UsageError` for a realism that no file can be decoded at. None means the file's own."""
     if isinstance(realism, str):
         raise UsageError(f"realism {realism!r}: decompression takes a number")
     if realism is not None:

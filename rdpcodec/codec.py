@@ -1,13 +1,13 @@
-"""Codec: image ⇄ bytes of a file. Read from top to bottom, this is the whole way, both ways.
+"""Codec: image ⇄ bytes of a file. Read from top to bottom, this file is the whole way, in both directions.
 
 ```text
 image → ImageData → symbols of its tiles → bytes of the tiles → segments of a file
 ```
 
-What the steps do stands in files of their own: `image`, `mosaic` and `tile_codec` (pixels ⇄ symbols),
-`symbols` (symbols ⇄ bytes), `side_data` and `container` (bytes ⇄ file). `encoder/` makes the files of one
-image, and better ones where it may take longer; decoding is none the wiser. `together` does with several what
-can be done at once. docs/architecture.md draws it.
+The steps have files of their own: `image`, `mosaic` and `tile_codec` (pixels ⇄ symbols), `symbols` (symbols ⇄
+bytes), `side_data` and `container` (bytes ⇄ file). `encoder/` makes the files of one image, and better ones
+where it may take longer; the decoder does not change. `together` runs several images or files through the
+networks at once. docs/architecture.md has a drawing.
 """
 
 from __future__ import annotations
@@ -64,11 +64,11 @@ class Codec:
         *,
         engine: EngineName | None = None,
     ) -> None:
-        """Load `model`, by name, to `device`. Raises `WeightsError` for an unknown model or damaged weights,
-        `UsageError` for a device that cannot be used.
+        """Load `model`, by name, onto `device`. Raises `WeightsError` for an unknown model or damaged
+        weights, `UsageError` for a device that cannot be used.
 
-        A `ReleasedModel` is taken as it is: for weights that are not installed. engine: what runs the
-        networks, "onnx" or "torch"; by default ONNX Runtime on the CPU, and torch on any other device.
+        A `ReleasedModel` is used as it is; give one for weights that are not installed. engine: what runs
+        the networks, "onnx" or "torch"; by default ONNX Runtime on the CPU, and torch on any other device.
         """
         started = time.perf_counter()
         released = model if isinstance(model, ReleasedModel) else ReleasedModel.load(find_model(model))
@@ -81,18 +81,18 @@ class Codec:
 
     @cached_property
     def decoder_fingerprint(self) -> str:
-        """What tells apart weights that turn symbols into pixels, 8 hexadecimal digits."""
+        """Identifies the weights that turn symbols into pixels, 8 hexadecimal digits."""
         return self._released.decoder_fingerprint
 
     def __repr__(self) -> str:
         return f"<rdpcodec.Codec {self.name}-{self.fingerprint.hex()} on {self._made_of[1]}>"
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickled, it is its model's name and device: the weights are loaded anew, and are the same."""
+        """Pickle the model's name and device only: unpickling loads the same weights again."""
         return _restored, (*self._made_of, self.fingerprint, self.decoder_fingerprint)
 
     def __deepcopy__(self, memo: object) -> Codec:
-        """Itself: nothing changes it."""
+        """The codec itself: nothing changes it."""
         return self
 
     # Image → file.
@@ -111,13 +111,13 @@ class Codec:
     ) -> bytes:
         """Compress one image to the bytes of an .rdpc file.
 
-        image: anything `rdpcodec.image.load_image` takes, which keep_metadata, exact and max_pixels go to.
-        quality (0..100, or a `Target` or `Bounds` that the file is to meet; 50 if not given), realism (0..1
-        or "auto"), effort (0..9): see `OperatingPoint`; one of these, or of `PRESETS`, may stand in place of
-        the three. target: the old way to give a target, deprecated.
+        image: anything `rdpcodec.image.load_image` takes; keep_metadata, exact and max_pixels are passed to
+        it. quality (0..100, or a `Target` or `Bounds` that the file must meet; 50 if not given), realism
+        (0..1 or "auto") and effort (0..9): see `OperatingPoint`. In place of all three, quality may be an
+        `OperatingPoint`, such as one of `PRESETS`. target: the old way to give a target, deprecated.
         Raises `ImageError`, `UsageError`, and `WeightsError` for a model that only decodes. Warns with
-        `ImageWarning` of what the file will not hold, with `TargetWarning` of a target that every quality
-        meets.
+        `ImageWarning` about what the file will not hold, and with `TargetWarning` about a target that every
+        quality meets.
         """
         point = point_from(quality, target, realism, effort)
         loading: dict[str, Any] = {"keep_metadata": keep_metadata, "exact": exact, "max_pixels": max_pixels}
@@ -134,13 +134,13 @@ class Codec:
         max_pixels: int = container.MAX_PIXELS,
         errors: dict[int, RdpError] | None = None,
     ) -> list[bytes]:
-        """Compress several images; those of equal size go through the networks together, unless each is to
+        """Compress several images. Those of equal size go through the networks together, unless each must
         meet a target.
 
-        images: a sequence of what `compress` takes, or a tensor `[B, C, H, W]`. point: an operating point, or
-        a quality, which may also be given by that name; quality 50 if neither is. errors: filled with what is
-        wrong with images that cannot be coded, by their places, where the list then has b""; where it is not
-        given, the first such error is raised.
+        images: a sequence of what `compress` takes, or a tensor `[B, C, H, W]`. point: an operating point or
+        a quality, which may also be given by that name; quality 50 if neither is given. errors: receives the
+        error of every image that cannot be coded, under its place in the list, which then holds b"" there.
+        Without it, the first such error is raised.
         """
         chosen = point_of(point, quality)
         chosen.check_dials(self.name, self.dials)
@@ -166,21 +166,21 @@ class Codec:
         """Files of one image at effort 0, 1, … 9, each as soon as it is found; stop when you have waited
         enough.
 
-        Every search goes on from the last: all ten take as long as the last one alone. All tiles of an image
-        are searched at once, so that memory grows with them. quality: a number, no target. The rest is as of
-        `compress`.
+        Every search continues the one before: all ten take as long as the last one alone. All tiles of an
+        image are searched at once, so memory grows with their number. quality: a number, not a target. The
+        other arguments are those of `compress`.
         """
         if isinstance(quality, (Target, Bounds)):
-            raise UsageError(f"target {quality}: efforts are of a quality, a number")
+            raise UsageError(f"target {quality}: efforts take a number as quality")
         OperatingPoint(quality, realism).check_dials(self.name, self.dials)
         loaded = load_image(image, keep_metadata=keep_metadata, exact=exact, max_pixels=max_pixels)
         yield from ImageEncoder(self.tile_codec, self._weights, loaded).efforts(quality, realism)
 
     def encoder(self, image: ImageData) -> Callable[[Quality | OperatingPoint], bytes]:
-        """A function from operating points, or qualities, to files of one image, for when there will be
-        several.
+        """A function from operating points, or qualities, to files of one image, for when you need several.
 
-        What all points share is computed once. Raises `UsageError` for a point that the weights do not have.
+        What all points share is computed once. The function raises `UsageError` for a point that the weights
+        do not have.
         """
         encoder = ImageEncoder(self.tile_codec, self._weights, image)
         return lambda point: encoder.encode(point_of(point))
@@ -202,13 +202,13 @@ class Codec:
     ) -> Image.Image:
         """Decompress an .rdpc file to a Pillow image of mode L, LA, RGB or RGBA.
 
-        data: the bytes of the file, its path, or a binary file that is open. realism: 0..1, instead of the
-        file's own default. region: left, top, width and height of the part to return, of which alone the
-        tiles are decoded. max_pixels: the most that the whole image may have; a small file can claim 2^28.
+        data: the bytes of the file, its path, or an open binary file. realism: 0..1, instead of the file's
+        own default. region: left, top, width and height of the part to return; only its tiles are decoded.
+        max_pixels: the most pixels that the whole image may have; a small file can claim 2^28.
 
         Raises `FormatError` for damaged or foreign data and for larger images, `WeightsError` when the file
         needs other weights than this codec's, `UsageError` for a region outside the image or a file that
-        cannot be read. Warns with `ImageWarning` of alpha and metadata that are damaged, and left out.
+        cannot be read. Warns with `ImageWarning` about alpha and metadata that are damaged and left out.
         """
         return self.decompress_batch([data], realism=realism, region=region, max_pixels=max_pixels)[0]
 
@@ -242,11 +242,11 @@ class Codec:
         max_pixels: int = container.MAX_PIXELS,
         errors: dict[int, RdpError] | None = None,
     ) -> Sequence[Image.Image | None]:
-        """Decompress several files; those of equal size, quality and realism go through the networks
+        """Decompress several files. Those of equal size, quality and realism go through the networks
         together.
 
-        errors: filled with what is wrong with files that cannot be decoded, by their places, where the list
-        then has None; where it is not given, the first such error is raised.
+        errors: receives the error of every file that cannot be decoded, under its place in the list, which
+        then holds None there. Without it, the first such error is raised.
         """
         sources, containers = listed(files), dict[int, Container]()
         for i, data in enumerate(sources):
@@ -263,8 +263,9 @@ class Codec:
         region: Region | None = None,
         max_pixels: int = container.MAX_PIXELS,
     ) -> np.ndarray:
-        """As `decompress`, to uint8 `[H, W]` (gray), `[H, W, 2]` (gray, alpha), `[H, W, 3]` (RGB) or `[H, W,
-        4]` (RGBA).
+        """Like `decompress`, but to a uint8 array.
+
+        `[H, W]` for gray, `[H, W, 2]` for gray and alpha, `[H, W, 3]` for RGB, `[H, W, 4]` for RGBA.
         """
         return self.decode([container_of(data, max_pixels)], realism, region)[0].to_array()
 
@@ -276,7 +277,10 @@ class Codec:
         region: Region | None = None,
         max_pixels: int = container.MAX_PIXELS,
     ) -> torch.Tensor:
-        """As `decompress`, to a tensor `[C, H, W]` on the codec's device, uint8, C = 1 to 4. Needs torch."""
+        """Like `decompress`, but to a uint8 tensor `[C, H, W]`, C = 1 to 4, on the codec's device.
+
+        Needs torch.
+        """
         need_torch("a tensor")
         import torch
 
@@ -287,12 +291,12 @@ class Codec:
     def decode(
         self, files: Sequence[Container], realism: float | None = None, region: Region | None = None
     ) -> list[ImageData]:
-        """Decode files that are parsed already. Arguments and errors are those of `decompress`."""
+        """Decode files that are already parsed. Arguments and errors are those of `decompress`."""
         decoded = decode_together(self.tile_codec, self._weights, dict(enumerate(files)), realism, region)
         return [decoded[i] for i in range(len(files))]
 
     def decode_symbols(self, files: Sequence[Container]) -> list[list[Symbols]]:
-        """The symbols of the tiles of files of one size and quality.
+        """The symbols of the tiles of each file; all files have one size and quality.
 
         Raises `FormatError` when the data does not fit.
         """
@@ -306,9 +310,9 @@ class Codec:
         *,
         realism: float = 0.0,
     ) -> np.ndarray:
-        """Symbols of the tiles of images of one `size` (width, height) → pixels, uint8 `[B, H, W, 3]`.
+        """Symbols of the tiles of images, all of `size` (width, height) → pixels, uint8 `[B, H, W, 3]`.
 
-        realism: 0..1, for models that have the setting. Between its ends two decodings are mixed, which
+        realism: 0..1, for models that have the setting. Between 0 and 1 two decodings are mixed, which
         reaches every point between them (Yan, Wen & Liu 2022; Freirich, Michaeli & Meir 2021).
         """
         tiles = list(zip(*symbols, strict=True))
@@ -318,11 +322,11 @@ class Codec:
 def _restored(
     model: str | ReleasedModel, device: str, engine: EngineName | None, *fingerprints: object
 ) -> Codec:
-    """A codec that was pickled. Raises `WeightsError` where other weights are installed by its name."""
+    """Restore a pickled codec. Raises `WeightsError` if other weights are installed under its name."""
     shared = isinstance(model, str) and engine is None
     codec = shared_codec(str(model), device) if shared else Codec(model, device, engine=engine)
     if (codec.fingerprint, codec.decoder_fingerprint) != fingerprints:
-        raise WeightsError(f"model {codec.name!r} has other weights here than where the codec was pickled")
+        raise WeightsError(f"model {codec.name!r} has different weights here from those it was pickled with")
     return codec
 
 
@@ -336,6 +340,6 @@ def loaded_codec(model: str, device: str) -> Codec:
 
 
 def shared_codec(model: str = DEFAULT_MODEL, device: str = "cpu") -> Codec:
-    """A codec that the module-level functions share, loaded at its first use."""
+    """A codec that the module-level functions share, loaded on first use."""
     with _loading:
         return loaded_codec(find_model(model).name, str(device))

@@ -1,4 +1,4 @@
-"""A command line run from start to end: every mistake is one line, with a status that says whose it was."""
+"""Runs a command line: every error is one line, and the exit status says whose mistake it was."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import click
 
 from rdpcodec.errors import RdpError, UsageError, reason
 
-_INTERRUPTED = 130  # as shells have it: 128 + SIGINT
+_INTERRUPTED = 130  # as in shells: 128 + SIGINT
 _SIGNS = {"→": "->", "×": "x", "…": "...", "−": "-", "±": "+-"}
 
 
 def run(command: click.Command, name: str | None = None) -> None:
-    """Run a command line, called `name`: one line for a user's mistake, and status 2 where it is in the
-    command itself, 1 where a file or an image is at fault.
+    """Run a command line under the name `name`. A user's mistake gives one line, and status 2 if it is in
+    the command itself, 1 if a file or an image is at fault.
     """
     _print_anything()
     try:
@@ -32,12 +32,12 @@ def run(command: click.Command, name: str | None = None) -> None:
         _fail("interrupted", _INTERRUPTED)
     except RdpError as error:
         _fail(str(error), 2 if isinstance(error, UsageError) else 1)
-    except OSError as error:  # of a full disk behind standard output; a pipe that was closed is click's
+    except OSError as error:  # such as a full disk behind standard output; click handles a closed pipe
         _fail(f"{error.filename or 'standard output'}: {reason(error)}", 1)
     else:
         sys.exit(status if isinstance(status, int) else 0)
     finally:
-        gc.freeze()  # the process ends, and so need not look for cycles: a twelfth of a cold decompress
+        gc.freeze()  # saves a last search for cycles: a twelfth of a cold decompress
 
 
 def _fail(message: str, status: int, hint: str = "") -> NoReturn:
@@ -51,7 +51,7 @@ def _help_of(error: click.ClickException) -> str:
 
 
 def _print_anything() -> None:
-    """Have terminals that lack a sign show something like it, or its number, in place of an error."""
+    """Let terminals that lack a sign print a similar one, or its number, instead of failing."""
     codecs.register_error("rdpcodec", _like)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -6,7 +6,8 @@
     model = RdpCompressionModel(quality=40).eval()
     coded = model.compress(torch.rand(1, 3, 64, 64))  # {"strings": [[bytes, …]], "shape": (h, w)}
 
-Needs the extra `compressai`. Files are whole .rdpc files, so what CompressAI counts is what a file takes.
+Needs the extra `compressai`. Strings are whole .rdpc files, so the bytes that CompressAI counts are those of
+the files.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from rdpcodec.weights.release import ReleasedModel
 
 @register_model("rdpcodec")
 class RdpCompressionModel(CompressionModel):
-    """One quality of the model. CompressAI's models have a quality each; set `quality` to turn ours."""
+    """The model at one quality. CompressAI's models have one quality each; ours follows `quality`."""
 
     def __init__(
         self, quality: float = 50.0, *, realism: float = 0.0, model: str | None = DEFAULT_MODEL
@@ -47,7 +48,7 @@ class RdpCompressionModel(CompressionModel):
 
     @classmethod
     def from_state_dict(cls, state_dict: dict[str, Tensor]) -> RdpCompressionModel:
-        """A model of the sizes that the weights have. Call `update` before it codes anything."""
+        """A model with the sizes of the given weights. Call `update` before it codes anything."""
         own = cls(model=None)
         prefix = "network."
         weights = {name.removeprefix(prefix): tensor for name, tensor in state_dict.items()}
@@ -68,9 +69,9 @@ class RdpCompressionModel(CompressionModel):
         return {"x_hat": x_hat, "likelihoods": {"y": torch.exp2(-bits_y), "z": torch.exp2(-bits_z)}}
 
     def update(self, scale_table: Tensor | None = None, force: bool = False, **_: Any) -> bool:
-        """Make integer tables of the trained densities, if there are none yet; returns whether it did.
+        """Make integer tables of the trained densities, if there are none yet. Returns whether it did.
 
-        scale_table is CompressAI's; ours are part of the model.
+        scale_table is CompressAI's, and is ignored: our tables are part of the model.
         """
         if self._codec is not None and not force:
             return False
@@ -84,7 +85,7 @@ class RdpCompressionModel(CompressionModel):
 
     @property
     def codec(self) -> Codec:
-        """What codes the files. Raises `UsageError` before `update`."""
+        """The codec that makes the files. Raises `UsageError` before `update`."""
         if self._codec is None:
             raise UsageError("the model has no probability tables yet: call update() first")
         return self._codec
@@ -96,7 +97,7 @@ class RdpCompressionModel(CompressionModel):
         return {"strings": [files], "shape": torch.Size(-(-side // PATCH) for side in x.shape[2:])}
 
     def decompress(self, strings: Sequence[Sequence[bytes]], shape: Sequence[int]) -> dict[str, Tensor]:
-        """The images `x_hat` of what `compress` returned.
+        """The images `x_hat` from what `compress` returned.
 
         The files know their size; `shape` is not used.
         """

@@ -4,7 +4,7 @@
 "RDP" version │ size │ fingerprint │ quality │ realism │ width height │ segments … │ CRC-32
 ```
 
-A plain image has 19 bytes of this around its coded data and the segment's length: 23 or 24 in all.
+A plain photograph has 21 bytes of this around its coded data, and 2 or 3 for the data's length.
 docs/format.md is the specification. This module knows bytes only; it imports neither torch nor NumPy, so that
 `rdpcodec info` answers at once.
 """
@@ -23,19 +23,19 @@ from typing import IO
 from rdpcodec.errors import FormatError, UsageError
 
 SIGNATURE = b"RDP"
-# The newest that is read and written. A file says the least version that has all it needs.
+# The newest version that is read and written. A file states the lowest version that has all its segments.
 VERSION = 2
 EXTENSION = ".rdpc"
 MIME_TYPE = "image/x-rdpc"
-QUALITY_STEPS = 100  # to one unit of quality: a stored 10000 is 100.00
+QUALITY_STEPS = 100  # per unit of quality: a stored 10000 is 100.00
 REALISM_STEPS = 255
-# Sizes of the networks are numbered here once and for all; a number is never used again for another
-# architecture. "own" is any that has no number: the fingerprint alone says which weights a file needs.
+# Sizes of the networks are numbered here once and for all; a number is never reused for another architecture.
+# "own" is any size without a number: the fingerprint alone then says which weights a file needs.
 SIZE_NUMBERS = {"own": 0, "fast": 1, "base": 2, "large": 3}
 _SIZE_NAMES = {number: name for name, number in SIZE_NUMBERS.items()}
 MAX_SIDE = 65_535
-# Decoding works tile by tile; what grows with the image is the image itself. This bounds what a hostile
-# header can claim of that; docs/format.md says what it may cost. `max_pixels` sets a lower bound.
+# Decoding works tile by tile: only the decoded image itself grows with the size. This bounds the size that a
+# hostile header can claim; docs/format.md says what that may cost. `max_pixels` sets a lower limit.
 MAX_PIXELS = 1 << 28
 # Metadata is small; a bound keeps a hostile segment from inflating without end.
 METADATA_LIMIT = 16 << 20
@@ -65,7 +65,7 @@ class Segment(IntEnum):
     XMP = 6
     """An XMP packet, zlib."""
     NEUTRAL = 8
-    """Empty: all pixels are gray, and are returned so, in three channels."""
+    """Empty: all pixels are gray, and are returned as gray in three channels."""
 
 
 IMAGE_SEGMENTS = (Segment.COLOUR, Segment.GRAY)
@@ -74,12 +74,12 @@ ALPHA_SEGMENTS = (Segment.ALPHA, Segment.OPACITY)
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of itself before its segments."""
+    """What a file says about itself before its segments."""
 
     size: str
-    """Of the networks, a name in `SIZE_NUMBERS`."""
+    """Size of the networks, a name in `SIZE_NUMBERS`."""
     fingerprint: bytes
-    """Of the weights that define the bitstream, 4 bytes."""
+    """Fingerprint of the weights that define the bitstream, 4 bytes."""
     quality: float
     """0..100, in steps of 0.01."""
     realism: float
@@ -107,7 +107,7 @@ class Container:
 
     @property
     def version(self) -> int:
-        """Of the format, the least that has all of the file's segments."""
+        """The lowest version of the format that has all of the file's segments."""
         return 2 if {Segment.EXACT, Segment.OPACITY} & self.segments.keys() else 1
 
     @property
@@ -129,8 +129,8 @@ def stored_quality(quality: float) -> int:
 
 
 def check_size(width: int, height: int, error: type[Exception], max_pixels: int = MAX_PIXELS) -> None:
-    """Raise `error` unless an image of this size can be coded, and has `max_pixels` at most; `UsageError` for
-    a limit that is no number.
+    """Raise `error` unless an image of this size can be coded and has at most `max_pixels` pixels. Raise
+    `UsageError` if that limit is not a number.
     """
     if not isinstance(max_pixels, Real):
         raise UsageError(f"max_pixels {max_pixels!r} is not a number")
@@ -170,8 +170,8 @@ def write(container: Container) -> bytes:
 
 
 def read(data: bytes, max_pixels: int = MAX_PIXELS) -> Container:
-    """Parse and check a whole file. Raises `FormatError` on anything but an intact file of this version, of
-    `max_pixels` at most.
+    """Parse and check a whole file. Raises `FormatError` unless it is intact, of a known version, and has at
+    most `max_pixels` pixels.
     """
     header, position = read_header(data)
     check_size(header.width, header.height, FormatError, max_pixels)
@@ -186,9 +186,9 @@ def read(data: bytes, max_pixels: int = MAX_PIXELS) -> Container:
 
 
 def layout(file: IO[bytes]) -> tuple[Header, dict[Segment, range]]:
-    """The header, and which bytes each segment's payload takes; checksum not looked at, payloads not read.
+    """The header, and which bytes each segment's payload takes. Ignores the checksum, reads no payloads.
 
-    file: seekable, the .rdpc file begins at 0. Raises `FormatError`.
+    file: seekable; the .rdpc file begins at 0. Raises `FormatError`.
     """
     file.seek(0)
     header, position = read_header(file.read(MAX_HEADER))
@@ -239,9 +239,9 @@ def inflate(payload: bytes) -> bytes:
 
 
 def read_header(data: bytes) -> tuple[Header, int]:
-    """Parse the header alone, checksum not looked at.
+    """Parse the header alone, ignoring the checksum.
 
-    Returns it and the position after it. Raises `FormatError`.
+    Returns the header and the position after it. Raises `FormatError`.
     """
     if data[: len(SIGNATURE)] != SIGNATURE:
         raise FormatError("not an .rdpc file: it does not begin with 'RDP'")
@@ -277,7 +277,7 @@ def varint(value: int) -> bytes:
 
 
 def read_varint(data: bytes, position: int) -> tuple[int, int]:
-    """Value and the position after it.
+    """The value of a varint, and the position after it.
 
     At most five bytes, no superfluous zero byte: every number has one spelling.
     """

@@ -7,7 +7,7 @@ from __future__ import annotations
 import sys
 import warnings
 
-# Whose lines no warning names: ours, and those of Pillow, which calls our plugin.
+# Warnings never point at lines in these packages: ours, and Pillow, which calls our plugin.
 _INSIDE = ("rdpcodec", "PIL")
 
 
@@ -40,7 +40,7 @@ class RdpWarning(UserWarning):
 
 
 class ImageWarning(RdpWarning):
-    """Something of the source is not in the coded file, or something of the file is not in the image."""
+    """Part of the source is not in the coded file, or part of the file is not in the image."""
 
 
 class TargetWarning(RdpWarning):
@@ -54,8 +54,8 @@ def reason(error: BaseException) -> str:
 
 
 def warn(message: str, kind: type[Warning]) -> None:
-    """Give a warning at the line of the user's code from which the package was called, however deep within
-    it we are. Python shows, and counts, warnings by their lines.
+    """Give a warning at the line of the user's code that called the package, however deep inside it we are.
+    Python shows and counts warnings by their lines.
     """
     level, frame = 2, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _INSIDE:

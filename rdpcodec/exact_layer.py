@@ -1,8 +1,8 @@
 """The exact layer: pixels that a file holds as they are, over those that the networks decode.
 
-Text, icons and flat areas are dear to the networks and cheap to a lossless coder. Their pixels lie in a layer
-of their own, tile by tile: an image with alpha, where opaque pixels are final and transparent ones leave the
-networks' as they are. It is coded by lossless WebP, which every browser and Pillow read.
+Text, icons and flat areas are expensive for the networks and cheap for a lossless coder. Their pixels form a
+layer of their own, tile by tile: an image with alpha. Its opaque pixels are final; where it is transparent,
+the networks' pixels stay. It is coded as lossless WebP, which every browser and Pillow read.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from PIL import Image
 from rdpcodec.errors import FormatError, reason
 from rdpcodec.tiles import Box, join_tiles, split_tiles
 
-# A WebP file of one lossless image is these twenty bytes and the VP8L data, of which alone the layer is made.
+# A WebP file of one lossless image is these twenty bytes and the VP8L data. The layer holds only the data.
 _RIFF = struct.Struct("<4sI4s4sI")
-_RIFF_LENGTHS = 8  # what RIFF's own length leaves out: its name and itself
+_RIFF_LENGTHS = 8  # what RIFF's own length does not count: its name and itself
 # The signature, then width and height less one in 14 bits each, whether alpha is used, and a version of zero.
 _VP8L = struct.Struct("<BI")
 _VP8L_SIGNATURE = 0x2F
@@ -34,8 +34,9 @@ class Effort(NamedTuple):
     quality: int
 
 
-# On interfaces and text of 768×512: 15 ms to try; 30 ms for 3 to 6 per cent less; 200 ms, which only soft
-# gradients repay; above a second, which only drawings in few colours do.
+# On interfaces and text of 768×512: TRIAL takes 15 ms. NORMAL takes 30 ms, for 3 to 6 per cent less. GRADUAL
+# takes 200 ms, which only soft gradients repay. THOROUGH takes over a second; only drawings in few colours
+# repay it.
 TRIAL, NORMAL, GRADUAL, THOROUGH = Effort(3, 75), Effort(4, 100), Effort(5, 100), Effort(6, 100)
 
 
@@ -50,14 +51,14 @@ class ExactLayer:
     """The exact layer of an image, tile by tile; a tile is decoded when it is asked for."""
 
     def __init__(self, coded: Sequence[bytes], tiles: Sequence[Box]) -> None:
-        """coded: of each tile, row by row, as `encode` made it; empty where the layer has nothing."""
+        """coded: each tile as `encode` made it, row by row; empty where the layer has nothing."""
         self.coded, self._tiles = coded, tiles
 
     def __bool__(self) -> bool:
         return any(self.coded)
 
     def covers(self, number: int) -> bool:
-        """Whether the layer has all pixels of a tile, so that the networks' are of no use."""
+        """Whether the layer has all pixels of a tile, so that the networks' are not needed."""
         coded = self.coded[number]
         return _header_of(coded).opaque if coded else False
 
@@ -76,8 +77,8 @@ class ExactLayer:
 
 
 def encode(pixels: np.ndarray, mask: np.ndarray, effort: Effort) -> bytes:
-    """The layer of one tile: pixels, uint8 `[H, W, 3]`, where `mask`, bool `[H, W]`. Nothing where the mask
-    is empty.
+    """The layer of one tile: `pixels`, uint8 `[H, W, 3]`, where `mask`, bool `[H, W]`, is true. No bytes if
+    the mask is empty.
     """
     if not mask.any():
         return b""
@@ -96,8 +97,8 @@ def joined(layer: ExactLayer) -> bytes:
 
 
 def split(payload: bytes, tiles: Sequence[Box]) -> ExactLayer:
-    """The inverse of `joined`, for an image of these tiles. Raises `FormatError` unless each tile's data says
-    that it is lossless WebP of the tile's size.
+    """The inverse of `joined`, for an image with these tiles. Raises `FormatError` unless each tile's data
+    says that it is lossless WebP of the tile's size.
     """
     layer = ExactLayer(split_tiles(payload, len(tiles)), tiles)
     for coded, tile in zip(layer.coded, tiles, strict=True):
@@ -118,7 +119,7 @@ def decode(coded: bytes, tile: Box) -> ExactPixels:
             array = np.asarray(image.convert("RGBA"))
     except MemoryError:
         raise
-    except Exception as error:  # Pillow's manual advises to catch all of a damaged file
+    except Exception as error:  # Pillow's manual advises catching everything
         raise FormatError(f"the exact layer cannot be read: {reason(error)}") from error
     alpha = array[..., 3]
     if ((alpha != 0) & (alpha != 255)).any() or (header.opaque and not alpha.all()):
@@ -146,7 +147,7 @@ class _Header(NamedTuple):
 
 
 def _header_of(vp8l: bytes) -> _Header:
-    """What VP8L data says of itself: width and height, and whether all pixels are opaque."""
+    """What the header of VP8L data says: width and height, and whether all pixels are opaque."""
     if len(vp8l) < _VP8L.size:
         raise FormatError("the exact layer is truncated")
     signature, bits = _VP8L.unpack_from(vp8l)

@@ -1,6 +1,6 @@
 """What an EXIF block claims to hold, counted before anybody unpacks it.
 
-A few kilobytes of hostile data, deflated, can name millions of numbers, and the same bytes again and again.
+A few kilobytes of hostile data, deflated, can claim millions of numbers, and the same bytes again and again.
 Importing this module imports nothing but the standard library.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-# Cameras write some hundred tags of some numbers each.
+# Cameras write about a hundred tags, each with a few numbers.
 MOST_NUMBERS = 10_000
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
 _WHOLE = (1, 2, 6, 7)  # types whose values stay bytes or text
@@ -18,8 +18,8 @@ _INLINE = 4
 
 
 def check_claims(data: bytes) -> None:
-    """Raise `ValueError` if an EXIF block has more tags and numbers than `MOST_NUMBERS`, or more bytes of
-    values than it has bytes. Other damage is left to whoever reads it.
+    """Raise `ValueError` if an EXIF block claims more tags and numbers than `MOST_NUMBERS`, or more bytes of
+    values than it has bytes. Other damage is left to whoever reads the block.
     """
     data = data.removeprefix(b"Exif\0\0")
     numbers = values = 0
@@ -34,7 +34,7 @@ def check_claims(data: bytes) -> None:
 
 
 def _entries(data: bytes) -> Iterator[tuple[int, int]]:
-    """Type and count of each tag, in all folders; each folder once."""
+    """Type and count of each tag in all folders. Each folder is read once."""
     order = {b"II": "<", b"MM": ">"}.get(data[:2])
     if order is None or len(data) < 8:
         return

@@ -1,4 +1,4 @@
-"""What the plain installation does not bring."""
+"""Checks for packages that the plain installation does not bring."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from rdpcodec.errors import UsageError
 
 
 def need_torch(what: str) -> None:
-    """Raise `UsageError`, which says how to install it, unless torch is there. what: what needs it."""
+    """Raise `UsageError` for the feature `what`, with how to install torch, unless torch is there."""
     need("torch", what, "torch")
 
 
 def need(package: str, what: str, extra: str) -> None:
-    """Raise `UsageError` unless a package is there. what: what needs it; extra: which brings it."""
+    """Raise `UsageError` for the feature `what` unless a package is there. extra: the extra that has it."""
     if find_spec(package) is None:
         raise UsageError(f"{what} needs {package}: pip install 'rdpcodec[{extra}]'")

@@ -13,7 +13,7 @@ from rdpcodec.weights.manifest import model_for_file, model_name
 
 @dataclass(frozen=True)
 class FileInfo:
-    """What an intact file says of itself."""
+    """What an intact file says about itself."""
 
     bytes: int
     format_version: int
@@ -23,14 +23,14 @@ class FileInfo:
     gray: bool
     alpha: bool
     quality: float  # 0..100
-    realism: float  # 0..1, the default of decoding
-    model: str  # that it needs, by the name it has here, or the size of its networks
+    realism: float  # 0..1, the default for decoding
+    model: str  # the one it needs: its name here, or the size of its networks if not installed
     fingerprint: str  # of the weights it needs, 8 hexadecimal digits
     weights_installed: bool
-    segments: dict[str, int]  # their names, and how many bytes they take
+    segments: dict[str, int]  # bytes of each, by name
 
     def record(self) -> dict[str, Any]:
-        """All of it as JSON takes it."""
+        """All fields, as JSON takes them."""
         rounded = {"bpp": round(self.bpp, 4), "realism": round(self.realism, 3)}
         return vars(self) | rounded
 
@@ -38,7 +38,7 @@ class FileInfo:
 def info(data: File) -> FileInfo:
     """What an .rdpc file holds, from its bytes, its path or an open binary file. Nothing is decoded.
 
-    Raises `FormatError` for damaged or foreign data, `UsageError` for what is no file or cannot be read.
+    Raises `FormatError` for damaged or foreign data, `UsageError` if `data` is not a file or cannot be read.
 
     >>> from rdpcodec import compress
     >>> from PIL import Image

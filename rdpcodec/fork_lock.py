@@ -1,4 +1,4 @@
-"""A lock that a forked process finds open, whoever held it: other threads do not live on in it."""
+"""A lock that a forked process finds open, whoever held it: other threads do not survive the fork."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`rdpcodec.compress` and `rdpcodec.decompress`: one image, with a model by its name, kept loaded."""
+"""`rdpcodec.compress` and `rdpcodec.decompress`: one image, with a named model that stays loaded."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def compress(
     exact: bool = False,
     max_pixels: int = container.MAX_PIXELS,
 ) -> bytes:
-    """Compress one image to the bytes of an .rdpc file, with a model by its name, kept loaded.
+    """Compress one image to the bytes of an .rdpc file, with a named model that stays loaded.
 
     image: a Pillow image; a file's path, its bytes, or the open file; an array `[H, W]` or `[H, W, C]`,
-    uint8, uint16 or in [0, 1]; a tensor `[C, H, W]`, uint8 or in [0, 1]. The other arguments, and what is
-    raised, are those of `Codec.compress` and `Codec`.
+    uint8, uint16 or in [0, 1]; a tensor `[C, H, W]`, uint8 or in [0, 1]. The other arguments and the errors
+    are those of `Codec.compress` and `Codec`.
 
     >>> from PIL import Image
     >>> image = Image.effect_noise((256, 256), 50).convert("RGB")
@@ -64,9 +64,9 @@ def decompress(
     device: str = "cpu",
     max_pixels: int = container.MAX_PIXELS,
 ) -> Image.Image:
-    """Decompress an .rdpc file, its bytes, path or open file, with the weights that it needs.
+    """Decompress an .rdpc file, given as bytes, path or open file, with the weights that it needs.
 
-    The other arguments, and what is raised, are those of `Codec.decompress`.
+    The other arguments and the errors are those of `Codec.decompress`.
 
     >>> data = compress(Image.new("RGB", (64, 64)))
     >>> decompress(data, region=(16, 0, 32, 8)).size

@@ -1,7 +1,7 @@
-"""Metadata beside an image: EXIF, XMP, resolution. What is kept of a source, and what of a file is passed on.
+"""Metadata beside an image: EXIF, XMP, resolution. What is kept from a source, and passed on from a file.
 
-Metadata never cost the image: what cannot be read or written is left out, with a `ImageWarning`. Importing
-this module imports neither NumPy nor torch.
+Bad metadata never costs the image: what cannot be read or written is left out, with an `ImageWarning`.
+Importing this module imports neither NumPy nor torch.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _FOLDERS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
-# Tags by which a TIFF says where and how its own pixels lie (TIFF 6.0 and its supplements, DNG, Photoshop's
-# layers and resources), and blocks that have a place of their own (XMP, ICC). In another file they are false.
+# Tags that say where and how a TIFF stores its own pixels (TIFF 6.0 and its supplements, DNG, Photoshop's
+# layers and resources), and blocks that are stored elsewhere (XMP, ICC). In another file they would be wrong.
 _STRUCTURE = frozenset(
     (
         *range(254, 267),
@@ -60,15 +60,15 @@ def orientation_of(image: Image.Image) -> int:
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """A loaded image as its orientation says it is to be seen: a new one. As `ImageOps.exif_transpose`, which
-    fails where other tags are damaged.
+    """A copy of a loaded image, turned as its orientation says. `ImageOps.exif_transpose` does the same, but
+    fails if other tags are damaged.
     """
     turn = _TURNS.get(orientation_of(image))
     return image.copy() if turn is None else image.transpose(turn)
 
 
 def exif_of(image: Image.Image) -> bytes | None:
-    """The EXIF block of an image to keep: without orientation and structure, with the resolution that other
+    """The EXIF block to keep of an image: without orientation and structure, with the resolution that other
     headers give.
     """
     try:
@@ -79,13 +79,13 @@ def exif_of(image: Image.Image) -> bytes | None:
         exif, tags, damaged = Image.Exif(), {}, []
     if damaged:
         left_out(f"of the EXIF block {_listed(damaged)}", "the values do not fit their tags")
-    if not {_X_RESOLUTION, _Y_RESOLUTION} <= tags.keys():  # a part of one says nothing, and would be mixed up
+    if not {_X_RESOLUTION, _Y_RESOLUTION} <= tags.keys():  # half of one says nothing, and would be mixed up
         tags |= _resolution_tags(image)
     return _serialised(tags, exif.endian)
 
 
 def cleaned_exif(data: bytes) -> bytes | None:
-    """A stored EXIF block as it may be handed on, to writers of any format; None if nothing of it may."""
+    """What may be passed on of a stored EXIF block, to writers of any format; None if there is nothing."""
     try:
         check_claims(data)
         exif = Image.Exif()
@@ -106,13 +106,13 @@ def resolution_of(exif: bytes) -> tuple[float, float] | None:
         block.load(exif)
         across, down = float(block[_X_RESOLUTION]), float(block[_Y_RESOLUTION])
         scale = {_INCH: 1.0, _CENTIMETRE: 2.54}.get(block.get(_RESOLUTION_UNIT, _INCH), 0.0)
-    except Exception:  # as in `orientation_of`; whoever cleans the block says so
+    except Exception:  # as in `orientation_of`; whoever cleans the block warns
         return None
     return (across * scale, down * scale) if _sensible(across * scale, down * scale) else None
 
 
 def xmp_of(image: Image.Image) -> bytes | None:
-    """The XMP packet of an image to keep: without orientation."""
+    """The XMP packet to keep of an image: without orientation."""
     packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
     if isinstance(packet, str):
         packet = packet.encode()
@@ -122,14 +122,14 @@ def xmp_of(image: Image.Image) -> bytes | None:
 
 
 def without_orientation(packet: bytes) -> bytes:
-    """An XMP packet that says nothing of the orientation."""
+    """An XMP packet without its orientation."""
     for pattern in _XMP_ORIENTATIONS:
         packet = re.sub(pattern, b"", packet)
     return packet
 
 
 def warn_of_comments(image: Image.Image) -> None:
-    """Say which texts of a loaded image are in no block that is kept: comments, and PNG's text chunks."""
+    """Warn about the texts of a loaded image that are not kept: comments and PNG's text chunks."""
     info = {key: value for key, value in image.info.items() if isinstance(key, str)}
     texts = ["comment"] if info.get("comment") else []
     if image.format == "PNG":
@@ -141,7 +141,7 @@ def warn_of_comments(image: Image.Image) -> None:
 
 
 def within_limit(what: str, data: bytes) -> bytes | None:
-    """Metadata that a file may hold; None, with a warning, if they are larger."""
+    """The data, if a file may hold as much metadata; otherwise None, with a warning."""
     if len(data) <= METADATA_LIMIT:
         return data
     left_out(what, f"it has {len(data) / 2**20:.0f} MiB, and the format holds {METADATA_LIMIT >> 20} MiB")
@@ -149,7 +149,7 @@ def within_limit(what: str, data: bytes) -> bytes | None:
 
 
 def _exif(image: Image.Image) -> Image.Exif:
-    """An image's EXIF block. Raises what Pillow raises on damaged ones, and `ValueError`."""
+    """An image's EXIF block. Raises `ValueError`, and whatever Pillow raises for a damaged block."""
     block = image.info.get("exif")
     if isinstance(block, bytes):
         check_claims(block)
@@ -157,7 +157,7 @@ def _exif(image: Image.Image) -> Image.Exif:
 
 
 def _descriptive(exif: Image.Exif) -> tuple[dict[int, Any], list[int]]:
-    """Of an EXIF block, the tags that describe the image and can be written, and those that cannot be."""
+    """The tags of an EXIF block that describe the image: those that can be written, and the damaged ones."""
     kept: dict[int, Any] = {}
     damaged: list[int] = []
     for tag in sorted({*exif, *_FOLDERS}):
@@ -177,7 +177,7 @@ def _descriptive(exif: Image.Exif) -> tuple[dict[int, Any], list[int]]:
 
 
 def _folder(exif: Image.Exif, tag: int) -> dict[int, Any]:
-    """The tags of a folder of an EXIF block; a folder within it is one of its values."""
+    """The tags of a folder in an EXIF block; a nested folder is one of the values."""
     tags = dict(exif.get_ifd(tag))
     if tag == ExifTags.IFD.Exif and ExifTags.IFD.Interop in tags:
         tags[ExifTags.IFD.Interop] = dict(exif.get_ifd(ExifTags.IFD.Interop))
@@ -185,7 +185,7 @@ def _folder(exif: Image.Exif, tag: int) -> dict[int, Any]:
 
 
 def _writable(endian: str | None, tag: int, value: Any) -> bool:
-    """Whether Pillow can write a value under a tag, and reads it again."""
+    """Whether Pillow can write a value under a tag and read it back."""
     try:
         exif = Image.Exif()
         exif.load(_bytes_of({tag: value}, endian))
@@ -197,7 +197,7 @@ def _writable(endian: str | None, tag: int, value: Any) -> bool:
 
 
 def _serialised(tags: dict[int, Any], endian: str | None) -> bytes | None:
-    """Tags as an EXIF block within the limit of the format; None without any."""
+    """Tags as an EXIF block within the format's limit; None if there are no tags."""
     tags = {tag: value for tag, value in tags.items() if value != {}}
     return within_limit("the EXIF block", _bytes_of(tags, endian)) if tags else None
 
@@ -211,8 +211,8 @@ def _bytes_of(tags: dict[int, Any], endian: str | None) -> bytes:
 
 
 def _resolution_tags(image: Image.Image) -> dict[int, Any]:
-    """The resolution that other headers than EXIF give, as EXIF tags."""
-    # Pillow makes 72 dpi up for a JPEG that has EXIF and says nothing of them.
+    """The resolution that headers other than EXIF give, as EXIF tags."""
+    # Pillow makes up 72 dpi for a JPEG that has EXIF but gives no resolution.
     if image.format in ("JPEG", "MPO") and image.info.get("jfif_unit") not in (1, 2):
         return {}
     try:

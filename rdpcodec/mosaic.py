@@ -1,8 +1,8 @@
-"""Whole images ⇄ tiles: each tile with the surroundings that the networks see, and pixels put together again.
+"""Whole images ⇄ tiles: cuts tiles with the surroundings that the networks see, and joins their pixels again.
 
 Analysis and synthesis work on a window: a tile, or a part of one, with a margin as wide as they see. Latents
-and pixels of the inside are then those of the whole image; there is no seam. Which tiles there are says
-`rdpcodec.tiles`.
+and pixels inside are then those of the whole image: there is no seam. `rdpcodec.tiles` says which tiles there
+are.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ Region = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Window:
-    """A part of an image, `inner`, and what is looked at to code it, `outer`. Both in pixels; `outer` begins
-    at multiples of 16.
+    """A part of an image, `inner`, and what the networks see to code it, `outer`. Both are in pixels; `outer`
+    begins at multiples of 16.
     """
 
     inner: Box
@@ -46,28 +46,31 @@ class Window:
         return cls(inner, Box(left, top, grown.right, grown.bottom))
 
     def pixels(self, outer: np.ndarray) -> np.ndarray:
-        """The inside of pixels `[B, H, W, 3]` of the outside."""
+        """The pixels of `inner`, cut from those of `outer`, `[B, H, W, 3]`."""
         top, left = self.inner.top - self.outer.top, self.inner.left - self.outer.left
         return outer[:, top : top + self.inner.height, left : left + self.inner.width]
 
     def latents(self, outer: np.ndarray) -> np.ndarray:
-        """The inside of latents `[B, N, h, w]` of the outside; `inner` begins at multiples of 16, too."""
+        """The latents of `inner`, cut from those of `outer`, `[B, N, h, w]`.
+
+        `inner` must begin at multiples of 16, too.
+        """
         top, left = self.corner
         height, width = -(-self.inner.height // PATCH), -(-self.inner.width // PATCH)
         return outer[:, :, top : top + height, left : left + width]
 
     @property
     def corner(self) -> tuple[int, int]:
-        """Row and column of the latents of the outside at which those of the inside begin."""
+        """Row and column in the latents of `outer` where those of `inner` begin."""
         return (self.inner.top - self.outer.top) // PATCH, (self.inner.left - self.outer.left) // PATCH
 
 
 class AnalysedTiles:
-    """The tiles of images of one size, analysed: symbols at any number of qualities.
+    """The analysed tiles of images of one size: symbols at any number of qualities.
 
-    What all qualities share of an image of one tile is computed once, 37 % of the time of an encode. Of
-    larger images it is computed anew for each quality: kept, it would fill the memory that tiles are there to
-    bound.
+    For an image of one tile, what all qualities share (37 % of the time of an encode) is computed once. For
+    larger images it is computed anew for each quality: keeping it would fill the memory that tiles are meant
+    to bound.
     """
 
     def __init__(self, tile_codec: TileCodec, pixels: Sequence[np.ndarray]) -> None:
@@ -98,17 +101,17 @@ class AnalysedTiles:
 
 
 class Tiles(Protocol):
-    """Item i holds the symbols of tile i of each of some images."""
+    """A sequence: item i holds the symbols of tile i in each of several images."""
 
     def __getitem__(self, number: int, /) -> Sequence[Symbols]:
-        """A tile, row by row."""
+        """One tile; tiles are counted row by row."""
 
 
 class CodedTiles:
-    """The tiles of files of one size and quality: item i holds the symbols of tile i of each file, decoded
-    when it is asked for.
+    """The tiles of files of one size and quality: item i holds the symbols of tile i in each file, decoded on
+    access.
 
-    Asking raises `FormatError` when the data does not fit.
+    Access raises `FormatError` when the data does not fit.
     """
 
     def __init__(self, tile_codec: TileCodec, files: Sequence[Container]) -> None:
@@ -144,7 +147,7 @@ def exact_of(file: Container, tiles: Sequence[Box]) -> ExactLayer:
 
 
 class Mosaic:
-    """Images of one size and quality as their tiles' latents. Two rows and three tiles are kept at most."""
+    """Images of one size and quality, as latents of tiles. At most two rows and three tiles are kept."""
 
     def __init__(
         self,
@@ -155,7 +158,7 @@ class Mosaic:
         exact: Sequence[ExactLayer] = (),
     ) -> None:
         """tiles: the symbols of each tile, row by row, in each of the images; exact: the exact layer of each
-        image, where any has one.
+        image, if any has one.
         """
         self._engine, self._tiles, self.size, self._quality = tile_codec.engine, tiles, size, quality
         self._exact = exact
@@ -173,7 +176,7 @@ class Mosaic:
         return pixels
 
     def _parts(self, region: Box, realism: float) -> Iterator[tuple[Box, np.ndarray]]:
-        """The parts of a region that lie in one tile each, and their pixels."""
+        """The parts of a region, one for each tile it meets, and their pixels."""
         for number, tile in enumerate(chain.from_iterable(self._grid)):
             part = tile.common(region)
             if part is None:
@@ -218,7 +221,7 @@ class Mosaic:
 
 
 def region_of(region: Region | None, size: Size) -> Box:
-    """A region as users give it: left, top, width and height; all of the image without one.
+    """The box of a region as users give it: left, top, width, height; None means the whole image.
 
     Raises `UsageError` unless it is four whole numbers and lies within the image.
     """

@@ -1,4 +1,4 @@
-"""The alpha channel as a segment: lossless WebP, tile by tile, as the exact layer is."""
+"""The alpha channel as a segment: lossless WebP, tile by tile, like the exact layer."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The operating point: where on the rate-distortion-perception surface an image is coded. Some are named.
+"""The operating point: where on the rate-distortion-perception surface an image is coded. Some have names.
 
-A quality may be a number, or a `Target` that the file is to meet: bytes, bits per pixel, PSNR, MS-SSIM,
-SSIMULACRA2, LPIPS; or `Bounds`, one on distortion and one on perception.
+A quality may be a number, or a `Target` that the file must meet: bytes, bits per pixel, PSNR, MS-SSIM,
+SSIMULACRA2 or LPIPS. It may also be `Bounds`, one on distortion and one on perception.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Literal, NamedTuple
 from rdpcodec.errors import UsageError
 
 AUTO: Literal["auto"] = "auto"
-"""In place of a realism: the encoder chooses it for each image (`rdpcodec.encoder.auto_realism`)."""
+"""In place of a realism: the encoder chooses one for each image (`rdpcodec.encoder.auto_realism`)."""
 Realism = float | Literal["auto"]
 EFFORT_MAX = 9
-# Of the target: costs below count as this, since an error of zero has no logarithm.
+# As a share of the target's cost: lower costs count as this, since an error of zero has no logarithm.
 _LEAST = 0.01
 _SIZE = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(?:([kmg])(i?))?b?", re.IGNORECASE)
 
@@ -30,11 +30,11 @@ class _Kind(NamedTuple):
     unit: str
     decimals: int
     bounds: tuple[float, float]  # of sensible targets, exclusive
-    cost: Callable[[float], float]  # a target is an upper bound of it
-    rises: bool  # the cost, with quality
+    cost: Callable[[float], float]  # bounded from above by a target
+    rises: bool  # whether the cost rises with quality
 
 
-_RATES = (1e-9, 1e30)  # of which the logarithms are finite, and no file is outside
+_RATES = (1e-9, 1e30)  # their logarithms are finite, and no file is outside
 _KINDS = {
     "bpp": _Kind("rate", "bits per pixel", 4, _RATES, lambda bpp: bpp, True),
     "size": _Kind("rate", "bytes", 0, _RATES, lambda size: size, True),
@@ -48,13 +48,13 @@ _BOUNDED = ("psnr", "ms_ssim", "ssimulacra2")
 
 @dataclass(frozen=True)
 class Target:
-    """What a file is to meet. Made by `Target.bpp`, `.size`, `.psnr`, `.ms_ssim`, `.ssimulacra2` or `.lpips`,
+    """What a file must meet. Made by `Target.bpp`, `.size`, `.psnr`, `.ms_ssim`, `.ssimulacra2` or `.lpips`,
     which raise `UsageError` for values that no file can have.
 
     Every target bounds a cost from above: a file's bytes, its mean squared error, 1 - MS-SSIM,
-    100 - SSIMULACRA2, or its LPIPS. A file that meets it costs as much as the bound or up to 1 % less: it is
-    never larger, and never worse, than was asked for. Where every quality meets it, the file is the best or
-    the smallest that there is. `Target.psnr(30) & Target.lpips(0.1)` are `Bounds`.
+    100 - SSIMULACRA2, or its LPIPS. The file found costs as much as the bound or up to 1 % less: it is never
+    larger, and never worse, than was asked for. If every quality meets the target, the file is the best or
+    the smallest that there is. `Target.psnr(30) & Target.lpips(0.1)` gives `Bounds`.
 
     >>> print(Target.size("50kB"), "|", Target.psnr(30) & Target.lpips(0.1))
     50000 bytes | 30 dB PSNR and 0.1 LPIPS
@@ -75,22 +75,22 @@ class Target:
 
     @classmethod
     def bpp(cls, value: float) -> Target:
-        """At most so many bits of the whole file per pixel."""
+        """At most this many bits of the whole file per pixel."""
         return cls("bpp", value)
 
     @classmethod
     def size(cls, value: int | str) -> Target:
-        """At most so many bytes of the whole file: a number, or text such as "50kB", "1.5MB" and "64KiB"."""
+        """At most this many bytes for the file: a number, or text such as "50kB", "1.5MB" or "64KiB"."""
         return cls("size", _parsed_size(value) if isinstance(value, str) else value)
 
     @classmethod
     def psnr(cls, value: float) -> Target:
-        """At least so many dB, over the RGB channels together."""
+        """At least this many dB, over the RGB channels together."""
         return cls("psnr", value)
 
     @classmethod
     def ms_ssim(cls, value: float) -> Target:
-        """At least this MS-SSIM, mean over the RGB channels, between 0 and 1."""
+        """At least this MS-SSIM, the mean over the RGB channels, between 0 and 1."""
         return cls("ms_ssim", value)
 
     @classmethod
@@ -100,25 +100,25 @@ class Target:
 
     @classmethod
     def lpips(cls, value: float) -> Target:
-        """At most this LPIPS, of the AlexNet."""
+        """At most this LPIPS, by AlexNet."""
         return cls("lpips", value)
 
     def __str__(self) -> str:
         return f"{self.value:.12g} {_KINDS[self.kind].unit}"
 
     def __and__(self, other: Target) -> Bounds:
-        """Both at once. Raises `UsageError` unless one is of distortion and one of perception."""
+        """Both at once. Raises `UsageError` unless one is for distortion and one for perception."""
         by_role = {_KINDS[target.kind].of: target for target in (self, other)}
         if by_role.keys() != {"distortion", "perception"}:
             raise UsageError(
-                f"targets {self} and {other}: two at once are one of distortion (psnr, ms_ssim, ssimulacra2) "
+                f"targets {self} and {other}: a pair takes one of distortion (psnr, ms_ssim, ssimulacra2) "
                 "and one of perception (lpips)"
             )
         return Bounds(by_role["distortion"], by_role["perception"])
 
     @property
     def is_of_rate(self) -> bool:
-        """Whether it bounds the file's bytes, not what is decoded from them."""
+        """Whether the target bounds the file's bytes, not the image decoded from them."""
         return _KINDS[self.kind].of == "rate"
 
     @property
@@ -141,7 +141,7 @@ class Target:
         return f"{measured:.{kind.decimals}f} {kind.unit}"
 
     def range_of(self, first: float, last: float) -> str:
-        """Measured values at both ends of the dial in words, rounded so that both can be had as a target."""
+        """Measured values at both ends of the dial, in words, rounded so that a target can meet either."""
         kind = _KINDS[self.kind]
         unit = 10.0**-kind.decimals
         inside = (math.ceil, math.floor) if first < last else (math.floor, math.ceil)
@@ -154,8 +154,8 @@ class Target:
 
 @dataclass(frozen=True)
 class Bounds:
-    """The smallest file whose distortion and perception are both within a target: min R such that D ≤ d and
-    P ≤ p. Quality and realism are both found. Made by `&` of two targets.
+    """Two targets that the smallest possible file must meet: min R subject to D ≤ d and P ≤ p. The encoder
+    finds both quality and realism. Made by joining two targets with `&`.
     """
 
     distortion: Target
@@ -180,13 +180,13 @@ Quality = float | Target | Bounds
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """What an image is coded for.
+    """The settings that an image is coded with.
 
-    quality: 0..100, the rate; or a `Target` or `Bounds` that the file is to meet. realism: 0..1, how far
+    quality: 0..100, the rate; or a `Target` or `Bounds` that the file must meet. realism: 0..1, how far
     decoding moves from the closest image to the most natural one; "auto" for as far as the image's detail
-    asks; `Bounds` find it, and take no other than 0. effort: 0..9, how long the encoder searches; from 1 on,
-    another number of threads or another machine may find another file, as good on average. Raises
-    `UsageError` for values outside.
+    asks. With `Bounds` the encoder finds it: leave it at 0. effort: 0..9, how long the encoder searches. From
+    1 on, another number of threads or another machine may find another file, as good on average. Raises
+    `UsageError` for values out of range.
 
     >>> OperatingPoint(Target.bpp(0.3), realism="auto").effort
     0
@@ -208,7 +208,9 @@ class OperatingPoint:
             ("effort", self.effort, 0, EFFORT_MAX),
         ]
         if isinstance(self.quality, Bounds) and self.realism != 0:
-            raise UsageError(f"realism {self.realism}: {self.quality} are met by the realism that is found")
+            raise UsageError(
+                f"realism {self.realism}: {self.quality} find the realism themselves: leave it out"
+            )
         if not isinstance(self.quality, (Target, Bounds)):
             ranges.insert(0, ("quality", self.quality, 0, 100))
         for name, value, low, high in ranges:
@@ -223,7 +225,8 @@ class OperatingPoint:
     def check_dials(self, model: str, dials: tuple[str, ...]) -> None:
         """Raise `UsageError` when the point turns a dial that the weights of `model` lack.
 
-        Effort is no dial of the weights: every encoder can search. Without the realism setting "auto" is 0.
+        Effort is not a dial of the weights: every encoder can search. Without the realism setting, "auto"
+        means 0.
         """
         if self.realism not in (0, AUTO) and "realism" not in dials:
             raise UsageError(
@@ -239,4 +242,4 @@ PRESETS = {
     "photo-real": OperatingPoint(20, realism=1),  # natural rather than exact, where bits are few
     "auto": OperatingPoint(50, realism=AUTO),  # realism as the image's detail asks for
 }
-"""What people ask for by name. README says what each gives on Kodak."""
+"""Operating points by name. README says what each gives on Kodak."""

@@ -1,6 +1,6 @@
-"""JPEG, WebP and other formats as Pillow writes them: what our files are compared with, at equal bytes.
+"""JPEG, WebP and other formats as Pillow writes them, to compare our files with at equal bytes.
 
-One place for the settings of each, so that the bench and the comparison page mean the same by a name.
+Their settings are kept in one place, so that the bench and the comparison page mean the same by a name.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Peer:
     """A format that Pillow writes. Settings span about 0.1 to 2 bits per pixel on photographs."""
 
     kind: str  # Pillow's name of the format
-    label: str  # how readers know it
+    label: str  # the name that readers know
     description: str
     settings: tuple[int, ...]
     options: dict[str, Any]
@@ -68,7 +68,7 @@ PEERS = {
         "AVIF with film grain",
         "Pillow AVIF, speed 4, 4:4:4, aom's film-grain synthesis (denoise-noise-level 25)",
         (8, 15, 25, 40, 55, 70, 85),
-        # The encoder takes grain out and describes it, the decoder puts other grain of the kind back.
+        # The encoder removes grain and describes it; the decoder adds new grain of the same kind.
         {
             "speed": 4,
             "subsampling": "4:4:4",
@@ -86,7 +86,7 @@ PEERS = {
 
 
 def find_peer(name: str) -> Peer:
-    """A peer that can be used here. Raises `Unavailable` if it cannot, `KeyError` if unknown."""
+    """A peer by name. Raises `Unavailable` if it cannot be used here, `KeyError` if it is unknown."""
     peer = PEERS[name]
     if peer.plugin:
         try:
@@ -111,9 +111,9 @@ def is_available(name: str) -> bool:
 
 
 def largest_within(encode: Callable[[int], bytes], size: int, files: dict[int, bytes]) -> bytes:
-    """The file of the highest setting 0..100 that is no larger than `size`, or that of setting 0.
+    """The file of the highest setting 0..100 whose length is at most `size`, or the file of setting 0.
 
-    encode: bytes of a setting, larger for higher settings; files: those made so far, filled.
+    encode: makes the file of a setting, larger for higher settings; files: those made so far, added to.
     """
     low, high = 0, 101
     while high - low > 1:
@@ -127,7 +127,7 @@ def largest_within(encode: Callable[[int], bytes], size: int, files: dict[int, b
 
 
 def closest_to(encode: Callable[[int], bytes], size: int, files: dict[int, bytes]) -> bytes:
-    """The file of a setting 0..100 whose length is nearest to `size` as a ratio; otherwise `largest_within`.
+    """The file of a setting 0..100 whose length is nearest to `size` as a ratio. See `largest_within`.
 
     For images to be looked at: where settings are coarse, the largest file within may be a third smaller.
     """

@@ -40,10 +40,10 @@ _DIALS = ("quality", "realism", "effort")
 class RdpImageFile(ImageFile.ImageFile):
     """An .rdpc file, decoded when its pixels are first needed.
 
-    `info` has quality (0..100), realism (0..1, the file's default), model; icc_profile, exif, xmp and dpi
-    where kept.
-    A header of another format or version makes Pillow raise `UnidentifiedImageError`; damage further on is an
-    `OSError`, when opened if segments do not fit together, otherwise from `verify` and `load`.
+    `info` has quality (0..100), realism (0..1, the file's default) and model, and icc_profile, exif, xmp and
+    dpi if the file has them. A header of another format or version makes Pillow raise
+    `UnidentifiedImageError`. Other damage raises `OSError`: on opening if segments do not fit together,
+    otherwise from `verify` and `load`.
     """
 
     format = FORMAT
@@ -71,7 +71,7 @@ class RdpImageFile(ImageFile.ImageFile):
                 self._take(name, kind, places[kind])
 
     def _take(self, name: str, kind: Segment, place: range) -> None:
-        """Put the metadata of a segment into `info`; damaged ones are left out with a warning."""
+        """Put the metadata of a segment into `info`; if damaged, leave it out with a warning."""
         assert self.fp is not None
         self.fp.seek(place.start)
         try:
@@ -88,16 +88,18 @@ class RdpImageFile(ImageFile.ImageFile):
 
     @property
     def realism(self) -> float:
-        """Realism of decoding, 0..1: the file's default, or what was set before pixels are decoded.
+        """Realism of decoding, 0..1: the file's default, or the value set before pixels are decoded.
 
-        Setting raises `UsageError` for a value out of range, for a model without the dial and after decoding.
+        Setting it raises `UsageError` for a value out of range, a model without the dial, or after decoding.
         """
         return self._header.realism if self._realism is None else self._realism
 
     @realism.setter
     def realism(self, realism: Realism) -> None:
         if self._decoded:
-            raise UsageError("the image is decoded already: open it again, and set realism before its use")
+            raise UsageError(
+                "the image has already been decoded: open it again, and set realism before its use"
+            )
         if isinstance(realism, str):
             raise UsageError(f"realism {realism!r}: give a number from 0 to 1; only an encoder can choose")
         entry = model_for_file(self._header)
@@ -112,7 +114,7 @@ class RdpImageFile(ImageFile.ImageFile):
         super().verify()
 
     def load(self) -> Any:
-        """Decode, the first time. Raises `OSError` for damaged files and weights that are not installed."""
+        """Decode on the first call. Raises `OSError` for damaged files and weights that are not installed."""
         if not self._decoded:
             from rdpcodec.functions import decompress
 
@@ -133,14 +135,14 @@ class RdpImageFile(ImageFile.ImageFile):
         return self.fp.read()
 
     def __setstate__(self, state: Any) -> None:
-        """Take over what `Image.__getstate__` gave of a decoded image: a copy has pixels, and no file."""
+        """Restore what `Image.__getstate__` returned for a decoded image: a copy has pixels, but no file."""
         self.fp, self._decoded = None, True
         super().__setstate__(state)
         self._realism = self.info["realism"]
 
     @contextmanager
     def _damage_is_an_oserror(self) -> Iterator[None]:
-        """What callers of Pillow expect of files that cannot be read."""
+        """Raise what callers of Pillow expect for files that cannot be read."""
         try:
             yield
         except RdpError as error:
@@ -157,11 +159,11 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     from rdpcodec.functions import compress
 
     options: dict[str, Any] = image.encoderinfo
-    # Like Pillow's own writers: the profile is kept unless another one or None is given, the rest only if
-    # given.
+    # Like Pillow's own writers: the profile is kept unless another one or None is given; the rest is written
+    # only if given.
     profile = options.get("icc_profile", image.info.get("icc_profile"))
     exif, xmp = options.get("exif"), options.get("xmp")
-    if exif is None and isinstance(xmp, bytes) and orientation_of(image) != 1:  # which is applied here
+    if exif is None and isinstance(xmp, bytes) and orientation_of(image) != 1:  # it is applied here
         xmp = without_orientation(xmp)
     image = upright(image) if exif is None else image.copy()
     image.info |= {

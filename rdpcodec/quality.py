@@ -1,10 +1,10 @@
-"""Quality → λ, what a file at that quality gives for a smaller error.
+"""Quality → λ, what a file at that quality pays for a smaller error.
 
-The quality setting runs from 0 (fewest bits) to 100; λ grows with it in equal ratios.
+The quality setting runs from 0 (fewest bits) to 100. Equal steps of it multiply λ by equal factors.
 """
 
-# CompressAI's ladder runs from λ = 0.0018 (0.12 bpp on Kodak) to 0.18 (1.6 bpp); the low end goes 10 times
-# further down.
+# CompressAI's ladder runs from λ = 0.0018 (0.12 bpp on Kodak) to 0.18 (1.6 bpp); our low end is 10 times
+# lower.
 LAMBDA_MIN = 0.00018
 LAMBDA_MAX = 0.18
 

@@ -1,4 +1,4 @@
-"""Images scaled down, before they are coded or after they were decoded."""
+"""Scales images down, before coding or after decoding."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rdpcodec.image import ImageData
 
 
 def scaled_down(image: ImageData, max_side: int | None) -> ImageData:
-    """`scaled_image` of an image. Raises `UsageError` for a side under 1."""
+    """`scaled_image` for an `ImageData`. Raises `UsageError` for a side under 1."""
     if max_side is None or max(image.size) <= max_side:
         return image
     if image.alpha is None:
@@ -25,10 +25,10 @@ def scaled_down(image: ImageData, max_side: int | None) -> ImageData:
 
 
 def scaled_image(image: Image.Image, max_side: int | None) -> Image.Image:
-    """An image whose longer side is at most `max_side` pixels, in the proportions of the original; a smaller
-    one, or any where `max_side` is none, as it is. It is of mode L, LA, RGB or RGBA.
+    """An image of mode L, LA, RGB or RGBA, scaled down so that its longer side is `max_side` pixels. A
+    smaller one, or any if `max_side` is None, is returned as it is.
 
-    Pillow's Lanczos filter, on the stored values, as viewers and most tools do it. Colours of transparent
+    This is Pillow's Lanczos filter on the stored values, as in viewers and most tools. Colours of transparent
     pixels do not bleed into their neighbours: Pillow scales them premultiplied. Raises `UsageError` for a
     side under 1.
     """

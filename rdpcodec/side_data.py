@@ -1,6 +1,6 @@
-"""What a file carries beside the coded image: alpha channel, ICC profile, EXIF and XMP, from segments.
+"""What a file carries beside the coded image: alpha channel, ICC profile, EXIF and XMP, in segments.
 
-A segment that is damaged never costs the image: it is left out with a `ImageWarning`.
+A damaged segment never costs the image: it is left out with an `ImageWarning`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def unpack(pixels: np.ndarray, file: Container, region: Box) -> ImageData:
 
 
 def _metadata(file: Container, kind: Segment, cleaned: Callable[[bytes], bytes | None]) -> bytes | None:
-    """A segment's metadata, of which `cleaned` says what may be handed on."""
+    """The metadata of a segment; `cleaned` keeps what may be passed on."""
     if kind not in file.segments:
         return None
     try:
@@ -74,24 +74,24 @@ def _alpha(file: Container, region: Box) -> np.ndarray | None:
 def alpha_from_png(data: bytes, size: tuple[int, int]) -> np.ndarray:
     """The alpha channel, uint8 `[H, W]`, of files of version 1.
 
-    Raises `FormatError` unless `data` is a PNG as docs/format.md has it, of `size` (width, height).
+    Raises `FormatError` unless `data` is a PNG of `size` (width, height) as docs/format.md specifies it.
     """
     expected = struct.pack(">II", *size) + _EIGHT_BIT_GRAY
     if not data.startswith(_PNG_SIGNATURE) or data[16:29] != expected:
         raise FormatError("it is not a PNG of the image's size in 8-bit gray")
     try:
         _check_chunks(data)
-        # Not by Image.open: its limit of pixels is lower than ours, which the file has met.
+        # Not with Image.open: its limit on pixels is lower than ours, which the file has met.
         with PngImageFile(io.BytesIO(data)) as image:
             return np.asarray(image)
     except (FormatError, MemoryError):
         raise
-    except Exception as error:  # Pillow's manual advises to catch all of a damaged file
+    except Exception as error:  # Pillow's manual advises catching everything
         raise FormatError(f"it cannot be read: {reason(error)}") from error
 
 
 def _check_chunks(data: bytes) -> None:
-    """Raise `FormatError` unless a PNG has pixels and nothing besides."""
+    """Raise `FormatError` unless a PNG has pixels and nothing else."""
     position = len(_PNG_SIGNATURE)
     kinds: list[bytes] = []
     while position < len(data):

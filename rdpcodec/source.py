@@ -1,4 +1,4 @@
-"""What users hand over as a file: its bytes, its path, or an open binary file."""
+"""What users pass as a file: its bytes, its path, or an open binary file."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any, BinaryIO, TypeGuard
 from rdpcodec.errors import FormatError, OutputError, RdpError, reason
 
 File = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
-"""The bytes of a file, its path, or a binary file that is open, of which everything is read.
+"""The bytes of a file, its path, or an open binary file, which is read to its end.
 
-Bytes are never a path: that is a `str` or an `os.PathLike`.
+Bytes are never a path: a path is a `str` or an `os.PathLike`.
 """
 _NAMELESS = "the given data"
 BYTES = (bytes, bytearray, memoryview)
@@ -25,7 +25,7 @@ def is_file(source: object) -> TypeGuard[File]:
 
 
 def name_of(source: Any) -> str:
-    """What messages call a file."""
+    """The name of a file in messages."""
     if isinstance(source, (str, os.PathLike)):
         return os.fsdecode(source)
     name = getattr(source, "name", None)
@@ -45,7 +45,7 @@ def named(source: Any) -> Iterator[None]:
 def read_source(source: File, error: type[RdpError], start: bytes = b"") -> bytes:
     """All bytes of a file. Raises `error`, with the file's name, where it cannot be read.
 
-    start: what it has to begin with. Of any other file that is all that is read: it may be long, or endless.
+    start: what it must begin with. Of any other file no more than that is read: it may be long, or endless.
     """
     if isinstance(source, (bytes, bytearray, memoryview)):
         return bytes(source)

@@ -1,8 +1,8 @@
-"""Files on disk, or behind any URL that fsspec knows: read, and written whole or not at all.
+"""Reads files on disk, or behind any URL that fsspec knows, and writes them whole or not at all.
 
-Locations are strings, a path or a URL. What is being written, a partial, has another name until it is
-complete. A process that is killed leaves it behind, and `remove_partials` takes it away; one that a running
-process of this machine writes is locked, and stays.
+Locations are strings: a path or a URL. A file that is being written, a partial, has another name until it is
+complete. A killed process leaves its partial behind, and `remove_partials` removes it. A partial that a
+running process of this machine is writing is locked, and stays.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 _PARTIAL = re.compile(r"(.*/)\.([^/]+)\.[0-9a-f]{8}\.partial")
 _LONGEST_NAME = 255  # bytes, on every file system in common use
 _LONGEST_STEM = _LONGEST_NAME - len("..01234567.partial")
-# Another run may take a partial for one left behind, in the moment before it is locked.
+# Until a partial is locked, another run may take it for one left behind.
 _ATTEMPTS = 5
 
 
 def filesystem(location: str) -> tuple[AbstractFileSystem, str]:
     """The file system of a path or URL, and the absolute path in it.
 
-    Raises `UsageError` for a URL that fsspec, as installed, does not know.
+    Raises `UsageError` for a URL that the installed fsspec does not know.
     """
     import fsspec
     from fsspec.implementations.local import LocalFileSystem
@@ -80,13 +80,13 @@ def size(location: str) -> int:
 
 
 def exists(location: str) -> bool:
-    """Whether there is a file, folder or link of the name; a link that leads nowhere is one."""
+    """Whether there is a file, folder or link of that name. A link that leads nowhere counts."""
     system, path = filesystem(location)
     return os.path.lexists(path) if is_local(system) else bool(system.exists(path))
 
 
 def make_folder(location: str) -> None:
-    """Make a folder, and those it is in, where it is not there yet. Raises `OutputError`.
+    """Make a folder and its parents, unless they exist. Raises `OutputError`.
 
     Behind a URL nothing is made, since many stores have no folders without files.
     """
@@ -94,11 +94,11 @@ def make_folder(location: str) -> None:
         try:
             os.makedirs(location, exist_ok=True)
         except OSError as error:
-            raise OutputError(f"{location}: cannot be made: {_reason(error)}") from error
+            raise OutputError(f"{location}: cannot be created: {_reason(error)}") from error
 
 
 def write_file(location: str, data: bytes) -> None:
-    """Write a file and the folders it is in, over what may be there. Raises `OutputError`."""
+    """Write a file, over an existing one, and make the folders it is in. Raises `OutputError`."""
     system, path = filesystem(location)
     try:
         if is_local(system):
@@ -113,10 +113,10 @@ def write_file(location: str, data: bytes) -> None:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write a file of this machine in an existing folder: to another name, then renamed.
+    """Write a file of this machine in an existing folder: under another name first, then renamed.
 
-    A link is written through, to where it leads; a file that is there keeps its mode and owner. Raises
-    `OSError`, also where a pipe, a device or a folder is there: those are never replaced.
+    A link is followed to the file it leads to. A file that exists keeps its mode and owner. Raises `OSError`,
+    also for a pipe, a device or a folder: those are never replaced.
     """
     before = replaceable(path)
     target = os.path.realpath(path)
@@ -140,8 +140,8 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def replace_files(files: Mapping[Path, bytes]) -> None:
-    """Write files of this machine in existing folders, in their order: all to other names first, then
-    renamed. Raises `OSError`, as `replace_file` does, and then none is replaced unless renaming fails.
+    """Write files of this machine in existing folders: all under other names first, then renamed in order.
+    Raises `OSError`, as `replace_file` does; then no file is replaced, unless it was renaming that failed.
     """
     with ExitStack() as partials:
         written = []
@@ -162,8 +162,8 @@ def replace_files(files: Mapping[Path, bytes]) -> None:
 
 
 def replaceable(path: Path) -> os.stat_result | None:
-    """What the system says of the file at a path, behind links; none where there is no file yet. Raises
-    `OSError` unless it is one that may be replaced.
+    """The status of the file at a path, links followed; None if there is no file yet. Raises `OSError`
+    unless it is a file that may be replaced.
     """
     try:
         found = path.stat()
@@ -177,7 +177,7 @@ def replaceable(path: Path) -> os.stat_result | None:
 
 
 def _own_as(file: IO[bytes], before: os.stat_result) -> None:
-    """Give an open file another's mode and owner, where the system has them. Raises `PermissionError`."""
+    """Give an open file the mode and owner of another, if the system has them. Raises `PermissionError`."""
     if not hasattr(os, "fchown"):
         return
     now = os.fstat(file.fileno())
@@ -191,8 +191,8 @@ def _own_as(file: IO[bytes], before: os.stat_result) -> None:
 
 
 def _lock(file: IO[bytes]) -> bool:
-    """Lock an open file for as long as it is open; whether nobody else had. Where files that are open cannot
-    be removed, on Windows, that is lock enough.
+    """Lock an open file for as long as it is open. Returns whether nobody else had locked it. On Windows open
+    files cannot be removed, which is lock enough.
     """
     try:
         import fcntl
@@ -208,18 +208,18 @@ def _lock(file: IO[bytes]) -> bool:
 
 
 def existing(locations: Iterable[str]) -> set[str]:
-    """Those of the files that are there. Lists each folder once, however many files it has."""
+    """The files among these that exist. Lists each folder once, however many files it has."""
     return {wanted[path] for _, wanted, present in _folders(locations) for path in present if path in wanted}
 
 
 def remove_partials(locations: Iterable[str]) -> None:
-    """Remove what killed processes left of writing these files, and nothing that is being written."""
+    """Remove partials of these files that killed processes left behind, but none that is being written."""
     for system, wanted, present in _folders(locations):
         stems = {_stem(path) for path in wanted}
         for path in present:
             match = _PARTIAL.fullmatch(path)
             if match and match[1] + match[2] in stems:
-                with suppress(OSError):  # another run was faster, or writes it
+                with suppress(OSError):  # another run was faster, or is writing it
                     _remove_partial(system, path)
 
 
@@ -251,7 +251,7 @@ def _partial(path: str) -> str:
 
 
 def _stem(path: str) -> str:
-    """A path by which its partials are called: itself, unless those would be longer than names may be."""
+    """The path that a file's partials are named after: its own, unless their names would be too long."""
     folder, slash, name = path.rpartition("/")
     encoded = os.fsencode(name)
     return path if len(encoded) <= _LONGEST_STEM else folder + slash + hashlib.sha256(encoded).hexdigest()

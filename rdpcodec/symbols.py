@@ -1,7 +1,7 @@
-"""Symbols of a tile ⇄ bytes: the integers that a file says, and the entropy coder that knows their order.
+"""Symbols of a tile ⇄ bytes: the integers that a file holds, and the entropy coder that knows their order.
 
-Hyper-latents come first, under tables of their own; the scale network turns them into the table of every
-residual, in integers, so that encoder and decoder agree. What symbols mean for pixels is the engine's affair.
+Hyper-latents come first, under tables of their own. The scale network turns them into the table of every
+residual, in integers, so that encoder and decoder agree. The engine knows what symbols mean for pixels.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from rdpcodec.entropy.tables import KNOTS, TableFamily
 
 @dataclass(frozen=True)
 class Symbols:
-    """All that a coded tile says: integers. An image of up to 1024 pixels a side is one tile.
+    """All that a coded tile holds, as integers. An image of up to 1024 pixels a side is one tile.
 
-    hyper: rounded hyper-latents, int32 `[M, ⌈h/4⌉, ⌈w/4⌉]`; tables: what the scale network makes of them, the
-    probability table of each residual, uint8 `[N, h, w]`, 0..63; residual: rounded latents less their means,
-    int32 `[N, h, w]`. h and w are the tile's height and width over 16, rounded up.
+    hyper: rounded hyper-latents, int32 `[M, ⌈h/4⌉, ⌈w/4⌉]`; tables: the probability table of each residual,
+    which the scale network finds from hyper, uint8 `[N, h, w]`, 0..63; residual: latents less their means,
+    rounded, int32 `[N, h, w]`. h and w are the tile's height and width over 16, rounded up.
     """
 
     hyper: np.ndarray
@@ -31,7 +31,7 @@ class Symbols:
 
     @property
     def blank(self) -> bool:
-        """Whether the tile says nothing: all of it is zero."""
+        """Whether the tile holds nothing: all of it is zero."""
         return not self.hyper.any() and not self.residual.any()
 
 
@@ -54,13 +54,13 @@ class SymbolCoder:
         return SymbolReader(Decoder(coded), self._latents, self._hyper)
 
     def ideal_bits(self, symbols: Symbols, quality: float) -> float:
-        """What the tables say the symbols of a tile cost, in bits: the length of an ideal coder's output."""
+        """The cost of a tile's symbols under the tables, in bits: the length of an ideal coder's output."""
         bits = self._latents.family.bits(symbols.residual, symbols.tables)
         hyper_tables = _hyper_tables(symbols.hyper.shape, quality)
         return bits + self._hyper.family.bits(symbols.hyper.reshape(-1), hyper_tables)
 
     def bits_by_position(self, symbols: Symbols) -> np.ndarray:
-        """What the residuals of a tile cost at each of its positions, in bits, float32 `[h, w]`."""
+        """The cost of a tile's residuals at each position, in bits, float32 `[h, w]`."""
         costs = self._latents.family.costs()
         reach = costs.shape[1] // 2
         return costs[symbols.tables, np.clip(symbols.residual, -reach, reach) + reach].sum(0)
@@ -68,7 +68,7 @@ class SymbolCoder:
 
 @dataclass(frozen=True)
 class SymbolReader:
-    """A coded tile that is being read: hyper-latents first, then residuals under the tables they lead to."""
+    """A coded tile being read: hyper-latents first, then residuals under the tables that follow from them."""
 
     decoder: Decoder
     latent_models: EntropyModels
@@ -88,21 +88,21 @@ class SymbolReader:
 
 
 def hyper_bank(quality: float) -> int:
-    """Which of the banks of hyper-latents' tables serves a quality: that of the nearest knot."""
+    """Which bank of tables for hyper-latents serves a quality: that of the nearest knot."""
     full = 100 * container.QUALITY_STEPS
     return (container.stored_quality(quality) * (KNOTS - 1) + full // 2) // full
 
 
 def hyper_reach(family: TableFamily, shape: Sequence[int], quality: float) -> np.ndarray:
-    """The largest hyper-latents of a tile `[M, h, w]` that their tables hold, int of that shape: they have no
+    """The largest hyper-latents of a tile that their tables hold, int `[M, h, w]`: these tables have no
     escape.
     """
     return family.reach[_hyper_tables(shape, quality)].reshape(tuple(shape))
 
 
 def _hyper_tables(shape: Sequence[int], quality: float) -> np.ndarray:
-    """The table of each hyper-latent of a tile `[M, h, w]`: its channel's in the bank of the quality, int64
-    `[M·h·w]`.
+    """The table of each hyper-latent of a tile `[M, h, w]`: that of its channel, in the bank of the quality,
+    int64 `[M·h·w]`.
     """
     channels, height, width = shape
     return np.repeat(hyper_bank(quality) * channels + np.arange(channels), height * width)

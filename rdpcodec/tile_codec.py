@@ -1,7 +1,7 @@
 """Tiles of images: pixels ⇄ symbols ⇄ bytes, with the networks of one model.
 
 The networks run in an `Engine`, whose arguments and results are NumPy arrays. Where a tile lies in its image
-is not known here (`rdpcodec.mosaic`); all tiles of a call are of one size and quality.
+is not known here, but in `rdpcodec.mosaic`. All tiles of a call have one size and quality.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rdpcodec.symbols import SymbolCoder, Symbols
 from rdpcodec.tiles import GRID, PATCH, Box
 
 Features = Any
-"""What an engine's `features` returns: its own affair."""
+"""What an engine's `features` returns. Only the engine knows what it is."""
 
 
 class Engine(Protocol):
@@ -31,7 +31,7 @@ class Engine(Protocol):
     """How far the synthesis sees beyond a latent, in pixels, a multiple of 16."""
 
     def prepare(self, realism: float) -> None:
-        """Begin to load what will turn symbols into pixels at a realism, and return at once."""
+        """Begin to load the networks that turn symbols into pixels at a realism, and return at once."""
 
     def features(self, pixels: np.ndarray) -> Features:
         """Pixels, uint8 `[B, H, W, 3]` → the part of the analysis that all qualities share."""
@@ -68,7 +68,7 @@ class TileCodec:
         return self.coder.encode(symbols, quality)
 
     def decode(self, coded: Sequence[bytes], tile: Box, quality: float) -> list[Symbols]:
-        """The symbols of one tile of each of several images. Raises `FormatError` when data does not fit."""
+        """The symbols of one tile in each of several images. Raises `FormatError` when data does not fit."""
         size, shape = self._sizes(tile)
         readers = [self.coder.decode(data) for data in coded]
         hyper = np.stack([reader.hyper(shape, quality) for reader in readers])
@@ -79,7 +79,7 @@ class TileCodec:
         ]
 
     def blank(self, tile: Box, quality: float) -> Symbols:
-        """The symbols of a tile that says nothing, for all of its pixels are in the exact layer: zeros."""
+        """The symbols of a tile that holds nothing, since all its pixels are in the exact layer: zeros."""
         size, shape = self._sizes(tile)
         hyper = np.zeros(shape, np.int32)
         tables = self.engine.tables(hyper[None], quality, size)[0]

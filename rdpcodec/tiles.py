@@ -1,8 +1,8 @@
 """Large images in bounded memory: a grid of tiles, each coded on its own.
 
-Entropy coding, and what the means are predicted from, ends at a tile's border, so that tiles can be decoded
-alone and side by side. Analysis and synthesis look across it: they work on a tile with a margin as wide as
-they see, and so make the same latents and pixels as on the whole image. There is no seam to hide.
+Entropy coding and the prediction of means end at a tile's border, so that tiles can be decoded alone and side
+by side. Analysis and synthesis look across the border: they work on a tile with a margin as wide as they see,
+and so make the same latents and pixels as on the whole image. There is no seam to hide.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from rdpcodec.container import read_varint, varint
 from rdpcodec.errors import FormatError
 
 # All are part of the bitstream; docs/format.md states them. A tile of 1024² pixels takes a quarter of a
-# gigabyte to decode; what its independence costs is lost in 4000 latents along its border of 1.3 million.
+# gigabyte to decode. Only the latents along its border, 252 of 4096 positions, lack neighbours.
 TILE = 1024
-PATCH = 16  # pixels of a latent, along each side
-HYPER_FACTOR = 4  # latents of a hyper-latent, along each side
-GRID = PATCH * HYPER_FACTOR  # pixels of a hyper-latent
+PATCH = 16  # pixels per latent, along each side
+HYPER_FACTOR = 4  # latents per hyper-latent, along each side
+GRID = PATCH * HYPER_FACTOR  # pixels per hyper-latent
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Box:
         return self.bottom - self.top
 
     def grown(self, margin: int, width: int, height: int) -> Box:
-        """With a margin on all sides, within an image of `width` and `height`."""
+        """The box with a margin on all sides, within an image of `width` and `height`."""
         return Box(
             max(0, self.left - margin),
             max(0, self.top - margin),
@@ -85,13 +85,13 @@ def tiles_of(size: tuple[int, int]) -> list[Box]:
 
 
 def _side(length: int) -> int:
-    """Length of tiles along a side: as few as can be of at most TILE pixels, nearly equal, on the grid."""
+    """Length of tiles along a side: as few as possible, at most TILE pixels, nearly equal, on the grid."""
     count = -(-length // TILE)
     return GRID * -(-length // (GRID * count))
 
 
 def join_tiles(parts: Sequence[bytes]) -> bytes:
-    """The coded tiles as one payload: a single tile as it is, several behind a list of their lengths."""
+    """The coded tiles as one payload: a single tile as it is, several after a list of their lengths."""
     if len(parts) == 1:
         return parts[0]
     return b"".join([*(varint(len(part)) for part in parts), *parts])

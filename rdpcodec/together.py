@@ -1,7 +1,7 @@
-"""Several images, several files: those that are alike go through the networks together.
+"""Several images or several files: those that are alike go through the networks together.
 
-Images must be of one size for that, files of one size, quality and realism. Places in what is returned are
-those of what was given.
+Images are alike if they have one size, files if they have one size, quality and realism. Results keep the
+places of what was given.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ def encode_together(
     point: OperatingPoint,
     errors: dict[int, RdpError] | None,
 ) -> dict[int, bytes]:
-    """The files of images, by their places; one by one where each is to meet a target.
+    """The files of images, by their places; made one by one if each must meet a target.
 
-    weights: those of `tile_codec`; `point` turns no dial that they lack. errors: filled with what is wrong
-    with images, as in `Codec.compress_batch`; where it is not given, the first error is raised.
+    weights: those of `tile_codec`; `point` turns no dial that they lack. errors: receives the errors of
+    images, as in `Codec.compress_batch`; without it, the first error is raised.
     """
     files: dict[int, bytes] = {}
     for members in _alike({i: image.size for i, image in images.items()}).values():
@@ -59,9 +59,8 @@ def decode_together(
 ) -> dict[int, ImageData]:
     """The images of files, by their places.
 
-    weights: those of `tile_codec`. errors: filled with what is wrong with files, as in
-    `Codec.decompress_batch`; where it is not given, the first error is raised. The rest is as of
-    `Codec.decompress`.
+    weights: those of `tile_codec`. errors: receives the errors of files, as in `Codec.decompress_batch`;
+    without it, the first error is raised. The rest is as in `Codec.decompress`.
     """
     keys: dict[int, tuple[tuple[int, int], float, float]] = {}
     for i, file in files.items():
@@ -77,7 +76,7 @@ def decode_together(
         except RdpError:
             if errors is None:
                 raise
-            for i in members:  # which of them is at fault
+            for i in members:  # to find which is at fault
                 with kept(errors, i):
                     images |= _decoded(tile_codec, {i: files[i]}, beta, region)
     return images

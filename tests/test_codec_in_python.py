@@ -155,7 +155,7 @@ def test_errors_of_a_batch_can_be_kept_beside_its_files(
         (lambda c, i: c.encoder(load_image(i))("web"), "quality 'web' is not a number"),
         (lambda c, i: c.encoder(load_image(i))(101), "quality 101.* is outside"),
         (lambda c, i: c.compress_batch([i], OperatingPoint(), quality=3), "give one of them"),
-        (lambda c, i: c.compress_batch("photo.png"), "one str is no batch: give a list"),
+        (lambda c, i: c.compress_batch("photo.png"), "one str is not a batch: give a list"),
         (lambda c, i: c.compress_batch(i), "no batch: give a list"),
         (lambda c, i: c.compress_batch(np.asarray(i)), r"of shape \(67, 101, 3\) is no batch"),
         (lambda c, i: c.decompress_batch(b"RDP"), "one bytes is no batch"),

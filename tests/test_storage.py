@@ -226,5 +226,5 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     storage.make_folder(str(tmp_path / "a" / "b"))
     assert (tmp_path / "a" / "b").is_dir()
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="file/c: cannot be made: Not a directory"):
+    with pytest.raises(OutputError, match="file/c: cannot be created: Not a directory"):
         storage.make_folder(str(tmp_path / "file" / "c"))

@@ -1,7 +1,7 @@
 """Bjøntegaard delta rates: how many bits more one codec needs than another for the same quality, in per cent.
 
-Of plain curves, of the records in CompressAI's schema that `python -m bench measure rd` writes, and of
-surfaces.
+They compare plain curves, surfaces, and the records in CompressAI's schema that `python -m bench measure rd`
+writes.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 from bench.analysis.curve import Curve
 from bench.analysis.measured import Measured, with_interval
 
-# What 1 - MS-SSIM of an equal image counts as, 100 dB.
+# What 1 - MS-SSIM counts as for identical images: 100 dB.
 LEAST_ERROR = 1e-10
-# A hundred BD-rates a second: more resamplings would take minutes.
+# A hundred BD-rates take a second, so more resamplings would take minutes.
 BD_RESAMPLINGS = 200
 
 
@@ -35,9 +35,9 @@ def quality_curve(bpp: Any, values: Any, metric: str) -> Curve:
 
 
 def bd_rate(anchor: Curve, test: Curve, bpp_range: tuple[float, float] | None = None) -> float:
-    """The BD-rate of `test` against `anchor`, PCHIP, negative where `test` needs fewer bits.
+    """The BD-rate (PCHIP) of `test` against `anchor`, negative where `test` needs fewer bits.
 
-    bpp_range: compare only over the quality that the anchor has between these rates.
+    bpp_range: compare only the qualities that the anchor has between these rates.
     """
     if bpp_range:
         low, high = anchor.at(np.clip(bpp_range, anchor.bpp[0], anchor.bpp[-1]))
@@ -63,7 +63,7 @@ def bd_rate_if_shared(
 ) -> float:
     """The BD-rate without points that improve nothing; NaN where the curves share no quality.
 
-    least: compare only over qualities from there on.
+    least: compare only qualities of at least this.
     """
     first, second = anchor.improving(), test.improving()
     if min(len(first.values), len(second.values)) < 2:
@@ -92,7 +92,7 @@ def bd_rate_by_image(anchor: dict[str, Any], test: dict[str, Any], metric: str) 
     """The mean of the images' own BD-rates.
 
     The BD-rate of mean curves also counts how a setting spreads bits over images: a codec whose curve is
-    worse on each of them can be the better one there (docs/decisions.md).
+    worse on every image can still have the better mean curve (docs/decisions.md).
     """
     return float(np.mean(list(bd_rates_of_images(anchor, test, metric).values())))
 
@@ -111,8 +111,9 @@ def measured_bd_rate(
     *,
     least: float = -math.inf,
 ) -> dict[str, Any]:
-    """The BD-rate of a surface at a realism against another with its interval; realisms: the columns; least:
-    compare only over qualities from there on, as `quality_curve` has them.
+    """The BD-rate of one surface against another, each at one realism, with its interval.
+
+    realisms: their columns; least: compare only qualities of at least this, on the scale of `quality_curve`.
     """
     sides = list(zip((anchor, test), realisms, strict=True))
     first, second = (measured_curve(codec, metric, column) for codec, column in sides)

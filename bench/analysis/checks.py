@@ -1,7 +1,7 @@
 """What theory says about a rate-distortion-perception surface, checked on a measured one.
 
 Each statement becomes a figure at many places of the surface and a limit that it must not exceed. A statement
-holds when no place exceeds the limit, holds within error when none does in more than 97.5 % of the
+holds when no place exceeds the limit, holds within error when no place exceeds it in more than 97.5 % of the
 resamplings of the images, and fails otherwise.
 """
 
@@ -21,7 +21,7 @@ HOLDS, WITHIN_ERROR, FAILS, NOT_MEASURED = "holds", "holds within error", "fails
 
 @dataclass(frozen=True)
 class Check:
-    """One statement, whether it holds, and the figure that says so: that of the worst place."""
+    """One statement, whether it holds, and the figure at the worst place as evidence."""
 
     statement: str
     verdict: str
@@ -87,8 +87,8 @@ def surface_is_convex(measured: Measured, weights: np.ndarray) -> Check:
     """R(D, P) is convex (Blau & Michaeli 2019): no mixture of settings does better than a setting.
 
     The figure is the share of bits that coding some images at other settings would save at the same mean
-    MSE and the same mean LPIPS. Theory speaks of a divergence between distributions; LPIPS stands in for one
-    because each image has its own, so that its error is known.
+    MSE and the same mean LPIPS. Theory speaks of a divergence between distributions. LPIPS stands in for it
+    because each image has its own value, so that the error is known.
     """
     metrics = ("bpp", "mse", "lpips_alex")
     places = [
@@ -102,12 +102,12 @@ def surface_is_convex(measured: Measured, weights: np.ndarray) -> Check:
         places,
         "{:.2f} %",
         "of the bits saved by a mixture",
-        limit=0.01,  # what rounding of the stored figures to six digits could feign
+        limit=0.01,  # what rounding the stored figures to six digits could feign
     )
 
 
 def mixtures_lie_under_the_chord(measured: Measured, weights: np.ndarray, metric: str) -> Check:
-    """A mixture of two decoders has no more MSE than the chord between them at its perception (2018).
+    """A mixture of two decoders has no more MSE than the chord between them at the same perception (2018).
 
     The chord is the straight line between realism 0 and 1 in the perception-distortion plane, level beyond
     its ends.
@@ -133,11 +133,11 @@ def bits_saved_by_mixing(bpp: np.ndarray, mse: np.ndarray, perception: np.ndarra
     """How far each point lies above the convex hull of all, in per cent of its bits; 0 for a point on the
     hull.
 
-    All `[n]`. The hull holds everything that is no better than a mixture: each point is joined by itself with
-    more distortion and with worse perception.
+    All arrays are `[n]`. The hull holds everything that is no better than a mixture, so it also includes each
+    point with more distortion and with worse perception.
     """
-    # Without a realism setting perception follows distortion; a constant one leaves a plane, which has no 3-D
-    # hull.
+    # Without a realism setting perception follows distortion. A constant axis would leave a plane, which has
+    # no 3-D hull.
     axes = [axis for axis in (mse, perception) if np.ptp(axis) > 0]
     if not axes:
         return np.zeros_like(bpp)
@@ -182,7 +182,7 @@ def _judged(
     of_what: str,
     limit: float = 0.0,
 ) -> Check:
-    """A check of `function` of the means, at each place, against a limit."""
+    """Check `function` of the means against a limit at each place."""
     figures = function(*means).ravel()
     bounds = np.percentile(function(*resampled).reshape(-1, figures.size), INTERVAL, axis=0)
     exceeding = int((figures > limit).sum())

@@ -1,4 +1,4 @@
-"""A measure against the rate, read between the points at which it was measured."""
+"""A measure over the rate, interpolated between the points at which it was measured."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Curve:
     values: np.ndarray
 
     def at(self, rates: np.ndarray | float) -> np.ndarray:
-        """Values at other rates, `[R, …]`; NaN outside of what was measured.
+        """Values at other rates, `[R, …]`; NaN outside the measured range.
 
         A point that costs no more than one before it is left out.
         """
@@ -32,7 +32,7 @@ class Curve:
         )
 
     def rate_at(self, values: np.ndarray | float) -> np.ndarray:
-        """The rates at which a measure that rises with the rate reaches some values; NaN outside of it."""
+        """The rates at which a measure that rises with the rate reaches `values`; NaN outside its range."""
         order = np.argsort(self.values)
         log_rate = PchipInterpolator(self.values[order], np.log2(self.bpp[order]), extrapolate=False)
         return np.exp2(log_rate(values))
@@ -43,9 +43,7 @@ class Curve:
         return Curve(self.bpp[order], self.values[order])
 
     def improving(self) -> Curve:
-        """Only the points that cost more and show more than the last one kept before them, as far as they
-        are finite.
-        """
+        """Only the finite points with a higher rate and a higher value than the last one kept before them."""
         kept: list[int] = []
         for i, (rate, value) in enumerate(zip(self.bpp, self.values, strict=True)):
             if not np.isfinite(value):
@@ -55,7 +53,7 @@ class Curve:
         return Curve(self.bpp[kept], self.values[kept])
 
     def between(self, low: float, high: float) -> Curve:
-        """The part with low ≤ value ≤ high of a curve whose values rise, its ends interpolated."""
+        """The part with low ≤ value ≤ high of a curve whose values rise, with interpolated ends."""
         low, high = max(low, self.values[0]), min(high, self.values[-1])
         inside = (self.values > low) & (self.values < high)
         values = np.concatenate([[low], self.values[inside], [high]])

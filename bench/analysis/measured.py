@@ -1,8 +1,7 @@
-"""What `python -m bench measure surface` and `peers` stored, as arrays, and resamplings of its
-images.
+"""What `python -m bench measure surface` and `peers` stored, as arrays, and resamplings of the images.
 
-Every error bar of the report and of the gate comes from here: images are drawn anew, with the same draws
-for every codec, so that differences between codecs are paired.
+Every error bar of the report and of the gate comes from here. Images are resampled with the same draws for
+every codec, so that differences between codecs are paired.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import numpy as np
 
 from rdpcodec.peers import PEERS
 
-# Quantiles of this many resamplings move by a twentieth of the bar with the seed.
+# With the seed, quantiles of this many resamplings move by a twentieth of the bar.
 RESAMPLINGS = 500
 INTERVAL = (2.5, 97.5)
 # Below this many images a bootstrap's intervals are known to be too short.
@@ -36,7 +35,7 @@ class Measure:
     log: bool
 
     def scaled(self, values: np.ndarray) -> np.ndarray:
-        """On the scale on which it is interpolated."""
+        """The values on the scale on which they are interpolated."""
         return np.log2(values) if self.log else values
 
     def unscaled(self, values: np.ndarray) -> np.ndarray:
@@ -44,10 +43,10 @@ class Measure:
         return np.exp2(values) if self.log else values
 
 
-# LPIPS first: the one of which every image has its own value, and which no training minimised (training
-# uses LPIPS-squeeze). The others are distances between distributions: on features that no loss has seen, on
-# those that the discriminator of training stands on, and of pixels. Kernel distances may be negative: they
-# have no logarithm.
+# LPIPS comes first: every image has its own value of it, and no training minimised it (training uses
+# LPIPS-squeeze). The others are distances between distributions: of features that no loss has seen, of the
+# features on which training's discriminator is built, and of pixels. Kernel distances may be negative, so
+# they have no logarithm.
 PERCEPTION = {
     measure.key: measure
     for measure in (
@@ -58,7 +57,7 @@ PERCEPTION = {
         Measure("sliced_wasserstein", "Sliced Wasserstein distance", True),
     )
 }
-# Measures of closeness, and what readers call them; those that eyes were asked about first.
+# Measures of closeness and their names for readers. Those that were tested against human eyes come first.
 FIDELITY = {
     "ssimulacra2": "SSIMULACRA2",
     "butteraugli": "Butteraugli 3-norm",
@@ -67,7 +66,7 @@ FIDELITY = {
     "ms_ssim": "MS-SSIM, dB",
     "vif": "VIF",
 }
-# From this version of the measures on, kernel and sliced Wasserstein distances mean what they mean now.
+# Since this version of the measures, kernel and sliced Wasserstein distances have had their present meaning.
 MEASURES = 2
 _CHANGED = ("kernel", "sliced_wasserstein")
 
@@ -76,9 +75,9 @@ _CHANGED = ("kernel", "sliced_wasserstein")
 class Measured:
     """One codec on one set of images.
 
-    qualities `[Q]` and realisms `[B]` rise; a codec without a realism setting has realism 0 alone. values: by
-    metric, of each image, `[N, Q, B]`; distances: of the whole set, `[Q, B]`, and their standard errors,
-    where known.
+    qualities `[Q]` and realisms `[B]` rise; a codec without a realism setting has realism 0 alone. All
+    figures are by metric. values: for each image, `[N, Q, B]`; distances: for the whole set, `[Q, B]`;
+    errors: the standard errors of distances, where known.
     """
 
     name: str
@@ -107,7 +106,7 @@ class Measured:
         return len(self.qualities), len(self.realisms)
 
     def at(self, qualities: np.ndarray, realisms: np.ndarray) -> Measured:
-        """The same at some of its settings."""
+        """The same codec at some of its settings."""
         rows, columns = np.isin(self.qualities, qualities), np.isin(self.realisms, realisms)
         values, distances, errors = (
             {name: found[..., rows, :][..., columns] for name, found in kind.items()}
@@ -129,10 +128,10 @@ class Measured:
     def resampled(self, metric: str, weights: np.ndarray, *, together: bool = False) -> np.ndarray:
         """Means under weights of images `[S, N]`, as `[S, Q, B]`.
 
-        Repeated images make distributions look further apart than they are, so distances are drawn from
-        normal distributions with their jackknife errors instead, log-normal where they are read in octaves:
-        independent ones, which overstates the error of a difference, or with `together` one draw for all
-        points, whose errors are alike, so that a mean over points does not look too certain. Distances
+        Repeated images make distributions look further apart than they are. Distances are therefore drawn
+        from normal distributions with their jackknife errors, log-normal where they are read in octaves.
+        Draws are independent, which overstates the error of a difference. With `together`, all points share
+        one draw: their errors are alike, and a mean over points would otherwise look too certain. Distances
         without a known error are repeated as they are.
         """
         if metric in self.values:
@@ -153,7 +152,7 @@ def image_weights(images: int, resamplings: int = RESAMPLINGS) -> np.ndarray:
 
 
 def load_measured(path: Path) -> Measured:
-    """Read one `<codec>.json`. Raises `click.ClickException` when it is not one, or not a whole grid."""
+    """Read one `<codec>.json`. Raises `click.ClickException` if it is not one, or not a whole grid."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         return _measured(record)
@@ -212,7 +211,7 @@ def _position(point: dict[str, float]) -> tuple[float, float]:
 
 
 def say_if_few(measured: Measured) -> None:
-    """Warn where intervals are too short, or of a single image have no width at all."""
+    """Warn if the images are so few that intervals are too short, or have no width, as for a single image."""
     count = len(measured.images)
     if count < FEW_IMAGES:
         images = f"only {count} images" if count > 1 else "a single image"
@@ -220,6 +219,6 @@ def say_if_few(measured: Measured) -> None:
 
 
 def with_interval(value: float, drawn: np.ndarray) -> dict[str, Any]:
-    """A figure and the interval of its resamplings, null where none of them is known."""
+    """A figure and the interval of its resamplings, null if none of them is finite."""
     known = drawn[np.isfinite(drawn)]
     return {"value": value, "interval": np.percentile(known, INTERVAL) if known.size else None}

@@ -19,7 +19,7 @@ PLANE_RATES = np.array([0.08, 0.12, 0.18, 0.25, 0.35, 0.5, 0.7, 1.0])
 class Method:
     """A codec at a realism, at all of `PLANE_RATES`.
 
-    losses: PSNR with its sign turned and perception, `[R, 2]`, NaN where they were not measured;
+    losses: negated PSNR, and perception, `[R, 2]`, NaN where they were not measured;
     resampled: the same in each resampling, `[S, R, 2]`, or None where errors are unknown.
     """
 
@@ -35,8 +35,8 @@ def planes(
 ) -> list[dict[str, Any]]:
     """The perception-distortion plane at each of `PLANE_RATES`: methods, and who dominates whom.
 
-    Dominance is a triple: the better, the worse, and the share of resamplings in which it is so, null where
-    no resampling knows.
+    Dominance is a triple: the better method, the worse one, and the share of resamplings in which this holds,
+    null where there are no resamplings.
     """
     methods = [
         method for codec in codecs if codec.has(measure.key) for method in _measured(codec, measure, weights)
@@ -71,7 +71,7 @@ def _measured(codec: Measured, measure: Measure, weights: np.ndarray) -> list[Me
 
 
 def _published(curves: list[dict[str, Any]], measure: Measure) -> list[Method]:
-    """What others published, as far as they give this measure."""
+    """The published curves that give this measure."""
     methods = []
     for curve in curves:
         points = [point for point in curve["points"] if {"psnr", measure.key} <= point.keys()]

@@ -2,8 +2,8 @@
 surface.
 
 D(R, P) is the least distortion that the codec reaches with at most R bits per pixel and a perception measure
-of at most P (Blau & Michaeli 2019, for what a dial reaches instead of for all codes).
-docs/measuring.md defines the volume and says why it looks so.
+of at most P (as in Blau & Michaeli 2019, but over what a dial reaches instead of over all codes).
+docs/measuring.md defines the volume and gives the reasons for it.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ class Box:
     perception: tuple[float, float] = (0.01, 0.64)
 
 
-# Four octaves of rate, 20 dB and six octaves of perception: what photographs are exchanged at, from coarse to
-# hardly distinguishable. They never change with data or weights: volumes in different boxes cannot be
-# compared. The first is of LPIPS, a distortion; the second of a divergence between distributions.
+# Four octaves of rate, 20 dB and six octaves of perception cover what photographs are exchanged at, from
+# coarse to hardly distinguishable. The boxes never change with data or weights, because volumes in different
+# boxes cannot be compared. The first is for LPIPS, a distortion; the second for a divergence between
+# distributions.
 BOX = Box()
 BOXES = {"lpips_alex": BOX, "kernel_held_out": Box(perception=(0.001, 0.064))}
 REWARDS = {
@@ -37,7 +38,7 @@ REWARDS = {
     "kernel_held_out": "rewards images that look like originals as a set, wherever their detail lies; "
     "moderate noise lowers it too",
 }
-# A divergence may be measured as zero or less: so many octaves below its box it is read as no smaller.
+# A divergence may be measured as zero or less, so it is clipped at this many octaves below its box.
 _OCTAVES_BELOW = 4
 # Nodes of the integral along rate and perception: with more of them the volume of a measured surface moves by
 # less than 0.001.
@@ -52,10 +53,10 @@ def attained(
 
     bpp, bound, value: of a grid of points, `[Q, B]`, on the scales on which they are interpolated: along
     quality by `Curve`, between neighbouring realisms linearly. rates: `[R]`, rising; bounds: `[L]`.
-    Returns `[R, L]`, inf where nothing is reached. Fewer bits than allowed are always allowed, so beyond its
-    last point a codec keeps what it has there.
+    Returns `[R, L]`, inf where nothing is reached. A codec may use fewer bits than allowed, so beyond its
+    last point it keeps the value it has there.
     """
-    # A measured point below a rate counts there, whatever lies between them.
+    # A measured point below a rate counts at that rate, whatever lies between them.
     every = np.union1d(rates, bpp[bpp < rates[-1]])
     pair = np.stack([bound, value], axis=-1)
     at_rate = np.stack([_held(bpp[:, b], pair[:, b], every) for b in range(bpp.shape[1])])  # [B, every, 2]
@@ -72,12 +73,12 @@ def attained(
 
 
 def _held(bpp: np.ndarray, values: np.ndarray, rates: np.ndarray) -> np.ndarray:
-    """Interpolated, held at the last point beyond it; NaN before the first."""
+    """Interpolated values, held beyond the last point; NaN before the first."""
     return Curve(bpp, values).at(np.where(rates > bpp.min(), np.minimum(rates, bpp.max()), rates))
 
 
 def volume(bpp: np.ndarray, psnr: np.ndarray, perception: np.ndarray, box: Box = BOX) -> float:
-    """The volume under D(R, P) in the box, as a share of the box: 0 is best, 1 reaches nothing in it.
+    """The volume under D(R, P) in the box, as a share of the box: 0 is best, 1 if nothing in it is reached.
 
     bpp, psnr, perception: of the whole set, `[Q, B]`. Axes are log2 of the rate, dB and log2 of perception.
     """
@@ -109,8 +110,8 @@ def contours(
     """Sections of the surface: `equal_perception` in the rate-distortion plane, as in the 2019 paper,
     and `equal_distortion` in the rate-perception plane.
 
-    Each a list of a level and its line `[n, 2]`: bits per pixel, then PSNR in dB or the perception measure.
-    None for a codec without a realism setting, whose surface is a line.
+    Each lists levels and their lines `[n, 2]`: bits per pixel, then PSNR in dB or the perception measure.
+    Both are empty for a codec without a realism setting, whose surface is a line.
     """
     if len(measured.realisms) < 2:
         return {"equal_perception": [], "equal_distortion": []}

@@ -29,7 +29,7 @@ QUALITIES = (5.0, 20.0, 35.0, 50.0, 70.0, 90.0)
 
 
 def averages(rows: list[dict[str, float]]) -> dict[str, float]:
-    """Means over images, and how far apart the chosen realisms are."""
+    """Means over images, and the range of the chosen realisms."""
     means = {name: float(f"{np.mean([row[name] for row in rows]):.5g}") for name in rows[0]}
     chosen = [row["realism"] for row in rows]
     return {**means, "least_realism": round(min(chosen), 3), "most_realism": round(max(chosen), 3)}
@@ -38,7 +38,7 @@ def averages(rows: list[dict[str, float]]) -> dict[str, float]:
 def measured(
     codec: Codec, image: Image.Image, quality: float, measures: dict[str, Measure]
 ) -> dict[str, float]:
-    """What one image's file costs, which realism was chosen for it, and each measure at 0, chosen and 1."""
+    """One image's rate, the realism chosen for it, and each measure at realism 0, the chosen one and 1."""
     original = np.asarray(image)
     file = codec.compress(image, quality, realism="auto")
     chosen = read_header(file)[0].realism
@@ -51,7 +51,7 @@ def measured(
 
 
 def table_of(points: list[dict[str, float]], measures: list[str]) -> Table:
-    """What was found, a row a quality."""
+    """The results, one row for each quality."""
     table = Table("quality", "bpp", "chosen", "from … to", *(f"{name} at 0, chosen, 1" for name in measures))
     for point in points:
         table.add_row(
@@ -73,7 +73,7 @@ def table_of(points: list[dict[str, float]], measures: list[str]) -> Table:
 @click.option("--qualities", default=",".join(f"{q:g}" for q in QUALITIES), show_default=True)
 @lpips_option
 def auto_realism(data: Path, out: Path | None, qualities: str, lpips_weights: Path | None) -> None:
-    """Realism chosen by the image, against none and all of it: how the same files decode."""
+    """Compare the realism chosen for each image with 0 and 1, on the same files."""
     codec, images = Codec(), load_folder(data)
     eyes, notes = eye_measures()
     measures = {"psnr": psnr, **{name: eyes[name] for name in SHOWN if name in eyes}}

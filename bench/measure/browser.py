@@ -25,7 +25,7 @@ from bench.record import write_record
 from rdpcodec import Codec
 
 REALISMS = (0.0, 0.5, 1.0)
-# An icon of no bytes, or the browser asks for one.
+# The empty icon keeps the browser from asking for one.
 _PAGE = (
     '<!doctype html><link rel="icon" href="data:,"><script type="module" src="rdpcodec.js"></script>'
     '<img data-rdpc="{name}.rdpc" onload="this.dataset.took = performance.now()">'
@@ -34,7 +34,7 @@ _PATIENCE_MS = 300_000
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
-    """Types as the Web has them, no log, and the headers with which pages may use threads."""
+    """Serves the Web's file types without a log, and sends the headers that let pages use threads."""
 
     def guess_type(self, path: Any) -> str:
         return "text/javascript" if str(path).endswith((".js", ".mjs")) else super().guess_type(path)
@@ -58,8 +58,8 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 def browser(site: Path, image: Path, browser: str, quality: float, repeats: int, out: Path | None) -> None:
     """Time to the first image of a page, in a browser that has just been started.
 
-    SITE is a folder that `rdpcodec web` made. IMAGE is compressed at realism 0, ½ and 1, and each file shown
-    by a page of its own. Both come from a server on this machine: loading takes next to no time.
+    SITE is a folder that `rdpcodec web` made. IMAGE is compressed at realism 0, ½ and 1, and each file is
+    shown by a page of its own. A server on this machine delivers both, so loading takes next to no time.
     """
     codec = Codec()
     opened = Image.open(image).convert("RGB")
@@ -72,11 +72,11 @@ def browser(site: Path, image: Path, browser: str, quality: float, repeats: int,
 
 
 def first_images(site: Path, files: dict[str, bytes], browser: str, repeats: int) -> dict[str, Any]:
-    """Of each file, by its name: medians of milliseconds from navigation, and from the last response, until
-    the image is there; and the bytes that were loaded.
+    """For each file, by name: the median milliseconds from navigation and from the last response until the
+    image is there, and the bytes loaded.
 
-    site: a folder with the decoder, which stays as it is; browser: the path of a Chromium. Raises
-    `click.ClickException` without Playwright, which drives it.
+    site: a folder with the decoder, which is left unchanged; browser: the path of a Chromium. Raises
+    `click.ClickException` without Playwright, which drives the browser.
     """
     try:
         from playwright.sync_api import sync_playwright
@@ -97,7 +97,7 @@ def first_images(site: Path, files: dict[str, bytes], browser: str, repeats: int
 
 @contextmanager
 def _served(folder: Path) -> Iterator[tuple[Path, str]]:
-    """A folder, which may be made later, on a free port of this machine; and its address."""
+    """Serve a folder, which may be created later, on a free port here; yields the folder and its address."""
     handler = functools.partial(_Handler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -110,7 +110,7 @@ def _served(folder: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _visit(driver: Any, browser: str, address: str) -> dict[str, float]:
-    """One visit with a browser that knows nothing yet."""
+    """One visit with a fresh browser that has nothing cached."""
     running = driver.chromium.launch(executable_path=browser, args=["--no-sandbox"])
     try:
         page = running.new_page()
@@ -120,7 +120,7 @@ def _visit(driver: Any, browser: str, address: str) -> dict[str, float]:
         page.goto(address)
         page.wait_for_selector("img[data-took]")
         took = float(page.get_attribute("img", "data-took"))
-        # blob: and data: are the page's own.
+        # blob: and data: addresses are the page's own.
         timings = [r.timing for r in requests if r.url.startswith("http")]
         sizes = [r.sizes()["responseBodySize"] for r in requests if r.url.startswith("http")]
         last = max(timing["startTime"] + timing["responseEnd"] for timing in timings)

@@ -1,4 +1,4 @@
-"""What was measured of images, kept one file per codec and image, so that a run that is killed goes on.
+"""Measurements of images, kept in one file per codec and image, so that a killed run can continue.
 
 A file holds all metrics at each point and the image's part in distances between distributions.
 """
@@ -44,15 +44,15 @@ class Job:
     path: Path
     points: tuple[Point, ...]
     cache: Path
-    identity: str  # of codec, image and measures: what is cached under another one is measured again
+    identity: str  # of codec, image and measures: what is cached under another identity is measured again
     lpips: Path | None
     device: str
-    butteraugli: Path | None = None  # libjxl's program, where it is not on the path
-    label: int | None = None  # ImageNet class, where the folder says
+    butteraugli: Path | None = None  # libjxl's program, if it is not on the path
+    label: int | None = None  # ImageNet class, if the folder gives it
 
 
 def load_cached(job: Job) -> CachedPoints:
-    """What is cached of an image; nothing if it was measured with another codec."""
+    """The cached points of an image; none if they were measured under another identity."""
     if not job.cache.exists():
         return {}
     with np.load(job.cache) as file:

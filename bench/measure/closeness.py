@@ -1,6 +1,6 @@
 """Full-reference measures that are fitted to what people see: SSIMULACRA2, Butteraugli, PSNR-HVS-M, VIF.
 
-Those whose component is missing here are left out, and a note says how to install it.
+Measures whose component is missing here are left out, and a note says how to install it.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from scipy.ndimage import correlate1d
 from rdpcodec.errors import UsageError
 from rdpcodec.metrics.eyes import ssimulacra2_distortion, ssimulacra2_score
 
-# Of two 8-bit RGB images, `[H, W, 3]`: the original and what it became.
+# Compares two 8-bit RGB images, `[H, W, 3]`: the original and the decoded one.
 Measure = Callable[[np.ndarray, np.ndarray], float]
 # ITU-R BT.601.
 _LUMA = np.array([0.299, 0.587, 0.114])
-# Of VIF: the noise of the eye, in squared 8-bit steps, and what counts as no variance.
+# For VIF: the noise of the eye, in squared 8-bit steps, and what counts as no variance.
 _VISUAL_NOISE = 2.0
 _NO_VARIANCE = 1e-10
 
 
 def eye_measures(butteraugli: Path | None = None) -> tuple[dict[str, Measure], list[str]]:
-    """The measures that can be had, by name, and a note on each other.
+    """The available measures, by name, and a note on each of the others.
 
-    butteraugli: libjxl's `butteraugli_main`, if it is not on the path. Raises `UsageError` if it is no file.
+    butteraugli: libjxl's `butteraugli_main`, if it is not on the path. Raises `UsageError` if not a file.
     """
     measures: dict[str, Measure] = {"ssimulacra2": ssimulacra2, "vif": vif}
     notes = []
@@ -63,7 +63,7 @@ def luma(image: np.ndarray) -> np.ndarray:
 def ssimulacra2(original: np.ndarray, decoded: np.ndarray) -> float:
     """SSIMULACRA2 v2.1, 100 for equal images; see `rdpcodec.metrics.eyes`.
 
-    Its windows are true Gaussians. The C++ program's are recursive ones, and its scores some 0.3 lower.
+    Its windows are true Gaussians. Those of the C++ program are recursive, and its scores about 0.3 lower.
     """
     if np.array_equal(original, decoded):
         return 100.0
@@ -97,10 +97,10 @@ def _psnr_hvs_m() -> Measure:
         from psnr_hvsm import psnr_hvs_hvsm
 
     def measure(original: np.ndarray, decoded: np.ndarray) -> float:
-        # In blocks of 8×8: what is left of the last ones is not seen.
+        # The package works on blocks of 8×8 and does not see what is left over at the edges.
         height, width = (side // 8 * 8 for side in original.shape[:2])
         pair = (luma(image[:height, :width]) / 255 for image in (original, decoded))
-        # It divides by zero for flat blocks, and for equal images, which it says are at 100.
+        # It divides by zero for flat blocks, and for equal images, for which it reports 100.
         with np.errstate(divide="ignore", invalid="ignore"):
             return min(100.0, float(psnr_hvs_hvsm(*pair)[1]))
 
@@ -111,7 +111,7 @@ def vif(original: np.ndarray, decoded: np.ndarray) -> float:
     """Visual information fidelity of luma in the pixel domain, four scales; 1 for equal images.
 
     Sheikh & Bovik, Image information and visual quality, 2006, as in the authors' `vifp_mscale`: the share of
-    the original's information that is left. Not a number where a side is too short for the coarsest scale.
+    the original's information that is left. NaN if a side is too short for the coarsest scale.
     """
     x, y = luma(original), luma(decoded)
     kept = total = 0.0
@@ -134,7 +134,7 @@ def vif(original: np.ndarray, decoded: np.ndarray) -> float:
 
 
 def _windowed(image: np.ndarray, side: int) -> np.ndarray:
-    """Means in Gaussian windows of a side, where they fit; the deviation is a fifth of the side."""
+    """Means in Gaussian windows of this side, where they fit; the deviation is a fifth of the side."""
     offsets = np.arange(side) - side // 2
     weights = np.exp(-((5 * offsets / side) ** 2) / 2)
     weights /= weights.sum()

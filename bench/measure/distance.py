@@ -1,7 +1,8 @@
 """`python -m bench measure distance`: how far decoded images are from the originals as distributions.
 
-For images of any codec, in two folders. `bench measure surface` measures the same with EfficientNet-Lite0,
-at every point of our dials; this command also takes Inception-v3, whose distances are the published ones.
+It compares images of any codec in two folders. `bench measure surface` measures the same with
+EfficientNet-Lite0 at every point of our dials; this command can also use Inception-v3, as published
+distances do.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ from rdpcodec.metrics.efficientnet import EfficientNetLite0
 def folder_features(
     folder: Path, network: EfficientNetLite0 | InceptionV3, width: int, device: str, console: Console
 ) -> tuple[np.ndarray, list[str]]:
-    """Features `[n, width]` of the patches of all images of a folder, and of each its image's name without
-    a suffix.
+    """Features `[n, width]` of the patches of all images in a folder, and for each patch the name of its
+    image without the suffix.
     """
     features, names = [], []
     for name, image in track(list(load_folder(folder).items()), folder.name, console=console):
@@ -42,7 +43,7 @@ def folder_features(
 
 
 def image_numbers(first: list[str], second: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Names as numbers; a name has one number in both lists."""
+    """Names as numbers; a name has the same number in both lists."""
     numbers = {name: number for number, name in enumerate(dict.fromkeys([*first, *second]))}
     a, b = (np.array([numbers[name] for name in names], int) for names in (first, second))
     return a, b
@@ -54,7 +55,7 @@ def image_numbers(first: list[str], second: list[str]) -> tuple[np.ndarray, np.n
     "--decoded",
     type=FOLDER,
     required=True,
-    help="Folder of what they became.",
+    help="Folder of the decoded images.",
 )
 @click.option(
     "--network", type=click.Choice(["efficientnet", "inception"]), default="efficientnet", show_default=True
@@ -84,7 +85,7 @@ def distance(
         (first, names), (second, other_names) = (
             folder_features(f, extractor, width, device, console) for f in (data, decoded)
         )
-        # Published kernel distances (KID) count pairs of an image with itself; ours does not.
+        # Published kernel distances (KID) count pairs of an image with itself; ours do not.
         numbers = None if network == "inception" else image_numbers(names, other_names)
         record = {
             "data": data.name,

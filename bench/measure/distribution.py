@@ -2,7 +2,7 @@
 
 Fréchet distance and kernel distance compare features of patches, the sliced Wasserstein distance compares
 pixels at several scales. All of them compare two *sets*; an image alone has no such distance. Small sets
-overstate the Fréchet distance; the kernel distance leaves pairs of one image out and may be negative.
+overstate the Fréchet distance. The kernel distance leaves out pairs from one image and may be negative.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 from rdpcodec.errors import UsageError
 
 PATCH_SIDE = 256
-# Of the sliced Wasserstein distance (Karras et al. 2018, section 5).
+# Settings of the sliced Wasserstein distance (Karras et al. 2018, section 5).
 _NEIGHBOURHOOD = 7
 _PROJECTIONS = 512
 _SMALLEST_LEVEL = 16
@@ -25,8 +25,8 @@ _SMALLEST_LEVEL = 16
 def image_patches(image: Tensor, side: int = PATCH_SIDE) -> Tensor:
     """The patches of an image that the perception of codecs is measured on (Mentzer et al. 2020, A.7).
 
-    image: `[3, H, W]` → `[n, 3, side, side]`: all that fit on a grid from the top left corner, and again
-    from half a side further in both directions. n is 0 where the image is smaller than a patch.
+    image: `[3, H, W]` → `[n, 3, side, side]`: all that fit on a grid from the top left corner, and on a grid
+    that starts half a side further in both directions. n is 0 if the image is smaller than a patch.
     """
     grids = [image, image[:, side // 2 :, side // 2 :]]
     patches = []
@@ -40,13 +40,13 @@ def image_patches(image: Tensor, side: int = PATCH_SIDE) -> Tensor:
 def frechet_distance(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
     """Squared Fréchet distance between Gaussians fitted to two sets of features `[n, d]` and `[m, d]`.
 
-    |μ₁ - μ₂|² + tr(Σ₁ + Σ₂ - 2·(Σ₁Σ₂)^½) (Heusel et al. 2017, equation 6). Needs two features a set.
+    |μ₁ - μ₂|² + tr(Σ₁ + Σ₂ - 2·(Σ₁Σ₂)^½) (Heusel et al. 2017, equation 6). Needs two features in each set.
     """
     a, b = _two_sets(first, second)
     centred_a = (a - a.mean(0)) / np.sqrt(len(a) - 1)
     centred_b = (b - b.mean(0)) / np.sqrt(len(b) - 1)
-    # With Σ = XᵀX = RᵀR, tr (Σ₁Σ₂)^½ is the sum of the singular values of R₁R₂ᵀ: no root of a matrix that may
-    # be singular.
+    # With Σ = XᵀX = RᵀR, tr (Σ₁Σ₂)^½ is the sum of the singular values of R₁R₂ᵀ. This avoids the root of a
+    # matrix that may be singular.
     first_r, second_r = (np.asarray(np.linalg.qr(x, mode="r")) for x in (centred_a, centred_b))
     cross = np.linalg.svd(first_r @ second_r.T, compute_uv=False).sum()
     means = np.square(a.mean(0) - b.mean(0)).sum()
@@ -60,11 +60,11 @@ def kernel_distance(
 ) -> float:
     """Squared maximum mean discrepancy of features `[n, d]` and `[m, d]`, without pairs of one image.
 
-    images: of each feature, the number of its image, `[n]` and `[m]`; equal numbers in both sets
-    are an original and what it became. Pairs of equal number are left out of all three sums: they are no
-    independent draws, and would make a copy better than perfect. So a set is at 0 from itself. Without
-    numbers, all are of different images. Kernel (x·y/d + 1)³ (Bińkowski et al. 2018, section 4). Raises
-    `UsageError` for sets of fewer than two images.
+    images: for each feature, the number of its image, `[n]` and `[m]`; equal numbers in both sets mark an
+    original and its decoded image. Pairs with equal numbers are left out of all three sums: they are not
+    independent draws, and would make a copy better than perfect. A set thus has distance 0 from itself.
+    Without numbers, every feature counts as a different image. Kernel (x·y/d + 1)³ (Bińkowski et al. 2018,
+    section 4). Raises `UsageError` for sets of fewer than two images.
     """
     a, b = _two_sets(first, second)
     if images is None:
@@ -91,8 +91,8 @@ def _two_sets(
 def pyramid_neighbourhoods(image: Tensor, count: int = 128, seed: int = 0) -> list[Tensor]:
     """Random neighbourhoods of an image on each level of its Laplacian pyramid, finest first.
 
-    image: `[3, H, W]`, sides of 16 or more → `[count, 3, 7, 7]` a level. Images of one size and `seed`
-    are looked at in the same places.
+    image: `[3, H, W]`, sides of 16 or more → `[count, 3, 7, 7]` for each level. With the same `seed`, images
+    of the same size are sampled at the same places.
     """
     generator = torch.Generator().manual_seed(seed)
     span = torch.arange(_NEIGHBOURHOOD)
@@ -115,8 +115,8 @@ def random_directions(dimensions: int, count: int, seed: int = 0) -> Tensor:
 def sliced_wasserstein(first: Tensor, second: Tensor) -> float:
     """Sliced Wasserstein-1 distance of two sets of equally many points, from their projections `[N, K]`.
 
-    Mean over directions of the exact distance on a line: what sorted values differ by (Rabin et al. 2011).
-    In units of one direction; two sets of one law are not at 0 but at about 1/√N of their spread.
+    Mean over directions of the exact distance on a line, the difference of sorted values (Rabin et al. 2011).
+    In units of one direction. Two sets drawn from one law are not at 0 but at about 1/√N of their spread.
     """
     return float(np.abs(_sorted_columns(first) - _sorted_columns(second)).mean(dtype=np.float64))
 
@@ -132,9 +132,9 @@ def pyramid_distances(first: list[list[Tensor]], second: list[list[Tensor]]) -> 
     """Sliced Wasserstein distance between two sets of images, for each level of the pyramid, finest first.
 
     first, second: the `pyramid_neighbourhoods` of each image, originals first. Both are normalised per
-    channel by the originals' mean and deviation, so that detail that faded counts, and projected on random
-    directions; the distance is given times 10³ (after Karras, Aila, Laine & Lehtinen 2018, section 5, who
-    normalise each set by itself). Levels that not every image has are left out; it needs no network.
+    channel by the originals' mean and deviation, so that faded detail counts, and projected on random
+    directions. The distance is given times 10³ (after Karras, Aila, Laine & Lehtinen 2018, section 5, who
+    normalise each set by itself). Levels that not every image has are left out. No network is needed.
     """
     if not first or len(first) != len(second):
         raise UsageError("the sliced Wasserstein distance needs two sets of equally many images")
@@ -149,7 +149,7 @@ def pyramid_distances(first: list[list[Tensor]], second: list[list[Tensor]]) -> 
 
 
 def band_energies(image: Tensor) -> list[float]:
-    """Mean squares of each band of the Laplacian pyramid of `[3, H, W]`, finest first, without the rest."""
+    """Mean squares of the bands of the Laplacian pyramid of `[3, H, W]`, finest first, without the rest."""
     return [float(band.square().mean()) for band in laplacian_pyramid(image)[:-1]]
 
 

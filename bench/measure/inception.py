@@ -1,4 +1,4 @@
-"""Inception-v3 as the Fréchet Inception distance knows it, for figures that stand beside published ones.
+"""Inception-v3 as the Fréchet Inception distance uses it, for figures to compare with published ones.
 
 The network and its conversion from the TensorFlow original are torch-fidelity's, which downloads the weights
 unless it is given their file. Needs the extra `inception`.
@@ -22,7 +22,7 @@ class InceptionV3(nn.Module):
     def __init__(self, weights: Path | None = None) -> None:
         """weights: torch-fidelity's file, `weights-inception-2015-12-05-6726825d.pth`; downloaded if None.
 
-        Raises `UsageError` where the package is missing or the weights cannot be had.
+        Raises `UsageError` if the package is missing or the weights are unavailable.
         """
         super().__init__()
         try:
@@ -47,17 +47,17 @@ class InceptionV3(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """x: `[B, 3, H, W]`, sRGB in [0, 1] → the features before the classifier, `[B, 2048]`.
 
-        Images of any size: they are rounded to 8 bits and scaled to 299×299, as in the original.
+        Images may have any size: they are rounded to 8 bits and scaled to 299×299, as in the original.
         """
         (features,) = self.network(x.mul(255).round().to(torch.uint8))
         return features
 
 
 def _check(weights: Path) -> None:
-    """Read a file of weights without running what it may hold; torch-fidelity itself would run it."""
+    """Read a file of weights without running code that it may hold; torch-fidelity itself would run it."""
     try:
         torch.load(weights, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UsageError(f"{weights}: cannot be read: {error.strerror}") from error
-    except Exception as error:  # pickle and zipfile have many
+    except Exception as error:  # pickle and zipfile raise many kinds
         raise UsageError(f"{weights}: not a file of PyTorch weights") from error

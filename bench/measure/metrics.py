@@ -1,7 +1,7 @@
-"""What a decoded image is measured with: distortion against its original, features for perception.
+"""The measures of a decoded image: distortion against its original, features for perception.
 
-One `Metrics` holds the networks of one process. Distances between distributions need all images of a set; an
-image's part in them is its `SetFeatures`.
+One `Metrics` holds the networks of one process. Distances between distributions need all images of a set;
+each image contributes its `SetFeatures`.
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ from rdpcodec.metrics import distortion
 from rdpcodec.metrics.efficientnet import FEATURES, EfficientNetLite0
 from rdpcodec.metrics.perceptual import load_lpips
 
-# Of each image and pyramid level: enough for a distance of 24 images that moves by 2 % with the seed.
+# Neighbourhoods for each image and pyramid level; with these, a distance of 24 images moves by 2 % with the
+# seed.
 NEIGHBOURHOODS = 64
-# Patches that go through the network at once: two take 0.4 of the time of eight on a CPU, whose caches they
-# fit.
+# Patches that go through the network at once: on a CPU, two take 0.4 of the time of eight, because they fit
+# its caches.
 PATCHES_AT_ONCE = 2
-# Energy of so many bands relative to the original's: coarser ones are never far from it.
+# How many bands' energies are compared with the original's; coarser bands are never far from it.
 BANDS = 3
 
 
@@ -44,8 +45,8 @@ BANDS = 3
 class SetFeatures:
     """One image's part in distances between distributions.
 
-    features: EfficientNet-Lite0's, of patches of 256×256 and the same shifted by 128, float16 `[n, 1280]`;
-    held_out: the same of EfficientNet-Lite2, which no loss has seen, `[0, 1280]` where it is missing;
+    features: EfficientNet-Lite0's, of patches of 256×256 and of patches shifted by 128, float16 `[n, 1280]`;
+    held_out: the same from EfficientNet-Lite2, which no loss has seen, `[0, 1280]` if it is missing;
     neighbourhoods: of each pyramid level, float16 `[64, 3, 7, 7]`.
     """
 
@@ -56,8 +57,8 @@ class SetFeatures:
 
 @dataclass(frozen=True)
 class Reference:
-    """An original, `[H, W, 3]`, its LPIPS features by network and the energy of its bands, found once for all
-    its comparisons."""
+    """An original, `[H, W, 3]`, its LPIPS features by network and the energy of its bands, computed once for
+    all comparisons."""
 
     image: np.ndarray
     energies: list[float]
@@ -70,7 +71,7 @@ class Metrics:
     def __init__(self, lpips: Path | None, device: str = "cpu", butteraugli: Path | None = None) -> None:
         """lpips: where the LPIPS networks are, see `load_lpips`; butteraugli: see `eye_measures`.
 
-        `notes` says of each measure that cannot be had here what to install.
+        `notes` says what to install for each measure that is unavailable here.
         """
         self.device = torch.device(device)
         self._lpips = {name: load_lpips(name, lpips).to(self.device) for name in ("alex", "squeeze")}
@@ -86,13 +87,13 @@ class Metrics:
 
     @property
     def names(self) -> str:
-        """The measures that can be had, of those that need a component of their own."""
+        """The available measures among those that need a component of their own."""
         held_out = ["held_out"] if self._held_out else []
         return ",".join([*self._eyes, *self._natural, *held_out])
 
     @torch.inference_mode()
     def reference(self, original: np.ndarray) -> Reference:
-        """The original that decoded images are going to be compared with."""
+        """Prepare an original for comparison with decoded images."""
         x = self._tensor(original)[None]
         features = {name: network.features(x) for name, network in self._lpips.items()}
         return Reference(original, band_energies(x[0].cpu()), features)
@@ -101,7 +102,8 @@ class Metrics:
     def distortion(self, reference: Reference, decoded: np.ndarray) -> dict[str, float]:
         """All measures of one image: against its original, and what it looks like by itself.
 
-        MS-SSIM is the index, of RGB; `energy_1` to `energy_3` are of the finest bands, by the original's.
+        MS-SSIM is the index, of RGB; `energy_1` to `energy_3` are the finest bands' energies relative to the
+        original's.
         """
         original = reference.image
         x = self._tensor(decoded)[None]
@@ -125,8 +127,8 @@ class Metrics:
 
     @torch.inference_mode()
     def classification(self, original: np.ndarray, decoded: np.ndarray, label: int) -> dict[str, float]:
-        """Whether a frozen classifier recognises the decoded image, as 0 or 1: top-1, top-5, and whether it
-        says what it says of the original. label: the true ImageNet class, 0..999.
+        """Whether a frozen classifier recognises the decoded image, as 0 or 1: top-1, top-5, and whether its
+        answer is the same as for the original. label: the true ImageNet class, 0..999.
         """
         views = torch.stack([self._tensor(classifier_view(image)) for image in (original, decoded)])
         first, second = self._features(views).topk(5).indices.tolist()
@@ -138,7 +140,7 @@ class Metrics:
 
     @torch.inference_mode()
     def set_features(self, image: np.ndarray) -> SetFeatures:
-        """What the image adds to the distribution it belongs to."""
+        """The image's contribution to the distribution it belongs to."""
         x = self._tensor(image)
         drawn = pyramid_neighbourhoods(x.cpu(), NEIGHBOURHOODS)
         held_out = np.zeros((0, FEATURES))
@@ -162,7 +164,7 @@ def image_tensor(image: np.ndarray) -> Tensor:
 def patch_features(x: Tensor, features: Callable[[Tensor], Tensor], width: int) -> np.ndarray:
     """Features `[n, width]` of the patches of an image `[3, H, W]`, see `image_patches`."""
     found = [x.new_zeros(0, width)]
-    # An image without patches splits into one part without them.
+    # An image without patches splits into one empty part.
     found += [features(part) for part in image_patches(x).split(PATCHES_AT_ONCE) if len(part)]
     return torch.cat(found).cpu().numpy()
 

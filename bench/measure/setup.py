@@ -33,7 +33,7 @@ class Setup:
 
     @property
     def metrics(self) -> Metrics:
-        """What all images are measured with."""
+        """The metrics that all images are measured with."""
         return metrics_of(self.lpips, self.device, self.butteraugli)
 
     def jobs(self, codec: str, identity: str, points: tuple[Point, ...]) -> list[Job]:
@@ -58,7 +58,7 @@ class Setup:
 
 
 def stored_name(codec: str) -> str:
-    """What a codec is called in results: its name, of a file of one's own the name inside."""
+    """A codec's name in results; for the file of a user's own codec, the name inside that file."""
     return bench_codec(codec).name if codec.endswith(OWN_SUFFIX) else codec
 
 

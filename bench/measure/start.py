@@ -1,4 +1,4 @@
-"""`python -m bench measure start`: what a run of the command costs, cold, and how processes share a machine.
+"""`python -m bench measure start`: what a cold run of the command costs, and how processes share a machine.
 
 The commands run in the Python of `--python`, so that the light installation can be measured from here.
 """
@@ -23,7 +23,7 @@ from bench.record import machine, write_record
 from rdpcodec.engine.threads import cores
 
 _MAIN = "import rdpcodec.cli; rdpcodec.cli.main()"
-# A process's `ru_maxrss` begins with its parent's; Linux's VmHWM is its own.
+# A process's `ru_maxrss` starts at its parent's value; Linux's VmHWM is the process's own.
 _WITH_PEAK = """
 import sys
 try:
@@ -32,8 +32,8 @@ finally:
     (peak,) = (line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM:"))
     print(peak, file=sys.stderr)
 """
-# Loads and codes once, says so, waits for the others, codes for some seconds, and says how many
-# images a second that were.
+# Loads and codes once, says so, waits for the others, codes for some seconds, and prints how many images a
+# second it coded.
 _WORKER = """
 import sys, time
 from PIL import Image
@@ -62,8 +62,9 @@ class Cost(NamedTuple):
 
 
 def cost(python: str, program: str, arguments: Sequence[str] = ()) -> Cost:
-    """Run a program, given as code, in a process of its own. Raises `click.ClickException` where it fails.
-    Linux only.
+    """Run a program, given as code, in a process of its own. Linux only.
+
+    Raises `click.ClickException` if it fails.
     """
     started = time.perf_counter()
     words = [python, "-c", _WITH_PEAK, program, *arguments]
@@ -80,13 +81,13 @@ def cost(python: str, program: str, arguments: Sequence[str] = ()) -> Cost:
 
 
 def cold(python: str, image: Path, runs: int) -> dict[str, dict[str, float]]:
-    """Medians of time and the largest peak of memory of `rdpcodec compress` and `decompress`."""
+    """Median times and the largest memory peaks of `rdpcodec compress` and `decompress`."""
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         coded, decoded = f"{folder}/image.rdpc", f"{folder}/image.png"
         for name, arguments in (("compress", [str(image), coded]), ("decompress", [coded, decoded])):
             words = [name, *arguments, "--force", "--quiet"]
-            cost(python, _MAIN, words)  # its files are in memory from now on, its modules compiled
+            cost(python, _MAIN, words)  # from now on, its files are in memory and its modules compiled
             costs = [cost(python, _MAIN, words) for _ in range(runs)]
             found[name] = {
                 "seconds": round(statistics.median(c.seconds for c in costs), 3),
@@ -97,7 +98,7 @@ def cold(python: str, image: Path, runs: int) -> dict[str, dict[str, float]]:
 
 
 def images_per_second(python: str, image: Path, action: str, processes: int, seconds: float) -> float:
-    """How many images processes of one thread each code, together, once their networks are loaded."""
+    """How many images a second single-threaded processes code together, once their networks are loaded."""
     words = [python, "-c", _WORKER, str(image), action, str(seconds)]
     pipe = subprocess.PIPE
     workers = [subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True) for _ in range(processes)]
@@ -113,16 +114,21 @@ def images_per_second(python: str, image: Path, action: str, processes: int, sec
 
 @click.command()
 @click.argument("image", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--python", default=sys.executable, help="The Python that has rdpcodec; by default this one.")
-@click.option("--runs", type=click.IntRange(1), default=15, show_default=True, help="Of each command.")
+@click.option(
+    "--python", default=sys.executable, help="Python that has rdpcodec installed; by default this one."
+)
+@click.option("--runs", type=click.IntRange(1), default=15, show_default=True, help="Runs of each command.")
 @click.option("--processes", type=click.IntRange(1), multiple=True, default=(1, 2, 8), show_default=True)
-@click.option("--seconds", type=float, default=15.0, show_default=True, help="For each number of processes.")
+@click.option(
+    "--seconds", type=float, default=15.0, show_default=True, help="Seconds for each number of processes."
+)
 @json_option
 def start(
     image: Path, python: str, runs: int, processes: tuple[int, ...], seconds: float, out: Path | None
 ) -> None:
-    """What compressing and decompressing IMAGE takes, start of the command included, and how many images a
-    second several processes code together.
+    """What it takes to compress and decompress IMAGE, including the command's start.
+
+    Also measures how many images a second several processes code together.
     """
     costs = cold(python, image, runs)
     rates = {

@@ -1,4 +1,4 @@
-"""What is stored of one codec that was measured on a set of images: means, distances, and their errors."""
+"""What is stored about a codec that was measured on a set of images: means, distances, and their errors."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 from bench.measure.cache import Job, Point, load_cached
 from bench.measure.metrics import SetFeatures, distances
 
-# Resamplings of the images for error bars: their own error is then 3 % of the bar.
+# Resamplings of the images for error bars. The error of a bar is then 5 % of it.
 BOOTSTRAPS = 200
-# At most so many groups of images are left out in turn for the errors of distances: the errors are then
-# known to a quarter.
+# At most this many groups of images are left out in turn for the errors of distances. The errors are then
+# known to within a quarter.
 JACKKNIFE_GROUPS = 8
 
 
@@ -41,7 +41,7 @@ def summary(jobs: list[Job], originals: list[Job]) -> dict[str, Any]:
 def standard_errors(
     facts: list[dict[str, float]], references: list[SetFeatures], features: list[SetFeatures]
 ) -> dict[str, float]:
-    """What other images of the same kind would change, as one standard deviation.
+    """How much other images of the same kind would change the figures, as one standard deviation.
 
     Means: bootstrap over images. Distances: jackknife over groups of images, since repeated images make
     distributions look further apart than they are.

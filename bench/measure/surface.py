@@ -1,9 +1,9 @@
 """`python -m bench measure surface` and `… peers`: every codec, every setting, every metric.
 
 Both write into one folder. `cache/` holds one file per codec and image, with all metrics and what distances
-between distributions need; a run that is killed loses the images in work and no more. `<codec>.json` sums a
-codec up: per image and point, means, and distances with their errors. Where the images have ImageNet
-labels, a frozen classifier answers too.
+between distributions need; a killed run loses only the images in progress. `<codec>.json` sums up a codec:
+metrics per image and point, means, and distances with their errors. If the images have ImageNet labels, a
+frozen classifier answers too.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ ORIGINAL = "original"
 def coded(
     codec: str, image: Image.Image, points: tuple[Point, ...], device: str
 ) -> Iterator[tuple[Point, dict[str, float], np.ndarray]]:
-    """Code an image at points sorted by quality: bytes and seconds, and what comes back."""
+    """Code an image at points sorted by quality: yields bytes and seconds, and the decoded image."""
     if codec == ORIGINAL:
         for point in points:
             yield point, {}, np.asarray(image)
@@ -77,7 +77,7 @@ def coded(
 
 
 def measure(job: Job) -> str:
-    """Measure what the cache lacks of one image; returns the image's name."""
+    """Measure the points of one image that the cache lacks; returns the image's name."""
     known = load_cached(job)
     missing = tuple(point for point in job.points if point.key not in known)
     if missing:
@@ -96,13 +96,13 @@ def measure(job: Job) -> str:
 
 
 def prepare(threads: int) -> None:
-    """Set a worker's process up."""
+    """Set up a worker's process."""
     keep_all_memory()
     torch.set_num_threads(threads)
 
 
 def run_jobs(jobs: list[Job], workers: int, console: Console) -> None:
-    """Measure all jobs in `workers` processes; one is this process."""
+    """Measure all jobs in `workers` processes; a single worker is this process."""
     columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("images", total=len(jobs))
@@ -128,7 +128,7 @@ def _measured(jobs: list[Job], workers: int) -> Iterator[str]:
 
 
 def write_summary(name: str, description: str, jobs: list[Job], originals: list[Job], setup: Setup) -> Path:
-    """`<name>.json`, whose path is returned."""
+    """Write `<name>.json` and return its path."""
     record = {
         "name": name,
         "description": description,
@@ -145,9 +145,10 @@ def write_summary(name: str, description: str, jobs: list[Job], originals: list[
 def trace(
     codecs: dict[str, tuple[str, tuple[Point, ...]]], setup: Setup, workers: int, name: str | None = None
 ) -> None:
-    """Measure codecs, given by name as description and points, and write their summaries.
+    """Measure codecs and write their summaries.
 
-    name: what a single codec is called there, if not by its own name.
+    codecs: description and points by name; name: what a single codec is called in its summary, if not by its
+    own name.
     """
     console = Console()
     try:
@@ -205,7 +206,12 @@ def _numbers(text: str) -> tuple[float, ...]:
 @_shared_options
 @click.option("--qualities", default=",".join(f"{q:g}" for q in QUALITIES), show_default=True)
 @click.option("--realisms", default=",".join(f"{b:g}" for b in REALISMS), show_default=True)
-@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Each in a folder of its own.")
+@click.option(
+    "--model",
+    default=DEFAULT_MODEL,
+    show_default=True,
+    help="Model to measure; each needs a folder of its own.",
+)
 def surface(setup: Setup, workers: int, qualities: str, realisms: str, model: str) -> None:
     """Trace our rate-distortion-perception surface on a folder of images."""
     try:
@@ -224,13 +230,15 @@ def surface(setup: Setup, workers: int, qualities: str, realisms: str, model: st
     "--codecs",
     default=",".join(PEERS),
     show_default=True,
-    help="Names, and FILE.json of codecs of one's own (docs/measuring.md).",
+    help="Names, or FILE.json of your own codecs (docs/measuring.md).",
 )
 @click.option(
-    "--smallest", type=click.IntRange(1), help="So many settings of each, from the smallest files on; or all."
+    "--smallest",
+    type=click.IntRange(1),
+    help="How many settings of each codec, from the smallest files on; by default all.",
 )
 def peers(setup: Setup, workers: int, codecs: str, smallest: int | None) -> None:
-    """Measure the codecs that a user would otherwise pick in the same way."""
+    """Measure, in the same way, the codecs that a user would otherwise pick."""
     chosen = {}
     for name in codecs.split(","):
         try:

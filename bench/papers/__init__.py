@@ -1,1 +1,1 @@
-"""The three papers that the project grew from, reproduced."""
+"""Reproductions of the three papers that the project grew from."""

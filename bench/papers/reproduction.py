@@ -1,4 +1,4 @@
-"""What reproducing a paper yields: claims with our figure beside them, curves, and how both are written."""
+"""What reproducing a paper yields: claims with our figures beside them, curves, and how both are written."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Claim:
     """One claim: what the paper says, what we found, and whether they agree.
 
-    addition: the claim is the project's own, and no paper's.
+    addition: the claim is the project's own, not a paper's.
     """
 
     claim: str
@@ -35,7 +35,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """A paper's curves, as JSON takes them, and its claims."""
+    """A paper's curves, in a form for JSON, and its claims."""
 
     curves: dict[str, Any]
     claims: list[Claim]
@@ -46,7 +46,7 @@ class Reproduction:
 
 
 def result_options(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """`--out` and `--page` of a command whose results stand in `bench/results/<name>`."""
+    """The options `--out` and `--page` of a command whose results are in `bench/results/<name>`."""
     out = click.option(
         "--out",
         type=click.Path(path_type=Path, file_okay=False),
@@ -57,7 +57,7 @@ def result_options(name: str) -> Callable[[Callable[..., Any]], Callable[..., An
     page = click.option(
         "--page",
         type=click.Path(path_type=Path, exists=True, dir_okay=False),
-        help="Markdown page whose tables of claims to renew, docs/papers.md.",
+        help="Markdown page whose tables of claims are renewed, docs/papers.md.",
     )
     return lambda command: out(page(command))
 
@@ -74,7 +74,7 @@ def claims_table(record: dict[str, Any]) -> str:
 
 def _row(claim: dict[str, Any]) -> str:
     holds = "yes" if claim["holds"] else "**no**"
-    cells = [claim[name].replace("|", r"\|") for name in ("claim", "paper", "ours")]  # of E[X|Y]
+    cells = [claim[name].replace("|", r"\|") for name in ("claim", "paper", "ours")]  # as in E[X|Y]
     return f"| {' | '.join(cells)} | {holds} |"
 
 
@@ -89,7 +89,10 @@ def claims_on_screen(title: str, record: dict[str, Any]) -> Table:
 
 
 def report_claims(record: dict[str, Any], title: str, path: Path, page: Path | None, block: str) -> None:
-    """Print the claims of a record, write it to `path`, whose folder is made, and renew a block of `page`."""
+    """Print a record's claims, write the record to `path`, and renew a block of `page`.
+
+    The folder of `path` is created.
+    """
     Console().print(claims_on_screen(title, record))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_record(path, record)
@@ -98,12 +101,12 @@ def report_claims(record: dict[str, Any], title: str, path: Path, page: Path | N
 
 
 def write_page_figure(path: Path, figure: Figure) -> None:
-    """Write a figure in the size that the page shows, and close it."""
+    """Write a figure at the size that the page shows, and close it."""
     from bench import drawing  # takes a second to import
 
     drawing.write_figure(path, figure, dpi=90)
 
 
 def written(out: Path, page: Path | None) -> str:
-    """What a command says at its end."""
+    """The last message of a command."""
     return f"written: {out}/" + (f", {page}" if page else "")

@@ -1,1 +1,1 @@
-"""What is made of stored figures for readers: the page, figures, the gate, published results."""
+"""What readers see of stored figures: the page, drawings, the gate, published results."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-# Steps of the ticks of a logarithmic axis, the first that leave no more than `TICKS`.
+# Candidate steps for the ticks of a logarithmic axis; the first that make few enough (`TICKS`) are taken.
 LOG_STEPS = ((1, 1.5, 2, 3, 4, 5, 6, 7, 8), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,))
 TICKS = 7
 
@@ -15,7 +15,7 @@ TICKS = 7
 class Axis:
     """An axis.
 
-    decimals: of a value in words; three significant digits where None. flip: large values first.
+    decimals: those of a value in text; None means three significant digits. flip: large values first.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Axis:
     ticks: tuple[float, ...] = ()
 
     def holding(self, values: Iterable[float], margin: float = 0.06) -> Axis:
-        """The axis with a range that holds values, finite ones, and ticks for it."""
+        """The axis with a range that holds these finite values, and with ticks for it."""
         scaled = [math.log2(v) if self.log else v for v in values if not self.log or v > 0]
         low, high = (min(scaled), max(scaled)) if scaled else (0.0, 1.0)
         if low == high:
@@ -42,7 +42,7 @@ class Axis:
 class Point:
     """A point of a series; z in space only.
 
-    Ranges are 95 % intervals. note: what a reader is told besides.
+    Ranges are 95 % intervals. note: what else the reader is told.
     """
 
     x: float
@@ -55,12 +55,12 @@ class Point:
 
 @dataclass(frozen=True)
 class Series:
-    """Points in order. colour: a name of the palette or a hexadecimal code; codec: what a legend switches
-    off.
+    """Points in order.
 
-    width: of the line in pixels, 0 for none; dash: in line widths, drawn and left out; dot: a radius in
-    pixels, 0 for none; band: y ranges as an area; bars: ranges as error bars; end: a name to write at the
-    last point.
+    colour: a name from the palette or a hexadecimal code; codec: the name by which a legend switches the
+    series off; width: of the line in pixels, 0 for none; dash: in line widths, drawn and left out; dot: a
+    radius in pixels, 0 for none; band: y ranges as an area; bars: ranges as error bars; end: a name to write
+    at the last point.
     """
 
     label: str

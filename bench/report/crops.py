@@ -1,6 +1,6 @@
-"""The images of the report's browser: crops of decoded images, beside AVIF files of as many bytes.
+"""The images of the report's browser: crops of decoded images, beside AVIF files with as many bytes.
 
-Whole images are coded, as a user would, and a part of them is shown; bytes and metrics are of the whole.
+Whole images are coded, as by a user, and a part of each is shown. Bytes and metrics are those of the whole.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from rdpcodec.metrics.perceptual import load_lpips
 from rdpcodec.peers import Unavailable, largest_within
 
 SIZE = (384, 256)
-# Decoded crops are stored as WebP of this quality: lossless ones would make the page three times as large.
+# Decoded crops are stored as WebP at this quality: lossless ones would make the page three times as large.
 _WEBP_QUALITY = 90
 
 
 @dataclass(frozen=True)
 class Crop:
-    """A part of one image of the data folder: its left upper corner, or its middle."""
+    """A part of one image in the data folder, by its upper left corner; without a corner, the middle part."""
 
     name: str
     corner: tuple[int, int] | None = None
@@ -51,7 +51,7 @@ class Crop:
         return cls(name, (x, y))
 
     def box(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
-        """Left, upper, right and lower edge inside of an image of this size."""
+        """Left, upper, right and lower edge within an image of this size."""
         extent = [min(have, want) for have, want in zip(size, SIZE, strict=True)]
         corner = self.corner or [(have - want) // 2 for have, want in zip(size, extent, strict=True)]
         left, upper = (
@@ -69,9 +69,9 @@ def default_crops(measured: Measured, count: int) -> tuple[Crop, ...]:
 def coded_crops(
     measured: Measured, data: Path, crops: tuple[Crop, ...], lpips: Path | None
 ) -> Iterator[dict[str, Any]]:
-    """Code images at all points of the grid, and as AVIF of as many bytes; one record an image.
+    """Code images at all points of the grid, and as AVIF with as many bytes; one record per image.
 
-    Raises `click.ClickException` when the installed weights are not those measured, or an image is missing.
+    Raises `click.ClickException` if the installed weights are not the measured ones, or an image is missing.
     """
     codec = Codec()
     if not measured.description.startswith(weights_identity(codec)):

@@ -1,4 +1,4 @@
-"""Figures described by `figures.py` as PNG, for documents."""
+"""Draws the figures that `figures.py` describes as PNGs, for documents."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.report.figures import PALETTE
 
 # Elevation and azimuth from which the surface shows its face, in degrees.
 VIEW = (22, -128)
-# An SVG pixel in points, in which matplotlib measures lines.
+# An SVG pixel in points, matplotlib's unit for lines.
 POINT = 0.75
 # The least distance between names in a chart, as a share of its height.
 NAME_HEIGHT = 0.045
@@ -69,7 +69,7 @@ def _charts(charts: list[dict[str, Any]], size: tuple[float, float]) -> Figure:
 
 
 def _draw(axes: Axes, series: dict[str, Any]) -> None:
-    """A series of a chart, with its band and bars as far as it has them."""
+    """Draw a series of a chart, with its band and bars if it has them."""
     points = series["points"]
     x, y = ([point[key] for point in points] for key in ("x", "y"))
     style: dict[str, Any] = _style(series)
@@ -88,7 +88,7 @@ def _draw(axes: Axes, series: dict[str, Any]) -> None:
 
 
 def _name(axes: Axes, chart: dict[str, Any]) -> None:
-    """The names of a chart's series beside their last points, pushed apart where they would overlap."""
+    """Write the names of a chart's series beside their last points, pushed apart where they would overlap."""
     ends = [(series["points"][-1], series) for series in chart["series"] if series["end"]]
     places = [(_share(chart["y"], p["y"]), _share(chart["x"], p["x"]), series) for p, series in ends]
     last = -1.0
@@ -128,7 +128,7 @@ def _style(series: dict[str, Any]) -> dict[str, Any]:
 
 
 def _set_axis(axes: Axes, which: str, axis: dict[str, Any]) -> None:
-    """Label, scale, range and ticks."""
+    """Set the label, scale, range and ticks."""
     if axis["log"]:
         getattr(axes, f"set_{which}scale")("log")
     low, high = axis["domain"]
@@ -145,7 +145,7 @@ def _label(axis: dict[str, Any]) -> str:
 
 
 def _space(surface: dict[str, Any]) -> Figure:
-    """The surface in three dimensions. matplotlib has no logarithmic axes there: logarithms are drawn."""
+    """The surface in three dimensions. matplotlib has no logarithmic axes there, so logarithms are drawn."""
     figure = pyplot.figure(figsize=(9, 7), layout="constrained")
     axes: Any = figure.add_subplot(projection="3d")
     logs = [axis["log"] for axis in surface["axes"]]

@@ -1,6 +1,6 @@
 """The report's figures, described once: `draw.py` makes PNGs of them, `page/plot.js` draws them on the page.
 
-A description is plain values, of `charts.py`, and names of colours.
+A description consists of plain values from `charts.py` and names of colours.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from bench.analysis.bd_rate import LEAST_ERROR
 from bench.report.charts import Axis, Chart, Point, Series
 
-# By name, on a light and on a dark page.
+# Colours by name, for a light and a dark page.
 PALETTE = {
     "ours": ("#1f5fbf", "#7fb0ff"),
     "published": ("#757d85", "#8e979f"),
@@ -27,9 +27,9 @@ PALETTE = {
     "peer-5": ("#2a8f9c", "#76cfda"),
 }
 PEER_COLOURS = 6
-# Of published curves, in line widths: drawn and left out.
+# Dashes of published curves, in line widths: drawn and left out.
 DASHES = ((5, 3), (1, 2), (5, 2, 1, 2), (8, 2), (3, 1, 1, 1, 1, 1), (1, 4), (8, 4))
-# Published curves reach far beyond the rates measured here: they are cut at these multiples of ours.
+# Published curves reach far beyond the rates measured here, so they are cut at these multiples of our ends.
 REACH = (0.8, 1.3)
 
 RATE = Axis("Rate", "bits per pixel", log=True, decimals=3)
@@ -164,7 +164,7 @@ def _contours(contours: dict[str, Any], axis: Axis) -> dict[str, Any]:
 
 
 def _surface(content: dict[str, Any], key: str, axis: Axis, styles: dict[str, Series]) -> dict[str, Any]:
-    """Rate over distortion and perception: our mesh, what was measured on it, and the peers within its reach.
+    """Rate over distortion and perception: our mesh, its measured points, and the peers' in its PSNR range.
 
     mesh: x and y `[rates][realisms]`, z `[rates]`; colours: one for each rate.
     """

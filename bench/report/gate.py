@@ -1,8 +1,8 @@
 """`python -m bench report gate OLD NEW`: is a change of weights better, as one figure with its confidence?
 
-The figure is the volume under the surface. Both runs are resampled with the same
-images, so that what images have in common cancels. Fréchet and kernel distances have no value of their
-own per image and cannot be resampled in pairs; they are shown, but do not decide.
+The figure is the volume under the surface. Both runs are resampled with the same images, so the effects of
+images that both runs share cancel. Fréchet and kernel distances have no value for a single image and cannot
+be resampled in pairs. They are shown, but do not decide.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Verdict:
 
 
 def compared(old: Measured, new: Measured) -> Verdict:
-    """Compare two runs on the same images. Raises `click.ClickException` if they are not the same."""
+    """Compare two runs on the same images. Raises `click.ClickException` if the images differ."""
     if old.images != new.images:
         raise click.ClickException(
             f"not measured on the same images: {len(old.images)} of {old.data} and {len(new.images)} "
@@ -59,7 +59,7 @@ def compared(old: Measured, new: Measured) -> Verdict:
     weights = image_weights(len(old.images))
     change = resampled_volumes(new, weights) - resampled_volumes(old, weights)
     low, high = np.percentile(change, INTERVAL)
-    # Resamplings without any difference count half.
+    # Resamplings without any difference count as half.
     confidence = float(np.mean(change < 0) + np.mean(change == 0) / 2)
     return Verdict(measured_volume(old), measured_volume(new), (float(low), float(high)), confidence)
 
@@ -85,9 +85,10 @@ def bit_changes(old: Measured, new: Measured) -> list[str]:
 
 
 def _at_common_settings(old: Measured, new: Measured) -> tuple[Measured, Measured]:
-    """Two runs at the settings that both have, and what is left out said: a volume grows with settings alone.
+    """Reduce two runs to their common settings, and say so: settings alone change a volume.
 
-    A run without realism stays as it is. Raises `click.ClickException` where they share too few.
+    If either run has a single realism, both keep their realisms. Raises `click.ClickException` if they share
+    too few settings.
     """
     qualities = np.intersect1d(old.qualities, new.qualities)
     realisms = np.intersect1d(old.realisms, new.realisms)

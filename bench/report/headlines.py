@@ -1,4 +1,4 @@
-"""The figures that the report says first: what eyes see, what realism changes, volumes."""
+"""The figures that the report states first: what eyes see, what realism changes, volumes."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import numpy as np
 
 from bench.analysis.measured import FIDELITY, Measured, with_interval
 
-# White noise makes all of them worse, so the headline cannot be bought with it.
+# White noise makes all of these worse, so adding noise cannot improve the headline.
 _AGAINST_AVIF = ("ssimulacra2", "butteraugli", "psnr")
 
 
 def headlines(
     ours: Measured, volumes: dict[str, Any], bd_rates: dict[str, Any], weights: np.ndarray
 ) -> list[dict[str, Any]]:
-    """The figures to read first, each with its interval: what eyes see first, volumes last."""
+    """The figures to read first, each with its interval, from what eyes see to volumes."""
     found = []
     avif = next((row for row in bd_rates["rows"] if row["name"] == "avif"), None)
     for metric in _AGAINST_AVIF:
@@ -34,7 +34,7 @@ def headlines(
 
 
 def _gains_of_realism(ours: Measured, weights: np.ndarray) -> list[dict[str, Any]]:
-    """Realism 1 against realism 0: geometric means over qualities of what it changes."""
+    """What realism 1 changes against realism 0, as geometric means over qualities, and the energy it has."""
     found = []
     for metric, label, unit in (
         ("mse", "PSNR cost of realism 1", "dB"),

@@ -1,4 +1,4 @@
-"""`python -m bench report publish`: measured results into the manifest, the model card, README and
+"""`python -m bench report publish` writes measured results into the manifest, the model card, README and
 docs/results.md.
 
 No figure there is copied by hand.
@@ -38,7 +38,7 @@ RESULTS_PAGE = Path("docs", "results.md")
     "surfaces",
     type=FOLDER,
     multiple=True,
-    help="Folder of `bench measure surface` and `peers`; the first after `bench report realism-gains`.",
+    help="Folder of `bench measure surface` and `peers`; the first also of `bench report realism-gains`.",
 )
 @click.option(
     "--root",
@@ -47,9 +47,9 @@ RESULTS_PAGE = Path("docs", "results.md")
     help="The repository's root.",
 )
 def publish(results: Path, surfaces: tuple[Path, ...], root: Path) -> None:
-    """Put the figures of RESULTS, a file of `bench measure rd`, and of surfaces where people read them.
+    """Publish the figures of RESULTS, a file of `bench measure rd`, and of surfaces.
 
-    README has those of the first surface.
+    README shows those of the first surface.
     """
     measured = json.loads(results.read_text(encoding="utf-8"))
     path = root / "weights" / "manifest.json"
@@ -76,7 +76,7 @@ def publish(results: Path, surfaces: tuple[Path, ...], root: Path) -> None:
 
 
 def _publish_surface(surface: Path, model: str, identity: str, root: Path, *, first: bool) -> None:
-    """Raises `ClickException` where it was traced with other weights."""
+    """Publish one surface. Raises `ClickException` if it was traced with other weights."""
     traced = load_measured(surface / f"{OURS}.json")
     if not traced.description.startswith(identity):
         raise click.ClickException(f"{surface}: measured with other weights: {traced.description}")

@@ -1,4 +1,4 @@
-"""Curves that others published, and those of one's own: points of bits per pixel and measures."""
+"""Curves that others published, and the user's own: points with bits per pixel and measures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PUBLISHED_FILE = Path(__file__).parents[1] / "published.json"
 
 
 def published_curves(ours: Measured) -> list[dict[str, Any]]:
-    """What others published on the same whole test set, judged by the folder's name and images."""
+    """Curves published for the same whole test set, judged by the folder's name and number of images."""
     for name, test_set in json.loads(PUBLISHED_FILE.read_text(encoding="utf-8")).items():
         if name in ours.data.lower() and test_set["pictures"] == len(ours.images):
             return [_curve(record) for record in test_set["curves"]]
@@ -27,7 +27,7 @@ def published_curves(ours: Measured) -> list[dict[str, Any]]:
 def own_curves(path: Path) -> list[dict[str, Any]]:
     """The curves of a file `{"curves": [{"name": …, "source": …, "bpp": […], "psnr": […], …}]}`.
 
-    Raises `click.ClickException` if it is not one.
+    Raises `click.ClickException` if the file is not like this.
     """
     try:
         records = json.loads(path.read_text(encoding="utf-8"))["curves"]
@@ -39,7 +39,7 @@ def own_curves(path: Path) -> list[dict[str, Any]]:
 
 
 def _check(record: dict[str, Any]) -> None:
-    """Raises `ValueError` or `KeyError`."""
+    """Check a curve's record. Raises `ValueError` or `KeyError`."""
     known = {"bpp", *FIDELITY, *PERCEPTION}
     columns = {key: values for key, values in record.items() if key not in ("name", "source")}
     if not isinstance(record["name"], str) or not isinstance(record["source"], str):

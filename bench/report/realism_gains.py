@@ -1,8 +1,8 @@
-"""`python -m bench report realism-gains`: what realism buys, by what `surface` and `peers` stored.
+"""`python -m bench report realism-gains`: what realism buys, from what `surface` and `peers` stored.
 
-At a few rates: how far LPIPS and the kernel distance fall from realism 0 to 1, what that costs in PSNR,
-whether everything in between is monotonic, and how many bytes AVIF needs for the same LPIPS. And sheets of
-crops to look at, because no figure sees everything.
+At a few rates it reports how far LPIPS and the kernel distance fall from realism 0 to 1, what that costs in
+PSNR, whether everything in between is monotonic, and how many bytes AVIF needs for the same LPIPS. It also
+makes sheets of crops to look at, because no figure sees everything.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from rdpcodec.peers import largest_within
 RATES = (0.15, 0.30, 0.45)
 CROP = (256, 256)
 SHEETS = 8
-# All of them fall as images look better.
+# All of these fall as images look better.
 PERCEPTION_METRICS = (
     *("lpips_alex", "lpips_squeeze", "kernel_held_out", "kernel", "frechet", "sliced_wasserstein"),
     *("niqe", "brisque"),
@@ -37,7 +37,7 @@ _FOLLOWED = ("psnr", "ssimulacra2", "butteraugli", "psnr_hvs_m", "vif", "energy_
 
 
 def curve_of(points: list[dict[str, Any]], metric: str) -> Curve:
-    """A metric over the rate, of stored points in any order."""
+    """A metric over the rate, from stored points in any order."""
     return Curve(
         np.array([point["bpp"] for point in points]), np.array([point[metric] for point in points])
     ).by_rate()
@@ -79,7 +79,7 @@ def _points(path: Path) -> list[dict[str, Any]]:
 
 
 def busiest(image: Image.Image) -> tuple[int, int, int, int]:
-    """The crop with the most detail, on a grid of half its size: what a codec has to invent most of."""
+    """The crop with the most detail, where a codec has to invent most; on a grid of half the crop's size."""
     gray = np.asarray(image.convert("L"), float)
     energy = np.abs(np.diff(gray, axis=0))[:, :-1] + np.abs(np.diff(gray, axis=1))[:-1]
     width, height = min(CROP[0], image.width), min(CROP[1], image.height)
@@ -127,13 +127,13 @@ def stacked(rows: list[Image.Image]) -> Image.Image:
 @click.option(
     "--sheets",
     type=FOLDER,
-    help="Folder of images to show crops of.",
+    help="Folder of the images, to show crops of them.",
 )
 @click.option("--quality", default=30.0, show_default=True, help="Quality of the sheets.")
 def realism_gains(folder: Path, sheets: Path | None, quality: float) -> None:
-    """What realism buys at a few rates, and at which price, into FOLDER/realism/.
+    """Write what realism buys at a few rates, and at what price, into FOLDER/realism/.
 
-    FOLDER is that of `bench measure surface` and `bench measure peers`.
+    FOLDER holds the results of `bench measure surface` and `bench measure peers`.
     """
     ours, avif = _points(folder / "rdpcodec.json"), _points(folder / "avif.json")
     if len({point.get("realism") for point in ours}) < 2:

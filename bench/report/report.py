@@ -1,7 +1,7 @@
 """`python -m bench report page`: a page and its figures from what `measure surface` and `peers` stored.
 
-Here figures become a page's content; `page/` holds the page itself. It loads nothing: style, script, figures
-and images are inside.
+This module turns figures into a page's content; `page/` holds the page itself. The page loads nothing: style,
+script, figures and images are inside it.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _METRICS = (
 def content(
     ours: Measured, peers: list[Measured], curves: list[dict[str, Any]] | None = None
 ) -> dict[str, Any]:
-    """All figures of the page, without its images, as plain JSON; curves: of one's own, see `own_curves`."""
+    """All figures of the page, without images, as plain JSON; curves: the user's own, see `own_curves`."""
     weights = image_weights(len(ours.images))
     measures = [measure for key, measure in PERCEPTION.items() if ours.has(key)]
     published = published_curves(ours) + (curves or [])
@@ -89,14 +89,14 @@ def content(
 
 
 def page_text(content: dict[str, Any], crops: list[dict[str, Any]]) -> str:
-    """The page. crops: of `coded_crops`, none for a page without images."""
+    """The text of the page. crops: from `coded_crops`; empty for a page without images."""
     shown = {key: value for key, value in content.items() if key not in ("mesh", "contours")}
     shown["codecs"] = [{key: codec[key] for key in codec if key != "points"} for codec in content["codecs"]]
     return assembled(_FOLDER / "report", {**shown, "crops": crops}, "base", str(_FOLDER / "plot"))
 
 
 def volume_table(codecs: tuple[Measured, ...], perception: str, weights: np.ndarray) -> dict[str, Any]:
-    """The volumes of all codecs whose perception is known by this measure, the box, and what it rewards."""
+    """The volumes of all codecs that have this perception measure, the box, and what the measure rewards."""
     rows = [
         {
             "label": codec.label,
@@ -112,7 +112,7 @@ def volume_table(codecs: tuple[Measured, ...], perception: str, weights: np.ndar
 
 
 def curve(codec: Measured, weights: np.ndarray) -> dict[str, Any]:
-    """One codec's points: means and their 95 % intervals; of distances, two standard errors."""
+    """One codec's points: means and their 95 % intervals; for distances, two standard errors."""
     metrics = [m for m in (*_METRICS, *PERCEPTION) if codec.has(m)]
     means = {metric: codec.mean(metric) for metric in metrics}
     bounds = {
@@ -140,10 +140,10 @@ def curve(codec: Measured, weights: np.ndarray) -> dict[str, Any]:
 
 
 def mesh(ours: Measured, measure: Measure, steps: int = 4) -> dict[str, Any]:
-    """The surface for drawing, `steps` lines to each step of a dial."""
+    """The surface for drawing, with `steps` lines for each step of a dial."""
     bpp = ours.mean("bpp")[:, 0]
     rates = np.geomspace(bpp[0], bpp[-1], steps * (len(bpp) - 1) + 1)
-    rates[[0, -1]] = bpp[[0, -1]]  # geomspace may end a rounding outside of what was measured
+    rates[[0, -1]] = bpp[[0, -1]]  # geomspace may end a rounding error outside the measured range
     realisms = np.unique(np.concatenate([np.linspace(*pair, steps + 1) for pair in _steps(ours.realisms)]))
 
     def densified(values: np.ndarray) -> np.ndarray:
@@ -168,7 +168,7 @@ def _contour_lines(ours: Measured, measure: Measure) -> dict[str, Any]:
 def bd_rate_table(
     ours: Measured, peers: list[Measured], published: list[dict[str, Any]], weights: np.ndarray
 ) -> dict[str, Any]:
-    """BD-rates of ours against the rest in per cent, with 95 % intervals where both were measured here."""
+    """Our BD-rates against the others in per cent, with 95 % intervals where both were measured here."""
     metrics = (*FIDELITY, "lpips_alex")
     columns = [(metric, 0) for metric in metrics]
     if len(ours.realisms) > 1:
@@ -205,12 +205,12 @@ def bd_rate_table(
 
 
 def _steps(values: np.ndarray) -> list[tuple[float, float]]:
-    """Neighbours; of a single value, itself twice."""
+    """Pairs of neighbours; a single value is paired with itself."""
     return list(pairwise(values)) or [(values[0], values[0])]
 
 
 def load_surfaces(folder: Path) -> tuple[Measured, list[Measured]]:
-    """Ours and the peers' of a folder. Raises `click.ClickException` if they are not of the same images."""
+    """Our surface and the peers' in a folder. Raises `click.ClickException` if their images differ."""
     ours = load_measured(folder / f"{OURS}.json")
     peers = []
     for path in sorted(folder.glob("*.json")):
@@ -228,19 +228,20 @@ def load_surfaces(folder: Path) -> tuple[Measured, list[Measured]]:
 @click.option(
     "--data",
     type=FOLDER,
-    help="Folder of the images that were measured, for the image browser; left out without.",
+    help="Folder of the images that were measured, for the image browser, which is left out without it.",
 )
 @click.option(
     "--image",
     "images",
     multiple=True,
-    help="NAME or NAME@X,Y of the crop's corner; may be repeated. Default: three, spread over the folder.",
+    help="NAME, or NAME@X,Y with the crop's corner; may be given several times. Default: three images, "
+    "spread over the folder.",
 )
 @lpips_option
 @click.option(
     "--curves",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="FILE.json of curves to draw beside (docs/measuring.md).",
+    help="FILE.json with curves to draw besides (docs/measuring.md).",
 )
 def page(
     folder: Path,

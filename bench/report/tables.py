@@ -1,4 +1,4 @@
-"""Measured results as tables of Markdown."""
+"""Measured results as Markdown tables."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from rdpcodec.weights.manifest import DEFAULT_MODEL
 
 BD_RATES = ("psnr", "psnr_common_range", "ms_ssim", "psnr_by_picture", "ms_ssim_by_picture")
 _TIMES = ("encoding_time", "decoding_time")
-# Scores above which a measure is compared once more: an image below them is hardly kept for its likeness.
+# Scores above which a measure is compared once more: few would keep an image below them for its closeness.
 _LEAST = {"ssimulacra2": (50, 70)}
 
-# Head, measure and form of `realism_table`, as far as they were measured.
+# The columns of `realism_table`: head, measure and format. Those that were not measured are left out.
 _REALISM_COLUMNS = (
     ("PSNR", "psnr", "{:.2f} → {:.2f} dB"),
     ("SSIMULACRA2", "ssimulacra2", "{:.1f} → {:.1f}"),
@@ -36,7 +36,7 @@ _REALISM_COLUMNS = (
 
 
 def result_lines(results: dict[str, Any]) -> list[str]:
-    """What `rdpcodec models` shows of a result file of `bench measure rd`."""
+    """The lines that `rdpcodec models` shows for a result file of `bench measure rd`."""
     rates = ", ".join(f"{_label(name)} {_percent(rate['psnr'])}" for name, rate in results["bd_rate"].items())
     ours = results["results"]
     encode, decode = (sum(ours[key]) / len(ours[key]) for key in _TIMES)
@@ -75,7 +75,7 @@ def result_tables(results: dict[str, Any], command: str) -> str:
 
 
 def realism_table(gains: list[dict[str, Any]]) -> str:
-    """What `bench report realism-gains` found, as Markdown: realism 0 → 1 of the same files at each rate."""
+    """What `bench report realism-gains` found, as Markdown: realism 0 → 1 for the same files at each rate."""
     shown = [column for column in _REALISM_COLUMNS if column[1] in gains[0]["along"]]
     heads = ["bits per pixel", *(head for head, _, _ in shown), "bytes of AVIF"]
     lines = ["| " + " | ".join(heads) + " |", "| --- " * len(heads) + "|"]
@@ -91,9 +91,9 @@ def realism_table(gains: list[dict[str, Any]]) -> str:
 
 
 def headline_table(ours: Measured, avif: Measured, gains: list[dict[str, Any]]) -> str:
-    """README's one table as Markdown: our bytes for 100 of AVIF's, at equal closeness and LPIPS.
+    """README's one table as Markdown: our bytes in per cent of AVIF's, at equal closeness and LPIPS.
 
-    From the points of the surface, as the report's.
+    It uses the points of the surface, as the report does.
     """
     lines = ["| at equal | realism | rate, bits per pixel | bytes, % of AVIF's |", "| --- " * 4 + "|"]
     for label, metric, least in closeness(ours, avif):
@@ -107,7 +107,7 @@ def headline_table(ours: Measured, avif: Measured, gains: list[dict[str, Any]]) 
 
 
 def closeness_table(ours: Measured, avif: Measured) -> str:
-    """Our bytes for 100 of AVIF's at equal closeness, realism 0, with their intervals, as Markdown."""
+    """Our bytes in per cent of AVIF's at equal closeness and realism 0, with intervals, as Markdown."""
     weights = image_weights(len(ours.images))[:BD_RESAMPLINGS]
     lines = ["| at equal | bytes, % of AVIF's | 95 % |", "| --- " * 3 + "|"]
     for label, metric, least in closeness(ours, avif):
@@ -120,7 +120,7 @@ def closeness_table(ours: Measured, avif: Measured) -> str:
 
 
 def closeness(ours: Measured, avif: Measured) -> list[tuple[str, str, float]]:
-    """What both were measured by: label, metric, and the least that counts of it."""
+    """The measures that both codecs have: label, metric, and the least value that counts."""
     found = []
     for metric, label in FIDELITY.items():
         if ours.has(metric) and avif.has(metric):
@@ -130,7 +130,7 @@ def closeness(ours: Measured, avif: Measured) -> list[tuple[str, str, float]]:
 
 
 def speed_table(results: dict[str, Any]) -> str:
-    """Milliseconds an image of all codecs of a result file of `bench measure rd`, as Markdown."""
+    """Milliseconds per image of all codecs in a result file of `bench measure rd`, as Markdown."""
     lines = ["| codec | encode, ms | decode, ms |", "| --- " * 3 + "|"]
     for record in (results, *results["peers"]):
         found = record["results"]
@@ -149,5 +149,5 @@ def _percent(value: float | None) -> str:
 
 
 def _formed(form: str, value: float | None) -> str:
-    """A figure as readers see it; a dash where it is undefined, as where two curves share no quality."""
+    """A figure as readers see it; a dash if it is undefined, for example if two curves share no quality."""
     return "–" if value is None or not math.isfinite(value) else form.format(value).replace("-", "−")

@@ -1,8 +1,8 @@
 """The engine that works through a plan with processes of this machine.
 
 Libraries were tried. concurrent.futures fails all images in work when one worker dies, and cannot kill its
-workers before Python 3.14. pebble 5.2 gives up the whole run, and does not say why, when a worker dies at its
-start, as for lack of memory; and it ends workers one by one, each after 3 s if that is inside of torch.
+workers before Python 3.14. pebble 5.2 gives up the whole run without saying why when a worker dies at its
+start, for lack of memory say. It also ends workers one by one, each after 3 s if it is inside torch.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from rdpcodec.errors import RdpError, UsageError
 def run_local(tasks: Sequence[Task], work: Work, *, workers: int, force: bool) -> Outcomes:
     """Work through `tasks` in `workers` processes, which share this machine's cores among them.
 
-    Each process has one task at a time. So when one is killed, for lack of memory say, it is known which
-    image was in work: that one fails, and a new process takes over. Closing the iterator ends all of them.
+    Each process has one task at a time. So when one is killed, for lack of memory say, only its image fails,
+    and a new process takes over. Closing the iterator ends all processes.
 
     Raises `UsageError` when the device cannot be used, `RdpError` when no process survives its start.
     """
@@ -51,7 +51,7 @@ def run_local(tasks: Sequence[Task], work: Work, *, workers: int, force: bool) -
                     if worker.task and waiting:
                         start_worker()
                     elif waiting and not alive:
-                        raise RdpError(f"no worker process survives its start: {worker.death}")
+                        raise RdpError(f"every worker process died at its start: {worker.death}")
                 elif waiting:
                     worker.send(waiting.popleft())
                 else:
@@ -73,16 +73,16 @@ class _Worker:
         self.process.start()
         theirs.close()  # so that the pipe ends when the process does
         self.task: Task | None = None
-        self.death = ""  # once it has died: of what
+        self.death = ""  # once it has died: the cause
 
     def send(self, task: Task) -> None:
         """Give it its next task."""
         self.task = task
-        with suppress(OSError):  # that a process is dead is met when reading from it
+        with suppress(OSError):  # a dead process is noticed when reading from it
             self.connection.send(task)
 
     def receive(self) -> Outcome | None:
-        """The outcome of its task; None where it had none, but is ready now or has died.
+        """The outcome of its task; None if it had no task, and is now ready or has died.
 
         Raises the `UsageError` that kept it from getting ready.
         """
@@ -103,7 +103,7 @@ class _Worker:
 
 
 def _serve(connection: Connection, work: Work, force: bool, threads: int) -> None:
-    """A worker process: sends None when ready, or why it cannot be; then an outcome for every task."""
+    """A worker process: sends None when ready, or the error that kept it; then an outcome per task."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is for the parent, which ends this process
     with suppress(EOFError, BrokenPipeError):  # there is no more work, or no parent
         try:

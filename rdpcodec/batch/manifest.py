@@ -1,6 +1,6 @@
 """The manifest of a run: a file with a line of JSON for every outcome, written as soon as it is known.
 
-A run that goes on where an earlier one was killed goes on with its manifest too.
+A run that resumes a killed one continues its manifest too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Manifest:
     """A manifest that is open for appending, in a `with` block."""
 
     def __init__(self, path: Path) -> None:
-        """Open the file, or make it. Raises `OutputError` where it cannot be written or is something else."""
+        """Open the file, or make it. Raises `OutputError` if it cannot be written or is not a manifest."""
         self.path = path
         try:
             replaceable(path)  # a device could be read for ever
@@ -31,8 +31,8 @@ class Manifest:
         except OSError as error:
             raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
         except UnicodeDecodeError as error:
-            raise OutputError(f"{path}: is no manifest; name another file") from error
-        self.outputs = _outputs(lines)  # that were written, by what the file says
+            raise OutputError(f"{path}: is not a manifest; name another file") from error
+        self.outputs = _outputs(lines)  # written already, according to the file
         if lines[-1]:  # a run was killed while it wrote
             self._write("")
 
@@ -40,7 +40,7 @@ class Manifest:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        with suppress(OSError):  # of a full disk, say, which writing the line has met before
+        with suppress(OSError):  # a full disk, say: writing the line has already met it
             self._file.close()
 
     def append(self, outcome: Outcome) -> None:
@@ -48,8 +48,8 @@ class Manifest:
         self._write(outcome.to_json())
 
     def complete(self, tasks: Iterable[Task], work: Work) -> list[str]:
-        """Append outcomes for those tasks, all with outputs that exist, that an earlier run did not get to
-        write. Returns, one line each, what is wrong with outputs that turn out to be no such thing.
+        """Append the outcomes that an earlier run did not get to write, for tasks whose outputs all exist.
+        Returns one line for each output that turns out to be something else.
         """
         errors = []
         for task in tasks:
@@ -73,7 +73,7 @@ class Manifest:
 
 
 def _outputs(lines: Iterable[str]) -> set[str]:
-    """The outputs of a manifest's lines that tell of success."""
+    """The outputs of a manifest's lines that report success."""
     outputs: set[str] = set()
     for line in lines:
         with suppress(ValueError):  # half a line

@@ -1,8 +1,8 @@
-"""What outputs are called: the rule that `rdpcodec compress`, `decompress` and `batch` share.
+"""How outputs are named: the rule that `rdpcodec compress`, `decompress` and `batch` share.
 
-An output has the name of its source, with the extension exchanged if that is of a format: "a.jpg" gives
-"a.rdpc", "Shot at 12.30.45" gives "Shot at 12.30.45.rdpc". Sources of one run that would share an output keep
-their extensions: "a.jpg" and "a.png" give "a.jpg.rdpc" and "a.png.rdpc".
+An output has the name of its source. The extension of a format is replaced: "a.jpg" gives "a.rdpc", but
+"Shot at 12.30.45" gives "Shot at 12.30.45.rdpc". Sources of one run that would share an output keep their
+extensions: "a.jpg" and "a.png" give "a.jpg.rdpc" and "a.png.rdpc".
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ def output_names(
 ) -> list[AnyPath]:
     """The outputs of different sources, in the same places.
 
-    suffix: of the outputs, ".rdpc" say; exchanged: whether an extension, in lower case, makes way for it;
-    named: what an error calls the sources, where they are elsewhere than their outputs.
-    Raises `UsageError` where two outputs would have one name even so.
+    suffix: that of the outputs, such as ".rdpc"; exchanged: whether it replaces an extension, in lower case;
+    named: the sources as errors name them, if they lie elsewhere than their outputs.
+    Raises `UsageError` if two outputs would still have the same name.
     """
     short = [_renamed(source, suffix, exchanged) for source in sources]
     shared = Counter(short)

@@ -1,4 +1,4 @@
-"""The plan of a run: which file comes from which, known before anything starts."""
+"""The plan of a run: which output comes from which source, known before anything starts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Task:
-    """One image: where its file is, and where the other is to be. Absolute paths, or URLs."""
+    """One image: where its file is, and where its output goes. Absolute paths, or URLs."""
 
     source: str
     output: str
@@ -64,7 +64,7 @@ _REASONS = {
 
 @dataclass
 class LeftOut:
-    """What folders and globs hold and a run does not take: counted by extension, or as hidden or folders."""
+    """What a run does not take from folders and globs: counted by extension, or as hidden or folders."""
 
     reasons: dict[str, str]
     otherwise: str  # the reason for all other extensions
@@ -73,7 +73,7 @@ class LeftOut:
 
     @property
     def missed(self) -> int:
-        """How many a caller may miss: all but what is hidden, and files that are coded already."""
+        """How many a caller may miss: all but hidden ones, and files that are already coded."""
         return sum(count for kind, count in self.counts.items() if kind not in (_HIDDEN, EXTENSION))
 
     def __str__(self) -> str:
@@ -104,12 +104,13 @@ def plan(
 ) -> Plan:
     """The plan of a run.
 
-    sources: folders, whose files of fitting `extensions` are taken and keep their place below the folder;
-    globs, below the last folder without a wildcard; files; and `@list.txt`, one path or URL a line, which
-    keeps its folders (an absolute path those from the root); `@-` reads the list from standard input. All may
-    be URLs that fsspec knows. What folders and globs find hidden is left out. destination: a folder, whose
-    files are no sources where it lies within one; suffix: of the outputs, ".rdpc" say, see `output_names`;
-    recursive: whether folders are taken with all that is below them.
+    sources: folders, globs, files and lists; all may be URLs that fsspec knows. Files in a folder are taken
+    if they have one of the `extensions`, and keep their place below the folder. Files of a glob keep theirs
+    below its last folder without a wildcard. A list, `@list.txt` or `@-` for standard input, has one path or
+    URL a line, which keeps its folders (an absolute path those from the root). Hidden files in folders and
+    globs are left out. destination: a folder; if it lies within a source, its files are not taken. suffix:
+    that of the outputs, such as ".rdpc", see `output_names`. recursive: whether folders are taken with all
+    that is below them.
 
     Raises `UsageError` when a source is missing, nothing is found, or two images would share an output, and
     `OutputError` when a list cannot be read.
@@ -134,7 +135,7 @@ def _otherwise(coded: bool) -> str:
 
 @dataclass
 class _Search:
-    """How sources are looked through; counts what is left out."""
+    """Searches sources, and counts what is left out."""
 
     extensions: Collection[str]
     recursive: bool
@@ -147,7 +148,7 @@ class _Search:
             listed = standard_input().read() if source == "@-" else storage.read_file(source[1:])
             listed = listed.removeprefix(codecs.BOM_UTF8)
             if b"\0" in listed:
-                raise UsageError(f"{source}: is no list of paths: give a text file, with a path a line")
+                raise UsageError(f"{source}: is not a list of paths: give a text file with one path per line")
             lines = os.fsdecode(listed).replace("\r\n", "\n").split("\n")
             yield from (_listed(line) for line in lines if line.strip())
             return
@@ -189,7 +190,7 @@ class _Search:
         matches = [] if str(root) == path else system.glob(path, detail=True).values()
         names = sorted(match["name"] for match in matches if match["type"] != "directory")
         if not names:
-            raise UsageError(f"{source}: no such file or folder, and a glob that matches none")
+            raise UsageError(f"{source}: no such file or folder, and no glob that matches any")
         for name in names:
             relative = PurePosixPath(name).relative_to(root)
             if _hidden(relative):
@@ -199,8 +200,8 @@ class _Search:
 
 
 def _kind(system: AbstractFileSystem, name: str, listed: str) -> str | None:
-    """What an entry of a folder is, if it is no file. listed: the type that a listing gives it, which is
-    "other" for links.
+    """What an entry of a folder is, or None if it is a file. listed: its type in a listing, which is "other"
+    for links.
     """
     if storage.is_local(system) and os.path.islink(name):
         if os.path.isfile(name):
@@ -212,7 +213,7 @@ def _kind(system: AbstractFileSystem, name: str, listed: str) -> str | None:
 
 
 def _closed(system: AbstractFileSystem, folder: str) -> bool:
-    """Whether a folder may not be read: listings leave such folders empty, without a word."""
+    """Whether a folder may not be read: listings silently show such folders as empty."""
     return storage.is_local(system) and not os.access(folder, os.R_OK | os.X_OK)
 
 
@@ -225,7 +226,7 @@ def _listed(line: str) -> tuple[str, PurePosixPath]:
     system, path = storage.filesystem(line)
     relative = path if storage.is_url(line) else os.path.normpath(line)
     if relative == ".." or relative.startswith("../"):
-        raise UsageError(f"{line}: lies outside of the current folder; give its absolute path")
+        raise UsageError(f"{line}: lies outside the current folder; give its absolute path")
     if not PurePosixPath(relative).name:
         raise UsageError(f"{line}: a list names files, and this is a folder")
     return _location(system, path), PurePosixPath(relative.lstrip("/"))

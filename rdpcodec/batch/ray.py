@@ -1,6 +1,6 @@
 """The engine that works through a plan with actors of a Ray cluster.
 
-Not with Ray Data, which was tried: where a worker dies it tries the same image for ever, or hangs.
+Ray Data was tried, but when a worker dies it retries the same image for ever, or hangs.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def run_ray(tasks: Sequence[Task], work: Work, *, workers: int, force: bool) -> Outcomes:
-    """Work through `tasks` with up to `workers` actors of a Ray cluster: the one that is connected to or that
-    `RAY_ADDRESS` names, otherwise one that is started on this machine.
+    """Work through `tasks` with up to `workers` actors of a Ray cluster: the connected one or that in
+    `RAY_ADDRESS`, otherwise one that is started on this machine.
 
-    As in `run_local`, an actor has one task at a time: one that dies costs an image and is replaced. Closing
-    the iterator ends all of them. Sources and outputs must mean the same on all machines: URLs, or paths of a
-    shared folder.
+    As in `run_local`, an actor has one task at a time: if it dies, it costs one image and is replaced.
+    Closing the iterator ends all actors. Sources and outputs must mean the same on all machines: URLs, or
+    paths in a shared folder.
 
     Raises `UsageError` when Ray is not installed or has no device of the kind, `RdpError` when no actor can
     start or Ray itself fails.
@@ -44,7 +44,7 @@ def run_ray(tasks: Sequence[Task], work: Work, *, workers: int, force: bool) -> 
 
 
 def _usable_workers(workers: int, device: str) -> int:
-    """At most as many as the cluster has devices. Raises `UsageError` where it has none."""
+    """`workers`, but at most as many as the cluster has devices. Raises `UsageError` if it has none."""
     import ray
 
     if device != "cpu":

@@ -1,6 +1,6 @@
 """The work on one image, compression or decompression, and its outcome.
 
-Networks are loaded only once there is an image to work on: planning a run does without.
+Networks are loaded only once there is an image to work on; planning a run does not need them.
 """
 
 from __future__ import annotations
@@ -56,14 +56,14 @@ class Outcome:
     ) -> Outcome:
         """The outcome of a task that was done.
 
-        sizes: bytes before and after; header and bpp: of the .rdpc file, whichever of the two it is; realism:
-        of decoding, where it is not the file's own.
+        sizes: bytes before and after; header and bpp: those of the .rdpc file, be it source or output;
+        realism: that of decoding, if not the file's own.
         """
         decoded_at = round(realism_in(header, realism), 3)
         return cls(task.source, task.output, *sizes, round(bpp, 4), header.quality, decoded_at)
 
     def to_json(self) -> str:
-        """One line, without what is not known."""
+        """One line, without unknown values."""
         return json.dumps({key: value for key, value in asdict(self).items() if value not in (None, ())})
 
 
@@ -103,7 +103,7 @@ class Compression:
 
     @staticmethod
     def extensions() -> set[str]:
-        """Extensions of the files of a folder that are compressed."""
+        """Extensions of the files that are compressed in a folder."""
         from rdpcodec.image import readable_extensions
 
         return readable_extensions()
@@ -121,7 +121,7 @@ class Decompression:
     region: Region | None = None  # all of the image
 
     def __post_init__(self) -> None:
-        """Raise `UsageError` for what is no realism."""
+        """Raise `UsageError` for an impossible realism."""
         check_realism(self.realism)
 
     def converted(self, data: bytes, task: Task) -> bytes:
@@ -144,7 +144,7 @@ class Decompression:
 
     @staticmethod
     def extensions() -> set[str]:
-        """Extensions of the files of a folder that are decompressed."""
+        """Extensions of the files that are decompressed in a folder."""
         return {EXTENSION}
 
 
@@ -153,7 +153,7 @@ Outcomes = Generator[Outcome, None, None]
 
 
 def check_work(work: Work) -> None:
-    """Raise `UsageError` where no image can be worked on: the device cannot be used, or a package or weights
+    """Raise `UsageError` if no image can be worked on: the device cannot be used, or a package or weights
     are not installed.
     """
     from rdpcodec.engine.choice import check_device
@@ -166,10 +166,10 @@ def check_work(work: Work) -> None:
 
 
 def prepare(work: Work, threads: int) -> None:
-    """Make this process ready for `work`: the networks' threads, and what `check_work` looks for. Raises
+    """Make this process ready for `work`: set the networks' threads, and run `check_work`. Raises
     `UsageError`.
 
-    threads: its share; `OMP_NUM_THREADS` goes first, as everywhere.
+    threads: its share; `OMP_NUM_THREADS` takes precedence, as everywhere.
     """
     from rdpcodec.engine.threads import chosen_threads, use_threads
 
@@ -187,7 +187,7 @@ def process(task: Task, work: Work, *, force: bool) -> Outcome:
                 return exists_already(task)
             before = storage.read_file(task.source)
             after = work.converted(before, task)
-            if not force and storage.exists(task.output):  # by now
+            if not force and storage.exists(task.output):  # meanwhile
                 return exists_already(task)
             storage.write_file(task.output, after)
         except MemoryError:
@@ -204,7 +204,7 @@ def process(task: Task, work: Work, *, force: bool) -> Outcome:
 
 
 def note_of_growth(before: int, after: int) -> str:
-    """What to say of a compression that made a file larger, and how to avoid it; nothing of any other."""
+    """A note on a compression that made a file no smaller, and how to avoid it; empty for any other."""
     if after < before:
         return ""
     return (
@@ -226,7 +226,7 @@ def exists_already(task: Task) -> Outcome:
 
 
 def lost(task: Task, cause: str = DIED) -> Outcome:
-    """The outcome of a task whose worker process died. Removes what that left of its output."""
+    """The outcome of a task whose worker process died. Removes what the process left of its output."""
     storage.remove_partials([task.output])
     return _failed(task, f"{task.source}: {cause}")
 

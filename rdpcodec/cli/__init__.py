@@ -1,4 +1,4 @@
-"""The command `rdpcodec`: one file per group of commands, imported when one of them is asked for.
+"""The command `rdpcodec`: one file per group of commands, imported when one of them runs.
 
 Nothing here imports torch before an image is coded.
 """
@@ -30,7 +30,7 @@ _MODULES = {
 
 
 class _Commands(UserDict[str, Any]):
-    """Commands by name. One is imported when it is asked for, and does not wait for what the others need."""
+    """Commands by name. Each is imported when it runs, and does not wait for what the others need."""
 
     def __getitem__(self, name: str) -> click.Command:
         command: click.Command = getattr(import_module(self.data[name]), name)

@@ -1,4 +1,4 @@
-"""`rdpcodec batch`: many files at once, from a plan to a report. The work itself is `rdpcodec.batch`'s."""
+"""`rdpcodec batch`: many files at once, from a plan to a report. `rdpcodec.batch` does the work."""
 
 from __future__ import annotations
 
@@ -32,34 +32,34 @@ if TYPE_CHECKING:
     from rdpcodec.batch.plan import LeftOut, Task
     from rdpcodec.batch.work import Compression, Decompression, Outcomes, Work
 
-_INTERRUPTED = 130  # as shells have it: 128 + SIGINT
+_INTERRUPTED = 130  # as in shells: 128 + SIGINT
 
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SRC...")
 @click.argument("destination", metavar="DST")
 @click.option("-d", "--decompress", is_flag=True, help="Decompress .rdpc files instead.")
-@click.option("-r", "--recursive", is_flag=True, help="Folders with all that is below them.")
+@click.option("-r", "--recursive", is_flag=True, help="Include subfolders.")
 @click.option(
     "-w",
     "--workers",
     type=click.IntRange(1),
     show_default="one per core",
-    help="Processes, which share the cores among them.",
+    help="Number of processes; they share the cores.",
 )
-@click.option("--strict", is_flag=True, help="Fail where folders hold files that are no images: status 1.")
-@click.option("--resume", is_flag=True, help="Skip images whose output exists: none is ever left in part.")
+@click.option("--strict", is_flag=True, help="Exit with status 1 if folders hold files that are not images.")
+@click.option("--resume", is_flag=True, help="Skip images whose output exists; no output is ever partial.")
 @click.option(
     "--manifest",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Append a line of JSON to this file for every finished image.",
+    help="Append one line of JSON per finished image to this file.",
 )
 @click.option(
     "--engine",
     type=click.Choice(["local", "ray"]),
     default="local",
     show_default=True,
-    help="Processes of this machine, or a Ray cluster.",
+    help="Run on processes of this machine, or on a Ray cluster.",
 )
 @compression_options
 @max_side_option
@@ -90,13 +90,13 @@ def batch(
     rdpcodec batch compressed/ images/ --decompress --format webp
     rdpcodec batch s3://bucket/photos s3://bucket/compressed --engine ray --workers 64
 
-    SRC is a folder, a glob, a file, or @ and a file with one path a line (@- reads standard input). What
-    lies below a folder, or below the part of a glob without wildcards, keeps its place below DST. All may be
+    SRC is a folder, a glob, a file, or @ and a file with one path per line (@- reads standard input). Files
+    below a folder, or below the part of a glob without wildcards, keep their place below DST. All may be
     URLs that fsspec knows.
-    Images of one name, a.jpg and a.png, become a.jpg.rdpc and a.png.rdpc.
+    Images with the same name, a.jpg and a.png, become a.jpg.rdpc and a.png.rdpc.
 
     An image that cannot be coded does not stop the others: failures are listed at the end, and the exit
-    status is 1. What a folder holds besides images is counted and named.
+    status is 1. Other files in a folder are counted and named.
     """
     from rdpcodec.batch.plan import plan
 
@@ -153,7 +153,7 @@ def _run(
     force: bool,
     quiet: bool,
 ) -> Tally:
-    """Work through the tasks, into the folder `destination`; what became of each goes to the manifest at
+    """Work through the tasks, into the folder `destination`. The outcome of each goes to the manifest at
     `path` as soon as it is known.
     """
     from rdpcodec import storage
@@ -195,7 +195,7 @@ def _engine(name: str) -> Callable[..., Outcomes]:
 
 
 def _report(tally: Tally, left_out: LeftOut, *, strict: bool, quiet: bool, as_json: bool) -> None:
-    """Print what became of a run, and end with its exit status if that is not 0."""
+    """Print the result of a run, and end with its exit status if that is not 0."""
     for line in tally.errors:
         click.echo(f"error: {line}", err=True)
     for folder in left_out.closed:
@@ -207,7 +207,7 @@ def _report(tally: Tally, left_out: LeftOut, *, strict: bool, quiet: bool, as_js
     elif not quiet:
         click.echo(tally.summary())
     if tally.interrupted:
-        click.echo("interrupted: the same command with --resume goes on", err=True)
+        click.echo("interrupted: run the same command with --resume to continue", err=True)
         sys.exit(_INTERRUPTED)
     if tally.errors:
         click.echo(f"error: {len(tally.errors)} of {tally.total} failed", err=True)

@@ -56,7 +56,7 @@ def compress(
 
     With a target, the quality is searched for each image, in at most 8 encodes. The file is never larger, or
     its image never worse, than the target, and as a rule at most 1 % smaller or better. `rdpcodec suggest IN`
-    shows what can be had.
+    shows what is possible.
     """
     from rdpcodec.image import is_readable
 
@@ -69,7 +69,7 @@ def compress(
 
 
 def _compressed(work: Compression, force: bool, source: Path, place: Path) -> tuple[Outcome, str]:
-    """Compress one image to `place`: what became of it, and that in words. Raises `RdpError`."""
+    """Compress one image to `place`. Returns the outcome, also in words. Raises `RdpError`."""
     given = image_source(source)
     before = source.stat().st_size if source.is_file() else None
     try:
@@ -135,9 +135,9 @@ def decompress(
 def _decompressed(
     work: Decompression, formats: dict[Path, str], force: bool, source: Path, place: Path
 ) -> tuple[Outcome, str]:
-    """Decompress one file to `place`: what became of it, and that in words. Raises `RdpError`.
+    """Decompress one file to `place`. Returns the outcome, also in words. Raises `RdpError`.
 
-    formats: Pillow's names, by places.
+    formats: Pillow's names of the formats, by place.
     """
     from rdpcodec.image import encode_image
 

@@ -31,7 +31,7 @@ def info(paths: tuple[Path, ...], quiet: bool, as_json: bool) -> None:
     for path in paths:
         try:
             described = _described(path)
-        except Exception as error:  # whatever one file does, it does not stop the rest
+        except Exception as error:  # whatever happens with one file, the rest go on
             click.echo(f"error: {(message := in_a_line(error, path))}", err=True)
             if as_json:
                 click.echo(json.dumps({"file": str(path), "error": message}))

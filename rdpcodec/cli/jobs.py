@@ -1,4 +1,4 @@
-"""Which inputs and outputs of `rdpcodec compress` and `decompress` belong together; one after the other."""
+"""Pairs inputs and outputs of `rdpcodec compress` and `decompress`, and works through the pairs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OUTPUT = click.option(
     "--output-dir",
     type=click.Path(path_type=Path),
     metavar="OUT|DIR",
-    help="The output of one input, or the folder for those of several.",
+    help="Output for a single input, or folder for the outputs of several.",
 )
 
 
@@ -59,25 +59,25 @@ Job = tuple[Path, Path]
 
 @dataclass(frozen=True)
 class Names:
-    """What a command reads and writes, by extension, in lower case.
+    """Which extensions a command reads and writes, in lower case.
 
-    Functions, since Pillow knows all extensions only once all of its plugins are imported.
+    They are functions, since Pillow knows all extensions only after importing all its plugins.
     """
 
     command: str
     suffix: str  # of outputs that are not named
-    is_read: Callable[[str], bool]  # extensions of inputs, exchanged for it
+    is_read: Callable[[str], bool]  # extensions of inputs, replaced by `suffix`
     is_written: Callable[[str], bool]
     outputs: str  # what is written, in words
 
     def is_output(self, path: Path) -> bool:
-        """Whether a path can only be an output's."""
+        """Whether a path can only be an output."""
         return path == STANDARD or self.is_written(path.suffix.lower())
 
 
 def jobs_of(paths: tuple[Path, ...], output: Path | None, names: Names) -> list[Job]:
     """Jobs from the arguments: `IN`, `IN OUT`, `IN -o OUT` or `IN… -o DIR`. Makes the folder. Raises
-    `UsageError` for what is none of them, `OutputError` where the folder cannot be made.
+    `UsageError` for anything else, `OutputError` if the folder cannot be made.
     """
     if output is None and len(paths) == 2 and (names.is_output(paths[1]) or not lexists(paths[1])):
         output, paths = paths[1], paths[:1]
@@ -106,7 +106,7 @@ def jobs_of(paths: tuple[Path, ...], output: Path | None, names: Names) -> list[
 
 
 def _refuse_folders(paths: tuple[Path, ...], names: Names) -> None:
-    """Raise `UsageError` where a folder stands in the place of a file."""
+    """Raise `UsageError` if a folder is given in place of a file."""
     for path in paths:
         if isdir(path):
             if path == paths[-1] and len(paths) > 1:
@@ -126,7 +126,7 @@ def run_all(
 ) -> None:
     """Run every job; one that fails is reported and does not stop the others. Exit status 1 if any failed.
 
-    run: what became of a job, and that in words.
+    run: does one job, and returns the outcome, also in words.
     """
     errors = 0
     with progress(label, len(jobs), shown=not quiet) as bar:
@@ -146,7 +146,7 @@ def run_all(
 def _outcome(
     source: Path, output: Path, run: Callable[[Path, Path], tuple[Outcome, str]], force: bool, bar: Bar
 ) -> tuple[Outcome, str]:
-    """What became of one job, whatever it raises; warnings are shown."""
+    """The outcome of one job, whatever it raises. Warnings are shown."""
     started = time.perf_counter()
     try:
         check_output(output, force)
@@ -156,5 +156,5 @@ def _outcome(
             bar.echo(f"warning: {source}: {note}", err=True)
         seconds = round(time.perf_counter() - started, 3)
         return replace(outcome, seconds=seconds, warnings=(*messages, *outcome.warnings)), text
-    except Exception as error:  # of a decoder, say: one bad image never stops the rest
+    except Exception as error:  # from a decoder, say: one bad image never stops the rest
         return Outcome(str(source), str(output), error=in_a_line(error, source)), ""

@@ -29,9 +29,9 @@ device_option = click.option(
 
 
 def _encoder(context: click.Context, parameter: click.Parameter, name: str) -> str:
-    """A model that is asked for must be there, and make files."""
+    """Check that a model that is asked for exists and can encode."""
     if context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE:
-        manifest()  # damaged weights are no mistake in the command
+        manifest()  # damaged weights are not a mistake in the command
         try:
             check_encodes(name, find_model(name).encodes)
         except WeightsError as error:
@@ -45,7 +45,7 @@ model_option = click.option(
     default=DEFAULT_MODEL,
     show_default=True,
     shell_complete=lambda context, parameter, typed: [name for name in encoders() if name.startswith(typed)],
-    help="See `rdpcodec models`.",
+    help="Model to use; `rdpcodec models` lists them.",
 )
 runtime_option = click.option(
     "--onnxruntime-web",
@@ -59,9 +59,9 @@ runtime_option = click.option(
 
 
 def millions(context: click.Context, parameter: click.Parameter, number: float) -> int:
-    """An option's number of millions; "inf" is as many as anybody can have."""
+    """The count that an option gives in millions; "inf" means as many as there can be."""
     if math.isnan(number):
-        raise click.BadParameter("nan is no number", context, parameter)
+        raise click.BadParameter("nan is not a number", context, parameter)
     if math.isfinite(number) and number * 1e6 > MAX_PIXELS:
         most = f"no image has more than {MAX_PIXELS / 1e6:.0f}"
         raise click.BadParameter(f"{number:.12g} megapixels: {most}", context, parameter)
@@ -69,7 +69,7 @@ def millions(context: click.Context, parameter: click.Parameter, number: float) 
 
 
 max_side_option = click.option(
-    "--max-side", type=click.IntRange(1), metavar="N", help="Scale larger images down to N pixels a side."
+    "--max-side", type=click.IntRange(1), metavar="N", help="Scale images down to at most N pixels a side."
 )
 max_pixels_option = click.option(
     "--max-pixels",
@@ -78,16 +78,16 @@ max_pixels_option = click.option(
     show_default="268",
     metavar="M",
     callback=millions,
-    help="Refuse larger images, megapixels: a small file may claim many.",
+    help="Refuse images over M megapixels: a small file can claim to be huge.",
 )
 quiet_option = click.option("--quiet", is_flag=True, help="Print warnings and errors only.")
-json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 format_option = click.option(
     "--format",
     "extension",
     default="png",
     show_default=True,
-    help="Format where the output's name gives none.",
+    help="Format to write if the output's name gives none.",
 )
 
 
@@ -112,21 +112,24 @@ def flag(name: str) -> str:
 
 
 _TARGETS: dict[str, tuple[Callable[[Any], Target], Any, str]] = {
-    "target_bpp": (Target.bpp, float, "At most so many bits per pixel."),
-    "target_size": (Target.size, str, "At most so many bytes: 800, 50kB, 1.5MB, 64KiB."),
-    "target_psnr": (Target.psnr, float, "At least so many dB."),
+    "target_bpp": (Target.bpp, float, "At most this many bits per pixel."),
+    "target_size": (Target.size, str, "At most this many bytes: 800, 50kB, 1.5MB, 64KiB."),
+    "target_psnr": (Target.psnr, float, "At least this PSNR, in dB."),
     "target_ms_ssim": (Target.ms_ssim, float, "At least this MS-SSIM, 0 to 1."),
     "target_ssimulacra2": (Target.ssimulacra2, float, "At least this SSIMULACRA2, 0 to 100."),
-    "target_lpips": (Target.lpips, float, "At most this LPIPS. With one of the three above: both at once."),
+    "target_lpips": (Target.lpips, float, "At most this LPIPS. May join one of the three above."),
 }
-# Those of version 0.1, which go on working.
+# Names from version 0.1, which still work.
 _OLD_NAMES = {"target_ms_ssim": ("--target-msssim",)}
 
 _COMPRESSION = (
     click.option(
-        "-q", "--quality", type=float, help="Rate: 0 (smallest) to 100 (best); 50 where nothing sets it."
+        "-q",
+        "--quality",
+        type=float,
+        help="0 (smallest file) to 100 (best image); 50 unless a preset or a target sets it.",
     ),
-    click.option("--preset", type=click.Choice(list(PRESETS)), help="An operating point by name."),
+    click.option("--preset", type=click.Choice(list(PRESETS)), help="A named choice of quality and realism."),
     *(
         click.option(flag(name), *_OLD_NAMES.get(name, ()), name, type=kind, metavar="X", help=text)
         for name, (_, kind, text) in _TARGETS.items()
@@ -135,25 +138,28 @@ _COMPRESSION = (
         "--realism",
         callback=_realism,
         metavar="X",
-        help="Default realism of decoding, 0 to 1, or auto: as the image asks for. 0, or the preset's.",
+        help="Default realism for decoding, 0 to 1, or auto to let the encoder choose; "
+        "0 unless a preset sets it.",
     ),
     click.option(
         "--effort",
         type=int,
-        help="How long to search for a better file, 0 to 9; 0, or the preset's. From 1 on it needs torch, "
-        "and the number of threads may change the file.",
+        help="How long to search for a better file, 0 to 9; 0 unless a preset sets it. From 1 on it needs "
+        "torch, and the file may depend on the number of threads.",
     ),
     model_option,
     click.option(
         "--keep-metadata",
         is_flag=True,
-        help="Keep EXIF, XMP, resolution, and the ICC profile unapplied; no comments.",
+        help="Keep EXIF, XMP, resolution and the ICC profile, which is then not applied. Drop comments.",
     ),
     click.option(
-        "--exact", is_flag=True, help="Keep transparency to the last level, and the colours that it hides."
+        "--exact",
+        is_flag=True,
+        help="Keep every level of transparency, and the colours under full transparency.",
     ),
 )
-# What says how images are compressed, and means nothing to decompression.
+# Options that say how images are compressed, and mean nothing to decompression.
 COMPRESSION_ONLY = ("quality", "preset", *_TARGETS, "effort", "model", "keep_metadata", "exact")
 
 
@@ -189,10 +195,10 @@ def operating_point(
     effort: int | None,
     **targets: Any,
 ) -> OperatingPoint:
-    """The operating point that the options ask of the weights of `model`; a target is its quality, and so are
-    two: one of distortion and one of perception.
+    """The operating point that the options ask for. Its quality may be a target, or two: one for distortion
+    and one for perception.
 
-    Raises `UsageError` when more than one of them sets the quality, or the weights lack a dial.
+    Raises `UsageError` when more than one option sets the quality, or the weights of `model` lack a dial.
     """
     options = {"quality": quality, "preset": preset, **targets}
     given = [name for name, value in options.items() if value is not None]

@@ -19,7 +19,7 @@ from rdpcodec.source import read_source, standard_input
 from rdpcodec.storage import replace_file, replaceable
 
 STANDARD = Path("-")
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # of two letters or more: one is a drive
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # two letters or more: a single one is a drive
 
 
 def read_coded(path: Path) -> bytes:
@@ -32,7 +32,7 @@ def read_coded(path: Path) -> bytes:
 
 
 def image_source(path: Path) -> Path | io.BytesIO:
-    """What `rdpcodec.compress` reads an image from: the file itself, or what standard input gives for `-`.
+    """What `rdpcodec.compress` reads an image from: the file itself, or standard input for `-`.
     Raises `UsageError` for a URL.
     """
     refuse_url(path)
@@ -40,7 +40,7 @@ def image_source(path: Path) -> Path | io.BytesIO:
 
 
 def refuse_url(path: Path) -> None:
-    """Raise `UsageError` for what was a URL before it was made a path."""
+    """Raise `UsageError` for a path that was given as a URL."""
     if _URL.match(str(path)) and not path.exists():
         raise UsageError(f"{path}: is a URL, which `rdpcodec batch` takes: rdpcodec batch URL OUT")
 
@@ -60,15 +60,15 @@ def check_output(path: Path, force: bool) -> None:
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
     if os.path.lexists(path) and not force:
-        raise OutputError(f"{path}: exists already; use --force to overwrite it")
+        raise OutputError(f"{path}: already exists; use --force to overwrite it")
 
 
 def write_output(path: Path, data: bytes, force: bool) -> None:
-    """Write a file whole: to a temporary name beside it, then renamed. Raises `OutputError`."""
+    """Write a file whole: under a temporary name beside it, then renamed. Raises `OutputError`."""
     if path == STANDARD:
         try:
             rest = memoryview(data)
-            while rest:  # without a buffer (PYTHONUNBUFFERED) a write may take a part, and say so
+            while rest:  # without a buffer (PYTHONUNBUFFERED) a write may take only a part
                 rest = rest[sys.stdout.buffer.write(rest) :]
             sys.stdout.buffer.flush()
         except OSError as error:
@@ -82,7 +82,7 @@ def write_output(path: Path, data: bytes, force: bool) -> None:
 
 
 def in_a_line(error: Exception, source: object) -> str:
-    """Whatever work on one file raises as a line that names the file."""
+    """Any exception from work on one file, as one line that names the file."""
     if isinstance(error, RdpError):
         message = str(error)
     elif isinstance(error, MemoryError):
@@ -102,9 +102,9 @@ def end(errors: int, total: int) -> None:
 
 @contextmanager
 def named_warnings(name: object, echo: Callable[..., None] = click.echo) -> Iterator[list[str]]:
-    """Show our warnings as one line each that names the image, at the end; the list then holds them.
+    """Show our warnings at the end, one line each, with the image's name. The list then holds them.
 
-    echo: what prints them, as click's does.
+    echo: prints a line, as `click.echo` does.
     """
     messages: list[str] = []
     with warnings.catch_warnings(record=True) as caught:

@@ -42,9 +42,9 @@ _QUALITIES = (20, 40, 60)
 
 
 def _page(context: click.Context, parameter: click.Parameter, value: Path) -> Path:
-    """A name that browsers take for a page."""
+    """Check that a name is one that browsers take for a page."""
     if value != STANDARD and value.suffix.lower() not in (".html", ".htm"):
-        raise click.BadParameter(f"{value}: a page is written, give a name that ends in .html")
+        raise click.BadParameter(f"{value}: the page needs a name that ends in .html")
     return value
 
 
@@ -58,7 +58,7 @@ def _page(context: click.Context, parameter: click.Parameter, value: Path) -> Pa
     required=True,
     type=click.Path(path_type=Path),
     callback=_page,
-    help="The page to write, .html.",
+    help="Page to write, .html.",
 )
 @click.option(
     "-q",
@@ -68,7 +68,7 @@ def _page(context: click.Context, parameter: click.Parameter, value: Path) -> Pa
     multiple=True,
     default=_QUALITIES,
     show_default=True,
-    help="Quality to show, 0 to 100; may be repeated.",
+    help="Quality to show, 0 to 100; may be given several times.",
 )
 @click.option("--effort", type=int, default=0, show_default=True, help="How long to search, 0 to 9.")
 @runtime_option
@@ -88,15 +88,15 @@ def compare(
     as_json: bool,
     device: str,
 ) -> None:
-    """Make a page that shows images beside JPEG, WebP and AVIF of as many bytes.
+    """Make a page that shows images beside JPEG, WebP and AVIF at equal bytes.
 
     \b
     rdpcodec compare photo.png -o page.html
     rdpcodec compare *.png -o page.html -q 20 -q 60
 
     IN is an image in any format that Pillow reads, or - for standard input. The page is one file that loads
-    nothing: a slider wipes between any two versions. Of images over 2 megapixels the middle is cut out. With
-    --onnxruntime-web the page turns realism: it then holds a decoder too, and is 14 MB larger.
+    nothing else. A slider wipes between any two versions. Images over 2 megapixels are cut to their middle.
+    With --onnxruntime-web the page can change realism: it then holds a decoder too, and is 14 MB larger.
     """
     check_output(output, force)
     for quality in qualities:
@@ -129,7 +129,7 @@ def _written(output: Path, images: int, size: int, as_json: bool) -> str:
 
 
 def _images(sources: Sequence[Path]) -> dict[str, ImageData]:
-    """The images that can be read, by short names that differ; of each other an error is printed."""
+    """The images that can be read, by short names that differ. For any other, an error is printed."""
     from rdpcodec.image import load_image
     from rdpcodec.pages.compare import names_of
 
@@ -138,7 +138,7 @@ def _images(sources: Sequence[Path]) -> dict[str, ImageData]:
         try:
             with named_warnings(source):
                 images[name] = load_image(image_source(source))
-        except Exception as error:  # of a decoder, say: one bad image never stops the rest
+        except Exception as error:  # from a decoder, say: one bad image never stops the rest
             click.echo(f"error: {in_a_line(error, source)}", err=True)
     return images
 
@@ -150,7 +150,7 @@ def _images(sources: Sequence[Path]) -> dict[str, ImageData]:
     type=click.IntRange(0, 65_535),
     default=8765,
     show_default=True,
-    help="Port to listen on; 0 for any that is free.",
+    help="Port to listen on; 0 for any free one.",
 )
 @click.option(
     "--max-size",
@@ -185,11 +185,11 @@ def serve(
     model: str,
     device: str,
 ) -> None:
-    """Serve a page where a dropped image follows the settings: image, bytes and errors, and the file.
+    """Serve a page that codes a dropped image at any setting, shows bytes and errors, and gives the file.
 
-    Only this machine reaches it, unless --host says otherwise; there is no password. Images stay in memory.
-    With --onnxruntime-web the browser turns realism itself, without asking the server.
-    Stop it with Ctrl-C; --json prints its address alone. Needs the extra: pip install 'rdpcodec[web]'.
+    Only this machine can reach it, unless --host says otherwise; there is no password. Images stay in memory.
+    With --onnxruntime-web the browser changes realism itself, without asking the server.
+    Stop it with Ctrl-C. --json prints its address and model. Needs the extra: pip install 'rdpcodec[web]'.
     """
     _need_server()
     import uvicorn
@@ -208,14 +208,14 @@ def serve(
         click.echo(line if as_json else f"serving at {url}, stop with Ctrl-C")
     if open_page:
         webbrowser.open(url)
-    with suppress(KeyboardInterrupt):  # uvicorn has closed down, and passes it on
+    with suppress(KeyboardInterrupt):  # uvicorn has shut down, and passes it on
         uvicorn.Server(server_config(app)).run(sockets=[listening])
     if not (quiet or as_json):
         click.echo("stopped")
 
 
 def _need_server() -> None:
-    """Raise `UsageError` unless what serves is installed."""
+    """Raise `UsageError` unless the server's packages are installed."""
     for package in ("uvicorn", "starlette"):
         try:
             import_module(package)
@@ -228,9 +228,9 @@ def _need_server() -> None:
 
 
 def _decoder(model: str, runtime: Path | None) -> dict[str, bytes]:
-    """The files of the decoder for browsers, none without ONNX Runtime.
+    """The files of the decoder for browsers; none without ONNX Runtime.
 
-    Raises `UsageError` for another runtime, and `WeightsError`.
+    Raises `UsageError` for a runtime that is not ONNX Runtime, and `WeightsError`.
     """
     if runtime is None:
         return {}
@@ -241,7 +241,7 @@ def _decoder(model: str, runtime: Path | None) -> dict[str, bytes]:
 
 
 def _url(host: str, listening: socket.socket) -> str:
-    """The address of what listens; that others reach it is warned of."""
+    """The address of the server. Warns if other machines can reach it."""
     address, port = listening.getsockname()[:2]
     if not ipaddress.ip_address(address).is_loopback:
         click.echo("warning: others on the network can use this server; it asks for no password", err=True)
@@ -249,10 +249,10 @@ def _url(host: str, listening: socket.socket) -> str:
 
 
 def _listening(host: str, port: int) -> socket.socket:
-    """A socket that listens. Raises `UsageError` where it cannot."""
+    """A listening socket. Raises `UsageError` if there can be none."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family)
     except (OSError, UnicodeError) as error:
         why = getattr(error, "strerror", None) or "no name or address of a machine"
-        raise UsageError(f"{host}:{port}: cannot be listened on: {why}") from error
+        raise UsageError(f"{host}:{port}: cannot listen there: {why}") from error

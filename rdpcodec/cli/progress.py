@@ -1,4 +1,4 @@
-"""Progress for whoever waits at a terminal, and lines that do not get in its way."""
+"""A progress bar for whoever waits at a terminal, and output that does not get in its way."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 PATIENCE_SECONDS = 2.0
-"""How long a command takes before it shows a bar: one that flashes up for a moment only disturbs."""
+"""How long a command runs before it shows a bar: one that only flashes up would disturb."""
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Whether a standard stream is a terminal; one that is closed is none."""
+    """Whether a standard stream is a terminal; a closed one is not."""
     return stream is not None and stream.isatty()
 
 
 class Bar:
-    """A progress bar on standard error, or none, and the only way to print while there may be one."""
+    """A progress bar on standard error, or none. While there may be one, print only through this class."""
 
     def __init__(self, shown: tuple[Progress, TaskID] | None) -> None:
         self._shown = shown
 
     def step(self) -> None:
-        """One more is done."""
+        """Count one more as done."""
         if self._shown:
             progress, task = self._shown
             progress.advance(task)
 
     def update(self, **changes: Any) -> None:
-        """Redraw: `completed`, of how many, and what else the bar's columns show."""
+        """Redraw with new values: `completed`, `total`, and what else the bar's columns show."""
         if self._shown:
             progress, task = self._shown
             progress.update(task, **changes)
 
     def echo(self, line: str, err: bool = False) -> None:
-        """Print a line to standard output, or to standard error: above the bar, where it is on a terminal."""
+        """Print a line to standard output or standard error; on a terminal, above the bar."""
         stream = sys.stderr if err else sys.stdout
         if self._shown and is_terminal(stream):
             console = self._shown[0].console
@@ -52,7 +52,7 @@ class Bar:
 
 @contextmanager
 def progress(label: str, total: int, *, shown: bool = True) -> Iterator[Bar]:
-    """A bar that shows how many of `total` are done, once two seconds have passed, on a terminal."""
+    """A bar on a terminal that shows how many of `total` are done, once two seconds have passed."""
     if not shown or not is_terminal(sys.stderr):
         yield Bar(None)
         return
@@ -69,7 +69,7 @@ def progress(label: str, total: int, *, shown: bool = True) -> Iterator[Bar]:
     columns = [TextColumn(label), BarColumn(), TimeElapsedColumn()]
     if total > 1:
         columns += [MofNCompleteColumn(), TimeRemainingColumn()]
-    # Lines go through `Bar.echo`; what is redirected would reach the wrong stream.
+    # Lines go through `Bar.echo`; redirected lines would reach the wrong stream.
     bar = Progress(
         *columns,
         console=Console(stderr=True),

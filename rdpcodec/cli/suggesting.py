@@ -1,4 +1,4 @@
-"""`rdpcodec suggest`: what a few operating points give an image."""
+"""`rdpcodec suggest`: size and errors of an image at a few operating points."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def suggest(sources: tuple[Path, ...], quiet: bool, as_json: bool, model: str, d
             try:
                 image = _loaded(source, bar)
                 points = list(_points(codec, image, metrics, bar.step))
-            except Exception as error:  # of a decoder, say: one bad image never stops the rest
+            except Exception as error:  # from a decoder, say: one bad image never stops the rest
                 bar.echo(f"error: {in_a_line(error, source)}", err=True)
                 errors += 1
                 continue
@@ -71,7 +71,7 @@ def suggest(sources: tuple[Path, ...], quiet: bool, as_json: bool, model: str, d
 
 
 def _loaded(source: Path, bar: Bar) -> ImageData:
-    """An image, and what it lacks said. Raises `RdpError`."""
+    """Load an image, and show the warnings. Raises `RdpError`."""
     from rdpcodec.image import load_image
 
     with named_warnings(source, bar.echo):
@@ -79,7 +79,7 @@ def _loaded(source: Path, bar: Bar) -> ImageData:
 
 
 def _points(codec: Codec, image: ImageData, metrics: Metrics, step: Callable[[], None]) -> Iterator[Point]:
-    """What operating points give an image, by quality, then realism."""
+    """Size and errors of an image, by quality, then realism."""
     import numpy as np
 
     from rdpcodec.encoder.transparency import simplified

@@ -1,4 +1,4 @@
-"""What became of a batch so far: in numbers, in one line at the end, and in a bar meanwhile."""
+"""The results of a batch so far: as numbers, as a line at the end, and as a bar meanwhile."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Tally:
-    """Counts of a run, from its start on. total: images to work on; present: those that need no work."""
+    """Counts of a run since its start. total: images to work on; present: those that need no work."""
 
     total: int
     present: int = 0
@@ -29,7 +29,7 @@ class Tally:
     started: float = field(default_factory=time.monotonic)
 
     def add(self, outcome: Outcome) -> None:
-        """Count what became of an image."""
+        """Count the outcome of one image."""
         if outcome.error is not None:
             self.errors.append(outcome.error)
             return

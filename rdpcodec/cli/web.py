@@ -1,4 +1,4 @@
-"""`rdpcodec web`: a folder of all that a site needs to show .rdpc files."""
+"""`rdpcodec web`: a folder with all that a site needs to show .rdpc files."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What costs only the encoder: refinement, the search for a target, realism by image."""
+"""Steps that cost only the encoder time: refinement, the search for a target, automatic realism."""

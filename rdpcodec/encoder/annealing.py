@@ -1,5 +1,5 @@
-"""Stochastic Gumbel annealing: rounding at random that grows certain (Yang, Bamler & Mandt, Improving
-Inference for Neural Image Compression, NeurIPS 2020, section 3.2).
+"""Stochastic Gumbel annealing: random rounding that becomes certain as it cools (Yang, Bamler & Mandt,
+Improving Inference for Neural Image Compression, NeurIPS 2020, section 3.2).
 """
 
 from __future__ import annotations
@@ -10,34 +10,34 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-# Temperature of the annealing: at its start a latent halfway between two integers takes either, at its end
-# the nearer one.
+# Temperatures of the annealing. At the start, a latent about halfway between two integers rounds to either;
+# at the end, to the nearer one.
 WARM, COLD, COOLING = 0.4, 0.1, 180.0
 
 
 def temperature(step: int) -> float:
-    """The temperature of a step, from 1 on."""
+    """The temperature at a step; steps count from 1."""
     return max(COLD, WARM * math.exp(-step / COOLING))
 
 
 class ExpectedBits:
-    """What residuals cost on average that are rounded at random: between two integers, on the line between
-    what the coder asks for them.
+    """The average cost of residuals that are rounded at random: between two integers, on the line between
+    the coder's costs of the two.
 
-    A smooth density in its place says that half a step costs next to nothing, which no file ever does.
+    A smooth density in its place would price half a step at next to nothing, which no file ever does.
     """
 
     def __init__(self, costs: Tensor, tables: Tensor) -> None:
-        """costs: bits of the integers -R..R in each table, `[T, 2R + 1]`; tables: that of each residual,
-        int64 of any shape.
+        """costs: bits of the integers -R..R in each table, `[T, 2R + 1]`; tables: the number of each
+        residual's table, int64 of any shape.
         """
         self._costs, width = costs.flatten(), costs.shape[1]
         self._reach = width // 2
         self._zeros = tables * width + self._reach
 
     def __call__(self, mixed: Tensor) -> Tensor:
-        """The bits of residuals that are mixtures of two integers (`anneal`), a scalar. Beyond R the line of
-        the outermost two goes on.
+        """The bits of residuals that are mixtures of two integers (`anneal`), a scalar. Beyond R, the line
+        through the outermost two integers continues.
         """
         return cast(Tensor, _LineBits.apply(mixed, self._costs, self._zeros, self._reach))
 

@@ -1,9 +1,9 @@
-"""Realism chosen by the image: as much as brings its fine detail back, and no more.
+"""Automatic realism: as much as brings an image's fine detail back, and no more.
 
-At few bits the fidelity synthesis loses fine detail where the image has texture, and the realism synthesis
-paints it anew; at many bits, and on flat graphics, there is little to bring back, and realism would only cost
-fidelity. Both are seen in the energy of fine detail, block by block: of the original, and of every mixture of
-the two syntheses, where it is a quadratic function of the realism.
+At few bits, the fidelity synthesis loses fine detail in textures, and the realism synthesis paints it anew.
+At many bits, and on flat graphics, there is little to bring back, and realism would only cost fidelity. Both
+cases show in the energy of fine detail, block by block. The original's is compared with that of every mixture
+of the two syntheses, which is a quadratic function of the realism.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from rdpcodec.mosaic import Mosaic
 from rdpcodec.tiles import Box, tile_grid
 
 BLOCK = 16
-# Squared gray levels: below this, detail is not seen, and its ratio says nothing.
+# In squared gray levels. Below this, detail is invisible, and its ratio says nothing.
 _FLOOR = 4.0
-# Of the mean logarithm of detail energy: 0.2 dB, which nobody sees. Less realism is taken where more would
-# gain less than this, and so none where bits are many.
+# In the mean logarithm of detail energy: 0.2 dB, which nobody sees. Where more realism would gain less than
+# this, the lower one is taken, and so none where bits are many.
 TOLERANCE = 0.05
-# Whatever detail asks for: distortions grow with the square of realism, and most of what it wins is won by
-# then. Chosen on photographs held out from training (bench/experiments/2026-11-auto-realism).
+# The limit, whatever the detail asks for: distortions grow with the square of realism, and most of its gain
+# is had by then. Chosen on photographs held out from training (bench/experiments/2026-11-auto-realism).
 MOST = 0.7
 _STEPS = 21
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def _detail(pixels: np.ndarray) -> np.ndarray:
-    """Luma less the mean of its four neighbours, without the outermost pixels. pixels: uint8 `[H, W, 3]`."""
+    """Luma minus the mean of its four neighbours, without the outermost pixels. pixels: uint8 `[H, W, 3]`."""
     y = pixels.astype(np.float32) @ _LUMA
     return y[1:-1, 1:-1] - (y[:-2, 1:-1] + y[2:, 1:-1] + y[1:-1, :-2] + y[1:-1, 2:]) / 4
 
@@ -43,13 +43,13 @@ def _mean_in_blocks(x: np.ndarray) -> np.ndarray:
 
 @dataclass
 class DetailMatch:
-    """How well mixtures at all realisms match the original's detail, added up over parts of an image."""
+    """How well mixtures at each realism match the original's detail, added up over parts of an image."""
 
     errors: np.ndarray = field(default_factory=lambda: np.zeros(_STEPS))
     blocks: int = 0
 
     def add(self, original: np.ndarray, fidelity: np.ndarray, realistic: np.ndarray) -> None:
-        """Take in one part of an image, and what realism 0 and 1 make of it: uint8 `[H, W, 3]` each."""
+        """Add one part of an image, and the same part decoded at realism 0 and 1: uint8 `[H, W, 3]` each."""
         wanted, low, high = (_detail(pixels) for pixels in (original, fidelity, realistic))
         energy, zero, cross, one = (
             _mean_in_blocks(product) for product in (wanted**2, low**2, low * high, high**2)
@@ -60,8 +60,8 @@ class DetailMatch:
         self.blocks += energy.size
 
     def realism(self) -> float:
-        """The least realism whose detail is as near to the original's as `TOLERANCE` can tell, 0..MOST; 0 for
-        an image without a whole block.
+        """The lowest realism, 0..MOST, whose match is within `TOLERANCE` of the best; 0 for an image without
+        a whole block.
         """
         if not self.blocks:
             return 0.0
@@ -72,8 +72,8 @@ class DetailMatch:
 def realism_of(pixels: np.ndarray, mosaic: Mosaic) -> float:
     """The realism, 0..MOST, that the detail of an image asks for.
 
-    pixels: the original, uint8 `[H, W, 3]`; mosaic: the image as it was coded, which is decoded twice, one
-    row of tiles at a time.
+    pixels: the original, uint8 `[H, W, 3]`; mosaic: the coded image, which is decoded twice, one row of tiles
+    at a time.
     """
     match = DetailMatch()
     for row in tile_grid(*mosaic.size):

@@ -1,8 +1,8 @@
 """The quality and the realism that meet two targets at once: min R such that D ≤ d and P ≤ p.
 
-The rate is a matter of quality alone, since realism is a setting of the decoder. So each quality has the
-realism that serves it best, and is as good as that: what is searched is the least quality that is good
-enough. As in `target_search`, the codec is not known here.
+Realism is a setting of the decoder, so the rate depends on quality alone. Each quality is therefore judged at
+the realism that serves it best, and the search looks for the lowest quality that is good enough. As in
+`target_search`, nothing here knows the codec.
 """
 
 from __future__ import annotations
@@ -16,34 +16,36 @@ from rdpcodec.errors import UsageError
 from rdpcodec.operating_point import Bounds
 
 _GOLDEN = (5**0.5 - 1) / 2
-# Of the realism, in steps in which a file stores it: 2 % of the dial, which is 0.03 dB where it costs 1.8.
+# How closely the realism is found, in the steps in which a file stores it: 2 % of the dial, which is 0.03 dB
+# where the whole dial costs 1.8.
 _NEAR = 5
 
 
 class Measured(NamedTuple):
-    """What the targets of `Bounds` are compared with, in their units."""
+    """The values that the targets of `Bounds` are compared with, in their units."""
 
     distortion: float
     perception: float
 
 
 Measure = Callable[[float, float], Measured]
-"""(quality, realism) → what the decoded image has."""
+"""(quality, realism) → the values of the decoded image."""
 
 
 class _Choice(NamedTuple):
-    excess: float  # of that target which is exceeded more
+    excess: float  # of the target that is exceeded more
     realism: float
     measured: Measured
 
 
 def search_both(estimate: Measure, measure: Measure, bounds: Bounds, *, dial: bool) -> tuple[float, float]:
-    """The least quality, and a realism, whose decoded image is within both bounds, closely.
+    """The lowest quality, and a realism, at which the decoded image is closely within both bounds.
 
-    measure: the decoded image's values, asked for once or twice a quality. estimate: what is good enough to
-    choose a realism by. dial: whether there is a realism to choose. Distortion should rise with realism and
-    perception fall, or fall and rise again. Where no quality meets both bounds, raises `UsageError` that says
-    which of them fails and what can be had; where all do, warns with `TargetWarning`.
+    measure: the decoded image's values, asked for once or twice per quality. estimate: a stand-in for
+    `measure`, good enough to choose a realism by. dial: whether there is a realism to choose. Distortion
+    should rise with realism; perception should fall, or fall and rise again. Raises `UsageError` when no
+    quality meets both bounds, and says which bound fails and what can be had. Warns with `TargetWarning` when
+    all qualities meet both.
     """
     chosen: dict[float, _Choice] = {}
 
@@ -66,8 +68,9 @@ def _choice(measured: Measured, realism: float, bounds: Bounds) -> _Choice:
 
 
 def _best_realism(choice: Callable[[float], _Choice]) -> float:
-    """The realism of least excess: the larger of two of which one rises and one falls has one minimum. Golden
-    section search (Kiefer 1953), in the steps in which a file stores it.
+    """The realism of least excess. One target's excess rises with realism and the other's falls, so the
+    larger of the two has one minimum. Golden section search (Kiefer 1953), in the steps in which a file
+    stores it.
     """
     known: dict[int, _Choice] = {}
 

@@ -1,6 +1,6 @@
 """How exactly the exact layer holds its pixels: as they are, with fewer colours, or with rounded channels.
 
-A coarser version costs fewer bits and makes errors; the best one has the least of bits + weighted squared
+A coarser version costs fewer bits and makes errors; the best one has the lowest bits + weighted squared
 error.
 """
 
@@ -17,9 +17,9 @@ from rdpcodec.encoder.colours import Colours
 # Sizes of palettes, from exact (0) to coarse, and steps to whose multiples channels are rounded.
 _PALETTES = (0, 256, 128, 64, 32, 16, 8, 4)
 _STEPS = (0, 2, 3, 4, 6, 8, 12, 16, 24)
-# Rounding is for what no palette holds.
+# With more colours than this, which no palette holds, channels are rounded.
 _MANY_COLOURS = 4096
-# So many bits are cheap: some for each pixel, and 512 bytes for any image, be it an icon.
+# Bits that count as cheap: so many for each pixel, plus 512 bytes for any image, even an icon.
 _CHEAP, _CHEAP_AT_ALL = 4.0, 4096
 
 
@@ -35,20 +35,20 @@ class Version(NamedTuple):
 class Coarsening:
     """Versions of the masked pixels of a tile, from exact to coarse, and the search for the best of them.
 
-    The search goes on from where the last one ended: masks that follow one another are alike.
+    Each search starts where the last one ended, since successive masks are alike.
     """
 
     def __init__(self, pixels: np.ndarray, weight: np.ndarray, *, exactly: bool) -> None:
-        """pixels: uint8 `[H, W, 3]`; weight: bits for a squared error of one, `[H, W]`; exactly: what is
-        cheap to hold exactly is to be held so.
+        """pixels: uint8 `[H, W, 3]`; weight: bits for a squared error of one, `[H, W]`; exactly: whether to
+        hold pixels exactly where that is cheap.
         """
         self._pixels, self._weight, self._exactly = pixels, weight, exactly
         self._colours = Colours.of(pixels)
         self._start: int | None = None
-        """Palette or step of the last version."""
+        """Palette size or step of the last version."""
 
     def best(self, mask: np.ndarray, *, again: bool = False) -> Version:
-        """The best version for a mask, bool `[H, W]`; `again`: one as coarse as the last will do."""
+        """The best version for a mask, bool `[H, W]`; with `again`, one as coarse as the last will do."""
         if not mask.any():
             return Version(self._pixels, 0.0, 0.0)
         make, ladder = self._versions(mask)
@@ -75,9 +75,9 @@ class Coarsening:
         return known[rung]
 
     def held(self, version: Version, mask: np.ndarray) -> np.ndarray:
-        """The pixels that the layer is to hold where a version was found to be the best, uint8 `[H, W, 3]`:
-        as they are, if that is wanted and cheap. It is found by what it costs coarsely, or a quality that
-        wants it would leave to the networks what a lower one held better.
+        """The pixels that the layer holds once a version is found to be the best, uint8 `[H, W, 3]`: exact
+        ones, if that is wanted and cheap. The search itself goes by the cost of coarse versions. Otherwise a
+        quality that wants exact pixels would leave some to the networks that a lower quality held better.
         """
         if not self._exactly or version.pixels is self._pixels:
             return version.pixels
@@ -99,7 +99,7 @@ class Coarsening:
             bits = 8 * len(exact_layer.encode(pixels, mask, exact_layer.TRIAL))
             return Version(pixels, bits, bits + float(weights @ squared_error(table, coarse)))
 
-        # Palettes that hold all colours are the exact version once more, and would be the end of a search.
+        # A palette that holds all colours is the exact version once more, and would end a search.
         return version, _STEPS if by_steps else tuple(size for size in _PALETTES if size < colours)
 
 

@@ -1,4 +1,4 @@
-"""The colours of a tile: which there are and where, and fewer in their place."""
+"""The colours of a tile: which there are, where they are, and tables of fewer colours in their place."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Rounds of k-means after its seeds.
+# Rounds of k-means after seeding.
 _ROUNDS = 4
-# What is frequent weighs less than its share in k-means: rare colours are the dear ones. Of 1, 0.75, 0.5 and
-# 0.25, this had the least bits + weighted error on eleven images of all classes.
+# In k-means, frequent colours weigh less than their share, because rare colours are the dear ones. Of 1,
+# 0.75, 0.5 and 0.25, this had the lowest bits + weighted error on eleven images of all classes.
 _POWER = 0.75
 
 
 class Colours(NamedTuple):
-    """The colours of pixels, uint8 `[K, 3]`, each once, and which of them each pixel has, int32 `[H, W]`."""
+    """The distinct colours of pixels, uint8 `[K, 3]`, and the number of each pixel's, int32 `[H, W]`."""
 
     table: np.ndarray
     numbers: np.ndarray
 
     @classmethod
     def of(cls, pixels: np.ndarray) -> Colours:
-        """Those of uint8 `[H, W, 3]`."""
+        """The colours of pixels, uint8 `[H, W, 3]`."""
         flat = packed(pixels).reshape(-1)
-        # Only where runs begin: what is drawn has few, and sorting takes the time.
+        # Only the starts of runs: drawings have few, and sorting takes most of the time.
         starts = np.flatnonzero(np.diff(flat, prepend=flat[:1] ^ 1))
         known, numbers = np.unique(flat[starts], return_inverse=True)
         lengths = np.diff(starts, append=len(flat))
@@ -36,10 +36,10 @@ class Colours(NamedTuple):
         return levels.astype(np.uint8)[self.table]
 
     def gathered(self, weights: np.ndarray, size: int) -> np.ndarray:
-        """The table with at most `size` colours among those of a weight, float `[K]`, above zero: k-means.
+        """The table with its colours of nonzero weight, float `[K]`, reduced to at most `size` by k-means.
 
-        A colour with most of its group's weight stays as it is, rather than become the group's mean: flat
-        areas keep theirs.
+        A colour with most of its group's weight stays as it is instead of becoming the group's mean, so flat
+        areas keep their colours.
         """
         present = np.flatnonzero(weights)
         if len(present) <= size:
@@ -66,8 +66,8 @@ def packed(pixels: np.ndarray) -> np.ndarray:
 
 
 def _seeds(points: np.ndarray, weights: np.ndarray, size: int) -> np.ndarray:
-    """Points `[K, 3]` to begin with, `[size, 3]`: the heaviest, then each time the one whose weighted squared
-    distance to all before is largest.
+    """The first centres, `[size, 3]`, out of points `[K, 3]`: the heaviest, then repeatedly the one whose
+    weighted squared distance to all chosen so far is largest.
     """
     chosen = [int(np.argmax(weights))]
     distance = _squared(points, points[chosen[0]])
@@ -83,6 +83,6 @@ def _squared(points: np.ndarray, point: np.ndarray) -> np.ndarray:
 
 
 def _nearest(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    """The nearest of the centres `[C, 3]` to each point, int `[K]`."""
+    """The number of the centre, of `[C, 3]`, that is nearest to each point, int `[K]`."""
     centres = centres.astype(np.float32)
     return np.argmin((centres**2).sum(1) - 2 * points @ centres.T, axis=1)

@@ -1,8 +1,8 @@
-"""A quick look at an image: is any of it worth more than the networks can give?
+"""A quick look at an image: does any of it need more than the networks can give?
 
-Two kinds of block are. *Drawn* ones (text, icons, flat areas) are cheap to code exactly. *Rough* ones, whose
-colours change from pixel to pixel, are more than the latents can hold, and so are coded badly by the networks
-at any quality. Photographs have few of either, and a look at some of their rows says so.
+Two kinds of block do. *Drawn* blocks (text, icons, flat areas) are cheap to code exactly. *Rough* blocks,
+whose colours change from pixel to pixel, are more than the latents can hold, so the networks code them badly
+at any quality. Photographs have few of either, and a look at some of their rows shows it.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from rdpcodec.encoder.colours import packed
 from rdpcodec.tiles import PATCH
 
 BLOCK = PATCH
-# Rows of a block of which a look sees one.
+# A look sees one row in this many.
 _ROW_STEP = 8
-# A block is drawn where all pixels are equal, or where half of all neighbours are and yet the darkest and the
-# brightest lie so far apart. The former happens in skies, the latter hardly ever in photographs.
+# A block is drawn if all its pixels are equal, or if half of all neighbours are equal and yet the darkest and
+# the brightest pixel lie this far apart. The first happens in skies, the second hardly ever in photographs.
 _EQUAL, _CONTRAST = 0.5, 64
-# A block is rough where colour, gray left out, changes by so much between neighbours, as mean square. In 5 of
-# 10 000 blocks of photographs.
+# A block is rough if colour, gray left out, changes by more than this between neighbours, as mean square: 5
+# of 10 000 blocks of photographs.
 _ROUGH = 240.0
-# Below this quality, nothing is worth the bits of a rough block's pixels.
+# Below this quality, a rough block's pixels are never worth their bits.
 _ROUGH_QUALITY = 75.0
-# So large a share of drawn, or of rough, blocks makes an image worth it. Of 236 training photographs, 3 and 2
-# have it.
+# An image with at least this share of drawn, or of rough, blocks is worth a look. Of 236 training
+# photographs, 3 and 2 have it.
 _DRAWN_SHARE, _ROUGH_SHARE = 0.1, 0.25
-# So few colours on a grid of pixels make all of an image drawn.
+# An image with no more than this many colours on a grid of its pixels is drawn throughout.
 _FEW_COLOURS = 256
 _GRID_STEP = 7
 # A part of that grid is enough to see that a photograph has more.
@@ -49,14 +49,14 @@ class Candidates(NamedTuple):
     """Blocks of an image, bool `[⌈H/16⌉, ⌈W/16⌉]`."""
 
     blocks: np.ndarray
-    """Those that may be worth more than the networks can give."""
+    """The blocks that may need more than the networks can give."""
     drawn: np.ndarray
-    """Those among them that are drawn, or lie beside drawn ones."""
+    """Of these, the blocks that are drawn or lie beside drawn ones."""
 
 
 def candidates(pixels: np.ndarray, quality: float) -> Candidates:
     """The blocks of an image, uint8 `[H, W, 3]`, that are drawn or rough, with their neighbours."""
-    # Mirrored, noise goes on as noise.
+    # Mirroring continues noise as noise.
     beyond = [(0, -side % BLOCK) for side in pixels.shape[:2]]
     padded = np.pad(pixels, [*beyond, (0, 0)], mode="symmetric")
     rows = _Rows.of(padded, 1)
@@ -84,7 +84,7 @@ def _has_few_colours(pixels: np.ndarray) -> bool:
 
 
 class _Rows(NamedTuple):
-    """Some rows of whole blocks, and what they say of each block, `[H // 16, W // 16]`."""
+    """Some rows of whole blocks, and what they say about each block, `[H // 16, W // 16]`."""
 
     planes: np.ndarray
     """Red, green and blue, uint8 `[3, H // 16, rows of a block, W // 16, 16]`."""
@@ -113,8 +113,8 @@ class _Rows(NamedTuple):
         return np.asarray(total > _ROUGH * 3 * BLOCK * self.planes.shape[2])
 
     def _share_of_equals(self) -> np.ndarray:
-        """The share of pixels that equal their left neighbour in the block, 0..1; the first has none, and is
-        counted with them.
+        """The share of pixels that equal their left neighbour in the block, 0..1; the first of a row has
+        none, and counts as equal.
         """
         same = (self.planes[..., 1:] == self.planes[..., :-1]).all(0)
         return np.asarray((np.count_nonzero(same, axis=(1, 3)) / same.shape[1] + 1) / BLOCK)

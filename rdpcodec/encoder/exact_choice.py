@@ -1,8 +1,8 @@
 """Which pixels of an image go into the exact layer, and how exactly.
 
-Each block of 16×16 is coded the way that costs less in bits + λ·squared error: by the networks, or in the
-exact layer (`rdpcodec.exact_layer`), where colours may be gathered or rounded (`coarsening`). A cheap look
-(`detector`) says which images and which blocks are tried at all.
+Each block of 16×16 pixels is coded in whichever way costs less in bits + λ·squared error: by the networks, or
+in the exact layer (`rdpcodec.exact_layer`), where colours may be gathered or rounded (`coarsening`). A cheap
+look (`detector`) decides which images and which blocks are tried at all.
 """
 
 from __future__ import annotations
@@ -24,25 +24,26 @@ from rdpcodec.symbols import Symbols
 from rdpcodec.tile_codec import TileCodec
 from rdpcodec.tiles import Box, tiles_of
 
-# Choosing pixels and choosing how exactly they are coded take turns: in blocks, then once in finer cells,
-# along which drawings and photographs part.
+# Choosing pixels and choosing how exactly to code them take turns: in blocks, then once in cells fine enough
+# to separate drawings from photographs.
 _ROUNDS, _FINE = 3, 4
-# So small a share of pixels that still move is the end of the former.
+# The rounds in blocks end when less than this share of the pixels still moves.
 _MOVED = 0.02
-# Shades of a photograph, among the 16 pixels of a cell: many colours, or several within so many levels.
+# A cell has a photograph's shades if its 16 pixels have many colours, or several within so many levels.
 _MANY, _SEVERAL, _CLOSE = 13, 5, 48
-# So many neighbours keep a cell of the exact layer, and of shades: those along edges of drawings have fewer.
+# Neighbours that a cell needs to stay in the exact layer, and to count as shaded. Cells along edges of
+# drawings have fewer.
 _COMPANY, _SURROUNDED = 3, 5
-# How much more an error counts where an image is drawn than in a photograph. With 1, palettes are so small
-# at low quality that SSIMULACRA2 falls behind AVIF's; beyond 4, nothing is won.
+# How much more an error counts where an image is drawn than in a photograph. With 1, palettes at low quality
+# are so small that SSIMULACRA2 falls behind AVIF's; beyond 4, nothing is gained.
 _VISIBILITY = 4.0
-# And where shades turn into bands, because a palette or rounding has few of them.
+# The same where shades turn into bands, because a palette or rounding leaves few of them.
 _BANDS = 3.0
-# What a pixel that is not new costs, in new pixels.
+# The cost of a pixel that is not new, in new pixels.
 _NOTHING_NEW = 1e-4
-# Where so many pixels are exact, all of them may be: networks that need not code anything cost nothing.
+# Above this share of exact pixels, all of them are tried as exact: networks that code nothing cost nothing.
 _NEARLY_ALL = 0.75
-# At this quality what is drawn is exact, or left to the networks.
+# At this quality, drawn pixels are exact or left to the networks.
 _EXACT_QUALITY = 100.0
 
 
@@ -50,16 +51,16 @@ class Layered(NamedTuple):
     """An image in two layers, at one quality."""
 
     symbols: list[Symbols]
-    """Of each tile, row by row: what the networks make of `pixels`."""
+    """Each tile's symbols, row by row: what the networks make of `pixels`."""
     exact: ExactLayer
     pixels: np.ndarray
-    """What the networks see, uint8 `[H, W, 3]`: smooth where the exact layer is."""
+    """What the networks see, uint8 `[H, W, 3]`: smooth under the exact layer."""
 
 
 def in_layers(
     tile_codec: TileCodec, pixels: np.ndarray, symbols: Sequence[Symbols], quality: float
 ) -> Layered:
-    """Divide an image between networks and exact layer; photographs go to the networks as they are.
+    """Divide an image between the networks and the exact layer; photographs go to the networks unchanged.
 
     pixels: uint8 `[H, W, 3]`; symbols: what the networks make of them, tile by tile, at `quality`.
     """
@@ -87,12 +88,12 @@ def in_layers(
 
 
 def _length(tile_codec: TileCodec, symbols: Symbols, quality: float) -> float:
-    """What a tile costs in the file, in bits."""
+    """The bits that a tile takes in the file."""
     return 8.0 * len(tile_codec.encode(symbols, quality))
 
 
 class _Division:
-    """An image whose pixels the exact layer may take from the networks, which code the others."""
+    """An image from which the exact layer may take pixels; the networks code the others."""
 
     def __init__(
         self, tile_codec: TileCodec, pixels: np.ndarray, symbols: Sequence[Symbols], quality: float
@@ -102,8 +103,8 @@ class _Division:
         self._tiles, self._quality = tiles_of(pixels.shape[1::-1]), quality
 
     def rest(self, exact: Sequence[ExactPixels]) -> tuple[list[Symbols], np.ndarray]:
-        """What the networks make of the image, tile by tile, where the exact layer has some pixels of each
-        tile; and what they see, uint8 `[H, W, 3]`.
+        """The networks' symbols of the image, tile by tile, given the pixels of each tile that the exact
+        layer has; and what the networks see, uint8 `[H, W, 3]`.
         """
         known = np.empty(self._pixels.shape[:2], bool)
         for tile, (_, mask) in zip(self._tiles, exact, strict=True):
@@ -112,7 +113,7 @@ class _Division:
             return list(self._symbols), self._pixels
         seen = self._filled(known)
         coded = AnalysedTiles(self._tile_codec, [seen]).symbols(self._quality)[0] if known.any() else ()
-        # A tile that is exact entirely still reaches into its neighbours' pixels.
+        # A tile that is entirely exact still reaches into its neighbours' pixels.
         margin = self._tile_codec.engine.synthesis_margin
         left = [
             coded[number]
@@ -124,7 +125,7 @@ class _Division:
 
     def _filled(self, known: np.ndarray) -> np.ndarray:
         """The pixels, and a smooth continuation of them where they are not `known`. Tiles are filled one by
-        one, with what their analysis sees around them.
+        one, together with the surroundings that their analysis sees.
         """
         filled = self._pixels.copy()
         for tile in self._tiles:
@@ -138,30 +139,32 @@ class _Division:
 
 
 class Choice(NamedTuple):
-    """What pixels of a tile the exact layer may take over from the networks, and what is lost then: bits +
-    λ·squared error.
+    """The pixels of a tile that the exact layer may take over from the networks, and the loss for each
+    choice: bits + λ·squared error.
     """
 
     best: ExactPixels
-    """Some of them, as far as can be told before the networks have coded the others."""
+    """Some of the pixels, the best as far as is known before the networks have coded the others."""
     loss: float
-    """Without the others."""
+    """The loss of `best`, without the other pixels."""
     whole: ExactPixels
-    """All of them."""
+    """All of the pixels."""
     whole_loss: float
     none_loss: float
-    """What is lost if the networks code the tile alone."""
+    """The loss if the networks code the tile alone."""
     weight: np.ndarray
     """λ of each pixel that the networks code, in bits for a squared error of one, `[H, W]`."""
 
     @property
     def divides(self) -> bool:
-        """Whether the best choice leaves some pixels to the networks, and not all."""
+        """Whether the best choice leaves some pixels, but not all, to the networks."""
         return bool(self.best.mask.any() and not self.best.mask.all())
 
     def once_coded(self, pixels: np.ndarray, decoded: np.ndarray, bits: float) -> ExactPixels:
-        """The best of the three, now that the networks have coded the others: in `bits`, and as `decoded`,
-        uint8 `[H, W, 3]` as the tile itself. They are coded better than they were beside what is drawn.
+        """The best of the three choices, now that the networks have coded the other pixels.
+
+        bits: what these took; decoded: what they became, uint8 `[H, W, 3]` like the tile's `pixels`. They are
+        coded better than they were beside drawn ones.
         """
         errors = (self.weight * squared_error(pixels, decoded))[~self.best.mask]
         if min(self.whole_loss, self.none_loss) >= self.loss + bits + float(errors.sum()):
@@ -174,11 +177,11 @@ class Choice(NamedTuple):
 def choose(
     pixels: np.ndarray, decoded: np.ndarray, bits: np.ndarray, quality: float, beside: float = 0.0
 ) -> Choice:
-    """What the exact layer takes over of a tile at a quality 0..100.
+    """What the exact layer takes over from a tile at a quality 0..100.
 
-    pixels, decoded: the tile, and what the networks make of it, uint8 `[H, W, 3]`; bits: what each of its
-    latent positions costs there, `[⌈H/16⌉, ⌈W/16⌉]`; beside: what the tile costs besides, unless all of it is
-    exact: hyper-latents, and the coder's own.
+    pixels, decoded: the tile, and what the networks decode it to, uint8 `[H, W, 3]`; bits: the networks' cost
+    of each latent position, `[⌈H/16⌉, ⌈W/16⌉]`; beside: the other costs of the tile, hyper-latents and the
+    coder's own, which fall away if all of it is exact.
     """
     allowed, drawn = (_spread(blocks, pixels) for blocks in candidates(pixels, quality))
     shaded = _without_islands(_is_shaded(pixels), _SURROUNDED)
@@ -190,7 +193,7 @@ def choose(
     trials = _Trials(pixels, exact_weight, networks, weight, beside, exactly=quality >= _EXACT_QUALITY)
 
     def cheaper(exact: np.ndarray, cell: int) -> np.ndarray:
-        """The pixels whose cells of `cell`² cost less exactly."""
+        """The pixels whose cells of `cell`² cost less in the exact layer."""
         return allowed & _spread(_in_cells(exact, cell) < _in_cells(networks, cell), pixels, cell)
 
     mask = allowed
@@ -219,8 +222,8 @@ class _Trials:
         exactly: bool,
     ) -> None:
         """pixels: uint8 `[H, W, 3]`; weight: what a squared error of one costs in the exact layer, in bits;
-        networks: what bits and errors of the networks cost; networks_weight: their errors' weight. All
-        `[H, W]`. beside: as of `choose`.
+        networks: the cost of the networks' bits and errors; networks_weight: the weight of their errors. All
+        `[H, W]`. beside: as in `choose`.
         """
         self._pixels, self._weight, self._networks = pixels, weight, networks
         self._coarsening = Coarsening(pixels, weight, exactly=exactly)
@@ -231,7 +234,7 @@ class _Trials:
 
     def cost(self, mask: np.ndarray, *, again: bool = False) -> np.ndarray:
         """Try these pixels, bool `[H, W]`, in the exact layer. Returns what each pixel of the tile seems to
-        cost there, by what one new pixel costs.
+        cost there, judging by the cost of a new pixel.
         """
         version = self._coarsening.best(mask, again=again)
         exact = ExactPixels(self._coarsening.held(version, mask), mask)
@@ -247,7 +250,7 @@ class _Trials:
 
 
 def _without_islands(mask: np.ndarray, least: int) -> np.ndarray:
-    """A mask of cells of 4×4, bool `[H, W]`, without those that fewer than `least` of 8 neighbours share."""
+    """A mask of 4×4 cells, bool `[H, W]`, without the cells that have fewer than `least` of 8 neighbours."""
     cells = mask[::_FINE, ::_FINE]
     rows, columns = cells.shape
     padded = np.pad(cells.astype(np.uint8), 1, mode="edge")
@@ -256,8 +259,8 @@ def _without_islands(mask: np.ndarray, least: int) -> np.ndarray:
 
 
 def _is_shaded(pixels: np.ndarray) -> np.ndarray:
-    """The pixels of cells of 4×4 with shades, as photographs have them, bool `[H, W]`: with nearly as many
-    colours as pixels, or with several close to each other.
+    """The pixels of 4×4 cells with shades like a photograph's, bool `[H, W]`: nearly as many colours as
+    pixels, or several close to each other.
     """
     cells = np.sort(_cells(packed(pixels)), axis=2)
     colours = (cells[..., 1:] != cells[..., :-1]).sum(2) + 1
@@ -286,7 +289,7 @@ def _novelty(pixels: np.ndarray) -> np.ndarray:
 
 
 def _spread(cells: np.ndarray, pixels: np.ndarray, side: int = BLOCK) -> np.ndarray:
-    """What each pixel of an image has of its cell's value, `[H, W]`, from `[⌈H/side⌉, ⌈W/side⌉]`."""
+    """The values of cells, `[⌈H/side⌉, ⌈W/side⌉]`, repeated for each of their pixels, `[H, W]`."""
     return np.repeat(np.repeat(cells, side, 0), side, 1)[: pixels.shape[0], : pixels.shape[1]]
 
 

@@ -1,4 +1,4 @@
-"""Pixels → the smallest data of the exact layer that is worth its time."""
+"""Pixels → the smallest exact-layer data that is worth the time."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import numpy as np
 from rdpcodec import exact_layer
 from rdpcodec.encoder.colours import packed
 
-# WebP's most thorough effort tries everything: palettes in several orders, none, predictions on them. It
-# takes a second for 512×512 pixels, and wins a tenth to a half on drawings in few colours, hatchings most; on
-# text and interfaces nothing. So a piece from the middle tells whether it pays.
+# WebP's most thorough effort tries everything: palettes in several orders, no palette, predictions on
+# palettes. It takes a second for 512×512 pixels. It saves a tenth to a half on drawings in few colours, most
+# on hatchings, and nothing on text and interfaces. So a piece from the middle tells whether it pays.
 _FEW_COLOURS = 64
 _PIECE = 96
 _PAYS = 0.97
 
 
 def smallest(pixels: np.ndarray, mask: np.ndarray) -> bytes:
-    """The layer of one tile: pixels, uint8 `[H, W, 3]`, where `mask`, bool `[H, W]`. Nothing where the mask
-    is empty.
+    """The layer of one tile: its pixels, uint8 `[H, W, 3]`, where `mask`, bool `[H, W]`, is set. Nothing
+    where the mask is empty.
     """
     normal = exact_layer.encode(pixels, mask, exact_layer.NORMAL)
     if not normal or not _thoroughness_pays(pixels, mask):
@@ -26,7 +26,7 @@ def smallest(pixels: np.ndarray, mask: np.ndarray) -> bytes:
 
 
 def _thoroughness_pays(pixels: np.ndarray, mask: np.ndarray) -> bool:
-    """Whether a piece from the middle becomes smaller by it; what is no larger is tried at once."""
+    """Whether it makes a piece from the middle smaller; a tile no larger than the piece is tried at once."""
     if mask.size <= _PIECE**2:
         return True
     if len(np.unique(packed(pixels[mask]))) > _FEW_COLOURS:

@@ -1,7 +1,7 @@
-"""Smooth filling: what the networks see where pixels are none of their business.
+"""Smooth filling: what the networks see where pixels do not concern them.
 
-Pixels of the exact layer, and under full transparency, may be anything in the image that the networks code.
-A smooth continuation of their surroundings costs them next to nothing.
+Under the exact layer and under full transparency, the networks may see anything. A smooth continuation of the
+surroundings costs them next to nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ def smooth_fill(pixels: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Pixels, uint8 `[H, W, 3]`, with those that are not `known`, bool `[H, W]`, replaced by a smooth
     continuation of the others; middle gray where nothing is known.
 
-    Known pixels are averaged into coarser and coarser images, and holes filled from there ("push-pull";
+    Known pixels are averaged into coarser and coarser images, and holes are filled from these ("push-pull";
     Gortler et al., The Lumigraph, SIGGRAPH 1996, section 3.4).
     """
     if known.all():
@@ -42,7 +42,7 @@ def _mean(total: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def _halved(x: np.ndarray) -> np.ndarray:
-    """Means of 2×2 pixels `[H, W, C]`, of which those beyond the border are zero."""
+    """Means of 2×2 pixels of `[H, W, C]`; pixels beyond the border are zero."""
     x = np.pad(x, ((0, x.shape[0] % 2), (0, x.shape[1] % 2), (0, 0)))
     return np.asarray((x[::2, ::2] + x[1::2, ::2] + x[::2, 1::2] + x[1::2, 1::2]) / 4)
 

@@ -1,6 +1,6 @@
-"""One image → files of it, at any operating point: effort, targets and automatic realism come together here.
+"""One image → its files at any operating point: effort, targets and automatic realism come together here.
 
-What all operating points share is computed once. The steps stand in files of their own: `refine`,
+Whatever all operating points share is computed once. The steps have files of their own: `refine`,
 `target_search`, `bounds_search`, `auto_realism`.
 """
 
@@ -30,16 +30,16 @@ from rdpcodec.tile_codec import TileCodec
 from rdpcodec.tiles import join_tiles, tiles_of
 from rdpcodec.weights.manifest import Identity, check_encodes
 
-# Images of so few pixels are also tried at lower qualities, in these steps: what the networks make of a dozen
-# latents is a matter of luck, and an image must not become worse by more bits.
+# Images of at most this many pixels are also tried at lower qualities, in these steps. With a dozen latents,
+# the networks' result is a matter of luck, and more bits must not make an image worse.
 TINY, TINY_STEP = 2048, 10
 
 
 class ImageEncoder:
-    """Files of one image at any number of operating points, with what all of them share computed once."""
+    """Files of one image at any number of operating points; whatever they share is computed once."""
 
     def __init__(self, tile_codec: TileCodec, weights: Identity, image: ImageData) -> None:
-        """weights: those that `tile_codec` codes with. Raises `WeightsError` where they only decode."""
+        """weights: those that `tile_codec` codes with. Raises `WeightsError` when they only decode."""
         check_encodes(weights.name, weights.encodes)
         self.tile_codec, self.weights, self.image = tile_codec, weights, simplified(image)
         self._tiles = AnalysedTiles(tile_codec, [self.image.pixels])
@@ -47,8 +47,8 @@ class ImageEncoder:
         self._neutral = not image.gray and is_neutral(self.image.pixels)
 
     def encode(self, point: OperatingPoint) -> bytes:
-        """The file at an operating point. Raises `UsageError` for a point that the weights do not have, or a
-        target out of reach.
+        """The file at an operating point. Raises `UsageError` when the weights do not have the point, or the
+        target is out of reach.
         """
         point.check_dials(self.weights.name, self.weights.dials)
         check_installed(point)
@@ -63,16 +63,16 @@ class ImageEncoder:
         return self._tiles.symbols(quality)[0]
 
     def file(self, symbols: Sequence[Symbols], quality: float, point: OperatingPoint) -> bytes:
-        """The file of an image of which the networks made these symbols, after the search that the point's
-        effort asks for. What the point needs is installed.
+        """The file of the image, from the networks' symbols for it and the search that the point's effort
+        asks for. The caller has checked that whatever the point needs is installed.
         """
         quality, layered = self._best(symbols, quality)
         layered = self._refined(layered, quality, point.effort)
         return self._written(layered, quality, self._realism(layered, quality, point.realism))
 
     def _best(self, symbols: Sequence[Symbols], quality: float) -> tuple[float, Layered]:
-        """The image at a quality; a tiny one at that quality or one of the steps below it, whichever loses
-        least at that quality.
+        """The image in layers, and the quality that they have: the given one, or for a tiny image one of the
+        steps below it, if that has the lowest loss by the given quality's λ.
         """
         tried = {quality: self._divided(symbols, quality)}
         if self.image.pixels[..., 0].size > TINY:
@@ -88,7 +88,7 @@ class ImageEncoder:
         return best, tried[best]
 
     def efforts(self, quality: float, realism: Realism) -> Iterator[bytes]:
-        """The files of effort 0, 1, … 9 at one quality, each as soon as it is found."""
+        """The files of efforts 0, 1, … 9 at one quality, each as soon as it is found."""
         quality, layered = self._best(self.symbols(quality), quality)
         yield self._written(layered, quality, self._realism(layered, quality, realism))
         need_torch(EFFORT)
@@ -102,8 +102,8 @@ class ImageEncoder:
     def _to_target(self, target: Target, point: OperatingPoint) -> bytes:
         """The file that meets a target: qualities are tried, and measured from the symbols in hand.
 
-        A realism to be chosen is chosen once, at the quality found without it. Where it makes errors larger
-        than the target allows, the search goes on with it.
+        An automatic realism is chosen once, at the quality found without it. Where it changes the errors that
+        the target bounds, the search is repeated with it.
         """
         tried = self._tried(point.effort)
         metric = None if target.is_of_rate else full_reference(target.kind)
@@ -127,7 +127,7 @@ class ImageEncoder:
     def _within(self, bounds: Bounds, effort: int) -> bytes:
         """The file that meets both bounds.
 
-        To choose a realism, the images of both ends are mixed as pixels, in place of a synthesis for each.
+        To choose a realism, the pixels of realism 0 and 1 are mixed, in place of a synthesis for each.
         """
         tried = self._tried(effort)
         metrics = [full_reference(target.kind) for target in (bounds.distortion, bounds.perception)]
@@ -151,17 +151,17 @@ class ImageEncoder:
         return self._written(tried(quality), quality, realism)
 
     def _tried(self, effort: int) -> Callable[[float], Layered]:
-        """A function from qualities to symbols, that finds those of each quality once."""
+        """A function from qualities to the image in layers, which computes each quality once."""
         return cache(
             lambda quality: self._refined(self._divided(self.symbols(quality), quality), quality, effort)
         )
 
     def _divided(self, symbols: Sequence[Symbols], quality: float) -> Layered:
-        """The image in two layers, of which the networks found these symbols."""
+        """The image in two layers, given the symbols that the networks found for it."""
         return in_layers(self.tile_codec, self.image.pixels, symbols, quality)
 
     def _refined(self, layered: Layered, quality: float, effort: int) -> Layered:
-        """The same with better symbols of the networks, after the search that the effort asks for."""
+        """The same layers with better symbols of the networks, after the search that the effort asks for."""
         if effort == 0:
             return layered
         from rdpcodec.encoder.refine import refine
@@ -170,7 +170,7 @@ class ImageEncoder:
         return layered._replace(symbols=refined)
 
     def _realism(self, layered: Layered, quality: float, wanted: Realism) -> float:
-        """The realism that the file names: the one that is wanted, or the one that the detail asks for."""
+        """The realism that the file names: the one wanted, or the one that the image's detail asks for."""
         if wanted != AUTO:
             return float(wanted)
         if "realism" not in self.weights.dials:

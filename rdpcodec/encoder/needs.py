@@ -10,8 +10,8 @@ EFFORT = "effort 1 to 9"
 
 
 def check_installed(point: OperatingPoint) -> None:
-    """Raise `UsageError`, which says what to install, where a package or weights are missing that the point's
-    search or target needs.
+    """Raise `UsageError`, which says what to install, when the point's search or target needs a package or
+    weights that are missing.
     """
     if point.effort:
         need_torch(EFFORT)

@@ -1,8 +1,8 @@
 """What a search pays for the errors of a tile, in bits: λ times the distortion that training minimises.
 
-A part of that is squared error, the rest are distortions for eyes in its place (`rdpcodec.metrics.eyes`).
-Training takes the relative gradient anew in each step; a search needs one function to descend on, so here the
-exchange rates are those of the symbols from which the search begins. A tile is judged with the margin around
+Part of that is squared error; the rest is distortions for eyes in its place (`rdpcodec.metrics.eyes`).
+Training takes the relative gradient anew in each step. A search needs one function to descend on, so here the
+exchange rates are fixed at those of the symbols from which it begins. A tile is judged with the margin around
 it, which is wider than the windows of SSIMULACRA2 at the scales that count.
 """
 
@@ -25,8 +25,8 @@ class ErrorPrice:
         """original, decoded: float `[1, 3, H, W]` in [0, 1], of any size; weight: bits for a mean squared
         error of 1.
 
-        A distortion that the image has none of, because it is too small or already equal, leaves its share
-        to squared error.
+        Where a distortion is absent, because the image is too small or already equal, its share goes to
+        squared error.
         """
         self._original, self.weight = original, weight
         self._for_eyes = ForEyes(original)
@@ -39,7 +39,7 @@ class ErrorPrice:
         self._squared_share = 1 - float(shares.sum())
 
     def __call__(self, decoded: Tensor) -> Tensor:
-        """The bits that the errors of `decoded`, `[1, 3, H, W]`, are worth; a scalar."""
+        """The price in bits of the errors of `decoded`, `[1, 3, H, W]`; a scalar."""
         felt = torch.cat(self._for_eyes.distortions(decoded))
         squared = (decoded - self._original).square().mean()
         return self.weight * (self._squared_share * squared + self._rates @ felt)

@@ -1,9 +1,8 @@
-"""Latent refinement: with more time, the encoder searches for better latents of one image.
+"""Latent refinement: given more time, the encoder searches for better latents for one image.
 
-The analysis makes good latents of any image in one pass; here the symbols of this image are themselves
-optimised, on rate + λ·distortion through the frozen prior and synthesis. During the search latents are
-continuous, and rounded at random (`annealing`). Hyper-latents stay as they are. The decoder is the same for
-all.
+The analysis makes good latents for any image in one pass. Here the symbols of one image are themselves
+optimised for rate + λ·distortion, through the frozen prior and synthesis. During the search, latents are
+continuous and rounded at random (`annealing`). Hyper-latents and the decoder stay as they are.
 """
 
 from __future__ import annotations
@@ -26,16 +25,15 @@ from rdpcodec.symbols import Symbols
 from rdpcodec.tile_codec import TileCodec
 from rdpcodec.tiles import tiles_of
 
-# Steps of the search, by effort. Each effort goes on from where the one below ends, and the best is kept:
-# more effort is never worse.
+# Steps of the search, by effort. Each effort continues from where the one below ends, and the best is kept,
+# so more effort is never worse.
 STEPS = (0, 20, 30, 45, 70, 120, 200, 350, 550, 750)
 LEARNING_RATE = 0.015
-# Gradients are in bits per quantisation step. Latents that a step would change by a small part of a bit
-# should rest: with Adam's usual epsilon they would drift like all others, into values that their tables
-# hardly know.
+# Gradients are in bits per quantisation step. Latents whose gradient is a small part of a bit should rest.
+# With Adam's usual epsilon they would drift like all others, into values that are rare in their tables.
 EPSILON = 1.0
 BETAS = (0.9, 0.99)
-# Latents begin no farther than this from the encoder's symbols, which are not always the nearest.
+# Latents start no farther than this from the encoder's symbols, which are not always the nearest integers.
 START = 0.45
 
 
@@ -51,8 +49,8 @@ def refine(
 ) -> list[Symbols]:
     """Search for symbols of an image that cost less in rate + λ·distortion (`objective`); effort 0..9.
 
-    pixels: uint8 `[H, W, 3]`; symbols: what the engine found, of each tile. More effort takes longer. An
-    image of one tile never gets worse by it; tiles are searched one by one, beside neighbours as the analysis
+    pixels: uint8 `[H, W, 3]`; symbols: what the engine found for each tile. More effort takes longer, and
+    never makes an image of one tile worse. Tiles are searched one by one, beside neighbours as the analysis
     left them.
     """
     if effort == 0:
@@ -64,9 +62,7 @@ def refine(
 def refinements(
     tile_codec: TileCodec, pixels: np.ndarray, symbols: Sequence[Symbols], quality: float, effort: int
 ) -> Iterator[Iterator[Symbols]]:
-    """For each tile of an image, what each effort from 1 to `effort` makes of its symbols; nothing stays
-    nothing.
-    """
+    """For each tile of an image, its symbols after each effort from 1 to `effort`; blank tiles stay blank."""
     height, width = pixels.shape[:2]
     for tile, found in zip(tiles_of((width, height)), symbols, strict=True):
         window = Window.around(tile, tile_codec.engine.synthesis_margin, (width, height))
@@ -82,8 +78,8 @@ def refine_tile(
     quality: float,
     effort: int,
 ) -> Iterator[Symbols]:
-    """Yields the best symbols of one tile that each effort from 1 to `effort` finds. What they cost is never
-    above what the encoder's own cost, nor a lower effort's.
+    """Yields the best symbols of one tile that each effort from 1 to `effort` finds. They never cost more
+    than the encoder's own, or than a lower effort's.
     """
     search = Search(tile_codec, pixels, window, symbols, quality)
     annealing = search.annealing()
@@ -94,12 +90,12 @@ def refine_tile(
 
 
 class Search:
-    """One tile's search: what does not change in it, and the best so far."""
+    """The search for one tile: what stays fixed in it, and the best so far."""
 
     def __init__(
         self, tile_codec: TileCodec, pixels: np.ndarray, window: Window, symbols: Symbols, quality: float
     ) -> None:
-        """Rates what the encoder found. Latents in the window's margin stand for those of the neighbours."""
+        """Rates what the encoder found. Latents in the window's margin stand for the neighbours' latents."""
         engine = tile_codec.engine.with_gradients()
         self.network, self.coder, self.start, self.dial = engine.network, tile_codec.coder, symbols, quality
         height, width = pixels.shape[:2]
@@ -135,14 +131,14 @@ class Search:
         return 8.0 * len(self.coder.encode(self.symbols(residual), self.dial))
 
     def residuals(self, symbols: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
-        """Residuals, a function of their means, and the latents that they stand for."""
+        """Residuals, given as a function of their means, and the latents that they stand for."""
         passed = self.network.mean_network.second_pass(self.features, self.first_mean, symbols)
         return passed.residual, passed.latents
 
     def decode(self, symbols: Callable[[Tensor], Tensor], *, half: bool) -> tuple[Tensor, Tensor]:
-        """Residuals, a function of their means, and what the decoder makes of them, clamped to [0, 1].
+        """Residuals, given as a function of their means, and what they decode to, clamped to [0, 1].
 
-        half: compute in bfloat16, but for latents and their means themselves.
+        half: compute in bfloat16, except for the latents and their means.
         """
         with torch.autocast(self.x.device.type, torch.bfloat16, enabled=half):
             residual, latents = self.residuals(symbols)
@@ -163,7 +159,7 @@ class Search:
         return _round(decoded * 255) / 255
 
     def consider(self, residual: Tensor) -> None:
-        """Keep them if they are better."""
+        """Keep these residuals if they are better than the best so far."""
         self.best = min(self.best, self.rated(residual), key=lambda refined: refined.loss)
 
     def annealing(self) -> Iterator[Tensor]:
@@ -194,7 +190,7 @@ class Search:
 
 
 def computes_bfloat16(device: torch.device) -> bool:
-    """Whether the device has instructions for bfloat16; to emulate them would be slower than float32."""
+    """Whether the device has instructions for bfloat16; emulating them would be slower than float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     # Older releases of torch do not tell what the processor can do.

@@ -1,7 +1,6 @@
-"""The quality that meets a target, found by measuring a few.
+"""The quality that meets a target, found by measuring a few qualities.
 
-The search does not know the codec: what is measured is a function of the quality, so that it can be tested on
-any.
+The search does not know the codec: it measures a function of the quality, and can be tested on any.
 """
 
 from __future__ import annotations
@@ -17,15 +16,15 @@ from rdpcodec.operating_point import Bounds, Target
 _log = logging.getLogger(__name__)
 
 MAX_ENCODES = 8
-# Of the cost: how far under its bound a result may stay. In PSNR that is 0.043 dB.
+# How far a result's cost may stay under its bound, as a share. In PSNR that is 0.043 dB.
 TOLERANCE = 0.01
 # Aiming at the bound itself would land over it every other time.
 _AIM = -TOLERANCE / 4
-# By how much the logarithm of a cost changes from one quality to the next, on photographs: 0.02 to 0.055, for
-# bytes and for errors. It places the second trial; from then on the image's own slope is known.
+# How much the logarithm of a cost changes from one quality to the next. On photographs it is 0.02 to 0.055,
+# for bytes and for errors. It places the second trial; from then on the image's own slope is known.
 _SLOPE = 0.035
-# Where so many trials lie on one side of the target, the next step goes twice as far, to get to the other
-# side; if that is not enough, to the end of the dial.
+# After this many trials on one side of the target, the next step goes twice as far, to reach the other side.
+# If that is not enough, it goes to the end of the dial.
 _ONE_SIDED = 4
 
 
@@ -38,8 +37,8 @@ class _Trial(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A quality, and its cost: the logarithm of its ratio to what the target allows, at most 0 where it is
-    met. Over 0, no quality meets it; under `-TOLERANCE`, at an end of the dial, all do.
+    """A quality, and the logarithm of the ratio of its cost to what the target allows: at most 0 where the
+    target is met. Over 0, no quality meets it; under `-TOLERANCE`, at an end of the dial, all do.
     """
 
     quality: float
@@ -47,12 +46,12 @@ class Found(NamedTuple):
 
 
 def search(measure: Callable[[float], float], target: Target) -> float:
-    """The quality, of at most `MAX_ENCODES` that are measured, that meets a target most closely.
+    """The quality that meets a target most closely, of at most `MAX_ENCODES` that are measured.
 
-    measure: a quality that a file can store → the value there, in the target's unit. See `closest` for what
-    it should be like. Where no quality meets the target, raises `UsageError` that names the reachable range,
-    after at most seven measurements; where all do, warns with `TargetWarning` and takes the best file, or for
-    a target of errors the smallest.
+    measure: a quality that a file can store → the value there, in the target's unit. `closest` says what it
+    should be like. Raises `UsageError` when no quality meets the target, and names the reachable range, after
+    at most seven measurements. When all qualities meet it, warns with `TargetWarning` and takes the best
+    file, or the smallest for a target of errors.
     """
     measured: dict[float, float] = {}
 
@@ -82,11 +81,11 @@ def warn_if_easy(found: Found, target: Target | Bounds, *, rises: bool) -> None:
 
 
 def closest(excess: Callable[[float], float], *, rises: bool) -> Found:
-    """The quality, of at most `MAX_ENCODES` that are measured, whose excess is closest to 0 from below. Where
+    """The quality whose excess is closest to 0 from below, of at most `MAX_ENCODES` that are measured. Where
     none is below, or all are well below, an end of the dial, after at most six measurements.
 
     excess: a quality that a file can store → the logarithm of its cost over what is allowed. The cost should
-    go one way with quality, up if it `rises`, and its logarithm about linearly. Where it has jumps, or is
+    be monotonic in quality, increasing if it `rises`, and its logarithm about linear. Where it jumps, or is
     flat between two qualities, the result may be more than 1 % under the bound, but never over it.
 
     Regula falsi on the logarithm of the cost, with the Illinois rule (Dowell & Jarratt 1971) against an end
@@ -110,14 +109,14 @@ def closest(excess: Callable[[float], float], *, rises: bool) -> Found:
 
 
 def _out_of_reach(trials: list[_Trial]) -> bool:
-    """Whether an end of the dial was tried, and even there all costs are over, or all well under."""
+    """Whether all costs are over, the cheapest quality's among them; or none is, not even the dearest's."""
     steps = {trial.step for trial in trials}
     over = [trial.excess > 0 for trial in trials]
     return (0 in steps and all(over)) or (_FULL in steps and not any(over))
 
 
 def _next_step(trials: list[_Trial]) -> int | None:
-    """The step to try next; none where the two sides of the target are neighbours."""
+    """The step to try next; `None` where the trials on both sides of the target are neighbours."""
     last = trials[-1]
     over = min((t for t in trials if t.excess > 0), key=lambda t: t.step, default=None)
     under = max((t for t in trials if t.excess <= 0), key=lambda t: t.step, default=None)

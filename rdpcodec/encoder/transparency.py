@@ -10,13 +10,13 @@ from rdpcodec.encoder.fill import smooth_fill
 from rdpcodec.image import ImageData
 from rdpcodec.tiles import tiles_of
 
-# One level of alpha in so many units of quality below 100 is left out; at quality 50 every fifth is kept.
+# Units of quality below 100 that thin the levels of alpha by one more: at quality 50, every fifth is kept.
 _UNITS_A_LEVEL = 10.0
 
 
 def simplified(image: ImageData) -> ImageData:
-    """Without an alpha channel that is opaque everywhere, and with smooth colours where it is fully
-    transparent; as it is if it is to be coded `exact`.
+    """The image without an alpha channel that is opaque everywhere, and with smooth colours where it is fully
+    transparent. An image that is to be coded `exact` stays as it is.
     """
     if image.alpha is None or image.exact:
         return image

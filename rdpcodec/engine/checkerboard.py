@@ -1,9 +1,9 @@
 """The two halves of a checkerboard of latents as arrays without gaps, so that a network that is asked for one
-half works on no more.
+half computes no more than that.
 
 The first half, the anchors, has even sums of row and column. A half of `[B, N, h, w]` is kept as
 `[B, N, ⌈h/2⌉, 2·⌈w/2⌉]`: on the left its positions in even rows, on the right those in odd rows. Where h or w
-is odd, some positions lie beyond the edge, and are there for nothing.
+is odd, some positions lie beyond the edge and are unused.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ def make_engine(
 ) -> OnnxEngine | TorchEngine:
     """An engine with the networks of a model.
 
-    name: of the one to take; otherwise the device decides, and weights without graphs (from memory, or
+    name: the engine to use. Without a name, the device decides, and weights without graphs (from memory, or
     exported by a version that wrote none) run on torch. Raises `UsageError` for a device that cannot be used,
     `WeightsError` for weights that do not fit together.
     """

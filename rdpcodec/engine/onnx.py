@@ -1,7 +1,7 @@
 """The networks of a released model, run by ONNX Runtime on a processor.
 
 The graphs come with the weights, and read them from the release's file (`rdpcodec.training.export.graphs`).
-What is no network is NumPy here: the checkerboard, the encoder's rounding, and pixels' last rounding.
+What is not a network is NumPy here: the checkerboard, the encoder's rounding, and pixels' final rounding.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _engines: WeakSet[OnnxEngine] = WeakSet()
 
 
 class OnnxFeatures(NamedTuple):
-    """As `rdpcodec.model.transforms.AnalysisFeatures`, float32 arrays."""
+    """`rdpcodec.model.transforms.AnalysisFeatures` as float32 arrays."""
 
     eighth: np.ndarray
     bypass: np.ndarray
@@ -142,7 +142,7 @@ class OnnxEngine:
         return pixels
 
     def with_gradients(self) -> TorchEngine:
-        """See `Engine.with_gradients`. Loaded when it is first asked for."""
+        """See `Engine.with_gradients`. Loaded when first asked for."""
         need_torch("effort 1 to 9")
         import torch
 
@@ -176,7 +176,7 @@ class OnnxEngine:
         return ("realism",) if realism == 1 else ("synthesis", "realism")
 
     def _hyper(self, latents: np.ndarray, quality: float) -> np.ndarray:
-        """Latents `[B, N, h, w]` → hyper-latents that their tables hold, integers in float32."""
+        """Latents `[B, N, h, w]` → hyper-latents within the reach of their tables, integers in float32."""
         bottom, right = (-side % HYPER_FACTOR for side in latents.shape[2:])
         padded = np.pad(latents, ((0, 0), (0, 0), (0, bottom), (0, right)), mode="edge")
         (hyper,) = self._run("hyper_latents", latents=padded)
@@ -202,8 +202,8 @@ class OnnxEngine:
         return anchors
 
     def start_anew(self) -> None:
-        """Load every graph again when it is next used: in a forked process, where sessions wait for threads
-        that only their parent has.
+        """Load every graph again when it is next used. For a forked process, where sessions wait for threads
+        that only the parent has.
         """
         for session in self._sessions.values():
             # Never freed: its end would wait for those threads, at the latest when the interpreter ends.
@@ -220,7 +220,7 @@ class OnnxEngine:
                 self._session(name)
 
     def _locks(self) -> dict[str, threading.Lock]:
-        """What keeps two threads from loading the same."""
+        """Locks that keep two threads from loading the same network."""
         return {name: threading.Lock() for name in (*self._released.graphs, "gradients")}
 
     def _session(self, name: str) -> onnxruntime.InferenceSession:
@@ -232,7 +232,7 @@ class OnnxEngine:
 
 @cache
 def _survive_forks() -> None:
-    """Let processes that are forked from now on load networks of their own, for one thread each, and end."""
+    """Let processes forked from now on load networks of their own, with one thread each, and then end."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_start_anew)
 
@@ -246,9 +246,10 @@ def _start_anew() -> None:
 
 
 def _end_at_once() -> None:
-    """Have this process end as soon as Python has: ONNX Runtime's destructors would wait for its threads.
+    """Make this process end as soon as Python has: ONNX Runtime's destructors would wait for its threads.
 
-    glibc begins with what was registered last, and hands the exit status on. Elsewhere forks are no default.
+    glibc begins with what was registered last, and passes the exit status on. Elsewhere, processes are not
+    forked by default.
     """
     library = ctypes.CDLL(None)
     if hasattr(library, "on_exit"):

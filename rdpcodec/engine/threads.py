@@ -10,8 +10,8 @@ _chosen: int | None = None
 
 
 def use_threads(count: int) -> None:
-    """Let networks use `count` threads, at least 1. Holds for engines that are made afterwards. Raises
-    `UsageError`.
+    """Let networks use `count` threads. Applies to engines that are made afterwards. Raises `UsageError`
+    unless `count` is a whole number from 1 on.
     """
     global _chosen
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
@@ -20,7 +20,7 @@ def use_threads(count: int) -> None:
 
 
 def chosen_threads() -> int | None:
-    """What `use_threads` was told, otherwise the variable `OMP_NUM_THREADS` says; None without both."""
+    """The count given to `use_threads`, otherwise in the variable `OMP_NUM_THREADS`; None without either."""
     if _chosen is not None:
         return _chosen
     told = os.environ.get("OMP_NUM_THREADS", "")

@@ -1,7 +1,7 @@
 """The networks of a released model, run by torch on a processor or a GPU.
 
-Arrays go in and come out; tensors stay inside. What needs gradients, the search for better symbols, reaches
-through to `network` (`rdpcodec.encoder.refine`).
+Arrays go in and come out; tensors stay inside. The search for better symbols (`rdpcodec.encoder.refine`)
+needs gradients and reaches through to `network`.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ class TorchEngine:
         self.latents, self.hyper_latents = size.latents, size.hyper_latents
         self.analysis_margin, self.synthesis_margin = size.analysis_margin, size.synthesis_margin
         self.scale_network = ExactScaleNetwork(released.scale, device)
-        # What residuals cost, elementwise and on the device, for the encoder to weigh.
+        # The cost of residuals, elementwise and on the device, for the encoder to weigh.
         self.residual_bits = TableBits(torch.from_numpy(released.latent_tables.costs()).to(device))
         self._hyper_tables = released.hyper_tables
 
     def prepare(self, realism: float) -> None:
-        """See `Engine.prepare`. All is loaded."""
+        """See `Engine.prepare`. Everything is loaded already."""
 
     @torch.inference_mode()
     def features(self, pixels: np.ndarray) -> AnalysisFeatures:
@@ -116,15 +116,15 @@ class TorchEngine:
         return self.network.mean_network.features(z, q)[:, :, : size[0], : size[1]]
 
     def padded(self, pixels: np.ndarray) -> Tensor:
-        """Pixels, uint8 `[B, H, W, 3]`, as the networks want them: float32 `[B, 3, H, W]` in [0, 1], sides
-        repeated to multiples of 16.
+        """Pixels, uint8 `[B, H, W, 3]`, as the networks take them: float32 `[B, 3, H, W]` in [0, 1], edges
+        repeated up to multiples of 16.
         """
         x = self.batch(pixels.transpose(0, 3, 1, 2)).div_(255)
         x = F.pad(x, (0, -x.shape[3] % PATCH, 0, -x.shape[2] % PATCH), mode="replicate")
         return x.contiguous(memory_format=torch.channels_last)
 
     def batch(self, array: np.ndarray) -> Tensor:
-        """An array `[B, C, H, W]` as a float tensor on the device, channels last as 1×1 convolutions like."""
+        """An array `[B, C, H, W]` as a float tensor on the device, channels last, for 1×1 convolutions."""
         tensor = torch.from_numpy(array).to(self.device).float()
         return tensor.contiguous(memory_format=torch.channels_last)
 
@@ -136,8 +136,8 @@ class TorchEngine:
 
 @cache
 def _survive_forks() -> None:
-    """Let processes that are forked from now on work with one thread: they inherit OpenMP's belief in its
-    other threads, but not the threads, and would wait for them for ever.
+    """Let processes forked from now on work with one thread. They inherit OpenMP's record of its other
+    threads but not the threads themselves, and would wait for them for ever.
     """
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))

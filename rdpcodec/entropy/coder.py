@@ -39,7 +39,7 @@ class EntropyModels:
 def _groups(tables: np.ndarray, count: int) -> tuple[np.ndarray, list[tuple[int, int, int]]]:
     """Positions ordered by table, and for each table in use (table, start, end) in that order."""
     order = np.argsort(tables, kind="stable")
-    # Not by counting, for which NumPy makes integers of 64 bits: new memory for them takes longer.
+    # Not by counting, for which NumPy makes 64-bit integers: allocating memory for them takes longer.
     ends = np.searchsorted(tables[order], np.arange(count, dtype=tables.dtype), side="right")
     starts = np.concatenate([[0], ends[:-1]])
     used = np.flatnonzero(ends > starts)
@@ -107,6 +107,6 @@ class Decoder:
         return values
 
     def finish(self) -> None:
-        """Raise `FormatError` unless everything was read: the data is damaged, or of other weights."""
+        """Raise `FormatError` unless everything was read: the data is damaged, or made with other weights."""
         if not self._coder.is_empty():
             raise FormatError("coded data does not end where the image ends")

@@ -2,7 +2,7 @@
 
 Engines evaluate them: `rdpcodec.model.exact_scales` in torch, a release's graph `scales` in ONNX Runtime.
 This is the one computation that encoder and decoder must agree on to the last bit. All values are integers
-carried in float32 (or float64): operands have 8 bits, so they survive bfloat16 and TF32 units too, and every
+carried in float32 (or float64). Operands have 8 bits, so they survive bfloat16 and TF32 units too. Every
 partial sum stays below 2^24 (proved by `prove_bounds` when weights are exported and again when they are
 loaded), so no order of summation, thread count, vector width, library or device can change it. Only sums of
 products, clamps and scalings by powers of two are used; no FFT, no Winograd.
@@ -30,7 +30,7 @@ EXACT_LIMIT = 2**24
 class ScaleWeights:
     """The integers of one scale network; K hidden channels, M hyper-latents, N latents, A anchors.
 
-    Weights int8; biases int32, `enter_bias` `[A, K]` and `leave_bias` `[A, N]` depend on the quality.
+    Weights are int8, biases int32; `enter_bias` `[A, K]` and `leave_bias` `[A, N]` depend on the quality.
     """
 
     enter: np.ndarray  # [K, M]

@@ -1,4 +1,4 @@
-"""Integer probability tables: what is stored with the weights and handed to the coder unchanged.
+"""Integer probability tables, stored with the weights and handed to the coder unchanged.
 
 A table gives each symbol of an alphabet a frequency out of 2^24. Tables come in families (`TableFamily`): one
 for the residuals of the latents, chosen by scale index, and one for the hyper-latents, chosen by channel and
@@ -14,19 +14,19 @@ import numpy as np
 
 PRECISION = 24
 TOTAL = 1 << PRECISION
-# A value outside its table is coded as the escape symbol and, apart, as 16 raw bits. Residuals stay below
-# 6000 in any 8-bit image; the encoder clips what lies outside.
+# A value outside its table is coded as the escape symbol and, separately, as 16 raw bits. Residuals stay
+# below 6000 in any 8-bit image; the encoder clips what lies outside the limit.
 ESCAPE_BITS = 16
 ESCAPE_LIMIT = (1 << (ESCAPE_BITS - 1)) - 1
-# Whatever depends on the rate, the banks of hyper-latents' tables among it, is stored at so many knots along
-# the quality setting. Eight knots put neighbouring ones 2.5 × in λ apart, a step over which optimal gains are
-# close to log-linear.
+# Whatever depends on the rate, including the banks of hyper-latents' tables, is stored at this many knots
+# along the quality setting. With eight, neighbouring knots are 2.5 × apart in λ, a step over which optimal
+# gains are close to log-linear.
 KNOTS = 8
 
 
 @dataclass(frozen=True)
 class TableFamily:
-    """Tables over the integers -reach..reach, and beyond them one escape symbol if the family has it.
+    """Tables over the integers -reach..reach, plus one escape symbol if the family has it.
 
     frequencies: int32, all tables one after the other; table t covers `2·reach[t] + 1` symbols in rising
     order, then the escape. reach: int32 `[T]`.
@@ -37,7 +37,7 @@ class TableFamily:
     escape: bool
 
     def __post_init__(self) -> None:
-        """Check every invariant the coder relies on. Raises `ValueError`: hostile or damaged weights."""
+        """Check every invariant the coder relies on. Raises `ValueError` for hostile or damaged weights."""
         if self.frequencies.dtype != np.int32 or self.reach.dtype != np.int32:
             raise ValueError("probability tables must be int32")
         lengths = self.lengths
@@ -66,7 +66,7 @@ class TableFamily:
 
     def costs(self) -> np.ndarray:
         """Ideal cost in bits of each integer in each table of a family with escapes, float32 `[T, 2R + 1]`
-        for -R..R. R is one over the largest reach: the outermost two are what every value beyond costs.
+        for -R..R. R is the largest reach plus one: every value beyond costs as much as the outermost two.
         """
         size = int(self.reach.max()) + 1
         values = np.arange(-size, size + 1)
@@ -86,10 +86,9 @@ class TableFamily:
 
 
 def integer_frequencies(weights: np.ndarray) -> np.ndarray:
-    """Positive integers that add up to 2^24 and are as near as can be to non-negative float `weights` `[n]` →
-    int32 `[n]`.
+    """Non-negative float `weights` `[n]` → the nearest positive integers that add up to 2^24, int32 `[n]`.
 
-    Every symbol gets at least one; what rounding leaves over goes to the largest.
+    Every symbol gets at least one; the remainder of rounding goes to the largest.
     """
     share = weights / weights.sum() * (TOTAL - len(weights))
     frequencies = np.floor(share).astype(np.int64) + 1

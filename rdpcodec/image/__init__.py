@@ -1,6 +1,6 @@
 """Images as users have them ⇄ pixels as the codec works on them, and what must survive beside them.
 
-The codec sees 8-bit sRGB. What a source has beyond that is carried (alpha, gray, and on request EXIF, XMP,
+The codec sees 8-bit sRGB. Whatever else a source has is carried (alpha, gray, and on request EXIF, XMP,
 resolution and ICC profile), converted (profiles, gamma, CMYK, palettes), or given up with a warning (16 bits,
 further frames).
 """

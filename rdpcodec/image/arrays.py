@@ -35,7 +35,9 @@ def from_array(array: np.ndarray, max_pixels: int = MAX_PIXELS) -> ImageData:
     if array.ndim == 2:
         array = array[:, :, None]
     if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4):
-        raise ImageError(f"an array of shape {array.shape} is no image: give [H, W] or [H, W, C], C = 1 to 4")
+        raise ImageError(
+            f"an array of shape {array.shape} is not an image: give [H, W] or [H, W, C], C = 1 to 4"
+        )
     check_size(array.shape[1], array.shape[0], ImageError, max_pixels)
     if sixteen_bits:
         array = to_eight_bits(array)
@@ -55,7 +57,8 @@ def from_tensor(tensor: Any, max_pixels: int = MAX_PIXELS) -> ImageData:
         tensor = tensor[0]
     if tensor.ndim != 3 or tensor.shape[0] not in (1, 2, 3, 4):
         raise ImageError(
-            f"a tensor of shape {tuple(tensor.shape)} is no image: give [C, H, W] or [1, C, H, W], C = 1 to 4"
+            f"a tensor of shape {tuple(tensor.shape)} is not an image: "
+            "give [C, H, W] or [1, C, H, W], C = 1 to 4"
         )
     if tensor.is_floating_point():
         if not bool(((tensor >= 0) & (tensor <= 1)).all()):

@@ -1,4 +1,4 @@
-"""Colours of a source → sRGB: ICC profiles by what they do, and PNG's gAMA, cHRM and cICP."""
+"""Colours of a source → sRGB: ICC profiles, judged by what they do, and PNG's gAMA, cHRM and cICP."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from rdpcodec.metadata import left_out, within_limit
 
 _SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK", "LAB": "Lab"}
 _SRGB_GAMMA = 1 / 2.2
-# Two encodings of one colour space differ by roundings.
+# Two encodings of one colour space differ by rounding.
 _ROUNDING = 1
-# Of gray in a profile of colours; more between channels is colour.
+# How far the channels of gray may differ under a colour profile; beyond this, it is colour.
 _GRAY_SPREAD = 3
 
 
 def described_profile(image: Image.Image) -> bytes | None:
-    """The ICC profile of an image that has not been loaded yet: its own, or one made of what a PNG says in
-    other chunks; None where the pixels are sRGB, or nothing says what they are.
+    """The ICC profile of an image that has not been loaded yet: its own, or one made from other chunks of a
+    PNG; None where the pixels are sRGB, or nothing says what they are.
 
-    cICP goes before iCCP, iCCP before sRGB, sRGB before gAMA, as the PNG specification has it (§4.3).
+    cICP takes precedence over iCCP, iCCP over sRGB, sRGB over gAMA, as in the PNG specification (§4.3).
     """
     code = _coded_colours(image)
     if code is not None:
@@ -52,7 +52,7 @@ def described_profile(image: Image.Image) -> bytes | None:
 
 
 def _coded_colours(image: Image.Image) -> tuple[int, int] | None:
-    """Primaries and transfer of a PNG's cICP chunk, which Pillow does not hand out; None without one."""
+    """Primaries and transfer of a PNG's cICP chunk, which Pillow does not expose; None without one."""
     file: IO[bytes] | None = getattr(image, "fp", None)
     if image.format != "PNG" or file is None:
         return None
@@ -73,13 +73,13 @@ def _coded_colours(image: Image.Image) -> tuple[int, int] | None:
 
 
 def _profile_of_gamma(gamma: Any, chromaticity: Any) -> bytes | None:
-    """A profile of PNG's gAMA and cHRM; None where they are those of sRGB, or no numbers to use."""
+    """A profile made from PNG's gAMA and cHRM; None where they are those of sRGB, or unusable."""
     primaries = SRGB
     if chromaticity is not None and len(chromaticity) == 8:
         points = [(chromaticity[i], chromaticity[i + 1]) for i in range(0, 8, 2)]
         primaries = Primaries(*points)
     try:
-        # 2.2 stands for sRGB's curve, from which it differs little; files with both mean the same.
+        # 2.2 stands for sRGB's curve, from which it differs little; files with either mean the same.
         if abs(gamma - _SRGB_GAMMA) < 0.01 and primaries.near(SRGB):
             return None
         if not 0.1 <= gamma <= 10:
@@ -92,7 +92,7 @@ def _profile_of_gamma(gamma: Any, chromaticity: Any) -> bytes | None:
 
 def kept_profile(image: Image.Image, profile: bytes) -> bytes | None:
     """The profile, if it describes the pixels of `image` as they stand, mode L or RGB, and a file can hold
-    it; else None, and it is to be applied.
+    it. Otherwise None: the profile must be applied.
     """
     if image.mode not in ("L", "RGB"):
         return None
@@ -104,7 +104,7 @@ def kept_profile(image: Image.Image, profile: bytes) -> bytes | None:
 
 
 def cleaned_profile(data: bytes) -> bytes | None:
-    """A stored ICC profile as it may be handed on; None, with a warning, unless it is one."""
+    """A stored ICC profile, if it is one and may be handed on; otherwise None, with a warning."""
     try:
         ImageCms.ImageCmsProfile(io.BytesIO(data))
     except Exception as error:  # littleCMS's complaints come as OSError, Pillow's own as several kinds
@@ -114,8 +114,8 @@ def cleaned_profile(data: bytes) -> bytes | None:
 
 
 def to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    """Apply an ICC profile: mode L stays L unless the profile tints it. One that does not fit the image is
-    ignored with a warning, as browsers do.
+    """Apply an ICC profile: mode L stays L unless the profile tints it. A profile that does not fit the image
+    is ignored, as in browsers, with a warning.
     """
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -141,7 +141,7 @@ def _transform(source: ImageCms.ImageCmsProfile, mode: str) -> ImageCms.ImageCms
 
 
 def _gray_to_srgb(image: Image.Image, source: ImageCms.ImageCmsProfile, mode: str) -> Image.Image:
-    """A gray image under a profile of `mode`, L or RGB: gray still, if neutrals stay neutral under it."""
+    """A gray image under a profile of `mode`, L or RGB: still gray if neutrals stay neutral under it."""
     table = Image.fromarray(np.arange(256, dtype=np.uint8)[None]).convert(mode)
     mapped = ImageCms.applyTransform(table, transform := _transform(source, mode))
     assert mapped is not None
@@ -152,7 +152,7 @@ def _gray_to_srgb(image: Image.Image, source: ImageCms.ImageCmsProfile, mode: st
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
-    """Whether a transform is the identity but for roundings: told by a grid of colours, not by a name."""
+    """Whether a transform is the identity except for rounding, judged by a grid of colours, not by a name."""
     steps = np.linspace(0, 255, 9).round().astype(np.uint8)
     grid = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(27, 27, 3)
     mapped = ImageCms.applyTransform(Image.fromarray(grid), transform)

@@ -1,7 +1,7 @@
-"""Opening images' files: Pillow's plugins, under our own limits, whatever the decoders raise.
+"""Opening image files: Pillow's plugins, under our own limits, whatever the decoders raise.
 
-`Image.open` is not used, since its limit is 179 megapixels and ours is 268, and since silencing its
-warning would change the filters of the whole process. What it does besides is done here.
+`Image.open` is not used: its limit is 179 megapixels and ours is 268, and silencing its warning would change
+the filters of the whole process. The rest of what it does is done here.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from rdpcodec.errors import ImageError, RdpError, reason
 from rdpcodec.fork_lock import ForkLock
 from rdpcodec.source import File, name_of, read_source
 
-# Pillow knows these formats but cannot decode them without a handler of the user's.
+# Pillow knows these formats but cannot decode them without a handler from the user.
 _UNDECODABLE = {"BUFR", "GRIB", "HDF5", "MPEG"}
-# A scan of a JPEG takes 39 bytes, and half a nanosecond a pixel. Encoders write about ten; the fuzzers of
-# libjpeg-turbo stop at 500.
+# A scan of a JPEG takes 39 bytes, and half a nanosecond per pixel. Encoders write about ten scans; the
+# fuzzers of libjpeg-turbo stop at 500.
 MAX_SCANS = 100
 _MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")  # what is not part of a scan's data
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
@@ -61,13 +61,13 @@ def readable_extensions() -> set[str]:
 
 
 def is_readable(suffix: str) -> bool:
-    """Whether `suffix` is one of `readable_extensions`; of common ones that is known at once."""
+    """Whether `suffix` is one of `readable_extensions`; common ones are known at once."""
     Image.preinit()
     return _reads(suffix) or suffix in readable_extensions()
 
 
 def _reads(suffix: str) -> bool:
-    """Whether the plugins that are imported by now read files of an extension."""
+    """Whether the plugins imported so far read files of an extension."""
     name = Image.EXTENSION.get(suffix)
     return name in Image.OPEN and name not in _UNDECODABLE and suffix != EXTENSION
 
@@ -76,15 +76,15 @@ def _reads(suffix: str) -> bool:
 def opened(
     source: File, max_pixels: int = MAX_PIXELS, formats: Sequence[str] | None = None
 ) -> Iterator[Image.Image]:
-    """The image of a file, not decoded yet. formats: Pillow's names of those that are tried; None for all.
+    """The image of a file, not decoded yet. formats: Pillow's names of the formats to try; None for all.
 
-    Raises `ImageError`, also for whatever a decoder raises within the context.
+    Raises `ImageError`, also in place of whatever a decoder raises within the context.
     """
     with as_image_error(name_of(source)), _seekable(source) as file:
         try:
             image = _identified(file, formats)
             larger = _over_pillows_limit(image)
-        except Image.DecompressionBombError:  # plugins that look at the size by themselves
+        except Image.DecompressionBombError:  # plugins that check the size themselves
             larger = True
         if not larger:
             with image:
@@ -98,7 +98,7 @@ def opened(
 
 @contextmanager
 def _seekable(source: File) -> Iterator[IO[bytes]]:
-    """A file as Pillow's plugins need it; one that is given open stays open."""
+    """A file as Pillow's plugins need it; a file that was given open stays open."""
     if isinstance(source, (str, os.PathLike)):
         with open(source, "rb") as opened_here:
             yield opened_here if opened_here.seekable() else io.BytesIO(opened_here.read())
@@ -115,10 +115,10 @@ def _seekable(source: File) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def as_image_error(name: str) -> Iterator[None]:
-    """Whatever a decoder raises as our error, in one line that names the file.
+    """Turn whatever a decoder raises into our error, in one line that names the file.
 
     Pillow's plugins raise `struct.error`, `TypeError`, `AssertionError` and more on damaged files; its manual
-    advises to catch all.
+    advises catching everything.
     """
     try:
         yield
@@ -126,7 +126,7 @@ def as_image_error(name: str) -> Iterator[None]:
         raise ImageError(f"{name}: no such file") from None
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from error.__cause__
-    except (RdpError, MemoryError, Warning):  # a warning that the caller has made an error
+    except (RdpError, MemoryError, Warning):  # a warning that the caller has turned into an error
         raise
     except Exception as error:
         raise ImageError(f"{name}: cannot be read: {reason(error)}") from error
@@ -155,7 +155,7 @@ def _identified(file: IO[bytes], formats: Sequence[str] | None) -> Image.Image:
 
 
 def _formats() -> Iterator[str]:
-    """Pillow's names of all formats, the common ones first: they do not wait for the plugins of the rest."""
+    """Pillow's names of all formats, the common ones first: they need not wait for the others' plugins."""
     Image.preinit()
     yield from (common := list(Image.ID))
     Image.init()
@@ -164,7 +164,7 @@ def _formats() -> Iterator[str]:
 
 
 def _unknown(prefix: bytes, formats: Sequence[str] | None) -> str:
-    """Why a file is none that can be read, in words."""
+    """Why a file cannot be read, in words."""
     for pattern, name in _HINTS:
         if pattern.match(prefix) and formats is None and name not in register_plugins():
             return f"{name} needs a plugin: pip install 'rdpcodec[formats]'"
@@ -205,8 +205,8 @@ def _over_pillows_limit(image: Image.Image) -> bool:
 
 @contextmanager
 def _pillows_limit_raised() -> Iterator[None]:
-    """Some plugins ask Pillow's limit again while they decode. It is the whole process's, so one thread at a
-    time raises it, to ours and no further.
+    """Raise Pillow's limit to ours, since some plugins check it again while they decode. The limit belongs to
+    the whole process, so one thread at a time raises it, and no further.
     """
     with _raising:
         before = Image.MAX_IMAGE_PIXELS

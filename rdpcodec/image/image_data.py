@@ -9,7 +9,7 @@ from PIL import Image
 
 from rdpcodec.metadata import resolution_of
 
-# Of the mean of three channels, so many pixels are summed at a time: a few megabytes of working memory.
+# The mean of three channels is taken for this many pixels at a time: a few megabytes of working memory.
 _STRIP = 1 << 20
 
 
@@ -23,7 +23,7 @@ class ImageData:
     icc: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
-    exact: bool = False  # transparency is to be kept to the last level, and colours under it
+    exact: bool = False  # transparency is to be kept to the last level, and so are the colours under it
     neutral: bool = False  # the three channels are equal and all are to be returned
 
     @property

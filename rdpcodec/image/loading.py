@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     )
 
 _SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")
-# Of TIFF. Pillow gives 12 bits unscaled, and inverts what has 8 bits and white at zero, but not 16.
+# For TIFF. Pillow gives 12 bits unscaled. Where zero is white, it inverts 8-bit images but not 16-bit ones.
 _BITS_A_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
-# PNG gives the transparent gray as stored; Pillow scales the pixels to 8 bits and leaves it as it is.
+# PNG gives the transparent gray as stored. Pillow scales the pixels to 8 bits, but not the transparent gray.
 _GRAY_STEPS = {"L;2": 85, "L;4": 17}
 
 
@@ -43,16 +43,16 @@ def load_image(
 ) -> ImageData:
     """Read an image from any of the supported sources.
 
-    source: a Pillow image, of which the current frame is taken; the path of a file of any format that Pillow
-    reads, its bytes, or a binary file, which is read from its beginning; a NumPy array, uint8, uint16 or
-    floating point in [0, 1], `[H, W]` or `[H, W, C]` with C = 1 (gray), 2 (gray, alpha), 3 (RGB) or 4 (RGBA);
-    a torch tensor `[C, H, W]` or `[1, C, H, W]`, uint8 or floating point in [0, 1]. keep_metadata: keep EXIF,
-    XMP, resolution and ICC profile. A kept profile is not applied: the pixels stay in its colour space.
-    exact: keep transparency as it is (see `ImageData`). max_pixels: the most that an image may have, at most
-    268 435 456; Pillow's own limit does not apply. formats: Pillow's names of the file formats to take, None
-    for all.
+    source: a Pillow image, whose current frame is taken; the path of a file of any format that Pillow reads,
+    its bytes, or a binary file, which is read from its beginning; a NumPy array, uint8, uint16 or floating
+    point in [0, 1], `[H, W]` or `[H, W, C]` with C = 1 (gray), 2 (gray, alpha), 3 (RGB) or 4 (RGBA); a torch
+    tensor `[C, H, W]` or `[1, C, H, W]`, uint8 or floating point in [0, 1]. keep_metadata: keep EXIF, XMP,
+    resolution and ICC profile. A kept profile is not applied: the pixels stay in its colour space. exact:
+    keep transparency as it is (see `ImageData`). max_pixels: the most pixels that an image may have, at most
+    268 435 456; Pillow's own limit does not apply. formats: Pillow's names of the file formats to accept;
+    None for all.
 
-    Raises `ImageError` when it cannot be read or coded. Warns with `ImageWarning` of what is lost.
+    Raises `ImageError` when the image cannot be read or coded. Warns with `ImageWarning` about what is lost.
     """
     return replace(_loaded(source, keep_metadata, max_pixels, formats), exact=exact)
 
@@ -85,7 +85,7 @@ def _from_pillow(image: Image.Image, keep_metadata: bool, max_pixels: int) -> Im
     if image.mode in _SIXTEEN_BIT_MODES or any(";16" in mode for mode in raw_modes):
         warn("16 bits a channel are coded as 8", ImageWarning)
     profile = described_profile(image)
-    # A TIFF is turned, and its tag removed, by Pillow as it is loaded.
+    # Pillow turns a TIFF upright, and removes its tag, as it loads it.
     image.load()
     exif = exif_of(image) if keep_metadata else None
     xmp = xmp_of(image) if keep_metadata else None
@@ -102,13 +102,13 @@ def _from_pillow(image: Image.Image, keep_metadata: bool, max_pixels: int) -> Im
     if profile is not None and kept is None:
         image = to_srgb(image, profile)
     gray = image.mode == "L"
-    # Copies that change nothing would cost 4 bytes a pixel.
+    # Copies that change nothing would cost 4 bytes per pixel.
     pixels = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
     return ImageData(pixels, gray, alpha, kept, exif, xmp)
 
 
 def _raw_modes(image: Image.Image) -> set[str]:
-    """How the decoder will find the samples: of 16-bit colour Pillow gives 8 bits, and only this tells."""
+    """How the decoder will find the samples: Pillow gives 8 bits of 16-bit colour, and only this tells."""
     modes = set()
     for tile in getattr(image, "tile", []):
         arguments = tile[3] if isinstance(tile[3], (tuple, list)) else (tile[3],)
@@ -117,7 +117,7 @@ def _raw_modes(image: Image.Image) -> set[str]:
 
 
 def _of_sixteen_bits(image: Image.Image, tags: dict[int, Any]) -> tuple[Image.Image, np.ndarray | None]:
-    """A loaded gray image of 16 bits in 8, mode L, and its alpha, uint8 `[H, W]`. tags: of a TIFF."""
+    """A loaded 16-bit gray image in 8 bits, mode L, and its alpha, uint8 `[H, W]`. tags: those of a TIFF."""
     values = np.asarray(image)
     key = image.info.get("transparency")
     alpha = np.where(values == key, 0, 255).astype(np.uint8) if isinstance(key, int) else None
@@ -129,7 +129,7 @@ def _of_sixteen_bits(image: Image.Image, tags: dict[int, Any]) -> tuple[Image.Im
 
 
 def _with_key_of_eight_bits(image: Image.Image, raw_modes: set[str]) -> Image.Image:
-    """An image whose transparent colour, if it has 16 bits as in the file, has 8 as the pixels have."""
+    """An image whose transparent colour, where it has the file's 16 bits, is given in 8 like the pixels."""
     key = image.info.get("transparency")
     if isinstance(key, tuple) and any(";16" in mode for mode in raw_modes):
         image = image.copy()

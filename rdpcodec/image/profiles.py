@@ -1,4 +1,4 @@
-"""ICC profiles made of what PNG says of colour without one: primaries and a transfer curve.
+"""ICC profiles made from what a PNG without one says about colour: primaries and a transfer curve.
 
 A profile here is the smallest that littleCMS takes: three colorants and a parametric curve (ICC.1:2010,
 §8.4).
@@ -15,7 +15,7 @@ Point = tuple[float, float]
 """CIE 1931 chromaticity, x and y."""
 
 _D50 = np.array([0.9642, 1.0, 0.8249])  # the white of the profile connection space
-# Bradford's cone responses, by which whites are adapted (ICC.1:2010, annex E).
+# Bradford's cone responses, in which whites are adapted (ICC.1:2010, annex E).
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 D65: Point = (0.3127, 0.3290)
 
@@ -30,12 +30,12 @@ class Primaries:
     blue: Point
 
     def near(self, other: Primaries) -> bool:
-        """Whether two sets are one within the rounding of files: no coordinate further than 0.002."""
+        """Whether two sets are the same up to the rounding of files: no coordinates 0.002 or more apart."""
         pairs = zip(self._points().ravel(), other._points().ravel(), strict=True)
         return all(abs(a - b) < 0.002 for a, b in pairs)
 
     def colorants(self) -> np.ndarray:
-        """XYZ of red, green and blue, adapted to D50, float64 `[3, 3]`, one a row. Raises `ValueError` for
+        """XYZ of red, green and blue, adapted to D50, float64 `[3, 3]`, one per row. Raises `ValueError` for
         points that span no colours.
         """
         points = self._points()

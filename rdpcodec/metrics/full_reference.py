@@ -1,4 +1,4 @@
-"""The full-reference metrics that targets, `rdpcodec suggest` and the pages speak of, by name."""
+"""The full-reference metrics that targets, `rdpcodec suggest` and the pages use, by name."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _DECIMALS = 4
 
 @cache
 def full_reference(name: str) -> Callable[[np.ndarray, np.ndarray], float]:
-    """`psnr`, `ms_ssim`, `ssimulacra2` or `lpips` (of the AlexNet) as a function of original and decoded
+    """`psnr`, `ms_ssim`, `ssimulacra2` or `lpips` (with the AlexNet) as a function of original and decoded
     image.
 
     Both uint8 `[H, W, 3]`; the function's value is not a number for images too small for the metric. Raises
-    `UsageError`, which says what to install, where a package or weights are missing.
+    `UsageError`, which says what to install, when a package or weights are missing.
     """
     if name == "lpips":
         need_torch("LPIPS")
@@ -34,7 +34,7 @@ def full_reference(name: str) -> Callable[[np.ndarray, np.ndarray], float]:
 
 
 class Metrics:
-    """Those of the metrics that can be had here; `notes` says of each other what to install."""
+    """The metrics that are available here; `notes` says what to install for each of the others."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
@@ -46,8 +46,8 @@ class Metrics:
                 self.notes.append(str(error))
 
     def __call__(self, reference: np.ndarray, decoded: np.ndarray) -> dict[str, float | None]:
-        """All by name, of two images, uint8 `[H, W, 3]`; none for what is missing, or not a finite number
-        because the images are too small for it or equal.
+        """All values by name, for two images, uint8 `[H, W, 3]`. None for a metric that is missing, or whose
+        value is not finite because the images are too small for it or equal.
         """
         values = {name: function(reference, decoded) for name, function in self._functions.items()}
         return {
@@ -57,11 +57,11 @@ class Metrics:
 
     @property
     def labels(self) -> dict[str, str]:
-        """What readers call those that can be had, by name."""
+        """What readers call the available metrics, by name."""
         return {name: LABELS[name] for name in self._functions}
 
     def undefined(self, measured: list[dict[str, float | None]]) -> list[str]:
-        """A note on each metric that could be had, but had no value for some image."""
+        """A note on each metric that was available but had no value for some image."""
         return [
             f"{LABELS[name]}: not defined for images so small, or equal"
             for name in self._functions

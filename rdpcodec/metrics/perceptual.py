@@ -22,7 +22,7 @@ from rdpcodec.errors import UsageError
 WEIGHTS_VARIABLE = "RDPCODEC_LPIPS"
 NETWORKS = ("alex", "squeeze")
 MINIMUM_SIDE = 32  # what the networks' strides and poolings need
-# Of the `lpips` package: inputs in -1..1 to the statistics the backbones were trained with.
+# From the `lpips` package: inputs in -1..1 to the statistics the backbones were trained with.
 _SHIFT = (-0.030, -0.088, -0.188)
 _SCALE = (0.458, 0.448, 0.450)
 # SqueezeNet 1.1 from its second slice on: whether a slice begins with pooling, and its fire modules.
@@ -56,7 +56,7 @@ class Lpips(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """x, y: `[B, 3, H, W]`, sRGB in [0, 1], sides of 32 or more → LPIPS `[B]`, 0 where equal."""
-        # One pass for both: small images are dominated by the cost of starting each layer.
+        # One pass for both: for small images, the cost of starting each layer dominates.
         pairs = [feature.chunk(2) for feature in self.features(torch.cat([x, y]))]
         return self.between([first for first, _ in pairs], [second for _, second in pairs])
 
@@ -67,7 +67,7 @@ class Lpips(nn.Module):
         return [_unit_length(layer.float()) for layer in layers]
 
     def between(self, first: list[Tensor], second: list[Tensor]) -> Tensor:
-        """LPIPS `[B]` of images whose `features` are known: those of a reference need finding only once."""
+        """LPIPS `[B]` of images whose `features` are known: a reference's need computing only once."""
         total = torch.zeros(len(first[0]), device=first[0].device)
         for i, (a, b) in enumerate(zip(first, second, strict=True)):
             weight = self._tensor(f"lin{i}.model.1.weight")

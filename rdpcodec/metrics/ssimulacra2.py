@@ -1,7 +1,7 @@
-"""SSIMULACRA2 v2.1 of 8-bit images, in NumPy alone, and what it is made of.
+"""SSIMULACRA2 v2.1 of 8-bit images, in NumPy alone, and the numbers it is made of.
 
-After Sneyers, SSIMULACRA 2, 2022-23 (github.com/cloudinary/ssimulacra2). `eyes` has the same in torch, of the
-same numbers, where gradients are needed.
+After Sneyers, SSIMULACRA 2, 2022-23 (github.com/cloudinary/ssimulacra2). `eyes` has the same in torch, with
+the same numbers, for where gradients are needed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-# Of JPEG XL's XYB: cones' shares of linear red, green and blue, and the bias below their cube roots.
+# From JPEG XL's XYB: the cones' shares of linear red, green and blue, and the bias under their cube roots.
 CONES = (
     (0.30, 0.622, 0.078),
     (0.23, 0.692, 0.078),
@@ -21,11 +21,11 @@ BIAS = 0.0037930732552754493
 SIGMA = 1.5
 RADIUS = 5
 MINIMUM_SIDE = 8
-# Of SSIM, for images whose range is about 1.
+# For SSIM of images whose range is about 1.
 C2 = 0.03**2
-# SSIMULACRA2 v2.1 as published: for X, Y and B, for six scales from the finest on, for the 1-norm and the
-# 4-norm of each map: weight of structure (SSIM), of edges that came (ringing, blocks) and that went (blur).
-# Zeros stand for themselves: the weights were fitted without negative ones.
+# The weights of SSIMULACRA2 v2.1 as published: for X, Y and B; for six scales from the finest on; for the
+# 1-norm and the 4-norm of each map; for structure (SSIM), added edges (ringing, blocks) and lost edges
+# (blur). Zeros are meant as such: the weights were fitted without negative ones.
 WEIGHTS = (
     (
         ((0.0, 0.0007376606707406586, 0.0), (0.0, 0.0007793481682867309, 0.0)),
@@ -61,12 +61,12 @@ WEIGHTS = (
         ((0.0, 0.0, 0.0), (0.0005130064588990679, 0.0, 0.00010854057858411537)),
     ),
 )
-# What the weighted sum is scaled by; and its score is 100 minus a power of a polynomial of it.
+# The factor that scales the weighted sum. The score is 100 minus a power of a polynomial of the result.
 SCALE = 0.9562382616834844
 POLYNOMIAL = (2.326765642916932, -0.020884521182843837, 6.248496625763138e-05)
 POWER = 0.6276336467831387
-# Channels with a weight that counts, 0.01 or more, at each scale: neither X and B at the finest scale, which
-# would be half of the work, nor anything at the sixth. The rest moves no score by a hundredth.
+# Channels with a weight that counts, 0.01 or more, at each scale. X and B at the finest scale, which would be
+# half of the work, are not among them, nor is anything at the sixth. The rest moves no score by a hundredth.
 FELT = (slice(1, 2), slice(0, 2), slice(0, 2), slice(0, 3), slice(0, 3))
 _KERNEL = np.exp(-0.5 * (np.arange(RADIUS + 1) / SIGMA) ** 2)
 _KERNEL = (_KERNEL / (2 * _KERNEL.sum() - 1)).astype(np.float32)  # from the middle on: it is symmetric
@@ -131,7 +131,7 @@ def _cone(light: np.ndarray, number: int) -> np.ndarray:
 
 
 def _errors(original: np.ndarray, judged: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Maps of errors of structure, of edges that came and of edges that went, float32 `[H, W]` each."""
+    """Maps of errors of structure, of added edges and of lost edges, float32 `[H, W]` each."""
     mean, other = _blurred(original), _blurred(judged)
     variances = _blurred(original**2) - mean**2 + _blurred(judged**2) - other**2
     covariance = _blurred(original * judged) - mean * other

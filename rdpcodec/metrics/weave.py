@@ -1,7 +1,8 @@
 """Detail that repeats from cell to cell of the networks' grid: a weave over an image.
 
-A synthesis makes the same of the same latents. Where many cells have none worth coding, all texture that it
-gives them is one pattern, every 8 or 16 pixels. Distances hardly tell it from grain; eyes see it at once.
+A synthesis turns equal latents into equal pixels. Where many cells have no latents worth coding, all the
+texture that it gives them is one pattern, every 8 or 16 pixels. Distances hardly tell this from grain; eyes
+see it at once.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ from torch import Tensor
 
 # Periods in pixels, of the grids at 1/8 and 1/16, and the sides, in cells, of the squares that are averaged.
 _GRIDS = ((8, 4), (16, 3))
-_SMOOTH = 5  # side of the means that detail is what is left of
+_SMOOTH = 5  # side of the means; detail is what differs from them
 
 
 def weave_distortion(reference: Tensor, decoded: Tensor) -> Tensor:
-    """By how much the energy of repeating detail exceeds the reference's, in each neighbourhood; mean squared
+    """How far the energy of repeating detail exceeds the reference's, in each neighbourhood: mean squared
     pixel values, `[B]`; 0 for equal images.
 
     reference, decoded: float `[B, 3, H, W]`, sides multiples of 16, from 48 on, cut where the networks' grid
-    begins. Differentiable in `decoded`. What repeats in the reference may repeat in the other.
+    begins. Differentiable in `decoded`. What repeats in the reference may repeat in `decoded`.
     """
     total = decoded.new_zeros(len(decoded))
     for period, side in _GRIDS:

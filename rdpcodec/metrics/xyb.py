@@ -1,6 +1,6 @@
-"""The colour space and the scales of distortions for eyes: XYB, a model of cones; Gaussian windows.
+"""The colour space, scales and windows of distortions for eyes: XYB, a model of cones; Gaussian blur.
 
-All of it is differentiable, and quick at it on CPUs.
+All of it is differentiable, and fast on CPUs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class _Constants(NamedTuple):
 
 @cache
 def _constants(device: torch.device) -> _Constants:
-    """Made once: recorded kernels (CUDA graphs) can take nothing from the host."""
+    """Constants on a device, made once: recorded kernels (CUDA graphs) can take nothing from the host."""
     with torch.inference_mode(False):
         offsets = torch.arange(-RADIUS, RADIUS + 1)
         kernel = torch.softmax(-0.5 * (offsets / SIGMA).square(), 0)
@@ -32,8 +32,8 @@ def _constants(device: torch.device) -> _Constants:
 
 
 def scales(x: Tensor) -> Iterator[Tensor]:
-    """An image in linear light, at full and halved resolutions, the last one half of eight pixels or more;
-    nothing of a smaller image.
+    """An image in linear light, at full and halved resolutions, halved for as long as its sides have eight
+    pixels or more; nothing for a smaller image.
     """
     light = _linear_light(x.float())
     if min(light.shape[2:]) >= MINIMUM_SIDE:
@@ -65,10 +65,10 @@ def _linear_light(x: Tensor) -> Tensor:
 
 def xyb(light: Tensor, channels: slice = slice(0, 3)) -> Tensor:
     """Linear RGB to channels of XYB, scaled by SSIMULACRA2 to be positive and of about one range."""
-    # X and Y do without the third cone.
+    # X and Y do not need the third cone.
     cones = _constants(light.device).cones[: max(2, channels.stop)]
-    # A product of matrices is three times as fast here as a convolution, and leaves planes, which what
-    # follows is fastest on.
+    # A matrix product is three times as fast here as a convolution, and leaves planes, on which the next
+    # steps are fastest.
     seen = torch.matmul(cones, light.flatten(2)).unflatten(2, light.shape[2:])
     # Nothing in gamut is below the bias, where the cube root is still smooth.
     roots = _power((seen + BIAS).clamp(min=BIAS), 1 / 3) - BIAS ** (1 / 3)
@@ -80,8 +80,8 @@ def xyb(light: Tensor, channels: slice = slice(0, 3)) -> Tensor:
 
 
 class _Power(torch.autograd.Function):
-    """Positive numbers to a power: what torch's does, but its gradient needs no second power, which would
-    take a third of the time of a comparison.
+    """Positive numbers to a power, as torch's own, but with a gradient that needs no second power, which
+    would take a third of the time of a comparison.
     """
 
     @staticmethod
@@ -104,8 +104,8 @@ def _power(x: Tensor, exponent: float) -> Tensor:
 class _Blur(torch.autograd.Function):
     """A Gaussian blur of each channel, with zeros beyond the borders.
 
-    It is its own adjoint, and forwards a depthwise convolution is ten times as fast as torch's backward on
-    CPUs.
+    It is its own adjoint, and on CPUs a depthwise convolution is ten times as fast forwards as torch's is
+    backwards.
     """
 
     @staticmethod

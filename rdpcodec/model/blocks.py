@@ -52,7 +52,7 @@ class Pointwise(nn.Module):
         return self._convolved(x, self.weight.chunk(parts)[number], bias)
 
     def _convolved(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        if x.is_cuda:  # where pixel shuffling leaves another layout than the matrix units read
+        if x.is_cuda:  # where pixel shuffling leaves a layout that the matrix units do not read
             x = x.contiguous(memory_format=torch.channels_last)
         weight = (self.gain * weight)[:, :, None, None]
         return F.conv2d(x, weight, None if bias is None else self.gain * bias)
@@ -77,16 +77,16 @@ class ConvBlock(nn.Module):
     """One residual block: a spatial half and a channel-mixing half (DCVC-UF-Intra, CVPR 2026).
 
     x + 1×1(depthwise 3×3(WSiLU(1×1(x)))), then x + 1×1(Σ₄ WSiLU(1×1(x))), where the second half widens to 4C
-    channels and adds its four quarters. WSiLU(x) = x·σ(4x) = SiLU(4x)/4: the two factors stand in the layers'
-    gains.
+    channels and adds its four quarters. WSiLU(x) = x·σ(4x) = SiLU(4x)/4: the two factors are part of the
+    layers' gains.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.spatial_in = Pointwise(channels, channels, gain=4.0)
         self.depthwise = Depthwise(channels)
-        # Both halves leave the residual stream almost as it was at the start: the bypass carries the image
-        # then.
+        # At the start of training, both halves leave the residual stream almost as it was: the bypass carries
+        # the image then.
         self.spatial_out = Pointwise(channels, channels, gain=0.25, init=0.3)
         self.widen = Pointwise(channels, 4 * channels, gain=4.0)
         self.narrow = Pointwise(channels, channels, gain=0.25, init=0.3)
@@ -102,16 +102,17 @@ class ConvBlock(nn.Module):
 
 
 class GatedBlock(nn.Module):
-    """`ConvBlock` with a plain gate in its second half, and without biases: their sums are a tenth of a step.
+    """`ConvBlock` with a plain gate in its second half, and without biases.
 
-    x + 1×1(depthwise 3×3(WSiLU(1×1(x)))), then x + 1×1(1×1(x) · σ(4·1×1(x))), which widens as far as costs no
-    more than `ConvBlock`. The gate is bounded: with WSiLU in its place a block is quadratic in x, and nine in
-    a row overflow on latents of a high quality.
+    x + 1×1(depthwise 3×3(WSiLU(1×1(x)))), then x + 1×1(1×1(x) · σ(4·1×1(x))), as wide as costs no more than
+    `ConvBlock`. The gate is bounded: with WSiLU in its place, a block is quadratic in x, and nine in a row
+    overflow on latents of a high quality. The gradients of biases, sums over pixels, would take a tenth of a
+    training step.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        # 3·C·H multiplications against 5·C², in steps of what matrix units take.
+        # 3·C·H multiplications against 5·C², with H a multiple of what matrix units take.
         hidden = max(16, channels * 5 // 3 // 32 * 32)
         self.spatial_in = Pointwise(channels, channels, gain=4.0, bias=False)
         self.depthwise = Depthwise(channels, bias=False)
@@ -127,7 +128,7 @@ class GatedBlock(nn.Module):
 
 
 def _silu(x: Tensor) -> Tensor:
-    """SiLU, in place where no gradient is wanted: memory traffic is what elementwise steps cost."""
+    """SiLU, in place where no gradient is wanted: the cost of elementwise steps is memory traffic."""
     return F.silu(x, inplace=not torch.is_grad_enabled())
 
 
@@ -178,8 +179,8 @@ class Upsample(nn.Module):
 def haar_down(channels_in: int, channels_out: int) -> Downsample:
     """A linear `Downsample` by two, to be trained, that starts as a Haar transform.
 
-    First the means of all channels, then the three details of one channel after the other, as far as
-    `channels_out` go.
+    Its outputs are the means of all channels, then the three details of each channel in turn, as far as
+    `channels_out` goes.
     """
     layer = Downsample(channels_in, channels_out, bias=False)
     with torch.no_grad():
@@ -188,7 +189,7 @@ def haar_down(channels_in: int, channels_out: int) -> Downsample:
 
 
 def haar_up(channels_in: int, channels_out: int) -> Upsample:
-    """The transpose of `haar_down(channels_out, channels_in)`, and its inverse where that keeps all."""
+    """The transpose of `haar_down(channels_out, channels_in)`, and its inverse where that drops nothing."""
     layer = Upsample(channels_in, channels_out, bias=False)
     with torch.no_grad():
         layer.mix.weight.copy_(_haar_rows(channels_out, channels_in).T)
@@ -206,7 +207,7 @@ def _haar_rows(channels: int, kept: int) -> Tensor:
 
 
 def block(channels: int, *, gated: bool) -> nn.Module:
-    """One residual block, of the kind that `Architecture.gated` says."""
+    """One residual block, of the kind that `Architecture.gated` names."""
     return GatedBlock(channels) if gated else ConvBlock(channels)
 
 

@@ -11,9 +11,9 @@ def usable_device(device: str | torch.device) -> torch.device:
     """A device that torch can put a tensor on. Raises `UsageError` for any other."""
     try:
         found = torch.device(device)
-        torch.zeros(1, device=found).item()  # "meta" has tensors, and no numbers in them
+        torch.zeros(1, device=found).item()  # "meta" has tensors, but no numbers in them
     except Exception as error:  # of many kinds: no CUDA, no such number, no such kind, no kernels for it
-        # What torch says first; the dispatcher goes on for a kilobyte.
+        # Only torch's first sentence; the dispatcher goes on for a kilobyte.
         said = str(error).splitlines()[0].partition(". ")[0]
         raise UsageError(
             f"device {str(device)!r} cannot be used: {said}; this torch has {_devices()}"
@@ -22,6 +22,6 @@ def usable_device(device: str | torch.device) -> torch.device:
 
 
 def _devices() -> str:
-    """The devices that there are, in words."""
+    """The available devices, in words."""
     names = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
     return ", ".join(names + ["mps"] * torch.backends.mps.is_available())

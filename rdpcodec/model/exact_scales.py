@@ -1,6 +1,6 @@
 """The exported integers of a scale network, evaluated by torch.
 
-`rdpcodec.entropy.exact` says why any engine on any machine finds the same.
+`rdpcodec.entropy.exact` says why every engine on every machine finds the same table indices.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The hyperprior: what the decoder knows about the latents before it reads them.
 
-The hyper-analysis sums the latents up in hyper-latents z, the mean network predicts the latents from rounded
-z, in floating point: an error in the last bit there moves a reconstructed latent by that last bit and nothing
-else. The densities serve training alone. The scale network, on which decodability depends, is
+The hyper-analysis summarises the latents in hyper-latents z. The mean network predicts the latents from
+rounded z, in floating point: an error in the last bit there moves a reconstructed latent by that last bit and
+nothing else. The densities serve training alone. The scale network, on which decodability depends, is in
 `scale_network.py`.
 """
 
@@ -85,8 +85,8 @@ class ResidualDensity(nn.Module):
 
 
 def _look_up(table: Tensor, level: Tensor) -> Tensor:
-    """table[level], for `[64]` and any shape. The gradient is summed by rows first: millions of values on 64
-    sums would wait for each other.
+    """table[level], for `[64]` and any shape. The gradient is summed by rows first: millions of values added
+    to 64 sums would wait for each other.
     """
     rows = level.reshape(math.prod(level.shape[:-2]), -1)
     return table.expand(len(rows), -1).gather(1, rows).view(level.shape)
@@ -109,7 +109,7 @@ class HyperAnalysis(nn.Module):
         self.first = block(size.prior // 2, gated=size.gated)
         self.down = Downsample(size.prior // 2, size.prior // 2)
         self.second = block(size.prior // 2, gated=size.gated)
-        # × 0.1: hyper-latents start rounded to zero, and free, until a use for them is learned.
+        # × 0.1: hyper-latents start out rounded to zero, at no cost, until a use for them is learned.
         self.leave = Downsample(size.prior // 2, size.hyper_latents)
         with torch.no_grad():
             self.leave.mix.weight.mul_(0.1)
@@ -123,7 +123,7 @@ class HyperAnalysis(nn.Module):
 
 
 class TwoPass(NamedTuple):
-    """What two passes over the checkerboard end with: means and residuals of all latents, `[B, N, h, w]`."""
+    """The result of two passes over the checkerboard: means and residuals of all latents, `[B, N, h, w]`."""
 
     mean: Tensor
     residual: Tensor
@@ -156,7 +156,7 @@ class MeanNetwork(nn.Module):
         return self.gain(self.up(self.first(self.enter(z))), quality)
 
     def two_pass(self, features: Tensor, residual_of: Callable[[Tensor], Tensor]) -> TwoPass:
-        """The checkerboard: anchors first, from the hyper-latents alone; the rest from the anchors, too.
+        """The checkerboard: anchors first, from the hyper-latents alone; then the rest, from the anchors too.
 
         features: of the hyper-latents, cut to the latents' size, `[B, P, h, w]`. residual_of: means
         `[B, N, h, w]` → residuals, of which those at the positions of this pass are used. An encoder rounds
@@ -165,13 +165,13 @@ class MeanNetwork(nn.Module):
         return self.second_pass(features, self.first_mean(features), residual_of)
 
     def first_mean(self, features: Tensor) -> Tensor:
-        """The means that hyper-latents alone tell, `[B, N, h, w]`, of which those of the anchors are used."""
+        """The means from hyper-latents alone, `[B, N, h, w]`, of which those of the anchors are used."""
         return self.leave(features)
 
     def second_pass(
         self, features: Tensor, first_mean: Tensor, residual_of: Callable[[Tensor], Tensor]
     ) -> TwoPass:
-        """`two_pass` where the first means are known."""
+        """`two_pass` with first means that are known already."""
         anchor = anchor_mask(first_mean)
         first = residual_of(first_mean)
         anchors = torch.where(anchor, first_mean + first, 0.0)

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from rdpcodec.entropy.tables import KNOTS
 from rdpcodec.quality import LAMBDA_MAX, LAMBDA_MIN
 
-# Where one quantisation step of the initial latents is right, near the middle of the dial; the gains start
-# from step ∝ λ^-1/2.
+# The λ, near the middle of the dial, at which the quantisation step of the initial latents is right. The
+# gains start from step ∝ λ^-1/2.
 LAMBDA_MIDDLE = 0.0095
 
 

@@ -77,7 +77,7 @@ class RdpModel(nn.Module):
     def analyse(self, x: Tensor, quality: Tensor, *, by_rate: bool = False) -> Quantised:
         """x: `[B, 3, H, W]` in [0, 1], H and W multiples of 64; quality `[B]`, 0..100.
 
-        by_rate: round as the encoder does (`round_by_rate`), under the trained densities, and not half up.
+        by_rate: round as the encoder does (`round_by_rate`), under the trained densities, instead of half up.
         """
         y = self.analysis(x, quality)
         z = self.hyper_latents(y).float()
@@ -99,7 +99,7 @@ class RdpModel(nn.Module):
     def forward(self, x: Tensor, quality: Tensor, *, by_rate: bool = False) -> TrainingOutput:
         """x: `[B, 3, H, W]` in [0, 1], H and W multiples of 64; quality `[B]`, 0..100.
 
-        Rates use additive uniform noise, the decoder sees straight-through rounding; by_rate: both see what
+        Rates use additive uniform noise; the decoder sees straight-through rounding. by_rate: both see what
         the encoder rounds to. The networks may run under autocast; rates and the scale network are always
         float32.
         """
@@ -110,10 +110,10 @@ class RdpModel(nn.Module):
         return TrainingOutput(rounded, reconstruction, latent_bits.sum((1, 2, 3)), hyper_bits.sum((1, 2, 3)))
 
     def information(self, latents: Quantised, quality: Tensor, *, noisy: bool) -> tuple[Tensor, Tensor]:
-        """What each latent and hyper-latent costs under the trained densities, in bits; always float32.
+        """The cost of each latent and hyper-latent under the trained densities, in bits; always float32.
 
-        noisy: with uniform noise in place of rounding, for an encoder to learn from. Otherwise what is
-        rounded is counted, and densities and tables learn what is really coded.
+        noisy: with uniform noise in place of rounding, for an encoder to learn from. Otherwise rounded values
+        are counted, and densities and tables learn what is really coded.
         """
 
         def count(bits: Callable[[Tensor], Tensor], exact: Tensor, rounded: Tensor) -> Tensor:
@@ -132,7 +132,7 @@ class RdpModel(nn.Module):
 
 
 def _rounded(bits: Callable[[Tensor], Tensor], exact: Tensor, rounded: Tensor) -> Tensor:
-    """Bits of `rounded`, with the gradient by `exact` that noise would give in the mean: for u uniform in ±½,
+    """Bits of `rounded`, with the gradient in `exact` that noise would give on average: for u uniform in ±½,
     d/dx E[bits(x + u)] = bits(x + ½) - bits(x - ½).
     """
     found = bits(rounded.detach())

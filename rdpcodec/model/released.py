@@ -26,8 +26,8 @@ def networks(released: ReleasedModel, device: torch.device) -> tuple[RdpModel, S
     """The networks of a release on a device, frozen, and its realism synthesis if it has one.
 
     The scale network among them is that of training; `released.scale` has its integers. A model that makes no
-    files may lack the encoder, which is then not initialised to anything of use. Raises
-    `WeightsError` when tensors and architecture do not fit together.
+    files may lack the encoder, whose weights are then of no use. Raises `WeightsError` when tensors and
+    architecture do not fit together.
     """
     tensors = {name: torch.from_numpy(array.copy()) for name, array in released.tensors.items()}
     network, realism = RdpModel(released.architecture), None

@@ -33,8 +33,8 @@ ACTIVATION_MAX = 255
 HYPER_LATENT_MAX = 127
 WEIGHT_UNIT = 1 / 64
 ACTIVATION_UNIT = 1 / 32
-# One hyper-latent step counts as 1/4: ±1, by far the most frequent values, then stand out of the activations'
-# rounding.
+# One hyper-latent step counts as 1/4: ±1, by far the most frequent values, then stand out above the rounding
+# of activations.
 HYPER_LATENT_UNIT = 1 / 4
 
 
@@ -65,7 +65,7 @@ class _ClampThrough(torch.autograd.Function):
 
 
 class _IntegerLayer(nn.Module):
-    """What the two kinds of integer layer share: real-valued weights in training that are used rounded."""
+    """What the two kinds of integer layer share: weights that are real in training and used rounded."""
 
     weight: nn.Parameter
 

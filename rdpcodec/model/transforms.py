@@ -1,10 +1,10 @@
 """Analysis (image → latents) and synthesis (latents → image).
 
 Each is a stack of blocks at 1/8 and 1/16 of the resolution with a linear bypass beside it: a 16×16 Haar
-transform, which alone is already a transform codec, so that the network only has to learn what a linear
-transform cannot do. Gated models have another one beside the blocks at 1/16, from scale to scale (Li et al.,
-On Disentangled Training for Nonlinear Transform in Learned Image Compression, 2025). Both are trained with
-the rest.
+transform. This alone is already a transform codec, so the network only has to learn what a linear transform
+cannot do. Gated models have another bypass beside the blocks at 1/16, from scale to scale (Li et al., On
+Disentangled Training for Nonlinear Transform in Learned Image Compression, 2025). Both are trained with the
+rest.
 """
 
 from __future__ import annotations
@@ -80,12 +80,12 @@ class Analysis(nn.Module):
         return self.latents(self.features(x), quality)
 
     def features(self, x: Tensor) -> AnalysisFeatures:
-        """The part that does not depend on the quality: all before the first gain, and the bypass."""
+        """The part that does not depend on the quality: everything before the first gain, and the bypass."""
         x = x - 0.5
         return AnalysisFeatures(self.eighth(self.enter(x)), self.bypass(F.pixel_unshuffle(x, PATCH)))
 
     def latents(self, features: AnalysisFeatures, quality: Tensor) -> Tensor:
-        """The part that does; `features` stay as they are and serve for any number of qualities."""
+        """The part that depends on the quality; `features` stay unchanged, for any number of qualities."""
         h = self.eighth_gain(features.eighth, quality)
         deeper = self.sixteenth(self.down(h))
         if self.shortcut is not None:
@@ -95,7 +95,7 @@ class Analysis(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """Latents → image: the mirror of the analysis. What leaves it is not clamped to [0, 1]."""
+    """Latents → image: the mirror of the analysis. Its output is not clamped to [0, 1]."""
 
     def __init__(self, size: Architecture) -> None:
         super().__init__()

@@ -16,7 +16,7 @@ const fullName = (i) => (i < 0 ? "Original" : `${nameOf(i)} at quality ${version
 const labelled = (i) => (i < 0 ? "Original" : `${versionAt(i).label} at quality ${versionAt(i).quality}`);
 const bytesText = (version) => `${count(version.bytes)} bytes`;
 
-// A version that this browser decodes, at the realism that the dial says.
+// Whether this browser decodes a version itself, at the realism of the dial.
 const isTurned = (i) => i >= 0 && "file" in versionAt(i);
 let decoder = null; // a promise of its module
 
@@ -27,7 +27,7 @@ async function imageAt(i) {
   return image;
 }
 
-// The address of a PNG.
+// Decodes a file at the realism of the dial: the address of a PNG.
 async function turned({ file }) {
   decoder ??= embeddedDecoder(data.decoder);
   const bytes = Uint8Array.from(atob(file), (c) => c.charCodeAt(0));
@@ -37,7 +37,7 @@ async function turned({ file }) {
   return address;
 }
 
-let shows = 0; // counted, so that of two decodings the later choice is what is seen
+let shows = 0; // counted, so that of two decodings the later choice is seen
 async function show() {
   const current = ++shows;
   const images = await Promise.allSettled(sides.map(imageAt));
@@ -66,7 +66,7 @@ function note(text) {
   $("dial-note").hidden = !text;
 }
 
-// Where the decoder does not run: what is stored of the file is shown in place of what the dial says.
+// If the decoder does not run, show the image that the page holds instead of the one that the dial asks for.
 function leaveDial(error) {
   dial.disabled = true;
   note(`This browser cannot turn realism: ${error.message}. The page holds realism 0 and 1.`);
@@ -76,7 +76,7 @@ function leaveDial(error) {
   return show();
 }
 
-// Show what the dial says, on a side that shows ours; while one is decoded, only the newest waits.
+// Show the realism of the dial, on a side that shows ours. While one image is decoded, only the newest setting waits.
 let turning = false, turnedAgain = false;
 async function turn() {
   $("realism-value").textContent = fixed(Number(dial.value), 2);
@@ -105,7 +105,7 @@ function choices(i) {
   });
 }
 
-// Whether two versions have so nearly equal bytes that their figures can be compared.
+// Whether two versions are close enough in bytes for their figures to be compared.
 const equal = (version, own) => Math.abs(Math.log(version.bytes / own.bytes)) < Math.log(1.1);
 
 function drawVersions() {

@@ -1,7 +1,7 @@
 """What `rdpcodec compare` shows: images, what our codec makes of them, and other formats at equal bytes.
 
-All of it is in the page: our images as lossless WebP, the other formats' own files as they are; and, where it
-is given, the decoder for browsers, with our files.
+The page holds everything: our decoded images as lossless WebP, and the other formats' own files as they are.
+If the decoder for browsers is given, the page holds it too, with our files.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from rdpcodec.operating_point import OperatingPoint, Quality
 from rdpcodec.pages import FOLDER, assembled
 from rdpcodec.peers import Peer, Unavailable, closest_to, find_peer
 
-# What browsers show.
+# Formats that browsers show.
 PEER_NAMES = ("jpeg", "webp", "avif")
-# A screen of 1920×1080. At ten megapixels, the page of one image would be 50 MB, and take minutes to make.
+# A screen of 1920×1080. At ten megapixels, the page of one image would be 50 MB and take minutes to make.
 MAX_PIXELS = 1920 * 1080
 MAX_SIDE = 16_383  # of WebP
-# Of the decoder: the page to try it, and the build with WebGPU, which would add 5 MB.
+# Not needed of the decoder: the page to try it, and the build with WebGPU, which would add 5 MB.
 _LEFT_OUT = ("demo.", "index.", "onnxruntime-web/ort.jspi", "onnxruntime-web/ort-wasm-simd-threaded.jspi")
 
 
@@ -45,9 +45,9 @@ def compare_page(
 ) -> str:
     """The page, HTML.
 
-    images: by the names that readers see; of those over `MAX_PIXELS` the middle is taken, alpha channels
-    are left out. step: called after each quality of each image. decoder: the files of the decoder for
-    browsers by name, with which the page turns realism.
+    images: by the names that readers see. Those over `MAX_PIXELS` are cut to their middle; alpha channels are
+    left out. step: called after each quality of each image. decoder: the files of the decoder for browsers by
+    name; with them the page can change realism.
     """
     peers, notes = _peers()
     metrics = Metrics()
@@ -72,7 +72,7 @@ def compare_page(
 
 
 def _peers() -> tuple[dict[str, Peer], list[str]]:
-    """The other formats that this machine can write, and in words which it cannot."""
+    """The other formats that this machine can write, and notes on those it cannot."""
     peers, notes = {}, []
     for name in PEER_NAMES:
         try:
@@ -84,10 +84,10 @@ def _peers() -> tuple[dict[str, Peer], list[str]]:
 
 @dataclass(frozen=True)
 class _Comparison:
-    """What all images are compared by.
+    """What the comparisons of all images share.
 
-    turned: give our files too, for the page to decode at any realism. step: called after each quality of each
-    image.
+    turned: whether to add our files, for the page to decode at any realism. step: called after each quality
+    of each image.
     """
 
     codec: Codec
@@ -98,11 +98,11 @@ class _Comparison:
 
     @property
     def realisms(self) -> tuple[float, ...]:
-        """Those at which our files are shown."""
+        """The realisms at which our files are shown."""
         return (0.0, 1.0) if "realism" in self.codec.dials else (0.0,)
 
     def record(self, name: str, source: ImageData, points: list[OperatingPoint]) -> dict[str, Any]:
-        """One image, and its versions: for each quality ours at each realism, then the peers at equal
+        """One image and its versions: for each quality, ours at each realism, then the peers at equal
         bytes.
         """
         image, notes = middle(source)
@@ -133,14 +133,14 @@ class _Comparison:
             yield _turned(version, data, self.metrics)
 
     def _figures(self, image: ImageData, decoded: Image.Image, size: int, url: str) -> dict[str, Any]:
-        """What a version of `size` bytes is worth."""
+        """The measures of a version of `size` bytes."""
         width, height = image.size
         figures = self.metrics(image.pixels, np.asarray(decoded.convert("RGB")))
         return {"bytes": size, "bpp": round(size * 8 / (width * height), 5), "image": url, **figures}
 
 
 def middle(source: ImageData) -> tuple[ImageData, list[str]]:
-    """What is compared of an image, at most `MAX_PIXELS` of its middle, and in words what is not."""
+    """The part of an image to compare, at most `MAX_PIXELS` of its middle, and notes on what is left out."""
     notes = []
     width, height = source.size
     image = replace(source, alpha=None, icc=None, exif=None)
@@ -161,14 +161,14 @@ def middle(source: ImageData) -> tuple[ImageData, list[str]]:
 
 
 def _turned(version: dict[str, Any], data: bytes, metrics: Metrics) -> dict[str, Any]:
-    """A version of ours as one that the page decodes at any realism. data: the file."""
+    """One of our versions, as one that the page decodes at any realism. data: the file."""
     unmeasured = dict.fromkeys(("image", *metrics.labels))
     label = "rdpcodec, realism as turned"
     return {**version, **unmeasured, "label": label, "file": base64.b64encode(data).decode()}
 
 
 def _embedded(decoder: Mapping[str, bytes]) -> dict[str, str]:
-    """What the decoder needs in a page, each file compressed by gzip, in base64."""
+    """The files that the decoder needs in a page, each compressed by gzip, in base64."""
     return {
         name: base64.b64encode(gzip.compress(data, mtime=0)).decode()
         for name, data in decoder.items()
@@ -187,7 +187,7 @@ def _data_url(file: bytes, kind: str) -> str:
 
 
 def names_of(paths: Iterable[Path]) -> list[str]:
-    """Names to tell images apart by: file names, with their folders where those are equal."""
+    """Names that tell images apart: file names, with their folders where the names are equal."""
     paths = list(paths)
     names = [path.name for path in paths]
     return [str(path) if names.count(name) > 1 else name for path, name in zip(paths, names, strict=True)]

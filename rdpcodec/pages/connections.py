@@ -1,4 +1,4 @@
-"""How `rdpcodec serve` treats connections: how many, and how long they may keep it waiting.
+"""Limits on the connections of `rdpcodec serve`: how many, and how long they may keep it waiting.
 
 uvicorn bounds their number, but waits for ever for a request to begin. The rest of an upload is
 bounded where it is read, in `serve`.
@@ -12,10 +12,10 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-# Idle ones take no more than a descriptor, and end soon.
+# Idle connections take only a descriptor, and end soon.
 _CONNECTIONS = 256
 HEAD_SECONDS = 10.0
-"""How long a connection may take to send the head of a request; twice that at most."""
+"""How long a connection may take to send the head of a request; at worst, twice that."""
 
 
 class ImpatientProtocol(H11Protocol):
@@ -45,14 +45,14 @@ class ImpatientProtocol(H11Protocol):
             if not left:
                 self.transport.close()
                 return
-            if left == unsent:  # and nothing of the answer was taken, for which `close` would wait
+            if left == unsent:  # the client took nothing of the answer, and `close` would wait for that
                 self.transport.abort()
                 return
         self._watch()
 
 
 def server_config(app: Any, **options: Any) -> uvicorn.Config:
-    """How the application is served. options: further ones of `uvicorn.Config`."""
+    """How the application is served. options: further options of `uvicorn.Config`."""
     return uvicorn.Config(
         app,
         log_level="error",

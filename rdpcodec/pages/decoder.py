@@ -1,7 +1,7 @@
-"""The decoder for browsers, as `rdpcodec serve` gives it out: files in memory. `rdpcodec.web` has them.
+"""The decoder for browsers, as `rdpcodec serve` serves it from memory. Its files come from `rdpcodec.web`.
 
-A browser keeps them, and asks each time whether they are still the same: a later version may have the same
-address.
+A browser keeps the files, and asks each time whether they are still the same: a later version may have the
+same address.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-# Browsers run nothing that is called otherwise.
+# Browsers run no files with other types.
 _MEDIA_TYPES = {
     ".js": "text/javascript",
     ".mjs": "text/javascript",
@@ -27,7 +27,7 @@ _MEDIA_TYPES = {
 
 
 def decoder_route(files: Mapping[str, bytes]) -> Route:
-    """GET /decoder/NAME, of files by their names."""
+    """GET /decoder/NAME, for files by name."""
 
     tags = {name: f'"{hashlib.sha256(data).hexdigest()[:16]}"' for name, data in files.items()}
 

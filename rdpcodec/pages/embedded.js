@@ -1,7 +1,7 @@
 
-// The decoder for browsers, of files that are in the page itself -----------------------------------------------------
+// The decoder for browsers, from files that are in the page itself ---------------------------------------------------
 
-// The module rdpcodec.js. files: by path, each compressed by gzip, in base64.
+// Imports the module rdpcodec.js. files: by path, each compressed by gzip, in base64.
 async function embeddedDecoder(files) {
   self.startWorker = () => {
     const worker = new Worker(URL.createObjectURL(new Blob([`${putFiles}\n(${beginWorker})();`])));
@@ -12,13 +12,13 @@ async function embeddedDecoder(files) {
   return import((await putFiles(Object.fromEntries(modules)))["rdpcodec.js"]);
 }
 
-// What the worker begins with. Of a page on a disk, workers run no modules but those that they put together themselves.
+// The first code of the worker. For a page on a disk, workers run only modules that they put together themselves.
 function beginWorker() {
   const early = [];
   self.onmessage = async ({ data: files }) => {
     self.onmessage = ({ data }) => early.push(data);
     try {
-      await import((await putFiles(files))["decoder/worker.js"]); // which takes messages
+      await import((await putFiles(files))["decoder/worker.js"]); // which then takes messages
       for (const data of early) self.onmessage({ data });
     } catch (error) {
       setTimeout(() => { throw error; }); // so that the page is told
@@ -39,7 +39,7 @@ async function putFiles(files) {
     const packed = new Blob([Uint8Array.from(atob(files[path]), (c) => c.charCodeAt(0))]);
     return new Response(packed.stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
   };
-  // A module names others by where they lie: they come first, and their addresses into its text.
+  // A module names others by their paths. They are put first, and their addresses replace the paths in its text.
   const putModule = async (path) => {
     if (path in places) return;
     let text = new TextDecoder().decode(await bytesOf(path));

@@ -11,7 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# Images are private: no cache keeps an answer that does not say otherwise, no other page shows one. Being
+# Images are private: unless an answer says otherwise, no cache keeps it; no other page shows one. Being
 # isolated from other sites also lets the page use threads.
 _PRIVATE = "no-store"
 _HEADERS = {
@@ -28,9 +28,9 @@ class Guard:
     """Lets through only what the page itself asks for.
 
     A page of another site can make a browser send requests here, and can point its own name at this address
-    (DNS rebinding) so that the browser takes this server for that site. The first is told by Origin. The
-    second by Host, which is then that site's name: an IP address cannot be pointed elsewhere, so that those,
-    localhost and the name this server was given are taken.
+    (DNS rebinding) so that the browser takes this server for that site. Origin reveals the first. Host
+    reveals the second: it is then that site's name. An IP address cannot be pointed elsewhere, so IP
+    addresses are accepted, as are localhost and the name this server was given.
     """
 
     def __init__(self, app: ASGIApp, host: str) -> None:
@@ -70,7 +70,7 @@ class Guard:
 
 
 def _place(origin: str) -> str | None:
-    """Host and port of an origin; none of what is no URL."""
+    """Host and port of an origin; None if it is not a URL."""
     try:
         return urlsplit(origin).netloc.lower()
     except ValueError:
@@ -78,8 +78,8 @@ def _place(origin: str) -> str | None:
 
 
 def content_policy(html: str) -> str:
-    """A content security policy under which the page's own style and script work, and what this server
-    gives out, the decoder for browsers; nothing else does.
+    """A content security policy that allows the page's own style and script, and the decoder for browsers
+    that this server gives out; nothing else.
     """
 
     def source(before: str, after: str) -> str:

@@ -1,4 +1,4 @@
-"""An image in the memory of `rdpcodec serve`, and what was made of it last."""
+"""An image in the memory of `rdpcodec serve`, and what was last made of it."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from rdpcodec.image import ImageData
 from rdpcodec.operating_point import OperatingPoint
 from rdpcodec.peers import closest_to, find_peer
 
-# Of each image, the qualities seen last. Files are small.
+# Files kept for each image: those of the latest qualities. Files are small.
 _FILES = 32
 
 
 class EncodeRequest(NamedTuple):
-    """Dials that a page has been set to: quality 0..100, realism 0..1."""
+    """The dials of a page: quality 0..100, realism 0..1."""
 
     quality: float
     realism: float
 
 
 class LoadedImage:
-    """One image, and what was made of it last. Not to be used by two threads at once."""
+    """One image, and what was last made of it. Not to be used by two threads at once."""
 
     def __init__(self, codec: Codec, image: ImageData) -> None:
         self.image = image
-        # What errors are measured against, as targets are: colours under full transparency are nobody's.
+        # Errors, like targets, are measured against this: nobody sees colours under full transparency.
         self.seen = simplified(image).pixels
         self.peer_files: dict[str, dict[int, bytes]] = defaultdict(dict)
         encode = codec.encoder(image)
@@ -57,6 +57,6 @@ class LoadedImage:
         return closest_to(partial(peer.encode, pillow), size, self.peer_files[name])
 
     def file_with(self, asked: EncodeRequest) -> bytes:
-        """The file of a quality with a realism as its default, which is a byte of the header."""
+        """The file of a quality, with a realism as its default: that is a byte of the header."""
         parsed = container.read(self.file(asked.quality))
         return container.write(replace(parsed, header=replace(parsed.header, realism=asked.realism)))

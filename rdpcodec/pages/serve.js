@@ -35,7 +35,7 @@ async function imageOf(blob) {
   try {
     await image.decode();
   } finally {
-    URL.revokeObjectURL(url); // what is decoded stays
+    URL.revokeObjectURL(url); // the decoded image stays
   }
   return Object.assign(image, { bytes: blob.size });
 }
@@ -68,17 +68,17 @@ function showDials() {
   link.download = `${shown.name.replace(/\.[^.]*$/, "") || "image"}.rdpc`;
 }
 
-// Realism can be turned here: the decoder that the server gives out decodes the file of a quality anew.
+// Realism can be turned in the browser: the decoder that the server gives out decodes the file of a quality again.
 const live = {
   able: data.decodes,
-  why: "The server decodes it; started with --onnxruntime-web, it lets this browser do so.", // not
+  why: "The server decodes it; started with --onnxruntime-web, it lets this browser do so.", // not able
   key: null, // of an image and a quality
   file: null, // its bytes
 };
 
 const keyOf = (source, { quality }) => `${source.id} ${quality}`;
 
-// A setting as this browser decodes it, or null where it cannot.
+// The image of a setting, decoded by this browser; null if it cannot.
 async function decodedHere(source, setting) {
   const key = keyOf(source, setting);
   const file = live.key === key ? live.file : await (await ask(path(source, "file", setting))).arrayBuffer();
@@ -93,7 +93,7 @@ async function decodedHere(source, setting) {
   }
 }
 
-// Images of which the decoder keeps what the networks made, see mosaic.js. Others the server decodes sooner.
+// Up to this size the decoder keeps what the networks made, see mosaic.js. The server decodes larger images sooner.
 const LIVE_PIXELS = 2 ** 21;
 const isSmall = ({ width, height }) => width * height <= LIVE_PIXELS;
 
@@ -114,7 +114,7 @@ function pause(milliseconds, signal) {
 }
 
 // One setting at a time: while it is worked on, only the newest waits. So images come in the order of the settings, and
-// what the server is asked for never piles up. Figures are given up as soon as the setting changes.
+// requests to the server never pile up. Figures are given up as soon as the setting changes.
 let working = false, waiting = false;
 let figuring = new AbortController();
 async function update() {
@@ -128,7 +128,7 @@ async function update() {
     do {
       waiting = false;
       $("state").textContent = isTurned(shown, wanted()) ? "decoding …" : "coding …";
-      // A drag gives many settings at once, a key held down too.
+      // A drag or a held key gives many settings at once.
       if (!isTurned(shown, wanted())) await pause(60);
       await showSetting(shown, wanted());
     } while (waiting);
@@ -141,9 +141,9 @@ async function update() {
   if (waiting) update();
 }
 
-// What is shown: its image and quality, and what the file takes.
+// What is shown: its image and quality, and the size of its file.
 let current = { source: null, quality: null, coded: null };
-// Whether a setting differs from what is shown by realism alone, and can be decoded here.
+// Whether a setting differs from what is shown in realism alone, and can be decoded here.
 const isTurned = (source, { quality }) =>
   live.able && data.realism && isSmall(source) && current.source === source && current.quality === quality;
 
@@ -166,7 +166,7 @@ async function showSetting(source, setting) {
   if (changed()) return;
   figuring = new AbortController();
   try {
-    // While realism is being turned, the server is left in peace.
+    // While realism is being turned, the server is not asked.
     if (here) await pause(400, figuring.signal);
     await showFigures(source, setting, changed, figuring.signal);
   } catch (error) {
@@ -180,11 +180,11 @@ async function showFigures(source, setting, changed, signal) {
   const measured = await (await ask(path(source, "figures", setting), { signal })).json();
   if (changed()) return;
   setFigures(Object.fromEntries(METRIC_NAMES.map((m) => [data.metrics[m], metricText(m, measured[m])])));
-  // So that the first turn is as quick as the next: both decodings are then kept.
+  // Decode in advance, so that the first turn is as quick as the next: both decodings are then kept.
   if (isTurned(source, setting) && live.key !== keyOf(source, setting)) decodedHere(source, { ...setting, realism: 0.5 }).catch(() => {});
 }
 
-// Another format at as many bytes, where one is chosen: its own file, decoded by the browser.
+// Another format at as many bytes, if one is chosen: its own file, decoded by the browser.
 async function showPeer(source, setting, changed, signal) {
   const format = against.value, label = data.peers[format];
   if (!label) return;
@@ -207,7 +207,7 @@ function compareWith() {
   if (other === "peer") update();
 }
 
-let choices = 0; // counted, so that of two uploads the later is what is shown
+let choices = 0; // counted, so that of two uploads the later is shown
 async function choose(file) {
   if (!file) return;
   const choice = ++choices;

@@ -1,19 +1,19 @@
-"""What `rdpcodec serve` serves: drop an image, turn the dials, see what becomes of it, take the file.
+"""What `rdpcodec serve` serves: drop an image, turn the dials, see the result, take the file.
 
 ```text
 GET  /                      the page
 POST /images                an image's file → its id, size, and what is lost of it
 GET  /images/ID/original    the image as the codec takes it, PNG
-GET  /images/ID/coded       what its file takes, JSON
+GET  /images/ID/coded       the size of its file, JSON
 GET  /images/ID/decoded     what the file decodes to, PNG
 GET  /images/ID/figures     how far that is from the original, JSON
 GET  /images/ID/file        the file, with realism as its default
-GET  /images/ID/avif        AVIF's file of about as many bytes; /jpeg and /webp likewise
-GET  /decoder/NAME          the decoder for browsers, where the server has it
+GET  /images/ID/avif        an AVIF file of about as many bytes; /jpeg and /webp likewise
+GET  /decoder/NAME          the decoder for browsers, if the server has it
 ```
 
-Those from coded to avif take ?quality=Q&realism=R. Everything is in memory: images and what was made of them
-last. An error is JSON, {"error": message}.
+Those from coded to avif take ?quality=Q&realism=R. Everything is in memory: images and what was last made of
+them. An error is JSON, {"error": message}.
 """
 
 from __future__ import annotations
@@ -52,19 +52,19 @@ from rdpcodec.pages.guard import Guard, content_policy, error_response
 from rdpcodec.pages.loaded_image import EncodeRequest, LoadedImage
 from rdpcodec.peers import find_peer, is_available
 
-# Pillow opens more, but EPS by starting Ghostscript.
+# Pillow opens more, but for EPS it starts Ghostscript.
 _FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "TIFF", "BMP", "PPM", "JPEG2000")
-# Of each, three bytes a pixel are kept twice: the original and what was decoded last.
+# Each keeps three bytes a pixel twice: for the original and for the last decoded image.
 _IMAGES = 4
-# Uploads that arrive, or wait to be read, at a time: each may be as large as the limit.
+# Uploads that may arrive, or wait to be read, at once: each may be as large as the limit.
 _UPLOADS = 4
-# Of an upload: longer ones would keep others out.
+# Limits for an upload: longer ones would keep others out.
 PAUSE_SECONDS, UPLOAD_SECONDS = 15.0, 300.0
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What is taken: bytes of an upload, and pixels of the image in it."""
+    """The most that is accepted: bytes of an upload, and pixels of the image in it."""
 
     size: int
     pixels: int
@@ -74,7 +74,7 @@ class ImageServer:
     """The endpoints, and the images in memory: at most four, those used last.
 
     The codec works on one image at a time, since its networks use all processors. Reading an image and making
-    another format's file do not wait for it, nor it for them.
+    another format's file do not wait for the codec, nor does the codec wait for them.
     """
 
     def __init__(self, codec: Codec, limits: Limits, *, decodes: bool) -> None:
@@ -165,7 +165,7 @@ class ImageServer:
         return _png(image)
 
     def figures(self, request: Request) -> Response:
-        """How far what is decoded is from the original: a value for each metric, null where there is none."""
+        """How far the decoded image is from the original: a value per metric, null where there is none."""
         asked = parse_request(request, self.codec)
         with self.lock:
             loaded = self._find(request)
@@ -186,7 +186,7 @@ class ImageServer:
         loaded, size = await run_in_threadpool(self._sized, request, asked)
         async with self.comparing:
             if await request.is_disconnected():  # while it waited
-                raise HTTPException(499, "the request was given up")
+                raise HTTPException(499, "the request was cancelled")
             data = await run_in_threadpool(loaded.peer_file, name, size)
         return Response(data, media_type=f"image/{name}")
 
@@ -206,13 +206,13 @@ class ImageServer:
 
 
 def parse_request(request: Request, codec: Codec) -> EncodeRequest:
-    """What a query asks for. Raises `HTTPException` or `UsageError` for what the codec cannot do."""
+    """The dials in a query. Raises `HTTPException`, or `UsageError` for what the codec cannot do."""
     try:
         quality, realism = (float(request.query_params[name]) for name in ("quality", "realism"))
     except (KeyError, ValueError):
         raise HTTPException(400, "give quality and realism as numbers") from None
     OperatingPoint(quality, realism).check_dials(codec.name, codec.dials)
-    # As a file stores them, so that equal files are one.
+    # As a file stores it, so that equal files are made once.
     return EncodeRequest(container.stored_quality(quality) / container.QUALITY_STEPS, realism)
 
 
@@ -222,7 +222,7 @@ def application(
     """The server as an ASGI application.
 
     host: the name or address that it will be reached by; decoder: the files of the decoder for browsers by
-    name, with which pages turn realism themselves.
+    name; with them, pages change realism themselves.
     """
     server = ImageServer(codec, limits, decodes=bool(decoder))
     endpoints = [
@@ -254,12 +254,12 @@ def application(
 
 
 def _peers() -> dict[str, str]:
-    """What readers call the other formats that can be had here, by name."""
+    """The labels of the other formats that can be written here, by name."""
     return {name: find_peer(name).label for name in PEER_NAMES if is_available(name)}
 
 
 def _read(data: bytes, pixels: int) -> tuple[ImageData, list[str]]:
-    """An uploaded image, and what is lost of it. Raises `ImageError`."""
+    """An uploaded image, and notes on what it loses. Raises `ImageError`."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", RdpWarning)
         image = load_image(data, max_pixels=pixels, formats=_FORMATS)
@@ -269,5 +269,5 @@ def _read(data: bytes, pixels: int) -> tuple[ImageData, list[str]]:
 
 def _png(image: Image.Image) -> Response:
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=1)  # it goes no further than this machine, as a rule
+    image.save(buffer, "PNG", compress_level=1)  # as a rule it does not leave this machine
     return Response(buffer.getvalue(), media_type="image/png")

@@ -2,7 +2,7 @@
 // The viewer: two images of one size on a stage, with a wipe between them, zoom and pan -----------------------------
 
 const SIDES = ["left", "right"];
-const MOST_PIXELS = 32; // of the screen, along one of the image
+const MOST_PIXELS = 32; // of the screen, for one of the image, along a side
 const PIXELATED = 2; // from here on pixels are shown as squares
 
 // holder: an element to fill.
@@ -31,7 +31,7 @@ function createViewer(holder) {
   holder.replaceChildren(stage, tools);
 
   let size = [1, 1]; // of the images, in their pixels
-  let scale = 1; // screen pixels for one of theirs
+  let scale = 1; // screen pixels per image pixel
   let corner = [0, 0]; // of the images on the stage, in CSS pixels
   let fitted = true, share = 0.5;
   const names = ["", ""];
@@ -42,7 +42,7 @@ function createViewer(holder) {
   function fitting() {
     const [width, height] = room();
     const contained = Math.min(width / size[0], height / size[1]) * ratio();
-    // Where single pixels can be told apart, they are equally large.
+    // Where single pixels can be told apart, all have the same size.
     return contained < PIXELATED ? contained : Math.min(Math.floor(contained), MOST_PIXELS);
   }
   function draw() {
@@ -166,7 +166,7 @@ function createViewer(holder) {
   }
 
   const viewer = {
-    // image: an <img> that has loaded, on one side alone; title: what its side is called.
+    // image: a loaded <img>, on one side only; title: the name of its side.
     show(side, image, title) {
       const other = [image.naturalWidth, image.naturalHeight];
       const changed = other[0] !== size[0] || other[1] !== size[1];

@@ -46,7 +46,7 @@ def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
         said = str(error).strip().splitlines() or [type(error).__name__]
         raise UsageError(f"{path}: cannot be read as a checkpoint: {said[0]}") from error
     if not isinstance(state, dict):
-        raise UsageError(f"{path}: is no checkpoint")
+        raise UsageError(f"{path}: is not a checkpoint")
     return state
 
 
@@ -57,7 +57,7 @@ def load_run(path: Path) -> dict[str, Any]:
     """
     state = load_checkpoint(path, torch.device("cpu"))
     if not state.keys() >= {"architecture", "average"}:
-        raise UsageError(f"{path}: is no checkpoint of a run")
+        raise UsageError(f"{path}: is not a checkpoint of a run")
     return state
 
 
@@ -75,7 +75,7 @@ def load_start(path: Path) -> RdpModel:
             return averaged_model(state)
         record = released_record(path)
         if record and not record.get("encodes", True):
-            raise UsageError(f"{path}: these weights only decode, and training starts from whole ones")
+            raise UsageError(f"{path}: these weights only decode, and training starts from complete ones")
         model = RdpModel(architecture_from(record["architecture"]) if record else None)
         model.load_state_dict(training_state(load_file(path)))
     except _UNFIT as error:
@@ -122,7 +122,7 @@ def load_discriminator(path: Path, discriminator: nn.Module) -> None:
     try:
         discriminator.load_state_dict(load_checkpoint(path, torch.device("cpu"))["discriminator"])
     except _UNFIT as error:
-        raise UsageError(f"{path}: no discriminator to go on with: {error}") from error
+        raise UsageError(f"{path}: no discriminator to continue with: {error}") from error
 
 
 def carried_over(previous: Path, model: RdpModel) -> dict[str, Tensor]:

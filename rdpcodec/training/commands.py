@@ -54,7 +54,7 @@ def train() -> None:
     type=click.Choice(TRAINS),
     default=FidelityRun.trains,
     show_default=True,
-    help="The decoder is prior and synthesis; without the encoder, both learn from what it rounds to.",
+    help="What learns; the rest is frozen. The decoder (prior and synthesis) learns from rounded latents.",
 )
 @share_option(
     "--perception",
@@ -129,14 +129,14 @@ def fidelity(
     type=Finite(0),
     default=RealismRun.adversary,
     show_default=True,
-    help="Strength of the adversary's gradient, against the distortion's; 0: none joins.",
+    help="Strength of the adversary's gradient relative to the distortion's; 0 for no adversary.",
 )
 @texture_option(RealismRun.texture)
 @share_option("--warmup", RealismRun.warmup, "Share of the budget before the adversary joins.")
 @click.option(
     "--discriminator",
     type=FILE,
-    help="checkpoint.pt of an earlier realism run, whose discriminator goes on learning.",
+    help="checkpoint.pt of an earlier realism run whose discriminator is to go on learning.",
 )
 def realism(
     data: Path,
@@ -196,9 +196,13 @@ def split(checkpoint: Path, folder: Path) -> None:
 @train.command()
 @data_option
 @size_option("large")
-@click.option("--batch", type=click.IntRange(1), default=64, show_default=True, help="Crops a step.")
+@click.option("--batch", type=click.IntRange(1), default=64, show_default=True, help="Crops per step.")
 @click.option(
-    "--crop", default=256, show_default=True, callback=crop_side, help="Side of the crops: 64·n pixels."
+    "--crop",
+    default=256,
+    show_default=True,
+    callback=crop_side,
+    help="Side of the crops in pixels, a multiple of 64.",
 )
 @click.option("--trains", type=click.Choice(TRAINS), default=FidelityRun.trains, show_default=True)
 @share_option("--eyes", FidelityRun.eyes)
@@ -210,12 +214,12 @@ def split(checkpoint: Path, folder: Path) -> None:
     type=click.IntRange(1),
     default=25,
     show_default=True,
-    help="To measure, after as many warm-ups as it takes.",
+    help="Steps to measure, after warm-up.",
 )
 @click.option(
     "--peak",
     type=BUDGET,
-    help="Of the device, in TFLOP/s: to say what share is used.",
+    help="Peak of the device in TFLOP/s, to print what share of it is used.",
 )
 @device_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -243,11 +247,11 @@ def profile(
 @click.command()
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.argument("folder", type=FOLDER)
-@click.option("--data", type=FOLDER, required=True, help="The training images, to count tables on.")
-@click.option("--name", help="Of the model; by default that of its size.")
 @click.option(
-    "--replace", is_flag=True, help="Also where files of the model that is there would no longer decode."
+    "--data", type=FOLDER, required=True, help="Folder of the training images, on which tables are counted."
 )
+@click.option("--name", help="Name of the model; by default that of its size.")
+@click.option("--replace", is_flag=True, help="Replace a model even if its files would no longer decode.")
 def export(checkpoint: Path, folder: Path, data: Path, name: str | None, replace: bool) -> None:
     """Make released weights from a training run. CHECKPOINT is its checkpoint.pt or the folder of its
     pieces; FOLDER is a folder of weights."""
@@ -271,7 +275,7 @@ def graphs(folder: Path) -> None:
 @train.command()
 @click.argument("model")
 @click.argument("folder", type=FOLDER)
-@click.option("--whole", is_flag=True, help="Keep the encoder's tensors, and so the file's bytes.")
+@click.option("--whole", is_flag=True, help="Keep the encoder's tensors, so that the file stays the same.")
 def retire(model: str, folder: Path, whole: bool) -> None:
     """Make MODEL in FOLDER decode only, under the name that its files use, before another replaces it."""
     need("onnx", "retire", "train")

@@ -182,7 +182,9 @@ class Loop:
             # by then crashes, and torchrun ends the others, even while the first one writes its checkpoint.
             dist.barrier()
         if self._stopped:
-            raise Interrupted(f"{self.out}: stopped at step {self.step}, and saved: --resume goes on")
+            raise Interrupted(
+                f"{self.out}: stopped at step {self.step}, and saved: give --resume to continue"
+            )
 
     def _step(self, progress: float) -> dict[str, float]:
         figures = self.objective.train_step(rate_factor(self.step, progress, self.budget.decay), progress)

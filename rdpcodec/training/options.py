@@ -39,7 +39,7 @@ def crop_side(context: click.Context, parameter: click.Parameter, value: int | N
     if value is None:
         return None
     if value % 64 or value <= 0:
-        raise click.BadParameter(f"{value} is no multiple of 64")
+        raise click.BadParameter(f"{value} is not a multiple of 64")
     return value
 
 
@@ -61,14 +61,14 @@ def weights_path(value: str) -> Path:
 BUDGET = Finite(0, min_open=True)
 data_option = click.option("--data", type=FOLDER, required=True, help="Folder of training images.")
 bfloat16_option = click.option(
-    "--bfloat16", is_flag=True, help="For processors and accelerators that have it."
+    "--bfloat16", is_flag=True, help="Compute in bfloat16, where the hardware has it."
 )
 checkpoint_minutes_option = click.option("--checkpoint-minutes", type=BUDGET, default=4.0, show_default=True)
-device_option = click.option("--device", help="cpu, cuda, …; by default a GPU where there is one.")
+device_option = click.option("--device", help="cpu, cuda, …; by default a GPU if there is one.")
 lpips_option = click.option(
     "--lpips-weights",
     type=click.Path(path_type=Path),
-    help="lpips-squeeze.safetensors, or the folder it is in.",
+    help="lpips-squeeze.safetensors, or its folder.",
 )
 _COMMON = (
     data_option,
@@ -83,7 +83,7 @@ _COMMON = (
         "--previous",
         callback=weights_file,
         metavar="FILE|MODEL",
-        help="Weights that --init was trained from, to carry their realism over.",
+        help="Weights that --init was trained from, to carry over their realism synthesis.",
     ),
     lpips_option,
 )
@@ -93,7 +93,7 @@ compile_option = click.option(
     type=click.Choice(("loss", "blocks")),
     is_flag=False,
     flag_value="loss",  # alone
-    help="torch.compile: of the whole loss, for long runs on a GPU, or of each block, to start sooner.",
+    help="Compile the whole loss, for long runs on a GPU, or only the blocks, to start sooner.",
 )
 # Settings whose defaults depend on the kind of run: how a value is read, and what the help says.
 _SETTINGS: dict[str, dict[str, Any]] = {

@@ -66,13 +66,13 @@ def joined(folder: Path) -> dict[str, Any]:
                 notes.append(file.metadata() or {})
                 tensors |= {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (OSError, SafetensorError) as error:
-            raise UsageError(f"{path}: is no piece of a run: {reason(error)}") from error
+            raise UsageError(f"{path}: is not a piece of a run: {reason(error)}") from error
     if not paths:
-        raise UsageError(f"{folder}: no pieces of a run are here")
+        raise UsageError(f"{folder}: there are no pieces of a run")
     if not notes[0].keys() >= {"run", "pieces", "state"}:
-        raise UsageError(f"{paths[0]}: is no piece of a run")
+        raise UsageError(f"{paths[0]}: is not a piece of a run")
     if any(note != notes[0] for note in notes):
-        raise UsageError(f"{folder}: these pieces are of several runs")
+        raise UsageError(f"{folder}: these pieces come from several runs")
     if len(paths) != int(notes[0]["pieces"]):
         raise UsageError(f"{folder}: {len(paths)} of {notes[0]['pieces']} pieces are here: bring the others")
     if _digest(tensors) != notes[0]["run"]:

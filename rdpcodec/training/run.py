@@ -36,7 +36,7 @@ def train(
     Raises `RdpError`, and `UsageError` when `out` already holds a run that is not to be resumed.
     """
     if not resume and (out / CHECKPOINT).exists():
-        raise UsageError(f"{out / CHECKPOINT}: a run is there already: give --resume, or another --out")
+        raise UsageError(f"{out / CHECKPOINT}: a run already exists there: give --resume, or another --out")
     if resume and not (out / CHECKPOINT).exists():
         raise UsageError(f"{out / CHECKPOINT}: there is no checkpoint to resume from")
     where = usable_device(own_device(default_device(device)))

@@ -1,4 +1,4 @@
-// The page to try the decoder: a file, its realism, what realism invented, and the image as a PNG.
+// The page for trying the decoder: a file, its realism, what realism invented, and the image as a PNG.
 
 import { decode, decodeToPNG, info } from "./rdpcodec.js";
 
@@ -25,7 +25,7 @@ async function open(blob, name) {
   }
 }
 
-// Draw what the controls say; while one image is decoded, only the newest wish waits.
+// Draw what the controls say; while an image is being decoded, only the newest request waits.
 async function update() {
   value.textContent = Number(realism.value).toFixed(2);
   again = busy;
@@ -108,7 +108,7 @@ for (const [kind, over] of [["dragenter", true], ["dragover", true], ["dragleave
 }
 document.addEventListener("drop", ({ dataTransfer: { files } }) => files[0] && open(files[0], files[0].name));
 
-// A page may be linked to with a file beside it: index.html?photo.rdpc
+// A link to the page may name a file beside it: index.html?photo.rdpc
 if (location.search.length > 1) {
   let name = location.search.slice(1);
   try { name = decodeURIComponent(name); } catch {} // it is not encoded

@@ -2,14 +2,14 @@
 
 const ATTRIBUTES = ["data-rdpc", "realism"];
 
-// What one <img> shows. Its newest wish is decoded; those that came and went meanwhile are not.
+// What one <img> shows. Its newest wish is decoded; wishes that came and went in the meantime are not.
 class Shown {
   constructor(image, decodeToPNG) {
     this.image = image;
     this.decodeToPNG = decodeToPNG;
-    this.source = null; // what `file` is of, the attribute
+    this.source = null; // the attribute that `file` is loaded from
     this.file = null; // a promise of its bytes
-    this.loading = null; // what ends it
+    this.loading = null; // what aborts the loading
     this.busy = false;
     this.tried = null; // the wish that was read last
     this.done = null; // the wish that is shown
@@ -47,15 +47,15 @@ class Shown {
       this.file = fetchFile(address, this.loading.signal);
     }
     const bytes = await this.file, realism = image.getAttribute("realism");
-    this.again = image.getAttribute("data-rdpc") !== source; // another realism is read by now
+    this.again = image.getAttribute("data-rdpc") !== source; // a new realism has been read by now
     if (this.again) return;
     const wish = this.tried = this.wish();
-    if (wish === this.done && image.src === held.url) return; // an attribute was set to what it was
+    if (wish === this.done && image.src === held.url) return; // an attribute was set to its old value
     const png = await this.decodeToPNG(bytes, { realism: realism === null ? undefined : Number(realism) });
     const before = held.url;
     this.done = wish;
     image.src = held.url = URL.createObjectURL(png);
-    await image.decode().catch(() => {}); // another source was set
+    await image.decode().catch(() => {}); // it fails when another source was set
     if (before) URL.revokeObjectURL(before);
   }
 
@@ -68,7 +68,7 @@ class Shown {
   }
 }
 
-// Of images that are no more, what they showed is let go.
+// Once an image is gone, what it showed is released.
 const gone = new FinalizationRegistry(({ url }) => URL.revokeObjectURL(url));
 
 async function fetchFile(address, signal) {
@@ -79,7 +79,7 @@ async function fetchFile(address, signal) {
 
 const shown = new WeakMap();
 
-// Show, or show anew, what an <img> says; one with loading="lazy" when it comes near the window.
+// Show, or show anew, the file that an <img> names; with loading="lazy", once it comes near the window.
 function update(image, decodeToPNG) {
   if (!shown.has(image)) {
     shown.set(image, new Shown(image, decodeToPNG));
@@ -91,7 +91,7 @@ function update(image, decodeToPNG) {
   if (!waiting.has(image)) shown.get(image).update();
 }
 
-const waiting = new WeakSet(); // for the window to come near
+const waiting = new WeakSet(); // images that the window has not come near yet
 const near = new IntersectionObserver(
   (entries) => {
     for (const { target, isIntersecting } of entries) {
@@ -104,9 +104,9 @@ const near = new IntersectionObserver(
   { rootMargin: "50%" },
 );
 
-// Show every <img data-rdpc> of a document or shadow root, those that come later too.
+// Show every <img data-rdpc> of a document or shadow root, including those that come later.
 export function watchImages(root, decodeToPNG) {
-  // What was only moved is shown already, or has failed.
+  // An image that was only moved is shown already, or has failed.
   const added = (image) => {
     const known = shown.get(image);
     if (!known || known.tried !== known.wish()) update(image, decodeToPNG);
@@ -127,7 +127,7 @@ export function watchImages(root, decodeToPNG) {
 
 // <rdpc-image src realism alt>: an <img> of its own, part "image", in a shadow root.
 export function defineElement(decodeToPNG) {
-  if (customElements.get("rdpc-image")) return; // this module is loaded twice, from two addresses
+  if (customElements.get("rdpc-image")) return; // this module was loaded twice, from two addresses
   const style = new CSSStyleSheet();
   style.replaceSync(":host { display: inline-block } img { display: block; width: 100%; height: 100% }");
   class RdpcImage extends HTMLElement {

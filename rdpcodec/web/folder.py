@@ -22,10 +22,10 @@ def own_files() -> dict[str, bytes]:
 
 
 def site_files(runtime: Path, models: Iterable[ModelEntry]) -> dict[str, bytes]:
-    """All that the decoder consists of, by paths.
+    """All files of the decoder, by their paths.
 
-    runtime: the npm package onnxruntime-web, a folder or an archive. Raises `UsageError` for another, and
-    `WeightsError`.
+    runtime: the npm package onnxruntime-web, a folder or an archive. Raises `UsageError` for anything else,
+    and `WeightsError`.
     """
     files = own_files()
     files |= {f"onnxruntime-web/{name}": data for name, data in runtime_files(runtime).items()}
@@ -34,8 +34,8 @@ def site_files(runtime: Path, models: Iterable[ModelEntry]) -> dict[str, bytes]:
 
 
 def write_folder(folder: Path, runtime: Path, force: bool = False) -> dict[str, int]:
-    """Write everything into `folder`, made where there is none; other files in it stay. Returns the bytes of
-    each file by its path.
+    """Write everything into `folder`, which is made if missing; other files in it stay. Returns the size of
+    each file in bytes, by its path.
 
     runtime: see `site_files`; force: replace files that are there. Raises `UsageError`, `WeightsError` and
     `OutputError`.
@@ -45,7 +45,7 @@ def write_folder(folder: Path, runtime: Path, force: bool = False) -> dict[str, 
     if not force:
         for target in targets.values():
             if exists(target):
-                raise OutputError(f"{target}: exists already; use --force to overwrite it")
+                raise OutputError(f"{target}: already exists; use --force to overwrite it")
     for name, data in files.items():
         write_file(targets[name], data)
     return {name: len(data) for name, data in files.items()}

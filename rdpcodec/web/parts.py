@@ -1,7 +1,7 @@
 """The weights as browsers load them: of each model only what decodes, in parts that are fetched when needed.
 
-A part holds stretches of the release's safetensors file; the decoder puts them where they lie in it, for that
-is where the graphs look. Names of files hold the CRC-32 of what is inside, so that caches may keep them.
+A part holds stretches of the release's safetensors file. The decoder puts them where they lie in that file,
+since that is where the graphs look. File names hold the CRC-32 of the contents, so that caches may keep them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rdpcodec.weights.manifest import REALISM_PREFIX, ModelEntry
 from rdpcodec.weights.release import ReleasedModel
 from rdpcodec.weights.stored import StoredTensor, stored_tensors
 
-# What each part holds, by the first words of tensors' names.
+# What each part holds, by the prefixes of tensors' names.
 _PARTS = {
     "integers": ("scale.", "tables."),
     "means": ("mean_network.",),
@@ -30,7 +30,7 @@ _GRAPHS = ("first_means", "second_means", "synthesis", "realism")
 def weights_files(models: Iterable[ModelEntry]) -> dict[str, bytes]:
     """The files of models by name, with `models.json`, which lists them by fingerprint.
 
-    Raises `WeightsError` for damaged weights, and for those without graphs.
+    Raises `WeightsError` for weights that are damaged or have no graphs.
     """
     files: dict[str, bytes] = {}
     records = {}

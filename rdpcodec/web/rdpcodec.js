@@ -13,29 +13,30 @@ import { defineElement, watchImages } from "./elements.js";
 
 export { FormatError, RdpError, UsageError, WeightsError } from "./decoder/errors.js";
 
-// A small file can claim many pixels: 4 bytes each, and seconds a megapixel.
+// A small file can claim many pixels, which take 4 bytes each, and seconds per megapixel.
 const MAX_PIXELS = 100e6;
 
 let worker = null;
-const waiting = new Map(); // what is asked of the worker, by number
+const waiting = new Map(); // requests to the worker, by number
 let asked = 0;
 
-// Decode a file to an `ImageData`, not premultiplied. bytes: a Uint8Array, ArrayBuffer or Blob.
-// realism: 0 to 1 in place of the file's default; region: [left, top, width, height] of the part to decode;
-// maxPixels: the most that the whole image may have. Rejects with `FormatError` for damaged and foreign files,
+// Decode a file to an `ImageData`, not premultiplied. bytes: a Uint8Array, ArrayBuffer or Blob. realism: 0 to
+// 1 in place of the file's default; region: [left, top, width, height] of the part to decode; maxPixels: the
+// most pixels that the whole image may have. Rejects with `FormatError` for damaged and foreign files,
 // `WeightsError` where the weights are missing, `UsageError` for options that are out of range.
 export async function decode(bytes, { realism, region, maxPixels = MAX_PIXELS } = {}) {
   const { pixels, width, height } = await ask("pixels", bytes, { realism, region, maxPixels });
   return new ImageData(pixels, width, height);
 }
 
-// As `decode`, to a PNG in a Blob, with the file's ICC profile.
+// Like `decode`, but to a PNG in a Blob, with the file's ICC profile.
 export async function decodeToPNG(bytes, { realism, region, maxPixels = MAX_PIXELS } = {}) {
   return (await ask("png", bytes, { realism, region, maxPixels })).png;
 }
 
-// What a file says of itself: size, width, height, quality (0..100), realism (0..1), and the fingerprint of the
-// weights that it needs. bytes: a Uint8Array or ArrayBuffer. Raises `FormatError`; the checksum is not looked at.
+// What a file says about itself: size, width, height, quality (0..100), realism (0..1), and the fingerprint
+// of the weights that it needs. bytes: a Uint8Array or ArrayBuffer. Raises `FormatError`, but ignores the
+// checksum.
 export function info(bytes) {
   const { size, fingerprint, quality, realism, width, height } = readHeader(new Uint8Array(bytes));
   return { size, fingerprint, quality: quality / 100, realism, width, height };

@@ -1,7 +1,7 @@
 """ONNX Runtime for browsers: the files of the npm package onnxruntime-web that the decoder loads.
 
-Two of its builds are taken, 14 and 17 MB of WebAssembly: a plain one, and one with WebGPU. They are no part
-of this package. Users bring them: the folder that `npm install` makes, or the archive of `npm pack`.
+Two of its builds are taken, 14 and 17 MB of WebAssembly: a plain one, and one with WebGPU. They are not part
+of this package. Users bring them: the folder that `npm install` makes, or the archive from `npm pack`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from rdpcodec.errors import UsageError, reason
 
 VERSION = "1.30.0"
-"""What the decoder was tested with."""
+"""The version that the decoder was tested with."""
 _PLAIN = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 _WITH_GPU = ("ort.jspi.min.mjs", "ort-wasm-simd-threaded.jspi.mjs", "ort-wasm-simd-threaded.jspi.wasm")
 FILES = _PLAIN + _WITH_GPU
@@ -30,7 +30,7 @@ def runtime_files(source: Path) -> dict[str, bytes]:
             return _read(lambda name: (source / "dist" / name).read_bytes())
         with tarfile.open(source) as archive:
             return _read(lambda name: _member(archive, f"package/dist/{name}"))
-    except tarfile.ReadError as error:  # in which each kind of compression has its say
+    except tarfile.ReadError as error:  # which lists what each kind of compression says
         raise UsageError(f"{source}: is neither a folder nor an archive; {HOW}") from error
     except (OSError, KeyError, EOFError, tarfile.TarError) as error:
         raise UsageError(
@@ -46,5 +46,5 @@ def _member(archive: tarfile.TarFile, name: str) -> bytes:
     """A plain file of an archive. Raises `KeyError` where there is none."""
     file = archive.extractfile(name)
     if file is None:
-        raise KeyError(f"{name} is no file")
+        raise KeyError(f"{name} is not a file")
     return file.read()

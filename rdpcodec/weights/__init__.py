@@ -1,1 +1,1 @@
-"""The weights that ship with the package: found, verified, read. Writing them is training's."""
+"""Finds, verifies and reads the weights that ship with the package. Training writes them."""

@@ -45,7 +45,7 @@ def _margin(blocks: tuple[int, int]) -> int:
 SIZES = {
     "fast": Architecture(),
     "base": Architecture(eighth=160, sixteenth=256, analysis_blocks=(3, 4), synthesis_blocks=(5, 6)),
-    # 38 kMAC a pixel to decode, 36 MB in float16 with both syntheses (`rdpcodec.training.speed.cost`).
+    # 38 kMAC per pixel to decode, 36 MB in float16 with both syntheses (`rdpcodec.training.speed.cost`).
     "large": Architecture(
         eighth=192,
         sixteenth=320,
@@ -60,7 +60,7 @@ SIZES = {
 
 
 def size_name(architecture: Architecture) -> str:
-    """What a file calls the size of an architecture: its name in `SIZES`, or "own"."""
+    """The name of an architecture's size in files: its name in `SIZES`, or "own"."""
     return next((name for name, size in SIZES.items() if size == architecture), "own")
 
 

@@ -31,18 +31,18 @@ DEFAULT_MODEL = "fast"
 # makes old files unreadable; the rest of the decoder may be improved at any time.
 BITSTREAM_PREFIXES = ("scale.", "tables.", "mean_network.")
 SYNTHESIS_PREFIXES = ("synthesis.",)
-# A second synthesis, of those models that have a realism setting.
+# A second synthesis, in models that have a realism setting.
 REALISM_PREFIX = "realism."
 # What only encoding or training needs; models of earlier versions may lack it.
 ENCODER_PREFIXES = ("analysis.", "hyper_analysis.", "hyper_prior.", "residual_density.")
 
 
-# What coding needs of a model's record.
+# What coding needs from a model's record.
 _NEEDED = {"file": str, "sha256": str, "bitstream_fingerprint": str, "architecture": dict, "dials": list}
 
 
 class Identity(NamedTuple):
-    """What weights are named by, and what they can do."""
+    """What identifies weights, and what they can do."""
 
     name: str  # of the model, for messages
     size: str  # of the networks, a name in `container.SIZE_NUMBERS`
@@ -51,7 +51,7 @@ class Identity(NamedTuple):
     encodes: bool  # whether they make files, see `ModelEntry.encodes`
 
     def check_file(self, header: Header) -> None:
-        """Raise `WeightsError` for a file of other weights."""
+        """Raise `WeightsError` for a file made with other weights."""
         if header.fingerprint != self.fingerprint:
             own = f"{self.size}-{self.fingerprint.hex()}"
             raise WeightsError(f"the file needs weights {header.weights}, this codec holds {own}")
@@ -66,12 +66,12 @@ class ModelEntry(NamedTuple):
 
     @property
     def fingerprint(self) -> bytes:
-        """What a file stores of the bitstream-defining weights, 4 bytes."""
+        """The fingerprint of the bitstream-defining weights that a file stores, 4 bytes."""
         return bytes.fromhex(self.record["bitstream_fingerprint"])[:4]
 
     @property
     def encodes(self) -> bool:
-        """Whether it makes files. A model of an earlier version only decodes those that it made."""
+        """Whether the model makes files. One of an earlier version only decodes those that it made."""
         return bool(self.record.get("encodes", True))
 
 
@@ -88,7 +88,7 @@ def manifest() -> dict[str, ModelEntry]:
             try:
                 return _models_of(path)
             except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-                raise WeightsError(f"{path}: is no manifest of weights: {reason(error)}") from error
+                raise WeightsError(f"{path}: is not a manifest of weights: {reason(error)}") from error
     raise WeightsError(
         f"{own}: {WEIGHTS_VARIABLE} names a folder without a manifest.json"
         if own
@@ -97,8 +97,8 @@ def manifest() -> dict[str, ModelEntry]:
 
 
 def _models_of(path: Path) -> dict[str, ModelEntry]:
-    """The models of a manifest. Raises `ValueError`, `LookupError`, `TypeError` or `AttributeError` for what
-    is none.
+    """The models of a manifest. Raises `ValueError`, `LookupError`, `TypeError` or `AttributeError` when the
+    file is not a manifest.
     """
     models: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["models"]
     entries = {}
@@ -118,7 +118,7 @@ def encoders() -> list[str]:
 
 
 def find_model(name: str) -> ModelEntry:
-    """The manifest's entry of a model. Raises `WeightsError` for an unknown name, or what is no name."""
+    """The manifest's entry for a model. Raises `WeightsError` for an unknown name, or what is not a name."""
     try:
         return manifest()[name]
     except (KeyError, TypeError):
@@ -126,7 +126,7 @@ def find_model(name: str) -> ModelEntry:
 
 
 def check_encodes(name: str, encodes: bool) -> None:
-    """Raise `WeightsError` where a model of an earlier version is asked for a file."""
+    """Raise `WeightsError` when a model of an earlier version is asked for a file."""
     if not encodes:
         raise WeightsError(
             f"model {name!r} decodes files of an earlier version and makes none: {', '.join(encoders())} does"
@@ -145,7 +145,7 @@ def model_for_file(header: Header) -> ModelEntry:
 
 
 def model_name(header: Header) -> str:
-    """What the weights that a file needs are called here; the size of their networks where they are not
+    """The name here of the weights that a file needs, or the size of their networks where they are not
     installed.
     """
     try:
@@ -160,7 +160,7 @@ def hours_by_device(training: dict[str, Any]) -> str:
 
 
 class LazyTensors(Mapping[str, "np.ndarray"]):
-    """The tensors of a safetensors file. One is read when it is asked for; pickled, all are."""
+    """The tensors of a safetensors file. Each is read when it is asked for; pickling reads all."""
 
     def __init__(self, path: Path) -> None:
         from safetensors import safe_open
@@ -192,8 +192,8 @@ def open_tensors(entry: ModelEntry) -> LazyTensors:
     _verify(entry.path, entry.record["sha256"])
     try:
         return LazyTensors(entry.path)
-    except Exception as error:  # safetensors has a kind of its own, and passes on others
-        raise WeightsError(f"{entry.path}: are no weights: {reason(error)}; reinstall rdpcodec") from error
+    except Exception as error:  # safetensors raises a kind of its own, and passes on others
+        raise WeightsError(f"{entry.path}: are not weights: {reason(error)}; reinstall rdpcodec") from error
 
 
 def load_tensors(entry: ModelEntry) -> dict[str, np.ndarray]:
@@ -202,7 +202,7 @@ def load_tensors(entry: ModelEntry) -> dict[str, np.ndarray]:
 
 
 def verified_graphs(entry: ModelEntry) -> dict[str, Path]:
-    """The files of a model's ONNX graphs by name; none of weights that were exported without.
+    """The files of a model's ONNX graphs by name; none for weights that were exported without.
 
     Raises `WeightsError` when one is missing or not what the manifest says.
     """
@@ -214,12 +214,12 @@ def verified_graphs(entry: ModelEntry) -> dict[str, Path]:
 
 
 def graph_path(weights: Path, name: str) -> Path:
-    """Where a graph lies: beside the weights that it reads, as ONNX has it for external data."""
+    """The path of a graph: beside the weights that it reads, as ONNX requires for external data."""
     return weights.with_suffix(f".{name}.onnx")
 
 
 def _verify(path: Path, digest: str) -> None:
-    """Raise `WeightsError` unless a file has a SHA-256 from the manifest."""
+    """Raise `WeightsError` unless a file has its SHA-256 from the manifest."""
     try:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,7 +2,7 @@
 
 Floating-point tensors keep the names of `RdpModel`'s parameters; `scale.*` holds the integers of the scale
 network, `tables.*` the integer probability tables, `realism.*` a second synthesis if there is one. Everything
-here is NumPy: `rdpcodec.model.released` makes torch's networks of it and back, `rdpcodec.training.export`
+here is NumPy: `rdpcodec.model.released` turns it into torch's networks and back, `rdpcodec.training.export`
 makes the files, and `rdpcodec.weights.manifest` finds and verifies them.
 """
 
@@ -30,13 +30,13 @@ from rdpcodec.weights.manifest import (
     verified_graphs,
 )
 
-# The graphs that every model's pixels need.
+# The graphs that every model needs to decode pixels.
 DECODING_GRAPHS = frozenset({"scales", "first_means", "second_means", "synthesis"})
 
 
 @dataclass(frozen=True)
 class ReleasedModel:
-    """Everything a `Codec` needs of one model."""
+    """Everything a `Codec` needs from one model."""
 
     name: str
     fingerprint: bytes  # 4 bytes, of the bitstream-defining weights
@@ -45,7 +45,7 @@ class ReleasedModel:
     scale: ScaleWeights
     latent_tables: TableFamily
     hyper_tables: TableFamily
-    # Files of ONNX graphs by name; none of weights that are not on disk.
+    # Files of ONNX graphs by name; none for weights that are not on disk.
     graphs: dict[str, Path] = field(default_factory=dict)
     # Whether it makes files, see `ModelEntry.encodes`.
     encodes: bool = True
@@ -57,22 +57,22 @@ class ReleasedModel:
 
     @property
     def has_graphs(self) -> bool:
-        """Whether all graphs that decode are there: those of earlier versions had other names."""
+        """Whether all graphs for decoding are there: those of earlier versions had other names."""
         return self.graphs.keys() >= DECODING_GRAPHS
 
     @property
     def dials(self) -> tuple[str, ...]:
-        """What a user can turn."""
+        """The dials that a user can turn."""
         return ("quality", "realism") if self.has_realism else ("quality",)
 
     @property
     def decoder_fingerprint(self) -> str:
-        """What tells apart weights that turn symbols into pixels, 8 hexadecimal digits."""
+        """The fingerprint of the weights that turn symbols into pixels, 8 hexadecimal digits."""
         return fingerprint(self.tensors, (*SYNTHESIS_PREFIXES, REALISM_PREFIX))[:8]
 
     @property
     def size(self) -> str:
-        """What files call the size of the networks."""
+        """The name of the networks' size in files."""
         return size_name(self.architecture)
 
     @property
@@ -84,7 +84,7 @@ class ReleasedModel:
     def load(cls, entry: ModelEntry) -> ReleasedModel:
         """Load a model of the manifest.
 
-        Raises `WeightsError` when a file of it is damaged or does not fit.
+        Raises `WeightsError` when one of its files is damaged or does not fit.
         """
         try:
             tensors, graphs = open_tensors(entry), verified_graphs(entry)
@@ -124,7 +124,7 @@ class ReleasedModel:
 
 
 def _check_shapes(tensors: Mapping[str, np.ndarray], size: Architecture) -> None:
-    """Raise `ValueError` unless tensors, of which a few speak for all, have the shapes of an architecture."""
+    """Raise `ValueError` unless tensors, a few of which stand for all, have an architecture's shapes."""
     for name, shape in (
         ("analysis.down.mix.weight", (size.sixteenth, 4 * size.eighth)),
         ("mean_network.leave.weight", (size.latents, size.prior)),
@@ -135,7 +135,7 @@ def _check_shapes(tensors: Mapping[str, np.ndarray], size: Architecture) -> None
         if name.startswith(ENCODER_PREFIXES) and name not in tensors:
             continue
         if tensors[name].shape != shape:
-            raise ValueError(f"tensor {name} is {tensors[name].shape}, where its architecture has {shape}")
+            raise ValueError(f"tensor {name} is {tensors[name].shape}, but its architecture needs {shape}")
 
 
 def table_family(tensors: Mapping[str, np.ndarray], name: str) -> TableFamily:

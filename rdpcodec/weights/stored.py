@@ -1,4 +1,4 @@
-"""Where tensors lie in a safetensors file: for what reads or shares it without loading all of it."""
+"""Where tensors lie in a safetensors file, for code that reads or shares it without loading all of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class StoredTensor(NamedTuple):
-    """Where a safetensors file keeps a tensor. start: of its bytes, from the beginning of the file."""
+    """Where a safetensors file keeps a tensor. start: where its bytes begin, from the start of the file."""
 
     kind: str
     shape: tuple[int, ...]

@@ -104,7 +104,7 @@ def test_an_interrupt_ends_the_run_and_keeps_what_is_done(
     os.close(descriptor)
     assert program.returncode == 130
     assert b"2 of 5 images" in out
-    assert err.decode() == "interrupted: the same command with --resume goes on\n"
+    assert err.decode() == "interrupted: run the same command with --resume to continue\n"
     kept = sorted(path.name for path in (tmp_path / "out").rglob("*") if path.is_file())
     assert kept == ["0.rdpc", "1.rdpc"]
 
@@ -131,7 +131,7 @@ def test_failures_are_listed_at_the_end_and_set_the_exit_status(folder: Path, tm
         for kind in ("warning: ", "error: ")
     )
     assert warnings[0] == f"warning: {folder}/deep.png: 16 bits a channel are coded as 8"
-    assert errors[0].startswith(f"error: {tmp_path}/out/a.rdpc: exists already")
+    assert errors[0].startswith(f"error: {tmp_path}/out/a.rdpc: already exists")
     assert errors[1:-1] == [f"error: {folder}/bad.png: not an image in a format that Pillow reads"]
     last = errors[-1]
     assert last == "error: 2 of 5 failed"

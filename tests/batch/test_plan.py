@@ -54,7 +54,7 @@ def test_a_list_keeps_its_folders(folder: Path, monkeypatch: pytest.MonkeyPatch)
         f"{below_root}/x.rdpc",
     ]
     names.write_text("../a.png\n")
-    with pytest.raises(UsageError, match="outside of the current folder"):
+    with pytest.raises(UsageError, match="outside the current folder"):
         planned(f"@{names}")
 
 
@@ -200,7 +200,7 @@ def test_a_list_may_begin_with_a_byte_order_mark_and_is_text(
     (folder / "list.txt").write_bytes(b"\xef\xbb\xbfsub/c.png\r\n")
     assert planned("@list.txt") == ["sub/c.rdpc"]
     (folder / "z.png").write_bytes(b"\x89PNG\0\0")
-    with pytest.raises(UsageError, match="is no list of paths"):
+    with pytest.raises(UsageError, match="is not a list of paths"):
         planned("@z.png")
 
 

@@ -85,7 +85,7 @@ def test_no_error_of_one_image_escapes(
 def test_nothing_is_overwritten_without_force(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "a.rdpc").write_bytes(b"precious")
     task = Task(str(folder / "a.png"), str(tmp_path / "a.rdpc"))
-    assert "exists already" in (process(task, Compression(), force=False).error or "")
+    assert "already exists" in (process(task, Compression(), force=False).error or "")
     assert (tmp_path / "a.rdpc").read_bytes() == b"precious"
     assert process(task, Compression(), force=True).error is None
     assert rdpcodec.decompress((tmp_path / "a.rdpc").read_bytes()).size == (20, 18)
@@ -102,7 +102,7 @@ def test_what_appears_while_an_image_is_coded_is_not_overwritten(
 
     monkeypatch.setattr(Compression, "converted", slowly)
     task = Task(str(folder / "a.png"), str(output))
-    assert "exists already" in (process(task, Compression(), force=False).error or "")
+    assert "already exists" in (process(task, Compression(), force=False).error or "")
     assert output.read_bytes() == b"precious"
 
 

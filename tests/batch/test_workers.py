@@ -70,7 +70,7 @@ class DeadlyStart(Compression):
 
 def test_a_run_whose_only_worker_dies_at_its_start_ends_with_an_error(folder: Path, tmp_path: Path) -> None:
     work = DeadlyStart(obituary=tmp_path / "dead")
-    with pytest.raises(RdpError, match=r"no worker process survives its start: .*SIGKILL"):
+    with pytest.raises(RdpError, match=r"every worker process died at its start: .*SIGKILL"):
         list(run_local(tasks_of([folder / "a.png"], tmp_path), work, workers=1, force=False))
 
 

@@ -79,7 +79,7 @@ def test_a_command_does_not_import_what_only_others_need() -> None:
         (("compress", "{photo}", "--preset", "web", "-q", "20"), "--quality and --preset each set"),
         (
             ("compress", "{photo}", "--target-bpp", "1", "--target-psnr", "30"),
-            "two at once are one of distortion (psnr, ms_ssim, ssimulacra2) and one of perception (lpips)",
+            "a pair takes one of distortion (psnr, ms_ssim, ssimulacra2) and one of perception (lpips)",
         ),
         (
             ("compress", "{photo}", "--target-psnr", "30", "-q", "30"),
@@ -204,7 +204,7 @@ def test_no_encoding_of_a_terminal_ends_in_a_traceback(photo: Path, encoding: st
     for words in (("--help",), ("compress", os.fsdecode(odd)), ("compress", os.fsdecode(odd))):
         result = program(*words, env=environment)
         assert b"Traceback" not in result.stderr
-    assert (result.returncode, b"exists already" in result.stderr) == (1, True)
+    assert (result.returncode, b"already exists" in result.stderr) == (1, True)
     assert os.path.exists(odd.replace(b".png", b".rdpc"))
 
 

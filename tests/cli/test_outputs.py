@@ -68,7 +68,7 @@ def test_what_appears_while_an_image_is_coded_is_not_overwritten(
     monkeypatch.setattr(Compression, "coded", slowly)
     found = run("compress", photo)
     assert (found.exit_code, file.read_bytes()) == (1, b"precious")
-    assert "exists already" in found.stderr
+    assert "already exists" in found.stderr
     assert run("compress", photo, "--force").exit_code == 0
     assert file.read_bytes() == ours
 
@@ -139,7 +139,7 @@ def test_an_output_option_names_a_file_or_a_folder(photo: Path) -> None:
             ("compress", "photo.png", "-o", "photo.png"),
             "photo.png: not a folder, nor a name that ends in .rdpc",
         ),
-        (("compress", "photo.png", "-o", "photo.png/x"), "photo.png/x: cannot be made: Not a directory"),
+        (("compress", "photo.png", "-o", "photo.png/x"), "photo.png/x: cannot be created: Not a directory"),
         (("decompress", "photo.png"), "photo.png: not an .rdpc file"),
         (("decompress", "photo.png", "--realism", "3"), "error: realism 3.0 is outside 0..1"),
         (("decompress", "photo.png", "--device", "meta"), "device 'meta' cannot be used"),
@@ -171,7 +171,7 @@ def test_outputs_that_are_links_pipes_or_devices_are_respected(photo: Path) -> N
     (photo.parent / "target.rdpc").write_bytes(b"old")
     assert "never replaced" in run("compress", photo, pipe, "--force").stderr
     assert pipe.is_fifo()
-    assert "exists already" in run("compress", photo, dangling).stderr
+    assert "already exists" in run("compress", photo, dangling).stderr
     assert dangling.is_symlink()
     assert run("compress", photo, link, "--force").exit_code == 0
     assert link.is_symlink()

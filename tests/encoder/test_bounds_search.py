@@ -126,7 +126,7 @@ def test_bounds_that_every_quality_meets_give_the_smallest_file_and_a_warning() 
 def test_bounds_are_one_of_distortion_and_one_of_perception() -> None:
     assert Target.lpips(0.1) & Target.ssimulacra2(60) == Bounds(Target.ssimulacra2(60), Target.lpips(0.1))
     for other in (Target.ms_ssim(0.9), Target.size(1000), Target.psnr(31)):
-        with pytest.raises(UsageError, match="two at once are one of distortion"):
+        with pytest.raises(UsageError, match="a pair takes one of distortion"):
             Target.psnr(30) & other
     for realism in (0.5, "auto"):
         with pytest.raises(UsageError, match="met by the realism that is found"):

@@ -144,7 +144,7 @@ def test_of_a_large_image_the_middle_is_compared(width: int, height: int, limit:
 def test_nothing_is_overwritten_without_force(sources: list[Path], tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_text("mine")
-    assert "exists already" in str(run(sources[1], "-o", page, "-q", 20).exception)
+    assert "already exists" in str(run(sources[1], "-o", page, "-q", 20).exception)
     assert page.read_text() == "mine"
     assert run(sources[1], "-o", page, "-q", 20, "--force").exit_code == 0
     assert embedded(page.read_text())["qualities"] == [20]

@@ -60,7 +60,7 @@ def test_a_port_that_is_taken_is_an_error() -> None:
         port = taken.getsockname()[1]
         result = CliRunner().invoke(command, ["serve", "--port", str(port)])
     assert isinstance(result.exception, UsageError)
-    assert f"127.0.0.1:{port}: cannot be listened on: Address already in use" in str(result.exception)
+    assert f"127.0.0.1:{port}: cannot listen there: Address already in use" in str(result.exception)
 
 
 @pytest.mark.parametrize("name", ["serve", "compare"])
@@ -77,4 +77,4 @@ def test_help_needs_neither_torch_nor_the_framework(name: str) -> None:
 def test_a_host_that_cannot_be_is_an_error() -> None:
     result = CliRunner().invoke(command, ["serve", "--host", "a..b"])
     assert isinstance(result.exception, UsageError)
-    assert "a..b:8765: cannot be listened on" in str(result.exception)
+    assert "a..b:8765: cannot listen there" in str(result.exception)

@@ -66,7 +66,7 @@ def test_a_flipped_bit_is_noticed(tmp_path: Path, small_pieces: int) -> None:
 
 def test_weights_that_are_no_piece_are_refused(tmp_path: Path) -> None:
     save_file({"x": torch.zeros(1)}, tmp_path / "piece-1-of-1.safetensors")
-    with pytest.raises(UsageError, match="no piece of a run"):
+    with pytest.raises(UsageError, match="not a piece of a run"):
         pieces.joined(tmp_path)
 
 
@@ -96,15 +96,15 @@ def test_a_piece_leaves_room_below_16_mib_for_its_header() -> None:
 
 
 def test_pieces_that_do_not_belong_together_are_refused(tmp_path: Path, small_pieces: int) -> None:
-    with pytest.raises(UsageError, match="no pieces of a run are here"):
+    with pytest.raises(UsageError, match="there are no pieces of a run"):
         pieces.joined(tmp_path)
     one, two = (pieces.split(state_of(seed), tmp_path / str(seed)) for seed in (0, 1))
     one[1].unlink()
     with pytest.raises(UsageError, match=f"{len(two) - 1} of {len(two)} pieces are here"):
         pieces.joined(tmp_path / "0")
     one[1].write_bytes(two[1].read_bytes())
-    with pytest.raises(UsageError, match="these pieces are of several runs"):
+    with pytest.raises(UsageError, match="these pieces come from several runs"):
         pieces.joined(tmp_path / "0")
     two[0].write_bytes(two[0].read_bytes()[:-1])
-    with pytest.raises(UsageError, match=f"{two[0].name}: is no piece of a run"):
+    with pytest.raises(UsageError, match=f"{two[0].name}: is not a piece of a run"):
         pieces.joined(tmp_path / "1")

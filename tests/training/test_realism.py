@@ -387,7 +387,7 @@ def test_only_a_discriminator_that_fits_goes_on(
     (broken := tmp_path / "broken.pt").write_bytes(b"")
     for path in (weights, other, broken, tmp_path / "nowhere.pt"):
         with pytest.raises(
-            UsageError, match=r"no discriminator to go on with|cannot be read as a checkpoint"
+            UsageError, match=r"no discriminator to continue with|cannot be read as a checkpoint"
         ):
             Realism(run_of(4), image_folder, CPU, init=weights, lpips=lpips, discriminator=path)
 

@@ -311,7 +311,7 @@ def test_a_run_that_is_there_is_not_overwritten_by_mistake(
         made.append(device)
         return fidelity_of(loop_of(run, image_folder, tmp_path / "run", small_model))
 
-    with pytest.raises(UsageError, match=r"a run is there already: give --resume, or another --out"):
+    with pytest.raises(UsageError, match=r"a run already exists there: give --resume, or another --out"):
         train(objective, Budget(None, run.gigapixels), tmp_path / "run", device="cpu")
     assert (tmp_path / "run" / "checkpoint.pt").read_bytes() == before
     assert not made  # known before any image is read

@@ -56,7 +56,7 @@ def test_a_run_that_is_told_to_stop_saves_and_goes_on_as_if_it_had_not(
 
     stopped.objective.train_step = step_and_signal  # type: ignore[method-assign]
     before = signal.getsignal(number)
-    with stopped_by_signals(stopped.stop), pytest.raises(Interrupted, match="--resume goes on"):
+    with stopped_by_signals(stopped.stop), pytest.raises(Interrupted, match="give --resume to continue"):
         stopped.train(checkpoint_minutes=60)
     assert signal.getsignal(number) is before
     assert stopped.step == 3
@@ -157,7 +157,7 @@ def test_a_file_of_something_else_is_no_checkpoint_of_a_run(
         ),
     ]
     for use in uses:
-        with pytest.raises(UsageError, match=r"other\.pt: (is no checkpoint|cannot start from)"):
+        with pytest.raises(UsageError, match=r"other\.pt: (is not a checkpoint|cannot start from)"):
             use()
     assert [piece.read_bytes() for piece in folder.iterdir()] == [b"of before"]
     assert not (tmp_path / "weights").exists()
@@ -178,7 +178,7 @@ def test_a_damaged_manifest_is_said_to_be(text: str, weights: Path, image_folder
     (weights / "manifest.json").write_text(text)
     (model,) = weights.glob("*.safetensors")
     for use in (lambda: load_start(model), lambda: retire("fast", weights), lambda: add_graphs(weights)):
-        with pytest.raises(UsageError, match="is no manifest of weights"):
+        with pytest.raises(UsageError, match="is not a manifest of weights"):
             use()
     assert (weights / "manifest.json").read_text() == text
 

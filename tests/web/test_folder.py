@@ -85,7 +85,7 @@ def test_files_that_are_there_stay_unless_forced(package: Path, tmp_path: Path) 
     site = tmp_path / "site"
     site.mkdir()
     (site / "index.html").write_text("mine")
-    with pytest.raises(OutputError, match="exists already"):
+    with pytest.raises(OutputError, match="already exists"):
         write_folder(site, package)
     assert [path.name for path in site.iterdir()] == ["index.html"]
     write_folder(site, package, force=True)

@@ -1,1 +1,1 @@
-"""Images that are no photographs: how they are drawn (`classes`) and what they cost (`measure`)."""
+"""Images that are not photographs: how they are drawn (`classes`) and what they cost (`command`)."""

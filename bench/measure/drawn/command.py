@@ -1,4 +1,4 @@
-"""`python -m bench measure drawn`: images that are no photographs, against AVIF and lossless WebP."""
+"""`python -m bench measure drawn`: images that are not photographs, against AVIF and lossless WebP."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ AVIF_OPTIONS = {"speed": 6, "subsampling": "4:4:4"}
 METRICS = ("psnr", "ssimulacra2")
 # Smaller images have too few scales for SSIMULACRA2.
 _LEAST_SIDE = 64
-# What an image without error is stored as, in dB.
+# The PSNR that is stored for an image without error, in dB.
 _NO_ERROR = 100.0
 
 Point = dict[str, float]
@@ -46,20 +46,24 @@ Point = dict[str, float]
 @click.command()
 @json_option
 @click.option(
-    "--folder", type=click.Path(path_type=Path, file_okay=False), help="Also write the images here."
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder to which the images are also written.",
 )
 @click.option(
     "--crops",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Only write FILE.png with crops to look at.",
 )
-@click.option("--floors", is_flag=True, help="Only print what no image falls below at quality 100.")
+@click.option(
+    "--floors", is_flag=True, help="Only print the floors that no image falls below at quality 100."
+)
 @click.option(
     "--photographs",
     "folders",
     type=click.Path(exists=True, path_type=Path, file_okay=False),
     multiple=True,
-    help="Only say what the photographs of FOLDER lose by it; may be given again.",
+    help="Only report what the photographs in FOLDER lose by the exact layer; may be given several times.",
 )
 @click.option("--workers", default=os.cpu_count(), show_default=True, help="Processes.")
 def drawn(
@@ -103,7 +107,7 @@ def _photographs(folders: tuple[Path, ...], out: Path | None) -> None:
 def all_measured(
     images: dict[str, dict[str, Image.Image]], workers: int
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    """What `measured` says of each image of each class, in `workers` processes."""
+    """The result of `measured` for each image of each class, from `workers` processes."""
     everything = [image for members in images.values() for image in members.values()]
     with ProcessPoolExecutor(workers, get_context("spawn"), use_threads, (1,)) as pool:
         records = track(pool.map(_measured, everything), "images", len(everything), transient=True)
@@ -151,7 +155,7 @@ def _points(
 
 
 def ssimulacra2(original: np.ndarray, decoded: np.ndarray) -> float:
-    """The score of a decoded image, uint8 `[H, W, 3]` both."""
+    """The score of a decoded image; both are uint8 `[H, W, 3]`."""
     import torch
 
     from rdpcodec.metrics.eyes import ssimulacra2_distortion, ssimulacra2_score
@@ -164,8 +168,8 @@ def ssimulacra2(original: np.ndarray, decoded: np.ndarray) -> float:
 
 
 def bytes_for(points: list[Point], metric: str, value: float) -> float:
-    """The least bytes at which a curve reaches a value, between points on a logarithmic scale; infinite where
-    it does not.
+    """The fewest bytes at which a curve reaches a value, interpolated between points on a logarithmic scale;
+    infinite if it never does.
     """
     ordered = sorted(points, key=lambda point: point["bytes"])
     if ordered[0][metric] >= value:
@@ -178,7 +182,7 @@ def bytes_for(points: list[Point], metric: str, value: float) -> float:
 
 
 def ratio(record: dict[str, Any], number: int, metric: str) -> float | None:
-    """Our bytes at one quality over the least that AVIF, or lossless WebP, needs for the same; None where the
+    """Our bytes at one quality over the fewest that AVIF or lossless WebP needs for the same; None if the
     metric was not measured.
     """
     point = record["rdpcodec"][number]
@@ -189,7 +193,7 @@ def ratio(record: dict[str, Any], number: int, metric: str) -> float | None:
 
 
 def summary(records: dict[str, Any], metric: str, number: int) -> tuple[float, float]:
-    """Of a class at one quality: the geometric mean of the images' ratios, and the largest."""
+    """For a class at one quality: the geometric mean of the images' ratios, and the largest."""
     ratios = [found for record in records.values() if (found := ratio(record, number, metric)) is not None]
     return math.exp(float(np.mean(np.log(ratios)))), max(ratios)
 

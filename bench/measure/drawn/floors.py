@@ -1,4 +1,7 @@
-"""What no image falls below: seven that networks trained on photographs alone code badly at any quality."""
+"""The floors that no image falls below at the highest quality.
+
+The seven images are ones that networks trained on photographs alone code badly at any quality.
+"""
 
 from __future__ import annotations
 
@@ -19,17 +22,17 @@ QUALITY, WHITE_QUALITY = 100, 50
 
 
 class Floor(NamedTuple):
-    """What one image costs at the highest quality, and how near it comes."""
+    """What one image costs at the highest quality, and how close the decoded image comes."""
 
     name: str
     bytes: int
     psnr: float
-    """In dB; infinite where all pixels are equal."""
+    """In dB; infinite if all pixels are equal."""
     least_psnr: float
     """The floor, in dB."""
     lossless_webp: int
     white: float
-    """The share of white pixels, 0..1, that are pure white at quality 50; 1 where the image has none."""
+    """The share of white pixels, 0..1, that stay pure white at quality 50; 1 if the image has none."""
 
 
 def _noise() -> Image.Image:

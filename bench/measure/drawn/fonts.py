@@ -1,5 +1,5 @@
-"""Fonts from packages: DejaVu of matplotlib, and NanumGothic of koreanize-matplotlib for Chinese, Japanese
-and Korean.
+"""Fonts from packages: DejaVu from matplotlib, and NanumGothic from koreanize-matplotlib for Chinese,
+Japanese and Korean.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FACES = {
 
 @cache
 def font(face: str, size: int) -> ImageFont.FreeTypeFont:
-    """A face of `FACES` at a size in pixels. Raises `click.ClickException` where its package is missing."""
+    """A face of `FACES` at a size in pixels. Raises `click.ClickException` if its package is missing."""
     return ImageFont.truetype(str(_path(*FACES[face])), size)
 
 

@@ -23,7 +23,7 @@ def sprite(seed: int, cells: int, scale: int) -> Image.Image:
 
 
 def scene(seed: int) -> Image.Image:
-    """A landscape of a game: sky, hills, blocks, sprites; 256×192."""
+    """A game's landscape: sky, hills, blocks, sprites; 256×192."""
     random = np.random.default_rng(seed)
     palette = np.array(_PALETTES[2], np.uint8)
     grid = np.ones((192, 256), int)
@@ -54,7 +54,7 @@ def icon(seed: int, side: int) -> Image.Image:
 
 
 def images() -> dict[str, Image.Image]:
-    """Twelve."""
+    """Twelve images."""
     sprites = {
         f"sprite-{cells * scale}": sprite(i, cells, scale) for i, (cells, scale) in enumerate(_SPRITES)
     }

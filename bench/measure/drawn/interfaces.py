@@ -115,7 +115,7 @@ def map_(random: Random, theme: dict[str, str]) -> Image.Image:
 
 
 def images() -> dict[str, Image.Image]:
-    """Twelve: each kind in both themes, windows, editors and tables of two contents."""
+    """Twelve images: each kind in both themes; windows and editors with two contents."""
     found = {}
     for name, draw, count in (
         ("window", window, 2),

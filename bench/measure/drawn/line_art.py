@@ -1,4 +1,4 @@
-"""Line art: thin lines at all angles, hatching, circles, polygons; smooth and with stairs of pixels."""
+"""Line art: thin lines at all angles, hatching, circles, polygons; both smooth and with jagged edges."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def polygons(random: Random, draw: ImageDraw.ImageDraw, side: int) -> None:
 
 
 def images() -> dict[str, Image.Image]:
-    """Ten: each kind smooth, by drawing it four times as large, and as drawn."""
+    """Ten images: each kind as drawn, and smoothed by drawing it four times as large."""
     found = {}
     for kind in (star, hatching, rings, curves, polygons):
         for name, factor in (("sharp", 1), ("smooth", 4)):

@@ -10,7 +10,7 @@ from bench.measure.drawn.fonts import font
 
 SIZE = (800, 600)
 _TEXT = "A photograph has texture and noise, a page has letters and flat paper; here is one on the other."
-# Of scikit-image; all four come with the package.
+# From scikit-image; all four come with the package.
 PHOTOGRAPHS = ("astronaut", "coffee", "chelsea", "rocket")
 
 
@@ -50,7 +50,7 @@ def slide(picture: Image.Image, random: Random) -> Image.Image:
 
 
 def images() -> dict[str, Image.Image]:
-    """Eight: an article and a slide with each of four photographs."""
+    """Eight images: an article and a slide with each of four photographs."""
     found = {}
     for name in PHOTOGRAPHS:
         picture = photograph(name)

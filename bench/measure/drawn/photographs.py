@@ -1,4 +1,4 @@
-"""What photographs lose by what drawings need: no bytes, if none of their pixels is exact, and some time."""
+"""What the tools for drawings cost photographs: no bytes, if none of their pixels is exact, and some time."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from rdpcodec import Codec
 from rdpcodec.container import Segment, read
 from rdpcodec.encoder.detector import is_worth_a_look
 
-# The latter looks for rough blocks, too.
+# At the second quality, the codec looks for rough blocks, too.
 QUALITIES = (50, 90)
 REPEATS = 3
 
 
 def photographs(codec: Codec, folders: dict[str, dict[str, Image.Image]]) -> dict[str, list[dict[str, Any]]]:
-    """Of the images of each folder at each quality: which have exact pixels, and the seconds that looking and
-    that encoding took in all, the best of `REPEATS` for each image.
+    """For each folder and quality: the images with exact pixels, and the total seconds of looking and of
+    encoding, with the best of `REPEATS` for each image.
     """
     return {name: [_at(codec, images, q) for q in QUALITIES] for name, images in folders.items()}
 

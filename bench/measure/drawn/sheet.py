@@ -12,7 +12,7 @@ from rdpcodec.peers import closest_to, find_peer
 
 QUALITY = 40
 CROP = (176, 112)
-# Two of each class, and where the crop begins.
+# Two images of each class, and the corners of their crops.
 CROPS = {
     ("interfaces", "window-light-0"): (16, 50),
     ("interfaces", "map-light-0"): (300, 200),
@@ -31,7 +31,7 @@ _GAP, _HEAD = 6, 18
 
 
 def sheet(codec: Codec, images: dict[str, dict[str, Image.Image]]) -> Image.Image:
-    """The crops in rows of two images, three crops each, under their bytes."""
+    """The crops in rows of two images, three crops each, with their bytes above."""
     width, height = CROP[0] + _GAP, CROP[1] + _HEAD
     canvas = Image.new("RGB", (6 * width + _GAP, len(CROPS) // 2 * height + _GAP), "white")
     draw = ImageDraw.Draw(canvas)
@@ -45,7 +45,7 @@ def sheet(codec: Codec, images: dict[str, dict[str, Image.Image]]) -> Image.Imag
 
 
 def versions(codec: Codec, image: Image.Image) -> dict[str, Image.Image]:
-    """An image and what two files of about the same length decode to, by caption."""
+    """An image, and the images decoded from two files of about the same length, by caption."""
     ours = codec.compress(image, QUALITY)
     avif = find_peer("avif")
     theirs = closest_to(lambda setting: avif.encode(image, setting), len(ours), {})

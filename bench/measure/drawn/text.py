@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from bench.measure.drawn.fonts import font
 
-# What the first article of the Universal Declaration of Human Rights begins with, or the name of the script.
+# The beginning of the first article of the Universal Declaration of Human Rights, or the name of the script.
 SCRIPTS = {
     "latin": ("sans", "All human beings are born free and equal in dignity and rights."),
     "greek": ("serif", "Όλοι οι άνθρωποι γεννιούνται ελεύθεροι και ίσοι στην αξιοπρέπεια."),

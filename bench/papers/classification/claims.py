@@ -1,4 +1,4 @@
-"""What Liu, Zhang & Xiong (2019) claim of restored images, checked on ours."""
+"""What Liu, Zhang & Xiong (2019) claim about restored images, checked on ours."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from bench.papers.wgan.frontier import CLEAR_GAIN, CLEAR_PRICE
 from bench.papers.wgan.measure import Values
 from bench.papers.wgan.seeds import OverSeeds
 
-# Error rates that differ by fewer standard errors of counting are equal, for distortions and distances see
-# `frontier`: ours, as the paper draws curves and gives no number. The least of twenty equal rates lies 1.9
-# standard errors below their mean.
+# Error rates that differ by fewer standard errors of counting are equal; for distortions and distances see
+# `frontier`. These numbers are ours, as the paper draws curves and gives none. The least of twenty equal
+# rates lies 1.9 standard errors below their mean.
 _CLEAR_ERRORS = 3.5
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """One of the three, for all restorers of a group. values: `[S, M]`, a row a seed, smaller is better;
-    equal: differences that count as none, whatever seeds say.
+    """One of the three quantities, for all restorers of a group.
+
+    values: `[S, M]`, a row for each seed, smaller is better; equal: a difference up to this counts as none,
+    whatever the seeds say.
     """
 
     name: str
@@ -30,7 +32,7 @@ class Quantity:
 
     @classmethod
     def errors(cls, name: str, values: Values, images: int) -> Quantity:
-        """Error rates of so many test images."""
+        """Error rates on this many test images."""
         least = float(values.mean(0).min())
         return cls(name, values, _CLEAR_ERRORS * (least * (1 - least) / images) ** 0.5)
 
@@ -41,31 +43,31 @@ class Quantity:
 
     @classmethod
     def perception(cls, name: str, values: Values) -> Quantity:
-        """A distance of distributions."""
+        """A distance between distributions."""
         return cls(name, values, CLEAR_GAIN * float(values.mean(0).min()))
 
     @property
     def mean(self) -> Values:
-        """`[M]`."""
+        """The mean over seeds, `[M]`."""
         return np.asarray(self.values.mean(0))
 
     @property
     def best(self) -> int:
-        """The restorer in which it is least."""
+        """The restorer for which it is least."""
         return int(np.argmin(self.mean))
 
     def more(self, first: int, second: int) -> bool:
-        """Whether it is clearly more of the first restorer than of the second."""
+        """Whether it is clearly larger for the first restorer than for the second."""
         gap = OverSeeds(self.values[:, first] - self.values[:, second])
         return bool(gap.mean > self.equal and gap.clearly > 0)
 
     def at(self, other: Quantity) -> str:
-        """How many times the least of it there is where the other one is least."""
+        """Its value where the other quantity is least, as a multiple of its own least."""
         times = OverSeeds(self.values[:, other.best] / self.values[:, self.best])
         return f"{self.name} ×{times.text()}"
 
     def suffers(self, other: Quantity) -> bool:
-        """Whether it is clearly worse than it could be where the other one is least."""
+        """Whether it is clearly worse than its best where the other quantity is least."""
         return self.more(other.best, self.best)
 
 

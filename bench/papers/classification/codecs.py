@@ -18,7 +18,7 @@ BESIDE = ("avif", "webp")
 def axes_of(folder: Path) -> dict[str, Any]:
     """Per codec and realism: rate, distortion, perception and error rate over the measured qualities.
 
-    Raises `click.ClickException` where ours is missing or the classifier was not asked.
+    Raises `click.ClickException` if ours is missing or the classifier was not asked.
     """
     if not (folder / f"{OURS}.json").exists():
         raise click.ClickException(
@@ -56,7 +56,7 @@ def _axes(codec: Measured) -> dict[str, Any]:
 
 
 def effect_of_realism(axes: dict[str, Any]) -> list[dict[str, float]]:
-    """How MSE, LPIPS and errors of our codec change from realism 0 to the most, for each quality."""
+    """How our codec's MSE, LPIPS and errors change from realism 0 to the highest, for each quality."""
     dials = axes[OURS]["dials"]
     first, last = (dials[key] for key in (min(dials, key=float), max(dials, key=float)))
     return [
@@ -73,7 +73,7 @@ def effect_of_realism(axes: dict[str, Any]) -> list[dict[str, float]]:
 
 
 def codec_table(axes: dict[str, Any]) -> str:
-    """As Markdown: a row for each codec, realism and quality."""
+    """The axes as Markdown: a row for each codec, realism and quality."""
     lines = [
         "| codec | realism | bpp | PSNR | LPIPS | top-1 errors |",
         "| --- | --- | --- | --- | --- | --- |",

@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     "--only",
     type=click.Choice([task.name for task in TASKS]),
     multiple=True,
-    help="Leave out all tasks but these.",
+    help="Run only these tasks; may be given several times.",
 )
 @training_options(
     "classification",
-    "For a GPU; with smaller critics, for a processor's cores; or few restorers in minutes.",
+    "full is for a GPU; cores, with smaller critics, is for a CPU; quick trains few restorers in minutes.",
 )
 def classification(
     mnist: Path | None,

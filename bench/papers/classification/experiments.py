@@ -1,4 +1,4 @@
-"""The classification experiments: what is trained with what, and what is measured of it.
+"""The classification experiments: restorers, how they are trained, and what is measured.
 
 A group is all restorers of one task, seed and classifier. Loss of each: MSE + λ · W₁ + μ · cross-entropy
 of the frozen classifier's answer. All classifiers see every restored image.
@@ -31,7 +31,7 @@ SHOWN = 10
 
 @dataclass(frozen=True)
 class ClassificationRun:
-    """Where a task runs: data, device, folder of checkpoints, and whom to tell of progress."""
+    """Where a task runs: data, device, folder of checkpoints, and the callback for progress."""
 
     task: Task
     data: Split
@@ -40,7 +40,7 @@ class ClassificationRun:
     report: Callable[[str], Callable[[int], None]]
 
     def schedule(self, steps: int, seed: int) -> Schedule:
-        """A schedule of so many steps."""
+        """A schedule of this many steps."""
         return Schedule(steps, seed=seed, turns=self.task.turns)
 
     def path(self, design: str, seed: int, suffix: str) -> Path:
@@ -49,13 +49,13 @@ class ClassificationRun:
 
 
 def keep_results(run: ClassificationRun, path: Path) -> None:
-    """The groups that results hold are not trained again."""
+    """Take over the groups of earlier results, so that they are not trained again."""
     groups = kept_results(path).get("groups", [])
     put_back((run.path(group["design"], group["seed"], ".json"), group) for group in groups)
 
 
 def measured_groups(run: ClassificationRun, workers: int = 1) -> dict[str, Any]:
-    """Train and measure the restorers of all classifiers, seed by seed; the record says what was found."""
+    """Train and measure the restorers of all classifiers, seed by seed; returns a record of the results."""
     classifiers = trained_classifiers(run)  # here, and not in two processes at once
     groups: list[dict[str, Any]] = []
     for seed in run.task.seeds:
@@ -177,8 +177,8 @@ def _judge(run: ClassificationRun, design: str, seed: int, restorer: AnyRestorer
 
 
 def shown_images(run: ClassificationRun, design: str) -> np.ndarray | None:
-    """Of the first seed that was trained here, uint8 `[2 + models, SHOWN, H, W, C]`: originals, what
-    restorers got, what each made of it. None where all groups were kept.
+    """The images of the first seed that was trained here, uint8 `[2 + models, SHOWN, H, W, C]`: originals,
+    what restorers got, what each made of it. None if all groups were kept from earlier results.
     """
     path = first_existing(run.path(design, seed, ".npy") for seed in run.task.seeds)
     return None if path is None else np.load(path)

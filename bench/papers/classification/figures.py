@@ -27,7 +27,7 @@ _RATES = (0.05, 0.1, 0.2, 0.4)
 
 
 def curves(result: dict[str, Any]) -> Figure:
-    """Each two of the three quantities at levels of the third, a row for each classifier trained with.
+    """Each two of the three quantities at levels of the third, a row for each classifier used in training.
 
     Dots: restorers, means over seeds with their standard errors; lines: hulls of those whose third quantity
     is among the least third, the least two thirds, or anywhere.

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from bench.papers.wgan.networks import GroupedConvolution, GroupedLinear, activation, for_each
 from bench.papers.wgan.train import Draw
 
-_BLOCK = 4  # all work is at a quarter of the side, as the critics' is
+_BLOCK = 4  # all work is at a quarter of the side, as in the critics
 _CHANNELS = 32
 
 
 class Denoiser(nn.Module):
-    """M denoisers of images in white noise, X̂ = f(X + N(0, σ²)), deterministic as the paper's are."""
+    """M denoisers of images in white noise, X̂ = f(X + N(0, σ²)), deterministic as in the paper."""
 
     def __init__(
         self, shape: tuple[int, int, int], weights: Sequence[float], deviation: float, rng: torch.Generator
@@ -52,7 +52,7 @@ class SuperResolver(nn.Module):
         self.body = _Body(len(weights), shape, shape[0] * (_BLOCK // factor) ** 2, rng)
 
     def draw(self, batch: int, rng: torch.Generator) -> Draw:
-        """Nothing: what is lost is lost in one way."""
+        """No noise: the reduction is deterministic."""
         return Draw((), self.weights)
 
     def forward(self, images: Tensor, draw: Draw) -> Tensor:
@@ -70,7 +70,7 @@ class SuperResolver(nn.Module):
 class _Body(nn.Module):
     """`[B, inputs, H/4, W/4]` → `[B, M, C, H, W]`.
 
-    A bottleneck over the whole image runs beside the convolutions: blocks of strong noise say little alone.
+    A bottleneck over the whole image runs beside the convolutions: in strong noise a block alone says little.
     """
 
     def __init__(self, models: int, shape: tuple[int, int, int], inputs: int, rng: torch.Generator) -> None:

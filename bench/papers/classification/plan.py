@@ -1,4 +1,4 @@
-"""The tasks of restoration, and how much of them is trained."""
+"""The restoration tasks, and how much of each is trained."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from bench.papers.classification.networks import Denoiser, SuperResolver
 from bench.papers.wgan.critic import SMALL, CriticSize
 
-# Of the noise on digits, in units where pixels are 0..1 (the paper's).
+# The deviation of the noise on digits, in units where pixels are 0..1 (the paper's).
 NOISE = 1.0
 
 AnyRestorer = Denoiser | SuperResolver
@@ -20,9 +20,11 @@ _LARGE = CriticSize((32, 64), 1024)
 
 @dataclass(frozen=True)
 class Task:
-    """One kind of restoration. data: what is restored, mnist or cifar10. weights: λ of the models; cross:
-    their μ; both in all combinations. judges: steps of the critics that only measure. precision: of what
-    critics multiply as they learn; what is measured has 32 bits.
+    """One kind of restoration.
+
+    data: what is restored, mnist or cifar10. weights: λ of the models; cross: their μ; both in all
+    combinations. judges: steps of the critics that only measure. precision: of critics' products while they
+    learn; measuring uses 32 bits.
     """
 
     name: str
@@ -54,7 +56,7 @@ def _super_resolver(
     return SuperResolver(shape, weights, factor, rng)
 
 
-# λ = 2δ/pixels balances squared error and perception at a displacement of δ; μ is found by trying.
+# λ = 2δ/pixels balances squared error and perception at a displacement of δ; μ was found by trial.
 _CROSS = (0, 0.001, 0.003, 0.01, 0.03)
 TASKS = (
     Task(
@@ -74,7 +76,7 @@ TASKS = (
             partial(_super_resolver, factor=factor),
             weights=(0, 0.0005, 0.001, 0.002),
             cross=_CROSS,
-            steps=2000,  # the set is small: 5000 images where it is not all of CIFAR-10
+            steps=2000,  # the set is small: 5000 images if it is not all of CIFAR-10
         )
         for factor in (4, 2)
     ),
@@ -82,7 +84,7 @@ TASKS = (
 
 
 def sized(task: Task, grid: str) -> Task:
-    """A task in a grid: `full` for a GPU, `cores` for those of a processor, `quick` in minutes."""
+    """A task in a grid: `full` for a GPU, `cores` for the cores of a processor, `quick` for minutes."""
     if grid == "full":
         return task
     cores = replace(
@@ -91,7 +93,7 @@ def sized(task: Task, grid: str) -> Task:
         steps=task.steps // 3,
         judges=800,
         classifier_steps=1500,
-        precision=torch.bfloat16,  # as the digits' are
+        precision=torch.bfloat16,  # as for the digits
     )
     if grid == "cores":
         return cores

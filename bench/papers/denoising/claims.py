@@ -55,7 +55,7 @@ def _never_more_than_twice(result: dict[str, Any]) -> Claim:
 
 
 def _ends(result: dict[str, Any]) -> Claim:
-    """Without squared error only the digit's law counts, and the digit itself suffers."""
+    """Without squared error only the law of digits counts, and the individual digit suffers."""
     mse, wasserstein = over_seeds(result, "mse"), over_seeds(result, "wasserstein")
     far = OverSeeds(mse.values[:, -1] - mse.values[:, 0])
     near = OverSeeds(wasserstein.values[:, 0] - wasserstein.values[:, -1])

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @mnist_option("--data")
 @training_options(
     "denoising",
-    "For a GPU; with smaller critics, for a processor's cores; or four denoisers in minutes.",
+    "full is for a GPU; cores, with smaller critics, is for a CPU; quick trains four denoisers in minutes.",
 )
 def denoising(data: Path | None, training: TrainingOptions, out: Path, page: Path | None) -> None:
     """Denoisers of digits between least error and perfect perception (Blau & Michaeli 2018)."""

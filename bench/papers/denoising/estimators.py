@@ -1,4 +1,4 @@
-"""Estimators of digits in noise whose prior is a set of digits: least error, likeliest, and drawn."""
+"""Estimators of digits in noise whose prior is a set of digits: least error, likeliest, and random draw."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ NAMES = ("MMSE", "MAP", "posterior sampling")
 
 
 class Posterior:
-    """Three restorers of X + N(0, σ²) where X is one of the prior's images, each as likely as another.
+    """Three restorers of X + N(0, σ²) where X is one of the prior's images, all equally likely.
 
     P(x|y) is then the softmax of −‖y − x‖²/(2σ²) over the prior: MMSE is its mean, MAP its mode, and
-    posterior sampling draws from it. All are exact; images outside the prior are treated as if in it.
+    posterior sampling draws from it. All are exact; images outside the prior are treated as if inside.
     """
 
     def __init__(self, prior: Bytes, deviation: float, device: torch.device) -> None:
@@ -35,7 +35,7 @@ class Posterior:
         """Images `[B, C, H, W]` → the estimates from their noisy versions, `[B, 3, C, H, W]`."""
         noise, place = draw.noise
         seen = (images + self.deviation * noise).flatten(1)
-        # ‖y‖² is the same for all of the prior.
+        # ‖y‖² is the same for all images of the prior.
         shares = ((seen @ self.prior.T - self.half_energy) / self.deviation**2).softmax(1)
         drawn = (shares.double().cumsum(1) < place[:, None]).sum(1).clamp(max=len(self.prior) - 1)
         estimates = torch.stack([shares @ self.prior, self.prior[shares.argmax(1)], self.prior[drawn]], dim=1)

@@ -1,4 +1,4 @@
-"""What is trained: denoisers whose weight of perception goes from 0 to ∞, and what is measured of them."""
+"""Trains and measures denoisers whose weight of perception goes from 0 to ∞."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ SHOWN = 10
 
 @dataclass(frozen=True)
 class Plan:
-    """weights: λ, rising, the first 0 and the last ∞. prior: so many training images are the estimators'
-    prior; critics that judge them see the others. judges: their steps.
+    """weights: λ, rising, the first 0 and the last ∞. prior: how many training images the estimators' prior
+    has; critics that judge them see the others. judges: these critics' steps.
     """
 
     weights: tuple[float, ...]
@@ -61,7 +61,7 @@ GRIDS = {"full": FULL, "cores": CORES, "quick": QUICK}
 
 @dataclass(frozen=True)
 class DenoisingRun:
-    """Where it runs: data, device, folder of checkpoints, and whom to tell of progress."""
+    """Where the experiment runs: data, device, folder of checkpoints, and the callback for progress."""
 
     plan: Plan
     data: Split
@@ -71,12 +71,12 @@ class DenoisingRun:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of an image."""
+        """The shape of an image."""
         _, channels, height, width = self.data.train.images.shape
         return channels, height, width
 
     def schedule(self, steps: int, seed: int) -> Schedule:
-        """A schedule of so many steps."""
+        """A schedule of this many steps."""
         return Schedule(steps, seed=seed, turns=self.plan.turns)
 
     def path(self, name: str, suffix: str) -> Path:
@@ -85,7 +85,7 @@ class DenoisingRun:
 
 
 def keep_results(run: DenoisingRun, path: Path) -> None:
-    """What results hold is not trained again."""
+    """Take over earlier results, so that they are not trained again."""
     results = kept_results(path)
     put_back(
         (run.path(f"denoisers-{found['seed']}", ".json"), found) for found in results.get("denoisers", [])
@@ -95,7 +95,7 @@ def keep_results(run: DenoisingRun, path: Path) -> None:
 
 
 def measured(run: DenoisingRun, workers: int = 1) -> dict[str, Any]:
-    """Train and measure what is not there yet: by seed the denoisers, and the exact estimators."""
+    """Train and measure what is missing: the denoisers of each seed, and the exact estimators."""
     return {
         "noise": NOISE,
         "estimators": _estimators(run),  # first: it trains the classifier, which all share
@@ -104,7 +104,7 @@ def measured(run: DenoisingRun, workers: int = 1) -> dict[str, Any]:
 
 
 def fidelity_of(weights: tuple[float, ...]) -> Fidelity:
-    """Squared error, but none where the weight of perception is ∞."""
+    """Squared error, or 0 where the weight of perception is ∞."""
 
     def fidelity(restored: Tensor, images: Tensor, labels: Tensor) -> Tensor:
         counts = torch.tensor([math.isfinite(weight) for weight in weights], device=restored.device)
@@ -139,7 +139,7 @@ def _denoisers(run: DenoisingRun, seed: int) -> dict[str, Any]:
 
 
 def _estimators(run: DenoisingRun) -> dict[str, Any]:
-    """Judged on images that their prior does not hold."""
+    """The estimators, judged on images that their prior does not hold."""
     train, count = run.data.train, min(run.plan.prior, len(run.data.train.labels) // 2)
     others = Labelled(train.images[count:], train.labels[count:])
     seed = run.plan.seeds[0]
@@ -155,7 +155,7 @@ def _estimators(run: DenoisingRun) -> dict[str, Any]:
 def _judged(
     run: DenoisingRun, name: str, restorer: Restorer, models: int, data: Labelled, seed: int
 ) -> dict[str, Any]:
-    """What restorers are worth by fresh critics, trained on `data`; their images are kept."""
+    """Measure restorers with fresh critics trained on `data`, and keep the restored images."""
     schedule = run.schedule(run.plan.judges, seed)
     checkpoint = run.path(name, ".critic.pt")
     judge = fresh_critics(restorer, models, data, schedule, run.device, checkpoint, run.plan.critic)
@@ -169,15 +169,15 @@ def _judged(
 
 
 def shown_images(run: DenoisingRun, names: Iterable[str]) -> np.ndarray | None:
-    """Of the first of these (`denoisers-SEED`, `estimators`) that was made here, uint8
-    `[1 + models, SHOWN, 28, 28]`: originals first. None where all were kept.
+    """The images of the first of these (`denoisers-SEED`, `estimators`) that was made here, originals first:
+    uint8 `[1 + models, SHOWN, 28, 28]`. None if all were kept from earlier results.
     """
     path = first_existing(run.path(name, ".npy") for name in names)
     return None if path is None else np.load(path)
 
 
 def noisy_images(run: DenoisingRun) -> np.ndarray:
-    """What all of them were given of the images shown, uint8 `[SHOWN, 28, 28]`."""
+    """The noisy versions of the shown images that all restorers were given, uint8 `[SHOWN, 28, 28]`."""
     few = run.data.test.first(SHOWN)
     noise = torch.randn(len(few.labels), *run.shape, generator=torch.Generator().manual_seed(7))
     seen = torch.tensor(few.images).float() / 255 + NOISE * noise
@@ -201,5 +201,5 @@ def _settings(run: DenoisingRun, seed: int) -> dict[str, Any]:
 
 
 def stored_weight(weight: float) -> float | str:
-    """A weight as JSON takes it, which has no infinity."""
+    """A weight in a form for JSON, which has no infinity."""
     return weight if math.isfinite(weight) else "∞"

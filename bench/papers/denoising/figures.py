@@ -13,7 +13,7 @@ from bench.papers.wgan.frontier import hull
 
 
 def curve(result: dict[str, Any], points: dict[str, int]) -> Figure:
-    """Perception against distortion. points: of the names A to D, the numbers of their denoisers."""
+    """Perception against distortion. points: for the names A to D, the numbers of their denoisers."""
     figure, axes = pyplot.subplots(1, 2, figsize=(11, 4.4), layout="constrained")
     for axis, key, label in (
         (axes[0], "wasserstein", "P, Wasserstein-1 (fresh critic)"),

@@ -1,7 +1,7 @@
-"""What Blau & Michaeli (2019) and Zhang et al. (2021) claim of their MNIST experiments, checked on ours.
+"""What Blau & Michaeli (2019) and Zhang et al. (2021) claim about their MNIST experiments, checked on ours.
 
-Trade-offs are read on lower hulls: a pair that another one beats in both says how training went, not what can
-be had. Figures are means over seeds, with standard errors where there are several.
+Trade-offs are read on lower hulls: a pair that another beats in both measures shows how training went, not
+what is possible. Figures are means over seeds, with standard errors where there are several.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from bench.papers.wgan.frontier import (
 from bench.papers.wgan.measure import Values
 from bench.papers.wgan.seeds import CLEAR, OverSeeds
 
-# A trend over rates needs a number: ours, no paper's.
+# A trend over rates needs a number; this one is ours, not a paper's.
 CLEAR_TREND = 0.7
-# Bounds on perception between the tightest that every rate reaches and none at all.
+# Bounds on perception, as multiples of the tightest that every rate reaches.
 _STEPS = (1.0, 1.25, 1.6)
 
 Groups = list[dict[str, Any]]
@@ -41,14 +41,12 @@ def by_seed(groups: Groups) -> list[Groups]:
 
 
 def over_seeds(groups: Groups, name: str, model: int) -> OverSeeds:
-    """A measure of one of the models, `[S, rates]`."""
+    """A measure of one model, `[S, rates]`."""
     return OverSeeds(np.array([[group[name][model] for group in seed] for seed in by_seed(groups)]))
 
 
 def bounds_on_perception(pairs: Groups) -> Values:
-    """Bounds P of the equi-perception curves: from the tightest that all rates and seeds reach; the last is
-    none.
-    """
+    """Bounds P of the equi-perception curves, from the tightest that all rates and seeds reach to none."""
     tightest = max(min(group["wasserstein"]) for group in pairs)
     return np.array([*(step * tightest for step in _STEPS), np.inf])
 
@@ -66,8 +64,9 @@ def equi_perception(pairs: Groups, bounds: Values) -> OverSeeds:
 
 
 def reproduction(results: dict[str, Groups]) -> Reproduction:
-    """Claims and curves of what was run. results: by experiment, a record a seed and rate; `pairs` must be
-    there.
+    """Claims and curves of what was run.
+
+    results: by experiment, a record for each seed and rate; `pairs` must be there.
     """
     pairs = results["pairs"]
     rates = [float(group["bits"]) for group in by_seed(pairs)[0]]
@@ -155,7 +154,7 @@ def _low_rates_in_images(rates: list[float], pairs: Groups) -> list[Claim]:
 
 
 def _most_at_low_rate(claim: str, what: str, rates: list[float], values: OverSeeds, digits: int) -> Claim:
-    """That values clearly fall with rate."""
+    """The claim that values clearly fall with rate."""
     trend = rank_correlation(np.array(rates), values.mean)
     return Claim(
         claim,
@@ -167,7 +166,7 @@ def _most_at_low_rate(claim: str, what: str, rates: list[float], values: OverSee
 
 
 def _never_more_than_twice(price: OverSeeds) -> Claim:
-    """Where the price is above 2 by less than its error, the claim is not refuted."""
+    """If the price exceeds 2 by less than its error, the claim is not refuted."""
     return Claim(
         "the best perception costs no more than twice the distortion (3 dB)",
         "≤ 2",
@@ -177,6 +176,6 @@ def _never_more_than_twice(price: OverSeeds) -> Claim:
 
 
 def _range(price: OverSeeds) -> str:
-    """The least and the largest of factors."""
+    """The smallest and the largest factor, as text."""
     low, high = int(np.argmin(price.mean)), int(np.argmax(price.mean))
     return f"×{price.text(low)} to ×{price.text(high)}"

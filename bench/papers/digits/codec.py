@@ -23,8 +23,8 @@ SIDE = 28
 _BLOCK = 4
 _GRID = SIDE // _BLOCK  # decoders work at 7×7 and end with a pixel shuffle
 _CHANNELS = 16
-# Gaussian numbers that a decoder draws for itself. The shared dither has one number a latent, too few at the
-# lowest rates to look like all digits.
+# Gaussian numbers that a decoder draws for itself. The shared dither has one number per latent: at the lowest
+# rates, that is too few for images that look like all digits.
 _NOISE = 16
 # Features that tell a conditioned network its weight.
 CONDITION = 2
@@ -39,15 +39,15 @@ class Bottleneck:
 
     @property
     def bits(self) -> float:
-        """The rate, an upper bound on the entropy: dimension · log₂ levels, in bits an image."""
+        """The rate, an upper bound on the entropy: dimension · log₂ levels, in bits per image."""
         return self.dimension * float(torch.tensor(self.levels, dtype=torch.float64).log2())
 
 
 class Codecs(nn.Module):
-    """M pairs of one bottleneck, each trained for its own weight of perception.
+    """M pairs with the same bottleneck, each trained for its own weight of perception.
 
-    Latents are in [−1, 1], quantised to levels from −1 to 1 with subtractive dither: sender and receiver
-    share it (universal quantisation, Ziv 1985; Theis & Agustsson 2021). Decoders draw noise of their own.
+    Latents are in [−1, 1], quantised to levels from −1 to 1 with subtractive dither that sender and receiver
+    share (universal quantisation, Ziv 1985; Theis & Agustsson 2021). Decoders draw noise of their own.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Codecs(nn.Module):
         decoder = (dimension + _NOISE + condition, hidden, _CHANNELS * _GRID**2)
         self.encoder = Perceptrons(models, encoder, rng)
         self.standardise = Standardised(models, dimension)
-        self.encoder.layers[-1].bias.requires_grad_(False)  # it would be taken away again
+        self.encoder.layers[-1].bias.requires_grad_(False)  # `standardise` would remove it again
         self.decoder = Perceptrons(models, decoder, rng)
         self.widen = GroupedConvolution(models, _CHANNELS, 2 * _CHANNELS, rng)
         self.paint = GroupedConvolution(models, 2 * _CHANNELS, _BLOCK**2, rng)
@@ -92,12 +92,12 @@ class Codecs(nn.Module):
         return torch.sigmoid(F.pixel_shuffle(self.paint(activation(self.widen(x))), _BLOCK))
 
     def forward(self, images: Tensor, draw: Draw) -> Tensor:
-        """Images `[B, 1, 28, 28]` in [0, 1] → what is decoded, `[B, M, 1, 28, 28]`."""
+        """Images `[B, 1, 28, 28]` in [0, 1] → decoded images, `[B, M, 1, 28, 28]`."""
         dither, noise = draw.noise
         return self.decode(self.encode(images, dither, draw.condition), dither, noise, draw.condition)
 
     def freeze_encoder(self) -> None:
-        """From now on only the decoders learn (Zhang et al. 2021)."""
+        """Let only the decoders learn from now on (Zhang et al. 2021)."""
         self.encoder.requires_grad_(False)
         self.standardise.eval()
 
@@ -111,7 +111,7 @@ class ConditionedCodec(Codecs):
         super()._build(1, hidden, CONDITION, rng)
 
     def draw(self, batch: int, rng: torch.Generator) -> Draw:
-        """Also one of the weights for each sample, `[B, 1]`."""
+        """The same, and one of the weights for each sample, `[B, 1]`."""
         noise = super().draw(batch, rng).noise
         if self._spread:
             weight = self.weights.expand(batch, -1)
@@ -121,8 +121,8 @@ class ConditionedCodec(Codecs):
         return Draw(noise, weight, self.condition(weight))
 
     def condition(self, weight: Tensor) -> Tensor:
-        """What the networks are told of a weight, `[…]` → `[…, 2]` in [−1, 1]: it and its root, which spreads
-        the small ones.
+        """The features that tell the networks a weight, `[…]` → `[…, 2]` in [−1, 1]: the weight and its root,
+        which spreads small weights.
         """
         share = weight / self.weights.max()
         return 2 * torch.stack([share, share.sqrt()], -1) - 1

@@ -37,11 +37,11 @@ _EXPERIMENTS = (
     "--only",
     type=click.Choice(_EXPERIMENTS),
     multiple=True,
-    help="Leave out all but these and the pairs.",
+    help="Run only these and the pairs; may be given several times.",
 )
 @training_options(
     "mnist",
-    "98 pairs for a GPU; as many, with smaller critics, for a processor's cores; or 12 in minutes.",
+    "full, 98 pairs, is for a GPU; cores, with smaller critics, is for a CPU; quick trains 12 in minutes.",
 )
 def digits(
     data: Path | None, training: TrainingOptions, only: tuple[str, ...], out: Path, page: Path | None
@@ -95,8 +95,8 @@ def _report(
 def _rows(
     run: DigitsRun, kinds: list[str], bottleneck: Bottleneck, seed: int
 ) -> list[tuple[str, np.ndarray]]:
-    """The digits of all experiments at one rate: features and layers beside pixels, with squared error and
-    without.
+    """The digits of all experiments at one rate: features and layers beside pixels, with and without squared
+    error.
     """
     from bench.papers.digits.group import shown_images
 

@@ -1,4 +1,4 @@
-"""The experiments on digits: the grid of pairs, and what is changed in it."""
+"""The experiments on digits: the grid of pairs, and its variants."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Experiment = Callable[[DigitsRun, Bottleneck, int], dict[str, Any]]
 
 
 def keep_results(run: DigitsRun, path: Path) -> dict[str, list[dict[str, Any]]]:
-    """The groups that results hold, which are not trained again."""
+    """The groups in earlier results, which are not trained again."""
     kept: dict[str, list[dict[str, Any]]] = kept_results(path).get("results", {})
     for kind, groups in kept.items():
         put_back(
@@ -43,7 +43,7 @@ def measured_groups(
 ) -> dict[str, list[dict[str, Any]]]:
     """The records of each of these `EXPERIMENTS`, a record for each seed and rate. `universal` needs `pairs`.
 
-    Seed by seed, so that a run that is stopped has whole grids.
+    It goes seed by seed, so that a stopped run has whole grids.
     """
     run.classifier()  # here, and not in two processes at once
     results: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}
@@ -72,7 +72,7 @@ def pairs(run: DigitsRun, bottleneck: Bottleneck, seed: int) -> dict[str, Any]:
 
 
 def universal(run: DigitsRun, bottleneck: Bottleneck, seed: int) -> dict[str, Any]:
-    """The encoder of the pair without an adversary, frozen; a decoder of its own for each other weight."""
+    """The frozen encoder of the pair without an adversary, and a separate decoder for each other weight."""
 
     def prepare(codecs: Codecs) -> None:
         path = run.path("pairs", bottleneck, seed, ".pt")
@@ -89,7 +89,7 @@ def universal(run: DigitsRun, bottleneck: Bottleneck, seed: int) -> dict[str, An
 
 
 def conditioned(run: DigitsRun, bottleneck: Bottleneck, seed: int) -> dict[str, Any]:
-    """One network that is told the weight, in place of one a weight; trained as long as one pair."""
+    """One network that is told the weight, instead of one for each weight; trained as long as one pair."""
     return Group(run, "conditioned", bottleneck, seed, run.plan.weights, conditioned=True).record()
 
 
@@ -100,13 +100,13 @@ def features(run: DigitsRun, bottleneck: Bottleneck, seed: int) -> dict[str, Any
 
 
 def on_layer(layer: Layer, run: DigitsRun, bottleneck: Bottleneck, seed: int) -> dict[str, Any]:
-    """Perception on one layer of the critic: how far mean features of real and decoded images are apart."""
+    """Perception on one layer of the critic: the distance of mean features of real and decoded images."""
     weights = run.plan.some_weights
     return Group(run, f"layer-{layer}", bottleneck, seed, weights, layer=layer).record()
 
 
 def alone(layer: Layer, run: DigitsRun, bottleneck: Bottleneck, seed: int) -> dict[str, Any]:
-    """The same without squared error: nothing asks for the image that was encoded."""
+    """The same without squared error: nothing in the loss asks for the image that was encoded."""
     experiment = f"alone-{layer}"
     return Group(run, experiment, bottleneck, seed, (1.0,), fidelity=no_error, layer=layer).record()
 

@@ -21,7 +21,7 @@ _DISTORTION = "D, mean squared error"
 def surface(curves: dict[str, Any]) -> Figure:
     """All pairs in space, curves of equal perception, and distortion against perception at each rate.
 
-    Hulls are of the first seed, dots of all.
+    Hulls are those of the first seed, dots those of all seeds.
     """
     pairs = curves["results"]["pairs"]
     figure = pyplot.figure(figsize=(14, 4.6), layout="constrained")
@@ -75,7 +75,7 @@ _VARIANTS = {
 
 
 def variants(curves: dict[str, Any]) -> Figure:
-    """The other experiments beside the pairs, at the rates they share, of the first seed."""
+    """The other experiments beside the pairs, at the rates they share, for the first seed."""
     results = curves["results"]
     seed = results["pairs"][0]["seed"]
     drawn = [name for name in _VARIANTS if name in results]
@@ -97,7 +97,7 @@ def variants(curves: dict[str, Any]) -> Figure:
 
 
 def reconstructions(pairs: list[dict[str, Any]], shown: list[NDArray[np.uint8]]) -> Figure:
-    """Decoded digits: a block for each of at most four rates, in it a row for each of at most four weights.
+    """Decoded digits: a block for each of at most four rates, with a row for each of at most four weights.
 
     shown: for each rate `[1 + models, digits, 28, 28]`, originals first.
     """
@@ -117,5 +117,5 @@ def reconstructions(pairs: list[dict[str, Any]], shown: list[NDArray[np.uint8]])
 
 
 def _spread(count: int, most: int = 4) -> list[int]:
-    """At most so many of 0..count−1, evenly spread, both ends included."""
+    """At most `most` of 0..count−1, evenly spread, both ends included."""
     return np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int)).tolist()

@@ -29,13 +29,13 @@ from bench.papers.wgan.train import Fidelity, Schedule, Training, squared_error
 SHOWN = 10
 # When latents without entropy get a new start, as shares of the training: soon, and late enough to be sure.
 _REVIVALS = (0.1, 0.2, 0.4)
-# Training images that their entropy is found on.
+# Training images on which their entropy is measured.
 _COUNTED = 2000
 
 
 @dataclass(frozen=True)
 class DigitsRun:
-    """Where experiments run: data, device, folder of checkpoints, and whom to tell of progress."""
+    """Where experiments run: data, device, folder of checkpoints, and the callback for progress."""
 
     plan: Plan
     data: Split
@@ -45,15 +45,15 @@ class DigitsRun:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of an image."""
+        """The shape of an image."""
         return 1, SIDE, SIDE
 
     def schedule(self, steps: int, seed: int) -> Schedule:
-        """A schedule of so many steps."""
+        """A schedule of this many steps."""
         return Schedule(steps, self.plan.batch, seed=seed, turns=self.plan.turns)
 
     def path(self, experiment: str, bottleneck: Bottleneck, seed: int, suffix: str) -> Path:
-        """A file of a group, in the folder of checkpoints, which is made."""
+        """A file of a group, in the folder of checkpoints, which is created."""
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         name = f"{experiment}-{bottleneck.dimension}x{bottleneck.levels}-{seed}{suffix}"
         return self.checkpoints / name
@@ -69,7 +69,7 @@ class Group:
     """All pairs of one rate and seed in one experiment, and how it differs from `pairs`.
 
     prepare: what is done to the codecs before training. conditioned: one network is told the weight.
-    layer: of the critic, where perception is. Its record is what was found.
+    layer: the critic's layer on which perception is defined. `record` gives the results.
     """
 
     run: DigitsRun
@@ -83,7 +83,7 @@ class Group:
     layer: Layer | None = None
 
     def record(self) -> dict[str, Any]:
-        """What was found; trained and measured unless that is done."""
+        """The results; trains and measures unless that is done."""
         plan = self.run.plan
         settings = {
             **asdict(self.run.schedule(plan.steps, self.seed)),
@@ -107,7 +107,7 @@ class Group:
             "dimension": self.bottleneck.dimension,
             "levels": self.bottleneck.levels,
             "weights": list(self.weights),
-            # A rate between what an ideal coder needs and dimension · log₂ levels.
+            # A rate between that of an ideal coder and dimension · log₂ levels.
             "entropy": bits.sum(1).tolist(),
             **{name: values.tolist() for name, values in measured.items()},
         }
@@ -138,14 +138,14 @@ class Group:
         return codecs, critic
 
     def _train(self, training: Training, codecs: Codecs) -> None:
-        """To the end, with new starts for dead latents on the way."""
+        """Train to the end, with new starts for dead latents on the way."""
         label = f"{self.experiment}, {self.bottleneck.bits:g} bits, seed {self.seed}"
         report, checkpoint = self.run.report(label), self._path(".pt")
         learns = any(parameter.requires_grad for parameter in codecs.encoder.parameters())
         for share in _REVIVALS if learns else ():
             stop = max(1, round(share * training.schedule.steps))
             training.run(checkpoint, report, until=stop)
-            if training.done == stop:  # and not resumed from behind it
+            if training.done == stop:  # and not resumed from a later step
                 images = self.run.data.train.images[:_COUNTED]
                 revive(codecs, training.optimisers[0], images, self.run.device, seed=stop)
         training.run(checkpoint, report)
@@ -177,9 +177,7 @@ class Group:
 
 
 def shown_seed(run: DigitsRun, experiments: Sequence[str], bottlenecks: Sequence[Bottleneck]) -> int | None:
-    """The first seed of which all of these groups were trained here, and have images; None where there is
-    none.
-    """
+    """The first seed for which all of these groups were trained here and have images, or None."""
     groups = list(product(experiments, bottlenecks))
     for seed in run.plan.seeds:
         if all(run.path(*group, seed, ".npy").exists() for group in groups):
@@ -188,7 +186,7 @@ def shown_seed(run: DigitsRun, experiments: Sequence[str], bottlenecks: Sequence
 
 
 def shown_images(run: DigitsRun, experiment: str, bottleneck: Bottleneck, seed: int) -> np.ndarray:
-    """uint8 `[1 + models, SHOWN, 28, 28]`: originals first."""
+    """A group's images, uint8 `[1 + models, SHOWN, 28, 28]`: originals first."""
     return np.load(run.path(experiment, bottleneck, seed, ".npy"))
 
 

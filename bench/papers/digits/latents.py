@@ -1,4 +1,4 @@
-"""Latents that live: the entropy of their symbols, and a new start for those that have none left."""
+"""The entropy of latents' symbols, and a new start for latents that have none left."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def revive(
 ) -> int:
     """Give latents under `DEAD` bits new weights and a fresh state of Adam's; returns how many there were.
 
-    optimiser: of the codecs' parameters.
+    optimiser: that of the codecs' parameters.
     """
     dead = (entropies(codecs, images, device) < DEAD).nonzero().tolist()
     last = codecs.encoder.layers[-1]

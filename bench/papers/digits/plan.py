@@ -13,9 +13,11 @@ from bench.papers.wgan.critic import SMALL, CriticSize
 
 @dataclass(frozen=True)
 class Plan:
-    """What is trained. weights: λ, the first 0. some_…: of the experiments beside the grid of all pairs.
-    judges: steps of the critics that only measure. seeds: every experiment is run with each. precision: of
-    what critics multiply as they learn; what is measured has 32 bits.
+    """What is trained.
+
+    weights: λ, the first 0. some_…: for the experiments beside the grid of all pairs. judges: steps of the
+    critics that only measure. seeds: every experiment is run with each. precision: of critics' products while
+    they learn; measuring uses 32 bits.
     """
 
     bottlenecks: tuple[Bottleneck, ...]
@@ -35,7 +37,7 @@ class Plan:
 
 _FOUR_LEVELS = {2 * dimension: Bottleneck(dimension, 4) for dimension in (1, 2, 3, 4, 6, 8, 12)}
 _SOME = tuple(_FOUR_LEVELS[bits] for bits in (4, 8, 16))
-# 7 rates of 2 to 24 bits and 14 weights: 98 pairs, as many as the paper's. λ = 2δ/784 balances squared error
+# 7 rates of 2 to 24 bits and 14 weights: 98 pairs, as many as in the paper. λ = 2δ/784 balances squared error
 # and perception at a displacement of δ; beyond 0.015, where Zhang et al. (2021) end, pairs only get worse.
 FULL = Plan(
     bottlenecks=tuple(_FOUR_LEVELS.values()),
@@ -49,9 +51,10 @@ FULL = Plan(
     classifier_steps=3000,
     seeds=(0, 1, 2),
 )
-# The same grid for the cores of a processor: critics of a fiftieth of the work, a quarter of the steps, and
-# half the bits. Judged by such critics, W₁ of seven denoisers is the same within 0.008 (0.29 to 1.82). Codecs
-# that learn from them, 150 steps, have W₁ within 0.05 (2.3 to 4.2); another seed has it within 0.14.
+# The same grid for the cores of a processor: critics with a fiftieth of the work, a quarter of the steps, and
+# half the bits. Judged by such critics, W₁ of seven denoisers (0.29 to 1.82) is the same within 0.008. Codecs
+# that learn from them for 150 steps have the same W₁ (2.3 to 4.2) within 0.05; with another seed, it is the
+# same within 0.14.
 CORES = replace(FULL, critic=SMALL, steps=1500, judges=800, classifier_steps=1500, precision=torch.bfloat16)
 # 12 pairs in minutes.
 QUICK = replace(

@@ -1,4 +1,4 @@
-"""What is claimed of the experiments beside the grid of pairs."""
+"""Claims about the experiments beside the grid of pairs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.papers.wgan.frontier import CLEAR_GAIN, CLEAR_PRICE, hull_ends, hull_
 from bench.papers.wgan.measure import Values
 from bench.papers.wgan.seeds import OverSeeds
 
-# A claim that two systems are about as good needs a number: ours, no paper's.
+# A claim that two systems are about equally good needs a number; this one is ours, not a paper's.
 SMALL_PENALTY = 1.1
 LAYERS = ("a", "b", "c")
 
@@ -65,7 +65,7 @@ def _trade_off_on_features(results: dict[str, Groups]) -> Claim:
 
 
 def _clearer_not_better(results: dict[str, Groups]) -> Claim:
-    """Of the images without an adversary: more detail; and at equal W₁ squared error no lower."""
+    """Images without an adversary have more detail, and squared error at equal W₁ is no lower."""
     groups = results["features"]
     gain = OverSeeds(
         np.array([[g["detail"][0] / _partner(g, results["pairs"])["detail"][0]] for g in groups])
@@ -88,7 +88,7 @@ def _trade_off_on_a_layer(results: dict[str, Groups], layer: str) -> Claim:
 
 
 def _collapse(results: dict[str, Groups], layer: str) -> Claim:
-    """Chance is 90 % of errors, and two originals differ by twice the spread of one."""
+    """Chance gives 90 % errors, and two originals differ by twice the spread of one."""
     groups = results[f"alone-{layer}"]
     errors = OverSeeds(np.array([[group["error digit"][0]] for group in groups]))
     kept = OverSeeds(np.array([[_partner(g, results["pairs"])["error digit"][0]] for g in groups]))
@@ -102,7 +102,7 @@ def _collapse(results: dict[str, Groups], layer: str) -> Claim:
     )
 
 
-# By experiment; the pairs are there always.
+# Claims by experiment; the pairs are always there.
 _CLAIMS: dict[str, Callable[[dict[str, Groups]], Claim]] = {
     "universal": _one_encoder_serves_all,
     "conditioned": _one_network_is_told,
@@ -122,7 +122,7 @@ def _with_first(group: dict[str, Any], pair: dict[str, Any]) -> dict[str, Any]:
 
 
 def _penalties(groups: Groups, pairs: Groups) -> Values:
-    """Distortion over that of the pairs at equal perception, at bounds that both reach."""
+    """Distortion divided by that of the pairs at equal perception, at bounds that both reach."""
     ratios = []
     for group in groups:
         ours, theirs = (

@@ -1,4 +1,4 @@
-"""What Blau & Michaeli (2018) observe of methods in the plane, checked on ours: dominance, and two judges."""
+"""What Blau & Michaeli (2018) observe about methods in the plane, checked on ours: dominance, two judges."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ WITH_REFERENCE = {
     "lpips_alex": ("features (LPIPS, AlexNet)", 1),
 }
 WITHOUT = "niqe"
-# Differences of fewer standard errors count as none: paired over images, not corrected for their number.
+# Differences of fewer standard errors count as none. They are paired over images and not corrected for how
+# many there are.
 _CLEAR = 2.0
 
 Values = NDArray[np.float64]
@@ -27,9 +28,9 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Plane:
-    """One measure with a reference against the one without, of methods that were given the same.
+    """One measure with a reference against the one without, for methods that were given the same.
 
-    closeness, naturalness: of each method and image `[M, N]`, smaller is better.
+    closeness, naturalness: for each method and image `[M, N]`, smaller is better.
     """
 
     group: str
@@ -45,17 +46,17 @@ class Plane:
         return [(self.methods[a], self.methods[b]) for a, b in pairs]
 
     def admissible(self) -> list[str]:
-        """The methods that none dominates."""
+        """The methods that no other dominates."""
         beaten = {worse for _, worse in self.dominance()}
         return [method for method in self.methods if method not in beaten]
 
     def best_in_both(self) -> str | None:
-        """The method that has both least means, if one does: it fills the lower left."""
+        """The method with the least mean in both, if there is one: it fills the lower left."""
         closest, most_natural = (int(np.argmin(v.mean(1))) for v in (self.closeness, self.naturalness))
         return self.methods[closest] if closest == most_natural else None
 
     def contradictions(self) -> list[tuple[str, str]]:
-        """Pairs of which the first is clearly closer and the second clearly more natural."""
+        """Pairs in which the first is clearly closer and the second clearly more natural."""
         numbers = range(len(self.methods))
         return [
             (self.methods[a], self.methods[b])
@@ -95,7 +96,7 @@ def planes(images: dict[str, dict[str, Any]]) -> list[Plane]:
 
 
 def reproduction(images: dict[str, dict[str, Any]]) -> Reproduction:
-    """Claims, and as curves the planes with their dominance. images: as of `planes`, two or more."""
+    """Claims, and as curves the planes with their dominance. images: as for `planes`, two or more."""
     drawn = planes(images)
     claims = [_nobody_in_the_lower_left(drawn), _both_judges_are_needed(drawn)]
     curves = {

@@ -26,7 +26,7 @@ from rdpcodec.errors import RdpError
     type=click.IntRange(2),
     default=8,
     show_default=True,
-    help="So many images, spread over the folder.",
+    help="How many images to take, spread over the folder.",
 )
 @lpips_option
 @click.option(
@@ -34,7 +34,7 @@ from rdpcodec.errors import RdpError
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("build/methods"),
     show_default=True,
-    help="Folder of what was measured, from which a killed run goes on.",
+    help="Folder for measurements, from which a killed run resumes.",
 )
 @result_options("methods")
 def methods(

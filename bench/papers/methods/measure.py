@@ -1,4 +1,4 @@
-"""What every method makes of every image, by measures with and without a reference; kept image by image."""
+"""Measures every method on every image, with and without a reference; results are kept image by image."""
 
 from __future__ import annotations
 
@@ -28,8 +28,7 @@ from rdpcodec.peers import Unavailable, closest_to
 QUALITIES = (15.0, 30.0, 50.0)  # of our codec: about 0.2, 0.5 and 1 bits per pixel
 REALISMS = (0.0, 0.5, 1.0)
 BESIDE = ("avif", "webp", "jpeg")
-# Groups of methods that are given the same: a number of bytes, or a reduced image. Only within one of them do
-# methods compete.
+# Methods in a group are given the same: a number of bytes, or a reduced image. They compete only within it.
 REDUCED = "×4 super-resolution"
 
 
@@ -40,7 +39,7 @@ def group_of(quality: float) -> str:
 
 @cache
 def available_peers() -> tuple[tuple[BenchCodec, ...], tuple[str, ...]]:
-    """The codecs beside ours, and a note on each that is not there."""
+    """The codecs beside ours, and a note on each that is missing."""
     found, notes = [], []
     for name in BESIDE:
         try:
@@ -51,9 +50,9 @@ def available_peers() -> tuple[tuple[BenchCodec, ...], tuple[str, ...]]:
 
 
 def measured_image(path: Path, runs: Path, lpips: Path | None) -> dict[str, Any]:
-    """All methods on one image, measured unless that is done: by `group/method` the measures.
+    """The measures of all methods on one image, by `group/method`; measured unless that is done.
 
-    runs: folder of records. Raises `UsageError` where one there is of other methods or weights.
+    runs: folder of records. Raises `UsageError` if the record there is of other methods or weights.
     """
     settings = {
         "image": hashlib.sha256(path.read_bytes()).hexdigest(),
@@ -102,7 +101,7 @@ def _enlarged(image: Image.Image) -> Iterator[tuple[str, str, np.ndarray, float 
 
 
 def _comparison(original: np.ndarray, lpips: Path | None) -> Callable[[np.ndarray], dict[str, float]]:
-    """All measures of a decoded image; those of an index fall with distance."""
+    """A function for all measures of a decoded image; those that are indices fall with distance."""
     network = load_lpips("alex", lpips).eval()
     reference = network.features(image_tensor(original)[None])
 

@@ -1,1 +1,1 @@
-"""The three papers' theory as pure functions, one module a paper, and the claims that are checked on them."""
+"""The three papers' theory as pure functions, a module for each, and the claims that are checked on them."""

@@ -28,7 +28,7 @@ SECOND_MOMENT = 2.0  # E X²: unit variance around ±1
 # Where the classes of X are equally likely.
 THRESHOLD = float(np.log(PRIORS[0] / PRIORS[1]) / 2)
 # The trapezoid rule on smooth densities that vanish at both ends converges faster than any power of the step:
-# 0.006 is exact to rounding. Densities below e^-700 would underflow; they are kept as logarithms.
+# a step of 0.006 is exact to rounding. Densities below e^-700 would underflow, so logarithms are kept.
 _GRID = np.linspace(-12, 12, 4001)
 
 
@@ -56,7 +56,7 @@ def linear_perception(a: np.ndarray, noise: float) -> np.ndarray:
 
 
 def linear_error(a: np.ndarray, noise: float) -> np.ndarray:
-    """The rate of errors on aY of the classifier of X: P1·P(aY > t | −1) + P2·P(aY < t | +1). a: > 0."""
+    """The error rate of the classifier of X on aY: P1·P(aY > t | −1) + P2·P(aY < t | +1). a: > 0."""
     at = THRESHOLD / np.asarray(a)
     deviation = np.sqrt(1 + noise**2)
     return PRIORS[0] * norm.sf(at, MEANS[0], deviation) + PRIORS[1] * norm.cdf(at, MEANS[1], deviation)
@@ -103,9 +103,9 @@ def mmse_estimate(y: np.ndarray, noise: float) -> np.ndarray:
 class Cells:
     """The problem on finitely many observations and outputs.
 
-    An edge of Y's cells lies at the best threshold on Y and one of X̂'s at the classifier's, so that error
-    rates are exact. Outputs are the centres of their cells; KL is between cells' probabilities, which can
-    only be less than between densities.
+    An edge of Y's cells lies at the best threshold on Y, and an edge of X̂'s at the classifier's, so that
+    error rates are exact. Outputs are the centres of their cells. KL is between cells' probabilities, which
+    can only be less than between densities.
     """
 
     observed: np.ndarray  # P(cell of Y), [n]
@@ -128,7 +128,7 @@ def cells(noise: float, count: int) -> Cells:
     variance = 1 + noise**2
     best = THRESHOLD * variance
     edges_y = _edges(best, 1 + 3 * np.sqrt(variance), count)
-    # Bounds on X̂ move the threshold on Y away from the best one, by less than two cells: these are cut in
+    # Bounds on X̂ move the threshold on Y away from the best one by less than two cells. These are cut in
     # eight, since within a cell a decision can only be random.
     step = edges_y[2] - edges_y[1]
     far = np.abs(edges_y - best) > 2.5 * step
@@ -176,11 +176,11 @@ def classification_function(problem: Cells, distortions: np.ndarray, perceptions
 
 
 def unlimited_distortion_error(perception: float, noise: float) -> float:
-    """C(∞, P) in closed form but for one root.
+    """C(∞, P) in closed form except for one root.
 
     With distortion free, X̂ may have the law of X within each class that it is taken for. What remains of the
-    divergence is that of the share q taken for +1, so one threshold τ on Y decides: the nearest to the best
-    one with KL((π, 1 − π)‖(q, 1 − q)) ≤ P, where π is the share of X above the classifier's threshold.
+    divergence is that of the share q taken for +1, so one threshold τ on Y decides. It is the nearest to the
+    best one with KL((π, 1 − π)‖(q, 1 − q)) ≤ P, where π is the share of X above the classifier's threshold.
     """
     deviation = np.sqrt(1 + noise**2)
     share = float(PRIORS @ norm.sf(THRESHOLD - MEANS))

@@ -24,7 +24,7 @@ PAPERS = {
 @click.command()
 @result_options("theory")
 def theory(out: Path, page: Path | None) -> None:
-    """The theory that the codec stands on: three papers' claims, computed and checked."""
+    """The theory behind the codec: three papers' claims, computed and checked."""
     # cvxpy and matplotlib take two seconds to import.
     from bench.papers.theory.claims import REPRODUCTIONS
     from bench.papers.theory.figures import FIGURES

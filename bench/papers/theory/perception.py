@@ -25,8 +25,8 @@ def total_variation(p: np.ndarray, q: cp.Expression) -> tuple[cp.Expression, lis
 def kullback_leibler(p: np.ndarray, q: cp.Expression) -> tuple[cp.Expression, list[cp.Constraint]]:
     """KL(p‖q) in nats, p > 0. q may be longer than p, as in `total_variation`.
 
-    Written with the ratios q/p, which are of order one, as a variable of their own: on relative entropies of
-    small probabilities the solver stalls.
+    The ratios q/p, which are of order one, are a variable of their own: on relative entropies of small
+    probabilities the solver stalls.
     """
     ratio = cp.Variable(len(p))
     return -p @ cp.log(ratio), [cp.multiply(p, ratio) == q[: len(p)]]
@@ -59,8 +59,8 @@ def squared_hellinger(p: np.ndarray, q: cp.Expression) -> tuple[cp.Expression, l
 def renyi_of_order_half(squared_hellinger: np.ndarray) -> np.ndarray:
     """Rényi divergence of order ½, −2 ln Σ √(pq), in nats: a rising function of H², so least where H² is.
 
-    D_α(p‖q) = ln(Σ p^α q^(1 − α)) / (α − 1) is no f-divergence, but convex in q for every order (van Erven &
-    Harremoës, Rényi divergence and Kullback-Leibler divergence, 2014, theorem 12).
+    D_α(p‖q) = ln(Σ p^α q^(1 − α)) / (α − 1) is not an f-divergence, but it is convex in q for every order
+    (van Erven & Harremoës, Rényi divergence and Kullback-Leibler divergence, 2014, theorem 12).
     """
     return -2 * np.log(1 - squared_hellinger)
 

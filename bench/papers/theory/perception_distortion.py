@@ -24,7 +24,7 @@ from scipy.stats import norm
 from bench.papers.theory.perception import Perception
 
 SUPPORT = np.array([-1.0, 0.0, 1.0])
-# Y beyond is cut no further: less than 2·10⁻⁴ of it is left there.
+# Y beyond this is cut no further: less than 2·10⁻⁴ of it is left there.
 _OUTERMOST = 4.5
 # Integrals over Y end here, where its density is below 10⁻²⁶.
 _BEYOND = 12.0
@@ -60,7 +60,7 @@ def map_threshold(p: float) -> float:
 
 
 def never_zero() -> float:
-    """The P(X = ±1) from which on the likeliest value is never 0, 1/(2 + e^(−1/2))."""
+    """The P(X = ±1) above which the likeliest value is never 0, 1/(2 + e^(−1/2))."""
     return float(1 / (2 + np.exp(-0.5)))
 
 
@@ -95,14 +95,14 @@ def mmse(p: float) -> float:
 def posterior_sampling_mse(p: float) -> float:
     """E(X − X̂)² where X̂ is drawn from p(x|y): the two are independent given Y and have the same law.
 
-    Summed over both, without use of the identity 2·MMSE that it is to show.
+    It is summed over both, without using the identity 2·MMSE that it is meant to show.
     """
     squares = (SUPPORT[:, None] - SUPPORT) ** 2
     return _mean(lambda y: np.einsum("in,jn,ij->n", posterior(y, p), posterior(y, p), squares), p)
 
 
 def quantile_threshold(p: float) -> float:
-    """The t with P(Y > t) = p: rounding Y to 1 above t, −1 below −t and else to 0 has the law of X."""
+    """The t with P(Y > t) = p: Y rounded to 1 above t, to −1 below −t and else to 0 has the law of X."""
     return float(brentq(lambda t: _tails(t, p).sum() - p, 0, 10))
 
 
@@ -123,8 +123,8 @@ def mmse_to_source(p: float) -> float:
 def wasserstein_perception(distortion: np.ndarray, least: float, perfect: float) -> np.ndarray:
     """P(D) for Wasserstein-2: √(D₀ − D*) − √(D − D*), or 0 from D₀ on.
 
-    Freirich, Michaeli & Meir, A theory of the distortion-perception tradeoff in Wasserstein space (NeurIPS
-    2021): holds for every source. It is reached by mixing the two ends, x(β) = x* + β·(x₀ − x*).
+    This holds for every source (Freirich, Michaeli & Meir, A theory of the distortion-perception tradeoff in
+    Wasserstein space, NeurIPS 2021). It is reached by mixing the two ends, x(β) = x* + β·(x₀ − x*).
 
     least: D*, the MMSE. perfect: D₀, the least distortion of perfect perception.
     """
@@ -132,7 +132,7 @@ def wasserstein_perception(distortion: np.ndarray, least: float, perfect: float)
 
 
 def observe(p: float, cells: int) -> np.ndarray:
-    """P(X = x, Y in cell): float array [3, cells]. The cells are equal but for the two outermost."""
+    """P(X = x, Y in cell): float array [3, cells]. The cells are equal except for the two outermost."""
     edges = np.concatenate([[-np.inf], np.linspace(-_OUTERMOST, _OUTERMOST, cells - 1), [np.inf]])
     return priors(p)[:, None] * np.diff(norm.cdf(edges - SUPPORT[:, None]), axis=1)
 

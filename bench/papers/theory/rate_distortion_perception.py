@@ -33,8 +33,8 @@ def bernoulli_regions(p: float, perception: np.ndarray | float) -> tuple[np.ndar
     """
     _check_bernoulli(p)
     bound = np.minimum(perception, p)
-    slack = (1 - 2 * p) + 2 * bound  # so that next to nothing is left whole beside 1
-    # A fair coin at P = 0: X̂ is fair at every D, the bound binds nowhere.
+    slack = (1 - 2 * p) + 2 * bound  # in this order, so that a tiny bound is not lost beside 1
+    # A fair coin at P = 0: X̂ is fair at every D, so the bound binds nowhere.
     first = np.where(slack > 0, bound / np.where(slack > 0, slack, 1), 0.5)
     return first, 2 * p * (1 - p) - (1 - 2 * p) * bound
 
@@ -105,7 +105,7 @@ def wasserstein_least_deviation(perception: np.ndarray | float, deviation: float
 def kl_least_deviation(perception: np.ndarray | float, deviation: float = 1.0) -> np.ndarray:
     """The least standard deviation of a Gaussian X̂ with KL(p_X̂‖p_X) ≤ P nats.
 
-    The s = σ̂²/σ² ≤ 1 with (s − 1 − ln s)/2 = P, which is −W(−e^(−2P−1)). In this direction a Gaussian X̂ is
+    s = σ̂²/σ² ≤ 1 solves (s − 1 − ln s)/2 = P, so it is −W(−e^(−2P−1)). In this direction a Gaussian X̂ is
     optimal: given its variance, it has the largest entropy and so the least divergence.
     """
     bound = np.asarray(perception)
@@ -120,8 +120,9 @@ def gaussian(
     """R(D, P) of N(0, σ²) with squared error, in bits; arguments broadcast.
 
     The perception bound says how small the deviation σ̂ of X̂ may be (`wasserstein_least_deviation`,
-    `kl_least_deviation`). While the classical solution, σ̂² = σ² − D, is wide enough: ½ log₂(σ²/D). Otherwise
-    X̂ has the least deviation and covariance (σ² + σ̂² − D)/2 with X: −½ log₂(1 − ρ²).
+    `kl_least_deviation`). While the classical solution, σ̂² = σ² − D, is wide enough, the rate is
+    ½ log₂(σ²/D). Otherwise X̂ has the least deviation and covariance (σ² + σ̂² − D)/2 with X, and the rate is
+    −½ log₂(1 − ρ²).
 
     distortion: > 0.
     """

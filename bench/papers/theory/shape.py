@@ -15,10 +15,10 @@ def largest_rise(values: np.ndarray) -> float:
 
 
 def largest_concavity(values: np.ndarray) -> float:
-    """How far a value lies at most above the mean of two that it is midway between; 0 where convex.
+    """The most that any value lies above the mean of two that it is midway between; 0 if convex.
 
     values: samples on a uniform grid of any dimension; all pairs of points whose midpoint is on the grid are
-    looked at. NaN is skipped.
+    checked. NaN is skipped.
     """
     worst = 0.0
     for offset in product(*(range(-((n - 1) // 2), (n - 1) // 2 + 1) for n in values.shape)):

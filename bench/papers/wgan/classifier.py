@@ -19,13 +19,13 @@ class Classifier(nn.Sequential):
     """Images `[B, C, H, W]` in [0, 1] → logits `[B, 10]`."""
 
     def features(self, images: Tensor) -> Tensor:
-        """What the second convolution makes of images, before its activation."""
+        """The second convolution's output, before its activation."""
         second = [number for number, layer in enumerate(self) if isinstance(layer, nn.Conv2d)][1]
         return self[: second + 1](images)
 
 
 def convolutional(channels: int, side: int) -> Classifier:
-    """Two strided convolutions, then fully connected: it knows where things are."""
+    """Two strided convolutions, then fully connected layers: it knows where things are."""
     return Classifier(
         nn.Conv2d(channels, 32, 5, stride=2, padding=2),
         nn.ReLU(),
@@ -41,7 +41,7 @@ def convolutional(channels: int, side: int) -> Classifier:
 
 
 def pooling(channels: int, side: int) -> Classifier:
-    """Small convolutions, normalised, and a mean over all places: it sees what is there, not where."""
+    """Small normalised convolutions, and a mean over all places: it sees what is there, not where."""
     widths = (channels, 32, 64, 128)
     layers = [
         layer
@@ -52,7 +52,7 @@ def pooling(channels: int, side: int) -> Classifier:
 
 
 def enlarged(channels: int, side: int) -> Classifier:
-    """The pooling one at another size: it sees images an eighth larger, 28×28 at 32×32, as CNN-2′ does."""
+    """The pooling one at another size: it sees images a seventh larger, 28×28 at 32×32, as CNN-2′ does."""
     return Classifier(
         nn.Upsample(size=side * 8 // 7, mode="bilinear", align_corners=False), *pooling(channels, side)
     )

@@ -1,4 +1,4 @@
-"""Critics (WGAN-GP), from which Wasserstein distances between sets of images follow, and projections."""
+"""Critics (WGAN-GP), which give Wasserstein distances between sets of images, and projections."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from bench.papers.wgan.networks import GroupedConvolution, GroupedLinear, activation, for_each
 
-# Of the gradient penalty (Gulrajani et al. 2017, section 4).
+# The weight of the gradient penalty (Gulrajani et al. 2017, section 4).
 PENALTY = 10.0
-# The hidden layers, by the names that they have in Blau & Michaeli's talk: two convolutions, at half and at a
-# quarter of the side, and a fully connected one.
+# The hidden layers, by their names in Blau & Michaeli's talk: two convolutions, at half and at a quarter of
+# the side, and a fully connected one.
 Layer = Literal["a", "b", "c"]
 
 
@@ -32,8 +32,9 @@ SMALL = CriticSize((16, 32), 256)
 class Critic(nn.Module):
     """M critics of images `[B, M, C, H, W]` in [0, 1], sides divisible by 4.
 
-    No normalisation: the penalty is on the gradient of each sample by itself. condition: how many features
-    `[B, M, condition]` it takes beside the images, to serve several weights; others it does not look at.
+    There is no normalisation, since the penalty is on the gradient of each sample by itself. condition: how
+    many features, `[B, M, condition]`, the critic takes beside the images to serve several weights; with 0,
+    it ignores them.
     """
 
     def __init__(

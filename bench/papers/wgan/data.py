@@ -22,7 +22,7 @@ from rdpcodec.errors import UsageError
 
 Bytes = NDArray[np.uint8]
 
-# MNIST's own files; a header that asks for more than CIFAR-10's 60 000 images is not of such a set.
+# MNIST's own files. A header that asks for more than CIFAR-10's 60 000 images is not from such a set.
 _IDX = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
@@ -45,7 +45,7 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Split:
-    """What is trained on and what is tested on."""
+    """The images for training and those for testing."""
 
     train: Labelled
     test: Labelled
@@ -54,7 +54,7 @@ class Split:
 def load_mnist(folder: Path | None) -> Split:
     """MNIST from a folder of its four IDX files, gzipped or not; without a folder torchvision fetches them.
 
-    Raises `UsageError` where a file is missing or is not what its name says.
+    Raises `UsageError` if a file is missing or is not what its name says.
     """
     if folder is None:
         folder = Path(_torchvision("MNIST").raw_folder)
@@ -104,7 +104,7 @@ def read_idx(path: Path) -> Bytes:
 
 
 def read_npz(path: Path) -> Labelled:
-    """`images` `[N, H, W, 3]` and `labels` `[N]`, both uint8, of a NumPy archive. Pickles are refused."""
+    """`images` `[N, H, W, 3]` and `labels` `[N]`, both uint8, from a NumPy archive. Pickles are refused."""
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
@@ -140,7 +140,7 @@ def _torchvision(name: str, **options: bool) -> Any:
     """A data set as torchvision fetches it."""
     try:
         datasets = importlib.import_module("torchvision.datasets")
-    except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision of another torch
+    except (ImportError, RuntimeError) as error:  # RuntimeError: a torchvision for another torch
         raise UsageError(f"{name}: give its folder with --data, or install torchvision: {error}") from error
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "rdpcodec-bench"
     try:

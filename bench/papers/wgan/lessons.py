@@ -1,11 +1,11 @@
 """What critics learn from a batch: the gradients of their loss, written out, faster than autograd's.
 
-Critics are piecewise linear. Where an image is, they are a product of matrices and of activations' slopes,
-and so is their gradient, which the penalty is on. The penalty's own gradients then need no second derivative:
-it pulls along one direction of each image, and that direction, followed through the layers, takes the place
-of what the layers saw. One product for each layer then has the gradients of all terms of the loss.
+Critics are piecewise linear. Around an image, a critic is a product of matrices and of activations' slopes,
+and so is its gradient, which the penalty is on. The penalty's own gradients then need no second derivative:
+the penalty pulls along one direction for each image. That direction is followed through the layers and takes
+the place of what they saw. One product for each layer then gives the gradients of all terms of the loss.
 
-Convolutions are products too, with what each place sees in columns. Samples come last here,
+Convolutions are products too: columns hold what the kernel sees at each place. Samples come last here,
 `[m, C, H, W, N]`, so that every tap of a kernel copies whole runs of memory; models come a few at a time.
 """
 
@@ -20,10 +20,10 @@ from torch import Tensor
 from bench.papers.wgan.critic import PENALTY, Critic
 from bench.papers.wgan.networks import GAIN, SLOPE, for_each
 
-# Models that a processor works on together, so that what they see is near its cache.
+# How many models a processor works on together, so that what they see stays near its cache.
 _AT_ONCE = 4
-# Where the gains of the three activations are kept, among the critic's parameters: a leaky ReLU scales with
-# what it gets, and so do scores with the last weights. The third layer, the largest, is left as it is.
+# The gains of the three activations, moved to the critic's parameters: a leaky ReLU scales with its input,
+# and scores scale with the last weights. The third layer, the largest, is left as it is.
 _GAINS = (GAIN, GAIN, GAIN, GAIN, 1.0, 1.0, GAIN, 1.0)
 
 
@@ -38,8 +38,8 @@ def teach(
     """Give the critics the gradients of their loss, PENALTY · E(‖∇f‖ − 1)² − E f(real) + E f(fake)
     (Gulrajani et al. 2017, equation 3).
 
-    real `[B, C, H, W]`, fake `[B, M, C, H, W]` in [0, 1]; place `[B]` in [0, 1): where on the way from real
-    to fake the penalty is; condition `[B, M, F]`; precision: of what is multiplied. Returns the gradient of
+    real `[B, C, H, W]`, fake `[B, M, C, H, W]` in [0, 1]; place `[B]` in [0, 1): where the penalty is on the
+    way from real to fake; condition `[B, M, F]`; precision: of the products. Returns the gradient of
     E f(fake) at fake.
     """
     originals = for_each(fake.shape[1], real)
@@ -85,7 +85,7 @@ def _weights(critic: Critic, some: slice, precision: torch.dtype) -> list[Tensor
 
 
 def _keep(critic: Critic, some: slice, gradients: list[Tensor]) -> None:
-    """Hand gradients by `_weights` of some models to their parameters."""
+    """Hand gradients with respect to `_weights` of some models to their parameters."""
     for parameter, gain, gradient in zip(critic.parameters(), _GAINS, gradients, strict=True):
         if parameter.grad is None:
             parameter.grad = torch.empty_like(parameter)
@@ -98,11 +98,11 @@ def _scaled(values: Tensor, gain: float) -> Tensor:
 
 class _Pass:
     """m critics at N samples. seen: what each layer got there, until `follow` puts a direction in its place.
-    pull: how a sum over scores rises with what each layer gives.
+    pull: how a sum over scores rises with each layer's output.
     """
 
     def __init__(self, weights: list[Tensor], x: Tensor, condition: Tensor) -> None:
-        """weights: as `_weights` has them; x: `[m, C, H, W, N]` in [−1, 1]; condition: `[m, F, N]`."""
+        """weights: as `_weights` returns them; x: `[m, C, H, W, N]` in [−1, 1]; condition: `[m, F, N]`."""
         w1, b1, w2, b2, self.w3, b3, self.w4, self.b4 = weights
         self.w1, self.w2 = w1.flatten(2), w2.flatten(2)
         self.shape, self.conditions = x.shape, condition.shape[1]
@@ -117,7 +117,7 @@ class _Pass:
         self.seen4 = self.c
 
     def back(self, part: Tensor) -> Tensor:
-        """From Σ part · score, part `[N]`, back to the images: its gradient there, `[m, C, H, W, N]`."""
+        """Follow Σ part · score, part `[N]`, back to the images: its gradient there, `[m, C, H, W, N]`."""
         self.part = part
         self.pull3 = _through(self.w4 * part, self.c)
         places = self.w3.shape[1] - self.conditions
@@ -127,7 +127,7 @@ class _Pass:
         return 2 * scattered(convolved(self.w1.transpose(1, 2), self.pull1), self.shape)
 
     def follow(self, direction: Tensor) -> None:
-        """How what layers see moves along a direction of the images, `[m, C, H, W, N]`."""
+        """Replace what layers see with how it moves along a direction of the images, `[m, C, H, W, N]`."""
         self.seen1 = columns(2 * direction)
         moved = _through(convolved(self.w1, self.seen1), self.a)
         self.seen2 = columns(moved)
@@ -136,7 +136,7 @@ class _Pass:
         self.seen4 = _through(torch.bmm(self.w3.transpose(1, 2), self.seen3), self.c)
 
     def gradients(self) -> list[Tensor]:
-        """Of Σ part · score, in the order of the parameters."""
+        """The gradients of Σ part · score, in the order of the parameters."""
         return [
             torch.bmm(self.pull1.flatten(2), self.seen1.flatten(2).transpose(1, 2)),
             self.pull1.flatten(2).sum(2),
@@ -149,7 +149,7 @@ class _Pass:
         ]
 
     def add_weights(self, gradients: list[Tensor]) -> None:
-        """After `follow`, what the direction adds to gradients, in place; it does not move biases."""
+        """After `follow`, add the direction's part to gradients, in place; it does not move biases."""
         first, _, second, _, third, _, last, _ = gradients
         first.baddbmm_(self.pull1.flatten(2), self.seen1.flatten(2).transpose(1, 2))
         second.baddbmm_(self.pull2.flatten(2), self.seen2.flatten(2).transpose(1, 2))
@@ -160,7 +160,7 @@ class _Pass:
 def _direction(slope: Tensor) -> Tensor:
     """The gradient of the penalty at slopes `[m, C, H, W, B]`: how it pulls on them."""
     wide = slope.to(torch.promote_types(slope.dtype, torch.float32))
-    # Where the slope is 0, so is the derivative of this square root; of the norm it would be NaN.
+    # Where the slope is 0, the derivative of this square root is 0 too; that of the norm would be NaN.
     norms = (wide.square().sum((1, 2, 3), keepdim=True) + 1e-12).sqrt()
     return (2 * PENALTY / slope.shape[4] * (norms - 1) / norms * wide).to(slope.dtype)
 
@@ -171,7 +171,7 @@ def _activated(values: Tensor, bias: Tensor) -> Tensor:
 
 
 def _through(pull: Tensor, activated: Tensor) -> Tensor:
-    """What passes an activation, backwards or along; its slope is told by the sign of what came out."""
+    """What passes an activation, backwards or forwards; the sign of its output tells its slope."""
     return torch.ops.aten.leaky_relu_backward(pull, activated, SLOPE, True)
 
 
@@ -187,7 +187,7 @@ def columns(images: Tensor) -> Tensor:
 
 
 def scattered(seen: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """The adjoint of `columns`: of each pixel the sum over all that saw it; shape: `[M, C, H, W, N]`."""
+    """The adjoint of `columns`: for each pixel, the sum over all that saw it; shape: `[M, C, H, W, N]`."""
     images = seen.new_empty(shape)
     seen = seen.unflatten(1, (shape[1], 3, 3))
     for (row, column), (places, pixels) in _taps(shape[2], shape[3]):
@@ -200,19 +200,19 @@ def scattered(seen: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def convolved(weight: Tensor, seen: Tensor) -> Tensor:
-    """Kernels `[M, O, 9·C]` at what `columns` returned → `[M, O, H/2, W/2, N]`."""
+    """Kernels `[M, O, 9·C]` applied to what `columns` returned → `[M, O, H/2, W/2, N]`."""
     return torch.bmm(weight, seen.flatten(2)).unflatten(2, seen.shape[2:])
 
 
 def _taps(height: int, width: int) -> Iterator[tuple[tuple[int, int], tuple[tuple[slice, slice], ...]]]:
-    """Of each tap its row and column, the places that see something there, and the pixels that they see."""
+    """For each tap: its row and column, the places that see something there, and the pixels that they see."""
     for row, column in itertools.product((1, 2, 0), repeat=2):
         down, across = _joined(row, height), _joined(column, width)
         yield (row, column), ((down[0], across[0]), (down[1], across[1]))
 
 
 def _joined(tap: int, size: int) -> tuple[slice, slice]:
-    """Along one axis: places, and pixel 2·place + tap − 1, where it is in the image."""
+    """Along one axis: places, and pixel 2·place + tap − 1, where that is in the image."""
     if tap == 0:
         return slice(1, None), slice(1, size - 1, 2)
     return slice(None), slice(tap - 1, size, 2)

@@ -1,4 +1,4 @@
-"""What a trained group is worth on images it has not seen: distortion, perception, errors."""
+"""Measures a trained group on images it has not seen: distortion, perception, errors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from bench.papers.wgan.train import (
 
 _BATCH = 250
 _DIRECTIONS = 64  # of the sliced Wasserstein distance
-_HALVES = 5  # random ones, for its floor: files of data have an order
+_HALVES = 5  # random ones, for its floor, since data files have an order
 Values = NDArray[np.float64]
 
 
@@ -39,9 +39,9 @@ def fresh_critics(
     size: CriticSize = SMALL,
     precision: torch.dtype = torch.float32,
 ) -> Critic:
-    """Critics that only measure: trained from nothing against models that no longer change.
+    """Critics that only measure: trained from scratch against models that no longer change.
 
-    A critic that learned beside its model lags behind it, and by more where the model listened more.
+    A critic that learned beside its model lags behind it, and lags more if the model listened more.
     """
     _, *shape = data.images.shape
     rng = torch.Generator().manual_seed(schedule.seed + 1)
@@ -53,7 +53,7 @@ def fresh_critics(
 def restorations(
     restorer: Restorer, data: Labelled, device: torch.device, seed: int = 7
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Originals `[B, C, H, W]`, what becomes of them `[B, M, C, H, W]`, labels `[B]`."""
+    """Originals `[B, C, H, W]`, restored images `[B, M, C, H, W]`, labels `[B]`."""
     rng = torch.Generator().manual_seed(seed)
     for start in range(0, len(data.labels), _BATCH):
         images = torch.tensor(data.images[start : start + _BATCH]).to(device).float() / 255
@@ -72,13 +72,13 @@ def measure(
     fidelity: Fidelity = squared_error,
     classifiers: Mapping[str, Classifier] | None = None,
 ) -> dict[str, Values]:
-    """By name `[M]`, on held-out images.
+    """Measures by name, each `[M]`, on held-out images.
 
     mse and fidelity (the training's distortion); one Wasserstein-1 estimate for each of `critics`; sliced,
-    the distance without a network, and its floor: what two halves of the originals have; change, the mean
-    squared difference from the first model's images; detail, mean squared steps from pixel to pixel, and
-    spread, the variance of pixels over the set, both by the originals'; and the error rate with each of
-    `classifiers`.
+    the distance without a network, and its floor, the distance between two halves of the originals; change,
+    the mean squared difference from the first model's images; detail, mean squared steps from pixel to pixel,
+    and spread, the variance of pixels over the set, both relative to the originals'; and the error rate with
+    each of `classifiers`.
     """
     sums: dict[str, Values] = {}
     drawn, originals = [], []
@@ -115,7 +115,7 @@ class _Moments:
         self.steps: Tensor | float = 0.0
 
     def add(self, images: Tensor) -> None:
-        """A batch."""
+        """Add a batch."""
         x = images.double()
         self.count += len(x)
         self.first = self.first + x.sum(0)
@@ -124,7 +124,7 @@ class _Moments:
         self.steps = self.steps + across.flatten(2).sum((0, 2)) + down.flatten(2).sum((0, 2))
 
     def detail(self) -> Values:
-        """Squared steps from pixel to pixel, an image, `[M]`."""
+        """Squared steps from pixel to pixel, per image, `[M]`."""
         return torch.as_tensor(self.steps).cpu().numpy() / self.count
 
     def spread(self) -> Values:
@@ -136,7 +136,7 @@ class _Moments:
 def _verdicts(
     critics: Mapping[str, Critic], images: Tensor, restored: Tensor, rng: torch.Generator
 ) -> dict[str, Tensor]:
-    """Of each critic E f(x) − E f(x̂) `[M]`, and its mean slope at random places between the two."""
+    """For each critic E f(x) − E f(x̂) `[M]`, and its mean slope at random places between the two."""
     found = {}
     for name, critic in critics.items():
         real = images[:, None].expand_as(restored)
@@ -158,7 +158,7 @@ def _error_rates(
 
 
 def _sliced(originals: Tensor, drawn: Tensor) -> dict[str, Values]:
-    """The distance without a network of each model, from projections, and its floor."""
+    """Each model's distance without a network, from projections, and its floor."""
     models, rng = drawn.shape[1], torch.Generator().manual_seed(13)
     half = len(originals) // 2
     floors = []
@@ -172,8 +172,8 @@ def _sliced(originals: Tensor, drawn: Tensor) -> dict[str, Values]:
 
 
 def normalised(difference: Values, slope: Values) -> Values:
-    """A critic's E f(x) − E f(x̂), divided by its mean slope: what one of slope 1 would say.
+    """A critic's E f(x) − E f(x̂), divided by its mean slope: what a critic of slope 1 would say.
 
-    The penalty is soft: between laws a distance d apart it settles at slope 1 + d/(2·PENALTY), not at 1.
+    The penalty is soft: for laws a distance d apart, the critic settles at slope 1 + d/(2·PENALTY), not at 1.
     """
     return difference / slope

@@ -1,7 +1,7 @@
-"""Many small networks as one: every parameter has a leading dimension of models, and so has every batch.
+"""Many small networks as one: every parameter has a leading dimension of models, and every batch has one too.
 
 Activations are `[B, M, …]`: batch, model, then features or channels, height and width. Model m sees only what
-lies at index m, so the sum of all models' losses has for each model the gradient of its own loss.
+lies at index m, so the gradient of all models' summed losses is, for each model, that of its own loss.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NEWEST = 0.05  # share of the newest batch in means and variances
 
 class GroupedLinear(nn.Module):
     """M linear layers, `[B, M, inputs]` → `[B, M, outputs]`. All models begin with the same weights, so that
-    what differs between them was learned.
+    all differences between them were learned.
     """
 
     def __init__(self, models: int, inputs: int, outputs: int, rng: torch.Generator) -> None:
@@ -71,10 +71,10 @@ class Perceptrons(nn.Module):
 
 
 class Standardised(nn.Module):
-    """Values `[B, M, W]`, each less its mean over the batch and by its deviation (batch normalisation).
+    """Values `[B, M, W]` minus their mean over the batch, over their deviation (batch normalisation).
 
-    Without a gain or an offset, so that no training can push them to where a tanh behind is flat. Evaluated,
-    it uses means and variances of the batches of training, new ones counting most.
+    It has no gain or offset, so that training cannot push values to where a following tanh is flat. In
+    evaluation it uses means and variances of the training batches; new ones count most.
     """
 
     mean: Tensor
@@ -100,12 +100,12 @@ def activation(x: Tensor) -> Tensor:
 
 
 def for_each(models: int, x: Tensor) -> Tensor:
-    """What all models see alike: `[B, …]` → a view `[B, models, …]`."""
+    """The same input for all models: `[B, …]` → a view `[B, models, …]`."""
     return x[:, None].expand(-1, models, *x.shape[1:])
 
 
 def select_models(module: nn.Module, indices: Sequence[int]) -> None:
-    """Keep the given models of a grouped network, in that order and repeated where an index is."""
+    """Keep the given models of a grouped network, in that order; a repeated index repeats its model."""
     for part in module.modules():
         for name, parameter in part.named_parameters(recurse=False):
             chosen = parameter.detach()[list(indices)].clone()

@@ -1,4 +1,4 @@
-"""What was trained and measured is not trained again: records in a folder of checkpoints, or in results."""
+"""Keeps trainings from being repeated: their records are in a folder of checkpoints, or in results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rdpcodec.errors import UsageError
 def once(path: Path, settings: dict[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """The record in `path`, or what `make` returns, which is then kept there with its settings.
 
-    Raises `UsageError` where the record was made with other settings, or is damaged.
+    Raises `UsageError` if the record was made with other settings, or is damaged.
     """
     if path.exists():
         try:
@@ -31,9 +31,9 @@ def once(path: Path, settings: dict[str, Any], make: Callable[[], dict[str, Any]
 
 
 def kept_results(path: Path) -> dict[str, Any]:
-    """The results of an earlier run, as a command wrote them; none where there is no file.
+    """The results of an earlier run, as a command wrote them; empty if there is no file.
 
-    Raises `UsageError` where the file is damaged.
+    Raises `UsageError` if the file is damaged.
     """
     if not path.exists():
         return {}
@@ -45,7 +45,7 @@ def kept_results(path: Path) -> dict[str, Any]:
 
 
 def put_back(records: Iterable[tuple[Path, dict[str, Any]]]) -> None:
-    """Write records into the folder of checkpoints where `once` finds them, unless it has others there."""
+    """Write records into the folder of checkpoints where `once` finds them, unless others are there."""
     for path, record in records:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,5 +53,5 @@ def put_back(records: Iterable[tuple[Path, dict[str, Any]]]) -> None:
 
 
 def first_existing(paths: Iterable[Path]) -> Path | None:
-    """The first of these files that is there: images of kept results are where they were trained."""
+    """The first of these files that exists: kept results have images only where they were trained."""
     return next((path for path in paths if path.exists()), None)

@@ -1,4 +1,4 @@
-"""Digits in rows, one a system."""
+"""Digits in rows, one for each system."""
 
 from __future__ import annotations
 

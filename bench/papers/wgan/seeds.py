@@ -1,4 +1,4 @@
-"""Figures that several trainings gave, one a seed: their mean and its standard error."""
+"""Figures from several trainings, one for each seed: their mean and its standard error."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import numpy as np
 
 from bench.papers.wgan.measure import Values
 
-# A difference of fewer standard errors is none.
+# A difference of fewer standard errors does not count.
 CLEAR = 2.0
 
 
 @dataclass(frozen=True)
 class OverSeeds:
-    """Values `[S, …]`, one row a seed."""
+    """Values `[S, …]`, one row for each seed."""
 
     values: Values
 
     @property
     def mean(self) -> Values:
-        """`[…]`."""
+        """The mean over seeds, `[…]`."""
         return np.asarray(self.values.mean(0))
 
     @property
     def error(self) -> Values:
-        """Standard error of the mean, `[…]`; 0 of a single seed, of which it is unknown."""
+        """Standard error of the mean, `[…]`; 0 for a single seed, where it is unknown."""
         count = len(self.values)
         if count == 1:
             return np.zeros(self.values.shape[1:])
@@ -33,7 +33,7 @@ class OverSeeds:
 
     @property
     def clearly(self) -> Values:
-        """What is left of the mean above zero after `CLEAR` standard errors, `[…]`."""
+        """The mean less `CLEAR` standard errors, `[…]`: above zero if the mean clearly is."""
         return self.mean - CLEAR * self.error
 
     def text(self, place: int | tuple[int, ...] = (), digits: int = 2) -> str:

@@ -1,7 +1,7 @@
-"""The adversarial loop: a group of models with their critics, and checkpoints that go on exactly.
+"""The adversarial loop: a group of models with their critics, and checkpoints from which it goes on exactly.
 
 Loss of each model: fidelity + weight · Wasserstein distance, the latter estimated by its critic (WGAN-GP,
-Gulrajani et al. 2017). What restores and what fidelity means are the caller's.
+Gulrajani et al. 2017). The caller chooses the restorer and the fidelity.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rdpcodec.errors import UsageError
 from rdpcodec.training.checkpoint import load_checkpoint, save_checkpoint
 from rdpcodec.training.data import to_device
 
-# A killed run loses at most this, and what it takes to start.
+# A killed run loses at most this time, and the time to start.
 _SECONDS_BETWEEN_CHECKPOINTS = 120.0
 
 
@@ -31,8 +31,8 @@ _SECONDS_BETWEEN_CHECKPOINTS = 120.0
 class Draw:
     """The randomness of one batch, the same for all models, so that their differences are paired.
 
-    noise: what the restorer asked for. weight: of perception, `[B, M]` or `[1, M]`. condition: the features
-    that tell a conditioned network its weight, `[B, M, F]`.
+    noise: what the restorer asked for. weight: that of perception, `[B, M]` or `[1, M]`. condition: the
+    features that tell a conditioned network its weight, `[B, M, F]`.
     """
 
     noise: tuple[Tensor, ...]
@@ -44,7 +44,7 @@ CPU = torch.device("cpu")
 
 
 class Restorer(Protocol):
-    """M models that give images back. `draw` runs on the CPU, so that all devices draw alike."""
+    """M models that restore images. `draw` runs on the CPU, so that all devices draw the same."""
 
     def draw(self, batch: int, rng: torch.Generator) -> Draw: ...
 
@@ -69,10 +69,10 @@ def squared_error(restored: Tensor, images: Tensor, labels: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast to learn. steps: of the models; turns: steps of a critic for each, all on batches
-    of their own; rate: Adam's, falling to 0 over the second half.
+    """How long and how fast to learn.
 
-    With one turn critics lag behind models that listen to them.
+    steps: of the models; turns: a critic's steps for each of these, every one on its own batch; rate: Adam's,
+    falling to 0 over the second half. With one turn, critics lag behind models that listen to them.
     """
 
     steps: int
@@ -101,8 +101,8 @@ class Training:
         precision: torch.dtype = torch.float32,
         device: torch.device = CPU,
     ) -> None:
-        """layer: perception is the distance of mean features there, in place of the critic's estimate.
-        precision: of what critics multiply as they learn.
+        """layer: perception is the distance between mean features there, instead of the critic's estimate.
+        precision: of critics' products while they learn.
         """
         self.restorer, self.critic = restorer, critic
         self.schedule, self.fidelity, self.layer = schedule, fidelity, layer
@@ -123,7 +123,7 @@ class Training:
         report: Callable[[int], None] = lambda step: None,
         until: int | None = None,
     ) -> None:
-        """Train to the end, or until a step, from where the checkpoint stands if it is further."""
+        """Train to the end, or until a step; continue from the checkpoint if that is further."""
         if checkpoint is not None and self.done == 0 and checkpoint.exists():
             self.load(checkpoint)
         end = self.schedule.steps if until is None else until
@@ -145,7 +145,7 @@ class Training:
         self.done += 1
 
     def _turn(self, learn: bool) -> None:
-        """One batch. learn: whether the models do too."""
+        """One batch. learn: whether the models learn too."""
         size = self.schedule.batch
         chosen = to_device(torch.randint(len(self.images), (size,), generator=self.rng), self.device)
         place = to_device(torch.rand(size, generator=self.rng), self.device)
@@ -191,7 +191,7 @@ class Training:
         )
 
     def load(self, path: Path) -> None:
-        """Go on from what `save` wrote. Raises `UsageError` where it is of another run, or damaged."""
+        """Continue from what `save` wrote. Raises `UsageError` if it is from another run, or damaged."""
         try:
             state = load_checkpoint(path, self.device)
         except UsageError as error:
@@ -212,7 +212,7 @@ class Training:
 
 
 def on_device(draw: Draw, device: torch.device) -> Draw:
-    """The same draw where the networks are."""
+    """The same draw on the device of the networks."""
     condition = None if draw.condition is None else to_device(draw.condition, device)
     return Draw(
         tuple(to_device(part, device) for part in draw.noise), to_device(draw.weight, device), condition

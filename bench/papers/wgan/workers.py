@@ -24,8 +24,10 @@ R = TypeVar("R")
 
 
 def each(work: Callable[[T], R], tasks: Sequence[T], workers: int) -> list[R]:
-    """What `work` returns for every task, in their order. Several workers are processes, to which all is
-    pickled, and share the processor's cores. The first error ends all that has not begun.
+    """What `work` returns for every task, in the order of the tasks.
+
+    Several workers are processes that share the processor's cores; everything sent to them is pickled. The
+    first error cancels all tasks that have not begun.
     """
     workers = min(workers, len(tasks))
     if workers <= 1:
@@ -39,8 +41,8 @@ def each(work: Callable[[T], R], tasks: Sequence[T], workers: int) -> list[R]:
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How a command trains groups. grid: by its name; runs: the folder of checkpoints; keep: what the
-    results hold is not trained again.
+    """How a command trains groups. grid: its name; runs: the folder of checkpoints; keep: do not train again
+    what the results hold.
     """
 
     grid: str
@@ -51,7 +53,7 @@ class TrainingOptions:
     keep: bool
 
     def of_grid(self, seeds: Sequence[int]) -> tuple[int, ...]:
-        """So many of a grid's seeds as are asked for."""
+        """As many of a grid's seeds as are asked for."""
         return tuple(seeds[: self.seeds])
 
 
@@ -68,20 +70,22 @@ def _grid_option(grids: str) -> Callable[[Command], Command]:
 
 
 def training_options(name: str, grids: str) -> Callable[[Command], Command]:
-    """The options of a command that trains groups, which takes them as `training`, besides `out` and `page`.
+    """The options of a command that trains groups; it takes them as `training`, besides `out` and `page`.
 
-    name: of its results; its checkpoints are in `build/<name>-<grid>`. grids: what they are, in words.
+    name: of its results; its checkpoints are in `build/<name>-<grid>`. grids: a description of the grids.
     """
     options = (
         _grid_option(grids),
-        click.option("--seeds", type=click.IntRange(1), help="So many of the grid's seeds.  [default: all]"),
-        click.option("--device", default="cpu", show_default=True, help="Where networks are trained."),
+        click.option(
+            "--seeds", type=click.IntRange(1), help="How many of the grid's seeds to train.  [default: all]"
+        ),
+        click.option("--device", default="cpu", show_default=True, help="Device to train on."),
         click.option(
             "--workers",
             type=click.IntRange(1),
             default=1,
             show_default=True,
-            help="Processes that train groups side by side; as many as cores are fastest on a CPU.",
+            help="Processes that train groups side by side; on a CPU, one per core is fastest.",
         ),
         click.option(
             "--keep",
@@ -92,7 +96,7 @@ def training_options(name: str, grids: str) -> Callable[[Command], Command]:
         click.option(
             "--runs",
             type=click.Path(path_type=Path, file_okay=False),
-            help="Folder of checkpoints, from which a killed run goes on.  "
+            help="Folder of checkpoints, from which a killed run resumes.  "
             f"[default: build/{name} with the name of the grid]",
         ),
         result_options(name),
@@ -119,7 +123,7 @@ def training_options(name: str, grids: str) -> Callable[[Command], Command]:
 
 
 def progress(label: str) -> Callable[[int], None]:
-    """Says every half minute how far a training is: a line each, that a log can hold."""
+    """A function that says every half minute how far a training is, in lines that suit a log."""
     told = time.monotonic()
 
     def report(step: int) -> None:

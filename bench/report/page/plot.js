@@ -16,7 +16,7 @@ const inHex = (name) => name.startsWith("#");
 const colour = (name) => (inHex(name) ? name : `var(--${name})`);
 const painted = (name) => (inHex(name) ? name : getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim());
 
-// The names of the palette as properties of the page, for light and dark.
+// Makes the palette's names properties of the page, for light and dark.
 function install(palette) {
   const rules = (i) => `:root{${Object.entries(palette).map(([name, shades]) => `--${name}:${shades[i]};`).join("")}}`;
   document.head.append(element("style", {}, `${rules(0)}@media (prefers-color-scheme: dark){${rules(1)}}`));
@@ -46,7 +46,7 @@ const legendEntry = (tag, attributes, style, text) =>
 // Charts: SVG ----------------------------------------------------------------------------------------------------
 
 // holder: an element; chart: see `Chart` in figures.py; hidden: codecs that are left out; height in pixels;
-// shade: whether what the point under the mouse dominates is shaded.
+// shade: whether to shade the region that the point under the mouse dominates.
 function drawChart(holder, { x, y, series, gutter }, { hidden = new Set(), height, shade } = {}) {
   const drawn = series.filter((s) => !hidden.has(s.codec));
   if (!drawn.length) {
@@ -120,7 +120,7 @@ function drawSeries(svg, s, px, py) {
   });
 }
 
-// Names, pushed apart where they would cover each other: in the gutter with a line to where they belong, or there.
+// Names at the ends of curves, or in the gutter with lines to those ends; pushed apart where they would overlap.
 function drawNames(svg, ends, box, width, inGutter) {
   ends.sort((a, b) => a[1] - b[1]);
   const lift = Math.min(0, box.bottom - (ends[0]?.[1] ?? 0) - 13 * ends.length);

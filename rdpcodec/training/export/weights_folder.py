@@ -21,10 +21,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {"models": {}}
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: is no manifest of weights: {reason(error)}") from error
+        raise UsageError(f"{path}: is not a manifest of weights: {reason(error)}") from error
     models = manifest.get("models") if isinstance(manifest, dict) else None
     if not isinstance(models, dict) or not all(isinstance(record, dict) for record in models.values()):
-        raise UsageError(f"{path}: is no manifest of weights: it lists no models")
+        raise UsageError(f"{path}: is not a manifest of weights: it lists no models")
     return dict(manifest)
 
 

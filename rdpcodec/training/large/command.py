@@ -37,17 +37,24 @@ _PARTS_IN_WORDS = "\n".join(f"    {number}  {part.what}" for number, part in PAR
     A part leaves its weights in OUT/part-N/pieces, files of less than 16 MiB: all that the next needs. Before
     part 5, export part 4 to OUT/weights."""
 )
-@click.option("--part", "number", type=click.IntRange(1, len(PARTS)), required=True, help="Which part.")
+@click.option("--part", "number", type=click.IntRange(1, len(PARTS)), required=True, help="Part to train.")
 @data_option
 @click.option("--out", type=FOLDER, required=True, help="Folder of all parts.")
 @click.option(
     "--minutes", type=BUDGET, help=f"Budget in minutes of wall-clock time; {MINUTES:g} if not given."
 )
 @click.option("--gigapixels", type=BUDGET, help="Budget in 10^9 pixels of crops, in place of minutes.")
-@click.option("--batch", type=click.IntRange(1), help="Crops a step and process, if not those of the part.")
-@click.option("--crop", type=int, callback=crop_side, help="Side of the crops, 64·n pixels, likewise.")
-@click.option("--learning-rate", type=RATE, help="At its peak, likewise.")
-@click.option("--seed", type=SEED, help="Likewise.")
+@click.option(
+    "--batch", type=click.IntRange(1), help="Crops per step and process; by default those of the part."
+)
+@click.option(
+    "--crop",
+    type=int,
+    callback=crop_side,
+    help="Side of the crops in pixels, a multiple of 64; by default that of the part.",
+)
+@click.option("--learning-rate", type=RATE, help="Peak learning rate; by default that of the part.")
+@click.option("--seed", type=SEED, help="Seed; by default that of the part.")
 @click.option("--resume", is_flag=True, help="Go on with a part that was cut off, from its checkpoint.")
 @checkpoint_minutes_option
 @device_option

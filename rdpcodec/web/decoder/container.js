@@ -15,8 +15,9 @@ export const SEGMENT = { COLOUR: 1, GRAY: 3, ALPHA: 5, EXACT: 7, OPACITY: 9, ICC
 const NAMES = Object.fromEntries(Object.entries(SEGMENT).map(([name, kind]) => [kind, name]));
 const IMAGES = [SEGMENT.COLOUR, SEGMENT.GRAY];
 
-// What a file says of itself before its segments. bytes: Uint8Array. quality: in hundredths; realism: 0..1;
-// fingerprint: of the weights, eight hexadecimal digits; end: where the segments begin. Raises `FormatError`.
+// What a file says about itself before its segments. bytes: Uint8Array. quality: in hundredths; realism:
+// 0..1; fingerprint: of the weights, eight hexadecimal digits; end: where the segments begin. Raises
+// `FormatError`.
 export function readHeader(bytes) {
   if (SIGNATURE.some((byte, i) => bytes[i] !== byte)) {
     throw new FormatError("not an .rdpc file: it does not begin with 'RDP'");
@@ -112,7 +113,7 @@ const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   return byte;
 });
 
-// CRC-32 as in PNG and zlib; `before`: that of what came before.
+// CRC-32 as in PNG and zlib; `before`: the CRC-32 of the bytes that came before.
 export function crc32(bytes, before = 0) {
   let crc = ~before;
   for (let i = 0; i < bytes.length; i++) crc = (crc >>> 8) ^ CRC_TABLE[(crc ^ bytes[i]) & 255];

@@ -8,7 +8,7 @@ import { makeGray } from "./pixels.js";
 import { drawAlpha, profileOf } from "./side_data.js";
 import { heightOf, regionOf, tileGrid, widthOf } from "./tiles.js";
 
-// One file, opened: checked, and with what decoding it once leaves for the next time.
+// One file, opened and checked, with what one decoding leaves for the next.
 export class CodedImage {
   // bytes: Uint8Array. Raises `FormatError`.
   constructor(bytes) {
@@ -19,10 +19,10 @@ export class CodedImage {
     this.exact = new ExactLayer(segments.get(SEGMENT.EXACT), this.tiles);
   }
 
-  // Decode the image, or a region: left, top, width and height. model: see weights.js; realism: 0..1, or undefined
-  // for the file's own default; maxPixels: the most that the whole image may have. Returns { pixels, width, height,
-  // alpha, profile, warnings }, pixels RGBA, not premultiplied, in a Uint8ClampedArray. Raises `FormatError`,
-  // `UsageError`, `WeightsError`.
+  // Decode the image, or a region: left, top, width and height. model: see weights.js; realism: 0..1, or
+  // undefined for the file's own default; maxPixels: the most pixels that the whole image may have. Returns
+  // { pixels, width, height, gray, alpha, profile, warnings }, pixels RGBA, not premultiplied, in a
+  // Uint8ClampedArray. Raises `FormatError`, `UsageError`, `WeightsError`.
   async decode(model, networks, { realism, region, maxPixels }) {
     const { header, segments } = this.container, warnings = [];
     checkPixels(header.width, header.height, maxPixels);

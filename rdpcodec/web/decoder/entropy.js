@@ -8,7 +8,7 @@ const MASK = 2 ** PRECISION - 1;
 const ESCAPE_SHIFT = 8; // 16 uniform bits: a frequency of 2^8 each
 const ESCAPE_LIMIT = 32768;
 const WORD = 2 ** 32;
-const SLOT_BITS = 14; // of a quantile, that a slot of a table's index leaves out: 1024 slots
+const SLOT_BITS = 14; // bits of a quantile that a slot of a table's index leaves out: 1024 slots
 
 // Tables over the integers -reach..reach and, in a family with escapes, one more symbol.
 export class TableFamily {
@@ -24,7 +24,7 @@ export class TableFamily {
     }
   }
 
-  // A table with what finds symbols in it: ends, cumulated frequencies, and slots, the first symbol of each slot.
+  // A table with its index of symbols: ends, cumulated frequencies, and slots, the first symbol of each slot.
   table(number) {
     const table = this.tables[number];
     if (table.ends) return table;
@@ -51,7 +51,7 @@ export class Decoder {
     this.refill();
   }
 
-  // Values under the table of each, Int32Array. tables: Uint8Array or Uint16Array. Symbols are grouped by table.
+  // Values, Int32Array, one for each of `tables`, Uint8Array or Uint16Array. Symbols are grouped by table.
   read(tables, family) {
     const { order, starts } = grouped(tables, family.tables.length);
     const values = new Int32Array(tables.length);
@@ -112,7 +112,7 @@ export class Decoder {
   }
 }
 
-// Positions ordered by table, and where each table's begin among them.
+// Positions ordered by table, and where each table's positions begin.
 function grouped(tables, count) {
   const starts = new Int32Array(count + 1);
   for (let i = 0; i < tables.length; i++) starts[tables[i] + 1]++;

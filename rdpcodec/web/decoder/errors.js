@@ -11,7 +11,7 @@ export class RdpError extends Error {
 export class FormatError extends RdpError {}
 
 // Weights or networks that are missing, damaged, or not those a file was made with. final: whether only a new
-// worker may succeed, as ONNX Runtime never tries again to load its WebAssembly.
+// worker may succeed, since ONNX Runtime never tries to load its WebAssembly again.
 export class WeightsError extends RdpError {}
 
 // An argument that is out of range.
@@ -19,7 +19,7 @@ export class UsageError extends RdpError {}
 
 const KINDS = { FormatError, WeightsError, UsageError };
 
-// An error as a worker can post it; what is not ours keeps its words.
+// An error as a worker can post it; an error that is not ours keeps its message.
 export function packed(error) {
   return { name: error?.name, message: String(error?.message ?? error), final: error?.final };
 }

@@ -8,7 +8,7 @@ import { decodeImage, headerOf } from "./vp8l/image.js";
 const OPAQUE = 0xff000000; // and above
 
 export class ExactLayer {
-  // payload: of the segment, or undefined where there is none; tiles: boxes. Raises `FormatError` unless each
+  // payload: the segment's, or undefined where there is none; tiles: boxes. Raises `FormatError` unless each
   // tile's data says that it is lossless WebP of the tile's size.
   constructor(payload, tiles) {
     this.tiles = tiles;
@@ -48,7 +48,7 @@ export class ExactLayer {
     });
   }
 
-  // Call `work` with each of a tile's pixels in a part, ARGB, and where it belongs in the region's RGBA.
+  // Call `work` for each of a tile's pixels in a part: where it belongs in the region's RGBA, and its ARGB.
   eachPixel(pixels, region, number, part, work) {
     const tile = this.tiles[number], width = widthOf(part);
     eachRow(region, part, (to, row) => {
@@ -57,7 +57,7 @@ export class ExactLayer {
     });
   }
 
-  // A tile's pixels. Raises `FormatError` for some that are neither opaque nor fully transparent.
+  // A tile's pixels. Raises `FormatError` when some are neither opaque nor fully transparent.
   pixelsOf(number) {
     const pixels = decodeImage(this.coded[number]);
     for (const pixel of pixels) {

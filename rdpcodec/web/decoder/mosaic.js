@@ -1,14 +1,14 @@
 // Whole images from tiles: each tile with the surroundings that the synthesis sees, so that there is no seam.
 //
-// Of a large image little is in memory at a time: the latents of a few rows of tiles, and the work on one tile.
+// Little of a large image is in memory at once: the latents of a few rows of tiles, and the work on one tile.
 
 import { codedImage } from "./container.js";
 import { addPart, cutPart, mixPart } from "./pixels.js";
 import { blankSymbols, decodeSymbols } from "./symbols.js";
 import { PATCH, common, grown, heightOf, splitTiles, tileGrid, widthOf } from "./tiles.js";
 
-// Of images of so many pixels at most both decodings are kept, 24 bytes a pixel: realism can then be turned
-// without the networks.
+// For images of up to this many pixels, both decodings are kept, 24 bytes per pixel: realism can then be
+// turned without the networks.
 export const KEPT_PIXELS = 2 ** 21;
 
 export class Mosaic {
@@ -49,7 +49,7 @@ export class Mosaic {
     addPart(target, region, part, mixed);
   }
 
-  // What a network, "synthesis" or "realism", makes of a part of a tile: Float32Array `[3, h, w]`.
+  // A part of a tile as a network, "synthesis" or "realism", decodes it: Float32Array `[3, h, w]`.
   async decoding(network, number, part) {
     const key = `${network} ${number}`, tile = this.tiles[number], known = this.decodings.get(key);
     if (known) return sameSize(part, tile) ? known : cutPart({ data: known, w: widthOf(tile) }, tile, part);
@@ -92,7 +92,7 @@ export class Mosaic {
     return this.latents.get(number);
   }
 
-  // Forget the latents that no tile after this one looks at.
+  // Forget the latents that no later tile looks at.
   forget(number) {
     for (const known of this.latents.keys()) {
       if (known <= number - this.across - 1) this.latents.delete(known);
@@ -100,7 +100,7 @@ export class Mosaic {
   }
 }
 
-// Whether two boxes of which one holds the other are one.
+// Whether two boxes, one of which contains the other, are the same.
 function sameSize(a, b) {
   return widthOf(a) === widthOf(b) && heightOf(a) === heightOf(b);
 }

@@ -8,7 +8,7 @@ import { forgotten } from "./weights.js";
 
 // The part of the weights that each graph reads.
 const PARTS = { first_means: "means", second_means: "means", synthesis: "synthesis", realism: "realism" };
-// The others are so small that a GPU would take longer to begin.
+// The other graphs are so small that a GPU would take longer to begin.
 const LARGE = ["synthesis", "realism"];
 
 export class Networks {
@@ -17,7 +17,7 @@ export class Networks {
     this.runtime = runtime;
     this.model = model;
     this.sessions = {};
-    this.ort = runtime.ort; // what the sessions are of
+    this.ort = runtime.ort; // the module that the sessions come from
   }
 
   // The latents of a tile, Float32Array `[N, h, w]`, from its symbols. quality in hundredths.
@@ -43,14 +43,14 @@ export class Networks {
     return { data: pixels.data, h: h * PATCH, w: w * PATCH };
   }
 
-  // Begin to load what a realism needs, all at once.
+  // Begin to load everything that a realism needs, all at once.
   prepare(beta) {
     const wanted = ["first_means", "second_means", ...(beta < 1 ? ["synthesis"] : []), ...(beta > 0 ? ["realism"] : [])];
-    // What goes wrong is raised again where the graph is run.
+    // Any error is raised again where the graph is run.
     for (const graph of wanted) this.session(graph).catch(() => {});
   }
 
-  // Run a graph on tensors, each data and shape. What fails on a GPU is run again without.
+  // Run a graph on tensors, each given as data and shape. What fails on a GPU is run again without it.
   async run(graph, inputs) {
     const { onGPU } = this.runtime;
     try {
@@ -97,8 +97,8 @@ function qualityTensor(hundredths) {
   return [Float32Array.of(hundredths / 100), [1]];
 }
 
-// Write one half of the latents, its means and residuals, to their positions. The half with even sums of row and
-// column, 0, is known first. Means `[1, N, ⌈h/2⌉, 2·⌈w/2⌉]`: on the left those in even rows, on the right in odd ones.
+// Write one half of the latents, its means plus residuals, to its positions. The half with even sums of row
+// and column, 0, is known first. Means `[1, N, ⌈h/2⌉, 2·⌈w/2⌉]`: even rows on the left, odd on the right.
 function addHalf(latents, mean, residual, { height, width }, half) {
   const [, channels, rows, columns] = mean.dims;
   for (let channel = 0; channel < channels; channel++) {

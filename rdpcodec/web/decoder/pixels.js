@@ -2,10 +2,10 @@
 
 import { heightOf, widthOf } from "./tiles.js";
 
-// Adding it rounds a float32 below 2^22 to an integer, halves to even.
+// Adding this number rounds a float32 below 2^22 to an integer, halves to even.
 const ROUNDER = 1.5 * 2 ** 23;
 
-// A part of what was decoded of the box around it, `[3, 16h, 16w]`.
+// A part, cut out of the decoded box around it, `[3, 16h, 16w]`.
 export function cutPart({ data, w }, box, part) {
   const height = heightOf(part), width = widthOf(part), area = data.length / 3;
   const result = new Float32Array(3 * height * width);
@@ -37,7 +37,7 @@ export function addPart(target, region, part, x) {
   });
 }
 
-// round(255 · clamp(x, 0, 1)), in float32 as NumPy has it.
+// round(255 · clamp(x, 0, 1)), in float32 as in NumPy.
 function level(x) {
   const { fround } = Math;
   return fround(fround(Math.min(1, Math.max(0, x)) * 255) + ROUNDER) - ROUNDER;

@@ -1,18 +1,19 @@
 // PNG: images for <img> and for saving, and the alpha channel of files of version 1.
 //
-// A canvas would write it too, but not with a profile, and in some browsers with noise against fingerprinting.
+// A canvas can write PNG too, but without a profile, and in some browsers with noise against fingerprinting.
 
 import { crc32 } from "./container.js";
 import { FormatError } from "./errors.js";
 
 const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 const EIGHT_BIT_GRAY = [8, 0, 0, 0, 0]; // depth, colour type, compression, filter, no interlace
-const TRUECOLOUR = 2, WITH_ALPHA = 4; // of colour types, what is added up
+const TRUECOLOUR = 2, WITH_ALPHA = 4; // what a colour type is added up from
 const SUB = 1, UP = 2;
-const PIECE = 2 ** 12; // of compressed bytes, inflated at a time: up to 4 MB
-const STRIP = 2 ** 20; // bytes of rows that are filtered at a time, about
+const PIECE = 2 ** 12; // compressed bytes that are inflated at a time: up to 4 MB
+const STRIP = 2 ** 20; // about how many bytes of rows are filtered at a time
 
-// A PNG, as a Blob. pixels: RGBA, Uint8ClampedArray; gray: whether one channel says all; alpha: whether it counts; profile: an ICC profile, or null.
+// A PNG, as a Blob. pixels: RGBA, Uint8ClampedArray; gray: whether one channel says everything; alpha:
+// whether alpha counts; profile: an ICC profile, or null.
 export async function writePNG({ pixels, width, height, gray, alpha, profile }) {
   const channels = [...(gray ? [0] : [0, 1, 2]), ...(alpha ? [3] : [])], header = new DataView(new ArrayBuffer(13));
   header.setUint32(0, width);
@@ -31,7 +32,7 @@ export async function writePNG({ pixels, width, height, gray, alpha, profile }) 
   return new Blob([...parts, ...chunk("IEND", new Uint8Array())], { type: "image/png" });
 }
 
-// Rows as PNG has them, strip by strip: each less the row above.
+// Rows as PNG has them, strip by strip: each minus the row above.
 function* filtered(pixels, width, height, channels) {
   const row = width * channels.length + 1, rows = Math.max(1, Math.floor(STRIP / row));
   for (let top = 0; top < height; top += rows) {
@@ -47,7 +48,7 @@ function* filtered(pixels, width, height, channels) {
   }
 }
 
-// What a stream makes of pieces of bytes: pieces of bytes.
+// Send pieces of bytes through a stream. Returns the pieces that come out.
 async function through(stream, pieces) {
   const feed = async () => {
     const writer = stream.writable.getWriter();
@@ -84,7 +85,7 @@ function joined(pieces) {
 export async function inflate(bytes, limit) {
   const stream = new DecompressionStream("deflate");
   const writer = stream.writable.getWriter(), reader = stream.readable.getReader();
-  // What is wrong with the data, the reader is told as well.
+  // The reader is also told what is wrong with the data.
   const feed = async () => {
     for (let at = 0; at < bytes.length; at += PIECE) await writer.write(bytes.subarray(at, at + PIECE));
     await writer.close();
@@ -108,7 +109,7 @@ export async function inflate(bytes, limit) {
   return joined(found);
 }
 
-// The gray levels, Uint8Array, of a PNG as docs/format.md has it, of the given size. Raises `FormatError`.
+// The gray levels, Uint8Array, of a PNG of the given size, as docs/format.md has it. Raises `FormatError`.
 export async function readGray(bytes, { width, height }) {
   const chunks = readChunks(bytes), header = chunks[0].data;
   const view = new DataView(header.buffer, header.byteOffset, header.length);
@@ -141,7 +142,7 @@ function readChunks(bytes) {
   return chunks;
 }
 
-// Undo the filters of rows of one byte a pixel (PNG, section 9.2).
+// Undo the filters of rows of one byte per pixel (PNG, section 9.2).
 function unfiltered(rows, width, height) {
   const pixels = new Uint8Array(width * height);
   for (let y = 0, from = 0, to = 0; y < height; y++) {

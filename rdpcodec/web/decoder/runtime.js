@@ -1,13 +1,14 @@
-// ONNX Runtime: on WebGPU where there is one, else as WebAssembly with SIMD, and threads where pages may have them.
+// ONNX Runtime: on WebGPU where there is one, else as WebAssembly with SIMD, with threads where pages may
+// have them.
 
 import { WeightsError } from "./errors.js";
 import { place } from "./places.js";
 
 const PLAIN = ["ort.wasm.min.mjs", "ort-wasm-simd-threaded"];
-// Of the builds with WebGPU the small one: it needs a browser in which WebAssembly can wait for promises.
+// The small one of the builds with WebGPU: it needs a browser in which WebAssembly can wait for promises.
 const WITH_GPU = ["ort.jspi.min.mjs", "ort-wasm-simd-threaded.jspi"];
 const MOST_THREADS = 4;
-const ERRORS = 3; // what is logged, and graver
+const ERRORS = 3; // the lowest severity that is logged
 
 export class Runtime {
   // Raises `WeightsError` where ONNX Runtime cannot be loaded.
@@ -42,7 +43,7 @@ export class Runtime {
     return this.alone(() => session.run(tensors));
   }
 
-  // One thing after the other: the build with WebGPU ends itself when it is called while it waits.
+  // One call after the other: the build with WebGPU ends itself when it is called while it waits.
   alone(work) {
     this.busy = this.busy.then(work, work);
     return this.busy;
@@ -66,7 +67,7 @@ async function imported([module, binary]) {
   try {
     const ort = await import(place(`onnxruntime-web/${module}`));
     ort.env.wasm.wasmPaths = { mjs: place(`onnxruntime-web/${binary}.mjs`), wasm: place(`onnxruntime-web/${binary}.wasm`) };
-    // Threads share memory, which browsers allow to pages that are isolated from others.
+    // Threads share memory, which browsers allow for pages that are isolated from others.
     ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency, MOST_THREADS) : 1;
     ort.env.logLevel = "error";
     return ort;

@@ -1,6 +1,6 @@
 // The exact path: hyper-latents → the table of every residual, in integers (docs/format.md, section 3).
 //
-// All sums stay below 2^24, as is proved when weights are exported; so 32-bit integers hold them. Arrays are
+// All sums stay below 2^24, as is proved when weights are exported, so 32-bit integers hold them. Arrays are
 // kept position by position, channels last: a sum over channels then skips the zeros of its input.
 
 const ENTER_SHIFT = 3, HIDDEN_SHIFT = 6, LEAVE_SHIFT = 8;
@@ -8,7 +8,7 @@ const ACTIVATION_LIMIT = 255, INDEX_LIMIT = 63;
 const QUALITY_FULL = 10000;
 
 export class ScaleNetwork {
-  // tensor: a function from names to { data, shape } of the weights, without the prefix `scale.`.
+  // tensor: a function from the names of weights, without the prefix `scale.`, to { data, shape }.
   constructor(tensor) {
     const layer = (name, bias) => ({ weights: transposed(tensor(name)), bias: tensor(bias) });
     this.enter = layer("enter", "enter_bias");
@@ -36,7 +36,7 @@ export class ScaleNetwork {
   }
 }
 
-// The bias at a quality in hundredths: linear between the rows of a table `[8, C]`, rounded down.
+// The bias at a quality in hundredths: linear between the rows of a table `[8, C]`, rounded half up.
 function rateBias({ data, shape: [rows, channels] }, quality) {
   const position = quality * (rows - 1);
   const lower = Math.min(Math.floor(position / QUALITY_FULL), rows - 2);

@@ -1,7 +1,7 @@
 // What a file carries beside the coded image: the alpha channel and an ICC profile.
 //
-// A segment that is damaged never costs the image: it is left out, and a warning says so. EXIF and XMP are not
-// looked at: their orientation is applied to the pixels before they are coded.
+// A damaged segment never costs the image: it is left out, and a warning says so. EXIF and XMP are not read:
+// their orientation is applied to the pixels before these are coded.
 
 import { SEGMENT } from "./container.js";
 import { FormatError } from "./errors.js";

@@ -1,4 +1,4 @@
-// The symbols of a tile: the integers that a file says (docs/format.md, section 2).
+// The symbols of a tile: the integers that a file holds (docs/format.md, section 2).
 
 import { Decoder } from "./entropy.js";
 import { HYPER_FACTOR, PATCH, heightOf, widthOf } from "./tiles.js";
@@ -28,7 +28,7 @@ function hyperTables(channels, positions, quality) {
   return Uint16Array.from({ length: channels * positions }, (_, i) => bank * channels + Math.floor(i / positions));
 }
 
-// The symbols of a tile that says nothing, for all of its pixels are in the exact layer: zeros.
+// The symbols of a tile without data, all of whose pixels are in the exact layer: zeros.
 export function blankSymbols(tile, model) {
   const shape = shapeOf(tile), { hz, wz, height, width } = shape;
   const hyper = new Int32Array(model.hyperLatents * hz * wz);

@@ -21,7 +21,7 @@ function stretches(length) {
   return found;
 }
 
-// What a payload has for each of `count` tiles. Raises `FormatError` when the lengths do not add up.
+// The part of a payload for each of `count` tiles. Raises `FormatError` when the lengths do not add up.
 export function splitTiles(payload, count) {
   if (count === 1) return [payload];
   const lengths = [];
@@ -50,7 +50,7 @@ export function common(a, b) {
   return box.left < box.right && box.top < box.bottom ? box : null;
 }
 
-// A box with a margin within an image, from multiples of 16 pixels on: what the synthesis looks at.
+// A box with a margin within an image, beginning at multiples of 16 pixels: what the synthesis looks at.
 export function grown(box, margin, { width, height }) {
   const start = (at) => Math.floor(Math.max(0, at - margin) / PATCH) * PATCH;
   return {

@@ -7,7 +7,7 @@ import { ScaleNetwork } from "./scales.js";
 
 const ARRAYS = { I8: Int8Array, I32: Int32Array };
 
-// The list of models. Raises `WeightsError`, as for a page of HTML that a server sends in place of it.
+// The list of models. Raises `WeightsError`, for example when a server sends a page of HTML in its place.
 function parsed(bytes) {
   try {
     return JSON.parse(new TextDecoder().decode(bytes));
@@ -45,7 +45,7 @@ export class Model {
     this.hyperLatents = record.hyper_latents;
     this.margin = record.margin; // how far the synthesis sees beyond a latent, in pixels
     this.hasRealism = "realism" in record.parts;
-    // As long as the release's file, at first all zeros; parts come to lie where they lie in it.
+    // As long as the release's file, at first all zeros; parts are put where they lie in that file.
     this.bytes = new Uint8Array(record.bytes);
     this.loading = {};
   }
@@ -95,7 +95,7 @@ export class Model {
   }
 }
 
-// What the promise `holder[name]` brings. It is forgotten when it fails, so that another try may succeed.
+// The result of the promise `holder[name]`. It is forgotten when it fails, so that another try may succeed.
 export async function forgotten(holder, name) {
   try {
     return await holder[name];

@@ -10,7 +10,7 @@ import { writePNG } from "./png.js";
 import { Runtime } from "./runtime.js";
 import { WeightsFolder, forgotten } from "./weights.js";
 
-const KEPT_IMAGES = 2; // those used last, with what makes turning realism quick
+const KEPT_IMAGES = 2; // the images used last, with what makes turning realism quick
 
 const folder = new WeightsFolder((name) => fetched(place(`weights/${name}`)));
 const networks = new Map(); // by model

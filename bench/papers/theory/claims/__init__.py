@@ -1,4 +1,4 @@
-"""What the three papers claim, computed and checked: one module a paper."""
+"""What the three papers claim, computed and checked: one module for each paper."""
 
 from __future__ import annotations
 

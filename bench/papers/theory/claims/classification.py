@@ -16,7 +16,7 @@ Curves = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class _AllDenoisers:
-    """C(D, P) over all denoisers of cells: errors `[D, P]`, NaN where no denoiser is."""
+    """C(D, P) over all denoisers of cells: errors `[D, P]`, NaN where there is no denoiser."""
 
     problem: cdp.Cells
     distortions: np.ndarray
@@ -80,7 +80,7 @@ def _linear(gains: np.ndarray, noise: float) -> Curves:
 
 
 def _frontiers(ends: dict[str, float], noise: float) -> dict[str, Curves]:
-    """Of each two quantities: both, from the gain that is best in one to the gain that is best in the other.
+    """For each two quantities: both, from the gain that is best in one to the gain that is best in the other.
 
     ends: the best gains, where the error rate is called classification.
     """

@@ -30,7 +30,10 @@ KANTOROVICH = "theorem: the value of a linear program"
 
 @dataclass(frozen=True)
 class Curve:
-    """P(D) in one distance, both float arrays `[n]` on a uniform grid of D. why: convex, or "" if unknown."""
+    """P(D) in one distance, both float arrays `[n]` on a uniform grid of D.
+
+    why: the reason that it is convex, or "" if unknown.
+    """
 
     label: str
     why: str
@@ -38,7 +41,7 @@ class Curve:
     perception: np.ndarray
 
     def record(self) -> dict[str, Any]:
-        """As the results hold it."""
+        """The curve as results hold it."""
         return {
             "label": self.label,
             "why convex": self.why,
@@ -47,7 +50,7 @@ class Curve:
         }
 
     def claim(self) -> Claim:
-        """That it falls and is convex."""
+        """The claim that it falls and is convex."""
         rise, excess = largest_rise(self.perception), largest_concavity(self.perception)
         return Claim(
             f"P(D) falls and is convex: {self.label}",
@@ -58,7 +61,7 @@ class Curve:
 
 
 # By key of the record: label, why convex, what the program minimises. Outputs on the source's alphabet and
-# the posterior mean suffice for all of them: they see what lies elsewhere only as mass.
+# the posterior mean suffice for all of these distances: they see what lies elsewhere only as mass.
 _SOLVED: dict[str, tuple[str, str, Perception]] = {
     "total_variation": ("total variation", _CSISZAR, total_variation),
     "kl_nats": ("KL(p_X‖p_X̂)", _CSISZAR, kullback_leibler),
@@ -76,9 +79,9 @@ _DERIVED: dict[str, tuple[str, str, str, Callable[[np.ndarray], np.ndarray]]] = 
 def curves(joint: np.ndarray, distortions: np.ndarray) -> dict[str, Curve]:
     """P(D) in every distance but Wasserstein-2, by key of the record.
 
-    joint: P(X = x, Y in cell); distortions: from the cells' MMSE on. There no mass lies on the source's
-    alphabet, so all but total variation are infinite or the program has one feasible point: they begin one
-    step on.
+    joint: P(X = x, Y in cell); distortions: from the cells' MMSE on. At the MMSE no mass lies on the source's
+    alphabet, so all distances but total variation are infinite or their program has one feasible point. These
+    begin one step later.
     """
     outputs = pd.outputs_on_support(joint)
     found = {}
@@ -92,7 +95,7 @@ def curves(joint: np.ndarray, distortions: np.ndarray) -> dict[str, Curve]:
 
 
 def not_convex_without_the_condition(squared: Curve) -> Claim:
-    """The Hellinger distance, the root of `squared`, which is convex in neither argument."""
+    """The claim on the Hellinger distance, the root of `squared`, which is convex in neither argument."""
     excess = largest_concavity(np.sqrt(np.maximum(squared.perception, 0)))
     return Claim(
         "the theorem needs its condition: in the Hellinger distance, a root, P(D) is not convex",

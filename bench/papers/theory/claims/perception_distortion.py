@@ -52,8 +52,8 @@ class _Source:
 
 @dataclass(frozen=True)
 class _SquaredWasserstein:
-    """P(D) for squared Wasserstein-2 on a grid of outputs, the closed form, and how far outside of what the
-    grids allow it is.
+    """P(D) for squared Wasserstein-2 on a grid of outputs, the closed form, and how far P(D) lies outside the
+    bounds that the grids imply.
     """
 
     distortions: np.ndarray
@@ -65,7 +65,8 @@ class _SquaredWasserstein:
     def solved(cls, source: _Source, step: float) -> _SquaredWasserstein:
         grid = np.linspace(-1, 1, round(2 / step) + 1)
         moving = transport((pd.SUPPORT[:, None] - grid) ** 2)
-        # Rounding an output to one of its two neighbours, its mean kept, adds at most step²/4 to each square.
+        # Rounding an output to one of its two neighbours so that its mean is kept adds at most step²/4 to
+        # each square.
         rounding = step**2 / 4
         distortions = np.linspace(source.least_of_cells + rounding, 1.06 * source.perfect, 24)
         outputs = np.tile(grid, (source.joint.shape[1], 1))
@@ -79,7 +80,7 @@ class _SquaredWasserstein:
         return cls(distortions, squared, floor, outside)
 
 
-# Beside the default, where the likeliest value is ±1 always: one where it is 0 more often than X is.
+# With the default prior the likeliest value is always ±1; with this one it is 0 more often than X is.
 _OTHER_PRIOR = 0.3
 
 

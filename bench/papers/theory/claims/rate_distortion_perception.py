@@ -23,14 +23,14 @@ class _Solved:
 
 @dataclass(frozen=True)
 class _SolvedGaussian(_Solved):
-    """The same of the Gaussian source, with the closed form."""
+    """The same for the Gaussian source, with the closed form."""
 
     closed_form: float
 
 
 def reproduction(p: float = 0.1) -> Reproduction:
     """Curves and claims. p: P(X = 1)."""
-    second = 2 * p * (1 - p)  # of D₂ at P = 0: from there on no rate is needed
+    second = 2 * p * (1 - p)  # D₂ at P = 0: from there on no rate is needed
     coins, gauss = _bernoulli_surface(p, second), _gaussian_surfaces()
     solved, sampled = _solved_bernoulli(p, second), _solved_gaussian()
     surfaces = (coins["bits"], gauss["bits_wasserstein"], gauss["bits_kl"])
@@ -80,7 +80,7 @@ def _gaussian_surfaces() -> dict[str, np.ndarray]:
 
 
 def _solved_bernoulli(p: float, largest: float) -> list[_Solved]:
-    """largest: of the distortions."""
+    """The rates that a program finds. largest: the largest distortion."""
     hamming, coin = 1 - np.eye(2), np.array([1 - p, p])
     return [
         _Solved(d, bound, rdp.finite(coin, hamming, d, total_variation, bound))
@@ -90,7 +90,7 @@ def _solved_bernoulli(p: float, largest: float) -> list[_Solved]:
 
 
 def _solved_gaussian() -> list[_SolvedGaussian]:
-    """No assumption that X̂ is Gaussian: any law on a grid, from a Gaussian source cut to the same grid."""
+    """Solved without assuming a Gaussian X̂: it may have any law on a grid. The source is cut to that grid."""
     points = np.linspace(-4, 4, 41)
     weights = np.exp(-(points**2) / 2) / np.exp(-(points**2) / 2).sum()
     squares = (points[:, None] - points) ** 2

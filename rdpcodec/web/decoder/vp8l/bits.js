@@ -3,13 +3,13 @@
 import { FormatError } from "../errors.js";
 
 export class BitReader {
-  // bytes: Uint8Array; length: how many there are, with zeros behind them.
+  // bytes: Uint8Array; length: how many there are, with zeros after them.
   constructor(bytes, length) {
     this.bytes = bytes;
     this.length = length;
     this.next = 0;
     this.window = 0; // bits that are read ahead, as a signed integer
-    this.count = 0; // how many they are
+    this.count = 0; // how many bits those are
   }
 
   // The next 15 bits without taking them; zeros beyond the end.

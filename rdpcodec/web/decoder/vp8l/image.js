@@ -1,7 +1,7 @@
 // Lossless WebP, the data of a VP8L chunk → pixels (RFC 9649, section 3).
 //
-// Browsers have a decoder of their own. What a page can read back of it goes through a canvas, which some
-// browsers fill with noise against fingerprinting; an exact layer has to be exact, and bounded, everywhere.
+// Browsers have a decoder of their own, but a page reads its pixels through a canvas, which some browsers
+// fill with noise against fingerprinting. An exact layer has to be exact, and bounded, everywhere.
 
 import { FormatError } from "../errors.js";
 import { BitReader } from "./bits.js";
@@ -26,7 +26,7 @@ function bytesOf(hexadecimal) {
   return Uint8Array.from(hexadecimal.match(/../g), (pair) => parseInt(pair, 16));
 }
 
-// What VP8L data says of itself: width, height, and whether all pixels are opaque. Raises `FormatError`.
+// What VP8L data says about itself: width, height, and whether all pixels are opaque. Raises `FormatError`.
 export function headerOf(bytes) {
   if (bytes.length < HEADER) throw new FormatError("the exact layer is truncated");
   const bits = (bytes[1] | (bytes[2] << 8) | (bytes[3] << 16) | (bytes[4] << 24)) >>> 0;

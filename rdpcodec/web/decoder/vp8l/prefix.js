@@ -5,11 +5,11 @@ import { FormatError } from "../errors.js";
 const ROOT_BITS = 8; // looked up at once; longer codes take a second look
 const LONGEST = 15;
 const LENGTH_ORDER = [17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
-// Code lengths from 16 on repeat: what, how often at least, and how many bits say how often more.
+// Code lengths from 16 on are repeats: how often at least, and how many bits say how often more.
 const REPEATS = { 16: [3, 2], 17: [3, 3], 18: [11, 7] };
 
-// A prefix code, ready to read symbols. An entry of its table is symbol · 16 + length; in the root table a
-// length over the root's leads on to a second table, symbol being where that begins.
+// A prefix code, ready to read symbols. An entry of its table is symbol · 16 + length. In the root table, a
+// length over the root's leads to a second table, which begins at the entry's symbol.
 export class PrefixCode {
   // lengths: Uint8Array with the length of each symbol's code, 0 for none. Raises `FormatError` unless the
   // codes fill their space. A single symbol takes no bits.
@@ -26,7 +26,7 @@ export class PrefixCode {
     checkFilled(counts);
     this.bits = Math.min(counts.findLastIndex((count) => count > 0), ROOT_BITS);
     this.lengths = lengths;
-    this.table = null; // made when the first symbol is read: of 65536 groups of codes few may be used
+    this.table = null; // made when the first symbol is read: few of 65536 groups of codes may be used
   }
 
   makeTable() {
@@ -108,12 +108,12 @@ function reversed(code, length) {
   return result;
 }
 
-// The prefix code that a `BitReader` comes to, over `size` symbols.
+// The prefix code that a `BitReader` reads next, over `size` symbols.
 export function readPrefixCode(reader, size) {
   const lengths = new Uint8Array(size);
   if (reader.read(1)) {
     const two = reader.read(1), wide = reader.read(1);
-    // Symbols that do not exist have no code; libwebp takes them so, too.
+    // Symbols that do not exist have no code, as in libwebp.
     lengths[reader.read(wide ? 8 : 1)] = 1;
     if (two) lengths[reader.read(8)] = 1;
   } else {

@@ -13,14 +13,14 @@ export function addPredictions(pixels, width, height, bits, modes) {
     for (let x = 1; x < width; x++) {
       const at = row + x, above = at - width;
       const predict = PREDICTORS[(modes[blocks + (x >> bits)] >>> 8) & 15];
-      // What lies right of the last pixel above is the first of this row, as in memory.
+      // The pixel to the right of the last one above is the first of this row, as in memory.
       const value = predict(pixels[at - 1], pixels[above], pixels[above + 1], pixels[above - 1]);
       pixels[at] = added(pixels[at], value);
     }
   }
 }
 
-// Of the pixels to the left, at the top, top right and top left.
+// Predictions from the pixels at the left, top, top right and top left.
 const PREDICTORS = [
   () => BLACK,
   (l) => l,
@@ -47,7 +47,7 @@ function added(a, b) {
   return ((even & 0x00ff00ff) | ((odd & 0x00ff00ff) << 8)) >>> 0;
 }
 
-// Of each channel, rounded down.
+// The mean of each channel, rounded down.
 function mean(a, b) {
   return ((((a ^ b) & 0xfefefefe) >>> 1) + (a & b)) >>> 0;
 }
@@ -112,7 +112,7 @@ export function colours(packed, width, height, palette, bits) {
   return pixels;
 }
 
-// A palette as it is stored, each colour less the one before it, → the colours.
+// A palette as it is stored, each colour minus the one before it, → the colours.
 export function addUp(palette) {
   for (let i = 1; i < palette.length; i++) palette[i] = added(palette[i], palette[i - 1]);
   return palette;

@@ -32,7 +32,7 @@ class WeightsError(RdpError):
 
 
 class OutputError(RdpError, OSError):
-    """An output that exists already or cannot be written."""
+    """An output that already exists or cannot be written."""
 
 
 class RdpWarning(UserWarning):

@@ -221,7 +221,7 @@ def test_realism_is_refused_where_the_weights_lack_the_dial(small: Image.Image) 
         image.realism = 1.5
     image.realism = 0
     image.load()
-    with pytest.raises(UsageError, match="decoded already"):
+    with pytest.raises(UsageError, match="already been decoded"):
         image.realism = 0
 
 

@@ -222,7 +222,7 @@ def done_before(task: Task, work: Work) -> Outcome:
 
 def exists_already(task: Task) -> Outcome:
     """The outcome of a task that would overwrite something."""
-    return _failed(task, f"{task.output}: exists already; use --resume to go on, --force to overwrite")
+    return _failed(task, f"{task.output}: already exists; use --resume to skip it, --force to overwrite it")
 
 
 def lost(task: Task, cause: str = DIED) -> Outcome:

@@ -222,7 +222,7 @@ def test_a_folder_is_decompressed_in_the_format_asked_for(folder: Path, tmp_path
         (("--realism", "0.5"), "no realism setting"),
         (("--model", "slow"), "there is no model 'slow'"),
         (("--manifest", "/nowhere/out.jsonl"), "/nowhere/out.jsonl: cannot be written: No such file"),
-        (("--manifest", "{folder}/sub/c.webp"), "c.webp: is no manifest"),
+        (("--manifest", "{folder}/sub/c.webp"), "c.webp: is not a manifest"),
         (("--decompress", "--realism", "auto"), "realism 'auto': decompression takes a number"),
     ],
 )

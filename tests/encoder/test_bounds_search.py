@@ -129,7 +129,7 @@ def test_bounds_are_one_of_distortion_and_one_of_perception() -> None:
         with pytest.raises(UsageError, match="a pair takes one of distortion"):
             Target.psnr(30) & other
     for realism in (0.5, "auto"):
-        with pytest.raises(UsageError, match="met by the realism that is found"):
+        with pytest.raises(UsageError, match="find the realism themselves"):
             OperatingPoint(Target.psnr(30) & Target.lpips(0.1), realism)  # type: ignore[arg-type]
 
 

@@ -1,4 +1,4 @@
-# The light installation, from the command that README gives for it:
+# The light installation, made with README's command for it. To build and run:
 #
 #   docker build --tag rdpcodec .
 #   docker run --rm --user "$(id -u):$(id -g)" --volume "$PWD:/images" rdpcodec compress photo.png

@@ -1,4 +1,4 @@
-# `make demo` and `make test` do all their own set-up, on a machine with Python 3.11 or newer and nothing else.
+# `make demo` and `make test` do all their own set-up. They need Python 3.11 or newer and nothing else.
 
 PYTHON ?= python3
 VENV := .venv
@@ -15,13 +15,13 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
 	touch $@
 
-# Installs what the tests and the bench need besides: the whole, with torch.
+# Installs what the tests and the bench need in addition: everything, with torch.
 $(VENV)/tested: $(VENV)/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
 	touch $@
 
-# CompressAI pins numpy<2: its adapter is tested in an environment of its own, and so is what else imports
-# torchvision.
+# CompressAI pins numpy<2, so its adapter is tested in an environment of its own, as is other code that
+# imports torchvision.
 $(COMPRESSAI_VENV)/tested: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(COMPRESSAI_VENV)
 	$(COMPRESSAI_VENV)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
@@ -36,16 +36,16 @@ lint: $(VENV)/tested
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Two processes, a file of tests to each at a time: fixtures of a module are made once.
+# Two processes, each given a whole test file at a time, so that a module's fixtures are made once.
 test: lint $(COMPRESSAI_VENV)/tested
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 	$(COMPRESSAI_VENV)/bin/python -m pytest tests/test_compressai_model.py tests/bench/measure/test_inception.py
 
-# The variable silences what Material for MkDocs has to say of its successor.
+# The variable silences Material for MkDocs' notice about its successor.
 docs: $(VENV)/tested
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
-# make bench DATA=folder-of-pictures
+# make bench DATA=folder-of-images
 bench: $(VENV)/tested
 	$(BIN)/python -m bench measure rd --data $(DATA)
 

@@ -19,7 +19,7 @@ def random(seed: int = 0) -> torch.Generator:
 
 
 def bars(count: int, seed: int = 0) -> Labelled:
-    """Stand-ins for digits: classes 0-4 are lying bars of five thicknesses, 5-9 standing ones."""
+    """Stand-ins for digits: classes 0-4 are horizontal bars of five thicknesses, 5-9 vertical ones."""
     generator = np.random.default_rng(seed)
     labels = (np.arange(count) % 10).astype(np.uint8)
     images = np.zeros((count, *SHAPE), np.uint8)
@@ -32,7 +32,7 @@ def bars(count: int, seed: int = 0) -> Labelled:
 
 
 def idx(values: np.ndarray, kind: int = 8) -> bytes:
-    """An array as an IDX file of a type; 8 is unsigned bytes."""
+    """An array as an IDX file of type `kind`; 8 means unsigned bytes."""
     header = bytes((0, 0, kind, values.ndim)) + struct.pack(f">{values.ndim}I", *values.shape)
     return header + values.tobytes()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from rdpcodec.batch.plan import Task, plan
 from rdpcodec.batch.work import Work
 
-DEADLINE = 180  # seconds that nothing here takes, however busy the machine is
+DEADLINE = 180  # seconds; nothing here takes as long, however busy the machine is
 
 
 def tasks_for(
@@ -25,13 +25,13 @@ def tasks_for(
 
 
 def slow_image(path: Path) -> Path:
-    """An image that whoever reads it waits for, until `reader_of` lets go of it."""
+    """An image whose reader has to wait until the descriptor from `reader_of` is closed."""
     os.mkfifo(path)
     return path
 
 
 def reader_of(path: Path) -> int:
-    """Wait until somebody reads a slow image; the descriptor that keeps the reader waiting."""
+    """Wait until somebody reads a slow image; returns the descriptor that keeps the reader waiting."""
     end = time.monotonic() + DEADLINE
     while True:
         try:

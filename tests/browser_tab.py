@@ -1,4 +1,4 @@
-"""An installed browser, and a tab of it that may load nothing but what it is sent to, and report no error."""
+"""An installed browser, and a tab that fails if it loads anything from elsewhere or reports an error."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def chromium() -> str | None:
 
 @contextmanager
 def strict_tab(browser: Any) -> Iterator[Any]:
-    """Open it, and close it; what went wrong meanwhile fails then."""
+    """Open a tab, and close it at the end. Fails at the end if anything went wrong in between."""
     tab = browser.new_page(viewport={"width": 1280, "height": 900})
     wrong: list[str] = []
     tab.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)

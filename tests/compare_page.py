@@ -1,4 +1,4 @@
-"""`rdpcodec compare`, run, and the data inside of its page."""
+"""Runs of `rdpcodec compare`, and the data inside its page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def run(*words: object) -> Result:
 
 
 def embedded(page: str) -> dict[str, Any]:
-    """The data inside of a page."""
+    """The data inside a page."""
     found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
     assert found
     return json.loads(found[1])

@@ -22,26 +22,26 @@ from rdpcodec.weights import manifest as weights
 from rdpcodec.weights.manifest import ModelEntry, find_model, load_tensors
 from rdpcodec.weights.release import ReleasedModel
 
-# How long an example takes is the machine's business.
+# How long an example takes depends on the machine.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 if "PYTEST_XDIST_WORKER" in os.environ:
-    import torch  # takes two seconds, which the process that only hands out files has no need to spend
+    import torch  # takes two seconds, which the process that only hands out files can save
 
     torch.set_num_threads(1)  # the processes share the cores
 
 
-# Folders and files that take longest.
+# The folders and files whose tests take longest.
 LONG = {"bench", "docs", "encoder", "pages", "test_determinism", "test_fuzz", "test_tiles", "training", "web"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let pytest-xdist take files in the order of their tests, and not those of many tests first."""
+    """Let pytest-xdist take files in the order of their tests, not those with the most tests first."""
     config.option.loadscopereorder = False
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first: processes that take one file at a time then end together."""
+    """Put the longest files first, so that processes that take one file at a time end together."""
     items.sort(key=lambda item: LONG.isdisjoint(Path(item.location[0]).with_suffix("").parts))
 
 
@@ -52,7 +52,7 @@ def codec() -> Codec:
 
 @pytest.fixture(scope="session")
 def plain_codec(plain_weights: Path) -> Codec:
-    """With weights that have no realism setting."""
+    """A codec with weights that have no realism setting."""
     record = json.loads((plain_weights / "manifest.json").read_text())["models"]["fast"]
     return Codec(ReleasedModel.load(ModelEntry("fast", plain_weights / record["file"], record)))
 
@@ -75,7 +75,7 @@ def no_realism(plain_weights: Path) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def codec_with_realism(tmp_path_factory: pytest.TempPathFactory) -> Codec:
-    """The installed model with a second synthesis: the first, and brighter by a twentieth of the range."""
+    """The installed model with a second synthesis: the first one, brighter by a twentieth of the range."""
     tensors = brighter(load_tensors(find_model("fast")), 0.05)
     return Codec(ReleasedModel.load(install(tmp_path_factory.mktemp("brighter"), tensors)))
 
@@ -88,7 +88,7 @@ def photograph() -> Image.Image:
 
 @pytest.fixture(scope="session")
 def small(photograph: Image.Image) -> Image.Image:
-    """A piece of it whose sides are no multiples of anything, 101×67."""
+    """A piece of the photograph, 101×67: neither side is a multiple of anything."""
     return photograph.crop((200, 100, 301, 167))
 
 
@@ -105,7 +105,7 @@ def image_folder(tmp_path_factory: pytest.TempPathFactory, photograph: Image.Ima
 
 @pytest.fixture(scope="module")
 def quick_avif() -> Iterator[None]:
-    """AVIF, as a peer, as fast as it can be: how small its files are is beside the point."""
+    """AVIF, as a peer, at its fastest: the size of its files does not matter here."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PEERS["avif"].options, "speed", 10)
         yield
@@ -121,8 +121,8 @@ def lpips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def launch() -> Iterator[Callable[..., Any]]:
-    """Start Chromium with further flags. Without one, or without what drives it, the tests of pages are
-    skipped: neither comes with the project. CI installs both.
+    """Start Chromium with further flags. Without Chromium or Playwright, which drives it, the tests of pages
+    are skipped. Neither comes with the project; CI installs both.
     """
     if not importlib.util.find_spec("playwright"):
         pytest.skip("playwright is not installed")
@@ -143,7 +143,7 @@ def launch() -> Iterator[Callable[..., Any]]:
 
 @pytest.fixture(scope="session")
 def browser(launch: Callable[..., Any]) -> Iterator[Any]:
-    """Chromium, as it is."""
+    """Chromium without further flags."""
     started = launch()
     yield started
     started.close()

@@ -1,4 +1,4 @@
-"""An image of which each pixel is a formula, and what may be done to it: the same on every machine."""
+"""An image whose pixels come from a formula, and changed versions of it: the same on every machine."""
 
 from __future__ import annotations
 

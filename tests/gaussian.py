@@ -1,9 +1,9 @@
 """A surface with known answers: a Gaussian source, squared error, and the squared Wasserstein distance.
 
-Of unit variance at rate R the least mean squared error is d = 2^(−2R); the decoder that reaches it makes
-images of standard deviation s = √(1 − d). Stretched by a gain g, g = 1 … 1/s, it has the error 1 + g²s² −
-2gs² and the distance (1 − gs)², which is the rate-distortion-perception function (Zhang, Qian, Chen & Khisti
-2021).
+At unit variance and rate R, the least mean squared error is d = 2^(−2R). The decoder that reaches it makes
+images of standard deviation s = √(1 − d). Stretched by a gain g, g = 1 … 1/s, these images have the error
+1 + g²s² − 2gs² and the distance (1 − gs)². This is the rate-distortion-perception function (Zhang, Qian,
+Chen & Khisti 2021).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 QUALITIES = (5.0, 20.0, 40.0, 60.0, 80.0)
 REALISMS = (0.0, 0.25, 0.5, 0.75, 1.0)
 BPP = np.array([0.08, 0.15, 0.3, 0.6, 1.2])
-# Bits per sample in a bit per pixel; how distance becomes a measure that is never zero.
+# SAMPLES: bits per sample in a bit per pixel. FLOOR, SLOPE: make a distance a measure that is never zero.
 SAMPLES = 2.0
 FLOOR, SLOPE = 0.02, 0.5
 
@@ -35,7 +35,7 @@ def record(
 ) -> dict[str, Any]:
     """What `bench measure surface` would store, or `bench measure peers` for realisms None.
 
-    changes: mse and bpp, factors `[Q, B]` or numbers; everything else in the record is replaced.
+    changes: mse and bpp are factors, `[Q, B]` or numbers; any other key replaces that of the record.
     """
     error_factor, rate_factor = changes.pop("mse", 1.0), changes.pop("bpp", 1.0)
     dial = np.array(realisms or (0.0,))

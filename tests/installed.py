@@ -1,4 +1,4 @@
-"""What is installed with the repository, released weights and the photograph of its pages; and other weights,
+"""What comes with the repository: released weights, and the photograph of its pages. Also other weights,
 installed elsewhere.
 """
 
@@ -23,7 +23,7 @@ PHOTOGRAPH = Path(__file__).parent.parent / "docs" / "demo" / "coffee.png"
 
 @contextmanager
 def weights_read_anew() -> Iterator[None]:
-    """As in a process of its own: without what was loaded before, and nothing is left behind."""
+    """As in a new process: nothing loaded before is used, and nothing loaded here is left behind."""
     caches = (weights.manifest, codec_module.loaded_codec)
     try:
         for cache in caches:
@@ -57,7 +57,7 @@ def is_realism(name: str) -> bool:
 
 
 def brighter(tensors: dict[str, np.ndarray], amount: float) -> dict[str, np.ndarray]:
-    """The tensors of a release with another second synthesis: the first, and brighter by `amount` of 1."""
+    """The tensors of a release with another second synthesis: the first one, brighter by `amount` (of 1)."""
     from rdpcodec.model.transforms import PATCH_VALUES, STEP_MIDDLE  # which needs torch
 
     found = {name: tensor for name, tensor in tensors.items() if not is_realism(name)}

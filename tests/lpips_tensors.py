@@ -61,7 +61,7 @@ def squeeze_tensors() -> dict[str, Tensor]:
 
 
 def save_networks(folder: Path) -> Path:
-    """Both networks where `load_lpips` looks for them in a folder."""
+    """Save both networks where `load_lpips` looks for them in a folder."""
     save_file(alex_tensors(), folder / "lpips-alex.safetensors")
     save_file(squeeze_tensors(), folder / "lpips-squeeze.safetensors")
     return folder

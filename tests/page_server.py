@@ -19,7 +19,7 @@ from rdpcodec.pages.connections import server_config
 from rdpcodec.pages.serve import Limits, application
 
 LIMITS = Limits(size=300_000, pixels=50_000)
-# In a browser: the levels of the image on the right, RGBA.
+# Run in a browser: the RGBA levels of the image on the right.
 SHOWN = """() => {
   const image = document.querySelector(".layer.right img"), canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [image.naturalWidth, image.naturalHeight];
@@ -60,7 +60,7 @@ class Server:
         return f"http://127.0.0.1:{self.port}/"
 
     def ask(self, path: str, body: Any = None, **headers: str) -> Answer:
-        """GET, or POST where there is a body."""
+        """Send a GET, or a POST if there is a body."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         connection.request("GET" if body is None else "POST", path, body, headers)
         answer = connection.getresponse()
@@ -69,7 +69,7 @@ class Server:
         return found
 
     def upload(self, image: Image.Image) -> str:
-        """Returns what the paths of the image begin with."""
+        """Upload an image; returns what its paths begin with."""
         answer = self.ask("/images", png(image))
         assert answer.status == 201, answer.body
         return f"/images/{answer.json['id']}"

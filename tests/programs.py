@@ -9,7 +9,7 @@ from rdpcodec.errors import RdpError
 
 
 def run(*arguments: object, stdin: bytes | None = None) -> Result:
-    """Run a command in this process; an error of ours becomes what `main` makes of it."""
+    """Run a command in this process; an error of ours is shown as `main` shows it."""
     result = CliRunner().invoke(command, [str(a) for a in arguments], input=stdin)
     if isinstance(result.exception, RdpError):
         result.stderr_bytes = (result.stderr_bytes or b"") + f"error: {result.exception}\n".encode()

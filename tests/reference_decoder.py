@@ -173,7 +173,7 @@ def exact(file: File) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def alpha(file: File) -> np.ndarray:
-    """Section 2.2: the alpha channel, from top to bottom and left to right of an image one tile high."""
+    """Section 2.2: the alpha channel of an image one tile high, its tiles joined from left to right."""
     found = []
     for data, _, _ in entries(file, file.segments[9]):
         rgba = np.asarray(Image.open(io.BytesIO(webp(data))).convert("RGBA"))
@@ -189,7 +189,7 @@ def webp(data: bytes) -> bytes:
 
 
 def entries(file: File, payload: bytes) -> list[tuple[bytes, int, int]]:
-    """Section 2: what a payload has for each tile, and the tile's height and width."""
+    """Section 2: what a payload holds for each tile, and the tile's height and width."""
     sizes = [(height, width) for height in stretches(file.height) for width in stretches(file.width)]
     if len(sizes) == 1:
         return [(payload, *sizes[0])]

@@ -1,4 +1,4 @@
-"""Fewer resamplings of images for tests of reports, whose number is not what is tested."""
+"""Fewer resamplings of images, for tests of reports that do not test their number."""
 
 from __future__ import annotations
 

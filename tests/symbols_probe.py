@@ -1,5 +1,5 @@
-"""Run by test_determinism in processes of their own: decode files, print hashes of their symbols and table
-indices, for one setup after the other.
+"""Run by test_determinism in separate processes: decode files under one setup after another, and print hashes
+of their symbols and table indices.
 
 Argument: JSON, {files, setups}; a setup is {engine, threads, deterministic, mkldnn, precision, dtype, batch,
 device, inexact}, each of which but the first may be missing.
@@ -47,12 +47,12 @@ def on_torch(device: str) -> Codec:
 
 
 def hashes(files: list[Container], setup: dict[str, Any]) -> list[tuple[str, str]]:
-    """Of each file: the hash of its symbols as decoded under a setup, and of its table indices."""
+    """For each file: the hash of its symbols as decoded under a setup, and that of its table indices."""
     threads = setup.get("threads", 1)
     use_threads(threads)
     torch.set_num_threads(threads)
     deterministic = setup.get("deterministic", False)
-    if deterministic != torch.are_deterministic_algorithms_enabled():  # to switch imports for a second
+    if deterministic != torch.are_deterministic_algorithms_enabled():  # switching takes a second of imports
         torch.use_deterministic_algorithms(deterministic)
     torch.backends.mkldnn.enabled = setup.get("mkldnn", True)
     torch.set_float32_matmul_precision(setup.get("precision", "highest"))

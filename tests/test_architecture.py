@@ -1,4 +1,4 @@
-"""Imports point one way: no circle, and nothing imports what stands above it (docs/architecture.md)."""
+"""Imports point one way: no cycles, and nothing imports what stands above it (docs/architecture.md)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# The rooms of the package, from the lowest floor to the highest. Those of one floor do not know each other.
+# The rooms of the package, from the lowest floor to the highest. Rooms on one floor do not import each other.
 FLOORS = (
     ("errors",),
     ("extras", "exif_claims", "fork_lock", "command_line"),
@@ -40,7 +40,7 @@ def modules(package: str) -> dict[str, Path]:
 
 
 def imports(path: Path, known: dict[str, Path]) -> set[str]:
-    """The modules among `known` that a file imports, wherever in it."""
+    """The modules among `known` that a file imports, anywhere in it."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module:
@@ -54,7 +54,7 @@ def imports(path: Path, known: dict[str, Path]) -> set[str]:
 @pytest.mark.parametrize("package", ["rdpcodec", "bench"])
 def test_no_modules_import_each_other(package: str) -> None:
     known = modules(package)
-    # The package's own face imports lazily what stands above it.
+    # The package's own `__init__` lazily imports what stands above it.
     graph = {name: imports(path, known) - {name, package} for name, path in known.items() if name != package}
     assert list(TopologicalSorter(graph).static_order())  # raises CycleError
 

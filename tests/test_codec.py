@@ -108,7 +108,7 @@ def test_a_batched_tensor_is_a_batch(codec: Codec, photograph: Image.Image) -> N
 def test_files_of_a_batch_are_decoded_at_the_realism_that_each_names(
     codec_with_realism: Codec, photograph: Image.Image
 ) -> None:
-    """The realism of this model is a brightness, a twentieth of the range at its full."""
+    """Realism in this model is a brightness: a twentieth of the range at realism 1."""
     realisms = (0.2, 1.0, 0.0, 0.2)
     piece, other = photograph.crop((0, 0, 64, 48)), photograph.crop((70, 0, 134, 48))
     pieces = (piece, piece, other, other)
@@ -202,7 +202,7 @@ def test_hostile_segments_with_a_good_checksum_are_refused(codec: Codec, small: 
 
 
 def layer(mask: np.ndarray) -> bytes:
-    """An exact layer of one tile, that has the pixels of a mask, bool `[H, W]`."""
+    """An exact layer of one tile, with the pixels of a mask, bool `[H, W]`."""
     return exact_layer.encode(np.full((*mask.shape, 3), 200, np.uint8), mask, exact_layer.TRIAL)
 
 

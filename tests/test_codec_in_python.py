@@ -1,4 +1,4 @@
-"""What a codec is to Python: names, pickles, batches, arguments, processes and warnings."""
+"""A codec as a Python object: names, pickles, batches, arguments, processes and warnings."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_deep_copy_holds_no_weights_of_its_own(plain_codec: Codec) -> None:
 def test_weights_that_draw_other_pixels_have_another_fingerprint(
     codec: Codec, plain_codec: Codec, codec_with_realism: Codec
 ) -> None:
-    """The three differ in the second synthesis alone, and read the same files."""
+    """The three differ only in the second synthesis, and read the same files."""
     codecs = (codec, plain_codec, codec_with_realism)
     assert len({each.fingerprint for each in codecs}) == 1
     assert len({each.decoder_fingerprint for each in codecs}) == 3
@@ -71,7 +71,7 @@ def test_weights_that_draw_other_pixels_have_another_fingerprint(
 def test_functions_of_the_module_load_a_model_once_whatever_thread_is_first(
     codec: Codec, small: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first to load it waits a moment for a second one, which should not come."""
+    """The first load waits a moment for a second one, which should not come."""
     loads: list[str] = []
     second = threading.Event()
 
@@ -112,7 +112,7 @@ def test_arrays_and_tensors_hold_the_pixels_of_the_image(codec: Codec, small: Im
     np.testing.assert_array_equal(tensor.permute(1, 2, 0).numpy(), image.reshape(*image.shape[:2], -1))
     part = codec.decompress_array(data, region=(10, 20, 30, 40))
     np.testing.assert_array_equal(part, image[20:60, 10:40])
-    assert codec.compress(tensor, 40) == codec.compress(Image.fromarray(array), 40)  # opaque alpha or none
+    assert codec.compress(tensor, 40) == codec.compress(Image.fromarray(array), 40)  # alpha opaque or absent
 
 
 def test_a_batch_may_have_a_quality_or_a_target(codec: Codec, small: Image.Image) -> None:
@@ -255,7 +255,7 @@ sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))  # without the guard it waits 
 
 
 def warned_lines(work: Callable[[], object]) -> set[str]:
-    """Files whose lines warnings name."""
+    """The files that the warnings of `work` point at."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         work()

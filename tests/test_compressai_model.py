@@ -1,4 +1,4 @@
-"""Runs where CompressAI is installed, which pins numpy<2: `make test` makes an environment for it."""
+"""Runs only where CompressAI is installed. It pins numpy<2, so `make test` makes it an environment."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_batch_is_coded_image_by_image(codec: Codec, images: list[Image.Image]
     decoded = model.decompress(coded["strings"], coded["shape"])["x_hat"]
     assert decoded.shape == (2, 3, 64, 128)
     for file, x in zip(coded["strings"][0], decoded, strict=True):
-        expected = np.asarray(codec.decompress(file), int)  # by the other engine: a rounding apart at most
+        expected = np.asarray(codec.decompress(file), int)  # by the other engine: at most a rounding apart
         np.testing.assert_allclose((x * 255).round().int().permute(1, 2, 0).numpy(), expected, atol=1, rtol=0)
 
 

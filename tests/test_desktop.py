@@ -1,4 +1,4 @@
-"""What tells a desktop of .rdpc files, and the libraries through which programs read them."""
+"""What tells a desktop about .rdpc files, and the libraries through which programs read them."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_the_thumbnailer_draws_a_small_image(file: Path, tmp_path: Path) -> None
     entry.read(DESKTOP / "rdpcodec.thumbnailer")
     thumbnailer = entry["Thumbnailer Entry"]
     assert thumbnailer["MimeType"] == f"{container.MIME_TYPE};"
-    # A desktop splits the line into words, and only then puts names in their places.
+    # A desktop first splits the line into words, and only then fills in the names.
     drawn = tmp_path / "thumbnail without extension"
     drawn.touch()
     places = {"%i": str(file), "%o": str(drawn), "%s": "32"}

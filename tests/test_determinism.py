@@ -28,8 +28,8 @@ SETUPS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
     "batch of eight": ({"batch": 8}, {}),
     "batch of eight, three threads": ({"batch": 8, "threads": 3}, {}),
 }
-# What a processor without vector instructions, or with those of 2013, would do: variables that torch and its
-# oneDNN read as they are loaded. Each set of variables costs a process.
+# Variables that make torch and its oneDNN work as on a processor without vector instructions, or with those
+# of 2013. Both read them when they are loaded, so each set of variables costs a process.
 PLAIN = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}
 AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 TORCH_SETUPS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
@@ -50,7 +50,7 @@ MATRIX = {
     for engine, setups in (("onnx", SETUPS), ("torch", SETUPS | TORCH_SETUPS))
     for name, (setup, variables) in setups.items()
 }
-# In which the scale network is inexact.
+# Setups that are also tried with an inexact scale network.
 INEXACT = ("torch, one thread", "torch, float64")
 
 
@@ -73,7 +73,7 @@ def files(codec: Codec, photograph: Image.Image, tmp_path_factory: pytest.TempPa
 
 @pytest.fixture(scope="module")
 def decoded(files: list[Path]) -> dict[str, list[tuple[str, str]]]:
-    """By setup, of each file: the hash of its symbols as decoded, and of its table indices.
+    """By setup, for each file: the hash of its symbols as decoded, and that of its table indices.
 
     Setups that need the same environment share a process; the processes run side by side.
     """
@@ -98,7 +98,7 @@ def decoded(files: list[Path]) -> dict[str, list[tuple[str, str]]]:
 
 @pytest.fixture(scope="module")
 def encoded(codec: Codec, files: list[Path]) -> list[str]:
-    """The hashes in this process."""
+    """For each file: the hash of its symbols as decoded in this process."""
     found = []
     for path in files:
         (symbols,) = codec.decode_symbols([container.read(path.read_bytes())])[0]
@@ -114,7 +114,7 @@ def test_symbols_are_the_same_under(
 
 
 def test_pixels_differ_by_at_most_one_step_between_setups(codec: Codec, files: list[Path]) -> None:
-    """Means and synthesis are floating point: only a rounding at the very end may fall the other way."""
+    """Means and synthesis are floating point: only a rounding at the very end may go the other way."""
     data = files[1].read_bytes()
     on_torch = Codec("fast", engine="torch")
     decodings = [np.asarray(each.decompress(data, realism=0.5)).astype(int) for each in (codec, on_torch)]
@@ -131,9 +131,7 @@ def test_pixels_differ_by_at_most_one_step_between_setups(codec: Codec, files: l
 def test_the_matrix_of_setups_notices_an_inexact_scale_path(
     decoded: dict[str, list[tuple[str, str]]], encoded: list[str]
 ) -> None:
-    """The same network in inexact arithmetic: sums that fall on a rounding tie fall either way, and setups
-    disagree.
-    """
+    """The same network in inexact arithmetic: sums on a rounding tie go either way, and setups disagree."""
     single, double = (decoded[f"{name}, inexact"] for name in INEXACT)
     assert [symbols for symbols, _ in single] != encoded
     assert [symbols for symbols, _ in double] != encoded

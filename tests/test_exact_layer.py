@@ -95,7 +95,7 @@ def webp(image: Image.Image, **options: object) -> bytes:
     [
         (b"\x2f", "truncated"),
         (webp(Image.new("RGB", (32, 32)), quality=50), "not lossless"),
-        # VP8L has three bits for a version, of which there is none but zero.
+        # VP8L has three bits for a version; zero is the only one.
         (b"\x2f" + (31 | 31 << 14 | 1 << 29).to_bytes(4, "little") + bytes(20), "not lossless"),
         (webp(Image.new("RGB", (33, 32)), lossless=True), "does not fit"),
         (webp(Image.new("RGBA", (32, 32), (1, 2, 3, 128)), lossless=True), "half-transparent"),

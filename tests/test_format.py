@@ -87,7 +87,7 @@ def test_the_reference_decoder_reads_escapes(codec: Codec, weights: dict[str, np
 def test_the_reference_decoder_reads_the_exact_layer(
     codec: Codec, photograph: Image.Image, weights: dict[str, np.ndarray], size: tuple[int, int]
 ) -> None:
-    """Drawn on the left, a photograph on the right; the wide one has a tile of each kind."""
+    """A drawing on the left, a photograph on the right; the wide image has a tile of each kind."""
     drawn = photograph.resize(size)
     drawn.paste((20, 120, 220), (0, 0, size[0] * 2 // 3, size[1]))
     ImageDraw.Draw(drawn).text((5, 5), "Exactly so", (255, 255, 255))
@@ -101,7 +101,7 @@ def test_the_reference_decoder_reads_the_exact_layer(
 
 
 def test_the_reference_decoder_reads_the_alpha_channel(codec: Codec, photograph: Image.Image) -> None:
-    """Of two tiles; no pixel is like its neighbours."""
+    """The channel has two tiles; no pixel equals its neighbours."""
     alpha = np.arange(1030 * 20, dtype=np.uint32).reshape(20, 1030).astype(np.uint8)
     image = photograph.resize((1030, 20))
     image.putalpha(Image.fromarray(alpha))
@@ -114,7 +114,7 @@ def test_the_reference_decoder_reads_the_alpha_channel(codec: Codec, photograph:
 def test_a_coded_tile_of_no_words_is_read_as_the_format_has_it(
     codec: Codec, weights: dict[str, np.ndarray], size: tuple[int, int], count: int
 ) -> None:
-    """It is a state of zero and the lowest of symbols; only below exact pixels it stands for zeros."""
+    """It stands for a state of zero and the lowest symbols, and for zeros only below exact pixels."""
     header = container.Header(codec.size, codec.fingerprint, 50.0, 0.0, *size)
     image = {container.Segment.COLOUR: join_tiles([b""] * count)}
     data = container.write(container.Container(header, image))

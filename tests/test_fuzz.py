@@ -28,7 +28,7 @@ def cases() -> dict[str, Case]:
 def test_hostile_input_is_taken_or_refused_with_our_error(cases: dict[str, Case], kind: str) -> None:
     result = run(kind, cases[kind], COUNTS[kind], seed=0)
     assert [(number, error) for number, _, error in result.failures] == []
-    # Neither all of it dies at the door, nor does the damage go unnoticed.
+    # Not all input is refused at the door, and the damage does not go unnoticed.
     assert result.taken > COUNTS[kind] / 20
     assert result.refused > COUNTS[kind] / 50
 
@@ -47,7 +47,7 @@ def test_damage_reaches_the_inside_of_lossless_layers() -> None:
                     warnings.simplefilter("always")
                     taken = coded.decode(container.write(damaged), codec)
                 ended["taken" if taken and not caught else "warned" if taken else "refused"] += 1
-        # Damaged alpha is left out, a damaged exact layer is refused; some damage changes pixels alone.
+        # Damaged alpha is left out, a damaged exact layer is refused; some damage only changes pixels.
         assert ended["taken"] > 5
         assert ended["warned" if kind == Segment.OPACITY else "refused"] > 20
 

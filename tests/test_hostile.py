@@ -63,7 +63,7 @@ def test_every_mutation_is_refused_before_a_network_runs(
 
 @pytest.mark.filterwarnings("ignore::rdpcodec.ImageWarning")
 def test_mutations_with_a_repaired_checksum_decode_or_are_refused(seeds: list[bytes]) -> None:
-    """What a hostile author can do: no crash, no hang, no error but ours."""
+    """What a hostile author can do causes no crash, no hang and no error but ours."""
     generator = random.Random(1)
     refused = 0
     for _ in range(400):
@@ -88,14 +88,14 @@ def test_a_header_that_claims_two_gigapixels_is_refused_at_once(
 
 
 def test_a_small_file_that_claims_a_large_image_takes_a_bounded_share_of_memory() -> None:
-    """38 bytes and 16 megapixels: beside Pillow's image, 3 bytes a pixel, the latents of two rows of tiles,
-    and the work on one.
+    """The file has 38 bytes and claims 16 megapixels. Memory holds Pillow's image, at 3 bytes a pixel, the
+    latents of two rows of tiles, and the work on one tile.
     """
     codec = hollow_codec()
     header = Header(codec.size, codec.fingerprint, 50.0, 0.0, 4096, 4096)
     data = container.write(Container(header, {Segment.COLOUR: join_tiles([b""] * 16)}))
     assert len(data) < 40
-    latents = 4 * codec.engine.latents * 64 * 64  # float32, of a tile
+    latents = 4 * codec.engine.latents * 64 * 64  # float32, for one tile
     assert traced(lambda: codec.decompress(data)) < 3 * 4096**2 + (2 * 4 + 3) * latents + 8 * latents
 
 

@@ -1,5 +1,5 @@
-"""The plain installation, which has no torch: all that does not need gradients or a GPU works, and the rest
-says what to install.
+"""The plain installation, without torch: everything that needs neither gradients nor a GPU works, and the
+rest says what to install.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAIN = "import rdpcodec.cli; rdpcodec.cli.main()"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, photograph: Image.Image) -> Path:
-    """A folder with a photograph, and one that keeps every process started with it from importing torch."""
+    """A folder with a photograph, and a folder `site` that hides torch from processes with it on the path."""
     folder = tmp_path_factory.mktemp("light")
     (folder / "site").mkdir()
     block = f"import sys\nsys.modules.update(dict.fromkeys({WHOLE_ONLY!r}))\n"
@@ -52,7 +52,7 @@ def test_torch_is_out_of_reach_here(folder: Path) -> None:
 
 
 def test_images_are_coded(folder: Path) -> None:
-    """By all ways to say how, in one process."""
+    """With every way to choose the operating point, in one process."""
     ways = [
         ("-q", "30", "--realism", "0.5"),
         ("--realism", "auto"),

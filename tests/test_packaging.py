@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """By the function of the build backend that pip calls."""
+    """A wheel, built by the function of the build backend that pip calls."""
     folder = tmp_path_factory.mktemp("wheel")
     with chdir(ROOT):
         return folder / build_wheel(str(folder))
@@ -47,7 +47,7 @@ def test_the_installed_wheel_works_from_an_empty_folder(
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
     small.save(empty / "photo.png")
-    # -I keeps the checkout out of the path; the wheel comes first on it.
+    # -I keeps the checkout off the path; the wheel comes first on it.
     script = (
         f"import sys; sys.path.insert(0, {str(site)!r})\n"
         "import rdpcodec.cli; print(rdpcodec.__file__); rdpcodec.cli.main()"

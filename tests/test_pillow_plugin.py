@@ -111,7 +111,7 @@ def test_opening_leaves_the_coded_image_unread(photograph: Image.Image) -> None:
             return data
 
     file = Counting(saved(photograph, quality=90))
-    image = Image.open(file, formats=["RDPC"])  # others may be asked before, and read more
+    image = Image.open(file, formats=["RDPC"])  # other plugins might be asked first, and read more
     assert image.size == photograph.size
     assert file.taken < 100 < len(file.getvalue())
 

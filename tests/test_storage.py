@@ -1,4 +1,4 @@
-"""Outputs: whole or not at all, and what is there before them is respected."""
+"""Outputs are written whole or not at all, and what was there before is respected."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def replace_several(path: Path, data: bytes) -> None:
 def test_data_are_on_the_disk_before_they_have_the_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path, bytes], None]
 ) -> None:
-    """Otherwise a loss of power may leave an empty file in place of the old one."""
+    """Otherwise a power cut may leave an empty file in place of the old one."""
     path, safe = tmp_path / "file", {}
     path.write_bytes(b"old")
     sync, replace = os.fsync, os.replace
@@ -168,7 +168,7 @@ def test_what_is_left_of_a_long_name_is_removed(tmp_path: Path, monkeypatch: pyt
 
 
 def test_what_another_run_is_writing_is_left_alone(tmp_path: Path) -> None:
-    """A thread of writers beside one that removes what killed writers left, as two runs would."""
+    """One thread writes while another removes what killed writers left, as two runs would."""
     location, stop = str(tmp_path / "file"), threading.Event()
     surprises: list[BaseException] = []
 
@@ -193,7 +193,7 @@ def test_what_another_run_is_writing_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_manifest_on_a_full_disk_is_one_error(tmp_path: Path) -> None:
-    """A limit on the size of files stands for a full disk."""
+    """A limit on the size of files stands in for a full disk."""
     script = (
         "import resource, sys\n"
         "from pathlib import Path\n"

@@ -66,7 +66,7 @@ def test_nothing_may_follow_the_last_tile() -> None:
 
 @pytest.fixture
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tiles of 128 pixels and less, so that small images have many."""
+    """Tiles have sides of at most 128 pixels, so that small images have many."""
     monkeypatch.setattr(tiles, "TILE", 128)
 
 
@@ -84,11 +84,11 @@ def squared_error(cropped: Image.Image, decoded: Image.Image) -> np.ndarray:
 def test_no_seam_can_be_measured(
     codec: Codec, photograph: Image.Image, monkeypatch: pytest.MonkeyPatch, quality: int, deviation: float
 ) -> None:
-    """Beside tile borders the error is no more than 0.05 dB over what it is without tiles, and not much
-    less, in the mean over six crops; the bytes are nearly the same.
+    """Near tile borders the error, averaged over six crops, is at most 0.05 dB above that without tiles, and
+    not much below it. The bytes are nearly the same.
 
-    deviation: of one crop's figure, in dB, by chance, measured on 40 random crops. Where bits are few, other
-    contexts move many latents to the next integer.
+    deviation: how far one crop's figure deviates by chance, in dB, measured on 40 random crops. Where bits
+    are few, other contexts move many latents to the next integer.
     """
     losses = []
     for left, top in product((0, 135, 270), (0, 125)):
@@ -107,7 +107,7 @@ def test_no_seam_can_be_measured(
             seam[:, tile.left - 8 : tile.left + 8] = True
         errors = [squared_error(cropped, other)[seam].mean() for other in (decoded, codec.decompress(whole))]
         losses.append(10 * np.log10(errors[0] / errors[1]))
-        # Nine tiles have eight streams more, and eight states of the coder.
+        # Nine tiles have eight more streams, and eight more states of the coder.
         assert len(whole) < len(tiled) < 1.03 * len(whole) + 12 * 8
     assert -0.2 < np.mean(losses) < 0.05
     assert max(losses) < 3 * deviation
@@ -116,8 +116,8 @@ def test_no_seam_can_be_measured(
 def test_analysis_of_tiles_is_that_of_the_whole(
     codec: Codec, cropped: Image.Image, small_tiles: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same latents from the same pixels, whatever the tile: those of the middle tile are found in the
-    whole.
+    """The same pixels give the same latents, whatever the tile: those of the middle tile are found among
+    those of the whole image.
     """
     pixels, engine = load_image(cropped).pixels, codec.engine
     middle = tile_grid(*cropped.size)[1][1]
@@ -135,8 +135,8 @@ def test_analysis_of_tiles_is_that_of_the_whole(
 
 
 class SeeingEngine:
-    """In place of the networks, a mean over all that lies within the margins, in integers: whatever is missed
-    there shows.
+    """In place of the networks, a mean in integers over everything within the margins, so that whatever is
+    missed there shows.
     """
 
     latents, hyper_latents = 1, 1
@@ -148,7 +148,7 @@ class SeeingEngine:
         return pixels
 
     def analyse(self, features: np.ndarray, quality: float) -> np.ndarray:
-        """The sum of the pixels of each latent, and of those that the margin reaches, `[B, 1, h, w]`."""
+        """For each latent, the sum of its pixels and of those within the margin, `[B, 1, h, w]`."""
         rows, columns = (-side % 16 for side in features.shape[1:3])
         padded = np.pad(features.sum(axis=3), ((0, 0), (0, rows), (0, columns)))
         batch, height, width = padded.shape
@@ -254,7 +254,7 @@ def test_images_of_a_batch_keep_their_tiles(codec: Codec, cropped: Image.Image, 
 
 
 def test_refined_tiles_are_better_tiles(codec: Codec, cropped: Image.Image, small_tiles: None) -> None:
-    """By what the search minimises: half of the error is SSIMULACRA2's, at the rate at which it began."""
+    """By what the search minimises: half of the error is SSIMULACRA2's, at the initial exchange rate."""
     cropped = cropped.crop((0, 0, 200, 150))  # 2×2 tiles
     original = np.asarray(cropped)
 
@@ -296,7 +296,7 @@ def split_tiles_of(data: bytes) -> list[bytes]:
 
 
 class CountingEngine(HollowEngine):
-    """Counts the tiles whose latents it made, and those that somebody still holds."""
+    """Counts the tiles whose latents it made, and those whose latents somebody still holds."""
 
     def __init__(self, codec: Codec) -> None:
         super().__init__(codec.engine)

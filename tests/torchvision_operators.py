@@ -1,5 +1,5 @@
-"""Imported before what imports torchvision: a registry's torchvision does not load beside a CPU-only torch
-until its two operators are declared. A matching one has declared them itself.
+"""Import this before anything that imports torchvision. A registry's torchvision does not load beside a
+CPU-only torch until its two operators are declared. A matching torchvision has declared them itself.
 """
 
 from __future__ import annotations

@@ -21,14 +21,14 @@ HERE = Path(__file__).parent / "web"
 RUNTIME = HERE / "node_modules" / "onnxruntime-web"
 
 Probe = Callable[[str, Path], dict[str, str]]
-"""What the modules make of the files of a folder, by name: see web/probe.mjs."""
+"""What the modules make of the files in a folder, by name: see web/probe.mjs."""
 
 
 def probe_with(node: str, site: Path) -> Probe:
     """A probe that runs in Node, with the modules and the installed weights in `site`, an empty folder."""
     weights = weights_files(manifest().values())
     files = own_files() | {f"weights/{name}": data for name, data in weights.items()}
-    # For Node; in a browser <script type="module"> says it.
+    # For Node; in a browser, <script type="module"> says so.
     files["package.json"] = b'{"type": "module"}'
     for name, data in files.items():
         path = site / name
@@ -45,8 +45,8 @@ def probe_with(node: str, site: Path) -> Probe:
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
-    """Types as the Web has them, no log, the headers with which pages may use threads, and those with which
-    pages of other places may use what is here.
+    """Serves with the Web's media types and without a log. Its headers let pages use threads, and let pages
+    from other origins use these files.
     """
 
     extensions_map: ClassVar[dict[str, str]] = {
@@ -68,7 +68,7 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
-    """The address of a folder on a free port of this machine."""
+    """Serve a folder on a free port of this machine; yields its address."""
     handler = functools.partial(_Handler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)

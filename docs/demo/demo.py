@@ -1,4 +1,4 @@
-"""Compress a photograph, decompress it, and put both beside each other: `make demo`.
+"""Compress a photograph, decompress it, and put both side by side: `make demo`.
 
 The photograph (coffee.png, 600×400, by Rachel Michetti, CC0) is the one scikit-image ships as
 `skimage.data.coffee`.

@@ -1,5 +1,5 @@
 """The image in README: a crop of the demo's photograph at realism 0 and 1, beside JPEG, WebP
-and AVIF of as many bytes.
+and AVIF of about as many bytes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A hook of MkDocs: `<!-- help PROGRAM -->` on a page becomes the help of all commands of the program.
+"""A MkDocs hook: `<!-- help PROGRAM -->` on a page becomes the help of all the program's commands.
 
 The text is what the program prints.
 """
@@ -22,12 +22,12 @@ _MARK = re.compile(r"<!-- help (.*) -->")
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Put the help in the marks' places."""
+    """Replace each mark with the help."""
     return _MARK.sub(lambda mark: "\n\n".join(_sections(mark[1])), markdown)
 
 
 def _sections(program: str) -> Iterator[str]:
-    """A heading and the help of every command that does something itself."""
+    """A heading and the help for every command that is not a group."""
     for words in _commands(PROGRAMS[program], ()):
         arguments = [*words, "--help"]
         run = CliRunner(env={"COLUMNS": "100"}).invoke(PROGRAMS[program], arguments, program)

@@ -1,6 +1,6 @@
-"""A hook of MkDocs: the site has the repository's layout, so that a link that works there works here.
+"""A MkDocs hook: the site has the repository's layout, so links that work there work here.
 
-README is the first page, and what pages show or name from outside of docs/ is part of the site.
+README is the first page. What pages show or link to outside docs/ is part of the site.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)#:]+)\)")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Put the sources in the place of what MkDocs found in docs/, under their names in the repository."""
+    """Replace the files MkDocs found in docs/ with the sources, under their names in the repository."""
     for file in [file for file in files if file.src_dir == config.docs_dir]:
         files.remove(file)
     root = Path(config.config_file_path).parent
@@ -35,7 +35,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Leave the text alone of links to folders: GitHub lists them, a site does not."""
+    """Reduce links to folders to their text: GitHub lists folders, a site does not."""
     assert page.file.abs_src_path is not None
     folder = Path(page.file.abs_src_path).parent
 

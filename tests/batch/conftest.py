@@ -15,7 +15,7 @@ import rdpcodec
 
 @pytest.fixture(autouse=True, scope="module")
 def _one_core() -> Iterator[None]:
-    """Threads of tiny images mostly wait for each other, very long where other programs are at work."""
+    """On tiny images, threads mostly wait for each other, and very long while other programs are busy."""
     allowed, threads = os.sched_getaffinity(0), torch.get_num_threads()
     os.sched_setaffinity(0, {min(allowed)})
     torch.set_num_threads(1)
@@ -26,7 +26,7 @@ def _one_core() -> Iterator[None]:
 
 @pytest.fixture
 def folder(tmp_path: Path, small: Image.Image) -> Path:
-    """Three images, one of them below, and files that are none."""
+    """Three images, one of them in a subfolder, and files that do not count as images."""
     folder = tmp_path / "in"
     (folder / "sub" / ".hidden").mkdir(parents=True)
     tiny = small.crop((0, 0, 20, 18))

@@ -40,7 +40,7 @@ def start(programs: list[subprocess.Popen[bytes]], *words: object) -> subprocess
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
-        # A shell that starts the tests in the background has them ignore interrupts.
+        # A shell that starts the tests in the background makes them ignore interrupts.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     programs.append(program)
@@ -48,7 +48,7 @@ def start(programs: list[subprocess.Popen[bytes]], *words: object) -> subprocess
 
 
 def five_images(tmp_path: Path, small: Image.Image) -> tuple[Path, Path]:
-    """A list of five images, and the third, which is slow."""
+    """A list of five images, and the third of them, which is slow."""
     names = [tmp_path / f"{i}.png" for i in range(5)]
     for i, name in enumerate(names):
         if i == 2:
@@ -71,7 +71,7 @@ def test_a_run_that_was_killed_is_resumed_without_redoing_or_losing_any(
     os.close(descriptor)  # the orphaned worker reads nothing, and ends
     done = {path: path.stat().st_mtime_ns for path in out.rglob("*.rdpc")}
     assert len(done) == 2
-    # The last line of the manifest had not been written when the run was killed, and another only in part.
+    # As if, when the run was killed, the manifest's last line was missing and another was written in part.
     manifest.write_text(manifest.read_text().splitlines()[0] + '\n{"source": "')
     place = next(iter(done)).parent
     (place / ".3.rdpc.0123abcd.partial").write_bytes(b"half")
@@ -98,8 +98,8 @@ def test_an_interrupt_ends_the_run_and_keeps_what_is_done(
     names, slow = five_images(tmp_path, small)
     program = start(started, f"@{names}", tmp_path / "out", "-w", 1)
     descriptor = reader_of(slow)
-    os.killpg(program.pid, signal.SIGINT)  # as a terminal does: parent and workers
-    # It does not wait for the image in work, which goes on until the descriptor is closed.
+    os.killpg(program.pid, signal.SIGINT)  # as a terminal does, to parent and workers
+    # The program does not wait for the image in work, which goes on until the descriptor is closed.
     out, err = program.communicate(timeout=DEADLINE)
     os.close(descriptor)
     assert program.returncode == 130

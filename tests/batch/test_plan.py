@@ -1,4 +1,4 @@
-"""Which files a run takes, and where it puts what it makes of them."""
+"""Which files a run takes, and where it puts its outputs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rdpcodec.errors import OutputError
 
 
 def planned(*sources: object, work: Work | None = None, **options: bool) -> list[str]:
-    """The outputs of a plan, below the destination."""
+    """The outputs of a plan, as paths below the destination."""
     tasks = tasks_for(list(sources), "/dst", work or Compression(), **options)
     assert len({task.source for task in tasks}) == len(tasks)
     return [task.output.removeprefix("/dst/") for task in tasks]
@@ -70,7 +70,7 @@ def test_a_list_may_come_through_standard_input(folder: Path, monkeypatch: pytes
 def test_images_of_one_name_keep_their_extensions(folder: Path) -> None:
     (folder / "a.bmp").write_bytes(b"")
     assert planned(folder) == ["a.bmp.rdpc", "a.png.rdpc", "b.rdpc"]
-    assert planned(folder / "a.png", f"{folder}/*.png") == ["a.rdpc"]  # one image given twice is one
+    assert planned(folder / "a.png", f"{folder}/*.png") == ["a.rdpc"]  # an image given twice counts once
     (folder / "a.bmp.png").write_bytes(b"")
     with pytest.raises(UsageError, match=r"a\.bmp\.rdpc would be written twice, from a\.bmp and a\.bmp\.png"):
         planned(folder)

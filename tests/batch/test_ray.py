@@ -34,7 +34,7 @@ def ray_cluster() -> Iterator[None]:
     def give_up(*arguments: object) -> None:
         raise TimeoutError
 
-    # Ray waits 15 s for services that choose their own ports, too short where other programs are at work.
+    # Ray waits 15 s for services that choose their own ports, too short while other programs are busy.
     services = ("metrics_agent", "metrics_export", "dashboard_agent_listen", "runtime_env_agent")
     ports = {f"{service}_port": free_port() for service in services}
     cluster = Cluster(True, head_node_args={"num_cpus": 1, "include_dashboard": False} | ports)

@@ -32,7 +32,7 @@ def test_an_outcome_says_what_the_file_is(folder: Path, tmp_path: Path) -> None:
     assert (back.bpp, back.bytes_before, back.error) == (outcome.bpp, len(data), None)
     assert Image.open(tmp_path / "a.png").size == (20, 18)
     assert back.bytes_after == (tmp_path / "a.png").stat().st_size
-    assert back.warnings == ()  # that an image takes more than its file is no surprise
+    assert back.warnings == ()  # an image larger than its coded file is no surprise
 
 
 @pytest.mark.parametrize(("told", "threads"), [("2", 2), ("", 3)])
@@ -56,7 +56,7 @@ def test_the_number_of_threads_that_the_environment_asks_for_goes_first(told: st
         (b"rubbish", Compression(device="tpu9"), "device 'tpu9' cannot be used"),
     ],
 )
-def test_what_is_wrong_with_a_image_is_in_its_outcome(
+def test_what_is_wrong_with_an_image_is_in_its_outcome(
     tmp_path: Path, content: bytes | None, work: Work, message: str
 ) -> None:
     if content is not None:
@@ -136,7 +136,7 @@ def test_an_image_that_failed_first_and_was_done_later_is_in_the_manifest_as_don
     with Manifest(tmp_path / "m.jsonl") as manifest:
         manifest.append(Outcome(task.source, task.output, error="not enough memory"))
     process(task, Compression(), force=False)
-    with Manifest(tmp_path / "m.jsonl") as manifest:  # of a run that was killed before it wrote the line
+    with Manifest(tmp_path / "m.jsonl") as manifest:  # as if the run had been killed before it wrote the line
         assert manifest.complete([task], Compression()) == []
     _, last = map(json.loads, (tmp_path / "m.jsonl").read_text().splitlines())
     assert (last["output"], "error" in last) == (task.output, False)

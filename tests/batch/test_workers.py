@@ -1,4 +1,4 @@
-"""Processes of a run: those that die, and those that are ended."""
+"""Worker processes of a run: those that die, and those that the run ends."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_killed_worker_costs_the_image_in_work_and_is_replaced(folder: Path, t
 
 
 def arrive(obituary: Path, survivors: bool) -> Compression:
-    """What a worker process unpickles at its start: it dies of that, or only the first one does."""
+    """What a worker process unpickles at its start. It kills each process, or only the first one."""
     with suppress(FileExistsError):
         obituary.mkdir()
         os.kill(os.getpid(), signal.SIGKILL)
@@ -59,7 +59,7 @@ def arrive(obituary: Path, survivors: bool) -> Compression:
 
 @dataclass(frozen=True)
 class DeadlyStart(Compression):
-    """Work that kills the first process that it reaches, or all."""
+    """Work that kills the first process that it reaches, or all of them."""
 
     obituary: Path = Path()
     survivors: bool = False
@@ -114,7 +114,7 @@ def test_an_interrupt_is_not_for_the_workers(folder: Path, tmp_path: Path) -> No
         os.close(descriptor)
 
     interrupter = threading.Thread(target=interrupt)
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # not ignored, nor there
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # so no worker inherits SIG_IGN
     interrupter.start()
     try:
         (outcome,) = run_local(tasks_of([slow], tmp_path / "out"), Compression(), workers=1, force=False)
@@ -126,7 +126,7 @@ def test_an_interrupt_is_not_for_the_workers(folder: Path, tmp_path: Path) -> No
 
 @dataclass(frozen=True)
 class ThreadsTold(Compression):
-    """Work that fails with the number of threads that its process has."""
+    """Work whose error is the number of threads that its process has."""
 
     def converted(self, data: bytes, task: Task) -> bytes:
         raise UsageError(str(chosen_threads()))

@@ -17,7 +17,7 @@ from bench.own_codec import OwnCodec
 from bench.record import number_text
 from rdpcodec.errors import UsageError
 
-# Scales by a share and back: a codec of two lines.
+# A codec of two lines, which scales an image down by a share and back up.
 ENCODE = "from PIL import Image; import sys; i = Image.open(sys.argv[1]); s = float(sys.argv[3]) / 100; "
 ENCODE += "i.resize((int(i.width * s), int(i.height * s))).save(sys.argv[2])"
 DECODE = "from PIL import Image; import sys; i = Image.open(sys.argv[1]); "

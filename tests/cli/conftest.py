@@ -12,7 +12,7 @@ from PIL import Image
 
 @pytest.fixture(autouse=True, scope="module")
 def _one_thread() -> Iterator[None]:
-    """Threads of tiny images mostly wait for each other, very long where other programs are at work."""
+    """On tiny images, threads mostly wait for each other, and very long while other programs are busy."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

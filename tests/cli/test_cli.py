@@ -28,12 +28,12 @@ def program(*arguments: object, **options: object) -> subprocess.CompletedProces
 
 
 def on_terminal(words: list[str], **options: Any) -> tuple[int, str]:
-    """Run a program with both outputs on a terminal; its exit status, and all that it wrote there."""
+    """Run a program with both outputs on a terminal; returns its exit status and all that it wrote there."""
     terminal, end = pty.openpty()
     process = subprocess.Popen(words, stdout=end, stderr=end, **options)
     os.close(end)
     parts = []
-    with suppress(OSError):  # that nobody is at the other end any more
+    with suppress(OSError):  # nobody is at the other end any more
         while part := os.read(terminal, 4096):
             parts.append(part)
     os.close(terminal)
@@ -303,7 +303,7 @@ def test_the_version_has_a_short_option() -> None:
 
 
 def screen(written: str) -> list[str]:
-    """The lines that a terminal shows of what programs wrote to it, as far as those below use its codes."""
+    """The lines that a terminal shows for what programs wrote; understands only the codes they use below."""
     lines, row, column = [""], 0, 0
     for code, character in re.findall(r"\x1b\[[?\d;]*([A-Za-z])|(.)", written, re.DOTALL):
         if code == "A":

@@ -20,7 +20,7 @@ from rdpcodec.metrics.distortion import psnr
 from rdpcodec.metrics.perceptual import WEIGHTS_VARIABLE
 
 
-def test_a_image_goes_there_and_back(photo: Path) -> None:
+def test_an_image_goes_there_and_back(photo: Path) -> None:
     assert run("compress", photo).exit_code == 0
     file = photo.with_suffix(".rdpc")
     photo.unlink()
@@ -225,7 +225,7 @@ def test_a_decoded_image_is_scaled_down(photo: Path, small: Image.Image, mode: s
     assert run("decompress", file, photo, "--max-side", 0, "--force").exit_code == 2
 
 
-def test_a_image_with_alpha_cannot_become_a_jpeg(photo: Path, small: Image.Image) -> None:
+def test_an_image_with_alpha_cannot_become_a_jpeg(photo: Path, small: Image.Image) -> None:
     transparent = small.copy()
     transparent.putalpha(128)
     file = photo.with_suffix(".rdpc")
@@ -253,7 +253,7 @@ def test_metadata_reaches_the_decoded_file(photo: Path, small: Image.Image) -> N
 
 def test_no_limit_of_pixels_is_the_formats_limit(photo: Path) -> None:
     assert run("compress", photo, "--max-pixels", "inf").exit_code == 0
-    # Pixels in place of megapixels would be no limit.
+    # Pixels given in place of megapixels would set no limit.
     counted = run("decompress", photo.with_suffix(".rdpc"), "--max-pixels", 24_000_000)
     assert counted.exit_code == 2
     assert "24000000 megapixels: no image has more than 268" in counted.stderr
@@ -283,7 +283,7 @@ def test_a_report_in_json_says_the_realism_and_the_time(photo: Path) -> None:
 
 
 def test_a_coded_file_is_not_compressed_again(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Image, "ID", [name for name in Image.ID if name != "RDPC"])  # no plugin of ours
+    monkeypatch.setattr(Image, "ID", [name for name in Image.ID if name != "RDPC"])  # without our plugin
     run("compress", photo)
     result = run("compress", photo.with_suffix(".rdpc"), photo.with_name("twice.rdpc"))
     assert result.exit_code == 1

@@ -66,7 +66,7 @@ def test_info_is_silent_about_intact_files_if_asked(photo: Path) -> None:
 
 def test_every_command_that_reports_does_so_in_json_too() -> None:
     context = click.Context(command)
-    names = set(command.list_commands(context)) - {"train", "export"}  # a log of JSON, and nothing but JSON
+    names = set(command.list_commands(context)) - {"train", "export"}  # these log or print JSON anyway
     assert {"compress", "serve", "suggest", "models"} < names
     for name in names:
         found = command.get_command(context, name)
@@ -79,7 +79,7 @@ def test_models_lists_what_is_installed() -> None:
     listed = run("models").stdout
     assert listed.count("(default)") == 1
     assert listed.count("million parameters") == len(encoders())
-    # Each begins with the name that --model takes.
+    # Each entry begins with the name that --model takes.
     heads = [line for line in listed.splitlines() if not line.startswith(" ")]
     assert [head.removesuffix(" (default)") for head in heads] == list(manifest())
 

@@ -236,7 +236,7 @@ def test_binary_data_is_not_written_to_a_terminal(photo: Path) -> None:
 
 
 def test_a_full_disk_is_noticed_without_a_buffer_too(photo: Path) -> None:
-    """Unbuffered, the system may write a part of what it is given, and be content."""
+    """Without a buffer, the system may write only a part of the data and report no error."""
 
     def limited() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))

@@ -1,4 +1,4 @@
-"""`rdpcodec suggest`: what is to be had of an image."""
+"""`rdpcodec suggest`: what an image would give at several operating points."""
 
 from __future__ import annotations
 

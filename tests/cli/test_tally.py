@@ -1,4 +1,4 @@
-"""What is said of a batch while it runs and at its end."""
+"""What is reported about a batch while it runs and at its end."""
 
 from __future__ import annotations
 

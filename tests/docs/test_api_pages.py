@@ -1,4 +1,4 @@
-"""The pages of the interface name what there is."""
+"""The API pages name only what exists."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 API = Path(__file__).parents[2] / "docs" / "api"
 ENTRY = re.compile(r"^::: (\S+)\n(?: +options:\n(?: +members: \[(.*)\]\n)?)?", re.MULTILINE)
-# What CompressAI is needed for, and an alias that type checkers alone see.
+# A module that needs CompressAI, and an alias that only type checkers see.
 ELSEWHERE = ("rdpcodec.compressai_model", "rdpcodec.image.Source")
 ENTRIES = [
     (name, members)
@@ -32,7 +32,7 @@ def found(name: str) -> Any:
 
 @pytest.mark.parametrize(("name", "members"), ENTRIES)
 def test_an_entry_of_an_api_page_exists_and_says_what_it_is(name: str, members: str) -> None:
-    """`mkdocs` leaves out in silence what it does not find."""
+    """`mkdocs` silently leaves out what it does not find."""
     entry = found(name)
     for member in filter(None, members.split(", ")):
         part = getattr(entry, member)

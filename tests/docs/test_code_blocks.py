@@ -2,7 +2,7 @@
 
 A fenced block says what it is: `python` runs, `sh` is commands, `html` and `js` run in a browser, `text` is
 only shown. An indented block is commands on a page and Python in a docstring. Each block runs by itself, in a
-folder with the files that the texts speak of. Commands that take long are parsed by their own parsers and go
+folder with the files that the texts mention. Commands that take long are parsed by their own parsers and go
 no further.
 """
 
@@ -39,14 +39,14 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("weights/*.md"))]
 # tests/test_compressai_model.py runs its module's example, where CompressAI is installed.
 MODULES = sorted(set(ROOT.glob("rdpcodec/**/*.py")) - {ROOT / "rdpcodec" / "compressai_model.py"})
-# Folders and files that the texts speak of.
+# Folders and files that the texts mention.
 FOLDERS = (
     *("kodak", "KODAK", "photos", "pictures", "IMAGES", "mnist", "cifar10"),
     *("decoded", "results", "results-before"),
     *("bench/results/surface/kodak", "bench/results/surface/clic2025-val"),
 )
 FILES = ("bench/results/kodak.json", "docs/papers.md", "RUN/checkpoint.pt")
-# Commands that take long, the function that takes the time, and what it returns: all before it is done.
+# Commands that take long, the function that takes the time, and its stand-in result: all before it is run.
 LONG: dict[tuple[str, ...], tuple[str, object]] = {
     ("train", "fidelity"): ("rdpcodec.training.run.train", None),
     ("train", "realism"): ("rdpcodec.training.run.train", None),
@@ -57,7 +57,7 @@ LONG: dict[tuple[str, ...], tuple[str, object]] = {
     ),
     ("train", "split"): ("rdpcodec.training.pieces.split", []),
     ("train", "split", "RUN/checkpoint.pt"): ("rdpcodec.training.checkpoint.load_run", {}),
-    # These would work on the repository's own weights.
+    # These would change the repository's own weights.
     ("train", "graphs"): ("rdpcodec.training.export.graphs.add_graphs", []),
     ("train", "retire"): ("rdpcodec.training.export.retire.retire", ""),
     ("export",): ("rdpcodec.training.export.export.export", {}),
@@ -101,7 +101,7 @@ BLOCKS = [
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photograph: Image.Image) -> None:
-    """The current folder, with what the texts presume in it."""
+    """The current folder, with the files that the texts presume."""
     monkeypatch.chdir(tmp_path)
     for name in FOLDERS:
         Path(name).mkdir(parents=True)
@@ -109,7 +109,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photograph: Image.Im
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).touch()
     Path("my-weights").symlink_to(ROOT / "weights")
-    quick = photograph.resize((192, 164))  # of which MS-SSIM is defined
+    quick = photograph.resize((192, 164))  # large enough for MS-SSIM
     for name in ("photo.png", "photo.jpg", "photos/young.jpg"):
         quick.save(name)
     Path("list.txt").write_text("photos/young.jpg")
@@ -168,7 +168,7 @@ def run_command(words: list[str], stdin: bytes, monkeypatch: pytest.MonkeyPatch)
                 patch.setenv(*variable.split("=", 1))
                 return run_command(command, stdin, monkeypatch)
         case ["rdpcodec", *arguments]:
-            # A search of a step or two: real ones take minutes.
+            # A search takes a step or two here; real ones take minutes.
             monkeypatch.setattr(refine, "STEPS", range(10))
             for name, (long, result) in LONG.items():
                 if tuple(arguments[: len(name)]) == name:
@@ -185,7 +185,7 @@ def run_command(words: list[str], stdin: bytes, monkeypatch: pytest.MonkeyPatch)
         case ["npm", "pack", package]:
             assert package == f"onnxruntime-web@{VERSION}"
             return b""
-        case ["make", *_]:  # -n: to know the targets and what they depend on is enough
+        case ["make", *_]:  # -n: it is enough that the targets and what they depend on are known
             assert subprocess.run([*words, "-n"], cwd=ROOT, capture_output=True).returncode == 0, words
             return b""
         case ["pip", "install", *requirements]:
@@ -208,14 +208,14 @@ def invoke(program: click.Group, arguments: list[str], stdin: bytes = b"") -> by
 
 
 def parse(program: click.Group, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """All that a command does before its function is called."""
+    """Do all that a command does before its function is called."""
     with monkeypatch.context() as patch:
         patch.setattr(click.Command, "invoke", lambda *_: None)
         invoke(program, arguments)
 
 
 def check_requirement(text: str) -> None:
-    """Names and extras of our own exist; other packages are those that we ask for somewhere ourselves."""
+    """Our own name and extras exist; any other package is one that pyproject.toml asks for."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     extras = project["optional-dependencies"]
     asked = {Requirement(r).name for group in (project["dependencies"], *extras.values()) for r in group}

@@ -1,4 +1,4 @@
-"""What the README says of presets."""
+"""What the README says about presets."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def test_parts_count_like_the_whole(grain: np.ndarray) -> None:
     assert match.realism() == chosen(*parts)
 
 
-def test_a_image_without_a_block_gets_none() -> None:
+def test_an_image_without_a_block_gets_none() -> None:
     assert DetailMatch().realism() == 0
     assert chosen(*[np.zeros((BLOCK, 40, 3), np.uint8)] * 3) == 0
 
@@ -88,7 +88,7 @@ def test_a_target_holds_for_the_realism_that_is_chosen(codec: Codec, photograph:
     assert 28 <= 10 * np.log10(255**2 / np.mean(error**2)) < 28.1
 
 
-def test_a_image_of_several_tiles_is_one_image(codec: Codec) -> None:
+def test_an_image_of_several_tiles_is_one_image(codec: Codec) -> None:
     generator = np.random.default_rng(0)
     textured = generator.normal(128, 30, (64, TILE + 64, 1)).clip(0, 255).astype(np.uint8).repeat(3, 2)
     image = Image.fromarray(textured)
@@ -96,7 +96,7 @@ def test_a_image_of_several_tiles_is_one_image(codec: Codec) -> None:
 
 
 class Ends:
-    """Stands for a coded image of which both ends of the dial are known."""
+    """Stands in for a coded image whose two ends of the dial are known."""
 
     def __init__(self, fidelity: np.ndarray, realistic: np.ndarray) -> None:
         self.size, self._ends = fidelity.shape[1::-1], {0.0: fidelity, 1.0: realistic}
@@ -108,7 +108,7 @@ class Ends:
 def test_rows_of_tiles_are_compared_with_their_own_part_of_the_image(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each is of another strength, of which the networks kept nothing and realism paints twice as much."""
+    """Each row has grain of its own strength; fidelity keeps none of it, and realism paints twice as much."""
     monkeypatch.setattr("rdpcodec.tiles.TILE", 64)
     grain = np.random.default_rng(0).normal(size=(192, 128))
     strength = np.repeat([8, 20, 40], 64)[:, None]

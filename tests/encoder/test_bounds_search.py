@@ -23,8 +23,8 @@ from rdpcodec.weights.release import ReleasedModel
 
 
 class Surface:
-    """PSNR and LPIPS over quality and realism as photographs have them: realism costs up to `decibels` and
-    divides LPIPS by `factor` at `best` of the dial; beyond, LPIPS rises again.
+    """PSNR and LPIPS over quality and realism, as for photographs: realism costs up to `decibels` and divides
+    LPIPS by `factor` at `best` of the dial; beyond, LPIPS rises again.
     """
 
     def __init__(self, decibels: float, factor: float, best: float = 1.0) -> None:
@@ -52,14 +52,14 @@ def test_the_file_is_within_both_bounds_and_no_smaller_one_is(
         return
     quality, realism = search_both(surface, surface, bounds, dial=True)
     assert worst(bounds, surface(quality, realism)) <= 0
-    # The grid is half a quality wide, the search 1 % of a cost and 2 % of the realism.
+    # The grid's step is half a quality; the search is exact to 1 % of a cost and 2 % of the realism.
     assert quality <= min(within) + 1.5
 
 
 @pytest.mark.parametrize("decibels", [29, 31, 33, 35])
 @pytest.mark.parametrize("cost", [1, 2.5])
 def test_the_realism_is_the_one_that_serves_both_bounds_best(decibels: float, cost: float) -> None:
-    """To 2 % of the dial, at the quality that is found."""
+    """Exact to 2 % of the dial, at the quality that is found."""
     surface = Surface(cost, 3)
     bounds = Target.psnr(decibels) & Target.lpips(surface(5 * (decibels - 24) + 1, 0.5).perception)
     quality, realism = search_both(surface, surface, bounds, dial=True)
@@ -143,7 +143,7 @@ def lpips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("lpips")
 def test_a_decoded_image_is_within_both_bounds(photograph: Image.Image, tmp_path: Path) -> None:
-    tensors = brighter(load_tensors(find_model("fast")), 0.02)  # by five steps of 255
+    tensors = brighter(load_tensors(find_model("fast")), 0.02)  # by five of 255 levels
     folder = tmp_path / "weights"
     folder.mkdir()
     codec = Codec(ReleasedModel.load(install(folder, tensors)))

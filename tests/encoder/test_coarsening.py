@@ -1,4 +1,4 @@
-"""How exactly the exact layer holds its pixels: as errors count, whatever the number of colours."""
+"""How exactly the exact layer holds its pixels: by what errors cost, whatever the number of colours."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_what_is_cheap_to_hold_exactly_is_so_where_that_is_wanted() -> None:
 
 
 def test_noise_is_not_cheap_to_hold_exactly() -> None:
-    """No coder takes less than its own bits: it is held so only where its errors are worth that."""
+    """No coder compresses noise: it is held exactly only where its errors are worth all its bits."""
     pixels = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
     mask = np.ones(pixels.shape[:2], bool)
     for price, exact in ((1e-4, False), (1e3, True)):

@@ -1,4 +1,4 @@
-"""Fewer colours: what is asked for, and flat areas keep theirs."""
+"""Fewer colours: no more are left than asked for, and flat areas keep theirs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The look at an image: cheap, and of the same mind as the features that it stands for."""
+"""The look at an image: cheap, and in agreement with the features that it stands for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rdpcodec.encoder.detector import candidates, is_worth_a_look
 @settings(deadline=None)
 @given(st.integers(16, 60), st.integers(16, 60), st.integers(0, 99))
 def test_noise_is_worth_a_look_where_quality_is_high(width: int, height: int, seed: int) -> None:
-    """Any one with more colours than `_has_few_colours` allows is rough, and at low quality nothing."""
+    """Noise with more colours than `_has_few_colours` allows is rough, but no candidate at low quality."""
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     assert is_worth_a_look(pixels, 90)
     assert candidates(pixels, 90).blocks.all()
@@ -23,7 +23,7 @@ def test_noise_is_worth_a_look_where_quality_is_high(width: int, height: int, se
 
 
 def page_on(photograph: Image.Image) -> np.ndarray:
-    """A photograph of which the left 200 columns are a drawing."""
+    """A photograph whose left 200 columns are a drawing."""
     image = photograph.crop((0, 0, 480, 320)).convert("RGB")
     draw = ImageDraw.Draw(image)
     draw.rectangle((0, 0, 199, 320), fill=(250, 250, 240))

@@ -132,7 +132,7 @@ def test_a_photograph_has_no_exact_layer(codec: Codec, photograph: Image.Image) 
 
 @pytest.fixture(scope="module")
 def mixed(photograph: Image.Image) -> Image.Image:
-    """A page with a photograph on it, of two tiles."""
+    """A page of two tiles with a photograph on it."""
     image = Image.new("RGB", (1200, 300), "white")
     image.paste(photograph.crop((0, 0, 500, 280)), (8, 8))
     image.paste(page(), (600, 100))
@@ -217,7 +217,7 @@ def test_a_block_goes_where_it_costs_less() -> None:
 
 
 def test_what_a_tile_costs_besides_is_saved_only_where_all_of_it_is_exact() -> None:
-    """As above; but where the networks have any pixel of a tile, they need hyper-latents, too."""
+    """As above, but networks that code any pixel of a tile need its hyper-latents, too."""
     pixels = np.asarray(page().crop((0, 0, 128, 64)))
     bits = np.zeros((4, 8))
     bits[:, :4] = 1e6
@@ -228,7 +228,7 @@ def test_what_a_tile_costs_besides_is_saved_only_where_all_of_it_is_exact() -> N
 
 
 def test_a_small_photograph_on_a_page_is_exact_where_networks_are_dearer(photograph: Image.Image) -> None:
-    """Although nobody would draw it: then nothing is left for the networks to code."""
+    """It is not a drawing, but then nothing is left for the networks to code."""
     image = Image.new("RGB", (320, 288))
     for top in (0, 160):
         image.paste(page(), (0, top))
@@ -256,7 +256,7 @@ def test_a_drawing_ends_where_it_ends_and_not_at_a_block(photograph: Image.Image
 def test_the_bits_of_all_positions_are_those_of_the_tile(
     codec: Codec, photograph: Image.Image, quality: float
 ) -> None:
-    """But for the hyper-latents, which belong to no position."""
+    """Except for the hyper-latents, which belong to no position."""
     ((symbols,),) = codec.analyse([load_image(photograph.crop((0, 0, 200, 120)))], quality)
     coder, plain = codec.tile_codec.coder, replace(symbols, residual=np.zeros_like(symbols.residual))
     bits, of_zeros = (coder.bits_by_position(found) for found in (symbols, plain))
@@ -268,7 +268,7 @@ def test_the_bits_of_all_positions_are_those_of_the_tile(
 def test_a_photograph_of_which_the_networks_say_nothing_is_still_a_file(
     codec: Codec, photograph: Image.Image
 ) -> None:
-    """Nothing said is left out of a file only where the exact layer has all pixels."""
+    """Blank latents are left out of a file only where the exact layer has all pixels."""
     image = load_image(photograph.crop((200, 100, 296, 164)))
     weights = Identity("fast", codec.size, codec.fingerprint, ("quality",), encodes=True)
     blank = codec.tile_codec.blank(Box(0, 0, *image.size), 50)

@@ -1,4 +1,4 @@
-"""The smallest data: thorough where that pays, and always the pixels that were given."""
+"""The smallest exact data: coded thoroughly where that pays, and always decoding to the given pixels."""
 
 from __future__ import annotations
 

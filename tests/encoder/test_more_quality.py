@@ -15,7 +15,7 @@ from rdpcodec import Codec
 from rdpcodec.encoder.image_encoder import TINY, TINY_STEP
 
 QUALITIES = (0, 25, 50, 75, 90, 100)
-# Networks that are trained for eyes may give up some PSNR for what is seen.
+# Networks that are trained for eyes may give up some PSNR for what eyes see.
 TOLERANCE = 0.5
 # From here on, images are equal for all purposes.
 ENOUGH = 50.0
@@ -80,7 +80,7 @@ def test_a_tiny_image_is_not_worse_at_all(
 
 @pytest.mark.parametrize("draw", [gradient, text])
 def test_much_more_quality_makes_a_tiny_image_much_better(codec: Codec, draw: Draw) -> None:
-    """That lower qualities are tried too does not mean that they are taken."""
+    """Lower qualities are tried too, but not always taken."""
     pixels = draw(np.random.default_rng(1), 34, 22)
     assert pixels[..., 0].size <= TINY
     low, high = psnrs(codec, pixels, (20, 80))
@@ -98,7 +98,7 @@ def test_noise_of_a_few_levels_is_no_worse_than_at_quality_0(
 
 
 def psnrs(codec: Codec, pixels: np.ndarray, qualities: Iterable[int]) -> list[float]:
-    """What files of each quality come back with."""
+    """PSNR of the decoded file of each quality."""
     image = Image.fromarray(pixels)
     return [psnr(pixels, codec.compress(image, quality), codec) for quality in qualities]
 

@@ -32,7 +32,7 @@ def tensor(image: Image.Image) -> Tensor:
 
 def losses(codec: Codec, image: Image.Image, quality: float, efforts: int) -> list[float]:
     """Rate + λ·distortion of the real files of effort 0, 1, …, in bits; their containers cost the same. The
-    distortions for eyes count as in the first file, where each stands for squared error.
+    distortions for eyes are scaled so that each equals the squared error in the first file.
     """
     x = tensor(image)
     files = [codec.compress(image, quality, effort=effort) for effort in range(efforts)]
@@ -69,7 +69,7 @@ def test_images_too_small_for_eyes_are_searched_for_squared_error(
 
 
 def test_a_search_pays_for_what_training_pays_for(codec: Codec, photograph: Image.Image) -> None:
-    """Where it begins: the value of the squared error, and the gradient of training's mixture."""
+    """At its start, the price has the value of the squared error and the gradient of training's mixture."""
     search = search_for(codec, photograph.crop((200, 100, 328, 228)), 40)
     eyes, coarse = FidelityRun.eyes, FidelityRun.coarse
     decoded = search.decoded(search.best.residual).requires_grad_()
@@ -174,7 +174,7 @@ def test_a_search_begins_at_the_symbols_of_the_encoder(codec: Codec, photograph:
     search = search_for(codec, photograph.crop((200, 100, 328, 228)), 20)
     found = search.rounded(search.first_latents())
     assert torch.equal(found, search.best.residual)
-    assert not torch.equal(found, search.rounded(search.latents))  # which are not always the nearest
+    assert not torch.equal(found, search.rounded(search.latents))  # the encoder's are not always the nearest
 
 
 def test_annealing_lowers_the_loss(codec: Codec, photograph: Image.Image) -> None:
@@ -207,7 +207,7 @@ def test_each_effort_judges_the_latents_after_all_of_its_steps(
 def test_a_search_weighs_bits_against_the_squared_error_of_pixels(
     codec: Codec, photograph: Image.Image
 ) -> None:
-    """As a file of that quality does: bits, and λ for a squared error of one level, mean of the channels."""
+    """As a file of that quality does: bits, plus λ for a squared error of one level, mean of the channels."""
     image = photograph.crop((200, 100, 290, 170))
     search = search_for(codec, image, 40)
     decoded = np.asarray(codec.decompress(codec.compress(image, 40)), float)
@@ -217,7 +217,7 @@ def test_a_search_weighs_bits_against_the_squared_error_of_pixels(
 
 
 def test_latents_that_hardly_matter_hardly_move(codec: Codec, photograph: Image.Image) -> None:
-    """Most of those of a smooth area at low quality: a step must not carry all equally far."""
+    """Most latents of a smooth area at low quality are such: a step must not move all equally far."""
     search = search_for(codec, photograph.crop((200, 100, 264, 164)), 20)
     first = search.first_latents()
     moved = (next(search.annealing()).detach() - first).abs().flatten()
@@ -253,7 +253,7 @@ def test_a_residual_between_two_integers_costs_what_random_rounding_costs_on_ave
 
 
 def test_what_a_search_counts_is_what_the_coder_writes(codec: Codec, photograph: Image.Image) -> None:
-    """For integers, but for the hyper-latents, which stay."""
+    """For integers, and except for the hyper-latents, which stay."""
     search = search_for(codec, photograph.crop((200, 100, 328, 228)), 30)
     residuals = search.best.residual, search.best.residual.clamp(-1, 1)
     counted = [float(search.rate(residual)) for residual in residuals]

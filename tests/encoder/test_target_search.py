@@ -17,11 +17,11 @@ from rdpcodec import Target
 from rdpcodec.encoder.target_search import MAX_ENCODES, TOLERANCE, search
 from rdpcodec.errors import TargetWarning, UsageError
 
-SLACK = 1e-9  # of floating point
+SLACK = 1e-9  # for floating point
 
 
 class Counted:
-    """A function of quality that knows where it was evaluated."""
+    """A function of quality that records where it was evaluated."""
 
     def __init__(self, value: Callable[[float], float]) -> None:
         self.value = value
@@ -37,15 +37,15 @@ class Counted:
 
 @st.composite
 def rate_curves(draw: st.DrawFn) -> Callable[[float], float]:
-    """Logarithms of bytes over quality as photographs have them, and beyond: slopes of 0.01 to 0.1, measured
-    are 0.016 to 0.056, which change along the dial.
+    """Bytes over quality, like those of photographs and beyond: the logarithm's slope changes along the dial,
+    within 0.01 to 0.1. Photographs measure 0.016 to 0.056.
     """
     ends = [draw(st.floats(0.01, 0.1)) for _ in range(3)]
     return rate_curve(ends, start=draw(st.floats(5, 15)))
 
 
 def rate_curve(ends: Sequence[float], start: float) -> Callable[[float], float]:
-    """Bytes over quality, of which the logarithm has these slopes at the qualities 0, 50 and 100."""
+    """Bytes over quality, whose logarithm has the slopes `ends` at the qualities 0, 50 and 100."""
     knots = np.linspace(0, 100, 101)
     slopes = np.interp(knots, [0, 50, 100], ends)
     logs = start + np.concatenate([[0], np.cumsum((slopes[1:] + slopes[:-1]) / 2)])
@@ -70,7 +70,7 @@ def test_a_smooth_cost_is_met_within_one_percent_and_never_exceeded(
 
 @pytest.mark.parametrize("ends", list(product((0.001, 0.005, 0.02), repeat=3)))
 def test_a_cost_that_hardly_depends_on_quality_is_met_as_well(ends: tuple[float, float, float]) -> None:
-    """Even one that is nearly flat on one side of the middle, from where the slope points far too near."""
+    """Even one nearly flat on one side of the middle, whose slope there suggests a quality far too near."""
     curve = rate_curve(ends, start=10)
     for quality in range(1, 100, 3):
         target, measure = Target.bpp(curve(quality)), Counted(curve)
@@ -106,7 +106,7 @@ def test_plateaus_and_noise_neither_break_the_bound_nor_the_budget(
     else:
         met = [q for q in measure.qualities if cost(q) <= target.value]
         assert found in met
-        # Where every quality meets the target, the best is wanted, whatever noise made it cost.
+        # Where every quality meets the target, the best one is wanted, whatever noise does to its cost.
         assert (len(met) == len(measure.qualities) and found == 100) or cost(found) == max(map(cost, met))
     assert len(measure.qualities) <= MAX_ENCODES
 
@@ -115,7 +115,7 @@ def test_plateaus_and_noise_neither_break_the_bound_nor_the_budget(
 def test_a_target_that_every_quality_meets_gives_the_end_of_the_dial_and_a_warning(
     curve: Callable[[float], float], factor: float, falls: bool
 ) -> None:
-    """Of bytes the best file, of errors the smallest."""
+    """The best file for a target of bytes, the smallest for one of errors."""
     target = (Target.lpips if falls else Target.bpp)(curve(100) * factor)
     measure = Counted((lambda quality: curve(100 - quality)) if falls else curve)
     with pytest.warns(TargetWarning, match="every quality meets"):

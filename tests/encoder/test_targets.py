@@ -75,7 +75,7 @@ def test_a_decoded_image_is_as_good_as_its_target(
 
 
 def test_gray_in_three_channels_is_measured_as_it_comes_back(codec: Codec, photograph: Image.Image) -> None:
-    """Without colours that only the networks saw."""
+    """That is, without the colours that only the networks' output has."""
     image, target = photograph.resize((150, 100)).convert("L").convert("RGB"), Target.psnr(33)
     value = psnr(np.asarray(image), np.asarray(codec.decompress(codec.compress(image, target))))
     assert -TOLERANCE <= target.excess(value) <= 0
@@ -85,13 +85,13 @@ def test_gray_in_three_channels_is_measured_as_it_comes_back(codec: Codec, photo
 def test_a_file_that_is_a_byte_too_large_is_too_large(
     codec: Codec, small: Image.Image, bytes_over: int
 ) -> None:
-    """Of the first quality that is tried, as of any other."""
+    """This holds for the first quality that is tried, as for any other."""
     limit = len(codec.compress(small, 50)) - bytes_over
     assert len(codec.compress(small, Target.size(limit))) <= limit
 
 
 def test_with_realism_a_target_holds_for_the_realistic_image(photograph: Image.Image, tmp_path: Path) -> None:
-    tensors = brighter(load_tensors(find_model("fast")), 0.02)  # by five steps of 255
+    tensors = brighter(load_tensors(find_model("fast")), 0.02)  # by five of 255 levels
     codec = Codec(ReleasedModel.load(install(tmp_path, tensors)))
     image, target = photograph.resize((150, 100)), Target.psnr(28)
 
@@ -132,7 +132,7 @@ def test_a_missing_metric_is_an_error_that_says_what_to_install(
         codec.compress(small, Target.lpips(0.1))
 
 
-def test_a_image_too_small_for_the_metric_is_refused(codec: Codec, small: Image.Image) -> None:
+def test_an_image_too_small_for_the_metric_is_refused(codec: Codec, small: Image.Image) -> None:
     with pytest.raises(UsageError, match=r"0\.9 MS-SSIM: not defined for an image as small"):
         codec.compress(small, Target.ms_ssim(0.9))
 
@@ -151,7 +151,7 @@ def test_targets_that_cannot_be_had_are_refused(
         plain_codec.compress(small, **arguments)  # type: ignore[arg-type]
 
 
-def test_a_target_is_met_by_a_image_of_several_tiles(
+def test_a_target_is_met_by_an_image_of_several_tiles(
     codec: Codec, photograph: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rdpcodec.tiles.TILE", 128)

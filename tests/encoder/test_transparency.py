@@ -52,7 +52,7 @@ def test_levels_of_alpha_are_kept_where_they_are_seen(codec: Codec, cut_out: Ima
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 99), st.integers(1, 255))
 def test_colours_change_only_where_nobody_sees_them(width: int, height: int, seed: int, most: int) -> None:
-    """Under the faintest of veils they are seen."""
+    """Even under the faintest alpha, colours are seen."""
     generator = np.random.default_rng(seed)
     pixels = generator.integers(0, 256, (height, width, 3), dtype=np.uint8)
     alpha = generator.integers(0, most + 1, (height, width), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""ONNX Runtime's sessions: what they keep in memory, and how a network that cannot be loaded is told of."""
+"""ONNX Runtime's sessions: what they keep in memory, and how a network that cannot be loaded is reported."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rdpcodec import Codec, UsageError, use_threads
 from rdpcodec.engine import sessions, threads
 from rdpcodec.weights.manifest import WEIGHTS_VARIABLE, find_model
 
-# Prints the peak of memory after one decoding, and after many of other sizes, in MB.
+# Prints the peak memory in MB after one decoding, and after many of other sizes.
 PEAKS = """
 import sys
 from rdpcodec import Codec
@@ -34,7 +34,7 @@ for path in (*others, largest, *others):
 print(first, peak())
 """
 
-# Prints how many pages a decoding takes from the system, once there were others.
+# Prints how many pages a decoding takes from the system after earlier decodings.
 PAGES = """
 import resource, sys
 from rdpcodec import Codec
@@ -55,7 +55,7 @@ def test_a_session_has_the_threads_that_were_told_else_those_of_the_environment_
     def taken() -> int:
         return sessions.load(str(graph)).get_session_options().intra_op_num_threads
 
-    monkeypatch.setattr(threads, "_chosen", None)  # what it was comes back
+    monkeypatch.setattr(threads, "_chosen", None)  # restored after the test
     for told, count in (("3", 3), ("0", threads.cores()), ("all", threads.cores())):
         monkeypatch.setenv("OMP_NUM_THREADS", told)
         assert taken() == count
@@ -95,7 +95,7 @@ def test_memory_does_not_grow_with_every_size_of_image(
     words = [sys.executable, "-c", PEAKS, *map(str, paths)]
     run = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
     first, last = map(float, run.stdout.split())
-    assert last - first < 10  # with a plan of memory for each size, 27
+    assert last - first < 10  # 27 with a memory plan for each size
 
 
 def test_a_network_that_cannot_be_loaded_ahead_is_an_error_of_one_line(

@@ -1,4 +1,4 @@
-"""Both engines: whatever the latents are, symbols are what a file can hold; threads are those granted."""
+"""Both engines: a file can hold the symbols of any latents, and the threads used are those granted."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_latents_that_no_image_has_are_clipped_to_what_a_file_can_hold(
 def test_torch_works_on_the_threads_that_it_is_granted(monkeypatch: pytest.MonkeyPatch) -> None:
     granted: list[int] = []
     monkeypatch.setattr(torch, "set_num_threads", granted.append)
-    monkeypatch.setattr(threads, "_chosen", None)  # what it was comes back
+    monkeypatch.setattr(threads, "_chosen", None)  # restored after the test
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     Codec(engine="torch")
     assert granted == []  # torch's own choice

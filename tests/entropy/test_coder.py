@@ -49,8 +49,8 @@ def test_arrays_are_read_in_the_reverse_of_the_order_they_were_written_in() -> N
 
 
 def test_frequencies_reach_the_coder_unchanged() -> None:
-    # A coder whose state ends in q decodes the symbol whose cumulated interval holds q: probe both ends of
-    # each.
+    # A coder whose state ends in q decodes the symbol whose cumulative interval holds q: probe both ends of
+    # each interval.
     for table in range(5):
         ends = np.cumsum(WITH_ESCAPE.family.table(table).astype(np.int64))
         starts = ends - WITH_ESCAPE.family.table(table)

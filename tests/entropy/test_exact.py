@@ -21,7 +21,7 @@ CPU = torch.device("cpu")
 
 
 def trained_like(seed: int) -> scale_network.ScaleNetwork:
-    """A scale network with weights, biases and so activations all over their ranges."""
+    """A scale network whose weights and biases, and so activations, spread over their whole ranges."""
     torch.manual_seed(seed)
     network = scale_network.ScaleNetwork(SMALL).double()
     with torch.no_grad():
@@ -136,7 +136,7 @@ def test_weights_whose_sums_leave_the_exact_range_are_refused() -> None:
 def test_one_input_of_one_layer_that_reaches_2_to_the_24_is_enough_to_be_refused(
     layer: str, largest: int
 ) -> None:
-    """The bias of the layer is such that its worst input, each value at its limit, ends at 2^24 exactly."""
+    """The layer's bias is chosen so that its worst input, each value at its limit, gives exactly 2^24."""
     tensors = arrays(scale_tensors(trained_like(4)))
     name, _, number = layer.partition(".")
     bias = f"scale.{name}_bias.{number}" if number else f"scale.{name}_bias"

@@ -32,7 +32,7 @@ def main(cases: int, seed: int, only: str | None, keep: Path) -> None:
 
 
 def report(result: Result, keep: Path) -> None:
-    """One line, and a file for each failure."""
+    """Print one line; write a file for each failure."""
     click.echo(
         f"{result.kind:9} {result.taken:7} taken {result.refused:7} refused {len(result.failures):5} failed, "
         f"slowest {result.slowest:.2f} s"

@@ -1,4 +1,4 @@
-"""Kinds of cases, and running many of one kind: what is refused, taken, slow, and what goes wrong."""
+"""The kinds of cases, and runs of many cases of one kind: what is taken, refused or slow, and what fails."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from . import coded, images, seeds
 from .coded import hollow_codec
 
 Case = Callable[[random.Random], tuple[bytes, Callable[[], bool]]]
-"""Makes a case: its bytes, to be kept if it fails, and what tries it and tells whether it was taken."""
+"""Makes a case: its bytes, to be kept if it fails, and what tries it and returns whether it was taken."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Hostile .rdpc files: every segment damaged from within, the file's own checksum right."""
+"""Hostile .rdpc files: every segment is damaged from within, but the file's own checksum is right."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rdpcodec.tiles import Box, join_tiles, split_tiles, tiles_of
 from .damage import damaged_png, several
 from .seeds import SEEN, exif_seed, xmp_seed
 
-# A header may claim any size; those over this are refused, so that cases stay quick.
+# A header may claim any size; sizes over this limit are refused, so that cases stay quick.
 MAX_PIXELS = 1 << 18
 _ZLIB = (Segment.ICC, Segment.EXIF, Segment.XMP)
 _VP8L_HEAD = 5  # bytes: a signature, both sides, whether alpha is used
@@ -116,8 +116,8 @@ def _damaged_segment(file: Container, generator: random.Random) -> Container:
 
 
 def damaged_layer(file: Container, generator: random.Random) -> Container:
-    """A tile of the alpha channel or of the exact layer damaged from within, all lengths right; the same file
-    where it has neither.
+    """Damage a tile of the alpha channel or of the exact layer from within, with all lengths right. A file
+    with neither is returned as it is.
     """
     kinds = [kind for kind in (Segment.OPACITY, Segment.EXACT) if kind in file.segments]
     if not kinds:
@@ -150,11 +150,11 @@ def _half_transparent(tile: Box, generator: random.Random) -> bytes:
     buffer = io.BytesIO()
     image = Image.new("RGBA", (tile.width, tile.height), (1, 2, 3, generator.randrange(256)))
     image.save(buffer, "WEBP", lossless=True, exact=True)
-    return buffer.getvalue()[20:]  # behind RIFF's names and lengths
+    return buffer.getvalue()[20:]  # after RIFF's names and lengths
 
 
 def _whole(payload: bytes) -> bytes:
-    """A zlib stream; another one in place of what an earlier mutation has broken."""
+    """The payload as a zlib stream; compressed anew if an earlier mutation has broken it."""
     try:
         zlib.decompress(payload)
     except zlib.error:
@@ -181,7 +181,7 @@ _WAYS: tuple[Callable[[Container, random.Random], Container], ...] = (
 
 
 def decode(data: bytes, codec: Codec) -> bool:
-    """Decode a file; whether it was taken. Raises whatever is not our own error."""
+    """Decode a file; returns whether it was taken. Raises any error that is not our own."""
     try:
         container.layout(io.BytesIO(data))
         image = codec.decompress(data, max_pixels=MAX_PIXELS)
@@ -193,7 +193,7 @@ def decode(data: bytes, codec: Codec) -> bool:
 
 
 def open_with_pillow(data: bytes) -> bool:
-    """Open a file as Pillow does; whether it was taken. Raises whatever is no `OSError`."""
+    """Open a file as Pillow does; returns whether it was taken. Raises any error that is not an `OSError`."""
     try:
         with Image.open(io.BytesIO(data), formats=["RDPC"]) as image:
             image.getexif()

@@ -1,4 +1,4 @@
-"""How bytes are damaged, and the checksums of PNG made right again."""
+"""Ways to damage bytes, and to make the checksums of a PNG right again."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _FOLDER_TAGS = (700, 33432, 34377, 34665, 34675, 34853, 37500, 37510, 40091, 409
 
 
 def hostile_source(files: Sequence[bytes], generator: random.Random) -> bytes:
-    """An image's file, damaged; a PNG often with its checksums right."""
+    """A damaged image file; if it is a PNG, often with its checksums right."""
     data = generator.choice(files)
     if data.startswith(PNG_SIGNATURE) and generator.random() < 0.8:
         return damaged_png(data, generator)
@@ -32,7 +32,7 @@ def hostile_source(files: Sequence[bytes], generator: random.Random) -> bytes:
 
 
 def load(data: bytes, keep_metadata: bool) -> bool:
-    """Read a source and take it through its side segments; whether it was taken. Raises what is not ours."""
+    """Read a source, pack and unpack its side data; returns whether it was taken. Raises foreign errors."""
     try:
         image = load_image(data, keep_metadata=keep_metadata, max_pixels=MAX_PIXELS)
     except ImageError as error:
@@ -46,7 +46,7 @@ def load(data: bytes, keep_metadata: bool) -> bool:
 
 
 def refused(error: RdpError) -> bool:
-    """What is refused is not taken; and an error has one line."""
+    """Returns False, for not taken, and checks that the error has one line."""
     assert "\n" not in str(error)
     return False
 
@@ -80,7 +80,7 @@ def _entry(order: str, generator: random.Random) -> bytes:
 
 
 def save(image: ImageData, kind: str) -> bool:
-    """Save as a decoded image is; whether it was taken. Raises whatever is not our own error."""
+    """Save as a decoded image is saved; returns whether it was taken. Raises any error that is not ours."""
     try:
         encode_image(image.to_pillow(), kind, "image")
     except RdpError as error:
@@ -89,7 +89,7 @@ def save(image: ImageData, kind: str) -> bool:
 
 
 def save_with_pillow_info(image: ImageData, kind: str) -> bool:
-    """The same of an image that somebody else has opened: nothing has cleaned its `info`."""
+    """The same for an image that somebody else has opened: nothing has cleaned its `info`."""
     pillow = Image.fromarray(image.pixels)
     pillow.info |= {"exif": image.exif or b"", "xmp": image.xmp or b""}
     if image.icc is not None:

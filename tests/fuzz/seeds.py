@@ -1,4 +1,4 @@
-"""What is damaged: a small image in every format that Pillow writes, with profile, EXIF and XMP."""
+"""What the cases damage: a small image in every format that Pillow writes, with profile, EXIF and XMP."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _image(mode: str) -> Image.Image:
 def _options(kind: str, mode: str) -> list[dict[str, Any]]:
     """Ways to save in a format: plain, with metadata, with several frames."""
     metadata = {"exif": exif_seed(), "icc_profile": profiles()[0], "xmp": xmp_seed(), "dpi": (300, 300)}
-    # Frames of one mode: Pillow 11.3 breaks down over frames of several.
+    # All frames have one mode: Pillow 11.3 fails on frames of several.
     others = [_image(mode).transpose(Image.Transpose.ROTATE_180)]
     ways: list[dict[str, Any]] = [{}]
     if kind in ("PNG", "JPEG", "WEBP", "AVIF", "TIFF"):

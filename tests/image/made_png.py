@@ -16,7 +16,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def png_with(image: Image.Image, *chunks: bytes) -> bytes:
-    """A PNG with chunks put in behind its header."""
+    """A PNG with chunks inserted after its header."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     data = buffer.getvalue()
@@ -24,12 +24,12 @@ def png_with(image: Image.Image, *chunks: bytes) -> bytes:
 
 
 def gamma_chunk(gamma: float) -> bytes:
-    """gAMA."""
+    """A gAMA chunk."""
     return chunk(b"gAMA", struct.pack(">I", round(gamma * 100_000)))
 
 
 def primaries_chunk(*coordinates: float) -> bytes:
-    """cHRM: x and y of white, red, green, blue."""
+    """A cHRM chunk: x and y of white, red, green, blue."""
     return chunk(b"cHRM", struct.pack(">8I", *(round(value * 100_000) for value in coordinates)))
 
 

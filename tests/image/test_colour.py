@@ -50,7 +50,7 @@ def test_a_profile_that_differs_from_srgb_by_a_few_levels_is_applied(gamma: floa
 
 
 def with_another_white(profile: bytes, *xyz: float) -> bytes:
-    """A made profile that says that its medium is of another white, as old ones of displays do."""
+    """A made profile that states another white for its medium, as old display profiles do."""
     entry = profile.index(b"wtpt")
     (place,) = struct.unpack_from(">I", profile, entry + 4)
     white = struct.pack(">3i", *(round(value * 65536) for value in xyz))
@@ -81,8 +81,8 @@ def test_made_primaries_are_those_of_the_standard() -> None:
         np.testing.assert_allclose(primaries.colorants().sum(axis=0), [0.9642, 1.0, 0.8249], atol=1e-6)
 
 
-# Adapted to D50, as computed by others: B. Lindbloom, "RGB/XYZ Matrices" (1, 5, 6 and 7), and Skia's
-# SkColorSpace.h (9 and 12). The numbers are those of ITU-T H.273, table 2.
+# Colorants adapted to D50, as others compute them: B. Lindbloom, "RGB/XYZ Matrices" (1, 5, 6 and 7), and
+# Skia's SkColorSpace.h (9 and 12). The keys are the numbers of ITU-T H.273, table 2.
 SMPTE_C = [[0.4163, 0.2217, 0.0137], [0.3931, 0.7033, 0.0914], [0.1547, 0.0750, 0.7202]]
 PUBLISHED = {
     1: [[0.4361, 0.2225, 0.0139], [0.3851, 0.7169, 0.0971], [0.1431, 0.0606, 0.7142]],
@@ -100,7 +100,7 @@ def test_coded_primaries_are_those_that_others_compute(number: int) -> None:
 
 
 def video_signal(light: np.ndarray) -> np.ndarray:
-    """ITU-R BT.709, 1.2: what a camera makes of light."""
+    """The signal that a camera makes from light (ITU-R BT.709, 1.2)."""
     return np.where(light < 0.018, 4.5 * light, 1.099 * light**0.45 - 0.099)
 
 
@@ -130,7 +130,7 @@ def test_coded_curves_give_back_the_light_they_were_made_of(transfer: int) -> No
 
 
 def tinted_profile(gamma_of_green: float) -> bytes:
-    """A profile whose gray is not quite gray, or not at all: green has a curve of its own."""
+    """A profile that tints gray, slightly or strongly: green has its own curve."""
     profile = bytearray(made_profile(SRGB, (1.8,)))
     entry = profile.index(b"gTRC")
     (place,) = struct.unpack_from(">I", profile, entry + 4)
@@ -154,7 +154,7 @@ def test_gray_under_a_profile_that_tints_it_becomes_colour(gamma_of_green: float
 
 
 def gray_profile(gamma: float) -> bytes:
-    """A profile of gray alone, with a curve for black."""
+    """A profile for gray only, with its curve in kTRC."""
     profile = made_profile(SRGB, (gamma,)).replace(b"rTRC", b"kTRC")
     return profile[:16] + b"GRAY" + profile[20:]
 
@@ -265,7 +265,7 @@ def test_a_kept_profile_describes_the_pixels_that_are_kept() -> None:
     assert kept.icc == profile
     np.testing.assert_array_equal(kept.pixels, np.asarray(COLOURS))
     turned = load_image(png_with(RAMP.convert("L"), gamma_chunk(1)), keep_metadata=True)
-    assert turned.icc is None  # an RGB profile is none for gray, and is applied
+    assert turned.icc is None  # an RGB profile cannot describe gray, so it is applied
     assert turned.pixels.mean() > 150
 
 

@@ -84,7 +84,7 @@ class Failing(ImageFile.ImageFile):
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> type[Failing]:
     Image.init()
-    image_files.register_plugins()  # once in a process, and not into a list that is taken away again
+    image_files.register_plugins()  # registers once per process, so before the list is replaced
     monkeypatch.setattr(Image, "ID", ["FAILING"])
     monkeypatch.setitem(Image.OPEN, "FAILING", (Failing, None))
     return Failing
@@ -139,7 +139,7 @@ def test_a_lack_of_memory_stays_one(failing: type[Failing], monkeypatch: pytest.
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP", "GIF", "JPEG", "BMP"])
 def test_pillows_limit_of_pixels_is_not_ours(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     data = saved(Image.new("RGB", (70, 50), "red"), kind)
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # an image of more than twice that is an error
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # Pillow refuses images of more than twice this
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert load_image(data).size == (70, 50)
@@ -149,7 +149,7 @@ def test_pillows_limit_of_pixels_is_not_ours(monkeypatch: pytest.MonkeyPatch, ki
 
 
 def test_pillows_limit_is_as_before_after_two_threads_have_passed_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both find it too low for their image before either raises it, and the first leaves first."""
+    """Both threads find the limit too low before either raises it; the first thread leaves first."""
     data = saved(Image.new("RGB", (70, 50), "red"))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 3000)
     first, over_limit = threading.get_ident(), image_files._over_pillows_limit
@@ -173,7 +173,7 @@ def test_pillows_limit_is_as_before_after_two_threads_have_passed_it(monkeypatch
         second_has_asked.wait(30)
         with image_files.opened(data):
             first_is_in.set()
-            second_is_in.wait(0.2)  # in vain: it comes in when this one is out
+            second_is_in.wait(0.2)  # times out: the second enters once the first has left
         first_is_out.set()
         running.result()
     assert Image.MAX_IMAGE_PIXELS == 3000
@@ -206,7 +206,7 @@ def test_a_file_is_read_by_its_content_in_the_formats_allowed() -> None:
 
 
 def polyglot() -> bytes:
-    """A TIFF of 8×8 pixels that is an IM file of 2000×2000 as well."""
+    """A TIFF of 8×8 pixels that is also an IM file of 2000×2000 pixels."""
     text = b"Image type: 0 1 image\r\nImage size (x*y): 2000*2000\r\n"
     head = (b"II*\0" + struct.pack("<I", 512) + b"\r\n" + text).ljust(511, b"\0") + b"\x1a"
     entries = ((256, 3, 8), (257, 3, 8), (258, 3, 8), (259, 3, 1), (262, 3, 1), (273, 4, 600), (279, 4, 64))
@@ -303,7 +303,7 @@ def test_a_plugin_is_asked_for_only_where_it_is_missing(
 ) -> None:
     Image.init()
     image_files.register_plugins()
-    monkeypatch.setattr(Image, "ID", [])  # whatever is installed here has not taken the file
+    monkeypatch.setattr(Image, "ID", [])  # as if no installed plugin took the file
     monkeypatch.setattr(image_files, "register_plugins", lambda: frozenset({name} if installed else ()))
     with pytest.raises(ImageError) as caught:
         load_image(data)
@@ -325,7 +325,7 @@ def test_formats_of_installed_plugins_are_read_and_written(module: str, kind: st
 
 
 def test_a_run_of_filling_bytes_is_passed_in_one_go() -> None:
-    """Looked for anew from each of its bytes, it would take hours: markers are found behind one FF."""
+    """Scanning anew from each byte of the run would take hours, so markers are matched by a single FF."""
     plain = saved(Image.effect_noise((64, 64), 50), "JPEG", progressive=True)
     filled = plain[:2] + b"\xff" * 2_000_000 + plain[2:] + b"\xff" * 2_000_000 + b"\0"
     assert image_files.scans_of(filled) == image_files.scans_of(plain)

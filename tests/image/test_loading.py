@@ -47,7 +47,7 @@ def saved(image: Image.Image, kind: str = "PNG", **options: object) -> io.BytesI
 def test_every_mode_comes_back_as_the_nearest_8_bit_mode(
     mode: str, gray: bool, alpha: bool, returned: str
 ) -> None:
-    between = {"La": "LA", "RGBa": "RGBA"}.get(mode, mode)  # Pillow goes no straighter way
+    between = {"La": "LA", "RGBa": "RGBA"}.get(mode, mode)  # Pillow has no direct conversion
     image = load_image(Image.fromarray(RAMP).convert(between).convert(mode))
     assert image.gray == gray
     assert (image.alpha is not None) == alpha
@@ -100,9 +100,7 @@ def test_exif_orientation_is_applied_and_exif_kept_only_on_request() -> None:
 
 
 def display_p3_like() -> bytes:
-    """An RGB matrix profile with wider primaries, made by swapping the name and green primary of littleCMS's
-    sRGB.
-    """
+    """An RGB matrix profile with wider primaries: littleCMS's sRGB with another name and another green."""
     data = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     tags = int.from_bytes(data[128:132], "big")
     for i in range(tags):
@@ -167,7 +165,7 @@ def test_floating_point_is_rounded_to_the_nearest_level(kind: str) -> None:
     values = torch.linspace(0, 1, 12_000).reshape(1, 100, 120).to(getattr(torch, kind))
     expected = np.rint(values[0].double().numpy() * 255)
     np.testing.assert_array_equal(load_image(values).pixels[..., 0], expected)
-    if kind != "bfloat16":  # which NumPy has not
+    if kind != "bfloat16":  # which NumPy lacks
         np.testing.assert_array_equal(load_image(values[0].numpy()).pixels[..., 0], expected)
 
 
@@ -209,7 +207,7 @@ def test_a_truncated_image_file_is_refused(photograph: Image.Image) -> None:
         load_image(io.BytesIO(data[: len(data) // 2]))
 
 
-def test_a_image_bomb_is_refused_before_it_is_decoded() -> None:
+def test_an_image_bomb_is_refused_before_it_is_decoded() -> None:
     bomb = saved(Image.new("1", (20_000, 20_000)))
     with pytest.raises(ImageError, match="pixels"):
         load_image(bomb)
@@ -226,7 +224,7 @@ def test_alpha_survives_and_a_foreign_alpha_is_refused() -> None:
 
 
 def png_of(header: bytes, *chunks: bytes) -> bytes:
-    """A PNG of 9×5 pixels; header: what follows their number in IHDR."""
+    """A PNG of 9×5 pixels; header: the bytes of IHDR after the size."""
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">II", 9, 5) + header) + b"".join(chunks)
 
 
@@ -269,7 +267,7 @@ def test_gray_is_the_mean_of_the_decoded_channels() -> None:
 
 
 def gray_tiff(bits: int, photometric: int, values: list[int]) -> bytes:
-    """A TIFF of one row of gray values; 0: white is zero, 1: black is."""
+    """A TIFF of one row of gray values; photometric: 0 if white is zero, 1 if black is."""
     digits = "".join(f"{value:0{bits}b}" for value in values)
     data = int(digits, 2).to_bytes(len(digits) // 8, "big")
     if bits == 16:

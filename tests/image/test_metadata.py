@@ -1,4 +1,4 @@
-"""Metadata: what is kept of a source, what of a file is handed on, and that none of it costs the image."""
+"""Metadata: what is kept from a source and passed on from a file, and that none of it costs the image."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def is_ours(warning: warnings.WarningMessage) -> bool:
 
 
 def exif_block(*entries: tuple[int, int, int, bytes]) -> bytes:
-    """An EXIF block of one directory: tag, type, count and value, which may be what no reader expects."""
+    """An EXIF block of one directory; entries: tag, type, count and value, however odd."""
     body = struct.pack(">H", len(entries)) + b"".join(ENTRY.pack(*entry) for entry in entries) + bytes(4)
     return b"Exif\0\0MM\0*\0\0\0\x08" + body + struct.pack(">ii", -300, 1)
 
 
 def offset_behind(count: int) -> bytes:
-    """Where a value lies that follows a directory of `count` entries."""
+    """The offset of a value that follows a directory of `count` entries."""
     return struct.pack(">I", 8 + 2 + 12 * count + 4)
 
 
@@ -100,7 +100,7 @@ def test_orientation_is_applied_even_beside_tags_that_cannot_be_written(orientat
     assert (orientation == 1) == np.array_equal(turned, PIXELS)
 
 
-# EXIF 2.32, 4.6.4: the sides of the image, as it is seen, that the first stored row and column are.
+# EXIF 2.32, 4.6.4: the sides of the displayed image where the first stored row and column lie.
 SIDES = {
     1: ("top", "left"),
     2: ("top", "right"),
@@ -154,7 +154,8 @@ def test_the_structure_of_a_tiff_is_no_metadata(compression: str | None) -> None
     assert dict(exif) == {MAKE: "Box", SOFTWARE: "Made by hand", 282: 240, 283: 120, 296: 2}
 
 
-# TIFF 6.0, sections 8, 15, 21 and 22, and DNG 1.7: where pixels, or a thumbnail, lie and how they are coded.
+# Tags that say where pixels or a thumbnail lie and how they are coded (TIFF 6.0, sections 8, 15, 21 and 22;
+# DNG 1.7).
 STRUCTURE = {
     "RowsPerStrip": (278, 12),
     "TileWidth": (322, 64),
@@ -203,7 +204,7 @@ def test_comments_and_texts_that_are_not_kept_are_said() -> None:
         ({"format": "PNG", "pnginfo": texts}, "the text of 'Title', 'Author', 'Software' and 1 more is left"),
     ):
         image.save(buffer := io.BytesIO(), **save)
-        load_image(buffer)  # where nothing is to be kept, nothing is said
+        load_image(buffer)  # without keep_metadata there is no warning
         with pytest.warns(ImageWarning, match=said):
             load_image(buffer, keep_metadata=True)
 
@@ -260,7 +261,7 @@ def test_xmp_and_resolution_go_from_every_format_to_every_format(
         options["tiffinfo"] = {700: XMP}
     else:
         options["xmp"] = XMP
-    if source == "WEBP":  # which has no place for it but EXIF
+    if source == "WEBP":  # whose only place for a resolution is EXIF
         exif = Image.Exif()
         exif[282], exif[283], exif[296] = 300, 150, 2
         options["exif"] = exif
@@ -290,7 +291,7 @@ def exif_of_resolution(across: float | None, down: float | None, unit: int | Non
         (exif_of_resolution(300, 150, INCH), (300, 150)),
         (exif_of_resolution(300, 150, None), (300, 150)),  # EXIF 2.32, 4.6.4: inches unless it says otherwise
         (exif_of_resolution(100, 50, CENTIMETRE), (254, 127)),
-        (exif_of_resolution(3, 2, 1), None),  # TIFF 6.0, section 8: no unit, only a ratio of the sides
+        (exif_of_resolution(3, 2, 1), None),  # TIFF 6.0, section 8: no unit, only an aspect ratio
     ],
 )
 def test_a_resolution_is_given_back_in_pixels_per_inch(
@@ -438,7 +439,7 @@ def many_tags_over_one_block(tags: int, size: int, order: str) -> bytes:
 
 
 def many_numbers(count: int, order: str) -> bytes:
-    """An EXIF block of one tag, whose `count` numbers of two bytes are all there."""
+    """An EXIF block of one tag with `count` two-byte numbers, all of them present."""
     entry = struct.pack(f"{order}HHII", 0x9000, SHORT, count, 8 + 2 + 12 + 4)
     return header_of_exif(order, 8) + struct.pack(f"{order}H", 1) + entry + bytes(4) + bytes(2 * count)
 

@@ -31,7 +31,7 @@ def test_formats_that_lose_something_lose_what_nobody_sees(small: Image.Image, s
     if suffix == ".heic":
         pytest.importorskip("pillow_heif")
     error = written(small, suffix) - np.asarray(small)
-    assert 10 * np.log10(255**2 / (error**2).mean()) > 40  # dB, by which differences are held invisible
+    assert 10 * np.log10(255**2 / (error**2).mean()) > 40  # dB, above which differences count as invisible
 
 
 @pytest.mark.parametrize("suffix", LOSSY)

@@ -32,7 +32,7 @@ def test_both_similarities_agree_with_pytorch_msssim(
 
 
 def test_ms_ssim_of_a_negative_agrees_too(photograph: Image.Image) -> None:
-    """Where structure is opposite, which counts as none."""
+    """Opposite structure counts as none."""
     image = np.asarray(photograph)
     pair = image, 255 - image
     theirs = float(pytorch_msssim.ms_ssim(*map(tensor, pair), data_range=255))
@@ -41,7 +41,7 @@ def test_ms_ssim_of_a_negative_agrees_too(photograph: Image.Image) -> None:
 
 @pytest.mark.parametrize("shape", [(1, 30, 3), (20, 1, 3), (20, 30, 1), (20, 30), (20, 31, 3)])
 def test_errors_of_images_of_two_shapes_are_refused(shape: tuple[int, ...]) -> None:
-    """Also where NumPy could subtract one from the other."""
+    """Even where NumPy could broadcast the shapes."""
     image, other = np.zeros((20, 30, 3), np.uint8), np.zeros(shape, np.uint8)
     for metric in (mse, psnr):
         with pytest.raises(ValueError, match="shapes differ"):

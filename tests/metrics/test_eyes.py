@@ -90,7 +90,7 @@ def test_a_mirrored_pair_is_as_far_apart(distortion: Distortion) -> None:
 
 
 def flat_colour(move: tuple[float, float, float]) -> Tensor:
-    """A gray image of 64×64 whose X, Y and B (before SSIMULACRA2 scales them) are moved by so much."""
+    """A gray image of 64×64 whose X, Y and B (before SSIMULACRA2 scales them) are moved by `move`."""
     root = np.cbrt(BIAS)
     cones = np.cbrt(0.2 + BIAS) - root + np.array([[1, 1, 0], [-1, 1, 0], [0, 1, 1]]) @ move
     light = np.linalg.solve(np.array(CONES), (cones + root) ** 3 - BIAS)
@@ -99,7 +99,7 @@ def flat_colour(move: tuple[float, float, float]) -> Tensor:
 
 
 def test_a_coarse_error_of_lightness_weighs_more_than_one_of_colour() -> None:
-    """Of the same size in XYB, where an area is all of one colour."""
+    """The errors have the same size in XYB, over an area of one colour."""
     gray, size = flat_colour((0, 0, 0)), 0.02
     # SSIMULACRA2 makes X fourteen times as large.
     moved = [flat_colour(move) for move in ((size / 14, 0, 0), (0, size, 0), (0, 0, size))]
@@ -115,7 +115,7 @@ def test_a_coarse_error_of_lightness_weighs_more_than_one_of_colour() -> None:
 
 
 def test_coarse_errors_weigh_more_where_they_gather() -> None:
-    """By the 3-norm: of the same mean square on a quarter of the image, by the cube root of four."""
+    """By the 3-norm, an error of equal mean square on a quarter of the image weighs ∛4 times as much."""
     gray, light, lighter = (flat_colour((0, move, 0)) for move in (0, 0.01, 0.02))
     gathered = gray.clone()
     gathered[..., :32, :32] = lighter[..., :32, :32]
@@ -125,8 +125,8 @@ def test_coarse_errors_weigh_more_where_they_gather() -> None:
 
 @pytest.mark.parametrize("amount", [0.02, 0.05])
 def test_ms_ssim_of_fine_grain_is_nearly_that_of_pytorch_msssim(amount: float) -> None:
-    """Of gray images, whose X and B are always alike, so that the mean of three is a third of Y's. It takes
-    its halves of Y and not of light, and leaves out windows beyond the borders.
+    """The images are gray: X and B are always alike, so the mean of three is a third of Y's distortion.
+    pytorch-msssim halves Y instead of light, and leaves out windows beyond the borders.
     """
     generator = torch.Generator().manual_seed(0)
     smooth = torch.nn.functional.interpolate(
@@ -156,10 +156,10 @@ def test_sides_that_are_odd_or_small_have_fewer_scales() -> None:
     assert torch.isfinite(ssimulacra2_distortion(x, 0.9 * x)).all()
 
 
-# Of images of which each pixel is a formula, by the package ssimulacra2 0.3.0, but with zeros beyond all
-# borders, as in the C++ code (libjxl's gauss_blur.cc; the package mirrors columns), its blur being
+# Scores of images whose pixels are formulas, from the package ssimulacra2 0.3.0 with one change: zeros beyond
+# all borders, as in the C++ code (libjxl's gauss_blur.cc; the package mirrors columns). Its blur is then
 # `ndimage.gaussian_filter(image, sigma=1.5, truncate=3.33, mode="constant", axes=(0, 1))`. On Kodak images as
-# JPEG and AVIF at scores from 22 to 82 both agree to 0.015.
+# JPEG and AVIF with scores from 22 to 82, both agree to 0.015.
 PUBLISHED = {"blurred": 70.235, "coarse": 61.543, "tinted": 82.255}
 
 

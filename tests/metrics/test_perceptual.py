@@ -53,8 +53,8 @@ class Fire(nn.Module):
 
 
 def reference_squeeze(tensors: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
-    """The same on torchvision's layout of SqueezeNet 1.1: what is compared are its layers 1, 4, 7 and 9 to
-    12, as the lpips package cuts them.
+    """The same on torchvision's layout of SqueezeNet 1.1, whose layers 1, 4, 7 and 9 to 12 are compared, as
+    the lpips package cuts them.
     """
     conv = nn.Conv2d(3, 64, 3, stride=2)
     conv.load_state_dict({key: tensors[f"net.slices.0.0.{key}"] for key in conv.state_dict()})
@@ -97,7 +97,7 @@ def test_lpips_is_its_definition_on_stock_layers(
 
 
 def test_eight_bit_images_are_compared_from_black_to_white() -> None:
-    """255 is white: the value is that of the same pictures in 0..1."""
+    """255 is white: the value is that of the same images in 0..1."""
     pair = [np.random.default_rng(seed).integers(0, 256, (64, 80, 3), dtype=np.uint8) for seed in (1, 2)]
     tensors = [torch.tensor(image).permute(2, 0, 1)[None] / 255 for image in pair]
     lpips = Lpips("alex", alex_tensors())

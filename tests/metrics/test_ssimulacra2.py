@@ -36,7 +36,7 @@ def test_it_is_what_is_trained_with_whatever_the_image(
     width: int, height: int, seed: int, deviation: float
 ) -> None:
     generator = np.random.default_rng(seed)
-    # Of images that are nearly equal torch's score is lower, by what keeps its roots differentiable.
+    # For nearly equal images, torch's score is lower by the term that keeps its roots differentiable.
     reference = generator.integers(0, 256, (height, width, 3), dtype=np.uint8)
     noisy = reference + generator.normal(0, deviation, reference.shape)
     decoded = noisy.round().clip(0, 255).astype(np.uint8)

@@ -35,7 +35,7 @@ def test_a_gated_block_is_what_its_formula_says() -> None:
     whole = half + mixed(opened, block.narrow)
     torch.testing.assert_close(block(x), whole)
     before = x.clone()
-    with torch.no_grad():  # where sums and products may take each other's memory
+    with torch.no_grad():  # where sums and products may reuse each other's memory
         torch.testing.assert_close(block(x), whole.detach())
     assert torch.equal(x, before)
 
@@ -82,7 +82,7 @@ def test_shortcuts_join_the_scales_where_the_blocks_say_nothing() -> None:
 
 
 def test_what_large_adds_to_its_bypass_grows_no_faster_than_the_latents() -> None:
-    """A block that is quadratic in its input, nine times in a row, overflows."""
+    """Nine blocks in a row that are quadratic in their input would overflow."""
 
     def added(size: Architecture, latents: torch.Tensor) -> float:
         torch.manual_seed(0)
@@ -92,7 +92,7 @@ def test_what_large_adds_to_its_bypass_grows_no_faster_than_the_latents() -> Non
             synthesis.leave.mix.weight.zero_()
             return float((whole - synthesis(latents, quality)).std())
 
-    # In steps: a few hundreds where brightness is, units elsewhere.
+    # Latents in steps: a few hundred in the channels of brightness, single units elsewhere.
     y = torch.randn(1, 320, 2, 2, generator=torch.Generator().manual_seed(0))
     y[:, :3] *= 300
     large = SIZES["large"]

@@ -42,7 +42,7 @@ def test_analysis_gain_and_synthesis_gain_start_as_inverses() -> None:
     x, quality = torch.randn(4, 5, 2, 2), torch.tensor([0.0, 31.0, 77.0, 100.0])
     y = RateGain(5, 0.5)(x, quality)
     torch.testing.assert_close(RateGain(5, -0.5)(y, quality), x)
-    # step ∝ λ^-1/2: between the ends of the dial the steps differ by the root of that of λ.
+    # step ∝ λ^-1/2: between the ends of the dial, steps differ by the square root of λ's ratio.
     assert float(((y[3] / x[3]).mean() / (y[0] / x[0]).mean()).detach()) == pytest.approx(
         (LAMBDA_MAX / LAMBDA_MIN) ** 0.5, rel=1e-4
     )
@@ -87,7 +87,7 @@ def test_a_block_is_what_its_formula_says_and_leaves_its_input_alone() -> None:
     whole = half + mixed(sum(wsilu(mixed(half, block.widen)).chunk(4, dim=1)), block.narrow)
     torch.testing.assert_close(block(x), whole)
     before = x.clone()
-    with torch.no_grad():  # where sums may take each other's memory
+    with torch.no_grad():  # where sums may reuse each other's memory
         torch.testing.assert_close(block(x), whole.detach())
     assert torch.equal(x, before)
 
@@ -253,7 +253,7 @@ def test_the_checkerboard_has_no_two_neighbours_alike() -> None:
 def test_every_parameter_is_trained(size: Architecture) -> None:
     torch.manual_seed(0)
     model = RdpModel(size)
-    # Hyper-latents start rounded to zero, on purpose; here they must say something.
+    # Hyper-latents start rounded to zero, on purpose; here they must carry information.
     model.hyper_analysis.leave.mix.weight.data.mul_(1000)
     x, quality = torch.rand(3, 3, 64, 128), torch.tensor([5.0, 50.0, 95.0])
     output = model(x, quality)

@@ -1,4 +1,4 @@
-"""What the tests of pages share: a server, and a page that compares two images."""
+"""What the tests of the pages share: a server, and a page that compares two images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rdpcodec import Codec
 
 @pytest.fixture(autouse=True, scope="module")
 def _quick_avif(quick_avif: None) -> None:
-    """Pages show AVIF, and are not about it."""
+    """Pages show AVIF, but their tests are not about it."""
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +27,13 @@ def server(plain_codec: Codec) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def piece(photograph: Image.Image) -> Image.Image:
-    """As large as MS-SSIM needs."""
+    """A crop large enough for MS-SSIM."""
     return photograph.crop((120, 60, 300, 230))
 
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory, photograph: Image.Image) -> list[Path]:
-    """Two images: one as large as MS-SSIM needs, one with alpha."""
+    """Two images: one large enough for MS-SSIM, one with alpha."""
     folder = tmp_path_factory.mktemp("sources")
     paths = [folder / "coffee.png", folder / "spoon.png"]
     photograph.crop((120, 60, 300, 230)).save(paths[0])

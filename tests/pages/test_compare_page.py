@@ -31,7 +31,7 @@ RED, GREEN, BLUE = (200, 0, 0), (0, 150, 0), (0, 0, 250)
 
 @pytest.fixture(scope="module")
 def colours(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A page whose images say by their colour what they are: red original, ours green, JPEG blue."""
+    """A page whose images have telling colours: the original is red, ours is green, JPEG is blue."""
 
     def record(name: str, size: tuple[int, int]) -> dict[str, Any]:
         versions = [
@@ -68,7 +68,7 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def seen(view: Any, across: float, down: float = 0.3) -> tuple[int, ...]:
-    """The colour on the stage, a share across and down."""
+    """The colour on the stage at the given shares of its width and height."""
     view.mouse.move(1, 1)
     image = Image.open(io.BytesIO(view.locator(".stage").screenshot())).convert("RGB")
     pixel = image.getpixel((int(across * image.width), int(down * image.height)))
@@ -123,7 +123,7 @@ def test_any_two_versions_can_be_chosen_with_the_keyboard(view: Any, colours: st
     view.get_by_role("button", name="Swap the two sides").click()
     view.locator("#captions figure:last-child", has_text="rdpcodec").wait_for()
     assert (seen(view, 0.4), seen(view, 0.6)) == (BLUE, GREEN)
-    # Only figures of about equal bytes are compared: JPEG has twice ours at quality 40, 5 % more at 20.
+    # Only versions of about equal size are compared: JPEG has twice our bytes at quality 40, 5 % more at 20.
     best = ["0.1000", "31.05 dB", "31.00 dB", "0.1000"]
     assert view.locator("#versions b").all_inner_texts() == best
     assert view.locator("#versions small").all_inner_texts() == [" (105 %)", " (211 %)"]

@@ -1,4 +1,4 @@
-"""The server of `rdpcodec serve`, asked as a browser asks it."""
+"""The server of `rdpcodec serve`, queried as a browser would."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_uploads_that_are_too_large_or_no_images_are_refused(server: Server) -> 
         (iter([large[:200_000], large[:200_000]]), 413, "over this server's limit of 0.3 MB"),  # chunked
         (wide, 400, "an image of 50001×1 pixels is over the limit of 0.05 megapixels"),
         (b"GIF89a" + bytes(9), 400, "not an image"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", 400, "not an image"),  # Ghostscript's
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", 400, "not an image"),  # for Ghostscript
     ):
         answer = server.ask("/images", body)
         assert answer.status == status
@@ -199,7 +199,7 @@ def test_several_requests_at_once_each_get_their_own_answer(
 
 
 def test_a_file_that_two_of_pillows_readers_take_is_read_by_ours_alone(server: Server) -> None:
-    """A TIFF of 8×8 pixels that begins as Pillow's IM format does, with more pixels than are allowed."""
+    """A TIFF of 8×8 pixels that begins like a file of Pillow's IM format with too many pixels."""
     tiff = io.BytesIO()
     Image.new("L", (8, 8)).save(tiff, "TIFF")
     directory = bytearray(tiff.getvalue())
@@ -275,7 +275,7 @@ def test_slow_uploads_end_and_leave_room_for_others(
 
 
 def test_an_upload_that_trickles_in_ends(plain_codec: Codec, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each piece comes in time, the whole does not."""
+    """Each piece comes in time, but the whole upload does not."""
     monkeypatch.setattr(serve, "UPLOAD_SECONDS", 0.3)
     running = Server(plain_codec)
     connection = socket.create_connection(("127.0.0.1", running.port))

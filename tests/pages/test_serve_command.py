@@ -1,4 +1,4 @@
-"""`rdpcodec serve`: its addresses, and what it says of what it lacks."""
+"""`rdpcodec serve`: the address it prints, and its errors for what is missing."""
 
 from __future__ import annotations
 

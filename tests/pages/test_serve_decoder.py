@@ -1,4 +1,4 @@
-"""`rdpcodec serve` with the decoder for browsers: pages turn realism, and the server where they cannot."""
+"""`rdpcodec serve` with the decoder for browsers: the page turns realism or, failing that, the server."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def server(codec: Codec) -> Iterator[Server]:
 
 @pytest.fixture
 def opened(browser: Any, server: Server, small: Image.Image, tmp_path: Path) -> Iterator[Callable[..., Any]]:
-    """Open the page with an image in it; broken: a pattern of addresses that are not to be had."""
+    """Open the page with an image in it; broken: a pattern of addresses that answer 404."""
     small.save(tmp_path / "small.png")
     page = browser.new_page(viewport={"width": 1280, "height": 800})
 
@@ -48,7 +48,7 @@ def opened(browser: Any, server: Server, small: Image.Image, tmp_path: Path) -> 
 
 
 def rested(page: Any, realism: float) -> None:
-    """Wait until the page shows a realism, and all figures of it."""
+    """Wait until the page shows a realism and all its figures."""
     from playwright.sync_api import expect
 
     text = f"Quality 50, realism {realism:.2f}"

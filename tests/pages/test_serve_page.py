@@ -90,7 +90,7 @@ def test_with_the_dial_realism_changes_the_image_and_no_byte(
         expect(view.locator(".tag.right")).to_have_text("Quality 50, realism 1.00", timeout=60_000)
         assert figure(view, "bytes") == size
         assert "realism=1" in view.get_by_role("link", name="Download").get_attribute("href")
-        view.goto("about:blank")  # or the server would wait for its connections
+        view.goto("about:blank")  # or the server would wait for the page's connections
     finally:
         running.stop()
 
@@ -128,7 +128,7 @@ def test_a_dropped_image_is_taken_and_bad_ones_are_refused_with_a_reason(
     view.locator("#chosen").set_input_files(large)
     error = view.get_by_role("alert")
     error.get_by_text("this server takes up to 0.3 MB").wait_for()
-    assert "a.png" in view.locator("#about").inner_text()  # what was there stays
+    assert "a.png" in view.locator("#about").inner_text()  # the image before stays
 
 
 def test_what_is_turned_and_taken_is_in_view_beside_a_tall_image(page: Any) -> None:

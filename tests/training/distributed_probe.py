@@ -27,12 +27,12 @@ BATCH, SIDE, STEPS = 4, 64, 3
 
 def main(data: Path, start: Path, out: Path) -> None:
     if "RANK" in os.environ:
-        dist.init_process_group("gloo", timeout=timedelta(minutes=4))  # where the other dies
+        dist.init_process_group("gloo", timeout=timedelta(minutes=4))  # in case the other dies
     torch.rand_like = lambda x: torch.full_like(x, 0.25)  # type: ignore[assignment]
     share = BATCH // process_count()
     run = FidelityRun(gigapixels=STEPS * BATCH * SIDE**2 / 1e9, batch=share, crop=SIDE, graphics=0)
     objective = Fidelity(run, data, torch.device("cpu"), init=start)
-    # Its steps are the gradients; those of SOAP and Adam make much of differences in the last bit.
+    # SGD's steps are the gradients; SOAP and Adam amplify differences in the last bit.
     objective.optimizers = [torch.optim.SGD(objective.model.parameters(), lr=20.0)]
     common = torch.Generator().manual_seed(7)
 

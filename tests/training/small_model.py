@@ -19,7 +19,7 @@ from rdpcodec.training.haar import haar_model
 from rdpcodec.weights.architecture import Architecture, architecture_record
 
 SMALL = Architecture(eighth=16, sixteenth=24, latents=96, hyper_latents=8, prior=16, scale=8)
-# What stands for the size large.
+# Stands in for the size `large`.
 GATED = replace(SMALL, analysis_blocks=(1, 1), synthesis_blocks=(1, 1), gated=True)
 SMALLER = {
     haar: {"BASIS_PATCHES": 3000},
@@ -32,9 +32,9 @@ SMALLER = {
 
 @contextmanager
 def smaller_constants() -> Iterator[None]:
-    """Validation and calibration on crops that fit into the images of the tests, and few graphics.
+    """Validate and calibrate on crops that fit into the tests' images, and with few graphics.
 
-    Also one thread: at this size a second one costs more than it gives.
+    Use one thread: at this size a second one costs more than it gives.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -47,7 +47,7 @@ def smaller_constants() -> Iterator[None]:
 
 
 def write_small_model(folder: Path, data: Path) -> Path:
-    """Weights of a new model to start from, with the manifest that says their architecture."""
+    """Weights of a new model to start from, with the manifest that states their architecture."""
     images, _ = load_images(data, 64, torch.device("cpu"))
     torch.manual_seed(0)
     with smaller_constants():

@@ -1,4 +1,4 @@
-"""What the allocator is told, in processes of their own."""
+"""What the allocator is told, tested in separate processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables that are counted say what was met, and leave room for what was not."""
+"""Counted tables reflect what was met, and leave room for what was not."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_residuals_cost_what_they_should_where_many_were_counted() -> None:
     assert family.reach.tolist() == [3]
     found = family.table(0) / TOTAL
     assert found[:-1] == pytest.approx([0.025, 0.075, 0.15, 0.5, 0.15, 0.075, 0.025], rel=1e-3)
-    assert found[-1] < 1e-5  # what lies beyond is no more than possible
+    assert found[-1] < 1e-5  # anything beyond is barely possible
 
 
 def test_where_nothing_was_counted_tables_are_those_of_the_density() -> None:

@@ -42,14 +42,12 @@ def test_processes_begin_with_equal_weights_and_go_on_with_other_crops(
 def test_two_processes_are_one_with_twice_the_batch(
     image_folder: Path, tmp_path: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two gloo processes, this and another, and one process that is given both their crops and noise reach
-    the same loss.
-    """
+    """Two gloo processes, one of them this, reach the same loss as one with the crops and noise of both."""
     script = Path(__file__).with_name("distributed_probe.py")
     words = [sys.executable, str(script), str(image_folder), str(small_model), str(tmp_path)]
     monkeypatch.setattr(torch, "rand_like", torch.rand_like)  # to have it back after the probe
     with monkeypatch.context() as first:
-        # What torchrun tells the processes that it starts.
+        # What torchrun sets for the processes that it starts.
         first.setenv("MASTER_ADDR", "127.0.0.1")
         first.setenv("MASTER_PORT", free_port())
         first.setenv("WORLD_SIZE", "2")

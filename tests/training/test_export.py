@@ -48,10 +48,10 @@ def test_an_exported_run_is_a_working_codec(
     codec = Codec(ReleasedModel.from_tensors("fast", architecture, arrays(tensors)))
     image = photograph.crop((100, 100, 200, 180))
     decoded = codec.decompress(codec.compress(image, 80))
-    # Even all but untrained the Haar transform makes a codec.
+    # Even almost untrained, the Haar transform makes a codec.
     assert psnr(np.asarray(image), np.asarray(decoded)) > 20
 
-    # More training of the synthesis alone keeps files readable, more training of everything does not.
+    # More training of the synthesis alone keeps files readable; more training of everything does not.
     (tmp_path / "more").mkdir()
     for trains in ("synthesis", "decoder", "everything"):
         run = run_of(2, trains=trains)
@@ -68,7 +68,7 @@ def test_an_exported_run_is_a_working_codec(
 
 
 def quiet(synthesis: Synthesis) -> None:
-    """Make a synthesis's weights so small that float16 has none of them, and its first gain as large."""
+    """Make a synthesis's weights too small for float16, and its first gain larger by as much."""
     with torch.no_grad():
         synthesis.gain.log_gain.add_(20)
         for layer in (synthesis.enter, synthesis.bypass):

@@ -55,7 +55,7 @@ def test_graphs_are_valid_and_hold_no_weights(model: str) -> None:
 
 
 def other_weights(*, gated: bool) -> tuple[dict[str, np.ndarray], Architecture]:
-    """Untrained networks of sizes of their own, float32, with every parameter moved from where it starts."""
+    """Untrained float32 networks of a size of their own, every parameter moved from its initial value."""
     torch.manual_seed(0)
     size = Architecture(
         eighth=8,

@@ -1,4 +1,4 @@
-"""The schedule of `large`, from the words of a user to a codec, with networks of toy size in its place."""
+"""The schedule of `large`, from a user's command line to a codec, with toy networks in its place."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ def last(out: Path, number: int) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def trained(image_folder: Path, lpips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which every command of the schedule was given, one after the other."""
+    """A folder in which every command of the schedule was run, one after the other."""
     out = tmp_path_factory.mktemp("large")
     with pytest.MonkeyPatch.context() as patch:
-        # Neither a second synthesis nor its networks before the last third.
+        # The first three parts need neither a second synthesis nor its networks.
         patch.setattr(fidelity, "load_lpips", lambda *_: pytest.fail("LPIPS is loaded"))
         pieces = train(1, image_folder, out).stdout.split()
         with pytest.raises(NotWorthIt, match="were allowed"):
@@ -86,7 +86,7 @@ def test_the_second_and_third_part_go_on_with_weights_and_averages(
 ) -> None:
     before, after = (joined(trained / f"part-{number}" / "pieces") for number in (1, 3))
     assert (before["average_steps"], after["average_steps"]) == (STEPS, 3 * STEPS)
-    assert after["totals"]["runs"] == 2  # and its own
+    assert after["totals"]["runs"] == 2  # plus its own
     whole = load_checkpoint(trained / "part-1" / "checkpoint.pt", torch.device("cpu"))
     for key in ("model", "average"):
         for name, tensor in whole[key].items():
@@ -126,7 +126,7 @@ def test_a_part_that_was_cut_off_goes_on(trained: Path, image_folder: Path, tmp_
     (tmp_path / "part-1").mkdir()
     checkpoint = trained / "part-1" / "checkpoint.pt"
     (tmp_path / "part-1" / "checkpoint.pt").write_bytes(checkpoint.read_bytes())
-    train(1, image_folder, tmp_path, "--resume")  # nothing is left to do but to split
+    train(1, image_folder, tmp_path, "--resume")  # only the split is left to do
     found, expected = (joined(out / "part-1" / "pieces") for out in (tmp_path, trained))
     assert found["step"] == expected["step"] == STEPS
     assert all(torch.equal(found["model"][name], tensor) for name, tensor in expected["model"].items())
@@ -146,7 +146,7 @@ def test_a_part_takes_its_24_minutes_and_its_own_schedule(
     number: int, image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Begun(Exception):
-        """Stands for the run."""
+        """Stands in for the run."""
 
     def begun(objective: object, budget: Budget, out: Path, **options: Any) -> None:
         assert (budget.minutes, budget.gigapixels, budget.decay) == (24, None, PARTS[number].run.decay)

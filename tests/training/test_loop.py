@@ -1,4 +1,4 @@
-"""What a run writes and when it ends, by a clock of the test's own: an objective of one weight is trained."""
+"""What a run writes and when it ends, by the test's own clock and for an objective of one weight."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PIXELS = 2_000_000
 
 
 class Clocked:
-    """An objective whose steps take `seconds` each and have the losses that `loss_of` says."""
+    """An objective whose steps take `seconds` each, with losses given by `loss_of`."""
 
     device = CPU
     pixels_a_step = PIXELS
@@ -56,7 +56,7 @@ class Clocked:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """The clock of budgets, in seconds; it stands still but in steps."""
+    """The clock of budgets, in seconds; it advances only in steps."""
     clock = SimpleNamespace(now=1000.0)
     monkeypatch.setattr(schedule, "time", SimpleNamespace(monotonic=lambda: clock.now))
     return clock
@@ -77,7 +77,7 @@ def test_minutes_are_those_of_all_processes_that_a_run_was(clock: SimpleNamespac
     assert first.step == 120
     before = log_of(tmp_path)
     assert before[-1]["minutes"] == 2
-    clock.now += 5000  # until someone goes on
+    clock.now += 5000  # until the run is resumed
     longer, _ = loop_of(clock, tmp_path, minutes=3, seconds=1.0)
     longer.resume()
     assert longer.budget.seconds_left == pytest.approx(60)
@@ -105,7 +105,7 @@ def test_a_report_is_of_the_steps_since_the_last(
         assert record["megapixels_per_second"] == pytest.approx(PIXELS / 1e6 / 10)
         assert record["gigapixels"] == pytest.approx(PIXELS * end / 1e9)
         assert record["minutes"] == pytest.approx(end / 6, abs=0.01)
-    # One after every three minutes and the step in which they ended, each with a look at held-out images.
+    # One after every three minutes and the step that they end in, each with a validation.
     assert saved == [19, 38, 57, 60]
     assert [record["step"] for record in records if "validation_loss" in record] == saved
 

@@ -1,4 +1,4 @@
-"""Fidelity runs of which the realism synthesis has a share."""
+"""Fidelity runs that give a share of the crops to the realism synthesis."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_averaged_weights_are_validated_as_the_encoder_rounds(
     squared = (output.reconstruction - x).square().mean((1, 2, 3)).numpy()
     expected = [bpp.mean(), (-10 * np.log10(squared)).mean(), np.exp(np.log(bpp).mean())]
     assert before["validation_rd"][-1] == pytest.approx(expected, abs=1e-3)
-    assert expected[0] > expected[2] + 0.01  # or the two means would be one
+    assert expected[0] > expected[2] + 0.01  # otherwise the two means would agree
     with torch.no_grad():
         objective.average.module.synthesis.bypass.bias.add_(1)
         objective.realism_average.module.bypass.bias.add_(1)
@@ -159,7 +159,7 @@ def test_the_encoder_learns_for_both_syntheses(
     loop.train(checkpoint_minutes=60)
     moved = {name.split(".")[0] for name, t in weights_of(loop).items() if not torch.equal(before[name], t)}
     assert {"analysis", "realism"} <= moved
-    # Where nothing of the squared error is left, the fidelity synthesis has nothing to learn from.
+    # Where no squared error is left in the loss, the fidelity synthesis has nothing to learn from.
     assert ("synthesis" in moved) == (share < 1)
     averages = [name for name in before if name.startswith("average ")]
     assert all(not torch.equal(before[name], weights_of(loop)[name]) for name in averages)
@@ -206,7 +206,7 @@ def test_both_syntheses_are_released_and_trained_further(
     started = load_realism_start(checkpoint, averaged_model(learnt)).state_dict()
     assert all(torch.equal(started[name], tensor) for name, tensor in learnt["realism_average"].items())
     assert not all(torch.equal(started[name], tensor) for name, tensor in learnt["realism_synthesis"].items())
-    # From the checkpoint or from what was released, the next run begins with the same realism synthesis.
+    # From the checkpoint or the release, the next run begins with the same realism synthesis.
     for init in (checkpoint, path):
         start = weights_of(loop_of(1, image_folder, tmp_path / "next", lpips, init))
         for name, tensor in tensors.items():

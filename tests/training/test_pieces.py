@@ -42,7 +42,7 @@ def test_weights_come_back_rounded_and_the_exact_path_as_it_was(tmp_path: Path, 
     state = state_of(0)
     paths = pieces.split(state, tmp_path)
     assert len(paths) > 2
-    # A header of names, beside the tensors.
+    # A header of names comes on top of the tensors.
     assert all(path.stat().st_size < small_pieces + 20_000 for path in paths)
     found = pieces.joined(tmp_path)
     assert found["average_steps"] == 7

@@ -1,4 +1,4 @@
-"""Where the time of a step goes, and compiling, which is never needed."""
+"""Where the time of a step goes; and compiling, which is never required."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_profile_adds_up() -> None:
 def test_a_step_of_training_costs_three_times_what_coding_costs() -> None:
     found = cost(SMALL)
     coding = 1e3 * (found.analysis + found.prior + found.synthesis)
-    # The first layers have no gradient to hand on.
+    # The first layers have no gradient to pass on.
     assert 2.5 * coding < training_multiply_adds(SMALL) < 3.3 * coding
 
 
@@ -91,7 +91,7 @@ def test_without_a_compiler_a_run_goes_on_and_says_so(
 def test_compiled_blocks_give_the_same_gradients_under_the_same_names(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Traced and not translated: what a compiler makes of it is its own business.
+    # Blocks are traced but not compiled further: what a compiler makes of them is not tested here.
     monkeypatch.setattr(nn.Module, "compile", partialmethod(nn.Module.compile, backend="eager"))
     assert compiles(CPU)
     x, quality = torch.rand(1, 3, 64, 64), torch.tensor([40.0])

@@ -45,7 +45,7 @@ def run_of(steps: int, **changes: Any) -> RealismRun:
 
 @pytest.fixture(scope="module")
 def released(image_folder: Path, small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of released weights, of a model of two steps."""
+    """A folder of released weights, trained for two steps."""
     folder = tmp_path_factory.mktemp("released")
     run = FidelityRun(gigapixels=2 * 64**2 / 1e9, batch=1, crop=64, graphics=0)
     objective = Fidelity(run, image_folder, CPU, init=small_model)
@@ -73,7 +73,7 @@ def exported(data: Path, run: Path, weights: Path) -> dict[str, Any]:
 def first_run(
     image_folder: Path, released: Path, lpips: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """A folder with a run for realism, and the released weights with what it made of their synthesis."""
+    """A folder with a realism run, and the released weights with the realism synthesis that it trained."""
     folder = tmp_path_factory.mktemp("first-run")
     weights = shutil.copytree(released, folder / "weights") / "fast.safetensors"
     loop_of(run_of(4, learning_rate=5e-3), image_folder, folder, weights, lpips).train(60)
@@ -194,7 +194,7 @@ def test_the_adversary_pushes_as_strongly_as_it_is_told_and_towards_what_looks_r
     alone, *pushed = gradients
     for strength, gradient in zip((1.0, 2.0), pushed, strict=True):
         assert float((gradient - alone).norm()) == pytest.approx(strength * float(alone.norm()), rel=1e-3)
-    # With next to nothing but the adversary, the discriminator is more and more deceived.
+    # With almost nothing but the adversary in the loss, the discriminator is deceived more and more.
     objective.synthesis_optimizers = [torch.optim.SGD(objective.synthesis.parameters(), lr=0.005)]
     losses = [step(1e3, 1.0)["adversary_loss"] for _ in range(5)]
     assert losses == sorted(losses, reverse=True)
@@ -317,7 +317,7 @@ def test_realism_belongs_to_the_weights_it_was_trained_on(
         checkpoint = tmp_path / "more" / "checkpoint.pt"
         record = export(checkpoint, image_folder, "fast", dialled.parent, replace=True)
         assert (dialled.parent / "fast.realism.onnx").exists() == (trains == "synthesis")
-        # A better fidelity synthesis for the same latents keeps the dial, other latents lose it.
+        # A better fidelity synthesis for the same latents keeps the dial; other latents lose it.
         assert ("realism" in record["dials"]) == ("realism" in record) == (trains == "synthesis")
         assert any(name.startswith("realism.") for name in load_file(dialled)) == (trains == "synthesis")
     with pytest.raises(UsageError, match="trained on other weights"):
@@ -358,9 +358,9 @@ def test_realism_is_carried_over_to_fidelity_weights_trained_further(
     objective = Realism(run_of(4), image_folder, CPU, init=new, previous=dialled, lpips=lpips)
     for name, tensor in objective.synthesis.state_dict().items():
         torch.testing.assert_close(tensor, old[f"realism.{name}"].float() + 0.25, atol=2e-3, rtol=0)
-    assert objective.totals.runs == 1  # of the realism run behind it
+    assert objective.totals.runs == 1  # the realism run behind it
 
-    # One of its own comes first, with what was trained for it.
+    # A realism synthesis of the weights' own takes precedence, with the totals of its training.
     model = load_start(dialled)
     found = load_realism_start(dialled, model, previous=weights).state_dict()
     assert all(torch.equal(tensor, old[f"realism.{name}"].float()) for name, tensor in found.items())

@@ -47,7 +47,7 @@ def test_a_resumed_run_keeps_the_training_behind_it(
     loop_of(run_of(1), image_folder, second, first / "checkpoint.pt").train(checkpoint_minutes=60)
     before = totals_of(load_checkpoint(second / "checkpoint.pt", CPU))
     assert before.runs == 2
-    resumed = loop_of(run_of(1), image_folder, second, small_model)  # whatever is said of the start
+    resumed = loop_of(run_of(1), image_folder, second, small_model)  # whatever start is given
     resumed.resume()
     resumed.save()
     assert totals_of(load_checkpoint(second / "checkpoint.pt", CPU)) == before

@@ -1,4 +1,4 @@
-"""A model that made way for another decodes the files that it made, and makes none."""
+"""A retired model decodes the files that it made, and makes no new ones."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from rdpcodec.weights.release import ReleasedModel
 
 @pytest.fixture(params=[True, False], ids=["whole", "without encoder"])
 def retired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
-    """Installed weights of which one model is retired and another, `mine`, is not; the former's name."""
+    """The name of a retired model, installed beside another, `mine`, that is not retired."""
     entry = install(tmp_path, load_tensors(find_model("fast")))
     shutil.copy(entry.path, tmp_path / "mine.safetensors")
     path = tmp_path / "manifest.json"

@@ -268,7 +268,7 @@ def test_a_loss_is_bits_a_pixel_and_weighted_squared_error() -> None:
     output = TrainingOutput(decoded, decoded, latent_bits=bits, hyper_bits=bits / 4)
     loss = rate_distortion_loss(output, x, quality)
     assert loss.bpp.tolist() == pytest.approx([0.625, 1.25])
-    assert float(loss.psnr) == pytest.approx(30, rel=1e-4)  # of 20 and 40 dB
+    assert float(loss.psnr) == pytest.approx(30, rel=1e-4)  # the mean of 20 and 40 dB
     lambdas = lambda_of(quality)
     of_each = loss.bpp + lambdas * (255 * errors) ** 2
     expected = ((lambdas / LAMBDA_MIDDLE) ** LOSS_EXPONENT * of_each).mean()

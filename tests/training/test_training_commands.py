@@ -1,4 +1,4 @@
-"""The commands of training, from the words of a user to the run."""
+"""The training commands, from a user's command line to the run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from rdpcodec.training.recipes import FidelityRun, RealismRun
 from rdpcodec.training.schedule import Budget
 from rdpcodec.weights.manifest import find_model
 
-# Of what the package can use, what a bare machine lacks.
+# Packages that rdpcodec can use and a bare machine lacks.
 ABSENT = ("constriction", "rich", "fsspec", "matplotlib", "scipy", "efficientnet_lite_pytorch")
 
 
@@ -102,7 +102,7 @@ def test_training_needs_only_torch_numpy_pillow_safetensors_and_click(
 def test_a_users_mistake_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of `python -m rdpcodec.training`, run in this process, which has torch already."""
+    """`python -m rdpcodec.training` runs in this process, which has torch already."""
     (tmp_path / "images").mkdir()
     arguments = ["fidelity", "--data", str(tmp_path / "images"), "--out", str(tmp_path), "--minutes", "1"]
     monkeypatch.setattr(sys, "argv", ["training", *arguments])
@@ -198,7 +198,7 @@ def test_a_file_comes_before_an_installed_model_of_its_name(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert weights_path("fast") == find_model("fast").path
-    Path("fast").mkdir()  # of what else is there
+    Path("fast").mkdir()  # a folder without pieces
     assert weights_path("fast") == find_model("fast").path
     Path("fast", "piece-1-of-1.safetensors").touch()
     assert weights_path("fast") == Path("fast")

@@ -1,4 +1,4 @@
-"""Runs that are told to stop, and what is damaged, contradictory or in the way: nothing is lost."""
+"""Runs that are told to stop, and inputs that are damaged, contradictory or in the way: nothing is lost."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_run_that_is_told_to_stop_saves_and_goes_on_as_if_it_had_not(
 
 def test_a_second_signal_acts_at_once() -> None:
     stopped: list[bool] = []
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs ignore SIGINT
     try:
         with stopped_by_signals(lambda: stopped.append(True)):
             signal.raise_signal(signal.SIGINT)
@@ -93,7 +93,7 @@ def test_reading_images_is_not_counted_as_training(
 ) -> None:
     run = run_of(1)
     loop = loop_of(run, image_folder, tmp_path, small_model)
-    loop.budget.restart(3600.0, 1e12)  # as if it had taken so long
+    loop.budget.restart(3600.0, 1e12)  # as if reading had taken so much
     loop.train(checkpoint_minutes=60)
     assert loop.step == 1
 

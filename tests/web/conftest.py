@@ -1,4 +1,4 @@
-"""The decoder for browsers, in Node and as a site."""
+"""Fixtures: the decoder for browsers, in Node and as a site."""
 
 from __future__ import annotations
 

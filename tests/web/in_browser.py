@@ -1,4 +1,4 @@
-"""A page of the tests, and how long they wait for it."""
+"""A page for the tests, and how long they wait for it."""
 
 from __future__ import annotations
 

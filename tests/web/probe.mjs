@@ -1,8 +1,12 @@
-// What the decoder's modules make of files, without a browser: node probe.mjs SITE WHAT FOLDER
+// Runs the decoder's modules on files, without a browser: node probe.mjs SITE WHAT FOLDER
 //
-// Prints JSON, for each file of FOLDER by name a SHA-256, or the name of our error. Any other error ends it.
-// WHAT: symbols, of all tiles as tests/golden/symbols.json has them; pixels, RGBA with all that the networks would
-// draw black; webp, RGBA of the data of a VP8L chunk; png, gray levels; written, a PNG of RGBA, in base64.
+// Prints JSON: for the name of each file in FOLDER a SHA-256, or the name of our error. Any other error ends
+// the program. WHAT says what is hashed:
+//   symbols: those of all tiles, as in tests/golden/symbols.json
+//   pixels: RGBA, with all that the networks would draw left black
+//   webp: RGBA, from the data of a VP8L chunk
+//   png: gray levels
+//   written: not hashed, but a PNG of RGBA, in base64
 
 import { createHash } from "node:crypto";
 import { readFileSync, readdirSync } from "node:fs";
@@ -20,7 +24,7 @@ const { splitTiles, tileGrid } = await load("tiles.js");
 const { decodeImage, headerOf } = await load("vp8l/image.js");
 const { WeightsFolder } = await load("weights.js");
 
-const MAX_PIXELS = 2 ** 18; // as tests/fuzz/coded.py
+const MAX_PIXELS = 2 ** 18; // as in tests/fuzz/coded.py
 const weights = new WeightsFolder(async (name) => new Uint8Array(readFileSync(join(site, "weights", name))));
 
 async function symbols(bytes, hash) {
@@ -53,7 +57,7 @@ async function png(bytes, hash) {
   hash.update(await readGray(bytes, { width: view.getUint32(16), height: view.getUint32(20) }));
 }
 
-// A file of raw RGBA: width and height, four bytes each, before it.
+// Takes raw RGBA, preceded by width and height, four bytes each.
 async function written(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   const [width, height] = [view.getUint32(0, true), view.getUint32(4, true)];

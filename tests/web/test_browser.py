@@ -1,4 +1,4 @@
-"""The decoder in a browser: pixels are Python's within a level; damaged files are refused."""
+"""The decoder in a browser: pixels are within a level of Python's; damaged files are refused."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_realism_and_region_do_what_they_do_in_python(tab: Any, codec: Codec, ph
 def test_drawn_blocks_and_alpha_are_exact_in_every_tile(
     tab: Any, codec: Codec, photograph: Image.Image
 ) -> None:
-    """Drawn on the left, a photograph on the right, transparent in places; two tiles."""
+    """Two tiles: drawn on the left, a photograph on the right, transparent in places."""
     drawn = photograph.resize((1100, 70))
     drawn.paste((20, 120, 220), (0, 0, 730, 70))
     ImageDraw.Draw(drawn).text((5, 5), "Exactly so", (255, 255, 255))
@@ -106,8 +106,8 @@ def test_drawn_blocks_and_alpha_are_exact_in_every_tile(
 
 
 def test_files_of_as_many_bytes_are_told_apart(tab: Any, codec: Codec, photo: bytes) -> None:
-    """The last images are kept: what is shown is never of another one."""
-    other = photo[:11] + b"\xff" + photo[12:-4]  # the realism of its header
+    """The decoder keeps the last images, but never shows one for another file."""
+    other = photo[:11] + b"\xff" + photo[12:-4]  # another realism in its header
     other += zlib.crc32(other).to_bytes(4, "little")
     for data, realism in ((photo, 0.4), (other, 1), (photo, 0.4)):
         assert_within_a_level(decode(tab, data), rgba(codec.decompress(data, realism=realism)))
@@ -116,7 +116,7 @@ def test_files_of_as_many_bytes_are_told_apart(tab: Any, codec: Codec, photo: by
 def test_parts_of_a_decoded_image_are_those_of_the_whole(
     tab: Any, codec: Codec, photograph: Image.Image
 ) -> None:
-    """Two tiles, from what is kept of them and from what is not."""
+    """Two tiles, decoded afresh and from what the decoder keeps of them."""
     data = codec.compress(photograph.resize((1100, 70)), 30)
     expected = rgba(codec.decompress(data, realism=0.5))
     region, (x, y, width, height) = [500, 20, 90, 33], (500, 20, 90, 33)
@@ -139,7 +139,7 @@ def test_other_weights_are_asked_for_by_name(tab: Any, photo: bytes) -> None:
     assert (name, "fast-01020304" in message) == ("WeightsError", True)
 
 
-# Whether an element shows these levels, RGBA, within one.
+# Whether an element shows these RGBA levels, each within one.
 SHOWS = """([id, levels]) => {
   const element = document.getElementById(id), image = element.shadowRoot?.querySelector("img") ?? element;
   if (!image.complete || !image.naturalWidth) return false;
@@ -251,7 +251,7 @@ def test_lazy_images_wait_until_they_come_near_the_window(tab: Any, codec: Codec
       image.dataset.rdpc = "photo.rdpc";
       document.body.append(space, image);
     }""")
-    # Files are decoded in the order in which they are asked for: another one would come first.
+    # Files are decoded in the order of requests: had the late image been requested, it would come first.
     tab.evaluate("document.getElementById('image').setAttribute('realism', '1')")
     levels = rgba(codec.decompress(photo, realism=1)).ravel().tolist()
     tab.wait_for_function(SHOWS, arg=["image", levels])
@@ -275,7 +275,7 @@ def test_the_page_to_try_it_turns_realism_and_saves(
     view.locator("#overlay").wait_for(state="visible")
     with Image.open(io.BytesIO(view.locator("#image").screenshot())) as seen:
         channels = np.asarray(seen.convert("RGB"), int)
-    assert np.ptp(channels, axis=2).max() > 4  # the image is gray, what is over it is not
+    assert np.ptp(channels, axis=2).max() > 4  # the image is gray, but the overlay is not
     view.locator("#realism").fill("1")
     with view.expect_download() as saved:
         view.locator("#save").click()
@@ -296,7 +296,7 @@ def test_the_page_to_try_it_opens_a_file_beside_it(view: Any, address: str) -> N
 
 @pytest.mark.usefixtures("tab")
 def test_a_page_of_another_place_may_use_the_decoder(browser: Any, address: str, photo: bytes) -> None:
-    """Workers have to be of the page's own origin; what they load need not, where its server allows it."""
+    """Workers must come from the page's own origin; what they load need not, if its server allows it."""
     page = browser.new_page()
     page.set_default_timeout(PATIENCE)
     page.goto(address.replace("127.0.0.1", "localhost") + "page.html")
@@ -317,7 +317,7 @@ def lenient_tab(browser: Any, site: Path, address: str, photo: bytes) -> Iterato
     page.close()
 
 
-# How often elements of their own are shown while something is done to them.
+# Counts the load and error events of a new element while ACT is done to it.
 LOADS = """async (html) => {
   const host = document.createElement("div"), seen = { load: 0, error: 0 };
   host.innerHTML = html;
@@ -414,7 +414,7 @@ def gray_profile() -> bytes:
     return header.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body
 
 
-# A file, given as a Blob, as a PNG; both in base64.
+# Decodes a file, given as a Blob, to a PNG; both are passed in base64.
 TO_PNG = """async ([file, options]) => {
   const { decodeToPNG } = await import("/rdpcodec.js");
   const blob = await decodeToPNG(new Blob([Uint8Array.from(atob(file), (c) => c.charCodeAt(0))]), options);
@@ -447,7 +447,7 @@ def test_a_profile_of_gray_is_kept(tab: Any, codec: Codec, small: Image.Image, m
 def test_what_is_damaged_beside_the_image_is_left_out_with_a_warning(
     lenient_tab: Any, codec: Codec, small: Image.Image
 ) -> None:
-    """An alpha channel that is no WebP, and a profile of gray in a file of colours."""
+    """An alpha channel that is not WebP, and a gray profile in a colour file."""
     clear = small.copy()
     clear.putalpha(128)
     file = container.read(codec.compress(clear, 40))

@@ -1,4 +1,4 @@
-"""What decoding takes of a browser's memory."""
+"""The memory that decoding takes in a browser."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rdpcodec.tiles import join_tiles
 
 
 def tiled(codec: Codec, photograph: Image.Image, across: int, down: int) -> bytes:
-    """A file of tiles of 1024² pixels that all say the same."""
+    """A file of identical tiles of 1024² pixels."""
     tile = container.read(codec.compress(photograph.resize((1024, 1024)), 20)).image
     header = Header(codec.size, codec.fingerprint, 20, 0, 1024 * across, 1024 * down)
     return container.write(Container(header, {Segment.COLOUR: join_tiles([tile] * across * down)}))
@@ -28,7 +28,7 @@ def tiled(codec: Codec, photograph: Image.Image, across: int, down: int) -> byte
 def test_memory_for_25_megapixels_is_the_image_and_a_few_tiles(
     browser: Any, tab: Any, codec: Codec, photograph: Image.Image
 ) -> None:
-    """Beside what one tile takes, less than the image's floats alone would: 12 bytes a pixel."""
+    """Beyond one tile's memory, less than the image's floats alone would take: 12 bytes a pixel."""
     decode_corner(tab, tiled(codec, photograph, 1, 1))
     before = most_memory(browser)
     corner = decode_corner(tab, tiled(codec, photograph, 2, 12))
@@ -37,7 +37,7 @@ def test_memory_for_25_megapixels_is_the_image_and_a_few_tiles(
 
 
 def decode_corner(tab: Any, data: bytes) -> list[int]:
-    """Decode a file whole, but bring back only a few of its pixels."""
+    """Decode a whole file, but return only a few of its pixels."""
     script = """async (file) => {
       const { decode } = await import("/rdpcodec.js");
       const { data } = await decode(Uint8Array.from(atob(file), (c) => c.charCodeAt(0)));

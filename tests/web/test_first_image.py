@@ -1,4 +1,4 @@
-"""`bench measure browser`: a page shows its image, and what it took is on record."""
+"""`bench measure browser`: a page shows its image; the time and bytes it took are recorded."""
 
 from __future__ import annotations
 

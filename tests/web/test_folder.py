@@ -1,4 +1,4 @@
-"""What `rdpcodec web` writes: whole, small, and with no address of anywhere else."""
+"""What `rdpcodec web` writes: complete, small, and naming no outside address."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from rdpcodec.weights.manifest import WEIGHTS_VARIABLE, find_model, load_tensors
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """A folder as npm lays it, with other bytes in it."""
+    """A folder laid out like the npm package, with other bytes in it."""
     (tmp_path / "package" / "dist").mkdir(parents=True)
     for name in FILES:
         (tmp_path / "package" / "dist" / name).write_text(f"// {name}")
@@ -93,7 +93,7 @@ def test_files_that_are_there_stay_unless_forced(package: Path, tmp_path: Path) 
 
 
 def test_the_parts_hold_what_decodes_and_nothing_else() -> None:
-    """Laid where `models.json` says, they make the release's file again, but for the encoder's tensors."""
+    """Placed as `models.json` says, they rebuild the release's file, except for the encoder's tensors."""
     files = weights_files(manifest().values())
     models = json.loads(files["models.json"])
     assert models.keys() == {entry.fingerprint.hex() for entry in manifest().values()}

@@ -1,4 +1,4 @@
-"""The decoder's modules in Node: what needs no networks is the same as Python's, to the last bit."""
+"""The decoder's modules in Node: whatever needs no networks equals Python's, to the last bit."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_symbols_of_golden_files_are_equal(probe: Probe, tmp_path: Path) -> None
 def test_symbols_are_equal_between_knots_and_with_escapes(
     probe: Probe, codec: Codec, small: Image.Image, tmp_path: Path, quality: float
 ) -> None:
-    """Noise at full contrast is so unlike a photograph that some residuals leave their tables."""
+    """Noise at full contrast is so unlike a photograph that some residuals fall outside their tables."""
     noise = np.random.default_rng(0).integers(0, 2, (48, 80, 3), dtype=np.uint8) * 255
     expected = {}
     for name, pixels in (("photograph", np.asarray(small)), ("noise", noise)):
@@ -53,7 +53,7 @@ def test_symbols_are_equal_between_knots_and_with_escapes(
 
 
 def symbols_digest(codec: Codec, data: bytes) -> str:
-    """As tests/golden/symbols.json has it."""
+    """The digest as in tests/golden/symbols.json."""
     digest = hashlib.sha256()
     for tile in codec.decode_symbols([container.read(data)])[0]:
         for array, kind in ((tile.hyper, "<i4"), (tile.tables, "u1"), (tile.residual, "<i4")):
@@ -63,7 +63,7 @@ def symbols_digest(codec: Codec, data: bytes) -> str:
 
 @pytest.mark.filterwarnings("ignore::rdpcodec.ImageWarning")
 def test_hostile_files_are_taken_or_refused_as_python_does(probe: Probe, tmp_path: Path) -> None:
-    """Every segment damaged from within: the same pixels, or a `FormatError` of both."""
+    """Every segment damaged from within: both give the same pixels, or both raise `FormatError`."""
     codec, generator = hollow_codec(), random.Random(0)
     files, expected = seeds(codec), {}
     for number in range(250):
@@ -76,7 +76,7 @@ def test_hostile_files_are_taken_or_refused_as_python_does(probe: Probe, tmp_pat
 
 
 def hollow_digest(codec: Codec, data: bytes) -> str:
-    """The pixels of a file as RGBA, with all that networks would draw black, or the name of the error."""
+    """The digest of a file's RGBA, with all that networks would draw left black, or the error's name."""
     try:
         image = codec.decompress(data, max_pixels=MAX_PIXELS)
     except RdpError as error:
@@ -87,7 +87,7 @@ def hollow_digest(codec: Codec, data: bytes) -> str:
 def test_files_that_say_an_image_otherwise_are_refused(
     probe: Probe, codec: Codec, small: Image.Image, tmp_path: Path
 ) -> None:
-    """A second segment of a kind, one of an unknown kind, another version: each with its checksum."""
+    """A segment given twice, one of an unknown kind, another version: each with a valid checksum."""
     data = codec.compress(small, 30)
     header, segments = data[:14], data[14:-4]
     bodies = {
@@ -154,7 +154,7 @@ def test_damaged_lossless_webp_is_refused_or_read_as_pillow_reads_it(probe: Prob
         (tmp_path / f"{number:03}").write_bytes(data)
         try:
             expected[f"{number:03}"] = hashlib.sha256(with_pillow(data)).hexdigest()
-        except Exception:  # Pillow's manual advises to catch all of a damaged file
+        except Exception:  # Pillow's manual advises catching everything
             expected[f"{number:03}"] = "FormatError"
     found = probe("webp", tmp_path)
     assert found == expected
@@ -162,7 +162,7 @@ def test_damaged_lossless_webp_is_refused_or_read_as_pillow_reads_it(probe: Prob
 
 
 def assert_no_other_image(found: dict[str, str], expected: dict[str, str]) -> None:
-    """Whatever is read is what Pillow reads. Some of what it just tolerates may be refused."""
+    """Whatever is read equals what Pillow reads. Some files that it merely tolerates may be refused."""
     taken = {name: digest for name, digest in found.items() if digest != "FormatError"}
     assert taken.items() <= expected.items()
     refused = sum(digest == "FormatError" for digest in expected.values())
@@ -171,13 +171,13 @@ def assert_no_other_image(found: dict[str, str], expected: dict[str, str]) -> No
 
 
 def damaged_size(coded: bytes) -> int:
-    """The pixels that VP8L data claims."""
+    """The number of pixels that VP8L data claims."""
     bits = int.from_bytes(coded[1:5], "little")
     return ((bits & 0x3FFF) + 1) * ((bits >> 14 & 0x3FFF) + 1)
 
 
 def test_alpha_channels_of_version_1_are_read_as_pillow_reads_them(probe: Probe, tmp_path: Path) -> None:
-    """PNG in 8-bit gray, its filters chosen by Pillow, and a few hundred that are damaged."""
+    """PNGs in 8-bit gray, with filters chosen by Pillow, and a few hundred damaged ones."""
     generator, expected = random.Random(0), {}
     pixels = np.random.default_rng(0).integers(0, 256, (40, 60), dtype=np.uint8)
     ramps = np.add.outer(np.arange(40) * 3, np.arange(60) * 2).astype(np.uint8)

@@ -1,6 +1,6 @@
-"""The decoder on WebGPU: the pixels of WebAssembly, which takes over where WebGPU fails.
+"""The decoder on WebGPU: it gives the pixels of WebAssembly, which takes over where WebGPU fails.
 
-Chromium draws it without a graphics card, with SwiftShader.
+Chromium runs WebGPU without a graphics card, through SwiftShader.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DECODE = """async (file) => {
   const png = await decodeToPNG(Uint8Array.from(atob(file), (c) => c.charCodeAt(0)));
   return Array.from(new Uint8Array(await png.arrayBuffer()));
 }"""
-# The build with WebGPU, of which WebGPU alone is broken: SESSION is what it makes.
+# The build with WebGPU, in which only WebGPU is broken: SESSION is the session it creates.
 BROKEN = """import { InferenceSession as Whole } from "./ort.jspi.min.mjs?whole";
 export * from "./ort.jspi.min.mjs?whole";
 const broken = async () => { throw new Error("the device is lost"); };
@@ -61,7 +61,7 @@ def tab(with_gpu: Any, address: str) -> Iterator[Tab]:
 
 
 def assert_decodes(tab: Tab) -> None:
-    """That a golden file has its pixels, within a level."""
+    """Assert that a golden file decodes to its pixels, within a level."""
     file = base64.b64encode(GOLDEN.with_suffix(".rdpc").read_bytes()).decode()
     png = io.BytesIO(bytes(tab.page.evaluate(DECODE, file)))
     with Image.open(png) as found, Image.open(f"{GOLDEN}.png") as golden:

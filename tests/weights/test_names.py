@@ -28,7 +28,7 @@ from rdpcodec.weights.release import ReleasedModel
 
 @pytest.fixture
 def named_mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The released weights are installed under a name of the user's."""
+    """The released weights are installed under a name that the user chose."""
     entry = find_model("fast")
     for path in (entry.path, *verified_graphs(entry).values()):
         shutil.copy(path, tmp_path)

@@ -51,7 +51,7 @@ def test_curves_without_a_common_quality_have_no_bd_rate() -> None:
 
 
 def test_a_gain_at_few_bits_alone_is_none_above_them() -> None:
-    """The tested codec needs half the bits below 30 dB and as many from 32 dB on."""
+    """The tested codec needs half the anchor's bits below 30 dB, and as many as the anchor from 32 dB on."""
     anchor = curve(1.0, 20)
     early = Curve(anchor.bpp * np.where(anchor.values < 31, 0.5, 1.0), anchor.values)
     over = {least: bd_rate_if_shared(anchor, early, least=least) for least in (-np.inf, 0, 32, 34)}
@@ -69,7 +69,7 @@ def test_a_point_that_improves_nothing_does_not_count() -> None:
 
 
 def test_points_without_a_value_and_values_that_stay_do_not_count() -> None:
-    """MS-SSIM of a small image is no number; without error, more bytes show no more."""
+    """MS-SSIM of a small image is NaN; once there is no error, more bytes show no gain."""
     curve = Curve(np.array([0.1, 0.2, 0.3, 0.4, 0.5]), np.array([np.nan, 20.0, 30.0, 30.0, np.inf]))
     assert curve.improving().bpp.tolist() == [0.2, 0.3]
 
@@ -97,6 +97,6 @@ def test_a_range_of_rates_counts_the_qualities_that_the_anchor_has_there() -> No
     quality = 30 + 5 * np.log2(bpp)
     anchor, test = Curve(bpp, quality), Curve(np.minimum(bpp, np.sqrt(0.5 * bpp)), quality)
     assert bd_rate(anchor, test, (0.1, 0.5)) == pytest.approx(0, abs=0.1)
-    # Half of the bits at 2 bits per pixel, √⅛ of them at 4.
+    # Half the anchor's bits at 2 bits per pixel, √⅛ of them at 4.
     assert bd_rate(anchor, test, (2, 4)) == pytest.approx(100 * (2 ** (-5 / 4) - 1), abs=0.1)
     assert -50 < bd_rate(anchor, test) < -20

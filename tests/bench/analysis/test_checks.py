@@ -21,7 +21,7 @@ def verdicts(measured: Measured) -> dict[str, str]:
 
 
 def changed(measured: Measured, metric: str, place: tuple[object, ...], factor: float) -> Measured:
-    """The same with a metric multiplied at some images, qualities and realisms."""
+    """`measured` with a metric multiplied by `factor` at some images, qualities and realisms."""
     values = measured.values[metric].copy()
     values[place] *= factor
     return dataclasses.replace(measured, values={**measured.values, metric: values})
@@ -62,7 +62,7 @@ def test_each_statement_fails_where_the_surface_breaks_it(
 
 
 def test_the_chord_is_level_beyond_its_ends(measured: Measured) -> None:
-    """Better perception than that of realism 1 excuses no more MSE than realism 1 has."""
+    """Perception better than at realism 1 does not excuse a higher MSE than at realism 1."""
     inner = (EVERY, 3, 2)
     spoilt = changed(changed(measured, "lpips_alex", inner, 0.1), "mse", inner, 1.1)
     assert (spoilt.mean("mse")[3, 2] > spoilt.mean("mse")[3, -1]).all()
@@ -86,7 +86,7 @@ def test_without_a_dial_only_rate_distortion_and_convexity_are_judged(tmp_path: 
 
 @pytest.mark.parametrize("perception", [[1.0, 1.0, 1.0], [3.0, 2.0, 1.0], [1.0, 2.0, 3.0]])
 def test_the_bits_saved_are_those_over_the_straight_line(perception: list[float]) -> None:
-    # Half of the images at each end would cost 2 bits instead of 2.5 for the same error and perception.
+    # Coding half of the images at each end would cost 2 bits, not 2.5, at the same error and perception.
     saved = bits_saved_by_mixing(np.array([3, 2.5, 1]), np.array([1.0, 2, 3]), np.array(perception))
     assert saved == pytest.approx([0, 20, 0])
 

@@ -67,7 +67,7 @@ def test_interpolation_meets_the_measured_points_and_stays_inside_of_them() -> N
 @pytest.mark.parametrize(
     ("first", "psnr", "lpips", "expected"),
     [
-        (BOX.bpp[0], 30.0, 0.08, 1 - 1 / 2 * 1 / 2),  # half of the dB at half of the octaves of LPIPS
+        (BOX.bpp[0], 30.0, 0.08, 1 - 1 / 2 * 1 / 2),  # half of the dB, half of the octaves of LPIPS
         (0.25, 30.0, 0.08, 1 - 1 / 2 * 1 / 2 * 1 / 2),  # from the middle of the rates on
         (BOX.bpp[0], 50.0, 0.001, 0.0),
         (BOX.bpp[0], 15.0, 0.08, 1.0),
@@ -88,12 +88,12 @@ def test_the_volume_of_a_codec_with_one_distortion_and_one_perception(
 def test_a_better_codec_has_a_smaller_volume(factors: tuple[float, ...], seed: int) -> None:
     generator = np.random.default_rng(seed)
     bpp = np.broadcast_to(np.geomspace(0.05, 1.5, 6)[:, None], (6, 4))
-    # More bytes give more of both: where curves jump up and down, interpolation may invent better settings.
+    # More bytes improve both: where curves jump up and down, interpolation may invent better settings.
     psnr = np.sort(generator.uniform(22, 38, (6, 4)), axis=0)
     lpips = np.sort(generator.uniform(0.02, 0.5, (6, 4)), axis=0)[::-1]
     before = volume(bpp, psnr, lpips)
     after = volume(bpp * factors[0], psnr - 10 * np.log10(factors[1]), lpips * factors[2])
-    assert 0 <= after <= before + 0.002  # how finely the integral is taken
+    assert 0 <= after <= before + 0.002  # the integral's resolution
     assert before <= 1
     if factors[1] < 0.9:
         assert after < before
@@ -114,7 +114,7 @@ def test_contours_of_equal_perception_are_ordered_by_it(measured: Measured) -> N
 
 
 def test_contours_of_equal_distortion_are_ordered_by_it(measured: Measured) -> None:
-    """The more dB are asked for, the worse is the perception; more bits never make it worse."""
+    """The higher the PSNR asked for, the worse the perception; more bits never make it worse."""
     lines = contours(measured, "lpips_alex")["equal_distortion"]
     assert len(lines) == 6
     psnr = measured.mean("psnr")
@@ -155,7 +155,7 @@ def test_compare_tells_better_from_worse_and_neither(tmp_path: Path) -> None:
     ends = (0.0, 1.0)
     gaussian.write(old, realisms=ends)
     gaussian.write(better, realisms=ends, mse=0.97)
-    # Half of the images better, half worse.
+    # Half of the images are better, half are worse.
     record = gaussian.write(doubtful, realisms=ends)
     made = load_measured(record)
     stored = json.loads(record.read_text())
@@ -174,7 +174,7 @@ def test_compare_tells_better_from_worse_and_neither(tmp_path: Path) -> None:
         code, text = compare(old, same)
         assert code == 0
         assert "undecided: volume" in text
-    assert "better in 50.0% of the resamplings" in text  # without any difference
+    assert "better in 50.0% of the resamplings" in text  # a record against itself
 
 
 def test_compare_says_how_many_bits_equal_quality_takes(tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_compare_refuses_other_images_and_broken_files(tmp_path: Path) -> None:
 
 
 def test_a_divergence_at_or_below_zero_has_a_volume() -> None:
-    """Perfect perception, which an estimate may put below zero, leaves distortion alone."""
+    """Perfect perception, which an estimate may put below zero, leaves only distortion in the volume."""
     bpp = np.array([[BOX.bpp[0]], [1.0]])
     box = BOXES["kernel_held_out"]
     for perception in (0.0, -0.002):
@@ -224,7 +224,7 @@ def test_measures_that_changed_their_meaning_are_absent_from_older_records(tmp_p
 
 
 def test_runs_are_compared_at_the_settings_that_both_have(tmp_path: Path) -> None:
-    """A volume shrinks with every setting that is added: by itself that makes no codec better."""
+    """Every added setting shrinks the volume, which by itself makes no codec better."""
     whole, part, other = tmp_path / "whole", tmp_path / "part", tmp_path / "other"
     gaussian.write(whole, realisms=(0.0, 0.5, 1.0))
     gaussian.write(part, realisms=(0.0, 1.0))
@@ -246,7 +246,7 @@ def test_a_run_without_a_dial_is_compared_with_the_whole_of_one_with_a_dial(tmp_
 
 
 def test_each_measure_has_a_volume_in_its_own_box(measured: Measured) -> None:
-    """Of a divergence a tenth of LPIPS, in a box ten times lower, it is that of LPIPS; so are its draws."""
+    """A divergence of a tenth of LPIPS, in a box ten times lower, has the same volume and the same draws."""
     tenth = dataclasses.replace(measured, distances={"kernel_held_out": measured.mean("lpips_alex") / 10})
     weights = image_weights(8, 4)
     assert BOXES["kernel_held_out"].perception == pytest.approx([edge / 10 for edge in BOX.perception])
@@ -276,7 +276,7 @@ def test_an_image_without_error_counts_as_100_db(tmp_path: Path) -> None:
 
 
 def without(setting: str, record: dict[str, Any]) -> None:
-    """Take the points of settings whose names begin so out of a record."""
+    """Remove the points whose names begin with `setting` from a record."""
     for points in (record["points"], *record["pictures"].values()):
         for key in [key for key in points if key.startswith(setting)]:
             del points[key]

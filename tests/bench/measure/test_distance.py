@@ -13,7 +13,7 @@ from bench.__main__ import bench
 
 @pytest.fixture
 def folders(tmp_path: Path, photograph: Image.Image) -> tuple[Path, Path]:
-    """Both ends of a photograph, and the same blurred."""
+    """The left and right parts of a photograph, and the same parts blurred."""
     for name, image in (
         ("originals", photograph),
         ("decoded", photograph.filter(ImageFilter.GaussianBlur(3))),
@@ -38,7 +38,7 @@ def test_a_blurred_image_is_further_from_the_original_than_itself(
     assert found["originals"]["patches"] == [
         3,
         3,
-    ]  # one of 256×256 each, and one from (128, 128) on
+    ]  # one of 256×256 in each image, and one more from (128, 128) on in the wider image
     assert abs(found["originals"]["frechet"]) < 1e-3
     assert found["originals"]["kernel"] == pytest.approx(0, abs=1e-12)
     assert found["decoded"]["frechet"] > 1

@@ -60,7 +60,7 @@ def test_the_kernel_distance_is_unbiased() -> None:
 
 
 def test_an_image_and_its_copy_are_no_pair_of_the_kernel_distance() -> None:
-    """Originals are at 0 from themselves, and copies of little error stay closer than any other images."""
+    """Originals are at 0 from themselves; copies with a small error are closer than with a large one."""
     numbers = np.repeat(np.arange(6), 4)
     a = normal(0, 6, 40).repeat(4, axis=0) + normal(1, 24, 40, deviation=0.3)
     assert kernel_distance(a, a, (numbers, numbers)) == pytest.approx(0, abs=1e-12)
@@ -115,7 +115,7 @@ def test_the_sliced_wasserstein_distance_grows_with_noise(photograph: Image.Imag
 
 
 def test_the_sliced_wasserstein_distance_sees_detail_that_faded(photograph: Image.Image) -> None:
-    """Half the contrast of the whole image, or of its finest band alone, is at a distance where it faded."""
+    """Halving the contrast of the whole image, or of its finest band alone, shows where it faded."""
     image = torch.from_numpy(np.array(photograph)).permute(2, 0, 1).float() / 255
     assert min(sliced([image], [image / 2 + 0.25])) > 30
     finest = laplacian_pyramid(image)[0]
@@ -125,7 +125,7 @@ def test_the_sliced_wasserstein_distance_sees_detail_that_faded(photograph: Imag
 
 
 def test_the_sliced_wasserstein_distance_is_in_deviations_of_the_originals(photograph: Image.Image) -> None:
-    """What lost three quarters of its contrast is half as far again as what lost one half."""
+    """An image that lost three quarters of its contrast is half as far again as one that lost half."""
     image = torch.from_numpy(np.array(photograph)).permute(2, 0, 1).float() / 255
     half, quarter = (sliced([image], [image / parts]) for parts in (2, 4))
     assert quarter == pytest.approx([1.5 * distance for distance in half], rel=1e-3)
@@ -158,7 +158,7 @@ def test_sets_of_different_size_have_no_sliced_distance() -> None:
 
 
 def test_efficientnet_recognises_a_cup_of_coffee(photograph: Image.Image) -> None:
-    """With the weights and the normalisation that belong together: class 967 is espresso, 504 coffee mug."""
+    """Weights and normalisation belong together: class 967 is espresso, 504 coffee mug."""
     network = EfficientNetLite0()
     square = photograph.crop((100, 0, 500, 400)).resize((224, 224), Image.Resampling.BICUBIC)
     x = torch.from_numpy(np.array(square)).permute(2, 0, 1)[None].float() / 255

@@ -1,4 +1,4 @@
-"""Images that are no photographs: the set is whole, and bytes are compared at equal quality."""
+"""Images that are not photographs: the set is whole, and bytes are compared at equal quality."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_the_set_has_six_classes_and_at_least_sixty_images() -> None:
 
 
 def test_fonts_have_the_letters_of_every_script() -> None:
-    """Letters that a font lacks would all be the same box."""
+    """Letters that a font lacks would all be drawn as the same box."""
     for face, sentence in SCRIPTS.values():
         letters = sorted({letter for letter in sentence if letter.isalpha()})
         shapes = {bytes(font(face, 24).getmask(letter)) for letter in letters}
@@ -69,7 +69,7 @@ def test_an_icon_is_measured(codec: Codec) -> None:
 
 
 def test_processes_measure_what_one_does(codec: Codec) -> None:
-    """Images of either class find their way back, whichever process had them.
+    """Each result is filed under its own class and image, whichever process measured it.
 
     They are too small for SSIMULACRA2, for which each process would import torch.
     """

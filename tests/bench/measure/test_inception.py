@@ -1,7 +1,7 @@
-"""Runs where torch-fidelity is installed, which imports torchvision: `make test` makes an environment for it.
+"""Runs where torch-fidelity is installed. It imports torchvision, so `make test` makes an environment for it.
 
-The weights are random: the original's are a download. What is tested is the way to and from the network, and
-our distances against torch-fidelity's.
+The weights are random, as the original's are a download. The tests cover the steps before and after the
+network, and compare our distances with torch-fidelity's.
 """
 
 from __future__ import annotations

@@ -22,15 +22,15 @@ def as_jpeg(image: Image.Image, quality: int) -> np.ndarray:
     return np.asarray(Image.open(buffer).convert("RGB"))
 
 
-# Of `formula` and what `changed` makes of it, by the C++ program of cloudinary/ssimulacra2 at 81feacf and by
-# butteraugli_main of libjxl 0.7.
+# Scores of `formula` against what `changed` makes of it, from the C++ program of cloudinary/ssimulacra2 at
+# 81feacf and from butteraugli_main of libjxl 0.7.
 KNOWN = {
     "blurred": {"ssimulacra2": 70.0907, "butteraugli": 3.76849},
     "coarse": {"ssimulacra2": 61.1949, "butteraugli": 2.80956},
     "tinted": {"ssimulacra2": 82.2038, "butteraugli": 3.24982},
 }
-# Our windows are true Gaussians, the program's recursive ones: on photographs at scores from 20 to 90 ours is
-# between 0.05 and 1.1 higher.
+# Our windows are true Gaussians, the program's are recursive. On photographs with scores from 20 to 90, our
+# score is between 0.05 and 1.1 higher.
 APART = {"ssimulacra2": 0.4, "butteraugli": 0.02}
 
 
@@ -70,7 +70,7 @@ def test_each_measure_ranks_files_as_their_size_does_and_knows_equal_images(phot
 
 
 def test_vif_is_that_of_another_implementation(photograph: Image.Image) -> None:
-    """By sewar 0.4.10 on BT.601 luma; and more contrast is more information than the original's."""
+    """The value is sewar 0.4.10's on BT.601 luma. More contrast than the original's is more information."""
     original = np.asarray(photograph)
     halved = (original // 2 + 64).astype(np.uint8)
     assert vif(original, halved) == pytest.approx(0.6875301037202144, abs=1e-6)
@@ -79,7 +79,7 @@ def test_vif_is_that_of_another_implementation(photograph: Image.Image) -> None:
 
 
 def test_white_grain_buys_no_score_of_eyes(photograph: Image.Image) -> None:
-    """It lowers LPIPS, and distances between distributions too; what the headline counts it makes worse."""
+    """Grain lowers LPIPS and distances between distributions, but worsens the measures in the headline."""
     photograph = photograph.crop((150, 100, 406, 292))
     original = np.asarray(photograph)
     grain = np.random.default_rng(0).normal(0, 1, original.shape[:2])[..., None]
@@ -119,8 +119,8 @@ def test_a_program_that_fails_is_named(tmp_path: Path) -> None:
         butteraugli_norm(tool, image, image)
 
 
-# Of the demo's photograph and its JPEG of quality 20, by scikit-video 1.1.11 under Python with NumPy's and
-# SciPy's old names put back.
+# NIQE of the demo's photograph and of its JPEG at quality 20, from scikit-video 1.1.11 with the old names of
+# NumPy and SciPy put back.
 NIQE = {None: 8.34467, 20: 15.93207}
 
 

@@ -55,7 +55,7 @@ def test_a_codec_that_was_asked_for_is_not_left_out(
 
 
 def test_a_point_says_what_a_file_costs_and_how_long_it_took(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a clock on which encoding takes one second, and decoding two."""
+    """Measured by a clock on which encoding takes one second and decoding two."""
     images = {"a": Image.new("RGB", (200, 180), "gray"), "b": Image.new("RGB", (180, 200), "white")}
     now = 0.0
     monkeypatch.setattr(rd, "time", SimpleNamespace(perf_counter=lambda: now))
@@ -77,7 +77,7 @@ def test_a_point_says_what_a_file_costs_and_how_long_it_took(monkeypatch: pytest
     results = record["results"]
     assert results["bpp"] == pytest.approx(
         [0.4, 0.8]
-    )  # of 36 000 pixels, 0.2 and 0.6 bits of each, and twice
+    )  # the mean of 0.2 and 0.6 bits for each of 36 000 pixels, and twice as much
     assert (results["setting"], results["encoding_time"], results["decoding_time"]) == (
         [9, 18],
         [1, 1],

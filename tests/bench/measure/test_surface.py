@@ -42,7 +42,7 @@ def images(tmp_path_factory: pytest.TempPathFactory, photograph: Image.Image) ->
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Path:
-    """The first two of them."""
+    """The first two of `images`."""
     folder = tmp_path_factory.mktemp("two")
     for name in ("0.png", "1.png"):
         shutil.copy(images / name, folder)
@@ -90,7 +90,7 @@ def test_only_what_the_cache_lacks_is_measured(setup: Setup, monkeypatch: pytest
     assert measured == [POINTS[:1], POINTS[1:]]
     kept = load_cached(setup.jobs("jpeg", "first", POINTS)[0])
     assert set(kept) == {"10", "60"}
-    # Other weights, or another image under the same name, make everything new.
+    # Other weights, or another image under the same name, are measured from scratch.
     measure(setup.jobs("jpeg", "second", POINTS)[0])
     assert measured[2:] == [POINTS]
 
@@ -119,7 +119,7 @@ def test_what_is_cached_belongs_to_an_image_and_its_measures(
 def test_each_point_is_decoded_at_its_realism_and_a_quality_encoded_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """By a clock on which encoding takes one second, and decoding two."""
+    """Measured by a clock on which encoding takes one second and decoding two."""
     now, encoded = 0.0, []
     monkeypatch.setattr(surface, "time", SimpleNamespace(perf_counter=lambda: now))
 
@@ -164,7 +164,7 @@ def test_errors_shrink_with_more_images(metrics: Metrics) -> None:
 
 
 def parts(values: np.ndarray, held_out: np.ndarray) -> list[SetFeatures]:
-    """Images' parts in distributions, `[images, patches, width]`."""
+    """What each image contributes to distributions, from arrays `[images, patches, width]`."""
     return [SetFeatures(own, other, ()) for own, other in zip(values, held_out, strict=True)]
 
 
@@ -240,7 +240,7 @@ def test_images_with_labels_are_classified(setup: Setup) -> None:
         facts.append(load_cached(job)["90"][0])
     assert facts[0]["agreement"] == 1
     assert facts[1]["top5"] == 0
-    assert facts[1]["agreement"] == 1  # whatever it says of the original
+    assert facts[1]["agreement"] == 1  # the same answer as for the original
     assert "top1" not in facts[2]
 
 

@@ -49,7 +49,7 @@ def tiny(task: Task, grid: str) -> Task:
 
 
 def group_of(trades: bool, seed: int = 0) -> dict[str, Any]:
-    """Nine restorers: λ improves perception, μ errors, and each costs what is not its own, or nothing."""
+    """Nine restorers: λ improves perception, μ errors; each worsens the others only if it `trades`."""
     weights, cross = np.repeat([0, 1, 2], 3), np.tile([0, 1, 2], 3)
     price = 1 if trades else -1
     error = 0.3 - 0.05 * cross + 0.02 * price * weights + 0.001 * seed
@@ -95,7 +95,7 @@ def test_claims_hold_where_there_is_a_trade_off_and_only_there(trades: bool) -> 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("images", [1000, 10_000])
 def test_noise_is_no_trade_off(seed: int, images: int) -> None:
-    """The best of equal restorers in one quantity is another one than the best in the next."""
+    """Among equal restorers, the best in one quantity is not the best in another."""
     random, group = np.random.default_rng(seed), group_of(True)
     group |= {"weights": np.repeat([0, 1, 2, 3], 5).tolist(), "cross": np.tile([0, 1, 2, 3, 4], 4).tolist()}
     for name, deviation in (("mse", 0.001), ("wasserstein", 0.01), ("sliced", 0.01)):
@@ -114,7 +114,7 @@ def test_errors_within_the_noise_of_counting_are_no_trade_off() -> None:
 
 
 def test_what_seeds_do_not_agree_on_is_no_trade_off() -> None:
-    """As large a difference, once either way: its error is larger than it."""
+    """Two seeds differ as much, in opposite directions: the mean is smaller than its error."""
     groups = [group_of(True, seed) for seed in (0, 1)]
     groups[1]["error convolutional"] = [0.55 - e for e in groups[0]["error convolutional"]]
     claims = reproduction(result_of(*groups)).record()["claims"]
@@ -204,7 +204,7 @@ def test_the_command_writes_records_figures_and_the_pages_tables(
     assert len(figures_again) == 4
     shutil.rmtree(tmp_path / "runs")
     figures_again.clear()
-    result = CliRunner().invoke(bench, [*arguments, "--keep"])  # nor from the results, where images are gone
+    result = CliRunner().invoke(bench, [*arguments, "--keep"])  # nor with kept results, without images
     assert result.exit_code == 0, result.output
     assert [path.stem for path in figures_again] == ["quick-denoising", "quick-super-resolution-2"]
     figures_again.clear()
@@ -243,14 +243,14 @@ def test_tasks_are_the_papers_and_grids_shorten_them() -> None:
 
 
 def labelled(folder: Path, **options: Any) -> None:
-    """A record of a surface whose classifier errs in the first image, everywhere but at full realism."""
+    """A record of a surface whose classifier errs on the first image, except at full realism."""
     made = gaussian.record(**options)
     for number, image in enumerate(made["pictures"].values()):
         for key, facts in image.items():
             facts["top1"] = float(number > 0 or key.endswith("/1"))
             facts["agreement"] = 1.0
     for point in made["points"].values():
-        point["quality"] = int(point["quality"])  # as most codecs count
+        point["quality"] = int(point["quality"])  # as in most codecs
     folder.mkdir(exist_ok=True)
     (folder / f"{made['name']}.json").write_text(json.dumps(made))
 

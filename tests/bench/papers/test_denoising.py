@@ -89,7 +89,7 @@ def test_claims_fail_where_they_are_wrong(
 
 
 def test_posterior_sampling_of_the_priors_own_images_has_twice_the_mmse() -> None:
-    """Exact for images that are drawn from the prior; the noise is strong enough to leave doubt."""
+    """This is exact for images drawn from the prior; the noise is strong enough to leave doubt."""
     prior = bars(20).images
     posterior = Posterior(prior, 6.0, CPU)
     images = torch.tensor(prior).float().repeat(200, 1, 1, 1) / 255

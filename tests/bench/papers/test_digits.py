@@ -164,7 +164,7 @@ def test_two_workers_find_what_one_finds(data: Path, tmp_path: Path, monkeypatch
 
 @pytest.mark.parametrize("kind", [UsageError, ImageError, FormatError, WeightsError, OutputError])
 def test_errors_come_back_from_a_worker_as_they_are(kind: type[RdpError]) -> None:
-    """A process hands its error over pickled."""
+    """A worker process returns its error pickled."""
     error = pickle.loads(pickle.dumps(kind("a.json: not a record")))
     assert (type(error), str(error)) == (kind, "a.json: not a record")
 

@@ -16,7 +16,7 @@ WEIGHTS = [0, 0.01, 0.02]
 def gaussian_grid(
     rates: tuple[float, ...] = (4, 8, 16), seeds: tuple[int, ...] = (0, 1)
 ) -> list[dict[str, Any]]:
-    """Pairs as a Gaussian source would have them: D(R) = 2^(−R/4), perfect perception at twice of it."""
+    """Pairs as a Gaussian source would have them: D(R) = 2^(−R/4), perfect perception costs twice that."""
     groups = []
     for seed, bits in itertools.product(seeds, rates):
         least = 2 ** (-bits / 4)
@@ -46,7 +46,7 @@ def claim(record: dict[str, Any], part: str) -> dict[str, Any]:
 
 
 def all_experiments() -> dict[str, list[dict[str, Any]]]:
-    """The Gaussian grid in every experiment, with what sets some of them apart."""
+    """The Gaussian grid in every experiment, with the figures that set some of them apart."""
     pairs = gaussian_grid()
     results = {"pairs": pairs, "conditioned": pairs}
     results["features"] = [{**group, "detail": [1.0, 1.0, 1.0]} for group in pairs]
@@ -82,7 +82,7 @@ def test_what_is_kept_without_squared_error_is_no_collapse() -> None:
 
 
 def test_pairs_that_others_beat_do_not_spoil_a_trade_off() -> None:
-    """Past the least W₁ training went wrong: a rank correlation along λ would say so of the trade-off."""
+    """Past the least W₁ training went wrong; a rank correlation along λ would blame the trade-off."""
     pairs = gaussian_grid()
     for group in pairs:
         for name, far in (("wasserstein", 2.0), ("sliced", 2.0), ("mse", 3.0), ("change", 3.0)):
@@ -104,7 +104,7 @@ def test_a_price_above_two_is_refuted_only_beyond_its_error() -> None:
 def test_claims_fail_where_there_is_no_trade_off() -> None:
     pairs = gaussian_grid()
     for group in pairs:
-        group["mse"] = group["mse"][::-1]  # the most real images are also the closest
+        group["mse"] = group["mse"][::-1]  # the most realistic images are also the closest
     record = reproduction({"pairs": pairs}).record()
     assert not claim(record, "at each rate distortion rises")["holds"]
     assert not claim(record, "rises as perception tightens")["holds"]
@@ -130,7 +130,7 @@ def test_equal_perception_is_read_off_the_hull() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_noise_is_no_trade_off(seed: int) -> None:
-    """The best by one measure is then another pair than the best by the other."""
+    """In noise, the best pair by one measure is not the best by another."""
     random = np.random.default_rng(seed)
     pairs = gaussian_grid(seeds=(0,))
     for group in pairs:

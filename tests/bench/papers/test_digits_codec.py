@@ -89,7 +89,7 @@ def test_dead_latents_start_anew_and_only_they() -> None:
     codecs = Codecs(Bottleneck(3, 4), (0.0, 0.1), 32, random())
     trained = Training(codecs, Critic(2, SHAPE, random()), data, Schedule(2, batch=8, turns=1))
     trained.run()
-    codecs.standardise.mean[0, 1] -= 1e3  # as far out as no image gets
+    codecs.standardise.mean[0, 1] -= 1e3  # further out than any image gets
     before = entropies(codecs, data.images, CPU)
     assert before[0, 1] == 0
     assert (before > 0.5).sum() == 5

@@ -1,4 +1,4 @@
-"""What critics learn from a batch, against autograd's second derivatives of the loss as it is written."""
+"""What critics learn from a batch, against autograd's second derivatives of the loss as written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MODELS, BATCH = 3, 5
 
 
 def critic_of(shape: tuple[int, int, int], condition: int) -> Critic:
-    """Critics that differ, float64."""
+    """Critics with different weights, in float64."""
     critic = Critic(MODELS, shape, random(), condition, CriticSize((4, 6), 7)).double()
     rng = random(1)
     for parameter in critic.parameters():
@@ -36,7 +36,7 @@ def batch_of(shape: tuple[int, int, int], condition: int) -> tuple[Tensor, Tenso
 def written(
     critic: Critic, real: Tensor, fake: Tensor, place: Tensor, told: Tensor | None
 ) -> tuple[Tensor, ...]:
-    """The gradients of the loss at the parameters, and at fake, by autograd."""
+    """Autograd's gradients of the loss with respect to the parameters and to `fake`."""
     real, fake = real[:, None].expand_as(fake), fake.clone().requires_grad_()
     way = place[:, None, None, None, None]
     between = (real + way * (fake.detach() - real)).requires_grad_()
@@ -80,7 +80,7 @@ def test_fewer_digits_teach_the_same_direction() -> None:
     *gradients, _ = written(critic, *batch)
     for parameter, gradient in zip(critic.parameters(), gradients, strict=True):
         assert parameter.grad is not None
-        if parameter is not critic.last.bias:  # of which scores' differences know nothing
+        if parameter is not critic.last.bias:  # cancels in differences of scores
             assert F.cosine_similarity(parameter.grad.flatten(), gradient.flatten(), dim=0) > 0.99
 
 

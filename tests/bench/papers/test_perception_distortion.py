@@ -49,7 +49,7 @@ def test_perception_measures_of_known_laws() -> None:
 
 
 def formula(name: str, p: np.ndarray, q: np.ndarray) -> float:
-    """The textbook's formulas, on one alphabet, q > 0."""
+    """The textbook's formulas, for laws on one alphabet with q > 0."""
     middle = (p + q) / 2
     return {
         "tv": abs(p - q).sum() / 2,
@@ -113,7 +113,7 @@ def test_renyi_divergences_are_rising_functions_of_hellinger_and_chi_squared(
 
 
 def test_the_likeliest_value_is_one_or_minus_one_and_never_zero() -> None:
-    """As the talk shows it; from P(±1) = 0.3835 on, and 0 too often below about a third."""
+    """As the talk shows, from P(±1) = 0.3835 on; below about a third, 0 comes up too often."""
     assert pd.map_law(0.4).tolist() == pytest.approx([0.5, 0, 0.5])
     assert pd.map_law(0.4)[1] == pd.map_law(pd.never_zero() + 1e-6)[1] == 0
     assert pd.map_law(pd.never_zero() - 1e-3)[1] > 0
@@ -121,7 +121,7 @@ def test_the_likeliest_value_is_one_or_minus_one_and_never_zero() -> None:
 
 
 def test_stored_curves_bear_out_their_claims() -> None:
-    """Every P(D) of the record falls and is convex, and they reach 0 at the same distortion."""
+    """Every P(D) of the record falls and is convex, and all reach 0 at the same distortion."""
     record = json.loads((RESULTS / "perception_distortion.json").read_text())
     assert record["p"] == 0.4
     assert len(record["distances"]) == 8
@@ -186,7 +186,7 @@ def test_perception_at_the_mmse_is_that_of_the_mmse_estimate_and_0_at_perfect_pe
     joint = pd.observe(p, 80)
     least = pd.cells_mmse(joint)
     estimates = pd.cells_estimate(joint)
-    on_support = joint.sum(axis=0)[np.isin(estimates, pd.SUPPORT)].sum()  # of the MMSE estimate's law: 0
+    on_support = joint.sum(axis=0)[np.isin(estimates, pd.SUPPORT)].sum()  # 0 for the MMSE estimate's law
     ends = np.array([least, pd.perfect_perception_mse(p) + 0.001])
     found = pd.perception_function(joint, pd.outputs_on_support(joint), total_variation, ends)
     assert found == pytest.approx([1 - on_support, 0], abs=1e-5)

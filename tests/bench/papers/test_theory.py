@@ -61,7 +61,7 @@ def test_bernoulli_closed_form_is_the_solvers_optimum(p: float, distortion: floa
 
 
 @given(some_coin, st.floats(0, 1.2))
-@example(0.5, 7e-14)  # D₁ is a half however small the bound
+@example(0.5, 7e-14)  # D₁ is a half, however small the bound
 def test_bernoulli_regions_meet_without_a_step(p: float, perception: float) -> None:
     bound = perception * p
     first, second = rdp.bernoulli_regions(p, bound)
@@ -217,7 +217,7 @@ def test_cells_have_the_moments_of_what_they_cut() -> None:
     assert problem.second.sum() == pytest.approx(cdp.SECOND_MOMENT)
     assert problem.positive.sum() == pytest.approx(cdp.PRIORS[1])
     assert problem.source.sum() == pytest.approx(1)
-    # The best error rate of Y is that of its cells: an edge lies at its threshold.
+    # The best error rate on Y is that on its cells: an edge lies at the threshold.
     best = np.minimum(problem.positive, problem.observed - problem.positive).sum()
     assert best == pytest.approx(cdp.least_error(1.3), abs=1e-12)
 
@@ -250,7 +250,7 @@ def test_no_linear_denoiser_beats_the_program() -> None:
 
 
 def test_the_command_writes_what_the_page_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Half of the cells bear the claims out as well, in a third of the time.
+    # Half of the cells bear out the claims too, in a third of the time.
     smaller = partial(REPRODUCTIONS["classification"], count=16)
     monkeypatch.setitem(REPRODUCTIONS, "classification", smaller)
     page = tmp_path / "page.md"

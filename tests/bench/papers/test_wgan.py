@@ -49,10 +49,10 @@ def test_a_group_trains_as_each_of_its_models_would_by_itself(layer: Layer | Non
 
 @pytest.mark.parametrize("layer", [None, "a", "b", "c"])
 def test_models_follow_the_gradient_of_the_loss_as_it_is_written(layer: Layer | None) -> None:
-    """MSE + λ · W₁, or λ times the distance of mean features, without the pass that both share."""
+    """MSE + λ · W₁, or λ times the distance of mean features, without the pass shared with the critics."""
     trained, rng = training(WEIGHTS, layer=layer, turns=1), random()
     codecs, critic = Codecs(Bottleneck(3, 4), WEIGHTS, 32, rng), Critic(3, SHAPE, rng)
-    rng = random()  # as the schedule's seed
+    rng = random()  # seeded as the schedule
     chosen, _ = torch.randint(64, (8,), generator=rng), torch.rand(8, generator=rng)
     images = torch.tensor(bars(64).images)[chosen].float() / 255
     restored = codecs(images, codecs.draw(8, rng))
@@ -74,7 +74,7 @@ def test_models_follow_the_gradient_of_the_loss_as_it_is_written(layer: Layer | 
 
 
 def test_critics_take_more_turns_than_models() -> None:
-    """Each turn draws a batch; models are asked for gradients in the last one alone."""
+    """Each turn draws a batch; models compute gradients only in the last turn."""
     asked: list[bool] = []
 
     class Told(Codecs):
@@ -129,7 +129,7 @@ def test_slopes_of_a_linear_critic_are_known(slope: float) -> None:
 
 
 class Shift(nn.Module):
-    """Gives images back darker by a step: known distances."""
+    """Returns images darkened by a step, so that distances are known."""
 
     def __init__(self, steps: tuple[float, ...]) -> None:
         super().__init__()
@@ -143,8 +143,8 @@ class Shift(nn.Module):
 
 
 def test_fresh_critics_recover_the_distance_of_a_shift() -> None:
-    """A shift by δ moves every image by δ√784, and no plan is shorter; the soft penalty alone would let a
-    critic say 8 % more at a distance of 5.6.
+    """A shift by δ moves every image by δ√784, and no plan is shorter. With the soft penalty alone, a critic
+    could say 8 % more at a distance of 5.6.
     """
     data = bars(256)
     shift = Shift((0.05, 0.2))

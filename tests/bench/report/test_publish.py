@@ -88,7 +88,7 @@ def test_published_figures_are_those_measured_and_only_with_the_same_weights(
     assert "| our large | 100 | 200 |\n| AVIF | 800 | 5 |" in page.read_text()
     closeness = [block.split("<!-- end -->")[0] for block in page.read_text().split("<!-- closeness ")[1:]]
     assert [block.split()[0] for block in closeness] == ["gaussian", "others"]
-    for block, share in zip(closeness, (80, 125), strict=True):  # of images that are all alike
+    for block, share in zip(closeness, (80, 125), strict=True):  # the images are all alike
         assert f"| MS-SSIM, dB | {share} | {share} to {share} |" in block
     readme = (tmp_path / "README.md").read_text()
     assert "| MS-SSIM, dB | 0 | all | 80 |" in readme  # from the points of the surface
@@ -105,7 +105,7 @@ def test_published_figures_are_those_measured_and_only_with_the_same_weights(
 
 
 def test_figures_that_are_undefined_are_a_dash(tmp_path: Path) -> None:
-    """Where two codecs share no quality, as on images that one of them codes without error."""
+    """They are undefined where codecs share no quality, as on images that one of them codes without error."""
     rates = {**dict.fromkeys(BD_RATES, -10.0), "psnr": None}
     times = {"encoding_time": [0.1], "decoding_time": [0.1]}
     measured = {

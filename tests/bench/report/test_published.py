@@ -28,7 +28,7 @@ def test_a_curve_of_ones_own_stands_in_the_report(tmp_path: Path) -> None:
 
 
 def test_a_curve_is_compared_at_the_realism_of_each_column(tmp_path: Path) -> None:
-    """Our own at realism 0."""
+    """The curve is our own at realism 0."""
     ours = load_measured(gaussian.write(tmp_path / "own"))
     psnr = ours.mean("psnr")[:, 0].tolist()
     path = tmp_path / "curves.json"

@@ -179,7 +179,7 @@ def test_a_crop_lies_inside_of_its_image(width: int, height: int, corner: tuple[
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, codec: Codec) -> Path:
-    """Results that claim to be of two images, whose images are there to be coded with the real codec."""
+    """Made-up results of two images; the images are there too, to be coded with the real codec."""
     folder = tmp_path_factory.mktemp("results")
     photograph = Image.open(Path(__file__).parents[3] / "docs" / "demo" / "coffee.png").convert("RGB")
     (folder / "data").mkdir()
@@ -237,7 +237,7 @@ def test_other_weights_and_unknown_images_are_refused(folder: Path, tmp_path: Pa
 
 
 def test_codecs_that_were_measured_on_other_images_are_refused(tmp_path: Path) -> None:
-    """As many, but one of them is another."""
+    """There are as many images, but one of them differs."""
     gaussian.write(tmp_path)
     gaussian.write(tmp_path, name="avif", realisms=None)
     jpeg = gaussian.write(tmp_path, name="jpeg", realisms=None)
@@ -248,7 +248,7 @@ def test_codecs_that_were_measured_on_other_images_are_refused(tmp_path: Path) -
 
 
 def embedded(text: str) -> dict[str, Any]:
-    """The data inside of a page."""
+    """The data inside a page."""
     found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
     assert found
     return json.loads(found[1])
@@ -278,7 +278,7 @@ def flat(colour: tuple[int, int, int]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def html(figures: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A page whose crops say by their colour which image, quality and realism they are."""
+    """A page whose crops show by their colour which image, quality and realism they are."""
     crops = [
         {
             "name": f"{p}.png",

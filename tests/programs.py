@@ -1,4 +1,4 @@
-"""The command line, in this process and as a program."""
+"""The command line, run in this process."""
 
 from __future__ import annotations
 

@@ -135,8 +135,8 @@ def test_analysis_of_tiles_is_that_of_the_whole(
 
 
 class SeeingEngine:
-    """In place of the networks, a mean in integers over everything within the margins, so that whatever is
-    missed there shows.
+    """Takes the place of the networks: a sum in integers over everything within the margins, so that whatever
+    is missed there shows.
     """
 
     latents, hyper_latents = 1, 1
@@ -254,7 +254,9 @@ def test_images_of_a_batch_keep_their_tiles(codec: Codec, cropped: Image.Image, 
 
 
 def test_refined_tiles_are_better_tiles(codec: Codec, cropped: Image.Image, small_tiles: None) -> None:
-    """By what the search minimises: half of the error is SSIMULACRA2's, at the initial exchange rate."""
+    """By nearly what the search minimises: half of the error is SSIMULACRA2's, at the initial exchange rate, and
+    half is squared error.
+    """
     cropped = cropped.crop((0, 0, 200, 150))  # 2×2 tiles
     original = np.asarray(cropped)
 

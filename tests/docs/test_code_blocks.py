@@ -168,7 +168,7 @@ def run_command(words: list[str], stdin: bytes, monkeypatch: pytest.MonkeyPatch)
                 patch.setenv(*variable.split("=", 1))
                 return run_command(command, stdin, monkeypatch)
         case ["rdpcodec", *arguments]:
-            # A search takes a step or two here; real ones take minutes.
+            # A search takes a few steps here; real ones take minutes.
             monkeypatch.setattr(refine, "STEPS", range(10))
             for name, (long, result) in LONG.items():
                 if tuple(arguments[: len(name)]) == name:

@@ -56,7 +56,7 @@ def hollow_codec() -> Codec:
 
 
 def seeds(codec: Codec) -> list[Container]:
-    """Files with every kind of segment, of one to 4000 pixels."""
+    """Files with every kind of segment, with sides of one to 4000 pixels."""
     image = Image.fromarray(SEEN)
     tagged = image.copy()
     tagged.putalpha(image.convert("L"))

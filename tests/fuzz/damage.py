@@ -11,7 +11,7 @@ EDGES = (0, 1, 0x7F, 0x80, 0xFF)
 
 
 def mutated(data: bytes, generator: random.Random) -> bytes:
-    """One of: bits flipped, bytes replaced, a stretch cut, doubled, zeroed or moved, the data cut short."""
+    """One of: a bit flipped, bytes replaced, a stretch cut, doubled, zeroed or moved, the data cut short."""
     if not data:
         return generator.randbytes(4)
     damaged = bytearray(data)

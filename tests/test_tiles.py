@@ -254,8 +254,8 @@ def test_images_of_a_batch_keep_their_tiles(codec: Codec, cropped: Image.Image, 
 
 
 def test_refined_tiles_are_better_tiles(codec: Codec, cropped: Image.Image, small_tiles: None) -> None:
-    """By nearly what the search minimises: half of the error is SSIMULACRA2's, at the initial exchange rate, and
-    half is squared error.
+    """By nearly what the search minimises: half of the error is SSIMULACRA2's, at the initial exchange rate,
+    and half is squared error.
     """
     cropped = cropped.crop((0, 0, 200, 150))  # 2×2 tiles
     original = np.asarray(cropped)

@@ -42,7 +42,7 @@ def test_processes_begin_with_equal_weights_and_go_on_with_other_crops(
 def test_two_processes_are_one_with_twice_the_batch(
     image_folder: Path, tmp_path: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two gloo processes, one of them this, reach the same loss as one with the crops and noise of both."""
+    """Two gloo processes, this one included, reach the same loss as one with the crops and noise of both."""
     script = Path(__file__).with_name("distributed_probe.py")
     words = [sys.executable, str(script), str(image_folder), str(small_model), str(tmp_path)]
     monkeypatch.setattr(torch, "rand_like", torch.rand_like)  # to have it back after the probe

@@ -93,7 +93,7 @@ def test_reading_images_is_not_counted_as_training(
 ) -> None:
     run = run_of(1)
     loop = loop_of(run, image_folder, tmp_path, small_model)
-    loop.budget.restart(3600.0, 1e12)  # as if reading had taken so much
+    loop.budget.restart(3600.0, 1e12)  # as if reading had spent this much
     loop.train(checkpoint_minutes=60)
     assert loop.step == 1
 

@@ -246,7 +246,7 @@ def test_a_run_without_a_dial_is_compared_with_the_whole_of_one_with_a_dial(tmp_
 
 
 def test_each_measure_has_a_volume_in_its_own_box(measured: Measured) -> None:
-    """A divergence of a tenth of LPIPS, in a box ten times lower, has the same volume and the same draws."""
+    """A divergence of a tenth of LPIPS, in a box ten times lower, has LPIPS's volume and draws."""
     tenth = dataclasses.replace(measured, distances={"kernel_held_out": measured.mean("lpips_alex") / 10})
     weights = image_weights(8, 4)
     assert BOXES["kernel_held_out"].perception == pytest.approx([edge / 10 for edge in BOX.perception])

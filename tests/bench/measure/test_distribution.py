@@ -158,7 +158,7 @@ def test_sets_of_different_size_have_no_sliced_distance() -> None:
 
 
 def test_efficientnet_recognises_a_cup_of_coffee(photograph: Image.Image) -> None:
-    """Weights and normalisation belong together: class 967 is espresso, 504 coffee mug."""
+    """The weights match the normalisation: class 967 is espresso, 504 coffee mug."""
     network = EfficientNetLite0()
     square = photograph.crop((100, 0, 500, 400)).resize((224, 224), Image.Resampling.BICUBIC)
     x = torch.from_numpy(np.array(square)).permute(2, 0, 1)[None].float() / 255

@@ -49,7 +49,7 @@ def tiny(task: Task, grid: str) -> Task:
 
 
 def group_of(trades: bool, seed: int = 0) -> dict[str, Any]:
-    """Nine restorers: λ improves perception, μ errors; each worsens the others only if it `trades`."""
+    """Nine restorers: λ improves perception, μ errors; each worsens the others only if `trades`."""
     weights, cross = np.repeat([0, 1, 2], 3), np.tile([0, 1, 2], 3)
     price = 1 if trades else -1
     error = 0.3 - 0.05 * cross + 0.02 * price * weights + 0.001 * seed
@@ -204,7 +204,7 @@ def test_the_command_writes_records_figures_and_the_pages_tables(
     assert len(figures_again) == 4
     shutil.rmtree(tmp_path / "runs")
     figures_again.clear()
-    result = CliRunner().invoke(bench, [*arguments, "--keep"])  # nor with kept results, without images
+    result = CliRunner().invoke(bench, [*arguments, "--keep"])  # nor with --keep, when images are gone
     assert result.exit_code == 0, result.output
     assert [path.stem for path in figures_again] == ["quick-denoising", "quick-super-resolution-2"]
     figures_again.clear()

@@ -16,7 +16,7 @@ WEIGHTS = [0, 0.01, 0.02]
 def gaussian_grid(
     rates: tuple[float, ...] = (4, 8, 16), seeds: tuple[int, ...] = (0, 1)
 ) -> list[dict[str, Any]]:
-    """Pairs as a Gaussian source would have them: D(R) = 2^(−R/4), perfect perception costs twice that."""
+    """Pairs as a Gaussian source would have them: D(R) = 2^(−R/4); perfect perception costs twice that."""
     groups = []
     for seed, bits in itertools.product(seeds, rates):
         least = 2 ** (-bits / 4)

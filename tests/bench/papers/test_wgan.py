@@ -52,7 +52,7 @@ def test_models_follow_the_gradient_of_the_loss_as_it_is_written(layer: Layer | 
     """MSE + λ · W₁, or λ times the distance of mean features, without the pass shared with the critics."""
     trained, rng = training(WEIGHTS, layer=layer, turns=1), random()
     codecs, critic = Codecs(Bottleneck(3, 4), WEIGHTS, 32, rng), Critic(3, SHAPE, rng)
-    rng = random()  # seeded as the schedule
+    rng = random()  # seeded like the schedule
     chosen, _ = torch.randint(64, (8,), generator=rng), torch.rand(8, generator=rng)
     images = torch.tensor(bars(64).images)[chosen].float() / 255
     restored = codecs(images, codecs.draw(8, rng))

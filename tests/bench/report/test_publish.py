@@ -105,7 +105,7 @@ def test_published_figures_are_those_measured_and_only_with_the_same_weights(
 
 
 def test_figures_that_are_undefined_are_a_dash(tmp_path: Path) -> None:
-    """They are undefined where codecs share no quality, as on images that one of them codes without error."""
+    """Figures are undefined where codecs share no quality, as on images that one codes without error."""
     rates = {**dict.fromkeys(BD_RATES, -10.0), "psnr": None}
     times = {"encoding_time": [0.1], "decoding_time": [0.1]}
     measured = {

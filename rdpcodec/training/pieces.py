@@ -1,4 +1,4 @@
-"""A run's weights for another machine: float16, in files of less than 16 MiB.
+"""A run's weights for another machine: mostly float16, in files of less than 16 MiB.
 
 Pieces keep the weights, their averages and the record of them. They leave out the state of the optimizers: it
 is several times as large, and a warm-up rebuilds it at the cost of its steps and a few more

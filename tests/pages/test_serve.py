@@ -204,7 +204,7 @@ def test_a_file_that_two_of_pillows_readers_take_is_read_by_ours_alone(server: S
     Image.new("L", (8, 8)).save(tiff, "TIFF")
     directory = bytearray(tiff.getvalue())
     head = b"II*\0" + (512).to_bytes(4, "little") + b"Image type: 0 1 image\r\nImage size (x*y): 600*600\r\n"
-    # The directory moves to 512, and with it what its entries point to.
+    # The directory moves to 512; where its entries point into the file, they point elsewhere then.
     offset = int.from_bytes(directory[4:8], "little")
     entries = directory[offset:]
     polyglot = head.ljust(511, b"\0") + b"\x1a" + bytes(entries) + bytes(600 * 600 // 8)

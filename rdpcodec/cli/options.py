@@ -151,7 +151,7 @@ _COMPRESSION = (
     click.option(
         "--keep-metadata",
         is_flag=True,
-        help="Keep EXIF, XMP, resolution and the ICC profile, which is then not applied. Drop comments.",
+        help="Keep EXIF, XMP, resolution and the ICC profile (then not applied); comments are dropped.",
     ),
     click.option(
         "--exact",

@@ -122,7 +122,10 @@ class ImageServer:
             async with asyncio.timeout(UPLOAD_SECONDS):
                 while True:
                     try:
-                        chunk = await asyncio.wait_for(anext(chunks), PAUSE_SECONDS)
+                        # Not `wait_for`, which before Python 3.12 loses the outer timeout if a chunk arrives
+                        # at that moment.
+                        async with asyncio.timeout(PAUSE_SECONDS):
+                            chunk = await anext(chunks)
                     except StopAsyncIteration:
                         return bytes(body)
                     if max(claimed, len(body) + len(chunk)) > self.limits.size:

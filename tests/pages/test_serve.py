@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import socket
 import threading
@@ -16,6 +17,8 @@ import numpy as np
 import pytest
 from page_server import LIMITS, Server, pixels, png
 from PIL import Image
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 
 from rdpcodec import Codec, OperatingPoint
 from rdpcodec.container import bits_per_pixel, read_header
@@ -292,6 +295,24 @@ def test_an_upload_that_trickles_in_ends(plain_codec: Codec, monkeypatch: pytest
         connection.close()
         running.stop()
     assert answer.startswith(b"HTTP/1.1 408")
+
+
+def test_an_upload_ends_in_time_even_if_a_piece_comes_at_that_moment(
+    plain_codec: Codec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pieces come at every turn of the loop. A limit that one of them can cancel would be lost by chance."""
+    monkeypatch.setattr(serve, "UPLOAD_SECONDS", 0.02)
+    server = serve.ImageServer(plain_codec, LIMITS, decodes=False)
+    ended = time.monotonic() + 20
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(0)
+        return {"type": "http.request", "body": b"x", "more_body": time.monotonic() < ended}
+
+    for _ in range(10):
+        with pytest.raises(HTTPException) as caught:
+            asyncio.run(server.upload(Request({"type": "http", "headers": []}, receive)))
+        assert caught.value.status_code == 408
 
 
 def test_an_image_that_memory_cannot_hold_is_an_error_and_ends_nothing(

@@ -45,6 +45,11 @@ class Reproduction:
         return rounded({"claims": [asdict(claim) for claim in self.claims], **self.curves})
 
 
+def as_stored(result: Any) -> Any:
+    """A result with its numbers as `Reproduction.record` stores them, so that claims are checked on these."""
+    return rounded(result, nulls=False)
+
+
 def result_options(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """The options `--out` and `--page` of a command whose results are in `bench/results/<name>`."""
     out = click.option(

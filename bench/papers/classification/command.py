@@ -12,7 +12,7 @@ from rich.console import Console
 
 from bench.folder import FOLDER
 from bench.papers.classification.plan import TASKS, sized
-from bench.papers.reproduction import report_claims, write_page_figure, written
+from bench.papers.reproduction import as_stored, report_claims, write_page_figure, written
 from bench.papers.wgan.workers import TrainingOptions, mnist_option, progress, training_options
 from bench.record import rounded, write_record
 from rdpcodec.errors import RdpError
@@ -84,7 +84,7 @@ def _report_restorers(
     from bench.papers.classification import claims, experiments, figures
 
     name = f"{grid}-{run.task.name}"
-    record = claims.reproduction(result).record()
+    record = claims.reproduction(as_stored(result)).record()
     title = f"{run.task.title}, {grid} grid"
     report_claims(record, title, out / f"{name}.json", page, f"{run.task.name} {grid}")
     write_page_figure(out / f"{name}.png", figures.curves(result))

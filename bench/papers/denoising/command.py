@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from bench.papers.reproduction import (
+    as_stored,
     report_claims,
     write_page_figure,
     written,
@@ -48,7 +49,7 @@ def _report(run: DenoisingRun, result: dict[str, Any], grid: str, out: Path, pag
     from bench.papers.denoising import claims, experiments, figures
     from bench.papers.wgan.pictures import rows_of_digits
 
-    record = claims.reproduction(result).record()
+    record = claims.reproduction(as_stored(result)).record()
     title = f"Denoising of digits, {grid} grid"
     report_claims(record, title, out / f"{grid}.json", page, f"denoising-2018 {grid}")
     points = {name: run.plan.weights.index(weight) for name, weight in experiments.POINTS.items()}

@@ -11,6 +11,7 @@ import numpy as np
 from rich.console import Console
 
 from bench.papers.reproduction import (
+    as_stored,
     report_claims,
     write_page_figure,
     written,
@@ -72,7 +73,7 @@ def _report(
     from bench.papers.digits.group import shown_images, shown_seed
     from bench.papers.wgan.pictures import rows_of_digits
 
-    reproduction = claims.reproduction(results)
+    reproduction = claims.reproduction(as_stored(results))
     title, path = f"MNIST, {grid} grid", out / f"{grid}.json"
     report_claims(reproduction.record(), title, path, page, f"mnist {grid}")
     write_page_figure(out / f"{grid}-surface.png", figures.surface(reproduction.curves))

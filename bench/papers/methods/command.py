@@ -11,6 +11,7 @@ from rich.console import Console
 from bench.folder import data_option, image_paths
 from bench.options import lpips_option
 from bench.papers.reproduction import (
+    as_stored,
     report_claims,
     result_options,
     write_page_figure,
@@ -57,7 +58,7 @@ def methods(
             console.print(f"measured: {name}")
     except RdpError as error:
         raise click.ClickException(str(error)) from error
-    record = {"data": data.name, **claims.reproduction(images).record()}
+    record = {"data": data.name, **claims.reproduction(as_stored(images)).record()}
     report_claims(record, "The plane over methods", out / "plane.json", page, "methods")
     natural = float(np.mean([image["original niqe"] for image in images.values()]))
     write_page_figure(out / "plane.png", figures.methods(claims.planes(images), natural))

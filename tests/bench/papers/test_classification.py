@@ -218,6 +218,8 @@ def test_the_command_writes_records_figures_and_the_pages_tables(
         assert trained == [(3, design) for design in DESIGNS]
         assert len(record["groups"][1]["error enlarged"]) == 4
         assert claims_table(record) in page.read_text()
+        stored = reproduction({key: value for key, value in record.items() if key != "claims"})
+        assert stored.record() == record
         for figure in (f"quick-{name}", f"quick-{name}-pictures"):
             assert min(Image.open(tmp_path / "out" / f"{figure}.png").size) > 100
 

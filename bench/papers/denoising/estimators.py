@@ -15,7 +15,7 @@ class Posterior:
     """Three restorers of X + N(0, σ²) where X is one of the prior's images, all equally likely.
 
     P(x|y) is then the softmax of −‖y − x‖²/(2σ²) over the prior: MMSE is its mean, MAP its mode, and
-    posterior sampling draws from it. All are exact; images outside the prior are treated as if inside.
+    posterior sampling draws from it. All are exact for images of the prior; others are treated as such.
     """
 
     def __init__(self, prior: Bytes, deviation: float, device: torch.device) -> None:

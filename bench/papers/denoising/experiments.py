@@ -95,7 +95,7 @@ def keep_results(run: DenoisingRun, path: Path) -> None:
 
 
 def measured(run: DenoisingRun, workers: int = 1) -> dict[str, Any]:
-    """Train and measure what is missing: the denoisers of each seed, and the exact estimators."""
+    """Train and measure what is missing: the denoisers of each seed, and the posterior's estimators."""
     return {
         "noise": NOISE,
         "estimators": _estimators(run),  # first: it trains the classifier, which all share

@@ -1,4 +1,4 @@
-"""Figure of the generator: its curve with the points A to D, beside exact estimators."""
+"""Figure of the generator: its curve with the points A to D, beside the posterior's estimators."""
 
 from __future__ import annotations
 

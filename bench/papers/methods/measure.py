@@ -25,7 +25,7 @@ from rdpcodec.metrics import distortion
 from rdpcodec.metrics.perceptual import load_lpips
 from rdpcodec.peers import Unavailable, closest_to
 
-QUALITIES = (15.0, 30.0, 50.0)  # of our codec: about 0.2, 0.5 and 1 bits per pixel
+QUALITIES = (15.0, 30.0, 50.0)  # of our codec: about 0.08, 0.16 and 0.35 bits per pixel on Kodak
 REALISMS = (0.0, 0.5, 1.0)
 BESIDE = ("avif", "webp", "jpeg")
 # Methods in a group are given the same: a number of bytes, or a reduced image. They compete only within it.

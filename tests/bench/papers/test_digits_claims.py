@@ -16,12 +16,12 @@ WEIGHTS = [0, 0.01, 0.02]
 def gaussian_grid(
     rates: tuple[float, ...] = (4, 8, 16), seeds: tuple[int, ...] = (0, 1)
 ) -> list[dict[str, Any]]:
-    """Pairs as a Gaussian source would have them: D(R) = 2^(−R/4); perfect perception costs twice that."""
+    """Pairs as a Gaussian source would have them: D(R) = 2^(−R/4); the best perception costs twice that."""
     groups = []
     for seed, bits in itertools.product(seeds, rates):
         least = 2 ** (-bits / 4)
         share = np.array([0, 0.5, 1])
-        perception = (1 - share) * np.sqrt(least)
+        perception = (1.1 - share) * np.sqrt(least)  # short of perfect, as what is trained
         groups.append(
             {
                 "seed": seed,
@@ -63,8 +63,8 @@ def all_experiments() -> dict[str, list[dict[str, Any]]]:
 def test_all_claims_hold_on_a_grid_of_the_gaussian_source() -> None:
     record = reproduction(all_experiments()).record()
     assert [c["claim"] for c in record["claims"] if not c["holds"]] == []
-    assert len(record["claims"]) == 7 + 4 + 6
-    assert "×2.00 ± 0.00 to ×2.00 ± 0.00" in claim(record, "twice the distortion")["ours"]
+    assert len(record["claims"]) == 6 + 4 + 6
+    assert "×2.00 ± 0.00 to ×2.00 ± 0.00" in claim(record, "at each rate distortion rises")["ours"]
     assert "×1.000 in the median" in claim(record, "one encoder")["ours"]
     assert [c["claim"] for c in record["claims"] if c["addition"]] == [
         "one network that is told λ does for the 3 of a rate"
@@ -89,16 +89,6 @@ def test_pairs_that_others_beat_do_not_spoil_a_trade_off() -> None:
             group[name] += [far + number for number in range(5)]
     record = reproduction({"pairs": pairs}).record()
     assert claim(record, "at each rate distortion rises")["holds"]
-    assert claim(record, "twice the distortion")["holds"]
-
-
-def test_a_price_above_two_is_refuted_only_beyond_its_error() -> None:
-    for apart, refuted in ((0.5, False), (0.0, True)):
-        pairs = gaussian_grid()
-        for group in pairs:
-            group["mse"][-1] *= 1.05 + (apart if group["seed"] else -apart)
-        found = claim(reproduction({"pairs": pairs}).record(), "twice the distortion")
-        assert found["holds"] != refuted
 
 
 def test_claims_fail_where_there_is_no_trade_off() -> None:
@@ -116,6 +106,21 @@ def test_a_worse_encoder_shows_as_a_penalty_of_so_much() -> None:
     record = reproduction({"pairs": pairs, "conditioned": worse}).record()
     found = claim(record, "one network")
     assert "×1.250 in the median, ×1.250 to ×1.250" in found["ours"]
+    assert not found["holds"]
+
+
+def test_a_network_that_never_looks_as_good_does_not_do_for_the_pairs() -> None:
+    """It loses nothing at the perception that it reaches."""
+    pairs = gaussian_grid()
+    short = [
+        {name: values[:2] if isinstance(values, list) else values for name, values in group.items()}
+        for group in pairs
+    ]
+    for group in pairs:
+        group["wasserstein"][2] = 0.25 * group["wasserstein"][1]
+    found = claim(reproduction({"pairs": pairs, "conditioned": short}).record(), "one network")
+    assert "×1.000 in the median" in found["ours"]
+    assert "least W₁ ×4.00 to ×4.00" in found["ours"]
     assert not found["holds"]
 
 

@@ -14,7 +14,7 @@ from PIL import ExifTags, Image
 
 from rdpcodec.container import METADATA_LIMIT
 from rdpcodec.errors import ImageWarning, reason, warn
-from rdpcodec.exif_claims import check_claims
+from rdpcodec.exif_claims import MOST_NUMBERS, check_claims
 
 _ORIENTATION = ExifTags.Base.Orientation
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
@@ -41,7 +41,14 @@ _STRUCTURE = frozenset(
         *range(50706, 52553),
     )
 )
-_XMP_ORIENTATIONS = (rb'tiff:Orientation="[0-9]+"', rb"<tiff:Orientation>[0-9]+</tiff:Orientation>")
+# As XML may write it: an attribute in quotes of either kind, or an element, with whitespace where it may be.
+# No part matches beyond the next "<", which bounds the time that a hostile packet takes.
+_XMP_ORIENTATION = re.compile(
+    rb"""tiff:Orientation\s*=\s*(?:"[^"<]*"|'[^'<]*')"""
+    rb"""|<tiff:Orientation(?:\s[^<>]*)?>[^<]*</tiff:Orientation\s*>"""
+)
+# What ImageMagick calls EXIF in a PNG, and the lines before its hexadecimal digits.
+_RAW_PROFILE, _RAW_PROFILE_LINES = "Raw profile type exif", 3
 
 
 def left_out(what: str, why: object) -> None:
@@ -123,9 +130,7 @@ def xmp_of(image: Image.Image) -> bytes | None:
 
 def without_orientation(packet: bytes) -> bytes:
     """An XMP packet without its orientation."""
-    for pattern in _XMP_ORIENTATIONS:
-        packet = re.sub(pattern, b"", packet)
-    return packet
+    return _XMP_ORIENTATION.sub(b"", packet)
 
 
 def warn_of_comments(image: Image.Image) -> None:
@@ -151,21 +156,30 @@ def within_limit(what: str, data: bytes) -> bytes | None:
 def _exif(image: Image.Image) -> Image.Exif:
     """An image's EXIF block. Raises `ValueError`, and whatever Pillow raises for a damaged block."""
     block = image.info.get("exif")
+    if block is None and _RAW_PROFILE in image.info:
+        block = bytes.fromhex("".join(image.info[_RAW_PROFILE].split("\n")[_RAW_PROFILE_LINES:]))
     if isinstance(block, bytes):
         check_claims(block)
     return image.getexif()
 
 
 def _descriptive(exif: Image.Exif) -> tuple[dict[int, Any], list[int]]:
-    """The tags of an EXIF block that describe the image: those that can be written, and the damaged ones."""
+    """The tags of an EXIF block that describe the image: those that can be written, and the damaged ones.
+
+    Raises `ValueError` for more numbers than `MOST_NUMBERS`: nothing counts those of a TIFF before.
+    """
     kept: dict[int, Any] = {}
     damaged: list[int] = []
+    numbers = 0
     for tag in sorted({*exif, *_FOLDERS}):
         if tag in _STRUCTURE or tag == _ORIENTATION:
             continue
         value = _folder(exif, tag) if tag in _FOLDERS else exif[tag]
         if value == {}:
             continue
+        numbers += _numbers(value)
+        if numbers > MOST_NUMBERS:
+            raise ValueError(f"it holds more than {MOST_NUMBERS} numbers")
         if _writable(exif.endian, tag, value):
             kept[tag] = value
         elif isinstance(value, dict):
@@ -182,6 +196,13 @@ def _folder(exif: Image.Exif, tag: int) -> dict[int, Any]:
     if tag == ExifTags.IFD.Exif and ExifTags.IFD.Interop in tags:
         tags[ExifTags.IFD.Interop] = dict(exif.get_ifd(ExifTags.IFD.Interop))
     return tags
+
+
+def _numbers(value: Any) -> int:
+    """How many numbers a tag or a folder holds; text and bytes count as one."""
+    if isinstance(value, dict):
+        return sum(map(_numbers, value.values()))
+    return len(value) if isinstance(value, tuple) else 1
 
 
 def _writable(endian: str | None, tag: int, value: Any) -> bool:
@@ -212,6 +233,9 @@ def _bytes_of(tags: dict[int, Any], endian: str | None) -> bytes:
 
 def _resolution_tags(image: Image.Image) -> dict[int, Any]:
     """The resolution that headers other than EXIF give, as EXIF tags."""
+    # A TIFF has no other header. Where its tags give no resolution, Pillow makes up 1 dpi.
+    if image.format == "TIFF":
+        return {}
     # Pillow makes up 72 dpi for a JPEG that has EXIF but gives no resolution.
     if image.format in ("JPEG", "MPO") and image.info.get("jfif_unit") not in (1, 2):
         return {}

@@ -18,6 +18,8 @@ from PIL import Image
 import rdpcodec
 import rdpcodec.pillow_plugin  # teaches Pillow the format
 from rdpcodec import Codec, container
+from rdpcodec.container import SIZE_NUMBERS, Container, Header, Segment
+from rdpcodec.tiles import join_tiles
 
 ROOT = Path(__file__).parents[1]
 DESKTOP = ROOT / "desktop"
@@ -86,19 +88,32 @@ def test_file_says_what_the_header_says(file: Path, tmp_path: Path) -> None:
     assert "rdpcodec" not in said(other)
 
 
-def test_the_thumbnailer_draws_a_small_image(file: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", SIZE_NUMBERS)
+def test_file_names_every_size_of_the_networks(file: Path, size: str) -> None:
+    if not shutil.which("file"):
+        pytest.skip("file is not installed")
+    data = file.read_bytes()
+    file.write_bytes(data[:4] + bytes([SIZE_NUMBERS[size]]) + data[5:])
+    assert container.read_header(file.read_bytes())[0].size == size
+    words = ["file", "--brief", "--magic-file", str(DESKTOP / "rdpcodec.magic"), str(file)]
+    said = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert said.split(", ")[2].startswith("weights " if size == "own" else f"size {size}")
+
+
+def thumbnail(file: Path, folder: Path) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A thumbnail of at most 32 pixels a side, drawn in a folder as a file manager draws it."""
     entry = RawConfigParser()
     entry.optionxform = str  # type: ignore[assignment,method-assign]  # keys are as they are written
     entry.read(DESKTOP / "rdpcodec.thumbnailer")
     thumbnailer = entry["Thumbnailer Entry"]
     assert thumbnailer["MimeType"] == f"{container.MIME_TYPE};"
     # A desktop first splits the line into words, and only then fills in the names.
-    drawn = tmp_path / "thumbnail without extension"
+    drawn = folder / "thumbnail without extension"
     drawn.touch()
     places = {"%i": str(file), "%o": str(drawn), "%s": "32"}
     words = [places.get(word, word) for word in shlex.split(thumbnailer["Exec"])]
-    (tmp_path / "bin").mkdir()
-    command = tmp_path / "bin" / thumbnailer["TryExec"]
+    (folder / "bin").mkdir()
+    command = folder / "bin" / thumbnailer["TryExec"]
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m rdpcodec "$@"\n')
     command.chmod(0o755)
     environment = {
@@ -106,9 +121,28 @@ def test_the_thumbnailer_draws_a_small_image(file: Path, tmp_path: Path) -> None
         "PATH": f"{command.parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
     }
-    subprocess.run(words, env=environment, cwd=tmp_path, check=True, timeout=120)
+    return drawn, subprocess.run(
+        words, env=environment, cwd=folder, capture_output=True, text=True, timeout=120
+    )
+
+
+def test_the_thumbnailer_draws_a_small_image(file: Path, tmp_path: Path) -> None:
+    drawn, run = thumbnail(file, tmp_path)
+    assert run.returncode == 0
     with Image.open(drawn) as image:
         assert (image.format, max(image.size)) == ("PNG", 32)
+
+
+def test_the_thumbnailer_refuses_a_small_file_that_claims_a_large_image(codec: Codec, tmp_path: Path) -> None:
+    """File managers draw thumbnails of downloads unasked."""
+    header = Header(codec.size, codec.fingerprint, 50.0, 0.0, 8192, 8192)
+    file = tmp_path / "downloaded.rdpc"
+    file.write_bytes(container.write(Container(header, {Segment.COLOUR: join_tiles([b""] * 64)})))
+    assert file.stat().st_size < 100
+    drawn, run = thumbnail(file, tmp_path)
+    assert run.returncode == 1
+    assert "8192×8192 pixels is over the limit of 50 megapixels" in run.stderr
+    assert not drawn.read_bytes()
 
 
 def test_the_image_of_a_container_is_installed_with_the_command_of_the_readme() -> None:

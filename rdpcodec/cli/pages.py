@@ -17,6 +17,7 @@ import click
 from rdpcodec.cli.options import (
     device_option,
     force_option,
+    megapixels,
     millions,
     model_option,
     report_options,
@@ -165,7 +166,7 @@ def _images(sources: Sequence[Path]) -> dict[str, ImageData]:
     type=click.FloatRange(0, min_open=True),
     default=24,
     show_default=True,
-    callback=millions,
+    callback=megapixels,
     help="Largest image, megapixels.",
 )
 @click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")

@@ -140,9 +140,9 @@ def _identified(file: IO[bytes], formats: Sequence[str] | None) -> Image.Image:
         raise ImageError("is open as text: open it in binary mode, 'rb'")
     if not prefix:
         raise ImageError("the file is empty")
-    for name in _formats() if formats is None else formats:
+    for name in _formats() if formats is None else _imported(formats):
         factory, accept = Image.OPEN.get(name, (None, None))
-        if factory is None:  # this Pillow was built without it
+        if factory is None:  # this Pillow was built without it, or its plugin is not installed
             continue
         try:
             accepted = accept is None or accept(prefix)
@@ -161,6 +161,18 @@ def _formats() -> Iterator[str]:
     Image.init()
     register_plugins()
     yield from (name for name in Image.ID if name not in common)
+
+
+def _imported(formats: Sequence[str]) -> list[str]:
+    """Pillow's names of formats, in its capitals, with the plugins imported that read them: the common ones,
+    and all others only if they are needed.
+    """
+    names = [name.upper() for name in formats]
+    Image.preinit()
+    if not Image.OPEN.keys() >= set(names):
+        Image.init()
+        register_plugins()
+    return names
 
 
 def _unknown(prefix: bytes, formats: Sequence[str] | None) -> str:

@@ -81,7 +81,8 @@ def _from_pillow(image: Image.Image, keep_metadata: bool, max_pixels: int) -> Im
     if getattr(image, "is_animated", False) and image.tell() == 0:
         warn("only the first of several frames is coded", ImageWarning)
     raw_modes = _raw_modes(image)
-    tags = dict(getattr(image, "tag_v2", {}))
+    stored = getattr(image, "tag_v2", {})
+    tags = {tag: stored.get(tag) for tag in (_BITS_A_SAMPLE, _PHOTOMETRIC)}
     if image.mode in _SIXTEEN_BIT_MODES or any(";16" in mode for mode in raw_modes):
         warn("16 bits a channel are coded as 8", ImageWarning)
     profile = described_profile(image)

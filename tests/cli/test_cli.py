@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from batch_tasks import DEADLINE, reader_of, slow_image
 from click.testing import CliRunner
@@ -19,6 +20,7 @@ from programs import run
 
 import rdpcodec
 from rdpcodec.cli import rdpcodec as command
+from rdpcodec.cli.pages import serve
 
 
 def program(*arguments: object, **options: object) -> subprocess.CompletedProcess[bytes]:
@@ -319,6 +321,24 @@ def screen(written: str) -> list[str]:
             lines[row] = lines[row][:column].ljust(column) + character + lines[row][column + 1 :]
             column += 1
     return lines
+
+
+@pytest.mark.parametrize(("given", "size"), [("300", 300_000_000), ("0.5", 500_000), ("inf", sys.maxsize)])
+def test_an_upload_may_have_more_bytes_than_an_image_has_pixels(given: str, size: int) -> None:
+    assert serve.make_context("serve", ["--max-size", given]).params["max_size"] == size
+
+
+@pytest.mark.parametrize(
+    ("option", "given", "message"),
+    [
+        ("--max-size", "nan", "nan is not a number"),
+        ("--max-pixels", "nan", "nan is not a number"),
+        ("--max-pixels", "300", "300 megapixels: no image has more than 268"),
+    ],
+)
+def test_a_limit_of_the_server_that_cannot_be_is_an_error(option: str, given: str, message: str) -> None:
+    with pytest.raises(click.BadParameter, match=message):
+        serve.make_context("serve", [option, given])
 
 
 def test_a_bar_and_the_lines_about_files_do_not_garble_each_other(tmp_path: Path, small: Image.Image) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import itertools
 import struct
+import subprocess
+import sys
 import threading
 import warnings
 import zipfile
@@ -203,6 +205,25 @@ def test_a_file_is_read_by_its_content_in_the_formats_allowed() -> None:
     assert load_image(data, formats=["PNG", "GIF"]).size == (8, 8)
     with pytest.raises(ImageError, match="not an image in one of the formats PNG, JPEG"):
         load_image(data, formats=["PNG", "JPEG"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("JPEG", "JPEG"), ("JPEG", "jpeg"), ("MPO", "JPEG"), ("WEBP", "WEBP"), ("HEIF", "HEIF")],
+)
+def test_a_fresh_process_reads_the_formats_allowed(kind: str, name: str, tmp_path: Path) -> None:
+    """In this one, other tests have imported all plugins."""
+    image, path = Image.new("RGB", (8, 6)), tmp_path / "image"
+    if kind == "HEIF":
+        pytest.importorskip("pillow_heif").register_heif_opener()
+    image.save(path, kind, **({"save_all": True, "append_images": [image]} if kind == "MPO" else {}))
+    script = (
+        "import sys, rdpcodec.image\n"
+        "print(rdpcodec.image.load_image(sys.argv[1], formats=[sys.argv[2]]).size)"
+    )
+    words = [sys.executable, "-W", "ignore", "-c", script, str(path), name]
+    run = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert run.stdout == "(8, 6)\n", run.stderr
 
 
 def polyglot() -> bytes:

@@ -23,7 +23,7 @@ from rdpcodec.exif_claims import check_claims
 from rdpcodec.image import ImageData, ImageWarning, encode_image, load_image
 from rdpcodec.image.colour import to_srgb
 from rdpcodec.image.profiles import CODED_PRIMARIES, SRGB_CURVE, made_profile
-from rdpcodec.metadata import cleaned_exif
+from rdpcodec.metadata import cleaned_exif, without_orientation
 
 MAKE, ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, SOFTWARE = 271, 274, 282, 283, 296, 305
 INCH, CENTIMETRE = 2, 3
@@ -59,7 +59,7 @@ def offset_behind(count: int) -> bytes:
     return struct.pack(">I", 8 + 2 + 12 * count + 4)
 
 
-TEXT, BYTE, SHORT, LONG, RATIONAL, SIGNED_RATIONAL = 2, 1, 3, 4, 5, 10
+TEXT, BYTE, SHORT, LONG, RATIONAL, SIGNED_BYTE, SIGNED_RATIONAL, LONG8 = 2, 1, 3, 4, 5, 6, 10, 16
 MAKER = (MAKE, TEXT, 4, b"Box\0")
 ODD = {
     "orientation as text": exif_block(MAKER, (ORIENTATION, TEXT, 2, b"6\0\0\0")),
@@ -138,6 +138,43 @@ def test_an_orientation_in_either_notation_of_xmp_is_applied_once(codec: Codec, 
     with Image.open(io.BytesIO(encode_image(decoded, "JPEG", "x"))) as image:
         assert b"Tea" in image.info["xmp"]
         assert ImageOps.exif_transpose(image).size == (12, 20)
+
+
+BLANK = st.text(" \t\r\n", max_size=3)
+
+
+@st.composite
+def orientations_in_xmp(draw: st.DrawFn) -> str:
+    """The end of a start tag that holds the orientation, or is followed by its element, however spaced."""
+    value, name = draw(st.integers(1, 8)), "tiff:Orientation"
+    before, after = draw(BLANK), draw(BLANK)
+    if draw(st.booleans()):
+        quote = draw(st.sampled_from("\"'"))
+        return f" {name}{before}={after}{quote}{value}{quote}{draw(BLANK)}>"
+    attribute = draw(st.sampled_from(["", " xml:lang='x'"]))
+    return f"><{name}{attribute}{draw(BLANK)}>{before}{value}{after}</{name}{draw(BLANK)}>"
+
+
+@given(orientations_in_xmp())
+def test_an_orientation_in_xmp_is_removed_however_it_is_written(orientation: str) -> None:
+    head, tail = "<x:xmpmeta><rdf:Description dc:title='Tea'", "<!-- Orientation --></rdf:Description>"
+    left = without_orientation((head + orientation + tail).encode()).decode()
+    assert left.startswith(head)
+    assert left.endswith(tail)
+    assert left.removeprefix(head).removesuffix(tail).strip() == ">"
+
+
+@pytest.mark.parametrize(
+    "orientation", [" tiff:Orientation='6'/>", "><tiff:Orientation> 6 </tiff:Orientation></rdf:Description>"]
+)
+def test_a_turned_photograph_does_not_say_in_xmp_that_it_is_to_be_turned(orientation: str) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    packet = f"<x:xmpmeta><rdf:Description{orientation}</x:xmpmeta>".encode()
+    image = load_image(saved("JPEG", exif=exif, xmp=packet), keep_metadata=True)
+    assert image.size == (12, 20)
+    assert image.xmp is not None
+    assert b"Orientation" not in image.xmp
 
 
 @pytest.mark.parametrize("compression", [None, "tiff_lzw", "jpeg"])
@@ -326,6 +363,7 @@ def test_nothing_is_kept_unless_asked_for(codec: Codec) -> None:
 
 
 def test_a_resolution_that_pillow_makes_up_is_not_kept() -> None:
+    assert load_image(saved("TIFF"), keep_metadata=True).exif is None
     image = load_image(saved("JPEG", exif=exif_block(MAKER)), keep_metadata=True)
     exif = Image.Exif()
     exif.load(image.exif or b"")
@@ -438,24 +476,62 @@ def many_tags_over_one_block(tags: int, size: int, order: str) -> bytes:
     return header_of_exif(order, 8) + struct.pack(f"{order}H", tags) + entries + bytes(4) + bytes(size)
 
 
-def many_numbers(count: int, order: str) -> bytes:
-    """An EXIF block of one tag with `count` two-byte numbers, all of them present."""
-    entry = struct.pack(f"{order}HHII", 0x9000, SHORT, count, 8 + 2 + 12 + 4)
-    return header_of_exif(order, 8) + struct.pack(f"{order}H", 1) + entry + bytes(4) + bytes(2 * count)
+def many_numbers(count: int, order: str, place: int = 8, kind: int = SHORT) -> bytes:
+    """A folder of one tag with `count` numbers, all of them present, to lie at `place` in an EXIF block."""
+    entry = struct.pack(f"{order}HHII", 0x9000, kind, count, place + 2 + 12 + 4)
+    size = {SHORT: 2, SIGNED_BYTE: 1}[kind]
+    return struct.pack(f"{order}H", 1) + entry + bytes(4) + bytes(size * count)
+
+
+def folder_placed_by(kind: int, count: int, order: str) -> bytes:
+    """An EXIF block of many numbers in a folder whose place is an integer of a type other than LONG."""
+    place = 8 + 2 + 12 + 4
+    if kind == LONG8:
+        field, elsewhere = struct.pack(f"{order}I", place), struct.pack(f"{order}Q", place + 8)
+    else:
+        field, elsewhere = struct.pack(order + {SHORT: "H", SIGNED_BYTE: "b"}[kind], place), b""
+    entry = struct.pack(f"{order}HHI", ExifTags.IFD.Exif, kind, 1) + field.ljust(4, b"\0")
+    folder = many_numbers(count, order, place + len(elsewhere))
+    return header_of_exif(order, 8) + struct.pack(f"{order}H", 1) + entry + bytes(4) + elsewhere + folder
+
+
+def raw_profile(block: bytes) -> PngInfo:
+    """An EXIF block as ImageMagick writes it into a PNG."""
+    texts = PngInfo()
+    texts.add_text("Raw profile type exif", f"\nexif\n{len(block):8}\n{block.hex()}\n", zip=True)
+    return texts
 
 
 @pytest.mark.parametrize("order", ["<", ">"], ids=["little-endian", "big-endian"])
-@pytest.mark.parametrize("claim", ["the same numbers", "the same bytes", "too many numbers"])
+@pytest.mark.parametrize(
+    "claim",
+    [
+        "the same numbers",
+        "the same bytes",
+        "too many numbers",
+        "too many signed bytes",
+        "numbers behind two prefixes",
+        "a place in two bytes",
+        "a place in one byte",
+        "a place in eight bytes",
+    ],
+)
 def test_a_block_that_claims_more_than_it_holds_is_not_unpacked(
     claim: str, order: str, codec: Codec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    head = header_of_exif(order, 8)
     block = {
         "the same numbers": lambda: folders_over_one_block(50_000, order),
         "the same bytes": lambda: many_tags_over_one_block(100, 50_000, order),
-        "too many numbers": lambda: many_numbers(1_000_000, order),
+        "too many numbers": lambda: head + many_numbers(100_000, order),
+        "too many signed bytes": lambda: head + many_numbers(100_000, order, kind=SIGNED_BYTE),
+        "numbers behind two prefixes": lambda: b"Exif\0\0" * 2 + head + many_numbers(100_000, order),
+        "a place in two bytes": lambda: folder_placed_by(SHORT, 100_000, order),
+        "a place in one byte": lambda: folder_placed_by(SIGNED_BYTE, 100_000, order),
+        "a place in eight bytes": lambda: folder_placed_by(LONG8, 100_000, order),
     }[claim]()
     image = Image.fromarray(PIXELS)
-    source = saved("PNG", exif=block)
+    sources = saved("PNG", exif=block), saved("PNG", pnginfo=raw_profile(block))
     file = container.read(codec.compress(image))
     segments = {Segment.EXIF: zlib.compress(block), **file.segments}
     data = container.write(replace(file, segments=segments))
@@ -464,10 +540,33 @@ def test_a_block_that_claims_more_than_it_holds_is_not_unpacked(
         raise AssertionError("unpacked")
 
     monkeypatch.setattr(Image.Exif, "load", unpacked)
-    with pytest.warns(ImageWarning, match="EXIF block is left out.*it claims more"):
-        assert load_image(source, keep_metadata=True).exif is None
+    for source in sources:
+        with pytest.warns(ImageWarning, match="EXIF block is left out.*it claims more"):
+            assert load_image(source, keep_metadata=True).exif is None
     with pytest.warns(ImageWarning, match="EXIF block is left out.*it claims more"):
         assert "exif" not in codec.decompress(data).info
+
+
+def test_exif_in_the_text_of_a_png_is_read() -> None:
+    exif = Image.Exif()
+    exif[MAKE], exif[ORIENTATION] = "Box", 6
+    kept = load_image(saved("PNG", pnginfo=raw_profile(exif.tobytes())), keep_metadata=True)
+    assert kept.size == (12, 20)
+    assert dict(read(kept.exif)) == {MAKE: "Box"}
+    texts = PngInfo()
+    texts.add_text("Raw profile type exif", "\nexif\n  3\nno digits")
+    with pytest.warns(ImageWarning, match="EXIF block is left out: it cannot be read"):
+        assert load_image(saved("PNG", pnginfo=texts)).size == (20, 12)
+
+
+def test_thousands_of_numbers_in_a_tiff_are_left_out_and_cost_neither_image_nor_orientation() -> None:
+    tags = ImageFileDirectory_v2()
+    tags[ORIENTATION], tags[60_000] = 6, (1,) * 20_000
+    data = saved("TIFF", tiffinfo=tags)
+    assert load_image(data).size == (12, 20)
+    with pytest.warns(ImageWarning, match="EXIF block is left out.*it holds more than 10000 numbers"):
+        kept = load_image(data, keep_metadata=True)
+    assert (kept.size, kept.exif) == ((12, 20), None)
 
 
 def test_a_long_makers_note_and_some_hundred_numbers_are_no_false_claims() -> None:

@@ -1,8 +1,9 @@
 """Reads files on disk, or behind any URL that fsspec knows, and writes them whole or not at all.
 
 Locations are strings: a path or a URL. A file that is being written, a partial, has another name until it is
-complete. A killed process leaves its partial behind, and `remove_partials` removes it. A partial that a
-running process of this machine is writing is locked, and stays.
+complete. A process that is killed, or loses its connection to a store, leaves its partial behind, and
+`remove_partials` removes it. A partial that a running process of this machine is writing is locked, and
+stays.
 """
 
 from __future__ import annotations
@@ -13,37 +14,41 @@ import re
 import secrets
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from rdpcodec.errors import OutputError, UsageError
+from rdpcodec.errors import OutputError, RdpError, UsageError, reason
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-_PARTIAL = re.compile(r"(.*/)\.([^/]+)\.[0-9a-f]{8}\.partial")
+_PARTIAL = re.compile(r"\.(.+)\.[0-9a-f]{8}\.partial", re.DOTALL)
 _LONGEST_NAME = 255  # bytes, on every file system in common use
 _LONGEST_STEM = _LONGEST_NAME - len("..01234567.partial")
-# Until a partial is locked, another run may take it for one left behind.
+# Before a partial is locked, and once it is closed, another run may take it for one left behind.
 _ATTEMPTS = 5
 
 
 def filesystem(location: str) -> tuple[AbstractFileSystem, str]:
     """The file system of a path or URL, and the absolute path in it.
 
-    Raises `UsageError` for a URL that the installed fsspec does not know.
+    Raises `UsageError` for a URL that the installed fsspec does not know, one whose store cannot be reached,
+    and a chain of URLs, since files below a chain have no URLs of their own.
     """
-    import fsspec
+    from fsspec.core import url_to_fs
     from fsspec.implementations.local import LocalFileSystem
 
     if not is_url(location):
         return LocalFileSystem(), os.path.abspath(location)
+    if "::" in location:
+        fix = "unpack the archive, or rename the file"
+        raise UsageError(f"{location}: '::' makes a chain of URLs, which cannot be used: {fix}")
     try:
-        system, path = fsspec.url_to_fs(location)
-    except (ValueError, ImportError) as error:
-        raise UsageError(f"{location}: {error}") from error
-    return system, str(path)
+        system, path = url_to_fs(location)
+    except Exception as error:  # stores raise their own kinds
+        raise UsageError(f"{location}: cannot be opened: {reason(error)}") from error
+    return system, os.path.abspath(path) if is_local(system) else str(path)
 
 
 def is_url(location: str) -> bool:
@@ -58,31 +63,45 @@ def is_local(system: AbstractFileSystem) -> bool:
     return isinstance(system, LocalFileSystem)
 
 
+@contextmanager
+def failures(location: str, what: str) -> Iterator[None]:
+    """Raise what a file system raises as `OutputError`: that a location "cannot be read", say, and why.
+    Behind a URL that is any exception, since stores raise their own kinds.
+    """
+    try:
+        yield
+    except RdpError:
+        raise
+    except Exception as error:
+        if not isinstance(error, OSError) and not is_url(location):
+            raise
+        raise OutputError(f"{location}: cannot be {what}: {reason(error)}") from error
+
+
 def read_file(location: str, limit: int | None = None) -> bytes:
     """The bytes of a file, or its first `limit`. Raises `OutputError` with the system's reason."""
     system, path = filesystem(location)
-    try:
+    with failures(location, "read"):
         if is_local(system):
             with open(path, "rb") as file:
                 return file.read(-1 if limit is None else limit)
         return system.cat_file(path, 0, limit)
-    except OSError as error:
-        raise OutputError(f"{location}: cannot be read: {_reason(error)}") from error
 
 
 def size(location: str) -> int:
     """A file's size in bytes. Raises `OutputError`."""
     system, path = filesystem(location)
-    try:
+    with failures(location, "read"):
         return int(system.size(path))
-    except OSError as error:
-        raise OutputError(f"{location}: cannot be read: {_reason(error)}") from error
 
 
 def exists(location: str) -> bool:
-    """Whether there is a file, folder or link of that name. A link that leads nowhere counts."""
+    """Whether there is a file, folder or link of that name. A link that leads nowhere counts. Raises
+    `OutputError` if a store does not say.
+    """
     system, path = filesystem(location)
-    return os.path.lexists(path) if is_local(system) else bool(system.exists(path))
+    with failures(location, "checked"):
+        return os.path.lexists(path) if is_local(system) else bool(system.exists(path))
 
 
 def make_folder(location: str) -> None:
@@ -91,25 +110,32 @@ def make_folder(location: str) -> None:
     Behind a URL nothing is made, since many stores have no folders without files.
     """
     if not is_url(location):
-        try:
+        with failures(location, "created"):
             os.makedirs(location, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{location}: cannot be created: {_reason(error)}") from error
 
 
 def write_file(location: str, data: bytes) -> None:
     """Write a file, over an existing one, and make the folders it is in. Raises `OutputError`."""
     system, path = filesystem(location)
-    try:
+    with failures(location, "written"):
         if is_local(system):
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             replace_file(Path(path), data)
         else:
-            system.makedirs(path.rpartition("/")[0], exist_ok=True)
-            system.pipe_file(partial := _partial(path), data)
-            system.mv(partial, path)
-    except OSError as error:
-        raise OutputError(f"{location}: cannot be written: {_reason(error)}") from error
+            system.makedirs(os.path.dirname(path), exist_ok=True)
+            _upload(system, path, data)
+
+
+def _upload(system: AbstractFileSystem, path: str, data: bytes) -> None:
+    """Write a file in a store, in an existing folder: under another name first, then renamed."""
+    partial = _partial(path)
+    try:
+        system.pipe_file(partial, data)
+        system.mv(partial, path)
+    except BaseException:
+        with suppress(Exception):  # what went wrong first is what counts
+            system.rm_file(partial)
+        raise
 
 
 def replace_file(path: Path, data: bytes) -> None:
@@ -118,47 +144,61 @@ def replace_file(path: Path, data: bytes) -> None:
     A link is followed to the file it leads to. A file that exists keeps its mode and owner. Raises `OSError`,
     also for a pipe, a device or a folder: those are never replaced.
     """
-    before = replaceable(path)
-    target = os.path.realpath(path)
-    for attempt in range(1, _ATTEMPTS + 1):
-        partial = Path(_partial(target))
-        try:
-            with partial.open("xb") as file:
-                _lock(file)
-                if before is not None:
-                    _own_as(file, before)
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, target)
-            return
-        except FileNotFoundError:
-            if attempt == _ATTEMPTS or not partial.parent.is_dir():
-                raise
-        finally:
-            partial.unlink(missing_ok=True)
+    replace_files({path: data})
 
 
 def replace_files(files: Mapping[Path, bytes]) -> None:
     """Write files of this machine in existing folders: all under other names first, then renamed in order.
     Raises `OSError`, as `replace_file` does; then no file is replaced, unless it was renaming that failed.
     """
-    with ExitStack() as partials:
-        written = []
+    with ExitStack() as stack:
+        partials = []
         for path, data in files.items():
-            before, target = replaceable(path), os.path.realpath(path)
-            partial = Path(_partial(target))
-            file = partials.enter_context(partial.open("xb"))
-            partials.callback(partial.unlink, missing_ok=True)
-            _lock(file)
-            if before is not None:
-                _own_as(file, before)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            written.append((partial, target))
-        for partial, target in written:
-            os.replace(partial, target)
+            partials.append(partial := _Partial(path, data))
+            stack.callback(partial.remove)
+        for partial in partials:
+            partial.rename()
+
+
+class _Partial:
+    """What is to replace a file of this machine: on the disk under another name, and locked until renamed."""
+
+    def __init__(self, path: Path, data: bytes) -> None:
+        self._before, self._target, self._data = replaceable(path), os.path.realpath(path), data
+        self._write()
+
+    def _write(self) -> None:
+        self._path = Path(_partial(self._target))
+        self._file = self._path.open("xb")
+        try:
+            _lock(self._file)
+            if self._before is not None:
+                _own_as(self._file, self._before)
+            self._file.write(self._data)
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except BaseException:
+            self.remove()
+            raise
+
+    def rename(self) -> None:
+        """Give it the file's name. If another run has removed it, it is written again."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            self._file.close()  # Windows renames no open files
+            try:
+                os.replace(self._path, self._target)
+                return
+            except FileNotFoundError:
+                if attempt == _ATTEMPTS:
+                    raise
+            self._write()
+
+    def remove(self) -> None:
+        """Remove it, unless it has been renamed."""
+        try:
+            self._file.close()
+        finally:  # on a full disk, closing fails too
+            self._path.unlink(missing_ok=True)
 
 
 def replaceable(path: Path) -> os.stat_result | None:
@@ -208,18 +248,22 @@ def _lock(file: IO[bytes]) -> bool:
 
 
 def existing(locations: Iterable[str]) -> set[str]:
-    """The files among these that exist. Lists each folder once, however many files it has."""
-    return {wanted[path] for _, wanted, present in _folders(locations) for path in present if path in wanted}
+    """The files among these that exist. Lists each folder once, however many files it has. Raises
+    `OutputError`.
+    """
+    return {wanted[name] for _, wanted, present in _folders(locations) for name in wanted.keys() & present}
 
 
 def remove_partials(locations: Iterable[str]) -> None:
-    """Remove partials of these files that killed processes left behind, but none that is being written."""
+    """Remove partials of these files that killed processes left behind, but none that is being written.
+    Raises `OutputError`.
+    """
     for system, wanted, present in _folders(locations):
-        stems = {_stem(path) for path in wanted}
-        for path in present:
-            match = _PARTIAL.fullmatch(path)
-            if match and match[1] + match[2] in stems:
-                with suppress(OSError):  # another run was faster, or is writing it
+        stems = set(map(_stem, wanted))
+        for name, path in present.items():
+            match = _PARTIAL.fullmatch(name)
+            if match and match[1] in stems:
+                with suppress(Exception):  # another run was faster, or is writing it
                     _remove_partial(system, path)
 
 
@@ -228,34 +272,32 @@ def _remove_partial(system: AbstractFileSystem, path: str) -> None:
         system.rm_file(path)
         return
     with open(path, "r+b") as file:
-        if _lock(file):
-            os.unlink(path)
+        left_behind = _lock(file)
+    if left_behind:
+        os.unlink(path)
 
 
 def _folders(
     locations: Iterable[str],
-) -> Iterator[tuple[AbstractFileSystem, dict[str, str], list[str]]]:
-    """For each folder: its file system, the locations in it by path, and the paths that are there."""
+) -> Iterator[tuple[AbstractFileSystem, dict[str, str], dict[str, str]]]:
+    """For each folder: its file system, the locations in it by name, and the paths that are there by name."""
     folders: dict[tuple[AbstractFileSystem, str], dict[str, str]] = {}
     for location in locations:
         system, path = filesystem(location)
-        folders.setdefault((system, path.rpartition("/")[0]), {})[path] = location
+        folder, name = os.path.split(path)
+        folders.setdefault((system, folder), {})[name] = location
     for (system, folder), wanted in folders.items():
-        if system.isdir(folder):
-            yield system, wanted, system.ls(folder, detail=False)
+        with failures(next(iter(wanted.values())), "checked"):
+            paths = system.ls(folder, detail=False) if system.isdir(folder) else []
+        yield system, wanted, {os.path.basename(path): path for path in paths}
 
 
 def _partial(path: str) -> str:
-    folder, slash, name = _stem(path).rpartition("/")
-    return f"{folder}{slash}.{name}.{secrets.token_hex(4)}.partial"
+    name = os.path.basename(path)
+    return f"{path.removesuffix(name)}.{_stem(name)}.{secrets.token_hex(4)}.partial"
 
 
-def _stem(path: str) -> str:
-    """The path that a file's partials are named after: its own, unless their names would be too long."""
-    folder, slash, name = path.rpartition("/")
+def _stem(name: str) -> str:
+    """The name that a file's partials are named after: its own, unless their names would be too long."""
     encoded = os.fsencode(name)
-    return path if len(encoded) <= _LONGEST_STEM else folder + slash + hashlib.sha256(encoded).hexdigest()
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error)
+    return name if len(encoded) <= _LONGEST_STEM else hashlib.sha256(encoded).hexdigest()

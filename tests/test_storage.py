@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import ntpath
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -10,12 +13,14 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import fsspec.core
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from rdpcodec import storage
 from rdpcodec.batch.manifest import Manifest
 from rdpcodec.batch.work import Outcome
-from rdpcodec.errors import OutputError
+from rdpcodec.errors import OutputError, UsageError
 
 
 def test_a_link_is_written_through_to_where_it_leads(tmp_path: Path) -> None:
@@ -88,22 +93,138 @@ def test_data_are_on_the_disk_before_they_have_the_name(
     assert path.read_bytes() == b"new data"
 
 
-def test_an_upload_that_breaks_off_leaves_what_was_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def raises(error: BaseException) -> Callable[..., None]:
+    def raising(*_: object, **__: object) -> None:
+        raise error
+
+    return raising
+
+
+@pytest.mark.parametrize("error", [OSError("connection lost"), RuntimeError("connection lost")])
+def test_an_upload_that_breaks_off_leaves_what_was_there(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     location = "memory://an-upload-that-breaks-off/file.rdpc"
     storage.write_file(location, b"old")
-    system, _ = storage.filesystem(location)
-    upload = system.pipe_file
+    upload = MemoryFileSystem.pipe_file
 
-    def broken(path: str, value: bytes, **_: object) -> None:
-        upload(path, value[: len(value) // 2])
-        raise OSError("connection lost")
+    def broken(self: MemoryFileSystem, path: str, value: bytes) -> None:
+        upload(self, path, value[: len(value) // 2])
+        raise error
 
-    monkeypatch.setattr(type(system), "pipe_file", lambda _, *words, **options: broken(*words, **options))
-    with pytest.raises(OutputError, match="cannot be written: connection lost"):
-        storage.write_file(location, b"much newer")
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryFileSystem, "pipe_file", broken)
+        patch.setattr(MemoryFileSystem, "rm_file", raises(RuntimeError("still no connection")))
+        with pytest.raises(OutputError, match="cannot be written: connection lost"):
+            storage.write_file(location, b"much newer")
     assert storage.read_file(location) == b"old"
+    system, path = storage.filesystem(location)
+    assert len(system.ls(os.path.dirname(path))) == 2
     storage.remove_partials([location])
-    assert system.ls("/an-upload-that-breaks-off", detail=False) == ["/an-upload-that-breaks-off/file.rdpc"]
+    assert system.ls(os.path.dirname(path), detail=False) == [path]
+
+
+@pytest.mark.parametrize("failing", ["pipe_file", "mv"])
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), KeyboardInterrupt()])
+def test_an_upload_that_fails_leaves_no_partial(
+    monkeypatch: pytest.MonkeyPatch, failing: str, error: BaseException
+) -> None:
+    location = "memory://an-upload-that-fails/file.rdpc"
+    storage.write_file(location, b"old")
+    monkeypatch.setattr(MemoryFileSystem, failing, raises(error))
+    with pytest.raises((OutputError, KeyboardInterrupt)):
+        storage.write_file(location, b"new")
+    system, path = storage.filesystem(location)
+    assert system.ls(os.path.dirname(path), detail=False) == [path]
+
+
+@pytest.mark.parametrize("error", [OSError("went away"), EOFError("went away"), Exception("went away")])
+def test_whatever_a_store_raises_is_one_kind_of_error_that_names_the_url(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    location = "memory://a-store-that-goes-away/file.rdpc"
+    for name in ("cat_file", "size", "exists", "isdir", "makedirs"):
+        monkeypatch.setattr(MemoryFileSystem, name, raises(error))
+    for ask in (
+        storage.read_file,
+        storage.size,
+        storage.exists,
+        lambda place: storage.existing([place]),
+        lambda place: storage.remove_partials([place]),
+        lambda place: storage.write_file(place, b""),
+    ):
+        with pytest.raises(OutputError, match=rf"^{location}: cannot be \w+: went away$"):
+            ask(location)
+    monkeypatch.setattr(fsspec.core, "url_to_fs", raises(error))
+    with pytest.raises(UsageError, match=f"^{location}: cannot be opened: went away$"):
+        storage.filesystem(location)
+
+
+def test_what_only_a_mistake_of_ours_can_raise_stays_as_it_is() -> None:
+    with pytest.raises(ZeroDivisionError), storage.failures("/a/path", "read"):
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("url", ["zip://in::pics.zip", "memory://a::memory://b", "simplecache::memory://b"])
+def test_chains_of_urls_are_refused(url: str) -> None:
+    with pytest.raises(UsageError, match=f"^{url}: '::' makes a chain of URLs"):
+        storage.filesystem(url)
+
+
+def test_the_path_of_a_url_of_this_machine_is_absolute_and_plain() -> None:
+    assert storage.filesystem("file:///a/../b//c/")[1] == "/b/c"
+
+
+def test_what_is_there_is_found_in_the_root_folder_too() -> None:
+    name = sorted(os.listdir("/"))[0]
+    assert storage.existing([f"/{name}", "/nothing of this name"]) == {f"/{name}"}
+
+
+@pytest.mark.parametrize("write", [replace_one, replace_several])
+def test_a_file_whose_partial_another_run_removes_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path, bytes], None]
+) -> None:
+    replace, removed = os.replace, []
+
+    def replaced(source: Path, target: str) -> None:
+        if target not in removed:
+            removed.append(target)
+            os.unlink(source)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", replaced)
+    write(tmp_path / "file", b"data")
+    assert sorted(os.listdir(tmp_path)) == sorted(map(os.path.basename, removed))
+    assert {path.read_bytes() for path in tmp_path.iterdir()} == {b"data"}
+
+
+@pytest.mark.parametrize("write", [replace_one, replace_several])
+def test_no_open_file_is_renamed_or_removed_for_windows_cannot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path, bytes], None]
+) -> None:
+    """Open partials are locked, so one that can be locked is closed."""
+    replace, unlink, seen = os.replace, os.unlink, []
+
+    def closed(path: str | Path) -> None:
+        with open(path, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        seen.append(path)
+
+    monkeypatch.setattr(os, "replace", lambda source, target: (closed(source), replace(source, target)))
+    monkeypatch.setattr(os, "unlink", lambda path: (closed(path), unlink(path)))
+    (tmp_path / ".file.0123abcd.partial").touch()
+    storage.remove_partials([str(tmp_path / "file")])
+    assert len(seen) == 1
+    write(tmp_path / "file", b"data")
+    assert len(seen) > 1
+
+
+def test_a_partial_has_a_legal_name_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "path", ntpath)
+        partials = [storage._partial(path) for path in (r"C:\Users\x\photo.rdpc", "bucket/photo.rdpc")]
+    assert re.fullmatch(r"C:\\Users\\x\\\.photo\.rdpc\.[0-9a-f]{8}\.partial", partials[0])
+    assert re.fullmatch(r"bucket/\.photo\.rdpc\.[0-9a-f]{8}\.partial", partials[1])
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o444])
@@ -219,6 +340,12 @@ def test_a_manifest_says_what_was_written(tmp_path: Path) -> None:
     with Manifest(tmp_path / "out.jsonl") as manifest:
         manifest.append(Outcome("a", "b"))
     assert Manifest(tmp_path / "out.jsonl").outputs == {"b"}
+
+
+def test_a_manifest_makes_its_folder(tmp_path: Path) -> None:
+    with Manifest(path := tmp_path / "new" / "folder" / "out.jsonl") as manifest:
+        manifest.append(Outcome("a", "b"))
+    assert path.read_text() == '{"source": "a", "output": "b"}\n'
 
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:

@@ -21,10 +21,13 @@ class Manifest:
     """A manifest that is open for appending, in a `with` block."""
 
     def __init__(self, path: Path) -> None:
-        """Open the file, or make it. Raises `OutputError` if it cannot be written or is not a manifest."""
+        """Open the file, or make it and its folder. Raises `OutputError` if it cannot be written or is not a
+        manifest.
+        """
         self.path = path
         try:
             replaceable(path)  # a device could be read for ever
+            path.parent.mkdir(parents=True, exist_ok=True)  # perhaps that of the outputs, which is made later
             self._file = path.open("a+", encoding="utf-8")
             self._file.seek(0)
             lines = self._file.read().split("\n")

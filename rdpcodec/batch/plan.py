@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import glob
 import os
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING
 from rdpcodec import storage
 from rdpcodec.batch.names import output_names
 from rdpcodec.container import EXTENSION
-from rdpcodec.errors import UsageError
+from rdpcodec.errors import UsageError, reason
 from rdpcodec.source import standard_input
 
 if TYPE_CHECKING:
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Task:
-    """One image: where its file is, and where its output goes. Absolute paths, or URLs."""
+    """One image: where its file is, and where its output goes. Absolute paths, or URLs with host and login:
+    they mean the same in every process.
+    """
 
     source: str
     output: str
@@ -46,6 +50,7 @@ _RAW = (
     ".rw2",
     ".srw",
 )
+_WILDCARD = re.compile(r"[*?[]")
 _PLUGIN = "pip install 'rdpcodec[formats]'"
 _OF_ANY_RUN = {
     _FOLDER: "--recursive takes them",
@@ -104,33 +109,68 @@ def plan(
 ) -> Plan:
     """The plan of a run.
 
-    sources: folders, globs, files and lists; all may be URLs that fsspec knows. Files in a folder are taken
-    if they have one of the `extensions`, and keep their place below the folder. Files of a glob keep theirs
-    below its last folder without a wildcard. A list, `@list.txt` or `@-` for standard input, has one path or
-    URL a line, which keeps its folders (an absolute path those from the root). Hidden files in folders and
-    globs are left out. destination: a folder; if it lies within a source, its files are not taken. suffix:
-    that of the outputs, such as ".rdpc", see `output_names`. recursive: whether folders are taken with all
-    that is below them.
+    sources: folders, globs, files and lists; all may be URLs that fsspec knows, but not chains of them with
+    `::`. Files in a folder are taken if they have one of the `extensions`, and keep their place below the
+    folder. Files of a glob keep theirs below its last folder without a wildcard. A list, `@list.txt` or `@-`
+    for standard input, has one path or URL a line, which keeps its folders (an absolute path those from the
+    root). Hidden files in folders and globs are left out. destination: a folder; if it lies within a source,
+    its files are not taken. suffix: that of the outputs, such as ".rdpc", see `output_names`. recursive:
+    whether folders are taken with all that is below them.
 
-    Raises `UsageError` when a source is missing, nothing is found, or two images would share an output, and
-    `OutputError` when a list cannot be read.
+    Raises `UsageError` when a source is missing, nothing is found, an output would lie outside the
+    destination, or two images would share one, and `OutputError` when a list or a store cannot be read.
     """
-    root = _location(*storage.filesystem(destination)).rstrip("/")
+    root = _Place.of(destination)
     coded = EXTENSION in extensions
     left_out = LeftOut(_OF_ANY_RUN if coded else _REASONS, _otherwise(coded))
     search = _Search(extensions, recursive, root, left_out)
     found = dict.fromkeys(pair for source in sources for pair in search.found(source))
+    for location, relative in found:
+        if ".." in relative.parts:
+            fix = "give the absolute path, or a URL without '..'"
+            raise UsageError(f"{location}: {relative} could lead out of {destination}: {fix}")
     if not found:
         there = f"; left out: {left_out}" if left_out.counts else ""
         there += "".join(f"; {folder}: cannot be read: permission denied" for folder in left_out.closed)
         raise UsageError(f"{' '.join(sources)}: no {EXTENSION if coded else 'image'} files there{there}")
     outputs = output_names([relative for _, relative in found], suffix, extensions.__contains__)
     pairs = zip(found, outputs, strict=True)
-    return Plan([Task(location, f"{root}/{output}") for (location, _), output in pairs], left_out)
+    return Plan([Task(location, root.location_of(output)) for (location, _), output in pairs], left_out)
 
 
 def _otherwise(coded: bool) -> str:
     return f"not {EXTENSION}" if coded else "not a format that Pillow reads here"
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A path in a file system, and its location: an absolute path of this machine, or the URL that was given.
+    The file system alone could not tell the URL, since it may keep host and login apart from its paths.
+    """
+
+    system: AbstractFileSystem
+    path: str
+    location: str
+
+    @classmethod
+    def of(cls, location: str) -> _Place:
+        """The place of a path or URL. Raises `UsageError`."""
+        system, path = storage.filesystem(location)
+        return cls(system, path, path.rstrip("/") if storage.is_local(system) else location)
+
+    def location_of(self, relative: object) -> str:
+        """The location of a path below this one."""
+        protocol, separator, rest = self.location.partition("://")
+        return f"{protocol}{separator}{rest.rstrip('/')}/{relative}"
+
+    def file(self, name: str) -> tuple[str, PurePosixPath]:
+        """The location of a file below this one, and its path from here. name: that in the file system."""
+        exact = name.removeprefix(self.path).removeprefix("/")  # stores tell a//b from a/b
+        return self.location_of(exact), PurePosixPath(name).relative_to(self.path)
+
+    def holds(self, path: str) -> bool:
+        """Whether a path in the same file system is this one, or below it."""
+        return f"{path}/".startswith(f"{self.path.rstrip('/')}/")
 
 
 @dataclass
@@ -139,7 +179,7 @@ class _Search:
 
     extensions: Collection[str]
     recursive: bool
-    destination: str
+    destination: _Place
     left_out: LeftOut
 
     def found(self, source: str) -> Iterator[tuple[str, PurePosixPath]]:
@@ -152,25 +192,26 @@ class _Search:
             lines = os.fsdecode(listed).replace("\r\n", "\n").split("\n")
             yield from (_listed(line) for line in lines if line.strip())
             return
-        system, path = storage.filesystem(source)
-        if system.isdir(path):
-            yield from self._in_folder(system, path)
-        elif system.exists(path):
-            yield _location(system, path), PurePosixPath(PurePosixPath(path).name)
-        else:
-            yield from self._in_glob(source, system, path)
+        place = _Place.of(source)
+        with storage.failures(source, "read"):
+            if place.system.isdir(place.path):
+                yield from self._in_folder(place)
+            elif place.system.exists(place.path):
+                yield place.location, PurePosixPath(PurePosixPath(place.path).name)
+            else:
+                yield from self._in_glob(source, place)
 
-    def _in_folder(self, system: AbstractFileSystem, path: str) -> Iterator[tuple[str, PurePosixPath]]:
+    def _in_folder(self, folder: _Place) -> Iterator[tuple[str, PurePosixPath]]:
+        system, path = folder.system, folder.path
         if _closed(system, path):
             raise UsageError(f"{path}: the folder cannot be read: permission denied")
         entries = system.find(path, maxdepth=None if self.recursive else 1, withdirs=True, detail=True)
-        own = (
-            f"{self.destination}/" if not f"{_location(system, path)}/".startswith(self.destination) else "//"
-        )
+        mixed = system == self.destination.system and not self.destination.holds(path)
         for name in sorted(entries):
-            relative, location = PurePosixPath(name).relative_to(path), _location(system, name)
+            location, relative = folder.file(name)
             kind = _kind(system, name, entries[name]["type"])
-            if f"{location}/".startswith(own) or not relative.parts or (kind == _FOLDER and self.recursive):
+            own = mixed and self.destination.holds(name)
+            if own or not relative.parts or (kind == _FOLDER and self.recursive):
                 continue
             if kind is None and relative.suffix.lower() in self.extensions and not _hidden(relative):
                 yield location, relative
@@ -181,22 +222,21 @@ class _Search:
                 else:
                     self.left_out.counts[kind] += 1
 
-    def _in_glob(
-        self, source: str, system: AbstractFileSystem, path: str
-    ) -> Iterator[tuple[str, PurePosixPath]]:
-        root = PurePosixPath(path)
-        while set("*?[") & set(str(root)):
-            root = root.parent
-        matches = [] if str(root) == path else system.glob(path, detail=True).values()
-        names = sorted(match["name"] for match in matches if match["type"] != "directory")
+    def _in_glob(self, source: str, place: _Place) -> Iterator[tuple[str, PurePosixPath]]:
+        root, pattern = _split_at_wildcard(source, place)
+        try:
+            # Before the first wildcard, a sign that could be one is a part of a name.
+            matches = place.system.glob(glob.escape(root.path) + pattern, detail=True) if pattern else {}
+        except ValueError as error:
+            raise UsageError(f"{source}: {reason(error)}") from error
+        names = sorted(match["name"] for match in matches.values() if match["type"] != "directory")
         if not names:
             raise UsageError(f"{source}: no such file or folder, and no glob that matches any")
-        for name in names:
-            relative = PurePosixPath(name).relative_to(root)
+        for location, relative in map(root.file, names):
             if _hidden(relative):
                 self.left_out.counts[_HIDDEN] += 1
             else:
-                yield _location(system, name), relative
+                yield location, relative
 
 
 def _kind(system: AbstractFileSystem, name: str, listed: str) -> str | None:
@@ -221,17 +261,27 @@ def _hidden(path: PurePosixPath) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
+def _split_at_wildcard(source: str, place: _Place) -> tuple[_Place, str]:
+    """The folder where a glob begins to search, and its part from there on: empty if there is no wildcard.
+
+    Only a source's own signs are wildcards, not those in the name of the current folder.
+    """
+    given = place.path if storage.is_url(source) else os.path.normpath(source)
+    wildcard = _WILDCARD.search(given)
+    if wildcard is None:
+        return place, ""
+    pattern = given[given.rfind("/", 0, wildcard.start()) + 1 :]
+    path = place.path.removesuffix(pattern)
+    if storage.is_local(place.system):
+        return _Place(place.system, path, path.rstrip("/")), pattern
+    folders = source.rstrip("/").rsplit("/", pattern.count("/") + 1)[0]
+    return _Place(place.system, path, f"{folders}/"), pattern
+
+
 def _listed(line: str) -> tuple[str, PurePosixPath]:
     """A line of a list, and its path below the destination."""
-    system, path = storage.filesystem(line)
-    relative = path if storage.is_url(line) else os.path.normpath(line)
-    if relative == ".." or relative.startswith("../"):
-        raise UsageError(f"{line}: lies outside the current folder; give its absolute path")
+    place = _Place.of(line)
+    relative = place.path if storage.is_url(line) else os.path.normpath(line)
     if not PurePosixPath(relative).name:
         raise UsageError(f"{line}: a list names files, and this is a folder")
-    return _location(system, path), PurePosixPath(relative.lstrip("/"))
-
-
-def _location(system: AbstractFileSystem, path: str) -> str:
-    """A URL, or an absolute path: it means the same in every process."""
-    return path if storage.is_local(system) else str(system.unstrip_protocol(path))
+    return place.location, PurePosixPath(relative.lstrip("/"))

@@ -179,6 +179,15 @@ def test_a_run_can_be_silent_or_report_in_json(folder: Path, tmp_path: Path) -> 
     assert record["left_out"] == {".rdpc": 1, ".txt": 1, "folder": 1, "hidden": 1}
 
 
+def test_a_manifest_may_lie_in_a_new_destination(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rdpcodec.batch.local.run_local", lambda *_, **__: (outcome for outcome in ()))
+    manifest = tmp_path / "out" / "done.jsonl"
+    assert run("batch", folder, tmp_path / "out", "--manifest", manifest).exit_code == 0
+    assert manifest.read_bytes() == b""
+
+
 def test_images_are_scaled_down_to_a_longest_side(folder: Path, tmp_path: Path) -> None:
     assert run("batch", folder, tmp_path / "out", "-w", 1, "--max-side", 10).exit_code == 0
     assert rdpcodec.decompress((tmp_path / "out" / "a.rdpc").read_bytes()).size == (10, 9)
@@ -221,7 +230,7 @@ def test_a_folder_is_decompressed_in_the_format_asked_for(folder: Path, tmp_path
         (("-q", "101"), "quality 101.0 is outside"),
         (("--realism", "0.5"), "no realism setting"),
         (("--model", "slow"), "there is no model 'slow'"),
-        (("--manifest", "/nowhere/out.jsonl"), "/nowhere/out.jsonl: cannot be written: No such file"),
+        (("--manifest", "{folder}/a.png/out.jsonl"), "a.png/out.jsonl: cannot be written: Not a directory"),
         (("--manifest", "{folder}/sub/c.webp"), "c.webp: is not a manifest"),
         (("--decompress", "--realism", "auto"), "realism 'auto': decompression takes a number"),
     ],

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
+from urllib.parse import urlsplit
 
+import fsspec
 import pytest
 from batch_tasks import tasks_for
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rdpcodec import UsageError, storage
 from rdpcodec.batch.plan import plan
@@ -36,6 +45,36 @@ def test_a_glob_keeps_what_is_below_its_fixed_part(folder: Path) -> None:
     assert planned(f"{folder}/**/*.webp") == ["sub/c.rdpc"]
 
 
+@settings(max_examples=20)
+@given(st.text("[]*?!2-a ", min_size=1).filter(str.strip))
+def test_the_name_of_the_current_folder_has_no_wildcards(name: str) -> None:
+    with tempfile.TemporaryDirectory() as root:
+        here = Path(root, name)
+        for path in ("a.png", "b[1].png", "sub/c.png", "../other/sub/d.png"):
+            (here / path).parent.mkdir(parents=True, exist_ok=True)
+            (here / path).touch()
+        with contextlib.chdir(here):
+            assert planned("*.png") == ["a.rdpc", "b[1].rdpc"]
+            assert planned("./sub/*") == ["c.rdpc"]
+            assert planned("**/*.png") == ["a.rdpc", "b[1].rdpc", "sub/c.rdpc"]
+
+
+def test_a_glob_may_begin_above_a_current_folder_with_wildcard_signs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("[2020] trip", "[2021] trip"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.png").touch()
+    monkeypatch.chdir(tmp_path / "[2020] trip")
+    assert planned("../*/a.png") == ["[2020] trip/a.rdpc", "[2021] trip/a.rdpc"]
+    assert planned("../[[]2021] trip/*") == ["[2021] trip/a.rdpc"]
+
+
+def test_a_glob_that_is_none_is_a_mistake(folder: Path) -> None:
+    with pytest.raises(UsageError, match=r"a\*\*\.png: Invalid pattern"):
+        planned(f"{folder}/a**.png")
+
+
 def test_a_name_with_wildcard_signs_is_a_name_first(folder: Path) -> None:
     odd = folder / "a[1].png"
     (folder / "a.png").rename(odd)
@@ -54,8 +93,31 @@ def test_a_list_keeps_its_folders(folder: Path, monkeypatch: pytest.MonkeyPatch)
         f"{below_root}/x.rdpc",
     ]
     names.write_text("../a.png\n")
-    with pytest.raises(UsageError, match="outside the current folder"):
+    with pytest.raises(UsageError, match=r"/a\.png: \.\./a\.png could lead out of /dst"):
         planned(f"@{names}")
+
+
+segments = st.lists(st.sampled_from(["..", ".", "a", "b.png"]), min_size=1, max_size=6).map("/".join)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["", "/", "file:///", "memory://", "memory:///"]), segments)))
+def test_no_line_of_a_list_leads_out_of_the_destination(lines: list[tuple[str, str]]) -> None:
+    storage.write_file("memory://lists/list.txt", "\n".join(map("".join, lines)).encode())
+    try:
+        tasks = tasks_for(["@memory://lists/list.txt"], "/dst/deep", Compression())
+    except UsageError:
+        return
+    for task in tasks:
+        assert os.path.normpath(task.output) == task.output
+        assert task.output.startswith("/dst/deep/")
+
+
+def test_a_url_in_a_list_is_refused_if_it_leads_upwards_and_taken_if_it_is_a_path_of_this_machine() -> None:
+    storage.write_file("memory://lists/out.txt", b"memory://p/../../escaped/a.png")
+    with pytest.raises(UsageError, match=r"memory://p/.*: p/\.\./\.\./escaped/a\.png could lead out of /dst"):
+        planned("@memory://lists/out.txt")
+    storage.write_file("memory://lists/out.txt", b"file:///p/../../escaped/a.png")
+    assert planned("@memory://lists/out.txt") == ["escaped/a.rdpc"]
 
 
 def test_a_list_may_come_through_standard_input(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,6 +136,13 @@ def test_images_of_one_name_keep_their_extensions(folder: Path) -> None:
     (folder / "a.bmp.png").write_bytes(b"")
     with pytest.raises(UsageError, match=r"a\.bmp\.rdpc would be written twice, from a\.bmp and a\.bmp\.png"):
         planned(folder)
+
+
+def test_an_image_that_shares_its_name_later_is_coded_anew(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    assert planned(tmp_path) == ["a.rdpc"]
+    (tmp_path / "a.png").touch()
+    assert planned(tmp_path) == ["a.jpg.rdpc", "a.png.rdpc"]
 
 
 def test_only_extensions_of_formats_are_exchanged(folder: Path) -> None:
@@ -124,6 +193,76 @@ def test_outputs_that_lie_within_a_source_are_no_sources(folder: Path) -> None:
     )
     assert [Path(task.source).name for task in found.tasks] == ["a.png", "b.JPG", "c.webp"]
     assert found.left_out.counts == {".rdpc": 1, ".txt": 1, "hidden": 2}
+
+
+class HostsApart(MemoryFileSystem):
+    """A store whose paths do not have the host and the login, as with FTP and SSH."""
+
+    protocol = "apart"
+    store: ClassVar[dict[str, object]] = {}
+
+    def __init__(self, host: str) -> None:
+        super().__init__()
+        self.host = host
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        path = urlsplit(path).path.strip("/")
+        return f"/{path}" if path else ""
+
+    @staticmethod
+    def _get_kwargs_from_urls(url: str) -> dict[str, str]:
+        return {"host": urlsplit(url).netloc}
+
+
+@pytest.fixture
+def apart() -> Iterator[str]:
+    """A URL with host and login, and two images and an earlier output in its folder `photos`."""
+    fsspec.register_implementation("apart", HostsApart, clobber=True)
+    for name in ("a.png", "sub/b.png", "out/c.png"):
+        HostsApart("any").pipe_file(f"/photos/{name}", b"")
+    yield "apart://user:pw@host"
+    HostsApart.store.clear()
+
+
+def test_urls_keep_their_host_and_login(apart: str) -> None:
+    storage.write_file("memory://lists/apart.txt", f"{apart}/photos/a.png".encode())
+    for sources, names in (
+        ([f"{apart}/photos"], ["a.png", "sub/b.png"]),
+        ([f"{apart}/photos/"], ["a.png", "sub/b.png"]),
+        ([f"{apart}/photos/*.png", f"{apart}/photos/s*/*.png/"], ["a.png", "sub/b.png"]),
+        ([f"{apart}/photos/a.png"], ["a.png"]),
+        (["@memory://lists/apart.txt"], ["a.png"]),
+    ):
+        tasks = tasks_for(sources, f"{apart}/photos/out/", Compression(), recursive=True)
+        assert [task.source for task in tasks] == [f"{apart}/photos/{name}" for name in names]
+        assert all(task.output.startswith(f"{apart}/photos/out/") for task in tasks)
+        for task in tasks:
+            assert storage.filesystem(task.source)[0].host == "user:pw@host"
+            assert storage.size(task.source) == 0
+
+
+def test_outputs_on_another_host_are_not_taken_for_those_within_a_source(apart: str) -> None:
+    tasks = tasks_for([f"{apart}/photos"], "apart://elsewhere/photos/out", Compression(), recursive=True)
+    assert [task.source.rpartition("/")[2] for task in tasks] == ["a.png", "c.png", "b.png"]
+
+
+@pytest.mark.parametrize("root", ["{host}", "{host}/", "memory://", "memory:///"])
+def test_a_whole_store_may_be_the_destination(apart: str, root: str) -> None:
+    (task,) = tasks_for([f"{apart}/photos/*.png"], root.format(host=apart), Compression())
+    system, path = storage.filesystem(task.output)
+    assert (system.protocol, path) == ("memory" if "memory" in root else "apart", "/a.rdpc")
+
+
+def test_what_a_store_raises_while_a_run_is_planned_is_an_error_that_names_the_source(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
+        raise EOFError("went away")
+
+    monkeypatch.setattr(MemoryFileSystem, "isdir", fail)
+    with pytest.raises(OutputError, match=r"^memory://photos: cannot be read: went away$"):
+        planned("memory://photos")
 
 
 @pytest.mark.parametrize("source", ["missing", "missing/*.png", "s3x://bucket/a.png", "@missing.txt", "."])

@@ -81,6 +81,10 @@ class RdpImageFile(ImageFile.ImageFile):
             return
         if kind == Segment.EXIF and data is not None:
             data = cleaned_exif(data)
+        if kind == Segment.ICC and data is not None:
+            from rdpcodec.image.colour import cleaned_profile  # imports littleCMS
+
+            data = cleaned_profile(data, self._mode.removesuffix("A"))
         if data is not None:
             self.info[name] = data
             if kind == Segment.EXIF and (resolution := resolution_of(data)):
@@ -102,8 +106,7 @@ class RdpImageFile(ImageFile.ImageFile):
             )
         if isinstance(realism, str):
             raise UsageError(f"realism {realism!r}: give a number from 0 to 1; only an encoder can choose")
-        entry = model_for_file(self._header)
-        OperatingPoint(realism=realism).check_dials(entry.name, tuple(entry.record["dials"]))
+        model_for_file(self._header).identity.check_point(OperatingPoint(realism=realism))
         self._realism = realism
 
     def verify(self) -> None:

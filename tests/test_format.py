@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from rdpcodec import Codec, container
 from rdpcodec.image import ImageData
 from rdpcodec.tiles import join_tiles
-from rdpcodec.weights.manifest import DEFAULT_MODEL, encoders, find_model, load_tensors
+from rdpcodec.weights.manifest import DEFAULT_MODEL, encoders, find_model, open_tensors
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def weights() -> dict[str, np.ndarray]:
 
 
 def decoding_weights(model: str) -> dict[str, np.ndarray]:
-    tensors = load_tensors(find_model(model))
+    tensors = open_tensors(find_model(model))
     return {name: t for name, t in tensors.items() if name.startswith(("scale.", "tables."))}
 
 

@@ -317,6 +317,15 @@ def test_hostile_files_raise_oserrors_only(codec: Codec, small: Image.Image, rep
     assert refused > 100
 
 
+def test_a_profile_of_another_colour_space_is_left_out(small: Image.Image) -> None:
+    tagged = small.copy()
+    tagged.info["icc_profile"] = PROFILE
+    file = container.read(saved(tagged))
+    gray = Container(file.header, {Segment.ICC: file.segments[Segment.ICC], Segment.GRAY: file.image})
+    with pytest.warns(ImageWarning, match="the ICC profile is left out"):
+        assert "icc_profile" not in opened(container.write(gray)).info
+
+
 def test_save_takes_a_model_a_target_and_a_preset(small: Image.Image, tmp_path: Path) -> None:
     path = tmp_path / "a.rdpc"
     small.save(path, model="fast")

@@ -103,12 +103,15 @@ def kept_profile(image: Image.Image, profile: bytes) -> bytes | None:
     return within_limit("the ICC profile", profile) if space == _SPACES[image.mode] else None
 
 
-def cleaned_profile(data: bytes) -> bytes | None:
-    """A stored ICC profile, if it is one and may be handed on; otherwise None, with a warning."""
+def cleaned_profile(data: bytes, mode: str) -> bytes | None:
+    """A stored ICC profile, if it is one, for images of a mode, L or RGB; otherwise None, with a warning."""
     try:
-        ImageCms.ImageCmsProfile(io.BytesIO(data))
+        space = ImageCms.ImageCmsProfile(io.BytesIO(data)).profile.xcolor_space.strip()
     except Exception as error:  # littleCMS's complaints come as OSError, Pillow's own as several kinds
         left_out("the ICC profile", f"it is damaged ({reason(error)})")
+        return None
+    if space != _SPACES[mode]:
+        left_out("the ICC profile", f"it is for {space!r}, the image is {_SPACES[mode]}")
         return None
     return data
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import OrderedDict
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import NamedTuple
 
 from PIL import Image
@@ -34,7 +34,8 @@ class LoadedImage:
         self.image = image
         # Errors, like targets, are measured against this: nobody sees colours under full transparency.
         self.seen = simplified(image).pixels
-        self.peer_files: dict[str, dict[int, bytes]] = defaultdict(dict)
+        # Files of other formats by format and setting, the one used last at the end.
+        self.peer_files: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         encode = codec.encoder(image)
 
         @lru_cache(maxsize=_FILES)
@@ -49,12 +50,25 @@ class LoadedImage:
         self.decoded = decoded
 
     def peer_file(self, name: str, size: int) -> bytes:
-        """Another format's file whose size is nearest to `size` bytes. Raises `Unavailable`."""
-        peer = find_peer(name)
+        """Another format's file whose size is nearest to `size` bytes. Raises `Unavailable`, and `UsageError`
+        where the format cannot hold the image.
+
+        A search tries up to eight settings, and one for a size nearby tries much the same. So files are kept:
+        of all formats together, as many bytes as the pixels take.
+        """
+        peer, kept = find_peer(name), self.peer_files
         pillow = self.image.to_pillow()
         if name == "jpeg" and pillow.mode not in ("L", "RGB"):
             pillow = pillow.convert("RGB")
-        return closest_to(partial(peer.encode, pillow), size, self.peer_files[name])
+
+        def encode(setting: int) -> bytes:
+            file = kept.pop((name, setting), None) or peer.encode(pillow, setting)
+            kept[name, setting] = file
+            while sum(map(len, kept.values())) > self.image.pixels.nbytes:
+                kept.popitem(last=False)
+            return file
+
+        return closest_to(encode, size, {})
 
     def file_with(self, asked: EncodeRequest) -> bytes:
         """The file of a quality, with a realism as its default: that is a byte of the header."""

@@ -14,6 +14,14 @@ function fail(message) {
   $("error").hidden = !message;
 }
 
+// An answer that is an error: its status, and what the server says.
+class Refusal extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
 async function ask(path, options) {
   let answer;
   try {
@@ -24,7 +32,7 @@ async function ask(path, options) {
   }
   if (answer.ok) return answer;
   const answered = await answer.json().catch(() => ({}));
-  throw new Error(answered.error ?? `The server answered with status ${answer.status}.`);
+  throw new Refusal(answer.status, answered.error ?? `The server answered with status ${answer.status}.`);
 }
 
 const loadImage = async (path, options) => imageOf(await (await ask(path, options)).blob());
@@ -184,18 +192,26 @@ async function showFigures(source, setting, changed, signal) {
   if (isTurned(source, setting) && live.key !== keyOf(source, setting)) decodedHere(source, { ...setting, realism: 0.5 }).catch(() => {});
 }
 
-// Another format at as many bytes, if one is chosen: its own file, decoded by the browser.
+// Another format at as many bytes, if one is chosen: its own file, decoded by the browser. If there is none, the measures
+// of ours are shown all the same.
 async function showPeer(source, setting, changed, signal) {
   const format = against.value, label = data.peers[format];
   if (!label) return;
-  const image = await loadImage(path(source, format, setting), { signal }).catch((error) => {
-    if (error.name !== "EncodingError") throw error;
-    return null;
-  });
+  const peer = await loadImage(path(source, format, setting), { signal }).then(
+    (image) => ({ image, name: `${label}, ${count(image.bytes)} bytes` }),
+    (error) => ({ image: null, name: `${label}: ${whyNotShown(error)}` }),
+  );
   if (changed() || against.value !== format) return;
-  loaded.peer = image;
-  names.peer = image ? `${label}, ${count(image.bytes)} bytes` : `${label}: this browser cannot show it`;
+  loaded.peer = peer.image;
+  names.peer = peer.name;
   showSides();
+}
+
+// Throws an error again that does not concern the format alone.
+function whyNotShown(error) {
+  if (error.name === "EncodingError") return "this browser cannot show it";
+  if (!(error instanceof Refusal)) throw error;
+  return error.status === 400 ? "cannot hold this image" : error.message;
 }
 
 function compareWith() {

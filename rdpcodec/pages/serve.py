@@ -34,10 +34,10 @@ from PIL import Image
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from rdpcodec import container
 from rdpcodec.codec import Codec
@@ -54,7 +54,8 @@ from rdpcodec.peers import find_peer, is_available
 
 # Pillow opens more, but for EPS it starts Ghostscript.
 _FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "TIFF", "BMP", "PPM", "JPEG2000")
-# Each keeps three bytes a pixel twice: for the original and for the last decoded image.
+# An opaque one keeps three bytes a pixel for the original, as many for the last decoded image, and at most as
+# many for files of other formats. Our own files are small.
 _IMAGES = 4
 # Uploads that may arrive, or wait to be read, at once: each may be as large as the limit.
 _UPLOADS = 4
@@ -214,14 +215,14 @@ def parse_request(request: Request, codec: Codec) -> EncodeRequest:
         quality, realism = (float(request.query_params[name]) for name in ("quality", "realism"))
     except (KeyError, ValueError):
         raise HTTPException(400, "give quality and realism as numbers") from None
-    OperatingPoint(quality, realism).check_dials(codec.name, codec.dials)
+    codec.weights.check_point(OperatingPoint(quality, realism))
     # As a file stores it, so that equal files are made once.
     return EncodeRequest(container.stored_quality(quality) / container.QUALITY_STEPS, realism)
 
 
 def application(
     codec: Codec, limits: Limits, host: str, decoder: Mapping[str, bytes] = MappingProxyType({})
-) -> Starlette:
+) -> ASGIApp:
     """The server as an ASGI application.
 
     host: the name or address that it will be reached by; decoder: the files of the decoder for browsers by
@@ -239,21 +240,24 @@ def application(
             *((name, server.peer) for name in _peers()),
         )
     ]
-    return Starlette(
+    served = Starlette(
         routes=[
             Route("/", server.page),
             Route("/images", server.upload, methods=["POST"]),
             decoder_route(decoder),
             *endpoints,
         ],
-        middleware=[Middleware(Guard, host=host)],
         exception_handlers={
             HTTPException: lambda _, error: error_response(error.status_code, error.detail),
             RdpError: lambda _, error: error_response(400, str(error)),
             ClientDisconnect: lambda *_: error_response(400, "the upload ended early"),
             MemoryError: lambda *_: error_response(507, "not enough memory for an image of this size"),
+            # Starlette raises it again, so that the log has its traceback.
+            Exception: lambda *_: error_response(500, "the server failed: its log says how"),
         },
     )
+    # Not as Starlette's middleware, outside of which unexpected errors are answered.
+    return Guard(served, host)
 
 
 def _peers() -> dict[str, str]:

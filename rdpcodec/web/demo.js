@@ -44,6 +44,7 @@ async function draw({ name, bytes, about }) {
   const started = performance.now(), set = Number(realism.value);
   if (image.hidden) say(`${name}: decoding …`);
   paint(image, await decode(bytes, { realism: set }));
+  image.setAttribute("aria-label", `${name}, ${about.width}×${about.height} pixels, realism ${set.toFixed(2)}`);
   const took = performance.now() - started;
   if (invented.checked) {
     paint(overlay, difference(await decode(bytes, { realism: 0 }), await decode(bytes, { realism: 1 })));

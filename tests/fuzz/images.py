@@ -38,7 +38,7 @@ def load(data: bytes, keep_metadata: bool) -> bool:
     except ImageError as error:
         return refused(error)
     width, height = image.size
-    segments = {**side_data.pack(image), Segment.COLOUR: b""}
+    segments = {**side_data.pack(image), Segment.GRAY if image.gray else Segment.COLOUR: b""}
     file = Container(Header("fast", b"\0\1\2\3", 50.0, 0.0, width, height), segments)
     returned = side_data.unpack(image.pixels, file, Box(0, 0, width, height))
     assert (returned.icc, returned.exif, returned.xmp) == (image.icc, image.exif, image.xmp)

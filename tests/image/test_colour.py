@@ -2,14 +2,19 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 from image.made_png import chunk, gamma_chunk, gray_png, png_with, primaries_chunk
 from PIL import Image, ImageCms
 
+from rdpcodec.container import Container, Header, Segment
 from rdpcodec.image import ImageWarning, load_image
 from rdpcodec.image.profiles import CODED_PRIMARIES, SRGB, SRGB_CURVE, made_profile
+from rdpcodec.side_data import unpack
+from rdpcodec.tiles import Box
 
 RAMP = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)).convert("RGB")
 COLOURS = Image.fromarray(np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8))
@@ -277,6 +282,26 @@ def test_a_profile_is_kept_whatever_the_mode_it_was_stored_in(mode: str) -> None
     kept = load_image(image, keep_metadata=True)
     assert kept.icc == profile
     np.testing.assert_array_equal(kept.pixels, np.asarray(image.convert("RGB")))
+
+
+STORED = {
+    "gray": gray_profile(1.8),
+    "RGB": made_profile(DISPLAY_P3, SRGB_CURVE),
+    "Lab": ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes(),
+}
+
+
+@pytest.mark.parametrize("space", STORED)
+@pytest.mark.parametrize(("kind", "fitting"), [(Segment.GRAY, "gray"), (Segment.COLOUR, "RGB")])
+def test_a_file_passes_on_a_profile_of_its_own_colour_space_only(
+    kind: Segment, fitting: str, space: str
+) -> None:
+    header = Header("fast", b"\0\1\2\3", 50.0, 0.0, *COLOURS.size)
+    file = Container(header, {Segment.ICC: zlib.compress(STORED[space]), kind: b""})
+    fits = space == fitting
+    with nullcontext() if fits else pytest.warns(ImageWarning, match="the ICC profile is left out"):
+        found = unpack(np.asarray(COLOURS), file, Box(0, 0, *COLOURS.size))
+    assert found.icc == (STORED[space] if fits else None)
 
 
 @pytest.mark.parametrize("mode", ["LAB", "YCbCr", "HSV"])

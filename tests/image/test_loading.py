@@ -229,7 +229,9 @@ def png_of(header: bytes, *chunks: bytes) -> bytes:
 
 
 GRAY, END = bytes([8, 0, 0, 0, 0]), chunk(b"IEND", b"")
-ROWS = chunk(b"IDAT", zlib.compress(bytes(5 * 40)))  # enough for any depth
+HEAD = struct.pack(">II", 9, 5) + GRAY
+PIXELS = zlib.compress(bytes(5 * (1 + 9)))
+ROWS = chunk(b"IDAT", PIXELS)
 
 
 @pytest.mark.parametrize(
@@ -251,12 +253,25 @@ ROWS = chunk(b"IDAT", zlib.compress(bytes(5 * 40)))  # enough for any depth
         (GRAY, (ROWS, END[:-4])),
         (GRAY, (ROWS,)),
         (GRAY, (END,)),
+        (GRAY, (chunk(b"IHDR", HEAD), ROWS, END)),
+        (GRAY, (ROWS, END, END)),
+        (GRAY + b"\0", (ROWS, END)),
+        # Damage that Pillow passes over: checksums, rows beyond the image, data after the end.
+        (GRAY, (ROWS[:-1] + bytes([ROWS[-1] ^ 1]), END)),
+        (GRAY, (ROWS, END[:-1] + bytes([END[-1] ^ 1]))),
+        (GRAY, (chunk(b"IDAT", PIXELS[:-4]), END)),
+        (GRAY, (chunk(b"IDAT", PIXELS[:-1] + bytes([PIXELS[-1] ^ 1])), END)),
+        (GRAY, (chunk(b"IDAT", zlib.compress(bytes(5 * (1 + 9) + 1))), END)),
+        (GRAY, (chunk(b"IDAT", zlib.compress(bytes(5 * (1 + 9) - 1))), END)),
+        (GRAY, (ROWS, ROWS, END)),
     ],
 )
-def test_alpha_is_a_png_of_8_bit_gray_and_of_three_kinds_of_chunks(
+def test_alpha_is_a_whole_png_of_8_bit_gray_and_of_three_kinds_of_chunks(
     header: bytes, chunks: tuple[bytes, ...]
 ) -> None:
-    assert not alpha_from_png(png_of(GRAY, ROWS, END), (9, 5)).any()
+    in_two = (chunk(b"IDAT", PIXELS[:5]), chunk(b"IDAT", PIXELS[5:]))
+    for rows in ((ROWS,), in_two):
+        assert not alpha_from_png(png_of(GRAY, *rows, END), (9, 5)).any()
     with pytest.raises(FormatError):
         alpha_from_png(png_of(header, *chunks), (9, 5))
 

@@ -145,15 +145,28 @@ def test_only_the_servers_own_names_and_pages_are_answered(server: Server, small
 
 def test_answers_are_kept_by_no_cache_and_shown_by_no_other_page(server: Server, small: Image.Image) -> None:
     for path in ("/", f"{server.upload(small)}/original", "/missing"):
-        headers = server.ask(path).headers
-        assert headers["cache-control"] == "no-store"
-        assert headers["cross-origin-resource-policy"] == "same-origin"
-        assert headers["x-content-type-options"] == "nosniff"
-        assert headers["x-frame-options"] == "DENY"
-        assert headers["referrer-policy"] == "no-referrer"
+        assert_private(server.ask(path).headers)
     policy = server.ask("/").headers["content-security-policy"].split("; ")
     for kind in ("default-src", "base-uri", "form-action", "frame-ancestors"):
         assert f"{kind} 'none'" in policy
+
+
+def assert_private(headers: dict[str, str]) -> None:
+    assert headers["cache-control"] == "no-store"
+    assert headers["cross-origin-resource-policy"] == "same-origin"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["referrer-policy"] == "no-referrer"
+
+
+def test_an_unexpected_error_is_answered_as_any_other(
+    server: Server, small: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = server.upload(small)
+    monkeypatch.setattr(serve, "_png", lambda _: 1 / 0)
+    answer = server.ask(f"{path}/original")
+    assert (answer.status, answer.json["error"]) == (500, "the server failed: its log says how")
+    assert_private(answer.headers)
 
 
 def test_a_browser_keeps_the_decoder_while_it_is_the_same(codec: Codec) -> None:
@@ -237,6 +250,14 @@ def test_a_format_without_transparency_stands_beside_a_transparent_image(
             answer = server.ask(f"{path}/{name}?quality=50&realism=0")
             assert answer.status == 200, answer.body
             assert Image.open(io.BytesIO(answer.body)).mode == mode
+
+
+def test_a_format_that_cannot_hold_the_image_is_named(server: Server) -> None:
+    """WebP ends at 16383 pixels a side."""
+    path, dials = server.upload(Image.new("RGB", (16_384, 1))), "?quality=50&realism=0"
+    answer = server.ask(f"{path}/webp{dials}")
+    assert (answer.status, "WebP cannot hold this image" in answer.json["error"]) == (400, True)
+    assert server.ask(f"{path}/jpeg{dials}").status == 200
 
 
 def test_idle_connections_are_closed_and_keep_nobody_out(

@@ -13,7 +13,9 @@ from page_server import LIMITS, SHOWN, Server, figure, png, settled
 from PIL import Image
 
 from rdpcodec import Codec
+from rdpcodec.errors import UsageError
 from rdpcodec.metrics.distortion import psnr
+from rdpcodec.pages.loaded_image import LoadedImage
 
 
 @pytest.fixture
@@ -152,6 +154,43 @@ def test_another_format_can_stand_beside_ours(page: Any) -> None:
     expect(page.locator(".tag.left")).not_to_have_text(before, timeout=60_000)
     page.get_by_label("Beside").select_option(label="the original")
     expect(page.locator(".tag.left")).to_have_text("Original")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (UsageError("WebP cannot hold this image: its limit is 16383 pixels"), "cannot hold this image"),
+        (MemoryError(), "not enough memory for an image of this size"),
+    ],
+)
+def test_a_format_that_fails_says_so_and_hides_no_figures(
+    browser: Any,
+    server: Server,
+    small: Image.Image,
+    codec: Codec,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    said: str,
+) -> None:
+    from playwright.sync_api import expect
+
+    def fail(*_: object) -> bytes:
+        raise error
+
+    monkeypatch.setattr(LoadedImage, "peer_file", fail)
+    page = browser.new_page()  # not a strict tab: Chromium reports answers that are errors
+    page.goto(server.url)
+    page.locator("#chosen").set_input_files(
+        {"name": "small.png", "mimeType": "image/png", "buffer": png(small)}
+    )
+    settled(page, 50)
+    page.get_by_label("Beside").select_option(label="WebP of as many bytes")
+    expect(page.locator(".tag.left")).to_have_text(f"WebP: {said}", timeout=60_000)
+    settled(page, 50)
+    decoded = np.asarray(codec.decompress(codec.compress(small, 50)))
+    assert figure(page, "PSNR") == f"{psnr(np.asarray(small), decoded):.2f} dB"
+    expect(page.locator("#error")).to_be_hidden()
+    page.close()
 
 
 def test_the_page_fits_its_window(page: Any) -> None:

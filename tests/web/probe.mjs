@@ -7,11 +7,13 @@
 //   webp: RGBA, from the data of a VP8L chunk
 //   png: gray levels
 //   written: not hashed, but a PNG of RGBA, in base64
+//   kept: not hashed, but how many numbers a prefix code over 2328 symbols keeps, before and after its first use
 
 import { createHash } from "node:crypto";
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { inflateSync } from "node:zlib";
 
 const [site, what, folder] = process.argv.slice(2);
 const load = (name) => import(pathToFileURL(join(site, "decoder", name)));
@@ -21,8 +23,26 @@ const { RdpError } = await load("errors.js");
 const { readGray, writePNG } = await load("png.js");
 const { decodeSymbols } = await load("symbols.js");
 const { splitTiles, tileGrid } = await load("tiles.js");
+const { BitReader } = await load("vp8l/bits.js");
 const { decodeImage, headerOf } = await load("vp8l/image.js");
+const { readPrefixCode } = await load("vp8l/prefix.js");
 const { WeightsFolder } = await load("weights.js");
+
+// Node 20 passes over bytes after the end of a compressed stream. By the Compression Standard they are an error, as they
+// are in browsers.
+globalThis.DecompressionStream = class extends TransformStream {
+  constructor() {
+    const pieces = [];
+    super({
+      transform: (piece) => void pieces.push(piece),
+      flush(controller) {
+        const bytes = Buffer.concat(pieces), { buffer, engine } = inflateSync(bytes, { info: true });
+        if (engine.bytesWritten < bytes.length) throw new TypeError("bytes follow the end of the stream");
+        controller.enqueue(new Uint8Array(buffer));
+      },
+    });
+  }
+};
 
 const MAX_PIXELS = 2 ** 18; // as in tests/fuzz/coded.py
 const weights = new WeightsFolder(async (name) => new Uint8Array(readFileSync(join(site, "weights", name))));
@@ -65,7 +85,15 @@ async function written(bytes) {
   return Buffer.from(await png.arrayBuffer()).toString("base64");
 }
 
-const work = { symbols, pixels, webp, png, written }[what];
+async function kept(bytes) {
+  const reader = new BitReader(bytes, bytes.length), code = readPrefixCode(reader, 2328);
+  const numbers = () => Object.values(code).reduce((count, value) => count + (value?.length ?? 0), 0);
+  const before = numbers();
+  code.read(reader);
+  return [before, numbers()];
+}
+
+const work = { symbols, pixels, webp, png, written, kept }[what];
 const results = {};
 for (const name of readdirSync(folder)) {
   const hash = createHash("sha256");

@@ -271,12 +271,14 @@ def test_the_page_to_try_it_turns_realism_and_saves(
     status.filter(has_text="decoded in").wait_for()
     assert status.text_content().startswith(f"cup.rdpc: 101×67, {len(photo)} bytes")
     assert float(view.input_value("#realism")) == 0.4
+    assert view.get_by_role("img", name="cup.rdpc, 101×67 pixels, realism 0.40").is_visible()
     view.locator("#invented").check()
     view.locator("#overlay").wait_for(state="visible")
     with Image.open(io.BytesIO(view.locator("#image").screenshot())) as seen:
         channels = np.asarray(seen.convert("RGB"), int)
     assert np.ptp(channels, axis=2).max() > 4  # the image is gray, but the overlay is not
     view.locator("#realism").fill("1")
+    view.get_by_role("img", name="cup.rdpc, 101×67 pixels, realism 1.00").wait_for()
     with view.expect_download() as saved:
         view.locator("#save").click()
     assert saved.value.suggested_filename == "cup.png"

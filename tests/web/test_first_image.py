@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -10,10 +11,10 @@ from typing import Any
 
 import pytest
 from browser_tab import chromium
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from PIL import Image
 
-from bench.measure.browser import browser as command
+from bench.__main__ import bench
 
 
 @pytest.mark.slow
@@ -46,8 +47,31 @@ def test_without_playwright_it_says_how_to_get_it(
     photograph: Image.Image, tmp_path: Path, monkeypatch: Any
 ) -> None:
     monkeypatch.setitem(sys.modules, "playwright.sync_api", None)
-    photograph.crop((0, 0, 64, 64)).save(tmp_path / "image.png")
-    words = [tmp_path, tmp_path / "image.png", "--browser", sys.executable]
-    result = CliRunner().invoke(command, [*map(str, words)])
+    result = measured_with(sys.executable, photograph, tmp_path)
     assert result.exit_code == 1
     assert "pip install playwright" in result.output
+
+
+def test_a_browser_that_does_not_start_is_named(
+    photograph: Image.Image, tmp_path: Path, monkeypatch: Any
+) -> None:
+    sync_api = pytest.importorskip("playwright.sync_api")
+
+    def visit(*_: Any) -> None:
+        raise sync_api.Error("BrowserType.launch: it has ended\nCall log:\n  - a kilobyte of it")
+
+    # Playwright may be driving the browsers of other tests in this process.
+    monkeypatch.setattr(sync_api, "sync_playwright", contextlib.nullcontext)
+    monkeypatch.setattr("bench.measure.browser._visit", visit)
+    result = measured_with(sys.executable, photograph, tmp_path)
+    assert result.exit_code == 1
+    assert result.stderr == f"Error: {sys.executable}: BrowserType.launch: it has ended\n"
+
+
+def measured_with(browser: str, photograph: Image.Image, folder: Path) -> Result:
+    """The result of the command with a browser, on an empty site."""
+    site, image = folder / "site", folder / "image.png"
+    site.mkdir()
+    photograph.crop((0, 0, 64, 64)).save(image)
+    words = ["measure", "browser", str(site), str(image), "--browser", browser]
+    return CliRunner().invoke(bench, words)

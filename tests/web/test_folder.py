@@ -20,7 +20,7 @@ from rdpcodec.errors import OutputError, UsageError, WeightsError
 from rdpcodec.web.folder import own_files, write_folder
 from rdpcodec.web.parts import weights_files
 from rdpcodec.web.runtime import FILES, VERSION, runtime_files
-from rdpcodec.weights.manifest import WEIGHTS_VARIABLE, find_model, load_tensors, manifest
+from rdpcodec.weights.manifest import WEIGHTS_VARIABLE, find_model, manifest, open_tensors
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_the_parts_hold_what_decodes_and_nothing_else() -> None:
             assert position == len(files[part["file"]])
         head = 8 + int.from_bytes(blob[:8], "little")
         tensors = load(blob[:head] + bytes(laid[head:]))
-        for tensor, expected in load_tensors(find_model(name)).items():
+        for tensor, expected in open_tensors(find_model(name)).items():
             decodes = tensor.startswith(("scale.", "tables.", "mean_network.", "synthesis.", "realism."))
             found = tensors[tensor]
             assert np.array_equal(found, expected if decodes else np.zeros_like(expected)), tensor

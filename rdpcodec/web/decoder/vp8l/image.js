@@ -86,8 +86,7 @@ function readBlocks(reader, width, height, bits) {
 
 // Entropy-coded pixels. main: the image itself, whose prefix codes may change from block to block.
 function readPixels(reader, width, height, main) {
-  const cacheBits = reader.read(1) ? reader.read(4) : 0;
-  if (cacheBits > CACHE_BITS) throw new FormatError("the exact layer has too large a colour cache");
+  const cacheBits = readCacheBits(reader);
   let bits = SIDE_BITS, blocks = Uint32Array.of(0); // one block
   if (main && reader.read(1)) {
     bits = reader.read(3) + 2;
@@ -104,6 +103,16 @@ function readPixels(reader, width, height, main) {
   const pixels = new Uint32Array(width * height);
   decodePixels(reader, pixels, width, groups, cacheBits, { bits, blocks });
   return pixels;
+}
+
+// How many bits number the colours of the cache; 0 without one.
+function readCacheBits(reader) {
+  if (!reader.read(1)) return 0;
+  const bits = reader.read(4);
+  if (bits < 1 || bits > CACHE_BITS) {
+    throw new FormatError(`the exact layer has a colour cache of ${bits} bits: expected 1 to ${CACHE_BITS}`);
+  }
+  return bits;
 }
 
 function decodePixels(reader, pixels, width, groups, cacheBits, { bits, blocks }) {
@@ -124,7 +133,8 @@ function decodePixels(reader, pixels, width, groups, cacheBits, { bits, blocks }
       if (from < 0 || at + count > pixels.length) throw new FormatError("the exact layer copies from outside itself");
       for (let i = 0; i < count; i++) keep((pixels[at + i] = pixels[from + i]));
     } else {
-      pixels[at] = cache[symbol - 256 - LENGTH_CODES];
+      // This changes the cache only where the entry is still empty: its 0 enters entry 0.
+      keep((pixels[at] = cache[symbol - 256 - LENGTH_CODES]));
     }
     at += count;
     x += count;

@@ -5,24 +5,24 @@ image → ImageData → symbols of its tiles → bytes of the tiles → segments
 ```
 
 The steps have files of their own: `image`, `mosaic` and `tile_codec` (pixels ⇄ symbols), `symbols` (symbols ⇄
-bytes), `side_data` and `container` (bytes ⇄ file). `encoder/` makes the files of one image, and better ones
-where it may take longer; the decoder does not change. `together` runs several images or files through the
-networks at once. docs/architecture.md has a drawing.
+bytes), `side_data` and `container` (bytes ⇄ file). `encoder/image_encoder` makes the file of one image from
+its symbols, and a better one where it may take longer; the decoder does not change. docs/architecture.md has
+a drawing.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from PIL import Image
 
-from rdpcodec import container
-from rdpcodec.arguments import container_of, kept, listed, point_from, point_of
+from rdpcodec import container, side_data
+from rdpcodec.arguments import container_of, kept, listed, point_from, point_of, realism_in
 from rdpcodec.container import Container
 from rdpcodec.encoder.image_encoder import ImageEncoder
 from rdpcodec.encoder.needs import check_installed
@@ -30,14 +30,14 @@ from rdpcodec.engine.choice import EngineName, make_engine
 from rdpcodec.errors import RdpError, UsageError, WeightsError
 from rdpcodec.extras import need_torch
 from rdpcodec.fork_lock import ForkLock
+from rdpcodec.groups import alike
 from rdpcodec.image import ImageData, load_image
 from rdpcodec.mosaic import AnalysedTiles, CodedTiles, Mosaic, Region, region_of
 from rdpcodec.operating_point import Bounds, OperatingPoint, Quality, Realism, Target
 from rdpcodec.source import File
 from rdpcodec.symbols import SymbolCoder, Symbols
 from rdpcodec.tile_codec import TileCodec
-from rdpcodec.together import decode_together, encode_together
-from rdpcodec.weights.manifest import DEFAULT_MODEL, check_encodes, find_model
+from rdpcodec.weights.manifest import DEFAULT_MODEL, find_model
 from rdpcodec.weights.release import ReleasedModel
 
 if TYPE_CHECKING:
@@ -72,8 +72,8 @@ class Codec:
         """
         started = time.perf_counter()
         released = model if isinstance(model, ReleasedModel) else ReleasedModel.load(find_model(model))
-        self._released, self._weights = released, released.identity
-        self.name, self.size, self.fingerprint, self.dials, self.encodes = self._weights
+        self._released, self.weights = released, released.identity
+        self.name, self.size, self.fingerprint, self.dials, self.encodes = self.weights
         self.engine = make_engine(released, str(device), engine)
         self.tile_codec = TileCodec(self.engine, SymbolCoder(released.latent_tables, released.hyper_tables))
         self._made_of = model, str(device), engine
@@ -88,7 +88,9 @@ class Codec:
         return f"<rdpcodec.Codec {self.name}-{self.fingerprint.hex()} on {self._made_of[1]}>"
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickle the model's name and device only: unpickling loads the same weights again."""
+        """Pickle the model as it was given, and the device. A name is enough to load the same weights again;
+        a `ReleasedModel` is pickled with its tensors.
+        """
         return _restored, (*self._made_of, self.fingerprint, self.decoder_fingerprint)
 
     def __deepcopy__(self, memo: object) -> Codec:
@@ -134,8 +136,8 @@ class Codec:
         max_pixels: int = container.MAX_PIXELS,
         errors: dict[int, RdpError] | None = None,
     ) -> list[bytes]:
-        """Compress several images. Those of equal size go through the networks together, unless each must
-        meet a target.
+        """Compress several images. Those of equal size go through the networks together, as many as fit into
+        the memory that one tile takes, unless each must meet a target.
 
         images: a sequence of what `compress` takes, or a tensor `[B, C, H, W]`. point: an operating point or
         a quality, which may also be given by that name; quality 50 if neither is given. errors: receives the
@@ -143,15 +145,33 @@ class Codec:
         Without it, the first such error is raised.
         """
         chosen = point_of(point, quality)
-        chosen.check_dials(self.name, self.dials)
+        self.weights.check_encodes()
+        self.weights.check_point(chosen)
         check_installed(chosen)
         sources = listed(images)
         loaded: dict[int, ImageData] = {}
         for i, image in enumerate(sources):
             with kept(errors, i):
                 loaded[i] = load_image(image, keep_metadata=keep_metadata, exact=exact, max_pixels=max_pixels)
-        files = encode_together(self.tile_codec, self._weights, loaded, chosen, errors)
+        files: dict[int, bytes] = {}
+        for members in alike({i: (image.size,) for i, image in loaded.items()}):
+            encoders = [ImageEncoder(self.tile_codec, self.weights, loaded[i]) for i in members]
+            found = self._first_symbols(encoders, chosen)
+            for i, encoder, tiles in zip(members, encoders, found, strict=True):
+                with kept(errors, i):
+                    files[i] = encoder.encode(chosen, tiles)
         return [files.get(i, b"") for i in range(len(sources))]
+
+    def _first_symbols(
+        self, encoders: Sequence[ImageEncoder], point: OperatingPoint
+    ) -> Sequence[list[Symbols] | None]:
+        """What the networks make of images of one size, tile by tile; None where a target has to find the
+        quality first.
+        """
+        if isinstance(point.quality, (Target, Bounds)):
+            return [None] * len(encoders)
+        pixels = [encoder.image.pixels for encoder in encoders]
+        return AnalysedTiles(self.tile_codec, pixels).symbols(point.quality)
 
     def efforts(
         self,
@@ -172,9 +192,9 @@ class Codec:
         """
         if isinstance(quality, (Target, Bounds)):
             raise UsageError(f"target {quality}: efforts take a number as quality")
-        OperatingPoint(quality, realism).check_dials(self.name, self.dials)
+        self.weights.check_point(OperatingPoint(quality, realism))
         loaded = load_image(image, keep_metadata=keep_metadata, exact=exact, max_pixels=max_pixels)
-        yield from ImageEncoder(self.tile_codec, self._weights, loaded).efforts(quality, realism)
+        return ImageEncoder(self.tile_codec, self.weights, loaded).efforts(quality, realism)
 
     def encoder(self, image: ImageData) -> Callable[[Quality | OperatingPoint], bytes]:
         """A function from operating points, or qualities, to files of one image, for when you need several.
@@ -182,12 +202,12 @@ class Codec:
         What all points share is computed once. The function raises `UsageError` for a point that the weights
         do not have.
         """
-        encoder = ImageEncoder(self.tile_codec, self._weights, image)
+        encoder = ImageEncoder(self.tile_codec, self.weights, image)
         return lambda point: encoder.encode(point_of(point))
 
     def analyse(self, images: Sequence[ImageData], quality: float) -> list[list[Symbols]]:
         """Images of one size → the symbols of their tiles, row by row. Raises as `compress` does."""
-        check_encodes(self.name, self.encodes)
+        self.weights.check_encodes()
         return AnalysedTiles(self.tile_codec, [image.pixels for image in images]).symbols(quality)
 
     # File → image.
@@ -243,7 +263,7 @@ class Codec:
         errors: dict[int, RdpError] | None = None,
     ) -> Sequence[Image.Image | None]:
         """Decompress several files. Those of equal size, quality and realism go through the networks
-        together.
+        together, as many as fit into the memory that one tile takes.
 
         errors: receives the error of every file that cannot be decoded, under its place in the list, which
         then holds None there. Without it, the first such error is raised.
@@ -252,7 +272,7 @@ class Codec:
         for i, data in enumerate(sources):
             with kept(errors, i):
                 containers[i] = container_of(data, max_pixels)
-        decoded = decode_together(self.tile_codec, self._weights, containers, realism, region, errors)
+        decoded = self._decoded(containers, realism, region, errors)
         return [decoded[i].to_pillow() if i in decoded else None for i in range(len(sources))]
 
     def decompress_array(
@@ -292,8 +312,48 @@ class Codec:
         self, files: Sequence[Container], realism: float | None = None, region: Region | None = None
     ) -> list[ImageData]:
         """Decode files that are already parsed. Arguments and errors are those of `decompress`."""
-        decoded = decode_together(self.tile_codec, self._weights, dict(enumerate(files)), realism, region)
+        decoded = self._decoded(dict(enumerate(files)), realism, region, None)
         return [decoded[i] for i in range(len(files))]
+
+    def _decoded(
+        self,
+        files: Mapping[int, Container],
+        realism: float | None,
+        region: Region | None,
+        errors: dict[int, RdpError] | None,
+    ) -> dict[int, ImageData]:
+        """The images of files, by their places; errors as in `decompress_batch`."""
+        keys: dict[int, tuple[tuple[int, int], float, float]] = {}
+        for i, file in files.items():
+            with kept(errors, i):
+                beta = realism_in(file.header, realism)
+                self.weights.check_file(file.header)
+                self.weights.check_point(OperatingPoint(file.header.quality, beta))
+                keys[i] = (file.header.width, file.header.height), file.header.quality, beta
+        images: dict[int, ImageData] = {}
+        for members in alike(keys):
+            _, _, beta = keys[members[0]]
+            try:
+                images |= self._decoded_together({i: files[i] for i in members}, beta, region)
+            except RdpError:
+                if errors is None:
+                    raise
+                for i in members:  # to find which is at fault
+                    with kept(errors, i):
+                        images |= self._decoded_together({i: files[i]}, beta, region)
+        return images
+
+    def _decoded_together(
+        self, files: Mapping[int, Container], realism: float, region: Region | None
+    ) -> dict[int, ImageData]:
+        """The images of files of one size and quality. Raises `RdpError` if one of them is damaged."""
+        header = next(iter(files.values())).header
+        size = header.width, header.height
+        box = region_of(region, size)
+        self.engine.prepare(realism)
+        tiles = CodedTiles(self.tile_codec, list(files.values()))
+        pixels = Mosaic(self.tile_codec, tiles, size, header.quality, tiles.exact).decode(box, realism)
+        return {i: side_data.unpack(array, files[i], box) for i, array in zip(files, pixels, strict=True)}
 
     def decode_symbols(self, files: Sequence[Container]) -> list[list[Symbols]]:
         """The symbols of the tiles of each file; all files have one size and quality.

@@ -34,8 +34,9 @@ REALISM_STEPS = 255
 SIZE_NUMBERS = {"own": 0, "fast": 1, "base": 2, "large": 3}
 _SIZE_NAMES = {number: name for name, number in SIZE_NUMBERS.items()}
 MAX_SIDE = 65_535
-# Decoding works tile by tile: only the decoded image itself grows with the size. This bounds the size that a
-# hostile header can claim; docs/format.md says what that may cost. `max_pixels` sets a lower limit.
+# Decoding works tile by tile: only the decoded image and two rows of latents grow with the size. This bounds
+# the size that a hostile header can claim; docs/recipes.md says what it may cost. `max_pixels` sets a lower
+# limit.
 MAX_PIXELS = 1 << 28
 # Metadata is small; a bound keeps a hostile segment from inflating without end.
 METADATA_LIMIT = 16 << 20

@@ -222,18 +222,6 @@ class OperatingPoint:
             raise UsageError(f"effort {self.effort} is not a whole number")
         object.__setattr__(self, "effort", int(self.effort))
 
-    def check_dials(self, model: str, dials: tuple[str, ...]) -> None:
-        """Raise `UsageError` when the point turns a dial that the weights of `model` lack.
-
-        Effort is not a dial of the weights: every encoder can search. Without the realism setting, "auto"
-        means 0.
-        """
-        if self.realism not in (0, AUTO) and "realism" not in dials:
-            raise UsageError(
-                f"realism {self.realism}: the weights of model {model!r} have no realism setting "
-                f"(they have: {', '.join(dials)}); leave it at 0"
-            )
-
 
 PRESETS = {
     "archive": OperatingPoint(90),  # images to keep

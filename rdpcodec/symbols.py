@@ -53,12 +53,6 @@ class SymbolCoder:
         """Begin to decode a tile. Raises `FormatError` when the data cannot be a coded tile."""
         return SymbolReader(Decoder(coded), self._latents, self._hyper)
 
-    def ideal_bits(self, symbols: Symbols, quality: float) -> float:
-        """The cost of a tile's symbols under the tables, in bits: the length of an ideal coder's output."""
-        bits = self._latents.family.bits(symbols.residual, symbols.tables)
-        hyper_tables = _hyper_tables(symbols.hyper.shape, quality)
-        return bits + self._hyper.family.bits(symbols.hyper.reshape(-1), hyper_tables)
-
     def bits_by_position(self, symbols: Symbols) -> np.ndarray:
         """The cost of a tile's residuals at each position, in bits, float32 `[h, w]`."""
         costs = self._latents.family.costs()

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from browser_tab import chromium, strict_tab
 from hypothesis import settings
-from installed import PHOTOGRAPH, brighter, install, is_realism, weights_read_anew
+from installed import PHOTOGRAPH, brighter, install, is_realism, load_tensors, weights_read_anew
 from PIL import Image
 
 from rdpcodec import Codec
 from rdpcodec.peers import PEERS
 from rdpcodec.weights import manifest as weights
-from rdpcodec.weights.manifest import ModelEntry, find_model, load_tensors
+from rdpcodec.weights.manifest import ModelEntry, find_model
 from rdpcodec.weights.release import ReleasedModel
 
 # How long an example takes depends on the machine.

@@ -15,8 +15,8 @@ from safetensors.numpy import save
 
 from rdpcodec import codec as codec_module
 from rdpcodec.weights import manifest as weights
-from rdpcodec.weights.architecture import architecture_from
-from rdpcodec.weights.manifest import REALISM_PREFIX, ModelEntry, find_model
+from rdpcodec.weights.architecture import Architecture, architecture_from
+from rdpcodec.weights.manifest import REALISM_PREFIX, ModelEntry, find_model, graph_path, open_tensors
 
 PHOTOGRAPH = Path(__file__).parent.parent / "docs" / "demo" / "coffee.png"
 
@@ -34,10 +34,13 @@ def weights_read_anew() -> Iterator[None]:
             cache.cache_clear()
 
 
+def load_tensors(entry: ModelEntry) -> dict[str, np.ndarray]:
+    """The tensors of a model, all in memory, for a test to change."""
+    return dict(open_tensors(entry))
+
+
 def install(folder: Path, tensors: dict[str, np.ndarray]) -> ModelEntry:
     """Write weights of the size `fast`, under that name, to an empty folder, with graphs and manifest."""
-    from rdpcodec.training.export.graphs import write_graphs  # which needs onnx
-
     entry = find_model("fast")
     path = folder / entry.path.name
     path.write_bytes(save(tensors))
@@ -49,6 +52,16 @@ def install(folder: Path, tensors: dict[str, np.ndarray]) -> ModelEntry:
     }
     (folder / "manifest.json").write_text(json.dumps({"models": {"fast": record}}))
     return ModelEntry("fast", path, record)
+
+
+def write_graphs(weights: Path, size: Architecture) -> dict[str, str]:
+    """Write the graphs of a release beside its safetensors file. Returns the SHA-256 of each by name."""
+    from rdpcodec.training.export.graphs import digests, graphs  # which need onnx
+
+    made = graphs(weights.name, weights.read_bytes(), size)
+    for name, graph in made.items():
+        graph_path(weights, name).write_bytes(graph)
+    return digests(made)
 
 
 def is_realism(name: str) -> bool:

@@ -61,8 +61,7 @@ def hashes(files: list[Container], setup: dict[str, Any]) -> list[tuple[str, str
     codec = on_torch(str(device)) if setup["engine"] == "torch" else Codec("fast", engine="onnx")
     engine = codec.engine
     if setup["engine"] == "torch":
-        dtype = getattr(torch, setup.get("dtype", "float32"))
-        engine.scale_network = ExactScaleNetwork(ReleasedModel.load(find_model("fast")).scale, device, dtype)
+        engine.scale_network = ExactScaleNetwork(ReleasedModel.load(find_model("fast")).scale, device)
     found = []
     for file in files:
         tables = hashlib.sha256()
@@ -92,7 +91,8 @@ def main() -> None:
     files = [container.read(Path(path).read_bytes()) for path in argument["files"]]
     found = {}
     for name, setup in argument["setups"].items():
-        with inexact() if setup.get("inexact") else nullcontext():
+        dtype = patch.object(exact, "DTYPE", getattr(torch, setup.get("dtype", "float32")))
+        with dtype, inexact() if setup.get("inexact") else nullcontext():
             found[name] = hashes(files, setup)
     print(json.dumps(found))
 

@@ -23,7 +23,7 @@ FLOORS = (
     ("tile_codec", "engine"),
     ("mosaic",),
     ("encoder",),
-    ("together", "file_info"),
+    ("groups", "file_info"),
     ("codec",),
     ("functions",),
     ("training", "batch", "peers", "pillow_plugin"),

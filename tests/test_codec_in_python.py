@@ -27,6 +27,7 @@ from rdpcodec import Codec, OperatingPoint, Target
 from rdpcodec import codec as codec_module
 from rdpcodec.errors import FormatError, UsageError, WeightsError
 from rdpcodec.image import load_image
+from rdpcodec.weights.manifest import manifest
 
 
 def test_the_package_lists_what_it_offers() -> None:
@@ -182,11 +183,27 @@ def test_a_batch_and_an_encoder_take_a_quality_as_one_image_does(codec: Codec, s
 
 
 def test_all_efforts_take_what_an_image_may_be_and_hold(codec: Codec, small: Image.Image) -> None:
-    with pytest.raises(rdpcodec.ImageError, match="101×67"):
-        next(codec.efforts(small, max_pixels=1000))
     clear = small.convert("RGBA")
     clear.putalpha(Image.linear_gradient("L").resize(small.size))
     assert next(codec.efforts(clear, 5, exact=True)) == codec.compress(clear, 5, exact=True)
+
+
+def test_weights_that_only_decode_refuse_a_batch_before_its_images(small: Image.Image) -> None:
+    """Whatever the quality, and whether or not errors are kept: no other image would do better."""
+    (retired, *_) = (name for name, entry in manifest().items() if not entry.encodes)
+    codec = Codec(retired)
+    for quality in (50, rdpcodec.Target.bpp(1)):
+        errors: dict[int, rdpcodec.RdpError] = {}
+        with pytest.raises(rdpcodec.WeightsError, match="makes none"):
+            codec.compress_batch([small, "missing.png"], quality, errors=errors)
+        assert not errors
+
+
+def test_efforts_refuse_a_target_when_they_are_called(codec: Codec, small: Image.Image) -> None:
+    with pytest.raises(UsageError, match="take a number"):
+        codec.efforts(small, Target.bpp(1))  # type: ignore[arg-type]
+    with pytest.raises(rdpcodec.ImageError, match="101×67"):
+        codec.efforts(small, max_pixels=1000)
 
 
 def test_info_tells_what_a_file_holds(codec: Codec, small: Image.Image, tmp_path: Path) -> None:

@@ -136,3 +136,26 @@ def test_the_matrix_of_setups_notices_an_inexact_scale_path(
     assert [symbols for symbols, _ in single] != encoded
     assert [symbols for symbols, _ in double] != encoded
     assert [tables for _, tables in single] != [tables for _, tables in double]
+
+
+@pytest.mark.parametrize("effort", [0, 1])
+def test_a_callers_autocast_changes_neither_files_nor_pixels(effort: int, photograph: Image.Image) -> None:
+    codec, image = Codec("fast", engine="torch"), photograph.crop((0, 0, 96, 80))
+    with torch.autocast("cpu", torch.bfloat16):
+        data = codec.compress(image, quality=90, effort=effort)
+        there = codec.decompress_array(data, realism=0.5)
+    if effort == 0:
+        assert data == codec.compress(image, quality=90)
+    assert np.array_equal(there, codec.decompress_array(data, realism=0.5))
+    assert np.abs(there - np.asarray(image, float)).mean() < 9
+
+
+def test_networks_are_float32_whatever_the_default_is(photograph: Image.Image) -> None:
+    torch.set_default_dtype(torch.float64)
+    try:
+        codec = Codec("fast", engine="torch")
+        data = codec.compress(photograph.crop((0, 0, 64, 64)), quality=60)
+        codec.decompress_array(data, realism=1)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert data == Codec("fast", engine="torch").compress(photograph.crop((0, 0, 64, 64)), quality=60)

@@ -15,7 +15,7 @@ from click.core import ParameterSource
 from rdpcodec.container import MAX_PIXELS
 from rdpcodec.errors import UsageError, WeightsError
 from rdpcodec.operating_point import AUTO, PRESETS, OperatingPoint, Realism, Target
-from rdpcodec.weights.manifest import DEFAULT_MODEL, check_encodes, encoders, find_model, manifest
+from rdpcodec.weights.manifest import DEFAULT_MODEL, encoders, find_model, manifest
 
 if TYPE_CHECKING:
     from rdpcodec.batch.work import Compression
@@ -33,7 +33,7 @@ def _encoder(context: click.Context, parameter: click.Parameter, name: str) -> s
     if context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE:
         manifest()  # damaged weights are not a mistake in the command
         try:
-            check_encodes(name, find_model(name).encodes)
+            find_model(name).identity.check_encodes()
         except WeightsError as error:
             raise UsageError(str(error)) from error
     return name
@@ -62,10 +62,15 @@ def millions(context: click.Context, parameter: click.Parameter, number: float) 
     """The count that an option gives in millions; "inf" means as many as there can be."""
     if math.isnan(number):
         raise click.BadParameter("nan is not a number", context, parameter)
+    return int(min(number * 1e6, sys.maxsize))
+
+
+def megapixels(context: click.Context, parameter: click.Parameter, number: float) -> int:
+    """The pixels that an option gives in megapixels: a number that an image can have, or "inf"."""
     if math.isfinite(number) and number * 1e6 > MAX_PIXELS:
         most = f"no image has more than {MAX_PIXELS / 1e6:.0f}"
         raise click.BadParameter(f"{number:.12g} megapixels: {most}", context, parameter)
-    return int(min(number * 1e6, sys.maxsize))
+    return millions(context, parameter, number)
 
 
 max_side_option = click.option(
@@ -77,7 +82,7 @@ max_pixels_option = click.option(
     default=MAX_PIXELS / 1e6,
     show_default="268",
     metavar="M",
-    callback=millions,
+    callback=megapixels,
     help="Refuse images over M megapixels: a small file can claim to be huge.",
 )
 quiet_option = click.option("--quiet", is_flag=True, help="Print warnings and errors only.")
@@ -217,7 +222,7 @@ def operating_point(
         realism=point.realism if realism is None else realism,
         effort=point.effort if effort is None else effort,
     )
-    entry = find_model(model)
-    check_encodes(model, entry.encodes)
-    point.check_dials(model, tuple(entry.record["dials"]))
+    weights = find_model(model).identity
+    weights.check_encodes()
+    weights.check_point(point)
     return point

@@ -7,12 +7,12 @@ look (`detector`) decides which images and which blocks are tried at all.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from rdpcodec.encoder.coarsening import Coarsening, squared_error
+from rdpcodec.encoder.coarsening import Coarsening, Version, squared_error
 from rdpcodec.encoder.colours import packed
 from rdpcodec.encoder.detector import BLOCK, candidates, is_worth_a_look
 from rdpcodec.encoder.exact_coding import smallest
@@ -64,27 +64,52 @@ def in_layers(
 
     pixels: uint8 `[H, W, 3]`; symbols: what the networks make of them, tile by tile, at `quality`.
     """
-    height, width = pixels.shape[:2]
-    tiles = tiles_of((width, height))
+    tiles = tiles_of(pixels.shape[1::-1])
     if not is_worth_a_look(pixels, quality):
         return Layered(list(symbols), ExactLayer([b""] * len(tiles), tiles), pixels)
-    mosaic, choices = Mosaic(tile_codec, [[tile] for tile in symbols], (width, height), quality), []
-    for tile, networks in zip(tiles, symbols, strict=True):
+    choices = _proposed(tile_codec, pixels, symbols, quality)
+    proposed = [choice.some for choice in choices]
+    left, seen = _left_to_networks(tile_codec, pixels, symbols, quality, proposed)
+    chosen = _settled(tile_codec, pixels, choices, left, quality)
+    if any(now is not before for now, before in zip(chosen, proposed, strict=True)):
+        left, seen = _left_to_networks(tile_codec, pixels, symbols, quality, chosen)
+    return Layered(left, ExactLayer([smallest(*exact) for exact in chosen], tiles), seen)
+
+
+def _proposed(
+    tile_codec: TileCodec, pixels: np.ndarray, symbols: Sequence[Symbols], quality: float
+) -> list[Choice]:
+    """What the exact layer may take over from each tile, judging by what the networks make of all pixels."""
+    size = pixels.shape[1::-1]
+    mosaic, choices = Mosaic(tile_codec, [[tile] for tile in symbols], size, quality), []
+    for tile, networks in zip(tiles_of(size), symbols, strict=True):
         bits = tile_codec.coder.bits_by_position(networks)
         beside = _length(tile_codec, networks, quality) - float(bits.sum())
         choices.append(choose(pixels[*tile.slices()], mosaic.decode(tile, 0.0)[0], bits, quality, beside))
-    division = _Division(tile_codec, pixels, symbols, quality)
-    first = [choice.best for choice in choices]
-    left, seen = division.rest(first)
-    mosaic, chosen = Mosaic(tile_codec, [[tile] for tile in left], (width, height), quality), []
-    for tile, choice, rest in zip(tiles, choices, left, strict=True):
-        left_out = rest.blank and choice.best.mask.all()
-        spent = 0.0 if left_out else _length(tile_codec, rest, quality)
-        decoded = mosaic.decode(tile, 0.0)[0] if choice.divides else seen[*tile.slices()]
-        chosen.append(choice.once_coded(pixels[*tile.slices()], decoded, spent))
-    if any(now is not before for now, before in zip(chosen, first, strict=True)):
-        left, seen = division.rest(chosen)
-    return Layered(left, ExactLayer([smallest(*exact) for exact in chosen], tiles), seen)
+    return choices
+
+
+def _settled(
+    tile_codec: TileCodec,
+    pixels: np.ndarray,
+    choices: Sequence[Choice],
+    left: Sequence[Symbols],
+    quality: float,
+) -> list[ExactPixels]:
+    """The pixels of each tile that the exact layer has, now that the networks have coded the others, `left`.
+
+    They are coded better than they were beside drawn ones.
+    """
+    size = pixels.shape[1::-1]
+    mosaic, settled = Mosaic(tile_codec, [[tile] for tile in left], size, quality), []
+    for tile, choice, symbols in zip(tiles_of(size), choices, left, strict=True):
+        if choice.divides:
+            decoded = mosaic.decode(tile, 0.0)[0]
+            rest = _length(tile_codec, symbols, quality) + choice.errors(pixels[*tile.slices()], decoded)
+        else:
+            rest = 0.0 if symbols.blank and choice.some.mask.all() else _length(tile_codec, symbols, quality)
+        settled.append(choice.best(rest))
+    return settled
 
 
 def _length(tile_codec: TileCodec, symbols: Symbols, quality: float) -> float:
@@ -92,61 +117,60 @@ def _length(tile_codec: TileCodec, symbols: Symbols, quality: float) -> float:
     return 8.0 * len(tile_codec.encode(symbols, quality))
 
 
-class _Division:
-    """An image from which the exact layer may take pixels; the networks code the others."""
+def _left_to_networks(
+    tile_codec: TileCodec,
+    pixels: np.ndarray,
+    symbols: Sequence[Symbols],
+    quality: float,
+    exact: Sequence[ExactPixels],
+) -> tuple[list[Symbols], np.ndarray]:
+    """The networks' symbols of an image, tile by tile, given the pixels of each tile that the exact layer
+    has; and what the networks see, uint8 `[H, W, 3]`. symbols: what they make of all pixels.
+    """
+    tiles = tiles_of(pixels.shape[1::-1])
+    known = np.empty(pixels.shape[:2], bool)
+    for tile, (_, mask) in zip(tiles, exact, strict=True):
+        known[*tile.slices()] = ~mask
+    if known.all():
+        return list(symbols), pixels
+    seen = _filled(pixels, known, tile_codec.engine.analysis_margin)
+    coded = AnalysedTiles(tile_codec, [seen]).symbols(quality)[0] if known.any() else ()
+    # A tile that is entirely exact still reaches into its neighbours' pixels.
+    margin = tile_codec.engine.synthesis_margin
+    needed = [known[*_around(tile, margin, known).slices()].any() for tile in tiles]
+    left = [
+        coded[number] if needed[number] else tile_codec.blank(tile, quality)
+        for number, tile in enumerate(tiles)
+    ]
+    return left, seen
 
-    def __init__(
-        self, tile_codec: TileCodec, pixels: np.ndarray, symbols: Sequence[Symbols], quality: float
-    ) -> None:
-        """symbols: what the networks make of all pixels, uint8 `[H, W, 3]`."""
-        self._tile_codec, self._pixels, self._symbols = tile_codec, pixels, symbols
-        self._tiles, self._quality = tiles_of(pixels.shape[1::-1]), quality
 
-    def rest(self, exact: Sequence[ExactPixels]) -> tuple[list[Symbols], np.ndarray]:
-        """The networks' symbols of the image, tile by tile, given the pixels of each tile that the exact
-        layer has; and what the networks see, uint8 `[H, W, 3]`.
-        """
-        known = np.empty(self._pixels.shape[:2], bool)
-        for tile, (_, mask) in zip(self._tiles, exact, strict=True):
-            known[*tile.slices()] = ~mask
-        if known.all():
-            return list(self._symbols), self._pixels
-        seen = self._filled(known)
-        coded = AnalysedTiles(self._tile_codec, [seen]).symbols(self._quality)[0] if known.any() else ()
-        # A tile that is entirely exact still reaches into its neighbours' pixels.
-        margin = self._tile_codec.engine.synthesis_margin
-        left = [
-            coded[number]
-            if known[*self._grown(tile, margin).slices()].any()
-            else self._tile_codec.blank(tile, self._quality)
-            for number, tile in enumerate(self._tiles)
-        ]
-        return left, seen
+def _filled(pixels: np.ndarray, known: np.ndarray, margin: int) -> np.ndarray:
+    """The pixels, and a smooth continuation of them where they are not `known`. Tiles are filled one by one,
+    together with the margin that their analysis sees.
+    """
+    filled = pixels.copy()
+    for tile in tiles_of(pixels.shape[1::-1]):
+        around = _around(tile, margin, known)
+        smooth = smooth_fill(pixels[*around.slices()], known[*around.slices()])
+        filled[*tile.slices()] = smooth[*tile.slices(around)]
+    return filled
 
-    def _filled(self, known: np.ndarray) -> np.ndarray:
-        """The pixels, and a smooth continuation of them where they are not `known`. Tiles are filled one by
-        one, together with the surroundings that their analysis sees.
-        """
-        filled = self._pixels.copy()
-        for tile in self._tiles:
-            around = self._grown(tile, self._tile_codec.engine.analysis_margin)
-            smooth = smooth_fill(self._pixels[*around.slices()], known[*around.slices()])
-            filled[*tile.slices()] = smooth[*tile.slices(around)]
-        return filled
 
-    def _grown(self, tile: Box, margin: int) -> Box:
-        return tile.grown(margin, self._pixels.shape[1], self._pixels.shape[0])
+def _around(tile: Box, margin: int, image: np.ndarray) -> Box:
+    """A tile with a margin, within an image `[H, W, …]`."""
+    return tile.grown(margin, image.shape[1], image.shape[0])
 
 
 class Choice(NamedTuple):
-    """The pixels of a tile that the exact layer may take over from the networks, and the loss for each
-    choice: bits + λ·squared error.
+    """The pixels of a tile that the exact layer may take over from the networks: some, all or none. A loss is
+    bits + λ·squared error.
     """
 
-    best: ExactPixels
-    """Some of the pixels, the best as far as is known before the networks have coded the others."""
-    loss: float
-    """The loss of `best`, without the other pixels."""
+    some: ExactPixels
+    """The best as far as is known before the networks have coded the others: at the ends all, or none."""
+    some_loss: float
+    """The loss of these pixels alone."""
     whole: ExactPixels
     """All of the pixels."""
     whole_loss: float
@@ -157,21 +181,30 @@ class Choice(NamedTuple):
 
     @property
     def divides(self) -> bool:
-        """Whether the best choice leaves some pixels, but not all, to the networks."""
-        return bool(self.best.mask.any() and not self.best.mask.all())
+        """Whether the exact layer takes some of the pixels, and leaves some."""
+        return bool(self.some.mask.any() and not self.some.mask.all())
 
-    def once_coded(self, pixels: np.ndarray, decoded: np.ndarray, bits: float) -> ExactPixels:
-        """The best of the three choices, now that the networks have coded the other pixels.
+    def errors(self, pixels: np.ndarray, decoded: np.ndarray) -> float:
+        """λ·squared error of what `some` leaves to the networks. pixels, decoded: uint8 `[H, W, 3]`."""
+        return float((self.weight * squared_error(pixels, decoded))[~self.some.mask].sum())
 
-        bits: what these took; decoded: what they became, uint8 `[H, W, 3]` like the tile's `pixels`. They are
-        coded better than they were beside drawn ones.
-        """
-        errors = (self.weight * squared_error(pixels, decoded))[~self.best.mask]
-        if min(self.whole_loss, self.none_loss) >= self.loss + bits + float(errors.sum()):
-            return self.best
-        if self.whole_loss < self.none_loss:
-            return self.whole
+    def best(self, rest: float) -> ExactPixels:
+        """The best of the three, once the loss of the pixels that `some` leaves is known to be `rest`."""
+        if min(self.whole_loss, self.none_loss) >= self.some_loss + rest:
+            return self.some
+        return self.whole if self.whole_loss < self.none_loss else self.nothing
+
+    @property
+    def nothing(self) -> ExactPixels:
+        """None of the pixels."""
         return ExactPixels(self.whole.pixels, np.zeros_like(self.whole.mask))
+
+
+class Trial(NamedTuple):
+    """Pixels that the exact layer might hold, and its version of them."""
+
+    mask: np.ndarray
+    version: Version
 
 
 def choose(
@@ -186,67 +219,69 @@ def choose(
     allowed, drawn = (_spread(blocks, pixels) for blocks in candidates(pixels, quality))
     shaded = _without_islands(_is_shaded(pixels), _SURROUNDED)
     weight = lambda_at(quality) * np.where(drawn & ~shaded, _VISIBILITY, 1.0)
-    errors = weight * squared_error(pixels, decoded)
     inside = _in_cells(np.ones(pixels.shape[:2]), BLOCK)
-    networks = _spread(bits / inside, pixels) + errors
+    networks = _spread(bits / inside, pixels) + weight * squared_error(pixels, decoded)
     exact_weight = weight * np.where(drawn & shaded, _BANDS, 1.0)
-    trials = _Trials(pixels, exact_weight, networks, weight, beside, exactly=quality >= _EXACT_QUALITY)
+    coarsening = Coarsening(pixels, exact_weight, exactly=quality >= _EXACT_QUALITY)
+    trials = list(_trials(coarsening, pixels, exact_weight, networks, allowed))
 
-    def cheaper(exact: np.ndarray, cell: int) -> np.ndarray:
-        """The pixels whose cells of `cell`² cost less in the exact layer."""
+    def loss(trial: Trial) -> float:
+        """Of the whole tile: the networks code what the trial leaves."""
+        left = 0.0 if trial.mask.all() else float(networks[~trial.mask].sum()) + beside
+        return trial.version.loss + left
+
+    def held(trial: Trial) -> ExactPixels:
+        return ExactPixels(coarsening.held(trial.version, trial.mask), trial.mask)
+
+    none_loss = float(networks.sum()) + beside
+    some = min(trials, key=loss)
+    whole = min((trial for trial in trials if trial.mask.all()), key=loss, default=None)
+    nothing = ExactPixels(pixels, np.zeros(pixels.shape[:2], bool))
+    return Choice(
+        *((held(some), some.version.loss) if loss(some) < none_loss else (nothing, 0.0)),
+        *((nothing, np.inf) if whole is None else (held(whole), whole.version.loss)),
+        none_loss,
+        weight,
+    )
+
+
+def _trials(
+    coarsening: Coarsening, pixels: np.ndarray, weight: np.ndarray, networks: np.ndarray, allowed: np.ndarray
+) -> Iterator[Trial]:
+    """Masks of a tile, each with a version of its pixels that costs little, from the `allowed` pixels on.
+
+    pixels: uint8 `[H, W, 3]`; weight: what a squared error of one costs in the exact layer, in bits;
+    networks: the cost of the networks' bits and errors; allowed: bool; all `[H, W]`.
+    """
+
+    def cheaper(trial: Trial, cell: int) -> np.ndarray:
+        """The pixels whose cells of `cell`² seem to cost less in the exact layer."""
+        exact = _costs(trial, pixels, weight)
         return allowed & _spread(_in_cells(exact, cell) < _in_cells(networks, cell), pixels, cell)
 
-    mask = allowed
+    mask, again = allowed, False
     for _ in range(_ROUNDS):
-        before, mask = mask, cheaper(trials.cost(mask, again=mask is not allowed), BLOCK)
+        trial = Trial(mask, coarsening.best(mask, again=again))
+        yield trial
+        before, mask, again = mask, cheaper(trial, BLOCK), True
         if (before ^ mask).sum() < _MOVED * mask.sum():
             break
-    mask = _without_islands(cheaper(trials.cost(mask, again=True), _FINE), _COMPANY)
-    trials.cost(mask)
+    trial = Trial(mask, coarsening.best(mask, again=True))
+    yield trial
+    mask = _without_islands(cheaper(trial, _FINE), _COMPANY)
+    yield Trial(mask, coarsening.best(mask))
     if mask.mean() > _NEARLY_ALL and not allowed.all():
-        trials.cost(np.ones_like(mask))
-    return trials.choice
+        everything = np.ones_like(mask)
+        yield Trial(everything, coarsening.best(everything))
 
 
-class _Trials:
-    """Masks of a tile, tried one after the other, and the best `choice` among them."""
-
-    def __init__(
-        self,
-        pixels: np.ndarray,
-        weight: np.ndarray,
-        networks: np.ndarray,
-        networks_weight: np.ndarray,
-        beside: float,
-        *,
-        exactly: bool,
-    ) -> None:
-        """pixels: uint8 `[H, W, 3]`; weight: what a squared error of one costs in the exact layer, in bits;
-        networks: the cost of the networks' bits and errors; networks_weight: the weight of their errors. All
-        `[H, W]`. beside: as in `choose`.
-        """
-        self._pixels, self._weight, self._networks = pixels, weight, networks
-        self._coarsening = Coarsening(pixels, weight, exactly=exactly)
-        self._beside = beside
-        self._least = float(networks.sum()) + beside
-        nothing = ExactPixels(pixels, np.zeros(pixels.shape[:2], bool))
-        self.choice = Choice(nothing, 0.0, nothing, np.inf, self._least, networks_weight)
-
-    def cost(self, mask: np.ndarray, *, again: bool = False) -> np.ndarray:
-        """Try these pixels, bool `[H, W]`, in the exact layer. Returns what each pixel of the tile seems to
-        cost there, judging by the cost of a new pixel.
-        """
-        version = self._coarsening.best(mask, again=again)
-        exact = ExactPixels(self._coarsening.held(version, mask), mask)
-        left = 0.0 if mask.all() else float(self._networks[~mask].sum()) + self._beside
-        if (loss := version.loss + left) < self._least:
-            self._least = loss
-            self.choice = self.choice._replace(best=exact, loss=version.loss)
-        if mask.all() and version.loss < self.choice.whole_loss:
-            self.choice = self.choice._replace(whole=exact, whole_loss=version.loss)
-        novelty = _novelty(version.pixels) + _NOTHING_NEW
-        price = version.bits / max(float(novelty[mask].sum()), 1.0)
-        return novelty * price + self._weight * squared_error(self._pixels, version.pixels)
+def _costs(trial: Trial, pixels: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """What each pixel of the tile seems to cost in the exact layer, judging by the cost of a new pixel in a
+    trial, `[H, W]`.
+    """
+    novelty = _novelty(trial.version.pixels) + _NOTHING_NEW
+    price = trial.version.bits / max(float(novelty[trial.mask].sum()), 1.0)
+    return novelty * price + weight * squared_error(pixels, trial.version.pixels)
 
 
 def _without_islands(mask: np.ndarray, least: int) -> np.ndarray:

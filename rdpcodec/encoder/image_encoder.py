@@ -1,13 +1,13 @@
 """One image → its files at any operating point: effort, targets and automatic realism come together here.
 
-Whatever all operating points share is computed once. The steps have files of their own: `refine`,
-`target_search`, `bounds_search`, `auto_realism`.
+What all operating points share is computed once, where memory allows. The steps have files of their own:
+`refine`, `target_search`, `bounds_search`, `auto_realism`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from rdpcodec import container, exact_layer, opacity, side_data
 from rdpcodec.container import Container, Header, Segment
 from rdpcodec.encoder import auto_realism
 from rdpcodec.encoder.bounds_search import Measured, search_both
+from rdpcodec.encoder.coarsening import squared_error
 from rdpcodec.encoder.exact_choice import Layered, in_layers
 from rdpcodec.encoder.needs import EFFORT, check_installed
 from rdpcodec.encoder.target_search import search
@@ -28,51 +29,52 @@ from rdpcodec.quality import lambda_at
 from rdpcodec.symbols import Symbols
 from rdpcodec.tile_codec import TileCodec
 from rdpcodec.tiles import join_tiles, tiles_of
-from rdpcodec.weights.manifest import Identity, check_encodes
+from rdpcodec.weights.manifest import Identity
 
 # Images of at most this many pixels are also tried at lower qualities, in these steps. With a dozen latents,
 # the networks' result is a matter of luck, and more bits must not make an image worse.
 TINY, TINY_STEP = 2048, 10
+# How much more an error counts in such an image than in a photograph: most are icons. With 1, a smooth icon
+# is not exact at quality 100.
+_TINY_VISIBILITY = 3.0
 
 
 class ImageEncoder:
-    """Files of one image at any number of operating points; whatever they share is computed once."""
+    """Files of one image at any number of operating points. What the points of an image of one tile share is
+    computed once (`AnalysedTiles`).
+    """
 
     def __init__(self, tile_codec: TileCodec, weights: Identity, image: ImageData) -> None:
         """weights: those that `tile_codec` codes with. Raises `WeightsError` when they only decode."""
-        check_encodes(weights.name, weights.encodes)
+        weights.check_encodes()
         self.tile_codec, self.weights, self.image = tile_codec, weights, simplified(image)
         self._tiles = AnalysedTiles(tile_codec, [self.image.pixels])
         self._side = side_data.pack(image)
         self._neutral = not image.gray and is_neutral(self.image.pixels)
 
-    def encode(self, point: OperatingPoint) -> bytes:
+    def encode(self, point: OperatingPoint, symbols: Sequence[Symbols] | None = None) -> bytes:
         """The file at an operating point. Raises `UsageError` when the weights do not have the point, or the
         target is out of reach.
+
+        symbols: those of the image's tiles at the point's quality, where the networks have found them.
         """
-        point.check_dials(self.weights.name, self.weights.dials)
+        self.weights.check_point(point)
         check_installed(point)
         if isinstance(point.quality, Target):
             return self._to_target(point.quality, point)
         if isinstance(point.quality, Bounds):
             return self._within(point.quality, point.effort)
-        return self.file(self.symbols(point.quality), point.quality, point)
+        quality, layered = self._best(symbols or self.symbols(point.quality), point.quality)
+        layered = self._refined(layered, quality, point.effort)
+        return self._written(layered, quality, self._realism(layered, quality, point.realism))
 
     def symbols(self, quality: float) -> list[Symbols]:
         """The symbols of the image's tiles, as one pass of the networks finds them."""
         return self._tiles.symbols(quality)[0]
 
-    def file(self, symbols: Sequence[Symbols], quality: float, point: OperatingPoint) -> bytes:
-        """The file of the image, from the networks' symbols for it and the search that the point's effort
-        asks for. The caller has checked that whatever the point needs is installed.
-        """
-        quality, layered = self._best(symbols, quality)
-        layered = self._refined(layered, quality, point.effort)
-        return self._written(layered, quality, self._realism(layered, quality, point.realism))
-
     def _best(self, symbols: Sequence[Symbols], quality: float) -> tuple[float, Layered]:
         """The image in layers, and the quality that they have: the given one, or for a tiny image one of the
-        steps below it, if that has the lowest loss by the given quality's λ.
+        steps below it, if that has the lowest loss: bits + λ·squared error, with the given quality's λ.
         """
         tried = {quality: self._divided(symbols, quality)}
         if self.image.pixels[..., 0].size > TINY:
@@ -81,8 +83,9 @@ class ImageEncoder:
         tried |= {step: self._divided(self.symbols(step), step) for step in below}
 
         def loss(at: float) -> float:
-            error = np.square(self.image.pixels - self._decoded(tried[at], at, 0.0).astype(np.float64))
-            return 8 * len(self._written(tried[at], at, 0.0)) + lambda_at(quality) * float(error.sum())
+            errors = squared_error(self.image.pixels, self._decoded(tried[at], at, 0.0))
+            price = _TINY_VISIBILITY * lambda_at(quality)
+            return 8 * len(self._written(tried[at], at, 0.0)) + price * float(errors.sum())
 
         best = min(tried, key=loss)
         return best, tried[best]
@@ -151,8 +154,10 @@ class ImageEncoder:
         return self._written(tried(quality), quality, realism)
 
     def _tried(self, effort: int) -> Callable[[float], Layered]:
-        """A function from qualities to the image in layers, which computes each quality once."""
-        return cache(
+        """A function from qualities to the image in layers. It remembers the last ones: symbols take 6 bytes
+        a pixel, and the quality that a search settles on is rarely older.
+        """
+        return lru_cache(maxsize=3)(
             lambda quality: self._refined(self._divided(self.symbols(quality), quality), quality, effort)
         )
 

@@ -3,7 +3,7 @@
 Part of that is squared error; the rest is distortions for eyes in its place (`rdpcodec.metrics.eyes`).
 Training takes the relative gradient anew in each step. A search needs one function to descend on, so here the
 exchange rates are fixed at those of the symbols from which it begins. A tile is judged with the margin around
-it, which is wider than the windows of SSIMULACRA2 at the scales that count.
+it, which is wider than SSIMULACRA2's windows at all but its two coarsest scales.
 """
 
 from __future__ import annotations

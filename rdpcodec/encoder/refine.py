@@ -19,8 +19,8 @@ from torch import Tensor
 
 from rdpcodec.encoder.annealing import ExpectedBits, anneal, temperature
 from rdpcodec.encoder.objective import ErrorPrice
-from rdpcodec.model.rate import lambda_of
 from rdpcodec.mosaic import Window
+from rdpcodec.quality import lambda_at
 from rdpcodec.symbols import Symbols
 from rdpcodec.tile_codec import TileCodec
 from rdpcodec.tiles import tiles_of
@@ -118,7 +118,7 @@ class Search:
             self.features = known[:, :, :rows, :columns]
             self.first_mean = self.network.mean_network.first_mean(self.features)
         residual = engine.batch(np.stack([symbols.residual]))
-        weight = float(lambda_of(self.quality)) * 255**2 * self.x.shape[2] * self.x.shape[3]
+        weight = float(lambda_at(self.quality)) * 255**2 * self.x.shape[2] * self.x.shape[3]
         self.price = ErrorPrice(self.x, self.decoded(residual), weight)
         self.best = self.rated(residual)
 

@@ -10,8 +10,8 @@ _chosen: int | None = None
 
 
 def use_threads(count: int) -> None:
-    """Let networks use `count` threads. Applies to engines that are made afterwards. Raises `UsageError`
-    unless `count` is a whole number from 1 on.
+    """Let networks use `count` threads. Applies to networks that are loaded afterwards: ONNX Runtime loads
+    each when it is first used. Raises `UsageError` unless `count` is a whole number from 1 on.
     """
     global _chosen
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:

@@ -7,8 +7,9 @@ needs gradients and reaches through to `network`.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, wraps
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -25,6 +26,21 @@ from rdpcodec.model.transforms import AnalysisFeatures
 from rdpcodec.symbols import Symbols, hyper_reach
 from rdpcodec.tiles import PATCH
 from rdpcodec.weights.release import ReleasedModel
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def _alone(method: Method) -> Method:
+    """A method that computes alike whatever its caller asks of torch. Under a caller's autocast, bfloat16
+    would round the sums of the exact path, and no decoder would find the tables again.
+    """
+
+    @wraps(method)
+    def alone(self: TorchEngine, *args: Any, **kwargs: Any) -> Any:
+        with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
+            return method(self, *args, **kwargs)
+
+    return cast(Method, alone)
 
 
 class TorchEngine:
@@ -47,18 +63,18 @@ class TorchEngine:
     def prepare(self, realism: float) -> None:
         """See `Engine.prepare`. Everything is loaded already."""
 
-    @torch.inference_mode()
+    @_alone
     def features(self, pixels: np.ndarray) -> AnalysisFeatures:
         """See `Engine.features`."""
         return self.network.analysis.features(self.padded(pixels))
 
-    @torch.inference_mode()
+    @_alone
     def analyse(self, features: AnalysisFeatures, quality: float) -> np.ndarray:
         """See `Engine.analyse`."""
         y = self.network.analysis.latents(features, self.quality(quality, len(features.bypass)))
         return y.cpu().numpy()
 
-    @torch.inference_mode()
+    @_alone
     def quantise(self, latents: np.ndarray, quality: float) -> list[Symbols]:
         """See `Engine.quantise`."""
         y, q = self.batch(latents), self.quality(quality, len(latents))
@@ -75,12 +91,12 @@ class TorchEngine:
         integers = (z.int(), tables, passed.residual.int())
         return [Symbols(*parts) for parts in zip(*(part.cpu().numpy() for part in integers), strict=True)]
 
-    @torch.inference_mode()
+    @_alone
     def tables(self, hyper: np.ndarray, quality: float, size: tuple[int, int]) -> np.ndarray:
         """See `Engine.tables`."""
         return self._tables(torch.from_numpy(hyper).to(self.device), quality, size).cpu().numpy()
 
-    @torch.inference_mode()
+    @_alone
     def dequantise(self, symbols: Sequence[Symbols], quality: float) -> np.ndarray:
         """See `Engine.dequantise`."""
         z = self.batch(np.stack([s.hyper for s in symbols]))
@@ -89,7 +105,7 @@ class TorchEngine:
         features = self._mean_features(z, q, residual.shape[2:])
         return self.network.mean_network.two_pass(features, lambda _: residual).latents.cpu().numpy()
 
-    @torch.inference_mode()
+    @_alone
     def synthesise(self, latents: np.ndarray, quality: float, realism: float) -> np.ndarray:
         """See `Engine.synthesise`."""
         x = self._mixed(self.batch(latents), self.quality(quality, len(latents)), realism)
@@ -131,7 +147,7 @@ class TorchEngine:
     def quality(self, quality: float, count: int) -> Tensor:
         """The quality exactly as the file stores it, once per image."""
         stored = container.stored_quality(quality) / container.QUALITY_STEPS
-        return torch.full((count,), stored, device=self.device)
+        return torch.full((count,), stored, device=self.device, dtype=torch.float32)
 
 
 @cache

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# These numbers are part of the bitstream; docs/format.md states them.
+# These numbers are part of the bitstream; docs/format.md states them. Training uses the same.
 QUALITY_FULL = 10_000  # a quality of 100, as stored: in hundredths
 WEIGHT_LIMIT = 127
 ACTIVATION_LIMIT = 255

@@ -19,7 +19,7 @@ TOTAL = 1 << PRECISION
 ESCAPE_BITS = 16
 ESCAPE_LIMIT = (1 << (ESCAPE_BITS - 1)) - 1
 # Whatever depends on the rate, including the banks of hyper-latents' tables, is stored at this many knots
-# along the quality setting. With eight, neighbouring knots are 2.5 × apart in λ, a step over which optimal
+# along the quality setting. With eight, neighbouring knots are 2.7 × apart in λ, a step over which optimal
 # gains are close to log-linear.
 KNOTS = 8
 

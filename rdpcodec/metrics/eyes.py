@@ -1,5 +1,4 @@
-"""Distortions for eyes: SSIMULACRA2, coarse errors, MS-SSIM and two distortions of texture, in a colour space
-of cones.
+"""Distortions for eyes: SSIMULACRA2, coarse errors and a distortion of texture, in a colour space of cones.
 
 All are differentiable and need torch alone, without a trained network. They compare float images
 `[B, 3, H, W]` in sRGB, 0..1, and give one distortion for each, `[B]`, 0 for equal images. Values outside 0..1
@@ -20,14 +19,10 @@ from torch import Tensor
 from rdpcodec.metrics.ssimulacra2 import C2, FELT, POLYNOMIAL, POWER, SCALE, WEIGHTS
 from rdpcodec.metrics.xyb import blur, scales, xyb
 
-# For SSIM of images whose range is about 1.
-_C1 = 0.01**2
-# Keeps roots differentiable at 0; too small to move a score by a hundredth.
+# Of numbers near this and below, `_root` gives less than the root; too small to move a score by a hundredth.
 _EPSILON = 1e-20
 # A distortion below this counts as none: its relative gradient would be that of rounding errors.
 LEAST_DISTORTION = 1e-6
-# For MS-SSIM (Wang, Simoncelli & Bovik 2003), from the finest scale on.
-_MS_SSIM_EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 # For coarse errors: means over 2 to 16 pixels, lower weights for red-green and blue-yellow, and the norm.
 # Chosen to follow Butteraugli's 3-norm (bench/experiments/2026-11-eyes).
 _COARSE_SCALES = slice(1, 5)
@@ -51,39 +46,36 @@ def _weights(device: torch.device) -> Tensor:
         return torch.tensor(WEIGHTS).to(device)
 
 
-class _Windows(NamedTuple):
-    """Statistics of a reference and a decoded image in Gaussian windows at each pixel, `[B, 3, H, W]`."""
-
-    mean: Tensor
-    mean_decoded: Tensor
-    # Sum of both variances, and the covariance.
-    variances: Tensor
-    covariance: Tensor
-
-
 class _Reference(NamedTuple):
     """A reference at one scale, `[B, C, H, W]` each, and the weights of its errors, `[C, norm, kind]`."""
 
     image: Tensor
     mean: Tensor
     variance: Tensor
-    edges: Tensor  # 1 + |image - mean|
+    detail: Tensor  # image - mean
     weights: Tensor
 
     @classmethod
     def of(cls, image: Tensor, weights: Tensor) -> _Reference:
         mean, power = blur(torch.cat([image, image.square()], 1)).chunk(2, 1)
-        return cls(image, mean, power - mean.square(), 1 + (image - mean).abs(), weights)
+        return cls(image, mean, power - mean.square(), image - mean, weights)
 
     def errors(self, judged: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Maps of errors of structure, of added edges and of lost edges, `[B, C, H, W]` each."""
-        moments = torch.cat([judged, judged.square(), self.image * judged], 1)
-        mean, power, product = blur(moments).chunk(3, 1)
-        variances = self.variance + power - mean.square()
-        covariance = product - self.mean * mean
-        alike = (1 - (self.mean - mean).square()) * (2 * covariance + C2) / (variances + C2)
-        edges = (1 + (judged - mean).abs()) / self.edges - 1
-        return (1 - alike).relu(), edges.relu(), (-edges).relu()
+        """Maps of errors of structure, of added edges and of lost edges, `[B, C, H, W]` each.
+
+        They are computed from the change. As differences between moments of both images they would be
+        rounding errors where the images are nearly equal.
+        """
+        change = judged - self.image
+        mean, power, product = blur(torch.cat([change, change.square(), self.image * change], 1)).chunk(3, 1)
+        variance, covariance = power - mean.square(), product - self.mean * mean
+        both = 2 * (self.variance + covariance) + variance
+        # What the two factors of SSIM lack to 1. In the second, twice the covariance of both images is less
+        # than the sum of their variances by the variance of the change.
+        lightness, structure = mean.square(), variance / (both + C2)
+        unlike = lightness + structure - lightness * structure
+        edges = (1 + (self.detail + (change - mean)).abs()) / (1 + self.detail.abs()) - 1
+        return unlike.relu(), edges.relu(), (-edges).relu()
 
 
 class ForEyes:
@@ -111,16 +103,20 @@ class ForEyes:
             for kind, errors in enumerate(reference.errors(_felt(image, scale))):
                 first, fourth = reference.weights[:, :, kind].unbind(1)
                 total = total + errors.mean((2, 3)) @ first
-                total = total + (errors.square().square().mean((2, 3)) + _EPSILON) ** 0.25 @ fourth
+                total = total + _root(errors.square().square().mean((2, 3)), 1 / 4) @ fourth
         return total * SCALE
 
     def _coarse(self, colours: list[Tensor]) -> Tensor | float:
         total: Tensor | float = 0.0
         for reference, judged in zip(self._means, colours[_COARSE_SCALES], strict=True):
             squares = sum(w * (judged - reference)[:, c].square() for c, w in enumerate(_COARSE_COLOURS))
-            norm = ((squares + _EPSILON) ** (_COARSE_NORM / 2)).mean((1, 2)) ** (2 / _COARSE_NORM)
-            total = total + norm
+            total = total + _root((squares ** (_COARSE_NORM / 2)).mean((1, 2)), 2 / _COARSE_NORM)
         return total
+
+
+def _root(x: Tensor, exponent: float) -> Tensor:
+    """x^exponent for x of 0 or more and exponents of 0 to 1. At 0 it is 0, with a gradient that is finite."""
+    return x / (x + _EPSILON) ** (1 - exponent)
 
 
 def ssimulacra2_distortion(reference: Tensor, decoded: Tensor) -> Tensor:
@@ -166,44 +162,16 @@ def coarse_distortion(reference: Tensor, decoded: Tensor) -> Tensor:
     return ForEyes(reference).distortions(decoded)[1]
 
 
-def ms_ssim_distortion(reference: Tensor, decoded: Tensor) -> Tensor:
-    """1 - MS-SSIM of SSIMULACRA2's X, Y and B, 0..1, the mean of the three.
-
-    Arguments and result as in `ssimulacra2_distortion`. After Wang, Simoncelli & Bovik, Multiscale structural
-    similarity, 2003, with the window and the scales (means in linear light) of SSIMULACRA2.
-    """
-    product = reference.new_ones((), dtype=torch.float32)
-    scales = list(_both(reference, decoded))[: len(_MS_SSIM_EXPONENTS)]
-    for (original, judged), exponent in zip(scales, _MS_SSIM_EXPONENTS, strict=False):
-        windows = _windows(original, judged)
-        similar = (2 * windows.covariance + C2) / (windows.variances + C2)
-        product = product * similar.mean((2, 3)).clamp(min=1e-3) ** exponent
-    luminance = (2 * windows.mean * windows.mean_decoded + _C1) / (
-        windows.mean.square() + windows.mean_decoded.square() + _C1
-    )
-    return 1 - (product * luminance.mean((2, 3)) ** exponent).mean(1)
-
-
-def wasserstein_distortion(reference: Tensor, decoded: Tensor) -> Tensor:
-    """Squared differences of local means and of local deviations of band-passed X, Y and B: texture may move
-    within a window of about three pixels of its level.
-
-    Arguments and result as in `ssimulacra2_distortion`. After Qiu, Wagner, Ballé & Theis, Wasserstein
-    Distortion: Unifying Fidelity and Realism, 2024, eq. 4, with fixed derivatives in place of VGG's features.
-    """
-    total = reference.new_zeros(len(reference), dtype=torch.float32)
-    for original, judged in islice(_both(reference, decoded), _WASSERSTEIN_LEVELS):
-        total = total + _narrow_differences(original, judged)
-    return total
-
-
 def texture_distortion(reference: Tensor, decoded: Tensor) -> Tensor:
-    """`wasserstein_distortion`, plus differences in the strength of fine detail within windows of about 25
-    pixels of its level.
+    """Wasserstein distortion, plus differences in the strength of fine detail within wide windows.
 
-    Few bits cannot say how strong texture is at each place, and the best guess at an unknown deviation has
-    too little energy. In a wide window the strength can be known (bench/experiments/2026-11-weave). Arguments
-    and result as in `ssimulacra2_distortion`.
+    The first is squared differences of local means and of local deviations of band-passed X, Y and B: texture
+    may move within a window of about three pixels of its level. After Qiu, Wagner, Ballé & Theis, Wasserstein
+    Distortion: Unifying Fidelity and Realism, 2024, eq. 4, with fixed derivatives in place of VGG's features.
+
+    Wide windows have about 25 pixels of their level. Few bits cannot say how strong texture is at each place,
+    and the best guess at an unknown deviation has too little energy. In a wide window the strength can be
+    known (bench/experiments/2026-11-weave). Arguments and result as in `ssimulacra2_distortion`.
     """
     total = reference.new_zeros(len(reference), dtype=torch.float32)
     for level, (original, judged) in enumerate(islice(_both(reference, decoded), _WASSERSTEIN_LEVELS)):
@@ -263,10 +231,3 @@ def _both(reference: Tensor, decoded: Tensor) -> Iterator[tuple[Tensor, Tensor]]
     """Two images in X, Y and B, at all scales."""
     for light, other in zip(scales(reference), scales(decoded), strict=True):
         yield xyb(light), xyb(other)
-
-
-def _windows(original: Tensor, judged: Tensor) -> _Windows:
-    powers = original.square() + judged.square()
-    blurred = blur(torch.cat([original, judged, powers, original * judged], 1))
-    mean, other, power, product = blurred.chunk(4, 1)
-    return _Windows(mean, other, power - mean.square() - other.square(), product - mean * other)

@@ -20,6 +20,9 @@ from rdpcodec.entropy.exact import (
     rate_bias,
 )
 
+# Every type that holds all integers up to 2^24 gives the same.
+DTYPE = torch.float32
+
 
 class ExactScaleNetwork:
     """A scale network ready to run on one device.
@@ -27,13 +30,11 @@ class ExactScaleNetwork:
     Holds no state between calls; safe to use from several threads.
     """
 
-    def __init__(
-        self, weights: ScaleWeights, device: torch.device, dtype: torch.dtype = torch.float32
-    ) -> None:
+    def __init__(self, weights: ScaleWeights, device: torch.device) -> None:
         weights.prove_bounds()
 
         def tensor(array: np.ndarray) -> Tensor:
-            return torch.from_numpy(array.astype(np.float64)).to(device=device, dtype=dtype)
+            return torch.from_numpy(array.astype(np.float64)).to(device=device, dtype=DTYPE)
 
         self._tensor = tensor
         self._weights = weights

@@ -1,7 +1,7 @@
-"""Quality → λ and the gain vectors that turn one model into a codec for every rate.
+"""The gains that turn one model into a codec for every rate.
 
-The quality setting runs from 0 (fewest bits) to 100; λ grows with it in equal ratios. Whatever depends on the
-rate is stored at a few knots along the dial and interpolated between them.
+Whatever depends on the rate is stored at a few knots along the quality setting, 0 to 100, and interpolated
+between them.
 """
 
 from __future__ import annotations
@@ -10,19 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from rdpcodec.entropy.tables import KNOTS
-from rdpcodec.quality import LAMBDA_MAX, LAMBDA_MIN
+from rdpcodec.quality import lambda_at
 
 # The λ, near the middle of the dial, at which the quantisation step of the initial latents is right. The
 # gains start from step ∝ λ^-1/2.
 LAMBDA_MIDDLE = 0.0095
-
-
-def lambda_of(quality: Tensor) -> Tensor:
-    """λ of the loss λ·255²·MSE + bpp (MSE of pixels in [0, 1]).
-
-    quality: any shape, 0..100 → the same shape.
-    """
-    return LAMBDA_MIN * (LAMBDA_MAX / LAMBDA_MIN) ** (quality / 100.0)
 
 
 def interpolate_knots(table: Tensor, quality: Tensor) -> Tensor:
@@ -42,7 +34,7 @@ class RateGain(nn.Module):
     def __init__(self, channels: int, exponent: float = 0.0) -> None:
         """The gains start as (λ / LAMBDA_MIDDLE)^exponent, the same for all channels."""
         super().__init__()
-        log_lambda = lambda_of(torch.linspace(0, 100, KNOTS)).div(LAMBDA_MIDDLE).log()
+        log_lambda = lambda_at(torch.linspace(0, 100, KNOTS)).div(LAMBDA_MIDDLE).log()
         self.log_gain = nn.Parameter((exponent * log_lambda)[:, None].repeat(1, channels))
 
     def forward(self, x: Tensor, quality: Tensor) -> Tensor:

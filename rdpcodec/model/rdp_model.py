@@ -9,9 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rdpcodec.entropy.exact import HYPER_LATENT_LIMIT
 from rdpcodec.model.prior import FactorizedPrior, HyperAnalysis, MeanNetwork, ResidualDensity
 from rdpcodec.model.quantise import round_by_rate
-from rdpcodec.model.scale_network import HYPER_LATENT_MAX, ScaleNetwork, round_through
+from rdpcodec.model.scale_network import ScaleNetwork, round_through
 from rdpcodec.model.transforms import Analysis, Synthesis
 from rdpcodec.tiles import HYPER_FACTOR
 from rdpcodec.weights.architecture import Architecture
@@ -72,7 +73,7 @@ class RdpModel(nn.Module):
         bottom, right = -y.shape[2] % HYPER_FACTOR, -y.shape[3] % HYPER_FACTOR
         if bottom or right:
             y = F.pad(y, (0, right, 0, bottom), mode="replicate")
-        return self.hyper_analysis(y).clamp(-HYPER_LATENT_MAX, HYPER_LATENT_MAX)
+        return self.hyper_analysis(y).clamp(-HYPER_LATENT_LIMIT, HYPER_LATENT_LIMIT)
 
     def analyse(self, x: Tensor, quality: Tensor, *, by_rate: bool = False) -> Quantised:
         """x: `[B, 3, H, W]` in [0, 1], H and W multiples of 64; quality `[B]`, 0..100.

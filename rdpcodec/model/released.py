@@ -23,7 +23,7 @@ _HIDDEN_UNIT = scale_network.WEIGHT_UNIT * scale_network.ACTIVATION_UNIT
 
 
 def networks(released: ReleasedModel, device: torch.device) -> tuple[RdpModel, Synthesis | None]:
-    """The networks of a release on a device, frozen, and its realism synthesis if it has one.
+    """The networks of a release on a device, float32 and frozen, and its realism synthesis if it has one.
 
     The scale network among them is that of training; `released.scale` has its integers. A model that makes no
     files may lack the encoder, whose weights are then of no use. Raises `WeightsError` when tensors and
@@ -38,10 +38,10 @@ def networks(released: ReleasedModel, device: torch.device) -> tuple[RdpModel, S
         if weights := realism_state(tensors):
             realism = Synthesis(released.architecture)
             realism.load_state_dict(weights)
-            realism.to(device).eval().requires_grad_(False)
+            realism.to(device, torch.float32).eval().requires_grad_(False)
     except RuntimeError as error:
         raise WeightsError(f"model {released.name!r}: {error}") from error
-    return network.to(device).eval().requires_grad_(False), realism
+    return network.to(device, torch.float32).eval().requires_grad_(False), realism
 
 
 def arrays(tensors: Mapping[str, Tensor]) -> dict[str, np.ndarray]:

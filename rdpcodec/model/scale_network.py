@@ -1,7 +1,7 @@
 """The scale network: from rounded hyper-latents to the index of a probability table for every latent.
 
 It is the only network on which decodability depends, so it works on small integers, which training reaches by
-rounding with the gradient of the identity.
+rounding with the gradient of the identity. `rdpcodec.entropy.exact` says which integers.
 """
 
 from __future__ import annotations
@@ -13,6 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rdpcodec.entropy.exact import (
+    ACTIVATION_LIMIT,
+    ENTER_SHIFT,
+    HIDDEN_SHIFT,
+    INDEX_LIMIT,
+    LEAVE_SHIFT,
+    WEIGHT_LIMIT,
+)
 from rdpcodec.entropy.tables import KNOTS
 from rdpcodec.model.rate import interpolate_knots
 from rdpcodec.weights.architecture import Architecture
@@ -20,22 +28,19 @@ from rdpcodec.weights.architecture import Architecture
 # Table i is meant for a residual of standard deviation SCALE_MIN · SCALE_RATIO^i quantisation steps. At 0.1 a
 # symbol is zero with probability 1 - 6e-7; 128 covers the mean brightness of a block at the highest quality.
 # 64 tables are 12 % apart, which costs under 0.1 % of the rate.
-SCALE_COUNT = 64
+SCALE_COUNT = INDEX_LIMIT + 1
 SCALE_MIN = 0.1
 SCALE_MAX = 128.0
 SCALE_RATIO = (SCALE_MAX / SCALE_MIN) ** (1 / (SCALE_COUNT - 1))
 
-# Integer formats of the scale network: weights of 8 bits and activations of 8 bits, so that operands are
-# exact even in bfloat16 and TF32, and accumulators stay far below float32's 2^24 (proved per model at
-# export).
-WEIGHT_MAX = 127
-ACTIVATION_MAX = 255
-HYPER_LATENT_MAX = 127
-WEIGHT_UNIT = 1 / 64
+# What the integers stand for in training. That of activations is chosen; the shifts decide the others.
 ACTIVATION_UNIT = 1 / 32
+WEIGHT_UNIT = 2.0**-HIDDEN_SHIFT
 # One hyper-latent step counts as 1/4: ±1, by far the most frequent values, then stand out above the rounding
 # of activations.
-HYPER_LATENT_UNIT = 1 / 4
+HYPER_LATENT_UNIT = 2.0**-ENTER_SHIFT * ACTIVATION_UNIT / WEIGHT_UNIT
+# At the end, 1 is eight table steps: the last weights and biases are then of order one like all others.
+TABLE_STEPS = 2.0**-LEAVE_SHIFT / (WEIGHT_UNIT * ACTIVATION_UNIT)
 
 
 def round_through(x: Tensor) -> Tensor:
@@ -71,7 +76,7 @@ class _IntegerLayer(nn.Module):
 
     def integer_weight(self) -> Tensor:
         """The weight in units of WEIGHT_UNIT: integers -127..127, carried in floating point."""
-        return round_through(clamp_through(self.weight / WEIGHT_UNIT, -WEIGHT_MAX, WEIGHT_MAX))
+        return round_through(clamp_through(self.weight / WEIGHT_UNIT, -WEIGHT_LIMIT, WEIGHT_LIMIT))
 
 
 class IntegerPointwise(_IntegerLayer):
@@ -112,9 +117,9 @@ class IntegerDepthwise(_IntegerLayer):
         return F.conv2d(x, self.integer_weight(), padding=1, groups=x.shape[1])
 
 
-def _activate(accumulator: Tensor, unit: float) -> Tensor:
-    """Accumulator → activation: divide by a power of two, round half up, clamp to 0..255."""
-    return round_through(clamp_through(accumulator * (unit / ACTIVATION_UNIT), 0, ACTIVATION_MAX))
+def _shift(accumulator: Tensor, shift: int, limit: int) -> Tensor:
+    """Divide by 2^shift, round half up, clamp to 0..limit: an accumulator becomes activations or indices."""
+    return round_through(clamp_through(accumulator * 2.0**-shift, 0, limit))
 
 
 class ScaleNetwork(nn.Module):
@@ -136,20 +141,19 @@ class ScaleNetwork(nn.Module):
         self.filters: Any = nn.ModuleList(IntegerDepthwise(k) for _ in range(3))
         self.widen: Any = nn.ModuleList(IntegerPointwise(k, 4 * k, bias=0.5) for _ in range(2))
         # At the start every residual is taken to have a standard deviation of half a step.
-        half_step = math.log(0.5 / SCALE_MIN) / math.log(SCALE_RATIO) / 8
+        half_step = math.log(0.5 / SCALE_MIN) / math.log(SCALE_RATIO) / TABLE_STEPS
         self.leave = IntegerPointwise(k, size.latents, knots=KNOTS, init=0.5, bias=half_step)
 
     def forward(self, z: Tensor, quality: Tensor) -> Tensor:
         """z: `[B, M, h, w]`, integers in ±127; quality `[B]` → indices 0..63, `[B, N, 4h, 4w]`, integral
         floats.
         """
-        unit = WEIGHT_UNIT * HYPER_LATENT_UNIT
-        x = _activate(self.enter.accumulate(z, quality, unit), unit)
+        accumulated = self.enter.accumulate(z, quality, WEIGHT_UNIT * HYPER_LATENT_UNIT)
+        x = _shift(accumulated, ENTER_SHIFT, ACTIVATION_LIMIT)
         unit = WEIGHT_UNIT * ACTIVATION_UNIT
         for i in range(2):
-            x = _activate(self.filters[i].accumulate(x), unit)
-            x = _activate(F.pixel_shuffle(self.widen[i].accumulate(x, quality, unit), 2), unit)
-        x = _activate(self.filters[2].accumulate(x), unit)
-        # The last bias and output are in units of eight table steps, of order one like everything else.
-        index = self.leave.accumulate(x, quality, unit) * (8 * unit)
-        return round_through(clamp_through(index, 0, SCALE_COUNT - 1))
+            x = _shift(self.filters[i].accumulate(x), HIDDEN_SHIFT, ACTIVATION_LIMIT)
+            wider = F.pixel_shuffle(self.widen[i].accumulate(x, quality, unit), 2)
+            x = _shift(wider, HIDDEN_SHIFT, ACTIVATION_LIMIT)
+        x = _shift(self.filters[2].accumulate(x), HIDDEN_SHIFT, ACTIVATION_LIMIT)
+        return _shift(self.leave.accumulate(x, quality, unit), LEAVE_SHIFT, INDEX_LIMIT)

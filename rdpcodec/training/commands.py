@@ -100,6 +100,8 @@ def fidelity(
         raise click.UsageError(
             "--previous and --lpips-weights are for a realism synthesis: give --perception"
         )
+    if previous and init is None:
+        raise click.UsageError("--previous continues the weights before those of --init: give --init")
     from rdpcodec.training.fidelity import Fidelity
     from rdpcodec.training.run import train as train_run
 

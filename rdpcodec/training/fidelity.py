@@ -10,7 +10,6 @@ with batch N·B.
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import asdict
 from pathlib import Path
@@ -19,15 +18,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from rdpcodec.errors import UsageError
 from rdpcodec.metrics.eyes import ForEyes
 from rdpcodec.metrics.perceptual import load_lpips
 from rdpcodec.model.rdp_model import RdpModel, TrainingOutput
 from rdpcodec.model.transforms import Synthesis
 from rdpcodec.training.average import WeightAverage
-from rdpcodec.training.checkpoint import load_realism_start, realism_totals, start_totals
 from rdpcodec.training.data import ImageSet, to_device
 from rdpcodec.training.graphics import graphics
-from rdpcodec.training.haar import first_model
+from rdpcodec.training.haar import haar_model
 from rdpcodec.training.loop import CHECKED, averaging_gradients, process_count
 from rdpcodec.training.losses import perceptual_distortion, random_phase, rate_distortion_loss
 from rdpcodec.training.optimizers import build_optimizers
@@ -36,8 +35,10 @@ from rdpcodec.training.recipes import FROZEN, FidelityRun
 from rdpcodec.training.schedule import scale_learning_rates
 from rdpcodec.training.speed.compiling import compile_blocks, compiles
 from rdpcodec.training.speed.cuda_graph import CudaGraphed
+from rdpcodec.training.start import Start, load_start
 from rdpcodec.training.totals import Totals
 from rdpcodec.training.validation import QUALITIES, load_training_and_validation, points_of
+from rdpcodec.weights.architecture import SIZES
 
 GRADIENT_CLIP = 1.0
 # Figures of a step for the log; the last only with a realism synthesis.
@@ -86,6 +87,14 @@ def _drawn_images(run: FidelityRun, device: torch.device) -> ImageSet | None:
     return ImageSet(graphics(GRAPHICS_IMAGES, max(run.crop, GRAPHICS_SIDE), run.seed), device)
 
 
+def _given_start(init: Path, previous: Path | None, size: str | None) -> Start:
+    """What `init` holds. Raises `UsageError` when that is not of the size that is asked for."""
+    start = load_start(init, previous)
+    if size and start.model.architecture != SIZES[size]:
+        raise UsageError(f"{init}: these weights are not of size {size!r}: leave --size out")
+    return start
+
+
 class Fidelity:
     """The objective of a fidelity run: model, optimizers, averaged weights and images."""
 
@@ -114,31 +123,29 @@ class Fidelity:
         self.pixels_a_step = process_count() * run.batch * run.crop**2
         self.randomness = Randomness(run.seed)
         # Before the images, which may take minutes: problems with these files are reported at once.
-        self.totals = start_totals(init) if init else Totals()
+        start = _given_start(init, previous, run.size) if init else None
         perceptual = load_lpips("squeeze", lpips).to(device) if run.perception else None
         self.training, self.validation_crops = load_training_and_validation(data, run.crop, device)
         self.drawn = _drawn_images(run, device)
-        self.model = first_model(init, run.size, self.training, self.randomness.generator)
+        if start is None:
+            size = SIZES[run.size or "fast"]
+            start = Start(haar_model(size, self.training, self.randomness.generator))
+        self.model, self.totals = start.model.to(device), start.totals
         for part in FROZEN[run.trains]:
             self.model.get_submodule(part).requires_grad_(False)
         self.optimizers = make_optimizers(self.model, run)
         self.average = WeightAverage(self.model)
         self.realism: Synthesis | None = None
         if perceptual is not None:
-            self._add_realism(init, previous)
+            self._add_realism(start)
             self.lpips = perceptual
         self.randomness.seed_per_rank()
         self.forward = averaging_gradients(Decoders(self.model, self.realism, run.perceived))
         self._compile(compiled if compiled and compiles(device) else None)
 
-    def _add_realism(self, init: Path | None, previous: Path | None) -> None:
-        """Train a realism synthesis, too. `init` is what the model was loaded from, if anything."""
-        if init is None:
-            self.realism = copy.deepcopy(self.model.synthesis)
-            self.realism_totals = Totals()
-        else:
-            self.realism = load_realism_start(init, self.model, previous).to(self.device)
-            self.realism_totals = realism_totals(init, previous)
+    def _add_realism(self, start: Start) -> None:
+        """Train a realism synthesis, too."""
+        self.realism, self.realism_totals = start.realism_synthesis().to(self.device), start.realism_totals
         self.optimizers += build_optimizers(self.realism, self.run.learning_rate)
         self.realism_average = WeightAverage(self.realism)
 

@@ -11,8 +11,9 @@ from torch import Tensor
 from rdpcodec.metrics.eyes import in_place_of, texture_distortion
 from rdpcodec.metrics.perceptual import Lpips
 from rdpcodec.metrics.weave import weave_distortion
-from rdpcodec.model.rate import LAMBDA_MIDDLE, lambda_of
+from rdpcodec.model.rate import LAMBDA_MIDDLE
 from rdpcodec.model.rdp_model import TrainingOutput
+from rdpcodec.quality import lambda_at
 from rdpcodec.training.data import to_device
 
 # A file at λ costs about λ^0.5 in the loss's own units. Dividing by most of that keeps the high rates from
@@ -106,7 +107,7 @@ def rate_distortion_loss(
     is this distortion of what another synthesis makes of their latents; `for_eyes` is then for the others,
     `[B - P]`.
     """
-    lambdas = lambda_of(quality)
+    lambdas = lambda_at(quality)
     weight = (lambdas / LAMBDA_MIDDLE) ** LOSS_EXPONENT
     mse = (output.reconstruction - x).square().mean((1, 2, 3))
     squared = mse if perceptual is None else mse[len(perceptual) :]

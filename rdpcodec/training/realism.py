@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from safetensors.numpy import load_file
 from torch import Tensor, nn
 
 from rdpcodec.errors import UsageError
 from rdpcodec.metrics.perceptual import Lpips, load_lpips
-from rdpcodec.model.rate import LAMBDA_MIDDLE, lambda_of
+from rdpcodec.model.rate import LAMBDA_MIDDLE
+from rdpcodec.quality import lambda_at
 from rdpcodec.training.average import WeightAverage
-from rdpcodec.training.checkpoint import load_discriminator, load_realism_start, load_start, realism_totals
+from rdpcodec.training.checkpoint import load_discriminator
 from rdpcodec.training.discriminator import ProjectedDiscriminator
 from rdpcodec.training.loop import averaging_gradients, process_count
 from rdpcodec.training.losses import perceptual_distortion, random_phase, shifted_crop
@@ -28,9 +28,9 @@ from rdpcodec.training.optimizers import build_optimizers
 from rdpcodec.training.randomness import Randomness
 from rdpcodec.training.recipes import RealismRun
 from rdpcodec.training.schedule import scale_learning_rates
+from rdpcodec.training.start import load_start
 from rdpcodec.training.totals import Totals
 from rdpcodec.training.validation import QUALITIES, load_training_and_validation
-from rdpcodec.weights.manifest import BITSTREAM_PREFIXES, fingerprint
 
 # Squared error and LPIPS shrink alike as the rate grows, about as λ^-0.5. Without a weight, low rates would
 # dominate training.
@@ -82,16 +82,16 @@ class Realism:
         Raises `UsageError` when there are too few images, weights do not fit or cannot be read, or the
         packages of the discriminator's network are not installed.
         """
-        if init.suffix != ".safetensors":
-            raise UsageError(f"{init}: a realism run starts from released weights: export these first")
         self.run, self.device = run, device
         self.settings = asdict(run)
         self.pixels_a_step = process_count() * run.batch * run.crop**2
         self.randomness = Randomness(run.seed)
-        self.totals = realism_totals(init, previous)
-        self.model = load_start(init).to(device).eval().requires_grad_(False)
-        self.bitstream = fingerprint(load_file(init), BITSTREAM_PREFIXES)
-        self.synthesis = load_realism_start(init, self.model, previous).to(device)
+        start = load_start(init, previous)
+        if start.bitstream is None:
+            raise UsageError(f"{init}: a realism run starts from released weights: export these first")
+        self.totals, self.bitstream = start.realism_totals, start.bitstream
+        self.synthesis = start.realism_synthesis().to(device)
+        self.model = start.model.to(device).eval().requires_grad_(False)
         self.discriminator = ProjectedDiscriminator(self.model.architecture.latents).to(device)
         if discriminator is not None:
             load_discriminator(discriminator, self.discriminator)
@@ -157,7 +157,7 @@ class Realism:
         The adversary's gradient is `run.adversary` times as strong as the distortion's on every image, as
         far as `ADVERSARY_WEIGHTS` allows.
         """
-        weight = (lambda_of(quality) / LAMBDA_MIDDLE) ** RATE_EXPONENT / len(x)
+        weight = (lambda_at(quality) / LAMBDA_MIDDLE) ** RATE_EXPONENT / len(x)
         decoded = decoded.requires_grad_()
         distortion = perceptual_distortion(
             self.lpips, decoded, x, phase, bfloat16=self.run.bfloat16, texture=self.run.texture

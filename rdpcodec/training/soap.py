@@ -40,7 +40,7 @@ class Soap(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr, "frequency": frequency})
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> Any:
+    def step(self) -> None:  # type: ignore[override]  # torch's would also evaluate a loss
         """Take one step. The first only finds the bases from the gradients, and changes no weights."""
         for group in self.param_groups:
             for number, stack in enumerate(_stacks(group["params"])):

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rdpcodec.container import Header
-from rdpcodec.errors import WeightsError, reason
+from rdpcodec.errors import UsageError, WeightsError, reason
+from rdpcodec.operating_point import AUTO, OperatingPoint
+from rdpcodec.weights.architecture import architecture_from, size_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,6 +58,26 @@ class Identity(NamedTuple):
             own = f"{self.size}-{self.fingerprint.hex()}"
             raise WeightsError(f"the file needs weights {header.weights}, this codec holds {own}")
 
+    def check_encodes(self) -> None:
+        """Raise `WeightsError` when weights of an earlier version are asked for a file."""
+        if not self.encodes:
+            raise WeightsError(
+                f"model {self.name!r} decodes files of an earlier version and makes none: "
+                f"{', '.join(encoders())} does"
+            )
+
+    def check_point(self, point: OperatingPoint) -> None:
+        """Raise `UsageError` when a point turns a dial that the weights lack.
+
+        Effort is not a dial of the weights: every encoder can search. Without the realism setting, "auto"
+        means 0.
+        """
+        if point.realism not in (0, AUTO) and "realism" not in self.dials:
+            raise UsageError(
+                f"realism {point.realism}: the weights of model {self.name!r} have no realism setting "
+                f"(they have: {', '.join(self.dials)}); leave it at 0"
+            )
+
 
 class ModelEntry(NamedTuple):
     """One model of the manifest."""
@@ -73,6 +95,12 @@ class ModelEntry(NamedTuple):
     def encodes(self) -> bool:
         """Whether the model makes files. One of an earlier version only decodes those that it made."""
         return bool(self.record.get("encodes", True))
+
+    @property
+    def identity(self) -> Identity:
+        """What tells the model's weights apart, and what they can do."""
+        size = size_name(architecture_from(self.record["architecture"]))
+        return Identity(self.name, size, self.fingerprint, tuple(self.record["dials"]), self.encodes)
 
 
 @cache
@@ -123,14 +151,6 @@ def find_model(name: str) -> ModelEntry:
         return manifest()[name]
     except (KeyError, TypeError):
         raise WeightsError(f"there is no model {name!r}; installed: {', '.join(encoders())}") from None
-
-
-def check_encodes(name: str, encodes: bool) -> None:
-    """Raise `WeightsError` when a model of an earlier version is asked for a file."""
-    if not encodes:
-        raise WeightsError(
-            f"model {name!r} decodes files of an earlier version and makes none: {', '.join(encoders())} does"
-        )
 
 
 def model_for_file(header: Header) -> ModelEntry:
@@ -194,11 +214,6 @@ def open_tensors(entry: ModelEntry) -> LazyTensors:
         return LazyTensors(entry.path)
     except Exception as error:  # safetensors raises a kind of its own, and passes on others
         raise WeightsError(f"{entry.path}: are not weights: {reason(error)}; reinstall rdpcodec") from error
-
-
-def load_tensors(entry: ModelEntry) -> dict[str, np.ndarray]:
-    """`open_tensors`, all in memory."""
-    return dict(open_tensors(entry))
 
 
 def verified_graphs(entry: ModelEntry) -> dict[str, Path]:

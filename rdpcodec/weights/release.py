@@ -30,8 +30,9 @@ from rdpcodec.weights.manifest import (
     verified_graphs,
 )
 
-# The graphs that every model needs to decode pixels.
+# The graphs that every model needs to decode pixels, and those that an encoder needs besides.
 DECODING_GRAPHS = frozenset({"scales", "first_means", "second_means", "synthesis"})
+ENCODING_GRAPHS = frozenset({"features", "analysis", "hyper_latents"})
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,9 @@ class ReleasedModel:
 
     @property
     def has_graphs(self) -> bool:
-        """Whether all graphs for decoding are there: those of earlier versions had other names."""
-        return self.graphs.keys() >= DECODING_GRAPHS
+        """Whether there are graphs for all that the model can do. Earlier versions gave them other names."""
+        needed = DECODING_GRAPHS | (ENCODING_GRAPHS if self.encodes else set())
+        return self.graphs.keys() >= (needed | {"realism"} if self.has_realism else needed)
 
     @property
     def dials(self) -> tuple[str, ...]:

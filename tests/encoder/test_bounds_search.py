@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from installed import brighter, install
+from installed import brighter, install, load_tensors
 from lpips_tensors import save_networks
 from PIL import Image
 
@@ -18,7 +18,7 @@ from rdpcodec.encoder.target_search import TOLERANCE
 from rdpcodec.metrics.distortion import psnr
 from rdpcodec.metrics.full_reference import full_reference
 from rdpcodec.metrics.perceptual import WEIGHTS_VARIABLE, load_lpips
-from rdpcodec.weights.manifest import find_model, load_tensors
+from rdpcodec.weights.manifest import find_model
 from rdpcodec.weights.release import ReleasedModel
 
 

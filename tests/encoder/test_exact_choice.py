@@ -209,11 +209,11 @@ def test_a_block_goes_where_it_costs_less() -> None:
     bits = np.zeros((4, 8))
     bits[:, :4] = 1e6
     choice = choose(pixels, pixels, bits, 50)
-    chosen = choice.once_coded(pixels, pixels, 0.0)
+    chosen = choice.best(choice.errors(pixels, pixels))
     assert chosen.mask[:, :64].all()
     assert not chosen.mask[:, 64:].any()
     # The networks' part was no bargain after all.
-    assert choice.once_coded(pixels, pixels, 1e7).mask.all()
+    assert choice.best(1e7).mask.all()
 
 
 def test_what_a_tile_costs_besides_is_saved_only_where_all_of_it_is_exact() -> None:
@@ -223,8 +223,8 @@ def test_what_a_tile_costs_besides_is_saved_only_where_all_of_it_is_exact() -> N
     bits[:, :4] = 1e6
     assert choose(pixels, pixels, bits, 50, beside=0.0).divides
     dear = choose(pixels, pixels, bits, 50, beside=1e7)
-    assert dear.best.mask.all()
-    assert dear.once_coded(pixels, pixels, 0.0).mask.all()
+    assert dear.some.mask.all()
+    assert dear.best(0.0).mask.all()
 
 
 def test_a_small_photograph_on_a_page_is_exact_where_networks_are_dearer(photograph: Image.Image) -> None:
@@ -236,7 +236,7 @@ def test_a_small_photograph_on_a_page_is_exact_where_networks_are_dearer(photogr
     pixels = np.asarray(image)
     assert 0.75 < candidates(pixels, 50).blocks.mean() < 1
     bits = np.full((18, 20), 1e5)
-    assert choose(pixels, pixels, bits, 50).best.mask.all()
+    assert choose(pixels, pixels, bits, 50).some.mask.all()
     bits[5:14, 5:14] = 0
     assert choose(pixels, pixels, bits, 50).divides
 
@@ -247,7 +247,7 @@ def test_a_drawing_ends_where_it_ends_and_not_at_a_block(photograph: Image.Image
     pixels[:, :24] = np.asarray(pixel_art())[:64, :24]
     decoded = pixels.copy()
     decoded[:, :24] = 128
-    mask = choose(pixels, decoded, np.full((4, 8), 100.0), 80).best.mask
+    mask = choose(pixels, decoded, np.full((4, 8), 100.0), 80).some.mask
     assert mask[:, :24].all()
     assert mask[:, 24:].mean() < 0.01
 
@@ -273,7 +273,7 @@ def test_a_photograph_of_which_the_networks_say_nothing_is_still_a_file(
     weights = Identity("fast", codec.size, codec.fingerprint, ("quality",), encodes=True)
     blank = codec.tile_codec.blank(Box(0, 0, *image.size), 50)
     assert blank.blank
-    data = ImageEncoder(codec.tile_codec, weights, image).file([blank], 50, OperatingPoint(50))
+    data = ImageEncoder(codec.tile_codec, weights, image).encode(OperatingPoint(50), [blank])
     ((found,),) = codec.decode_symbols([container.read(data)])
     assert found.blank
     assert codec.decompress(data).size == image.size

@@ -18,7 +18,6 @@ from rdpcodec.encoder.objective import COARSE_SHARE, EYES_SHARE
 from rdpcodec.encoder.refine import STEPS
 from rdpcodec.image import load_image
 from rdpcodec.metrics.eyes import coarse_distortion, in_place_of, ssimulacra2_distortion
-from rdpcodec.model.rate import lambda_of
 from rdpcodec.mosaic import Window
 from rdpcodec.operating_point import EFFORT_MAX
 from rdpcodec.quality import lambda_at
@@ -42,7 +41,7 @@ def losses(codec: Codec, image: Image.Image, quality: float, efforts: int) -> li
     for share, distortion in ((EYES_SHARE, ssimulacra2_distortion), (COARSE_SHARE, coarse_distortion)):
         felt = torch.cat([distortion(x, y) for y in decoded])
         total = total + share * errors[0] / felt[0] * felt
-    price = float(lambda_of(torch.tensor(quality))) * 255**2 * image.width * image.height
+    price = lambda_at(quality) * 255**2 * image.width * image.height
     return [8 * len(data) + price * float(d) for data, d in zip(files, total, strict=True)]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from installed import brighter, install
+from installed import brighter, install, load_tensors
 from lpips_tensors import save_networks
 from PIL import Image
 
@@ -21,7 +21,7 @@ from rdpcodec.metrics.distortion import ms_ssim, psnr
 from rdpcodec.metrics.full_reference import full_reference
 from rdpcodec.metrics.perceptual import WEIGHTS_VARIABLE, load_lpips
 from rdpcodec.metrics.ssimulacra2 import ssimulacra2
-from rdpcodec.weights.manifest import find_model, load_tensors
+from rdpcodec.weights.manifest import find_model
 from rdpcodec.weights.release import ReleasedModel
 
 

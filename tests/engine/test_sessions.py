@@ -8,14 +8,16 @@ import os
 import platform
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from rdpcodec import Codec, UsageError, use_threads
+from rdpcodec import Codec, UsageError, WeightsError, use_threads
 from rdpcodec.engine import sessions, threads
 from rdpcodec.weights.manifest import WEIGHTS_VARIABLE, find_model
+from rdpcodec.weights.release import ReleasedModel
 
 # Prints the peak memory in MB after one decoding, and after many of other sizes.
 PEAKS = """
@@ -117,3 +119,14 @@ def test_a_network_that_cannot_be_loaded_ahead_is_an_error_of_one_line(
     assert run.returncode == 1
     assert len(run.stderr.splitlines()) == 1
     assert "fast.synthesis.onnx" in run.stderr
+
+
+@pytest.mark.parametrize("missing", ["features", "realism", "second_means"])
+def test_weights_without_all_graphs_that_they_need_run_on_torch(missing: str, small: Image.Image) -> None:
+    released = ReleasedModel.load(find_model("fast"))
+    graphs = {name: path for name, path in released.graphs.items() if name != missing}
+    incomplete = replace(released, graphs=graphs)
+    with pytest.raises(WeightsError, match="without the graphs"):
+        Codec(incomplete, engine="onnx")
+    codec = Codec(incomplete)
+    assert codec.decompress(codec.compress(small, 20), realism=1).size == small.size

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rdpcodec.entropy import exact
 from rdpcodec.entropy.exact import ScaleWeights, rate_bias
-from rdpcodec.model import scale_network
+from rdpcodec.model import exact_scales, scale_network
 from rdpcodec.model.exact_scales import ExactScaleNetwork
 from rdpcodec.model.released import arrays, scale_tensors
 from rdpcodec.weights.architecture import Architecture
@@ -51,11 +51,13 @@ def test_shipped_integers_compute_what_was_trained(seed: int, quality: int) -> N
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_float32_and_float64_agree(seed: int) -> None:
+def test_float32_and_float64_agree(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     weights, z = integers(trained_like(seed)), hyper_latents(seed, batch=8)
-    single = ExactScaleNetwork(weights, CPU, torch.float32).indices(z, 4321)
-    double = ExactScaleNetwork(weights, CPU, torch.float64).indices(z, 4321)
-    assert torch.equal(single, double)
+    found = []
+    for dtype in (torch.float32, torch.float64):
+        monkeypatch.setattr(exact_scales, "DTYPE", dtype)
+        found.append(ExactScaleNetwork(weights, CPU).indices(z, 4321))
+    assert torch.equal(*found)
 
 
 def test_the_network_agrees_with_plain_integer_arithmetic() -> None:
@@ -149,8 +151,8 @@ def test_one_input_of_one_layer_that_reaches_2_to_the_24_is_enough_to_be_refused
             scale_weights(wrong).prove_bounds()
 
 
-def test_the_two_descriptions_of_the_integer_formats_agree() -> None:
-    assert scale_network.WEIGHT_MAX == exact.WEIGHT_LIMIT
-    assert scale_network.ACTIVATION_MAX == exact.ACTIVATION_LIMIT
-    assert scale_network.HYPER_LATENT_MAX == exact.HYPER_LATENT_LIMIT
-    assert scale_network.SCALE_COUNT - 1 == exact.INDEX_LIMIT
+def test_training_takes_integers_for_what_they_stand_for_in_checkpoints() -> None:
+    assert scale_network.WEIGHT_UNIT == 1 / 64
+    assert scale_network.ACTIVATION_UNIT == 1 / 32
+    assert scale_network.HYPER_LATENT_UNIT == 1 / 4
+    assert scale_network.TABLE_STEPS == 8

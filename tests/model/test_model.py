@@ -10,12 +10,12 @@ from rdpcodec.errors import UsageError, WeightsError
 from rdpcodec.model.blocks import ConvBlock, Depthwise, Downsample, GatedBlock, Pointwise, Upsample
 from rdpcodec.model.device import usable_device
 from rdpcodec.model.prior import FactorizedPrior, ResidualDensity, anchor_mask, information
-from rdpcodec.model.rate import KNOTS, RateGain, interpolate_knots, lambda_of
+from rdpcodec.model.rate import KNOTS, RateGain, interpolate_knots
 from rdpcodec.model.rdp_model import Quantised, RdpModel
 from rdpcodec.model.released import arrays, networks, release_tensors, table_tensors, training_state
 from rdpcodec.model.scale_network import SCALE_MIN, SCALE_RATIO, clamp_through, round_through
 from rdpcodec.model.transforms import PATCH_VALUES, Analysis, Synthesis, haar_basis, start_from_basis
-from rdpcodec.quality import LAMBDA_MAX, LAMBDA_MIN
+from rdpcodec.quality import LAMBDA_MAX, LAMBDA_MIN, lambda_at
 from rdpcodec.training.export.counting import wide_tables
 from rdpcodec.weights.architecture import Architecture
 from rdpcodec.weights.manifest import ENCODER_PREFIXES
@@ -26,8 +26,10 @@ GATED = replace(SMALL, gated=True)
 
 
 def test_lambda_runs_over_its_range_in_equal_ratios() -> None:
-    lambdas = lambda_of(torch.tensor([0.0, 50.0, 100.0]))
-    assert lambdas.tolist() == pytest.approx([LAMBDA_MIN, (LAMBDA_MIN * LAMBDA_MAX) ** 0.5, LAMBDA_MAX])
+    qualities = [0.0, 50.0, 100.0]
+    expected = pytest.approx([LAMBDA_MIN, (LAMBDA_MIN * LAMBDA_MAX) ** 0.5, LAMBDA_MAX])
+    assert [lambda_at(quality) for quality in qualities] == expected
+    assert lambda_at(torch.tensor(qualities)).tolist() == expected
 
 
 def test_anchors_are_met_and_joined_by_straight_lines() -> None:

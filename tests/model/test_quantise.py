@@ -15,7 +15,7 @@ from rdpcodec.entropy import rounding
 from rdpcodec.entropy.tables import TableFamily, integer_frequencies
 from rdpcodec.image import load_image
 from rdpcodec.model.quantise import TableBits, round_by_rate
-from rdpcodec.model.rate import lambda_of
+from rdpcodec.quality import lambda_at
 
 latents = arrays(np.float32, (1, 2, 3, 4), elements=st.floats(-40, 40, width=32))
 qualities = st.floats(0, 100).map(lambda quality: torch.tensor([quality]))
@@ -89,12 +89,12 @@ def test_it_lowers_rate_and_squared_error_together(
     codec: Codec, photograph: Image.Image, monkeypatch: pytest.MonkeyPatch, quality: float
 ) -> None:
     image = load_image(photograph.crop((64, 64, 448, 448)))
-    weight = float(lambda_of(torch.tensor(quality))) * image.pixels[..., 0].size
+    weight = lambda_at(quality) * image.pixels[..., 0].size
 
     def rate_and_loss() -> tuple[float, float]:
         (symbols,) = codec.analyse([image], quality)
         decoded = codec.synthesise([symbols], quality, image.size)[0]
-        bits = codec.tile_codec.coder.ideal_bits(symbols[0], quality)
+        bits = 8 * len(codec.tile_codec.coder.encode(symbols[0], quality))
         return bits, bits + weight * float(np.mean((decoded.astype(float) - image.pixels) ** 2))
 
     rate, loss = rate_and_loss()

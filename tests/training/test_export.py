@@ -19,7 +19,6 @@ from rdpcodec.metrics.distortion import psnr
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.released import arrays, release_tensors
 from rdpcodec.model.transforms import Synthesis
-from rdpcodec.training.checkpoint import load_start
 from rdpcodec.training.data import load_images
 from rdpcodec.training.export.export import (
     Parts,
@@ -30,6 +29,7 @@ from rdpcodec.training.export.export import (
     realism_tensors,
     release_record,
 )
+from rdpcodec.training.start import load_start
 from rdpcodec.training.totals import Totals
 from rdpcodec.weights.architecture import architecture_from
 from rdpcodec.weights.release import ReleasedModel
@@ -77,7 +77,7 @@ def quiet(synthesis: Synthesis) -> None:
 
 def test_weights_are_float16_unless_it_costs_quality(image_folder: Path, small_model: Path) -> None:
     images, held_out = load_images(image_folder, 64, CPU)
-    crops, model = held_out_crops(held_out), load_start(small_model)
+    crops, model = held_out_crops(held_out), load_start(small_model).model
     half = fidelity_tensors(model, images, crops, None)
     assert half["synthesis.bypass.weight"].dtype == half["mean_network.leave.weight"].dtype == torch.float16
     realism = copy.deepcopy(model.synthesis)

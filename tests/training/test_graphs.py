@@ -10,7 +10,7 @@ import onnx
 import pytest
 import torch
 from click.testing import CliRunner
-from installed import install
+from installed import install, load_tensors, write_graphs
 from PIL import Image
 from safetensors.numpy import save
 
@@ -20,13 +20,12 @@ from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.released import arrays, release_tensors, table_tensors
 from rdpcodec.training.commands import graphs as command
 from rdpcodec.training.export.counting import wide_tables
-from rdpcodec.training.export.graphs import graphs, write_graphs
+from rdpcodec.training.export.graphs import graphs
 from rdpcodec.weights.architecture import Architecture, architecture_from
 from rdpcodec.weights.manifest import (
     ModelEntry,
     find_model,
     graph_path,
-    load_tensors,
     manifest,
     verified_graphs,
 )
@@ -81,8 +80,7 @@ def test_weights_of_any_size_run_on_both_engines(small: Image.Image, tmp_path: P
     tensors, size = other_weights(gated=gated)
     path = tmp_path / "mine.safetensors"
     path.write_bytes(save(tensors))
-    write_graphs(path, size)
-    found = {name: tmp_path / f"mine.{name}.onnx" for name in graphs(path.name, path.read_bytes(), size)}
+    found = {name: graph_path(path, name) for name in write_graphs(path, size)}
     released = ReleasedModel.from_tensors("mine", size, tensors, found)
     light, whole = (Codec(released, engine=name) for name in ("onnx", "torch"))
     data = whole.compress(small, 70)

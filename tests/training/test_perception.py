@@ -20,7 +20,7 @@ from rdpcodec.metrics.perceptual import load_lpips
 from rdpcodec.metrics.weave import weave_distortion
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.released import arrays
-from rdpcodec.training.checkpoint import averaged_model, load_checkpoint, load_realism_start
+from rdpcodec.training.checkpoint import load_checkpoint
 from rdpcodec.training.export.export import export
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.loop import Loop
@@ -37,6 +37,7 @@ from rdpcodec.training.losses import (
 from rdpcodec.training.realism import Realism
 from rdpcodec.training.recipes import FidelityRun, RealismRun
 from rdpcodec.training.schedule import Budget, rate_factor
+from rdpcodec.training.start import load_start
 from rdpcodec.training.validation import QUALITIES
 from rdpcodec.weights.architecture import architecture_from
 from rdpcodec.weights.release import ReleasedModel
@@ -203,7 +204,7 @@ def test_both_syntheses_are_released_and_trained_further(
     assert (exact != realistic).any()
 
     learnt = load_checkpoint(checkpoint, CPU)
-    started = load_realism_start(checkpoint, averaged_model(learnt)).state_dict()
+    started = load_start(checkpoint).realism_synthesis().state_dict()
     assert all(torch.equal(started[name], tensor) for name, tensor in learnt["realism_average"].items())
     assert not all(torch.equal(started[name], tensor) for name, tensor in learnt["realism_synthesis"].items())
     # From the checkpoint or the release, the next run begins with the same realism synthesis.

@@ -14,8 +14,9 @@ from small_model import GATED
 from rdpcodec.errors import UsageError
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.training import pieces
-from rdpcodec.training.checkpoint import load_start, save_checkpoint
+from rdpcodec.training.checkpoint import save_checkpoint
 from rdpcodec.training.commands import train
+from rdpcodec.training.start import load_start
 from rdpcodec.weights.architecture import architecture_record
 
 
@@ -76,7 +77,7 @@ def test_pieces_stand_for_a_checkpoint(tmp_path: Path, small_pieces: int) -> Non
     command = ["split", str(tmp_path / "checkpoint.pt"), str(tmp_path / "carried")]
     result = CliRunner().invoke(train, command, catch_exceptions=False)
     assert [Path(line) for line in result.output.split()] == sorted((tmp_path / "carried").iterdir())
-    start = load_start(tmp_path / "carried")
+    start = load_start(tmp_path / "carried").model
     assert start.architecture == GATED
     for name, tensor in start.state_dict().items():
         torch.testing.assert_close(tensor, state["average"][name], rtol=1e-3, atol=1e-6)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,7 @@ from rdpcodec.errors import UsageError
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.released import arrays
 from rdpcodec.training import realism
-from rdpcodec.training.checkpoint import (
-    carried_over,
-    load_checkpoint,
-    load_realism_start,
-    load_start,
-    realism_totals,
-)
+from rdpcodec.training.checkpoint import load_checkpoint, save_checkpoint
 from rdpcodec.training.discriminator import ProjectedDiscriminator
 from rdpcodec.training.export.export import export
 from rdpcodec.training.fidelity import Fidelity
@@ -33,6 +27,7 @@ from rdpcodec.training.loop import Loop
 from rdpcodec.training.realism import Realism
 from rdpcodec.training.recipes import FidelityRun, RealismRun
 from rdpcodec.training.schedule import Budget
+from rdpcodec.training.start import load_start
 from rdpcodec.weights.architecture import architecture_from
 from rdpcodec.weights.release import ReleasedModel
 
@@ -347,9 +342,8 @@ def test_realism_is_carried_over_to_fidelity_weights_trained_further(
     image_folder: Path, tmp_path: Path, weights: Path, dialled: Path, lpips: Path
 ) -> None:
     with pytest.raises(UsageError, match="no realism synthesis to start from"):
-        carried_over(weights, RdpModel(SMALL))
+        load_start(weights, previous=weights)
     old = load_file(dialled)
-
     further = {k: t + 0.5 * (k.startswith("synthesis.") and t.is_floating_point()) for k, t in old.items()}
     further = {k: t for k, t in further.items() if not k.startswith("realism.")}
     new = tmp_path / "fast.safetensors"
@@ -361,12 +355,15 @@ def test_realism_is_carried_over_to_fidelity_weights_trained_further(
     assert objective.totals.runs == 1  # the realism run behind it
 
     # A realism synthesis of the weights' own takes precedence, with the totals of its training.
-    model = load_start(dialled)
-    found = load_realism_start(dialled, model, previous=weights).state_dict()
+    start = load_start(dialled, previous=weights)
+    found = start.realism_synthesis().state_dict()
     assert all(torch.equal(tensor, old[f"realism.{name}"].float()) for name, tensor in found.items())
-    assert realism_totals(dialled, previous=weights) == realism_totals(dialled, None) == objective.totals
+    assert start.realism_totals == load_start(dialled).realism_totals == objective.totals
+    wider = replace(SMALL, scale=16)
+    state = {"architecture": asdict(wider), "model": RdpModel(wider).state_dict(), "average": {}}
+    save_checkpoint(tmp_path / "wider.pt", state)
     with pytest.raises(UsageError, match="of another size than those they should continue in"):
-        carried_over(dialled, RdpModel(replace(SMALL, scale=16)))
+        load_start(tmp_path / "wider.pt", previous=dialled)
 
 
 def test_a_discriminator_goes_on_learning_in_another_run(

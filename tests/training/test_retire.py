@@ -9,21 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from installed import install, weights_read_anew
+from installed import install, load_tensors, weights_read_anew
 from PIL import Image
 
 import rdpcodec
 from rdpcodec.cli import rdpcodec as program
 from rdpcodec.codec import Codec
 from rdpcodec.errors import UsageError, WeightsError
-from rdpcodec.training.checkpoint import load_start
 from rdpcodec.training.commands import graphs, retire
+from rdpcodec.training.start import load_start
 from rdpcodec.weights.manifest import (
     WEIGHTS_VARIABLE,
     ModelEntry,
     find_model,
-    load_tensors,
     manifest,
+    open_tensors,
     verified_graphs,
 )
 from rdpcodec.weights.release import ReleasedModel
@@ -74,7 +74,7 @@ def test_it_is_smaller_without_its_encoder_and_lists_no_graphs_of_it(retired: st
         entry, whole = manifest()[retired], manifest()["mine"].path.stat().st_size
         assert not entry.encodes
         assert {"features", "analysis", "hyper_latents"}.isdisjoint(entry.record["graphs"])
-        stripped = not any(name.startswith("analysis.") for name in load_tensors(entry))
+        stripped = not any(name.startswith("analysis.") for name in open_tensors(entry))
         assert (entry.path.stat().st_size < whole) == stripped
         listed = CliRunner().invoke(program, ["models"]).output
         assert f"{retired}\n  decodes   files of an earlier version" in listed

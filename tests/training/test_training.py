@@ -12,8 +12,9 @@ from PIL import Image
 from short_runs import CPU, loop_of, run_of
 
 from rdpcodec.errors import RdpError, UsageError
-from rdpcodec.model.rate import LAMBDA_MIDDLE, lambda_of
+from rdpcodec.model.rate import LAMBDA_MIDDLE
 from rdpcodec.model.rdp_model import TrainingOutput
+from rdpcodec.quality import lambda_at
 from rdpcodec.training import loop as looping
 from rdpcodec.training.checkpoint import load_checkpoint
 from rdpcodec.training.data import ImageSet, load_images
@@ -269,7 +270,7 @@ def test_a_loss_is_bits_a_pixel_and_weighted_squared_error() -> None:
     loss = rate_distortion_loss(output, x, quality)
     assert loss.bpp.tolist() == pytest.approx([0.625, 1.25])
     assert float(loss.psnr) == pytest.approx(30, rel=1e-4)  # the mean of 20 and 40 dB
-    lambdas = lambda_of(quality)
+    lambdas = lambda_at(quality)
     of_each = loss.bpp + lambdas * (255 * errors) ** 2
     expected = ((lambdas / LAMBDA_MIDDLE) ** LOSS_EXPONENT * of_each).mean()
     assert float(loss.total) == pytest.approx(float(expected), rel=1e-4)
@@ -282,9 +283,10 @@ def test_every_quality_is_trained(image_folder: Path, tmp_path: Path, small_mode
     assert counts.min() > 70
 
 
-def test_another_size_than_that_of_the_start_is_refused(image_folder: Path, small_model: Path) -> None:
+def test_another_size_than_that_of_the_start_is_refused(small_model: Path, tmp_path: Path) -> None:
+    """Before images are read: here there are none."""
     with pytest.raises(UsageError, match="these weights are not of size 'fast'"):
-        Fidelity(run_of(1, size="fast"), image_folder, CPU, init=small_model)
+        Fidelity(run_of(1, size="fast"), tmp_path, CPU, init=small_model)
 
 
 def test_low_rates_count_as_much_as_high_ones(image_folder: Path, tmp_path: Path, small_model: Path) -> None:

@@ -19,7 +19,6 @@ from small_model import SMALL
 
 from rdpcodec.errors import UsageError
 from rdpcodec.storage import replace_files
-from rdpcodec.training.checkpoint import load_start, start_totals
 from rdpcodec.training.commands import train as train_commands
 from rdpcodec.training.data import load_images
 from rdpcodec.training.export.export import export
@@ -30,6 +29,7 @@ from rdpcodec.training.loop import CHECKPOINT, Interrupted
 from rdpcodec.training.recipes import FidelityRun
 from rdpcodec.training.run import own_device, stopped_by_signals, train
 from rdpcodec.training.schedule import Budget
+from rdpcodec.training.start import load_start
 from rdpcodec.training.validation import load_training_and_validation
 from rdpcodec.weights.architecture import SIZES, architecture_record
 
@@ -132,7 +132,6 @@ def test_a_damaged_checkpoint_is_said_to_be(blob: bytes, image_folder: Path, tmp
     path.write_bytes(blob)
     uses: list[Callable[[], object]] = [
         lambda: load_start(path),
-        lambda: start_totals(path),
         lambda: export(path, image_folder, "fast", tmp_path / "weights"),
         lambda: export(tmp_path / "nowhere.pt", image_folder, "fast", tmp_path / "weights"),
     ]
@@ -168,7 +167,7 @@ def test_weights_are_of_the_architecture_that_the_manifest_says_of_their_file(we
     manifest = json.loads((weights / "manifest.json").read_text())
     other = {"file": "other.safetensors", "architecture": architecture_record(SIZES["fast"])}
     (weights / "manifest.json").write_text(json.dumps({"models": {"other": other, **manifest["models"]}}))
-    assert load_start(path).architecture == SMALL
+    assert load_start(path).model.architecture == SMALL
     with pytest.raises(UsageError, match="cannot start from these weights"):
         load_start(path.rename(weights / "other.safetensors"))
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from installed import load_tensors
 from safetensors.numpy import save
 from safetensors.torch import load_file
 
@@ -24,9 +25,9 @@ from rdpcodec.weights.manifest import (
     encoders,
     find_model,
     fingerprint,
-    load_tensors,
     manifest,
     model_for_file,
+    open_tensors,
 )
 from rdpcodec.weights.release import ReleasedModel
 
@@ -125,7 +126,7 @@ def test_damaged_weights_are_refused(copied: Path) -> None:
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
     with pytest.raises(WeightsError, match="damaged"):
-        load_tensors(find_model(MODELS[0]))
+        open_tensors(find_model(MODELS[0]))
 
 
 @pytest.mark.parametrize("graph", find_model(MODELS[0]).record["graphs"])
@@ -145,7 +146,7 @@ def test_a_damaged_or_missing_graph_is_refused(copied: Path, graph: str) -> None
 def test_missing_weights_are_named(copied: Path) -> None:
     find_model(MODELS[0]).path.unlink()
     with pytest.raises(WeightsError, match="cannot be read"):
-        load_tensors(find_model(MODELS[0]))
+        open_tensors(find_model(MODELS[0]))
 
 
 def test_an_installation_without_weights_says_so(copied: Path) -> None:

@@ -8,12 +8,25 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from bench.measure.rd import data_option, load_folder
 from rdpcodec import Codec, container
 from rdpcodec.image import load_image
+from rdpcodec.symbols import Symbols, hyper_bank
+from rdpcodec.weights.manifest import DEFAULT_MODEL, find_model
+from rdpcodec.weights.release import ReleasedModel
+
+
+def ideal_bits(released: ReleasedModel, symbols: Symbols, quality: float) -> float:
+    """The cost of a tile's symbols under the tables, in bits: the length of an ideal coder's output."""
+    channels = len(symbols.hyper)
+    of_channels = hyper_bank(quality) * channels + np.arange(channels)
+    hyper_tables = np.broadcast_to(of_channels[:, None, None], symbols.hyper.shape)
+    bits = released.latent_tables.bits(symbols.residual, symbols.tables)
+    return bits + released.hyper_tables.bits(symbols.hyper, hyper_tables)
 
 
 @click.command()
@@ -21,7 +34,7 @@ from rdpcodec.image import load_image
 @click.option("--quality", "qualities", type=float, multiple=True, default=(0, 25, 50, 75, 100))
 def estimate(data: Path, qualities: tuple[float, ...]) -> None:
     """Bytes of the coded symbols and of whole files against the bits that the tables say they cost."""
-    codec = Codec()
+    codec, released = Codec(), ReleasedModel.load(find_model(DEFAULT_MODEL))
     table = Table(
         "quality", "mean file", "largest excess of the coded segment", "of the whole file", "allowed there"
     )
@@ -29,7 +42,7 @@ def estimate(data: Path, qualities: tuple[float, ...]) -> None:
         sizes, segments, files = [], [], []
         for image in load_folder(data).values():
             tiles = codec.analyse([load_image(image)], quality)[0]
-            expected = sum(codec.tile_codec.coder.ideal_bits(tile, quality) for tile in tiles) / 8
+            expected = sum(ideal_bits(released, tile, quality) for tile in tiles) / 8
             file = codec.compress(image, quality)
             sizes.append(len(file))
             segments.append(abs(len(container.read(file).image) - expected))

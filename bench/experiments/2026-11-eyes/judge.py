@@ -27,14 +27,11 @@ for module in ("torchvision", "torchvision.models", "torchvision.models.inceptio
 import piqa  # type: ignore[import-not-found] # noqa: E402
 from psnr_hvsm import psnr_hvs_hvsm  # type: ignore[import-not-found] # noqa: E402
 
-from rdpcodec.metrics.eyes import (  # noqa: E402
-    ms_ssim_distortion,
-    ssimulacra2_distortion,
-    ssimulacra2_score,
-)
+from distortions import ms_ssim_distortion  # noqa: E402
+from rdpcodec.metrics.eyes import ssimulacra2_distortion, ssimulacra2_score  # noqa: E402
 from rdpcodec.metrics.perceptual import load_lpips  # noqa: E402
-from rdpcodec.training.checkpoint import load_start  # noqa: E402
 from rdpcodec.training.data import SUFFIXES, VALIDATION_EVERY, ImageSet  # noqa: E402
+from rdpcodec.training.start import load_start  # noqa: E402
 
 QUALITIES = (5.0, 25.0, 45.0, 65.0, 85.0)
 SIDE = 384
@@ -72,7 +69,7 @@ def butteraugli(reference: np.ndarray, decoded: np.ndarray) -> tuple[float, floa
 
 @torch.no_grad()
 def measure(run: Path, crops: torch.Tensor, lpips: torch.nn.Module) -> list[dict[str, list[float]]]:
-    model = load_start(run / "checkpoint.pt" if run.is_dir() else run, None).eval()
+    model = load_start(run / "checkpoint.pt" if run.is_dir() else run).model.eval()
     haarpsi = piqa.HaarPSI(reduction="none")
     rows = []
     for quality in QUALITIES:

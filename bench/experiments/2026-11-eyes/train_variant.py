@@ -10,18 +10,33 @@ import time
 from pathlib import Path
 
 import torch
+from distortions import ms_ssim_distortion, wasserstein_distortion
+from torch import Tensor
 
-from rdpcodec.training.speed.allocator import keep_freed_memory
-from rdpcodec.metrics import eyes
+from rdpcodec.metrics.eyes import ssimulacra2_distortion
 from rdpcodec.training import fidelity, schedule
 from rdpcodec.training.loop import Loop
 from rdpcodec.training.recipes import FidelityRun
+from rdpcodec.training.speed.allocator import keep_all_memory
 
 DISTORTIONS = {
-    "ssimulacra2": eyes.ssimulacra2_distortion,
-    "ms-ssim": eyes.ms_ssim_distortion,
-    "wasserstein": eyes.wasserstein_distortion,
+    "ssimulacra2": ssimulacra2_distortion,
+    "ms-ssim": ms_ssim_distortion,
+    "wasserstein": wasserstein_distortion,
 }
+
+
+class ForEyes:
+    """`rdpcodec.metrics.eyes.ForEyes` with one of the distortions alone."""
+
+    distortion = staticmethod(ssimulacra2_distortion)
+
+    def __init__(self, reference: Tensor) -> None:
+        self.reference = reference
+
+    def distortions(self, decoded: Tensor) -> tuple[Tensor, Tensor]:
+        found = self.distortion(self.reference, decoded)
+        return found, torch.zeros_like(found)
 
 
 class ProcessorTime(schedule.Budget):
@@ -37,11 +52,12 @@ class ProcessorTime(schedule.Budget):
 
 
 def main(data: str, out: str, distortion: str, share: str, minutes: str) -> None:
-    keep_freed_memory()
+    keep_all_memory()
     torch.set_num_threads(1)
     # Runs of a few hundred steps cannot spend 200 of them on warming up.
     schedule.WARMUP_STEPS = 30
-    fidelity.ssimulacra2_distortion = DISTORTIONS[distortion]  # type: ignore[attr-defined]
+    ForEyes.distortion = staticmethod(DISTORTIONS[distortion])
+    fidelity.ForEyes = ForEyes
     run = FidelityRun(
         minutes=float(minutes),
         batch=8,
@@ -50,6 +66,7 @@ def main(data: str, out: str, distortion: str, share: str, minutes: str) -> None
         decay=1.0,
         bfloat16=True,
         eyes=float(share),
+        coarse=0.0,
     )
     objective = fidelity.Fidelity(run, Path(data), torch.device("cpu"), init=Path("weights/fast.safetensors"))
     Path(out).mkdir(parents=True, exist_ok=True)

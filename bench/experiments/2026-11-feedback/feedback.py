@@ -23,16 +23,17 @@ from rdpcodec.metrics.eyes import ForEyes, exchange_rate, ssimulacra2_score
 from rdpcodec.model.blocks import Downsample, Pointwise, blocks
 from rdpcodec.model.prior import ResidualDensity, TwoPass
 from rdpcodec.model.quantise import round_by_rate
-from rdpcodec.model.rate import RateGain, lambda_of
+from rdpcodec.model.rate import RateGain
 from rdpcodec.model.rdp_model import RdpModel, TrainingOutput
 from rdpcodec.model.scale_network import round_through
 from rdpcodec.model.transforms import PATCH_VALUES, STEP_MIDDLE, Analysis
+from rdpcodec.quality import lambda_at
 from rdpcodec.tiles import PATCH
 from rdpcodec.training.average import WeightAverage
-from rdpcodec.training.checkpoint import load_start
 from rdpcodec.training.losses import rate_distortion_loss
 from rdpcodec.training.optimizers import build_optimizers
 from rdpcodec.training.schedule import scale_learning_rates
+from rdpcodec.training.start import load_start
 from rdpcodec.training.validation import QUALITIES, load_training_and_validation
 
 SHARES = (0.5, 0.3)  # of SSIMULACRA2 and of coarse errors, as in the training of the released weights
@@ -123,7 +124,7 @@ def judged(model: RdpModel, network: Feedback, x: Tensor) -> list[dict[str, floa
     for dial in QUALITIES:
         quality = torch.full((len(x),), dial)
         found = first(model, x, quality)
-        price = lambda_of(quality) * 255**2 * x.shape[2] * x.shape[3]
+        price = lambda_at(quality) * 255**2 * x.shape[2] * x.shape[3]
 
         def measured(passed: TwoPass) -> tuple[Tensor, Tensor, list[Tensor]]:
             bits = model.residual_density(passed.residual, found.table).sum((1, 2, 3)) + found.hyper_bits
@@ -157,7 +158,7 @@ def judged(model: RdpModel, network: Feedback, x: Tensor) -> list[dict[str, floa
 def main(images: str, out: str, minutes: str) -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    model = load_start(Path("weights/fast.safetensors")).requires_grad_(False)
+    model = load_start(Path("weights/fast.safetensors")).model.requires_grad_(False)
     training, held_out = load_training_and_validation(Path(images), 128, torch.device("cpu"))
     network = Feedback(model.analysis, model.architecture.eighth, model.architecture.latents)
     optimizers, average = build_optimizers(network, 1e-3), WeightAverage(network)

@@ -17,7 +17,7 @@ from rdpcodec.image import ImageData
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.released import arrays, release_tensors, table_tensors
 from rdpcodec.training.export.counting import wide_tables
-from rdpcodec.training.export.graphs import write_graphs
+from rdpcodec.training.export.graphs import graphs as graphs_of
 from rdpcodec.weights.architecture import SIZES
 from rdpcodec.weights.manifest import graph_path
 from rdpcodec.weights.release import ReleasedModel
@@ -32,7 +32,10 @@ def codec_of(name, folder):
     tensors = release_tensors(model, torch.float16) | table_tensors("latents", latents) | table_tensors("hyper", hyper)
     path = folder / f"{name}.safetensors"
     path.write_bytes(save(tensors))
-    graphs = {graph: graph_path(path, graph) for graph in write_graphs(path, SIZES[name])}
+    graphs = {}
+    for graph, blob in graphs_of(path.name, path.read_bytes(), SIZES[name]).items():
+        graphs[graph] = graph_path(path, graph)
+        graphs[graph].write_bytes(blob)
     return Codec(ReleasedModel.from_tensors(name, SIZES[name], arrays(tensors), graphs), engine="onnx")
 
 

@@ -6,6 +6,7 @@ A tidied copy of the scripts that made the JSON files here. In judged.json the r
 judged-more-texture.json have the finest band alone, called "band".
 """
 
+import copy
 import json
 import sys
 from pathlib import Path
@@ -18,8 +19,9 @@ from PIL import Image
 from rdpcodec.metrics.eyes import ssimulacra2_distortion, ssimulacra2_score
 from rdpcodec.metrics.perceptual import load_lpips
 from rdpcodec.metrics.weave import weave_distortion
-from rdpcodec.training.checkpoint import load_checkpoint, load_realism_start, load_start
+from rdpcodec.training.checkpoint import load_checkpoint
 from rdpcodec.training.data import SUFFIXES, VALIDATION_EVERY, ImageSet
+from rdpcodec.training.start import load_start
 from rdpcodec.weights.manifest import find_model
 
 QUALITIES, SIDE, CPU = (5.0, 25.0, 60.0, 85.0), 384, torch.device("cpu")
@@ -60,10 +62,11 @@ def judged(x, y, lpips):
 def main(data, lpips_alex, out, *runs):
     torch.set_num_threads(1)
     released = find_model("fast").path
-    model, lpips, crops = load_start(released).eval(), load_lpips("alex", Path(lpips_alex)), held_out(Path(data))
-    syntheses = {"fidelity": model.synthesis, "released": load_realism_start(released, model)}
+    start, lpips, crops = load_start(released), load_lpips("alex", Path(lpips_alex)), held_out(Path(data))
+    model = start.model.eval()
+    syntheses = {"fidelity": model.synthesis, "released": start.realism_synthesis()}
     for run in runs:
-        syntheses[run] = load_realism_start(released, model)
+        syntheses[run] = copy.deepcopy(model.synthesis)
         syntheses[run].load_state_dict(load_checkpoint(Path(run) / "checkpoint.pt", CPU)["average"])
     found = {}
     for quality in QUALITIES:

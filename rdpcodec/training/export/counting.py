@@ -12,10 +12,11 @@ import numpy as np
 import torch
 
 from rdpcodec.codec import Codec
+from rdpcodec.entropy.exact import HYPER_LATENT_LIMIT
 from rdpcodec.entropy.tables import KNOTS, TableFamily, integer_frequencies
 from rdpcodec.image import ImageData
 from rdpcodec.model.rdp_model import RdpModel
-from rdpcodec.model.scale_network import HYPER_LATENT_MAX, SCALE_COUNT
+from rdpcodec.model.scale_network import SCALE_COUNT
 from rdpcodec.symbols import Symbols, hyper_bank
 from rdpcodec.training.data import ImageSet
 
@@ -38,7 +39,7 @@ def density_tables(model: RdpModel) -> tuple[np.ndarray, np.ndarray]:
         magnitudes = torch.arange(COUNTED_REACH + 1.0).expand(SCALE_COUNT, -1)
         index = torch.arange(float(SCALE_COUNT))[:, None].expand_as(magnitudes)
         latents = torch.exp2(-model.residual_density(magnitudes, index))
-        values = torch.arange(-HYPER_LATENT_MAX, HYPER_LATENT_MAX + 1.0)
+        values = torch.arange(-HYPER_LATENT_LIMIT, HYPER_LATENT_LIMIT + 1.0)
         channels = model.architecture.hyper_latents
         grid = values.expand(KNOTS, channels, -1)[..., None]
         bits = model.hyper_prior.bits(grid, torch.linspace(0, 100, KNOTS))
@@ -78,11 +79,11 @@ def hyper_family(counts: np.ndarray, density: np.ndarray) -> TableFamily:
     They reach two beyond the furthest value that was counted.
     """
     parts, reaches = [], []
-    values = np.abs(np.arange(-HYPER_LATENT_MAX, HYPER_LATENT_MAX + 1))
+    values = np.abs(np.arange(-HYPER_LATENT_LIMIT, HYPER_LATENT_LIMIT + 1))
     shape = (-1, counts.shape[2])
     for count, prior in zip(counts.reshape(shape), density.reshape(shape), strict=True):
         seen = values[count > 0].max(initial=0)
-        reach = int(min(seen + 2, HYPER_LATENT_MAX))
+        reach = int(min(seen + 2, HYPER_LATENT_LIMIT))
         inside = values <= reach
         parts.append(integer_frequencies((count + PRIOR_SYMBOLS / 8 * prior / prior.sum())[inside]))
         reaches.append(reach)
@@ -109,5 +110,5 @@ def counted_tables(codec: Codec, model: RdpModel, images: ImageSet) -> tuple[Tab
         magnitude = np.minimum(np.abs(symbols.residual), COUNTED_REACH)
         np.add.at(latents, (symbols.tables, magnitude), 1)
         z = symbols.hyper.reshape(len(channels), -1)
-        np.add.at(hyper[hyper_bank(quality)], (channels, z + HYPER_LATENT_MAX), 1)
+        np.add.at(hyper[hyper_bank(quality)], (channels, z + HYPER_LATENT_LIMIT), 1)
     return latent_family(latents, density_latents), hyper_family(hyper, density_hyper)

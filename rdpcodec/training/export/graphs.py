@@ -14,9 +14,7 @@ from pathlib import Path
 
 from rdpcodec.entropy import exact
 from rdpcodec.errors import UsageError
-from rdpcodec.model.scale_network import HYPER_LATENT_MAX
 from rdpcodec.model.transforms import PATCH_VALUES, STEP_MIDDLE
-from rdpcodec.storage import replace_files
 from rdpcodec.tiles import PATCH
 from rdpcodec.training.export.graph_layers import (
     Gains,
@@ -36,13 +34,6 @@ from rdpcodec.training.export.weights_folder import read_manifest, write_models
 from rdpcodec.weights.architecture import Architecture, architecture_from
 from rdpcodec.weights.manifest import REALISM_PREFIX, graph_path
 from rdpcodec.weights.stored import stored_tensors
-
-
-def write_graphs(weights: Path, architecture: Architecture, *, encodes: bool = True) -> dict[str, str]:
-    """Write the graphs of a release beside its safetensors file. Returns the SHA-256 of each by name."""
-    made = graphs(weights.name, weights.read_bytes(), architecture, encodes=encodes)
-    replace_files({graph_path(weights, name): blob for name, blob in made.items()})
-    return digests(made)
 
 
 def digests(made: Mapping[str, bytes]) -> dict[str, str]:
@@ -137,7 +128,7 @@ def _hyper_latents(g: Graph, size: Architecture) -> bytes:
     y = g.op("Div", "latents", g.op("Add", spread, g.constant(1)))
     h = block(g, pointwise(g, y, "enter"), "first", size.gated)
     h = block(g, pointwise(g, h, "down.mix", factor=2), "second", size.gated)
-    z = g.clipped(pointwise(g, h, "leave.mix", factor=2), -HYPER_LATENT_MAX, HYPER_LATENT_MAX)
+    z = g.clipped(pointwise(g, h, "leave.mix", factor=2), -exact.HYPER_LATENT_LIMIT, exact.HYPER_LATENT_LIMIT)
     return g.serialised([_images("latents", size.latents)], [(_images("hyper", size.hyper_latents), z)])
 
 

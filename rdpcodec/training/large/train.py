@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from rdpcodec.errors import UsageError
-from rdpcodec.training.checkpoint import averaged_model, load_checkpoint, load_start
+from rdpcodec.training.checkpoint import averaged_model, load_checkpoint
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.large.judging import WANTED, Verdict, curve, verdict
 from rdpcodec.training.large.parts import PARTS
@@ -22,6 +22,7 @@ from rdpcodec.training.realism import Realism
 from rdpcodec.training.recipes import FidelityRun, RealismRun
 from rdpcodec.training.run import default_device, train
 from rdpcodec.training.schedule import Budget
+from rdpcodec.training.start import load_start
 from rdpcodec.training.validation import load_training_and_validation
 
 WEIGHTS = "weights"
@@ -71,7 +72,7 @@ def judge(weights: Path, against: Path, data: Path, device: str | None = None) -
     """Judge a run's averaged weights, from a checkpoint or pieces, by other weights on held-out crops."""
     where = torch.device(default_device(device))
     _, crops = load_training_and_validation(data, 0, where)
-    models = averaged_model(load_checkpoint(weights, torch.device("cpu"))), load_start(against)
+    models = averaged_model(load_checkpoint(weights, torch.device("cpu"))), load_start(against).model
     return verdict(*(curve(model.to(where).eval(), crops) for model in models))
 
 

@@ -6,8 +6,12 @@ A command's module, and with it torch, is imported only when the command runs or
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 import click
+
+from rdpcodec.errors import RdpError, reason
+from rdpcodec.peers import Unavailable
 
 
 class LazyGroup(click.Group):
@@ -32,6 +36,15 @@ class LazyGroup(click.Group):
         command = getattr(import_module(module), function)
         assert isinstance(command, click.Command)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command. Our errors, from here or from a worker process, become `click.ClickException`, which
+        prints one line.
+        """
+        try:
+            return super().invoke(ctx)
+        except (RdpError, Unavailable) as error:
+            raise click.ClickException(reason(error)) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, without importing them."""

@@ -40,13 +40,15 @@ _OUR_QUALITIES = tuple(range(0, 101, 5))
 def bench_codec(name: str, device: str = "cpu") -> BenchCodec:
     """A codec by name: `rdpcodec`, `rdpcodec:MODEL`, a peer's, or the file of a user's own, `codec.json`.
 
-    Raises `Unavailable`, `UsageError` for a file that describes no codec, or `KeyError` for an unknown name.
+    Raises `Unavailable`, or `UsageError` for an unknown name or a file that describes no codec.
     """
     if name.endswith(OWN_SUFFIX):
         return _own(Path(name))
     family, _, model = name.partition(":")
     if family == OURS:
         return _ours(name, model, device)
+    if name not in PEERS:
+        raise UsageError(f"unknown codec {name!r}; known: {', '.join(DEFAULT_CODECS)}")
     peer = find_peer(name)
     return BenchCodec(name, peer.description, peer.settings, peer.encode, peer.decode)
 

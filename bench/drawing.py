@@ -8,7 +8,7 @@ from pathlib import Path
 import matplotlib
 from PIL import Image
 
-from rdpcodec.storage import replace_file
+from bench.record import write_file
 
 matplotlib.use("Agg")
 
@@ -21,12 +21,15 @@ _COLOURS = 256
 
 
 def write_figure(path: Path, figure: Figure, dpi: int) -> None:
-    """Write a figure as a PNG with 256 colours, a quarter of the bytes of full colour, and close it."""
+    """Write a figure as a PNG with 256 colours, a quarter of the bytes of full colour, and close it.
+
+    Raises `OutputError`.
+    """
     drawn, reduced = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", dpi=dpi)
     pyplot.close(figure)
     few_colours(Image.open(drawn)).save(reduced, format="PNG", optimize=True)
-    replace_file(path, reduced.getvalue())
+    write_file(path, reduced.getvalue())
 
 
 def few_colours(image: Image.Image) -> Image.Image:

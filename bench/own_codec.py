@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from bench.record import number_text
+from bench.record import number_text, read_record
 from rdpcodec.errors import UsageError
 
 # Longer than any codec takes for an image; a command that waits for a key would otherwise wait forever.
@@ -37,12 +36,7 @@ class OwnCodec:
     @classmethod
     def load(cls, path: Path) -> OwnCodec:
         """Read the file. Raises `UsageError` if it does not describe a codec."""
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
-        except ValueError as error:
-            raise UsageError(f"{path}: no JSON: {error}") from error
+        record = read_record(path)
         if not isinstance(record, dict):
             raise UsageError(f"{path}: must be an object with name, settings, encode and decode")
         return cls(

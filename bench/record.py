@@ -1,4 +1,4 @@
-"""Records of measurements: JSON, written whole or not at all, and the machine they were made on."""
+"""Records of measurements: JSON, and the machine they were made on. Files are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from rdpcodec.errors import OutputError, UsageError, reason
 from rdpcodec.storage import replace_file
 
 
@@ -34,12 +35,33 @@ def number_text(number: float) -> str:
     return str(int(number)) if float(number).is_integer() else repr(float(number))
 
 
+def read_record(path: Path) -> Any:
+    """The content of a JSON file. Raises `UsageError` if it cannot be read, or is no JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {reason(error)}") from error
+    except ValueError as error:
+        raise UsageError(f"{path}: no JSON: {error}") from error
+
+
 def write_record(path: Path, record: Any, indent: int | None = None) -> None:
-    """Write a record as JSON and create its folders; without an indent it takes a single line."""
+    """Write a record as JSON and create its folders; without an indent it takes a single line.
+
+    Raises `OutputError`.
+    """
     separators = (",", ":") if indent is None else None
-    path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(record, indent=indent, separators=separators, ensure_ascii=False)
-    replace_file(path, f"{text}\n".encode())
+    write_file(path, f"{text}\n".encode())
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file and create its folders. Raises `OutputError`."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, data)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {reason(error)}") from error
 
 
 def machine() -> dict[str, Any]:

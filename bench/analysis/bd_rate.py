@@ -30,7 +30,8 @@ def quality_curve(bpp: Any, values: Any, metric: str) -> Curve:
     if metric.startswith(("ms-ssim", "ms_ssim")):
         quality = -10 * np.log10(np.maximum(1 - quality, LEAST_ERROR))
     elif metric.startswith(("lpips", "butteraugli")):
-        quality = -np.log2(quality)
+        with np.errstate(divide="ignore"):  # 0 for equal images, a point that curves leave out
+            quality = -np.log2(quality)
     return Curve(np.asarray(bpp, float), quality)
 
 
@@ -75,6 +76,16 @@ def bd_rate_if_shared(
     return bd_rate(first, second, bpp_range)
 
 
+def stored_rate(rate: float) -> float | None:
+    """A BD-rate as records have it: to two digits, or None where it is undefined."""
+    return round(rate, 2) if math.isfinite(rate) else None
+
+
+def rate_text(rate: float | None) -> str:
+    """A stored BD-rate in words."""
+    return "undefined" if rate is None else f"{rate:+.1f} %"
+
+
 def mean_curve(record: dict[str, Any], metric: str) -> Curve:
     """The curve of a record's means over images."""
     return quality_curve(record["results"]["bpp"], record["results"][metric], metric)
@@ -92,14 +103,13 @@ def bd_rate_by_image(anchor: dict[str, Any], test: dict[str, Any], metric: str) 
     """The mean of the images' own BD-rates.
 
     The BD-rate of mean curves also counts how a setting spreads bits over images: a codec whose curve is
-    worse on every image can still have the better mean curve (docs/decisions.md).
+    worse on every image can still have the better mean curve (docs/glossary.md, BD-rate).
     """
     return float(np.mean(list(bd_rates_of_images(anchor, test, metric).values())))
 
 
 def _image_curve(points: list[dict[str, float]], metric: str) -> Curve:
-    curve = quality_curve([point["bpp"] for point in points], [point[metric] for point in points], metric)
-    return curve.improving()
+    return quality_curve([point["bpp"] for point in points], [point[metric] for point in points], metric)
 
 
 def measured_bd_rate(

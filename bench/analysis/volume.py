@@ -15,8 +15,6 @@ import numpy as np
 from bench.analysis.curve import Curve
 from bench.analysis.measured import PERCEPTION, Measured
 
-PEAK_DB = 20 * np.log10(255)
-
 
 @dataclass(frozen=True)
 class Box:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -14,17 +13,14 @@ from rich.table import Table
 
 from bench.codecs import weights_identity
 from bench.folder import data_option, load_folder
-from bench.measure.closeness import eye_measures
-from bench.options import json_option, lpips_option
+from bench.measure.closeness import MAIN, Measure, eye_measures
+from bench.options import json_option, lpips_option, qualities_option
 from bench.record import write_record
 from rdpcodec import Codec
 from rdpcodec.container import bits_per_pixel, read_header
 from rdpcodec.metrics.distortion import psnr
 from rdpcodec.metrics.perceptual import load_lpips
 
-# Besides PSNR and LPIPS: a measure fitted to opinions, and one that models the eye.
-SHOWN = ("ssimulacra2", "butteraugli")
-Measure = Callable[[np.ndarray, np.ndarray], float]
 QUALITIES = (5.0, 20.0, 35.0, 50.0, 70.0, 90.0)
 
 
@@ -70,19 +66,21 @@ def table_of(points: list[dict[str, float]], measures: list[str]) -> Table:
 @click.command()
 @data_option
 @json_option
-@click.option("--qualities", default=",".join(f"{q:g}" for q in QUALITIES), show_default=True)
+@qualities_option(QUALITIES)
 @lpips_option
-def auto_realism(data: Path, out: Path | None, qualities: str, lpips_weights: Path | None) -> None:
+def auto_realism(
+    data: Path, out: Path | None, qualities: tuple[float, ...], lpips_weights: Path | None
+) -> None:
     """Compare the realism chosen for each image with 0 and 1, on the same files."""
     codec, images = Codec(), load_folder(data)
     eyes, notes = eye_measures()
-    measures = {"psnr": psnr, **{name: eyes[name] for name in SHOWN if name in eyes}}
+    measures = {"psnr": psnr, **{name: eyes[name] for name in MAIN if name in eyes}}
     measures["lpips"] = load_lpips("alex", lpips_weights).distance
     if "realism" not in codec.dials:
         raise click.ClickException("these weights have no realism setting")
 
     points = []
-    for quality in track([float(word) for word in qualities.split(",")], "measuring", transient=True):
+    for quality in track(qualities, "measuring", transient=True):
         rows = [measured(codec, image, quality, measures) for image in images.values()]
         points.append({"quality": quality, **averages(rows)})
     console = Console()

@@ -14,12 +14,11 @@ from statistics import median
 from typing import Any
 
 import click
-from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
 from bench.codecs import weights_identity
-from bench.folder import FOLDER
+from bench.folder import FOLDER, open_rgb
 from bench.options import json_option
 from bench.record import write_record
 from rdpcodec import Codec
@@ -62,7 +61,7 @@ def browser(site: Path, image: Path, browser: str, quality: float, repeats: int,
     shown by a page of its own. A server on this machine delivers both, so loading takes next to no time.
     """
     codec = Codec()
-    opened = Image.open(image).convert("RGB")
+    opened = open_rgb(image)
     files = {f"{realism:g}": codec.compress(opened, quality, realism=realism) for realism in REALISMS}
     found = first_images(site, files, browser, repeats)
     Console().print(_table(found))
@@ -76,10 +75,10 @@ def first_images(site: Path, files: dict[str, bytes], browser: str, repeats: int
     image is there, and the bytes loaded.
 
     site: a folder with the decoder, which is left unchanged; browser: the path of a Chromium. Raises
-    `click.ClickException` without Playwright, which drives the browser.
+    `click.ClickException` without Playwright, which drives the browser, or if the browser or a page fails.
     """
     try:
-        from playwright.sync_api import sync_playwright
+        from playwright.sync_api import Error, sync_playwright
     except ImportError as error:
         raise click.ClickException("playwright is missing: pip install playwright") from error
     found = {}
@@ -89,9 +88,13 @@ def first_images(site: Path, files: dict[str, bytes], browser: str, repeats: int
             (folder / f"{name}.rdpc").write_bytes(data)
             (folder / f"{name}.html").write_text(_PAGE.format(name=name))
         with sync_playwright() as driver:
-            for name in files:
-                visits = [_visit(driver, browser, f"{address}{name}.html") for _ in range(repeats)]
-                found[name] = {what: median(visit[what] for visit in visits) for what in visits[0]}
+            try:
+                for name in files:
+                    visits = [_visit(driver, browser, f"{address}{name}.html") for _ in range(repeats)]
+                    found[name] = {what: median(visit[what] for visit in visits) for what in visits[0]}
+            except Error as error:
+                # What follows the first line is a log.
+                raise click.ClickException(f"{browser}: {str(error).splitlines()[0]}") from error
     return found
 
 

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from bench.measure.metrics import SetFeatures
-from bench.record import number_text
-from rdpcodec.storage import replace_file
+from bench.record import number_text, write_file
 
 # By point: bytes, seconds and metrics, and the image's features.
 CachedPoints = dict[str, tuple[dict[str, float], SetFeatures]]
@@ -67,7 +66,7 @@ def load_cached(job: Job) -> CachedPoints:
 
 
 def save_cached(job: Job, points: CachedPoints) -> None:
-    """Write the cache of an image, whole or not at all."""
+    """Write the cache of an image, whole or not at all. Raises `OutputError`."""
     arrays: dict[str, Any] = {
         "identity": np.array(job.identity),
         "points": np.array(json.dumps({key: facts for key, (facts, _) in points.items()})),
@@ -80,5 +79,4 @@ def save_cached(job: Job, points: CachedPoints) -> None:
             arrays[f"{number}.level{i}"] = level
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
-    job.cache.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(job.cache, buffer.getvalue())
+    write_file(job.cache, buffer.getvalue())

@@ -20,9 +20,12 @@ from scipy.ndimage import correlate1d
 
 from rdpcodec.errors import UsageError
 from rdpcodec.metrics.eyes import ssimulacra2_distortion, ssimulacra2_score
+from rdpcodec.metrics.ssimulacra2 import MINIMUM_SIDE
 
 # Compares two 8-bit RGB images, `[H, W, 3]`: the original and the decoded one.
 Measure = Callable[[np.ndarray, np.ndarray], float]
+# The two for commands that show few: one is fitted to opinions, the other models the eye.
+MAIN = ("ssimulacra2", "butteraugli")
 # ITU-R BT.601.
 _LUMA = np.array([0.299, 0.587, 0.114])
 # For VIF: the noise of the eye, in squared 8-bit steps, and what counts as no variance.
@@ -64,7 +67,10 @@ def ssimulacra2(original: np.ndarray, decoded: np.ndarray) -> float:
     """SSIMULACRA2 v2.1, 100 for equal images; see `rdpcodec.metrics.eyes`.
 
     Its windows are true Gaussians. Those of the C++ program are recursive, and its scores about 0.3 lower.
+    NaN if a side is under 8 pixels.
     """
+    if min(original.shape[:2]) < MINIMUM_SIDE:
+        return float("nan")
     if np.array_equal(original, decoded):
         return 100.0
     pair = [torch.from_numpy(np.array(a)).permute(2, 0, 1)[None].float() / 255 for a in (original, decoded)]

@@ -22,9 +22,9 @@ from bench.measure.inception import InceptionV3
 from bench.measure.metrics import image_tensor, patch_features
 from bench.options import json_option
 from bench.record import write_record
-from rdpcodec.errors import RdpError
 from rdpcodec.metrics import efficientnet
 from rdpcodec.metrics.efficientnet import EfficientNetLite0
+from rdpcodec.model.device import usable_device
 
 
 @torch.inference_mode()
@@ -75,28 +75,25 @@ def distance(
     stems = [sorted(path.stem for path in image_paths(folder)) for folder in (data, decoded)]
     if stems[0] != stems[1]:
         raise click.ClickException("decoded images must have the originals' names, extensions aside")
-    try:
-        extractor, width = (
-            (InceptionV3(weights), inception.FEATURES)
-            if network == "inception"
-            else (EfficientNetLite0(), efficientnet.FEATURES)
-        )
-        extractor.to(device)
-        (first, names), (second, other_names) = (
-            folder_features(f, extractor, width, device, console) for f in (data, decoded)
-        )
-        # Published kernel distances (KID) count pairs of an image with itself; ours do not.
-        numbers = None if network == "inception" else image_numbers(names, other_names)
-        record = {
-            "data": data.name,
-            "decoded": decoded.name,
-            "network": network,
-            "patches": [len(first), len(second)],
-            "frechet": frechet_distance(first, second),
-            "kernel": kernel_distance(first, second, numbers),
-        }
-    except RdpError as error:
-        raise click.ClickException(str(error)) from error
+    extractor, width = (
+        (InceptionV3(weights), inception.FEATURES)
+        if network == "inception"
+        else (EfficientNetLite0(), efficientnet.FEATURES)
+    )
+    extractor.to(usable_device(device))
+    (first, names), (second, other_names) = (
+        folder_features(f, extractor, width, device, console) for f in (data, decoded)
+    )
+    # Published kernel distances (KID) count pairs of an image with itself; ours do not.
+    numbers = None if network == "inception" else image_numbers(names, other_names)
+    record = {
+        "data": data.name,
+        "decoded": decoded.name,
+        "network": network,
+        "patches": [len(first), len(second)],
+        "frechet": frechet_distance(first, second),
+        "kernel": kernel_distance(first, second, numbers),
+    }
     console.print(
         f"{network}, {len(first)} and {len(second)} patches of 256×256: Fréchet distance "
         f"{record['frechet']:.4g}, kernel distance {record['kernel']:.4g}"

@@ -30,6 +30,7 @@ from rdpcodec.errors import UsageError
 from rdpcodec.metrics import distortion
 from rdpcodec.metrics.efficientnet import FEATURES, EfficientNetLite0
 from rdpcodec.metrics.perceptual import load_lpips
+from rdpcodec.model.device import usable_device
 
 # Neighbourhoods for each image and pyramid level; with these, a distance of 24 images moves by 2 % with the
 # seed.
@@ -71,9 +72,10 @@ class Metrics:
     def __init__(self, lpips: Path | None, device: str = "cpu", butteraugli: Path | None = None) -> None:
         """lpips: where the LPIPS networks are, see `load_lpips`; butteraugli: see `eye_measures`.
 
-        `notes` says what to install for each measure that is unavailable here.
+        `notes` says what to install for each measure that is unavailable here. Raises `UsageError` without
+        LPIPS, or for a device that cannot be used.
         """
-        self.device = torch.device(device)
+        self.device = usable_device(device)
         self._lpips = {name: load_lpips(name, lpips).to(self.device) for name in ("alex", "squeeze")}
         self._features = EfficientNetLite0().to(self.device)
         self._eyes, self.notes = eye_measures(butteraugli)

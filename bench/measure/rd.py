@@ -21,13 +21,19 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from bench.analysis.bd_rate import bd_rate_by_image, bd_rate_if_shared, bd_rates_of_images, mean_curve
+from bench.analysis.bd_rate import (
+    bd_rate_by_image,
+    bd_rate_if_shared,
+    bd_rates_of_images,
+    mean_curve,
+    rate_text,
+    stored_rate,
+)
 from bench.analysis.measured import LOSSLESS_PSNR
 from bench.codecs import DEFAULT_CODECS, OURS, BenchCodec, bench_codec
 from bench.folder import data_option, load_folder
 from bench.options import json_option
 from bench.record import machine, write_record
-from rdpcodec.errors import RdpError
 from rdpcodec.metrics.distortion import ms_ssim, psnr
 from rdpcodec.peers import PEERS, Unavailable
 
@@ -162,14 +168,8 @@ def _chosen(names: str | None, device: str, console: Console) -> Iterator[BenchC
             codec = bench_codec(name, device)
         except Unavailable as error:
             if names:
-                raise click.ClickException(str(error)) from error
+                raise
             console.print(f"left out: {error}")
-        except RdpError as error:
-            raise click.ClickException(str(error)) from error
-        except KeyError:
-            raise click.ClickException(
-                f"unknown codec {name!r}; known: {', '.join(DEFAULT_CODECS)}"
-            ) from None
         else:
             yield codec
 
@@ -210,14 +210,14 @@ def bd_rates(peer: dict[str, Any], ours: dict[str, Any]) -> dict[str, float | No
         "psnr_by_picture": bd_rate_by_image(peer, ours, "psnr-rgb"),
         "ms_ssim_by_picture": bd_rate_by_image(peer, ours, "ms-ssim-rgb"),
     }
-    return {name: round(rate, 2) if math.isfinite(rate) else None for name, rate in rates.items()}
+    return {name: stored_rate(rate) for name, rate in rates.items()}
 
 
 def _print_bd_rates(
     peer: dict[str, Any], ours: dict[str, Any], rates: dict[str, float | None], console: Console
 ) -> None:
     low, high = COMMON_RANGE
-    shown = {name: "undefined" if rate is None else f"{rate:+.1f} %" for name, rate in rates.items()}
+    shown = {name: rate_text(rate) for name, rate in rates.items()}
     console.print(
         f"BD-rate of {ours['name']} against {peer['name']}: {shown['psnr']} (PSNR), "
         f"{shown['psnr_common_range']} (PSNR, {low}-{high} bpp), {shown['ms_ssim']} (MS-SSIM); "

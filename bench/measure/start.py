@@ -64,18 +64,21 @@ class Cost(NamedTuple):
 def cost(python: str, program: str, arguments: Sequence[str] = ()) -> Cost:
     """Run a program, given as code, in a process of its own. Linux only.
 
-    Raises `click.ClickException` if it fails.
+    Raises `click.ClickException` if it cannot be run, or fails.
     """
     started = time.perf_counter()
     words = [python, "-c", _WITH_PEAK, program, *arguments]
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    except OSError as error:
+        raise click.ClickException(f"{python}: cannot be run: {error.strerror}") from error
     assert process.stderr
     said = process.stderr.read()
     process.stderr.close()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise click.ClickException(f"exit status {process.returncode}: {said}")
+        raise click.ClickException(f"exit status {process.returncode}: {' '.join(said.split())}")
     seconds = time.perf_counter() - started
     return Cost(seconds, usage.ru_utime + usage.ru_stime, int(said.split()[-1]) * 1024 / 1e6)
 

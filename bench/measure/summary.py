@@ -9,8 +9,6 @@ import numpy as np
 from bench.measure.cache import Job, Point, load_cached
 from bench.measure.metrics import SetFeatures, distances
 
-# Resamplings of the images for error bars. The error of a bar is then 5 % of it.
-BOOTSTRAPS = 200
 # At most this many groups of images are left out in turn for the errors of distances. The errors are then
 # known to within a quarter.
 JACKKNIFE_GROUPS = 8
@@ -29,7 +27,7 @@ def summary(jobs: list[Job], originals: list[Job]) -> dict[str, Any]:
             **({} if point.realism is None else {"realism": point.realism}),
             **{name: float(np.mean([f[name] for f in facts])) for name in facts[0]},
             **distances(references, features),
-            "standard_errors": standard_errors(facts, references, features),
+            "standard_errors": standard_errors(references, features),
         }
     images = {
         job.name: {key: facts for key, (facts, _) in image.items() if key in points}
@@ -38,27 +36,19 @@ def summary(jobs: list[Job], originals: list[Job]) -> dict[str, Any]:
     return {"points": points, "pictures": images}
 
 
-def standard_errors(
-    facts: list[dict[str, float]], references: list[SetFeatures], features: list[SetFeatures]
-) -> dict[str, float]:
-    """How much other images of the same kind would change the figures, as one standard deviation.
+def standard_errors(references: list[SetFeatures], features: list[SetFeatures]) -> dict[str, float]:
+    """How much other images of the same kind would change the distances, as one standard deviation.
 
-    Means: bootstrap over images. Distances: jackknife over groups of images, since repeated images make
-    distributions look further apart than they are.
+    It is a jackknife over groups of images, since a bootstrap's repeated images make distributions look
+    further apart than they are. Empty for fewer than three images.
     """
-    generator = np.random.default_rng(0)
-    chosen = generator.integers(len(facts), size=(BOOTSTRAPS, len(facts)))
-    errors = {}
-    for name in facts[0]:
-        values = np.array([f[name] for f in facts])
-        errors[name] = float(values[chosen].mean(axis=1).std())
     groups = min(len(features), JACKKNIFE_GROUPS)
-    if groups > 2:
-        left_out = []
-        for group in range(groups):
-            kept = [i for i in range(len(features)) if i % groups != group]
-            left_out.append(distances([references[i] for i in kept], [features[i] for i in kept]))
-        scale = (groups - 1) ** 0.5
-        known = set.intersection(*(set(found) for found in left_out))
-        errors |= {name: scale * float(np.std([d[name] for d in left_out])) for name in sorted(known)}
-    return errors
+    if groups < 3:
+        return {}
+    left_out = []
+    for group in range(groups):
+        kept = [i for i in range(len(features)) if i % groups != group]
+        left_out.append(distances([references[i] for i in kept], [features[i] for i in kept]))
+    scale = (groups - 1) ** 0.5
+    known = set.intersection(*(set(found) for found in left_out))
+    return {name: scale * float(np.std([d[name] for d in left_out])) for name in sorted(known)}

@@ -8,7 +8,6 @@ frozen classifier answers too.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -30,11 +29,17 @@ from bench.folder import data_option, open_rgb
 from bench.measure.cache import Job, Point, load_cached, save_cached
 from bench.measure.setup import Setup, metrics_of, stored_name
 from bench.measure.summary import summary
-from bench.options import Command, lpips_option, with_options
+from bench.options import (
+    Command,
+    lpips_option,
+    numbers_option,
+    qualities_option,
+    with_options,
+    workers_option,
+)
 from bench.record import machine, rounded, write_record
 from bench.threads import threads_a_process
 from rdpcodec import Codec
-from rdpcodec.errors import RdpError
 from rdpcodec.peers import PEERS, Unavailable
 from rdpcodec.training.speed.allocator import keep_all_memory
 from rdpcodec.weights.manifest import DEFAULT_MODEL
@@ -151,17 +156,14 @@ def trace(
     own name.
     """
     console = Console()
-    try:
-        for note in setup.metrics.notes:
-            console.print(note, markup=False)
-        originals = setup.jobs(ORIGINAL, ORIGINAL, (Point(0),))
-        jobs = {codec: setup.jobs(codec, text, points) for codec, (text, points) in codecs.items()}
-        run_jobs([*originals, *(job for group in jobs.values() for job in group)], workers, console)
-        for codec, (text, _) in codecs.items():
-            path = write_summary(name or stored_name(codec), text, jobs[codec], originals, setup)
-            console.print(f"written: {path}")
-    except RdpError as error:
-        raise click.ClickException(str(error)) from error
+    for note in setup.metrics.notes:
+        console.print(note, markup=False)
+    originals = setup.jobs(ORIGINAL, ORIGINAL, (Point(0),))
+    jobs = {codec: setup.jobs(codec, text, points) for codec, (text, points) in codecs.items()}
+    run_jobs([*originals, *(job for group in jobs.values() for job in group)], workers, console)
+    for codec, (text, _) in codecs.items():
+        path = write_summary(name or stored_name(codec), text, jobs[codec], originals, setup)
+        console.print(f"written: {path}")
 
 
 _options = [
@@ -172,7 +174,7 @@ _options = [
         required=True,
         help="Folder of the results.",
     ),
-    click.option("--workers", default=os.cpu_count(), show_default=True, help="Processes."),
+    workers_option,
     lpips_option,
     click.option(
         "--butteraugli",
@@ -195,31 +197,23 @@ def _shared_options(command: Command) -> Command:
     return with_options(with_setup, _options)
 
 
-def _numbers(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(word) for word in text.split(","))
-    except ValueError:
-        raise click.UsageError(f"{text!r}: give numbers with commas between them") from None
-
-
 @click.command()
 @_shared_options
-@click.option("--qualities", default=",".join(f"{q:g}" for q in QUALITIES), show_default=True)
-@click.option("--realisms", default=",".join(f"{b:g}" for b in REALISMS), show_default=True)
+@qualities_option(QUALITIES, count=2)
+@numbers_option("--realisms", REALISMS, most=1)
 @click.option(
     "--model",
     default=DEFAULT_MODEL,
     show_default=True,
     help="Model to measure; each needs a folder of its own.",
 )
-def surface(setup: Setup, workers: int, qualities: str, realisms: str, model: str) -> None:
+def surface(
+    setup: Setup, workers: int, qualities: tuple[float, ...], realisms: tuple[float, ...], model: str
+) -> None:
     """Trace our rate-distortion-perception surface on a folder of images."""
-    try:
-        codec = Codec(model)
-    except RdpError as error:
-        raise click.ClickException(str(error)) from error
-    dial = _numbers(realisms) if "realism" in codec.dials else (0.0,)
-    points = tuple(Point(q, b) for q in sorted(_numbers(qualities)) for b in dial)
+    codec = Codec(model)
+    dial = realisms if "realism" in codec.dials else (0.0,)
+    points = tuple(Point(q, b) for q in qualities for b in dial)
     description = f"{weights_identity(codec)}, {setup.device}"
     trace({f"{OURS}:{model}": (description, points)}, setup, workers, OURS)
 
@@ -246,9 +240,5 @@ def peers(setup: Setup, workers: int, codecs: str, smallest: int | None) -> None
         except Unavailable as error:
             click.echo(f"left out: {error}")
             continue
-        except RdpError as error:
-            raise click.ClickException(str(error)) from error
-        except KeyError:
-            raise click.ClickException(f"unknown codec {name!r}; known: {', '.join(PEERS)}") from None
         chosen[name] = (subject.description, tuple(Point(q) for q in subject.settings[:smallest]))
     trace(chosen, setup, workers)

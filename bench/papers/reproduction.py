@@ -99,7 +99,6 @@ def report_claims(record: dict[str, Any], title: str, path: Path, page: Path | N
     The folder of `path` is created.
     """
     Console().print(claims_on_screen(title, record))
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_record(path, record)
     if page:
         replace_block(page, f"claims {block}", claims_table(record))

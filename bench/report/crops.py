@@ -101,7 +101,7 @@ def _comparison(lpips: Path | None) -> Comparison:
         network = load_lpips("alex", lpips).eval()
     except RdpError as error:
         if lpips:
-            raise click.ClickException(str(error)) from error
+            raise
         click.echo(f"left out under the images: LPIPS: {error}")
         network = None
 

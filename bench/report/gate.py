@@ -7,6 +7,7 @@ be resampled in pairs. They are shown, but do not decide.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,7 +75,8 @@ def bit_changes(old: Measured, new: Measured) -> list[str]:
                 continue
             columns = (dials[0].index(realism), dials[1].index(realism))
             found = measured_bd_rate(old, new, metric, columns, weights)
-            if found["interval"] is None:  # the curves share no quality
+            # The curves share no quality, or only some of their resamplings do.
+            if found["interval"] is None or not math.isfinite(found["value"]):
                 continue
             low, high = found["interval"]
             lines.append(

@@ -14,6 +14,7 @@ import click
 from bench.analysis.measured import load_measured
 from bench.codecs import OURS, weights_identity
 from bench.folder import FOLDER
+from bench.record import read_record
 from bench.report.tables import (
     closeness_table,
     headline_table,
@@ -51,9 +52,9 @@ def publish(results: Path, surfaces: tuple[Path, ...], root: Path) -> None:
 
     README shows those of the first surface.
     """
-    measured = json.loads(results.read_text(encoding="utf-8"))
+    measured = read_record(results)
     path = root / "weights" / "manifest.json"
-    manifest = json.loads(path.read_text(encoding="utf-8"))
+    manifest = read_record(path)
     for name, record in manifest["models"].items():
         entry = ModelEntry(name, path.parent / record["file"], record)
         identity = weights_identity(ReleasedModel.load(entry))
@@ -85,7 +86,7 @@ def _publish_surface(surface: Path, model: str, identity: str, root: Path, *, fi
     if avif:
         replace_block(root / RESULTS_PAGE, f"closeness {traced.data}", closeness_table(traced, avif))
     if first:
-        gains = json.loads((surface / "realism" / "gains.json").read_text(encoding="utf-8"))
+        gains = read_record(surface / "realism" / "gains.json")
         replace_block(root / RESULTS_PAGE, f"realism {model}", realism_table(gains))
         if avif:
             replace_block(root / "README.md", f"headline {model}", headline_table(traced, avif, gains))

@@ -7,7 +7,6 @@ makes sheets of crops to look at, because no figure sees everything.
 
 from __future__ import annotations
 
-import json
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,12 @@ from PIL import Image, ImageDraw, ImageFont
 from rich.console import Console
 from rich.table import Table
 
+from bench.analysis.bd_rate import quality_curve
 from bench.analysis.curve import Curve
+from bench.analysis.measured import PERCEPTION, Measure
 from bench.codecs import BenchCodec, bench_codec
 from bench.folder import FOLDER, load_folder
-from bench.record import write_record
+from bench.record import read_record, write_record
 from rdpcodec.peers import largest_within
 
 RATES = (0.15, 0.30, 0.45)
@@ -32,6 +33,8 @@ PERCEPTION_METRICS = (
     *("lpips_alex", "lpips_squeeze", "kernel_held_out", "kernel", "frechet", "sliced_wasserstein"),
     *("niqe", "brisque"),
 )
+# How these are interpolated. LPIPS-squeeze is not among the report's measures, since training minimises it.
+_SCALES = {**PERCEPTION, "lpips_squeeze": Measure("lpips_squeeze", "LPIPS (SqueezeNet)", log=True)}
 # What else is followed along the dial.
 _FOLLOWED = ("psnr", "ssimulacra2", "butteraugli", "psnr_hvs_m", "vif", "energy_1", "energy_2", "energy_3")
 
@@ -43,18 +46,25 @@ def curve_of(points: list[dict[str, Any]], metric: str) -> Curve:
     ).by_rate()
 
 
+def value_at(points: list[dict[str, Any]], metric: str, bpp: float) -> float:
+    """A metric at a rate, interpolated on the scale on which it is read; NaN outside the measured rates."""
+    curve, scale = curve_of(points, metric), _SCALES.get(metric)
+    if scale is None:
+        return float(curve.at(bpp))
+    return float(scale.unscaled(Curve(curve.bpp, scale.scaled(curve.values)).at(bpp)))
+
+
 def gains(ours: list[dict[str, Any]], avif: list[dict[str, Any]], bpp: float) -> dict[str, Any]:
     """Realism 1 against realism 0 at one rate, and against AVIF at equal LPIPS-alex."""
     dial = sorted({point["realism"] for point in ours})
     along = {
-        metric: [float(curve_of([p for p in ours if p["realism"] == beta], metric).at(bpp)) for beta in dial]
+        metric: [value_at([p for p in ours if p["realism"] == beta], metric, bpp) for beta in dial]
         for metric in (*_FOLLOWED, *PERCEPTION_METRICS)
         if metric in ours[0]
     }
     lpips = along["lpips_alex"]
     of_avif = curve_of(avif, "lpips_alex")
-    # LPIPS falls with the rate.
-    avif_bpp = float(Curve(of_avif.bpp, -of_avif.values).rate_at(-lpips[-1]))
+    avif_bpp = float(quality_curve(of_avif.bpp, of_avif.values, "lpips_alex").rate_at(-np.log2(lpips[-1])))
     return {
         "bpp": bpp,
         "realism": dial,
@@ -75,7 +85,7 @@ def _points(path: Path) -> list[dict[str, Any]]:
         raise click.ClickException(
             f"{path}: not measured yet; run `python -m bench measure surface` and `peers` first"
         )
-    return list(json.loads(path.read_text(encoding="utf-8"))["points"].values())
+    return list(read_record(path)["points"].values())
 
 
 def busiest(image: Image.Image) -> tuple[int, int, int, int]:
@@ -154,7 +164,6 @@ def realism_gains(folder: Path, sheets: Path | None, quality: float) -> None:
         )
     console.print(table)
     out = folder / "realism"
-    out.mkdir(exist_ok=True)
     write_record(out / "gains.json", found, indent=1)
     if sheets:
         ours_codec, avif_codec = bench_codec("rdpcodec"), bench_codec("avif")

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from bench.__main__ import LazyGroup, bench
+from rdpcodec.errors import UsageError
 
 GROUPS = {name: group for name, group in bench.commands.items() if isinstance(group, LazyGroup)}
 
@@ -36,3 +39,62 @@ def test_an_unknown_command_is_refused() -> None:
     result = CliRunner().invoke(bench, ["measure", "compare"])
     assert result.exit_code == 2
     assert "No such command 'compare'" in result.output
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: Image.Image) -> Path:
+    """The current folder, with a folder of one image, and a file that is none."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "images").mkdir()
+    small.save(tmp_path / "images" / "a.png")
+    (tmp_path / "text.png").write_text("not an image")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("measure effort --data images --qualities 10,x", "'10,x': give numbers with commas"),
+        ("measure effort --data images --qualities 50,50", "give 2 different numbers or more"),
+        ("measure effort --data images --qualities 50,101", "101 is outside 0..100"),
+        ("measure auto-realism --data images --qualities nan", "nan is outside 0..100"),
+        ("measure auto-realism --data images --lpips-weights images", "LPIPS-alex"),
+        ("measure surface --data images --out out --qualities 50", "give 2 different numbers or more"),
+        ("measure surface --data images --out out --realisms 0,2", "2 is outside 0..1"),
+        ("measure surface --data images --out out --workers 0", "--workers"),
+        ("measure surface --data images --out out --device drum", "'drum' cannot be used"),
+        ("measure peers --data images --out out --device drum --codecs jpeg", "'drum' cannot be used"),
+        ("measure peers --data images --out out --codecs gif", "unknown codec 'gif'"),
+        ("measure rd --data images --codecs gif", "unknown codec 'gif'"),
+        (
+            "measure rd --data images --codecs jpeg --out text.png/rd.json",
+            "text.png/rd.json: cannot be written",
+        ),
+        ("measure speed --data images --repeats 0", "--repeats"),
+        ("measure drawn --workers 0", "--workers"),
+        ("measure distance --data images --decoded images --device drum", "'drum' cannot be used"),
+        ("measure start text.png --python no-such-python", "no-such-python: cannot be run"),
+        ("measure start text.png --runs 1", "text.png: not an image"),
+        ("measure browser images text.png --browser text.png", "text.png: cannot identify"),
+        ("report publish text.png", "text.png: no JSON"),
+        ("papers digits --device drum", "'drum' cannot be used"),
+        # This one is found by a worker process.
+        ("measure engines --data images --quality 500 --repeats 1", "quality 500.0 is outside 0..100"),
+    ],
+)
+def test_a_users_mistake_is_told_in_one_line(words: str, message: str, place: Path) -> None:
+    result = CliRunner().invoke(bench, words.split())
+    assert isinstance(result.exception, SystemExit), result.exception
+    assert result.exit_code in (1, 2)
+    assert result.stderr.count("Error: ") == 1
+    assert message in result.stderr.splitlines()[-1]
+
+
+def test_an_error_of_several_lines_is_put_into_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    @click.command()
+    def failing() -> None:
+        raise UsageError("butteraugli_main: failed:\n  out of memory\n")
+
+    monkeypatch.setattr("bench.report.gate.gate", failing)
+    result = CliRunner().invoke(bench, ["report", "gate"])
+    assert (result.exit_code, result.stderr) == (1, "Error: butteraugli_main: failed: out of memory\n")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
@@ -20,13 +19,14 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from bench.analysis.measured import LOSSLESS_PSNR
 from bench.codecs import weights_identity
 from bench.folder import load_folder
 from bench.measure.drawn.classes import made_set
-from bench.measure.drawn.floors import IMAGES, floor, floors_table
+from bench.measure.drawn.floors import IMAGES, floor, floors_table, lossless_webp_bytes
 from bench.measure.drawn.photographs import photographs, photographs_table
 from bench.measure.drawn.sheet import sheet
-from bench.options import json_option
+from bench.options import json_option, workers_option
 from bench.record import write_record
 from rdpcodec import Codec, use_threads
 from rdpcodec.metrics.distortion import psnr
@@ -37,8 +37,6 @@ AVIF_OPTIONS = {"speed": 6, "subsampling": "4:4:4"}
 METRICS = ("psnr", "ssimulacra2")
 # Smaller images have too few scales for SSIMULACRA2.
 _LEAST_SIDE = 64
-# The PSNR that is stored for an image without error, in dB.
-_NO_ERROR = 100.0
 
 Point = dict[str, float]
 
@@ -65,7 +63,7 @@ Point = dict[str, float]
     multiple=True,
     help="Only report what the photographs in FOLDER lose by the exact layer; may be given several times.",
 )
-@click.option("--workers", default=os.cpu_count(), show_default=True, help="Processes.")
+@workers_option
 def drawn(
     out: Path | None,
     folder: Path | None,
@@ -129,11 +127,9 @@ def measured(codec: Codec, image: Image.Image) -> dict[str, Any]:
     """Bytes and quality of our files and of AVIF's, and the bytes of lossless WebP."""
     return {
         "size": list(image.size),
-        "lossless_webp": len(_saved(image, "WEBP", lossless=True, method=6, quality=100)),
+        "lossless_webp": lossless_webp_bytes(image),
         "rdpcodec": _points(image, QUALITIES, lambda q: codec.compress(image, q), codec.decompress),
-        "avif": _points(
-            image, AVIF_QUALITIES, lambda q: _saved(image, "AVIF", quality=q, **AVIF_OPTIONS), _opened
-        ),
+        "avif": _points(image, AVIF_QUALITIES, lambda q: _avif(image, q), _opened),
     }
 
 
@@ -147,24 +143,14 @@ def _points(
     for setting in settings:
         data = encode(setting)
         decoded = np.asarray(decode(data).convert("RGB"))
-        point = {"setting": setting, "bytes": len(data), "psnr": min(psnr(original, decoded), _NO_ERROR)}
+        point = {"setting": setting, "bytes": len(data), "psnr": min(psnr(original, decoded), LOSSLESS_PSNR)}
         if min(image.size) >= _LEAST_SIDE:
+            # It imports torch, which small images do without.
+            from bench.measure.closeness import ssimulacra2
+
             point["ssimulacra2"] = ssimulacra2(original, decoded)
         points.append({name: round(value, 4) for name, value in point.items()})
     return points
-
-
-def ssimulacra2(original: np.ndarray, decoded: np.ndarray) -> float:
-    """The score of a decoded image; both are uint8 `[H, W, 3]`."""
-    import torch
-
-    from rdpcodec.metrics.eyes import ssimulacra2_distortion, ssimulacra2_score
-
-    pair = [
-        torch.from_numpy(x.transpose(2, 0, 1)[None].astype(np.float32) / 255) for x in (original, decoded)
-    ]
-    with torch.no_grad():
-        return float(ssimulacra2_score(ssimulacra2_distortion(*pair)))
 
 
 def bytes_for(points: list[Point], metric: str, value: float) -> float:
@@ -218,9 +204,9 @@ def _write_images(images: dict[str, dict[str, Image.Image]], folder: Path) -> No
             image.save(folder / f"{name.replace(' ', '-')}-{title}.png")
 
 
-def _saved(image: Image.Image, kind: str, **options: Any) -> bytes:
+def _avif(image: Image.Image, quality: int) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
+    image.save(buffer, "AVIF", quality=quality, **AVIF_OPTIONS)
     return buffer.getvalue()
 
 

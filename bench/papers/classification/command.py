@@ -15,7 +15,6 @@ from bench.papers.classification.plan import TASKS, sized
 from bench.papers.reproduction import as_stored, report_claims, write_page_figure, written
 from bench.papers.wgan.workers import TrainingOptions, mnist_option, progress, training_options
 from bench.record import rounded, write_record
-from rdpcodec.errors import RdpError
 from rdpcodec.training.markdown import replace_block
 
 if TYPE_CHECKING:
@@ -54,7 +53,6 @@ def classification(
     page: Path | None,
 ) -> None:
     """What a classifier still recognises (Liu, Zhang & Xiong 2019)."""
-    out.mkdir(parents=True, exist_ok=True)
     if surface is not None:
         _report_codecs(surface, out, page)
         return
@@ -62,19 +60,16 @@ def classification(
     from bench.papers.classification.experiments import ClassificationRun, keep_results, measured_groups
     from bench.papers.wgan.data import load_cifar10, load_mnist
 
-    try:
-        loads = {"mnist": partial(load_mnist, mnist), "cifar10": partial(load_cifar10, cifar10)}
-        chosen = [task for task in TASKS if not only or task.name in only]
-        data = {name: load() for name, load in loads.items() if any(task.data == name for task in chosen)}
-        for whole in chosen:
-            task = sized(whole, training.grid)
-            task = replace(task, seeds=training.of_grid(task.seeds))
-            run = ClassificationRun(task, data[task.data], training.device, training.runs, progress)
-            if training.keep:
-                keep_results(run, out / f"{training.grid}-{task.name}.json")
-            _report_restorers(run, measured_groups(run, training.workers), training.grid, out, page)
-    except RdpError as error:
-        raise click.ClickException(str(error)) from error
+    loads = {"mnist": partial(load_mnist, mnist), "cifar10": partial(load_cifar10, cifar10)}
+    chosen = [task for task in TASKS if not only or task.name in only]
+    data = {name: load() for name, load in loads.items() if any(task.data == name for task in chosen)}
+    for whole in chosen:
+        task = sized(whole, training.grid)
+        task = replace(task, seeds=training.of_grid(task.seeds))
+        run = ClassificationRun(task, data[task.data], training.device, training.runs, progress)
+        if training.keep:
+            keep_results(run, out / f"{training.grid}-{task.name}.json")
+        _report_restorers(run, measured_groups(run, training.workers), training.grid, out, page)
     Console().print(written(out, page))
 
 

@@ -21,12 +21,10 @@ from bench.papers.classification.plan import AnyRestorer, Task
 from bench.papers.wgan.classifier import DESIGNS, Classifier, error_rate, train_classifier
 from bench.papers.wgan.critic import Critic
 from bench.papers.wgan.data import Split
-from bench.papers.wgan.measure import fresh_critics, measure, restorations
-from bench.papers.wgan.once import first_existing, kept_results, once, put_back
-from bench.papers.wgan.train import CPU, Fidelity, Schedule, Training, on_device, squared_error
+from bench.papers.wgan.measure import SHOWN, eight_bit, fresh_critics, measure, restorations
+from bench.papers.wgan.once import first_images, kept_results, once, put_back
+from bench.papers.wgan.train import Fidelity, Schedule, Training, on_device, squared_error
 from bench.papers.wgan.workers import each
-
-SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -180,8 +178,7 @@ def shown_images(run: ClassificationRun, design: str) -> np.ndarray | None:
     """The images of the first seed that was trained here, uint8 `[2 + models, SHOWN, H, W, C]`: originals,
     what restorers got, what each made of it. None if all groups were kept from earlier results.
     """
-    path = first_existing(run.path(design, seed, ".npy") for seed in run.task.seeds)
-    return None if path is None else np.load(path)
+    return first_images(run.path(design, seed, ".npy") for seed in run.task.seeds)
 
 
 def _shown(restorer: AnyRestorer, run: ClassificationRun) -> np.ndarray:
@@ -190,5 +187,4 @@ def _shown(restorer: AnyRestorer, run: ClassificationRun) -> np.ndarray:
     draw = restorer.draw(len(images), torch.Generator().manual_seed(7))  # as `restorations` draws
     given = restorer.degraded(images, on_device(draw, run.device))
     given = F.interpolate(given, images.shape[2:], mode="nearest")
-    rows = torch.cat([images[None], given[None], restored.transpose(0, 1)]).permute(0, 1, 3, 4, 2)
-    return (255 * rows.clamp(0, 1)).round().byte().to(CPU).numpy()
+    return eight_bit(torch.cat([images[None], given[None], restored.transpose(0, 1)]).permute(0, 1, 3, 4, 2))

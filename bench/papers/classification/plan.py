@@ -11,7 +11,7 @@ import torch
 from bench.papers.classification.networks import Denoiser, SuperResolver
 from bench.papers.wgan.critic import SMALL, CriticSize
 
-# The deviation of the noise on digits, in units where pixels are 0..1 (the paper's).
+# The deviation of the noise on digits, in units where pixels are 0..1; both papers that denoise have it.
 NOISE = 1.0
 
 AnyRestorer = Denoiser | SuperResolver

@@ -16,7 +16,6 @@ from bench.papers.reproduction import (
     written,
 )
 from bench.papers.wgan.workers import TrainingOptions, mnist_option, progress, training_options
-from rdpcodec.errors import RdpError
 
 if TYPE_CHECKING:
     from bench.papers.denoising.experiments import DenoisingRun
@@ -34,18 +33,15 @@ def denoising(data: Path | None, training: TrainingOptions, out: Path, page: Pat
     from bench.papers.wgan.data import load_mnist
 
     plan = GRIDS[training.grid]
-    try:
-        plan = replace(plan, seeds=training.of_grid(plan.seeds))
-        run = DenoisingRun(plan, load_mnist(data), training.device, training.runs, progress)
-        if training.keep:
-            keep_results(run, out / f"{training.grid}.json")
-        result = measured(run, training.workers)
-    except RdpError as error:
-        raise click.ClickException(str(error)) from error
-    _report(run, result, training.grid, out, page)
+    plan = replace(plan, seeds=training.of_grid(plan.seeds))
+    run = DenoisingRun(plan, load_mnist(data), training.device, training.runs, progress)
+    if training.keep:
+        keep_results(run, out / f"{training.grid}.json")
+    _report(run, measured(run, training.workers), training.grid, out, page)
 
 
 def _report(run: DenoisingRun, result: dict[str, Any], grid: str, out: Path, page: Path | None) -> None:
+    from bench.papers.classification.plan import NOISE
     from bench.papers.denoising import claims, experiments, figures
     from bench.papers.wgan.pictures import rows_of_digits
 
@@ -63,7 +59,5 @@ def _report(run: DenoisingRun, result: dict[str, Any], grid: str, out: Path, pag
             for name, at in points.items()
         ]
         rows += list(zip(result["estimators"]["names"], exact[1:], strict=True))
-        write_page_figure(
-            out / f"{grid}-digits.png", rows_of_digits(rows, f"noise σ = {experiments.NOISE:g}")
-        )
+        write_page_figure(out / f"{grid}-digits.png", rows_of_digits(rows, f"noise σ = {NOISE:g}"))
     Console().print(written(out, page))

@@ -14,19 +14,18 @@ import torch
 from torch import Tensor
 
 from bench.papers.classification.networks import Denoiser
+from bench.papers.classification.plan import NOISE
 from bench.papers.denoising.estimators import NAMES, Posterior
 from bench.papers.wgan.classifier import train_classifier
 from bench.papers.wgan.critic import SMALL, Critic, CriticSize
 from bench.papers.wgan.data import Labelled, Split
-from bench.papers.wgan.measure import fresh_critics, measure, restorations
-from bench.papers.wgan.once import first_existing, kept_results, once, put_back
+from bench.papers.wgan.measure import SHOWN, eight_bit, fresh_critics, measure, restorations
+from bench.papers.wgan.once import first_images, kept_results, once, put_back
 from bench.papers.wgan.train import Fidelity, Restorer, Schedule, Training, squared_error
 from bench.papers.wgan.workers import each
 
-NOISE = 1.0  # deviation, in units where pixels are 0..1
 # The points of the paper's figure, by λ of the loss MSE + λ · W₁; at ∞ squared error does not count.
 POINTS = {"A": 0.0, "B": 0.005, "C": 0.02, "D": math.inf}
-SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -172,8 +171,7 @@ def shown_images(run: DenoisingRun, names: Iterable[str]) -> np.ndarray | None:
     """The images of the first of these (`denoisers-SEED`, `estimators`) that was made here, originals first:
     uint8 `[1 + models, SHOWN, 28, 28]`. None if all were kept from earlier results.
     """
-    path = first_existing(run.path(name, ".npy") for name in names)
-    return None if path is None else np.load(path)
+    return first_images(run.path(name, ".npy") for name in names)
 
 
 def noisy_images(run: DenoisingRun) -> np.ndarray:
@@ -181,13 +179,12 @@ def noisy_images(run: DenoisingRun) -> np.ndarray:
     few = run.data.test.first(SHOWN)
     noise = torch.randn(len(few.labels), *run.shape, generator=torch.Generator().manual_seed(7))
     seen = torch.tensor(few.images).float() / 255 + NOISE * noise
-    return (255 * seen.clamp(0, 1)).round().byte().numpy()[:, 0]
+    return eight_bit(seen)[:, 0]
 
 
 def _shown(restorer: Restorer, run: DenoisingRun) -> np.ndarray:
     images, restored, _ = next(restorations(restorer, run.data.test.first(SHOWN), run.device))
-    rows = torch.cat([images[None], restored.transpose(0, 1)])[:, :, 0]
-    return (255 * rows.clamp(0, 1)).round().byte().cpu().numpy()
+    return eight_bit(torch.cat([images[None], restored.transpose(0, 1)])[:, :, 0])
 
 
 def _settings(run: DenoisingRun, seed: int) -> dict[str, Any]:

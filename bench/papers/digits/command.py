@@ -17,7 +17,6 @@ from bench.papers.reproduction import (
     written,
 )
 from bench.papers.wgan.workers import TrainingOptions, mnist_option, progress, training_options
-from rdpcodec.errors import RdpError
 
 if TYPE_CHECKING:
     from bench.papers.digits.codec import Bottleneck
@@ -56,13 +55,10 @@ def digits(
 
     plan = GRIDS[training.grid]
     chosen = [kind for kind in _EXPERIMENTS if kind == "pairs" or not only or kind in only]
-    try:
-        plan = replace(plan, seeds=training.of_grid(plan.seeds))
-        run = DigitsRun(plan, load_mnist(data), training.device, training.runs, progress)
-        kept = keep_results(run, out / f"{training.grid}.json") if training.keep else {}
-        results = {**kept, **measured_groups(run, chosen, training.workers)}
-    except RdpError as error:
-        raise click.ClickException(str(error)) from error
+    plan = replace(plan, seeds=training.of_grid(plan.seeds))
+    run = DigitsRun(plan, load_mnist(data), training.device, training.runs, progress)
+    kept = keep_results(run, out / f"{training.grid}.json") if training.keep else {}
+    results = {**kept, **measured_groups(run, chosen, training.workers)}
     _report(run, {kind: results[kind] for kind in _EXPERIMENTS if kind in results}, training.grid, out, page)
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from bench.papers.digits.codec import CONDITION, SIDE, Bottleneck, Codecs, ConditionedCodec
 from bench.papers.digits.latents import entropies, revive
@@ -21,12 +20,10 @@ from bench.papers.digits.plan import Plan
 from bench.papers.wgan.classifier import Classifier, train_classifier
 from bench.papers.wgan.critic import Critic, Layer
 from bench.papers.wgan.data import Split
-from bench.papers.wgan.measure import Values, fresh_critics, measure, restorations
+from bench.papers.wgan.measure import SHOWN, Values, eight_bit, fresh_critics, measure, restorations
 from bench.papers.wgan.once import once
 from bench.papers.wgan.train import Fidelity, Schedule, Training, squared_error
 
-# Images of the test set in the figure: the first of each digit among the first hundred.
-SHOWN = 10
 # When latents without entropy get a new start, as shares of the training: soon, and late enough to be sure.
 _REVIVALS = (0.1, 0.2, 0.4)
 # Training images on which their entropy is measured.
@@ -191,7 +188,7 @@ def shown_images(run: DigitsRun, experiment: str, bottleneck: Bottleneck, seed: 
 
 
 def _shown(codecs: Codecs, run: DigitsRun) -> np.ndarray:
+    """The first image of each digit among the first hundred, and what codecs made of it."""
     images, restored, labels = next(restorations(codecs, run.data.test.first(100), run.device))
     chosen = [int((labels == digit).nonzero()[0]) for digit in range(SHOWN) if (labels == digit).any()]
-    rows: Tensor = torch.cat([images[chosen][None], restored[chosen].transpose(0, 1)])[:, :, 0]
-    return (255 * rows).round().byte().cpu().numpy()
+    return eight_bit(torch.cat([images[chosen][None], restored[chosen].transpose(0, 1)])[:, :, 0])

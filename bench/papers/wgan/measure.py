@@ -23,6 +23,7 @@ from bench.papers.wgan.train import (
     squared_error,
 )
 
+SHOWN = 10  # images of the test set in a figure
 _BATCH = 250
 _DIRECTIONS = 64  # of the sliced Wasserstein distance
 _HALVES = 5  # random ones, for its floor, since data files have an order
@@ -61,6 +62,11 @@ def restorations(
         with torch.no_grad():
             restored = restorer(images, on_device(restorer.draw(len(images), rng), device))
         yield images, restored, labels
+
+
+def eight_bit(images: Tensor) -> NDArray[np.uint8]:
+    """Images in [0, 1] as uint8 of the same shape; a restorer's values beyond are clipped."""
+    return (255 * images.clamp(0, 1)).round().byte().cpu().numpy()
 
 
 def measure(

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bench.record import write_record
 from rdpcodec.errors import UsageError
 
@@ -52,6 +54,8 @@ def put_back(records: Iterable[tuple[Path, dict[str, Any]]]) -> None:
             write_record(path, record)
 
 
-def first_existing(paths: Iterable[Path]) -> Path | None:
-    """The first of these files that exists: kept results have images only where they were trained."""
-    return next((path for path in paths if path.exists()), None)
+def first_images(paths: Iterable[Path]) -> np.ndarray | None:
+    """The images in the first of these files that exists, or None: kept results have theirs where they were
+    trained.
+    """
+    return next((np.load(path) for path in paths if path.exists()), None)

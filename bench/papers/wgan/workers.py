@@ -18,6 +18,7 @@ from bench.folder import FOLDER
 from bench.options import Command, with_options
 from bench.papers.reproduction import result_options
 from bench.threads import threads_a_process
+from rdpcodec.model.device import usable_device
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -114,7 +115,7 @@ def training_options(name: str, grids: str) -> Callable[[Command], Command]:
             **rest: Any,
         ) -> None:
             folder = runs or Path(f"build/{name}-{grid}")
-            training = TrainingOptions(grid, seeds, torch.device(device), workers, folder, keep)
+            training = TrainingOptions(grid, seeds, usable_device(device), workers, folder, keep)
             command(training=training, **rest)
 
         return with_options(with_training, options)

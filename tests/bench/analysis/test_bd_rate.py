@@ -91,6 +91,12 @@ def test_every_measure_is_read_as_a_quality_that_rises(
     assert quality_curve([0.1, 0.2], values, metric).values == pytest.approx(expected)
 
 
+@pytest.mark.filterwarnings("error")
+def test_equal_images_are_no_point_of_a_curve_in_octaves() -> None:
+    found = quality_curve([0.1, 0.2, 0.4], [4.0, 1.0, 0.0], "butteraugli")
+    assert found.improving().values.tolist() == [-2, 0]
+
+
 def test_a_range_of_rates_counts_the_qualities_that_the_anchor_has_there() -> None:
     """A codec that needs as many bits as the anchor up to half a bit per pixel, and ever fewer beyond."""
     bpp = np.geomspace(0.1, 4, 65)

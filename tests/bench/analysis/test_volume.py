@@ -187,6 +187,19 @@ def test_compare_says_how_many_bits_equal_quality_takes(tmp_path: Path) -> None:
             assert (line in text) == (metric != "LPIPS-AlexNet" or realism == 0), text
 
 
+@pytest.mark.parametrize(
+    "found", [{"value": math.nan, "interval": None}, {"value": math.nan, "interval": [1.0, 2.0]}]
+)
+def test_compare_leaves_out_what_is_undefined(
+    found: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some resamplings may share a quality though the means do not."""
+    monkeypatch.setattr("bench.report.gate.measured_bd_rate", lambda *_: found)
+    gaussian.write(tmp_path)
+    code, text = compare(tmp_path, tmp_path)
+    assert (code, "bits for equal" in text) == (0, False)
+
+
 def test_compare_refuses_other_images_and_broken_files(tmp_path: Path) -> None:
     gaussian.write(tmp_path / "a")
     gaussian.write(tmp_path / "b", images=9)
@@ -221,6 +234,16 @@ def test_measures_that_changed_their_meaning_are_absent_from_older_records(tmp_p
     assert not older.has("kernel")
     assert older.has("lpips_alex")
     assert older.has("frechet")
+
+
+def test_records_may_hold_more_errors_than_those_of_distances(tmp_path: Path) -> None:
+    """Those of older versions have errors of means, too."""
+    path = gaussian.write(tmp_path)
+    record = json.loads(path.read_text())
+    for point in record["points"].values():
+        point["standard_errors"]["psnr"] = 0.5
+    path.write_text(json.dumps(record))
+    assert load_measured(path).errors.keys() == {"kernel", "frechet"}
 
 
 def test_runs_are_compared_at_the_settings_that_both_have(tmp_path: Path) -> None:

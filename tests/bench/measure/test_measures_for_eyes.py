@@ -78,6 +78,12 @@ def test_vif_is_that_of_another_implementation(photograph: Image.Image) -> None:
     assert np.isnan(vif(original[:16, :16], original[:16, :16]))
 
 
+def test_ssimulacra2_of_tiny_images_is_no_number() -> None:
+    black = np.zeros((8, 7, 3), np.uint8)
+    assert np.isnan(ssimulacra2(black, black + 200))
+    assert np.isnan(ssimulacra2(black, black))
+
+
 def test_white_grain_buys_no_score_of_eyes(photograph: Image.Image) -> None:
     """Grain lowers LPIPS and distances between distributions, but worsens the measures in the headline."""
     photograph = photograph.crop((150, 100, 406, 292))

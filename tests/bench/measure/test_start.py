@@ -11,14 +11,15 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from bench.measure.start import cost, start
+from bench.__main__ import bench
+from bench.measure.start import cost
 
 
 def test_cold_commands_and_processes_are_measured(tmp_path: Path, small: Image.Image) -> None:
     small.save(tmp_path / "photo.png")
     out = tmp_path / "start.json"
     words = ["--runs", "1", "--processes", "2", "--seconds", "0.1", "--out", str(out)]
-    run = CliRunner().invoke(start, [str(tmp_path / "photo.png"), *words])
+    run = CliRunner().invoke(bench, ["measure", "start", str(tmp_path / "photo.png"), *words])
     assert run.exit_code == 0, run.output
     record = json.loads(out.read_text())
     for action in ("compress", "decompress"):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from bench.__main__ import bench
 from bench.codecs import BenchCodec, bench_codec
-from bench.report.realism_gains import PERCEPTION_METRICS, busiest, curve_of, gains, sheet, stacked
+from bench.report.realism_gains import PERCEPTION_METRICS, busiest, curve_of, gains, sheet, stacked, value_at
 from rdpcodec.peers import largest_within
 
 BPPS = (0.05, 0.1, 0.2, 0.4, 0.8)
@@ -36,8 +36,19 @@ def test_gains_are_read_off_at_the_asked_rate() -> None:
     assert found["psnr_cost"] == pytest.approx(0.8)
     assert found["lpips_alex_factor"] == pytest.approx(3)
     # AVIF needs 4.5 times the rate for an LPIPS of 0.02 / 0.2 / 3.
-    assert found["avif_share"] == pytest.approx(1 / 4.5, rel=0.02)
+    assert found["avif_share"] == pytest.approx(1 / 4.5)
     assert all(found["monotonic"].values())
+
+
+def test_distances_are_interpolated_in_octaves_unless_they_may_be_negative() -> None:
+    """Over the logarithm of the rate, 0.02 / bpp is straight in octaves and bent as it is."""
+    along = gains(ours(), [{"bpp": bpp, "lpips_alex": 0.03 / bpp} for bpp in BPPS], 0.3)["along"]
+    octaves = {"lpips_alex", "lpips_squeeze", "frechet", "sliced_wasserstein"}
+    for metric in PERCEPTION_METRICS:
+        exact = along[metric][0] == pytest.approx(0.02 / 0.3, rel=1e-6)
+        assert exact == (metric in octaves), metric
+    below_zero = [{**point, "kernel_held_out": -0.001} for point in ours()]
+    assert value_at(below_zero, "kernel_held_out", 0.3) == pytest.approx(-0.001)
 
 
 def test_a_dial_that_turns_back_is_noticed() -> None:

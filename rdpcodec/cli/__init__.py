@@ -13,6 +13,7 @@ import click
 
 from rdpcodec import __version__
 from rdpcodec.command_line import run
+from rdpcodec.engine.threads import wait_briefly
 
 _MODULES = {
     "compress": "rdpcodec.cli.coding",
@@ -54,4 +55,5 @@ def rdpcodec() -> None:
 
 def main() -> None:
     """Run the command line."""
+    wait_briefly()
     run(rdpcodec)

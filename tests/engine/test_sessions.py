@@ -130,3 +130,27 @@ def test_weights_without_all_graphs_that_they_need_run_on_torch(missing: str, sm
         Codec(incomplete, engine="onnx")
     codec = Codec(incomplete)
     assert codec.decompress(codec.compress(small, 20), realism=1).size == small.size
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({}, {"GOMP_SPINCOUNT": "1000"}),
+        ({"GOMP_SPINCOUNT": "7"}, {"GOMP_SPINCOUNT": "7"}),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, {"OMP_WAIT_POLICY": "ACTIVE"}),
+    ],
+)
+def test_the_command_line_lets_threads_wait_briefly_unless_it_is_told_otherwise(
+    told: dict[str, str], expected: dict[str, str]
+) -> None:
+    names = "GOMP_SPINCOUNT", "OMP_WAIT_POLICY"
+    script = (
+        "import atexit, os, sys; from rdpcodec.cli import main; sys.argv = ['rdpcodec', '--version'];"
+        f"atexit.register(lambda: print({{n: os.environ[n] for n in {names} if n in os.environ}}, "
+        "'torch' in sys.modules)); main()"
+    )
+    environment = {name: value for name, value in os.environ.items() if name not in names} | told
+    run = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.splitlines()[-1] == f"{expected} False"

@@ -265,6 +265,7 @@ def test_pixels_of_more_than_8_bits_are_refused(tmp_path: Path) -> None:
     [
         (("fidelity", "--trains", "decoder"), "give --init"),
         (("fidelity", "--lpips-weights", "x"), "give --perception"),
+        (("fidelity", "--perception", "0.5", "--previous", "fast"), "give --init"),
         (("fidelity", "--batch", "0"), "--batch"),
         (("fidelity", "--learning-rate", "nan"), "--learning-rate"),
         (("fidelity", "--seed", "-1"), "--seed"),

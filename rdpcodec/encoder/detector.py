@@ -28,8 +28,9 @@ _ROUGH_QUALITY = 75.0
 # An image with at least this share of drawn, or of rough, blocks is worth a look. Of 236 training
 # photographs, 3 and 2 have it.
 _DRAWN_SHARE, _ROUGH_SHARE = 0.1, 0.25
-# An image with no more than this many colours on a grid of its pixels is drawn throughout.
-_FEW_COLOURS = 256
+# An image with no more than this many colours on a grid of its pixels is drawn throughout, unless it is a
+# photograph whose shades are dithered: in half of its blocks, fewer neighbours than this share are equal.
+_FEW_COLOURS, _DITHERED, _DITHERED_SHARE = 256, 0.4, 0.5
 _GRID_STEP = 7
 # A part of that grid is enough to see that a photograph has more.
 _PART_STEP = 16
@@ -52,6 +53,8 @@ class Candidates(NamedTuple):
     """The blocks that may need more than the networks can give."""
     drawn: np.ndarray
     """Of these, the blocks that are drawn or lie beside drawn ones."""
+    dithered: np.ndarray
+    """Of these, the blocks of a photograph in few colours."""
 
 
 def candidates(pixels: np.ndarray, quality: float) -> Candidates:
@@ -62,11 +65,12 @@ def candidates(pixels: np.ndarray, quality: float) -> Candidates:
     rows = _Rows.of(padded, 1)
     if _has_few_colours(pixels):
         everything = np.ones(rows.planes.shape[1:4:2], bool)
-        return Candidates(everything, everything)
+        dithered = rows.share_of_equals() < _DITHERED
+        dithered &= dithered.mean() >= _DITHERED_SHARE
+        return Candidates(everything, ~dithered, dithered)
     drawn = _with_neighbours(rows.drawn())
-    if quality < _ROUGH_QUALITY:
-        return Candidates(drawn, drawn)
-    return Candidates(drawn | _with_neighbours(rows.rough()), drawn)
+    rough = _with_neighbours(rows.rough()) if quality >= _ROUGH_QUALITY else False
+    return Candidates(drawn | rough, drawn, np.zeros_like(drawn))
 
 
 def _with_neighbours(blocks: np.ndarray) -> np.ndarray:
@@ -77,7 +81,7 @@ def _with_neighbours(blocks: np.ndarray) -> np.ndarray:
 
 
 def _has_few_colours(pixels: np.ndarray) -> bool:
-    """Whether a sample of an image's pixels has so few colours that all of it must be drawn."""
+    """Whether a sample of an image's pixels has so few colours that all of it may be drawn."""
     sample = packed(pixels[::_GRID_STEP, ::_GRID_STEP]).reshape(-1)
     most = min(_FEW_COLOURS, max(len(sample) // 2, 1))
     return all(len(np.unique(part)) <= most for part in (sample[::_PART_STEP], sample))
@@ -99,10 +103,10 @@ class _Rows(NamedTuple):
 
     def even(self) -> np.ndarray:
         """Where at least half of all pixels equal their left neighbour."""
-        return self._share_of_equals() >= _EQUAL
+        return self.share_of_equals() >= _EQUAL
 
     def drawn(self) -> np.ndarray:
-        equal, green = self._share_of_equals(), self.planes[1]
+        equal, green = self.share_of_equals(), self.planes[1]
         contrast = green.max((1, 3)) - green.min((1, 3))
         return ((equal == 1) & (contrast == 0)) | ((equal >= _EQUAL) & (contrast >= _CONTRAST))
 
@@ -112,7 +116,7 @@ class _Rows(NamedTuple):
         total = sum(np.einsum("aibj,aibj->ab", move, move, dtype=np.int32) for move in moves)
         return np.asarray(total > _ROUGH * 3 * BLOCK * self.planes.shape[2])
 
-    def _share_of_equals(self) -> np.ndarray:
+    def share_of_equals(self) -> np.ndarray:
         """The share of pixels that equal their left neighbour in the block, 0..1; the first of a row has
         none, and counts as equal.
         """

@@ -139,7 +139,8 @@ def check_size(width: int, height: int, error: type[Exception], max_pixels: int 
         raise error(f"an image of {width}×{height} pixels: sides must be 1..{MAX_SIDE}")
     limit = min(max_pixels, MAX_PIXELS)
     if width * height > limit:
-        raise error(f"an image of {width}×{height} pixels is over the limit of {limit / 1e6:.4g} megapixels")
+        most = f"{limit / 1e6:.4g} megapixels" if limit >= 1e6 else f"{limit:.12g} pixels"
+        raise error(f"an image of {width}×{height} pixels is over the limit of {most}")
 
 
 def bits_per_pixel(data: bytes) -> float:

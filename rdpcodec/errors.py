@@ -44,7 +44,9 @@ class ImageWarning(RdpWarning):
 
 
 class TargetWarning(RdpWarning):
-    """A target that every quality meets: the file is the best or the smallest that there is."""
+    """A target that every quality meets, so that the file is the best or the smallest that there is; or one
+    that no quality is near, since its cost jumps from one quality to the next.
+    """
 
 
 def reason(error: BaseException) -> str:

@@ -32,6 +32,7 @@ class _Kind(NamedTuple):
     bounds: tuple[float, float]  # of sensible targets, exclusive
     cost: Callable[[float], float]  # bounded from above by a target
     rises: bool  # whether the cost rises with quality
+    side: int = 1  # of the smallest image, in pixels, that has a measure (as `rdpcodec.metrics` has it)
 
 
 _RATES = (1e-9, 1e30)  # their logarithms are finite, and no file is outside
@@ -39,9 +40,9 @@ _KINDS = {
     "bpp": _Kind("rate", "bits per pixel", 4, _RATES, lambda bpp: bpp, True),
     "size": _Kind("rate", "bytes", 0, _RATES, lambda size: size, True),
     "psnr": _Kind("distortion", "dB PSNR", 2, (0, 100), lambda psnr: 10 ** (-psnr / 10), False),
-    "ms_ssim": _Kind("distortion", "MS-SSIM", 4, (0, 1), lambda ms_ssim: 1 - ms_ssim, False),
-    "ssimulacra2": _Kind("distortion", "SSIMULACRA2", 2, (0, 100), lambda score: 100 - score, False),
-    "lpips": _Kind("perception", "LPIPS", 4, (0, math.inf), lambda lpips: lpips, False),
+    "ms_ssim": _Kind("distortion", "MS-SSIM", 4, (0, 1), lambda ms_ssim: 1 - ms_ssim, False, 161),
+    "ssimulacra2": _Kind("distortion", "SSIMULACRA2", 2, (0, 100), lambda score: 100 - score, False, 8),
+    "lpips": _Kind("perception", "LPIPS", 4, (0, math.inf), lambda lpips: lpips, False, 32),
 }
 _BOUNDED = ("psnr", "ms_ssim", "ssimulacra2")
 
@@ -54,7 +55,8 @@ class Target:
     Every target bounds a cost from above: a file's bytes, its mean squared error, 1 - MS-SSIM,
     100 - SSIMULACRA2, or its LPIPS. The file found costs as much as the bound or up to 1 % less: it is never
     larger, and never worse, than was asked for. If every quality meets the target, the file is the best or
-    the smallest that there is. `Target.psnr(30) & Target.lpips(0.1)` gives `Bounds`.
+    the smallest that there is. If the cost jumps from one quality to the next, the file may be far under the
+    bound. `TargetWarning` tells of both. `Target.psnr(30) & Target.lpips(0.1)` gives `Bounds`.
 
     >>> print(Target.size("50kB"), "|", Target.psnr(30) & Target.lpips(0.1))
     50000 bytes | 30 dB PSNR and 0.1 LPIPS
@@ -90,7 +92,9 @@ class Target:
 
     @classmethod
     def ms_ssim(cls, value: float) -> Target:
-        """At least this MS-SSIM, the mean over the RGB channels, between 0 and 1."""
+        """At least this MS-SSIM, the mean over the RGB channels, between 0 and 1. It is defined for images
+        with sides of 161 pixels or more.
+        """
         return cls("ms_ssim", value)
 
     @classmethod
@@ -130,10 +134,11 @@ class Target:
         """How far a measured value is over the target: the logarithm of the ratio of their costs, at most 0
         where the target is met. Raises `UsageError` where the measure is not a number.
         """
+        kind = _KINDS[self.kind]
         if math.isnan(measured):
-            raise UsageError(f"target {self}: not defined for an image as small as this one")
-        cost = _KINDS[self.kind].cost
-        return math.log(max(cost(measured) / cost(self.value), _LEAST))
+            side = f"it takes an image of at least {kind.side}×{kind.side} pixels"
+            raise UsageError(f"target {self}: not defined for an image as small as this one; {side}")
+        return math.log(max(kind.cost(measured) / kind.cost(self.value), _LEAST))
 
     def text(self, measured: float) -> str:
         """A measured value with its unit."""
@@ -163,6 +168,10 @@ class Bounds:
 
     def __str__(self) -> str:
         return f"{self.distortion} and {self.perception}"
+
+    def text(self, distortion: float, perception: float) -> str:
+        """Measured values of both with their units."""
+        return f"{self.distortion.text(distortion)} and {self.perception.text(perception)}"
 
 
 def _parsed_size(text: str) -> int:
@@ -214,6 +223,10 @@ class OperatingPoint:
         if not isinstance(self.quality, (Target, Bounds)):
             ranges.insert(0, ("quality", self.quality, 0, 100))
         for name, value, low, high in ranges:
+            if name == "quality" and isinstance(value, str) and value in PRESETS:
+                raise UsageError(
+                    f"quality {value!r} is the name of a preset: give rdpcodec.PRESETS[{value!r}]"
+                )
             if isinstance(value, bool) or not isinstance(value, Real):
                 raise UsageError(f"{name} {value!r} is not a number")
             if not low <= value <= high:

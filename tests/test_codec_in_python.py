@@ -152,8 +152,13 @@ def test_errors_of_a_batch_can_be_kept_beside_its_files(
         (lambda c, i: c.decompress(c.compress(i), region=(0, 0, 1.5, 3)), "region .*: give four whole"),
         (lambda c, i: rdpcodec.use_threads(0), "0 threads: give a whole number from 1 on"),
         (lambda c, i: rdpcodec.use_threads("4"), "'4' threads: give a whole number from 1 on"),
-        (lambda c, i: c.compress_batch([i], "web"), "quality 'web' is not a number"),
-        (lambda c, i: c.encoder(load_image(i))("web"), "quality 'web' is not a number"),
+        (
+            lambda c, i: c.compress(i, "web"),
+            r"quality 'web' is the name of a preset: give rdpcodec.PRESETS\['web'\]",
+        ),
+        (lambda c, i: c.compress_batch([i], "web"), "quality 'web' is the name of a preset"),
+        (lambda c, i: c.encoder(load_image(i))("auto"), "quality 'auto' is the name of a preset"),
+        (lambda c, i: c.encoder(load_image(i))("best"), "quality 'best' is not a number"),
         (lambda c, i: c.encoder(load_image(i))(101), "quality 101.* is outside"),
         (lambda c, i: c.compress_batch([i], OperatingPoint(), quality=3), "give one of them"),
         (lambda c, i: c.compress_batch("photo.png"), "one str is not a batch: give a list"),
@@ -163,6 +168,7 @@ def test_errors_of_a_batch_can_be_kept_beside_its_files(
         (lambda c, i: c.decompress(5), "takes a file's bytes or path, not int"),
         (lambda c, i: rdpcodec.info(None), "takes a file's bytes or path, not NoneType"),
         (lambda c, i: Codec(device=5.5), "device '5.5' cannot be used"),
+        (lambda c, i: Codec(device=None), "device 'None' cannot be used: .*; this torch has: cpu"),
         (lambda c, i: rdpcodec.Target.bpp("0.3"), "'0.3' is not a number"),
     ],
 )

@@ -87,7 +87,7 @@ def test_suggest_measures_all_but_lpips(folder: Path) -> None:
         assert point["ms_ssim"] > 0.5
         assert point["ssimulacra2"] > -100
         assert point["lpips"] is None
-    assert "LPIPS needs torch: pip install 'rdpcodec[torch]'" in run.stderr
+    assert "LPIPS needs torch: pip install 'rdpcodec[lpips]'" in run.stderr
 
 
 def test_batches_are_worked_through(folder: Path) -> None:
@@ -124,7 +124,7 @@ NEED_TORCH = {
     "compress photo.png never.rdpc --effort 3": "effort 1 to 9 needs torch: pip install 'rdpcodec[torch]'",
     "batch photo.png never --effort 3": "error: effort 1 to 9 needs torch: pip install 'rdpcodec[torch]'",
     "compress photo.png never.rdpc --device cuda": "'cuda' needs torch: pip install 'rdpcodec[torch]'",
-    "compress photo.png never.rdpc --target-lpips 0.1": "LPIPS needs torch: pip install",
+    "compress photo.png never.rdpc --target-lpips 0.1": "LPIPS needs torch: pip install 'rdpcodec[lpips]'",
     "train fidelity --data . --out run": "training needs torch: pip install 'rdpcodec[torch]'",
     "export photo.png . --data .": "export needs torch: pip install 'rdpcodec[torch]'",
 }

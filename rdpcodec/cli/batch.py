@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
 from itertools import chain
+from os.path import exists, isdir
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +105,8 @@ def batch(
     run = {name: chosen.pop(name) for name in ("engine", "workers", "force")}
     if resume and run["force"]:
         raise UsageError("--resume keeps outputs that exist, --force overwrites them: give one of the two")
+    if exists(destination) and not isdir(destination):
+        raise UsageError(f"{destination} is a file: give a folder for the outputs as the last argument")
     work: Work = _decompression(**chosen) if decompress else _compression(**chosen)
     planned = plan(
         sources, destination, extensions=work.extensions(), suffix=work.suffix, recursive=recursive

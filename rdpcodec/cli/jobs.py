@@ -79,11 +79,12 @@ def jobs_of(paths: tuple[Path, ...], output: Path | None, names: Names) -> list[
     """Jobs from the arguments: `IN`, `IN OUT`, `IN -o OUT` or `IN… -o DIR`. Makes the folder. Raises
     `UsageError` for anything else, `OutputError` if the folder cannot be made.
     """
-    if output is None and len(paths) == 2 and (names.is_output(paths[1]) or not lexists(paths[1])):
+    if output is None and len(paths) == 2 and _ends_with_output(paths, names):
         output, paths = paths[1], paths[:1]
         if not names.is_output(output):
-            folder = f", and a folder is given as -o {output}"
-            raise UsageError(f"{output}: an output's name must end in {names.outputs}{folder}")
+            _refuse_missing_plugin(output, names)
+            folder = "" if lexists(output) else f", and a folder is given as -o {output}"
+            raise UsageError(f"{output}: an output's name must end in {names.outputs}, or be -{folder}")
     for path in (*paths, *([output] if output else ())):
         refuse_url(path)
     _refuse_folders(paths, names)
@@ -92,10 +93,13 @@ def jobs_of(paths: tuple[Path, ...], output: Path | None, names: Names) -> list[
             if len(paths) > 1:
                 raise UsageError(f"{output} is one output, for {len(paths)} inputs: give a folder")
             return [(paths[0], output)]
+        _refuse_missing_plugin(output, names)
         if lexists(output):
             raise UsageError(f"{output}: not a folder, nor a name that ends in {names.outputs}")
     if output is None and len(paths) > 1:
-        raise UsageError(f"{len(paths)} inputs need a folder for their outputs: -o DIR")
+        raise UsageError(
+            f"{len(paths)} inputs need a folder for their outputs: -o DIR, or -o . for the current folder"
+        )
     places = [output / path.name if output else path for path in paths]
     renamed = output_names(places, names.suffix, names.is_read, paths)
     if output is not None:
@@ -103,6 +107,22 @@ def jobs_of(paths: tuple[Path, ...], output: Path | None, names: Names) -> list[
     elif paths[0] == STANDARD:
         renamed = [STANDARD]
     return list(zip(paths, renamed, strict=True))
+
+
+def _ends_with_output(paths: tuple[Path, ...], names: Names) -> bool:
+    """Whether the second of two paths can be no input, or is not meant as one."""
+    source, path = paths
+    if names.is_output(path) or not lexists(path):
+        return True
+    return not isdir(path) and (source == STANDARD or not names.is_read(path.suffix.lower()))
+
+
+def _refuse_missing_plugin(output: Path, names: Names) -> None:
+    """Raise `UsageError` for an image that could be written if a plugin were installed."""
+    from rdpcodec.image import missing_plugin
+
+    if names.command == "decompress" and (missing := missing_plugin(output.suffix.lower())):
+        raise UsageError(f"{output}: {missing}")
 
 
 def _refuse_folders(paths: tuple[Path, ...], names: Names) -> None:

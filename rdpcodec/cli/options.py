@@ -120,7 +120,7 @@ _TARGETS: dict[str, tuple[Callable[[Any], Target], Any, str]] = {
     "target_bpp": (Target.bpp, float, "At most this many bits per pixel."),
     "target_size": (Target.size, str, "At most this many bytes: 800, 50kB, 1.5MB, 64KiB."),
     "target_psnr": (Target.psnr, float, "At least this PSNR, in dB."),
-    "target_ms_ssim": (Target.ms_ssim, float, "At least this MS-SSIM, 0 to 1."),
+    "target_ms_ssim": (Target.ms_ssim, float, "At least this MS-SSIM, 0 to 1; not under 161 pixels a side."),
     "target_ssimulacra2": (Target.ssimulacra2, float, "At least this SSIMULACRA2, 0 to 100."),
     "target_lpips": (Target.lpips, float, "At most this LPIPS. May join one of the three above."),
 }

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from rdpcodec.container import SIGNATURE
+from rdpcodec.container import EXTENSION, SIGNATURE
 from rdpcodec.errors import OutputError, RdpError, RdpWarning, UsageError, reason
 from rdpcodec.source import read_source, standard_input
 from rdpcodec.storage import replace_file, replaceable
@@ -25,17 +25,19 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # two letters or more: a single
 def read_coded(path: Path) -> bytes:
     """The bytes of an .rdpc file, or of standard input for `-`.
 
-    Raises `OutputError` with the system's reason, `UsageError` for a URL.
+    Raises `OutputError` with the system's reason, `UsageError` for a URL or a folder.
     """
     refuse_url(path)
+    _refuse_folder(path, EXTENSION)
     return read_source(standard_input() if path == STANDARD else path, OutputError, SIGNATURE)
 
 
 def image_source(path: Path) -> Path | io.BytesIO:
     """What `rdpcodec.compress` reads an image from: the file itself, or standard input for `-`.
-    Raises `UsageError` for a URL.
+    Raises `UsageError` for a URL or a folder.
     """
     refuse_url(path)
+    _refuse_folder(path, ".png")
     return io.BytesIO(read_source(standard_input(), OutputError)) if path == STANDARD else path
 
 
@@ -43,6 +45,12 @@ def refuse_url(path: Path) -> None:
     """Raise `UsageError` for a path that was given as a URL."""
     if _URL.match(str(path)) and not path.exists():
         raise UsageError(f"{path}: is a URL, which `rdpcodec batch` takes: rdpcodec batch URL OUT")
+
+
+def _refuse_folder(path: Path, suffix: str) -> None:
+    """Raise `UsageError` for a folder that was given in place of files. suffix: one that they may have."""
+    if path != STANDARD and path.is_dir():
+        raise UsageError(f"{path}: is a folder: give the files in it, such as {path / ('*' + suffix)}")
 
 
 def check_output(path: Path, force: bool) -> None:

@@ -21,12 +21,19 @@ if TYPE_CHECKING:
     from rdpcodec.metrics.full_reference import Metrics
 
 _QUALITIES = (10, 30, 50, 70, 90)
+# Columns of the table: head, width, decimals. Without LPIPS, which a plain installation lacks, a row has 59
+# characters. A longer figure makes its row longer: none is ever cut.
 _COLUMNS = {
-    "psnr": ("PSNR dB", ".2f"),
-    "ms_ssim": ("MS-SSIM", ".4f"),
-    "ssimulacra2": ("SSIMULACRA2", ".1f"),
-    "lpips": ("LPIPS", ".4f"),
+    "quality": ("quality", 7, 0),
+    "realism": ("realism", 7, 0),
+    "bytes": ("bytes", 8, 0),
+    "bpp": ("bpp", 6, 3),
+    "psnr": ("PSNR dB", 7, 2),
+    "ms_ssim": ("MS-SSIM", 7, 4),
+    "ssimulacra2": ("SSIMULACRA2", 11, 1),
+    "lpips": ("LPIPS", 6, 4),
 }
+_SETTINGS = ("quality", "realism", "bytes", "bpp")  # the columns that are no metrics
 Point = dict[str, Any]
 """Quality, realism, bytes, bpp and the metrics by name, as JSON has them."""
 
@@ -56,18 +63,40 @@ def suggest(sources: tuple[Path, ...], quiet: bool, as_json: bool, model: str, d
         errors = 0
         for source in sources:
             try:
-                image = _loaded(source, bar)
-                points = list(_points(codec, image, metrics, bar.step))
+                measured += _measured(source, codec, metrics, bar, as_json)
             except Exception as error:  # from a decoder, say: one bad image never stops the rest
                 bar.echo(f"error: {in_a_line(error, source)}", err=True)
                 errors += 1
-                continue
-            measured += points
-            bar.echo(_described(source, image.size, points, as_json))
     if measured and not quiet:
         for note in (*metrics.notes, *metrics.undefined(measured)):
             click.echo(note, err=True)
     end(errors, len(sources))
+
+
+def _measured(source: Path, codec: Codec, metrics: Metrics, bar: Bar, as_json: bool) -> list[Point]:
+    """Measure an image, and print its points: as a table, row by row as they are made, or as a line of JSON.
+
+    Raises `RdpError`, or whatever a decoder raises.
+    """
+    image, points = _loaded(source, bar), []
+    width, height = image.size
+    shown = [name for name in _COLUMNS if name in (*_SETTINGS, *metrics.labels)]
+    if not as_json:
+        heads = (f"{head:>{wide}}" for head, wide, _ in map(_COLUMNS.__getitem__, shown))
+        bar.echo(f"{source}, {width}×{height}\n{' '.join(heads)}")
+    for point in _points(codec, image, metrics, bar.step):
+        points.append(point)
+        if not as_json:
+            bar.echo(" ".join(_cell(point[name], name) for name in shown))
+    if as_json:
+        bar.echo(json.dumps({"file": str(source), "width": width, "height": height, "points": points}))
+    return points
+
+
+def _cell(value: float | None, column: str) -> str:
+    """A figure, or "-" where there is none, as wide as its column."""
+    _, width, decimals = _COLUMNS[column]
+    return f"{'-':>{width}}" if value is None else f"{value:{width}.{decimals}f}"
 
 
 def _loaded(source: Path, bar: Bar) -> ImageData:
@@ -94,32 +123,3 @@ def _points(codec: Codec, image: ImageData, metrics: Metrics, step: Callable[[],
             errors = metrics(original, decoded)
             yield {"quality": quality, "realism": realism, **size, **errors}
         step()
-
-
-def _described(source: Path, size: tuple[int, int], points: list[Point], as_json: bool) -> str:
-    """A line of JSON, or a table with a title."""
-    width, height = size
-    if as_json:
-        return json.dumps({"file": str(source), "width": width, "height": height, "points": points})
-    return _table(f"{source}, {width}×{height}", points)
-
-
-def _table(title: str, points: list[Point]) -> str:
-    """Points as a table, as wide as the terminal allows."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=Text(title), title_justify="left")
-    for column in ("quality", "realism", "bytes", "bpp", *(label for label, _ in _COLUMNS.values())):
-        table.add_column(column, justify="right")
-    for point in points:
-        values = [
-            "-" if point[name] is None else format(point[name], form) for name, (_, form) in _COLUMNS.items()
-        ]
-        shown = [str(point[name]) for name in ("quality", "realism", "bytes")]
-        table.add_row(*shown, f"{point['bpp']:.3f}", *values)
-    console = Console()
-    with console.capture() as captured:
-        console.print(table)
-    return captured.get().rstrip("\n")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from rdpcodec.container import REALISM_STEPS
-from rdpcodec.encoder.target_search import closest, warn_if_easy
+from rdpcodec.encoder.target_search import closest, warn_if_easy, warn_if_far
 from rdpcodec.errors import UsageError
 from rdpcodec.operating_point import Bounds
 
@@ -45,7 +45,7 @@ def search_both(estimate: Measure, measure: Measure, bounds: Bounds, *, dial: bo
     `measure`, good enough to choose a realism by. dial: whether there is a realism to choose. Distortion
     should rise with realism; perception should fall, or fall and rise again. Raises `UsageError` when no
     quality meets both bounds, and says which bound fails and what can be had. Warns with `TargetWarning` when
-    all qualities meet both.
+    all qualities meet both, or when the image is far better than both ask for.
     """
     chosen: dict[float, _Choice] = {}
 
@@ -59,6 +59,7 @@ def search_both(estimate: Measure, measure: Measure, bounds: Bounds, *, dial: bo
         ends = [measure(found.quality, realism) for realism in ((0.0, 1.0) if dial else (0.0,))]
         raise UsageError(_refusal(bounds, found.quality, chosen[found.quality], ends))
     warn_if_easy(found, bounds, rises=False)
+    warn_if_far(found, bounds, lambda quality: bounds.text(*chosen[quality].measured))
     return found.quality, chosen[found.quality].realism
 
 
@@ -104,8 +105,5 @@ def _refusal(bounds: Bounds, quality: float, best: _Choice, ends: list[Measured]
         (True, True): f"{bounds} can be had, but not at one realism",
     }[reachable]
     known = dict(zip((0.0, 1.0), ends, strict=False)) | {best.realism: best.measured}
-    had = [
-        f"{distortion.text(d)} and {perception.text(p)} at realism {realism:.2g}"
-        for realism, (d, p) in sorted(known.items())
-    ]
+    had = [f"{bounds.text(d, p)} at realism {realism:.2g}" for realism, (d, p) in sorted(known.items())]
     return f"target {bounds}: {fails}; quality {quality:g} gives this image {', '.join(had)}"

@@ -18,6 +18,8 @@ _log = logging.getLogger(__name__)
 MAX_ENCODES = 8
 # How far a result's cost may stay under its bound, as a share. In PSNR that is 0.043 dB.
 TOLERANCE = 0.01
+# From here on, a result is so far under its bound that a user is told why.
+FAR = 0.05
 # Aiming at the bound itself would land over it every other time.
 _AIM = -TOLERANCE / 4
 # How much the logarithm of a cost changes from one quality to the next. On photographs it is 0.02 to 0.055,
@@ -39,10 +41,12 @@ class _Trial(NamedTuple):
 class Found(NamedTuple):
     """A quality, and the logarithm of the ratio of its cost to what the target allows: at most 0 where the
     target is met. Over 0, no quality meets it; under `-TOLERANCE`, at an end of the dial, all do.
+    `missed` is the quality closest to the target among those tried that do not meet it, if any.
     """
 
     quality: float
     excess: float
+    missed: float | None
 
 
 def search(measure: Callable[[float], float], target: Target) -> float:
@@ -51,7 +55,8 @@ def search(measure: Callable[[float], float], target: Target) -> float:
     measure: a quality that a file can store → the value there, in the target's unit. `closest` says what it
     should be like. Raises `UsageError` when no quality meets the target, and names the reachable range, after
     at most seven measurements. When all qualities meet it, warns with `TargetWarning` and takes the best
-    file, or the smallest for a target of errors.
+    file, or the smallest for a target of errors. It also warns where the file is far from the target, because
+    the measure jumps from one quality to the next.
     """
     measured: dict[float, float] = {}
 
@@ -67,6 +72,7 @@ def search(measure: Callable[[float], float], target: Target) -> float:
         reached = target.range_of(measured[0.0], measured[100.0])
         raise UsageError(f"target {target}: qualities 0 to 100 give this image {reached}")
     warn_if_easy(found, target, rises=target.cost_rises)
+    warn_if_far(found, target, lambda quality: target.text(measured[quality]))
     return found.quality
 
 
@@ -76,6 +82,19 @@ def warn_if_easy(found: Found, target: Target | Bounds, *, rises: bool) -> None:
         chosen = "best" if rises else "smallest"
         message = (
             f"every quality meets the target {target}: the file is the {chosen}, of quality {found.quality:g}"
+        )
+        warn(message, TargetWarning)
+
+
+def warn_if_far(found: Found, target: Target | Bounds, text: Callable[[float], str]) -> None:
+    """Warn with `TargetWarning` where the best quality is far under its target, and another misses it.
+
+    text: a measured quality → what was measured there, with its unit.
+    """
+    if found.missed is not None and found.excess < -FAR:
+        message = (
+            f"target {target}: the file has {text(found.quality)}, and the next quality tried misses the "
+            f"target with {text(found.missed)}"
         )
         warn(message, TargetWarning)
 
@@ -93,13 +112,17 @@ def closest(excess: Callable[[float], float], *, rises: bool) -> Found:
     """
     trials: list[_Trial] = []
 
+    def quality_at(step: int) -> float:
+        return (step if rises else _FULL - step) / QUALITY_STEPS
+
     def found(trial: _Trial) -> Found:
-        return Found((trial.step if rises else _FULL - trial.step) / QUALITY_STEPS, trial.excess)
+        over = [other for other in trials if other.excess > 0]
+        missed = quality_at(min(over, key=lambda other: other.excess).step) if over else None
+        return Found(quality_at(trial.step), trial.excess, missed)
 
     step: int | None = _FULL // 2
     while step is not None and len(trials) < MAX_ENCODES:
-        quality = found(_Trial(step, 0)).quality
-        trials.append(_Trial(step, excess(quality)))
+        trials.append(_Trial(step, excess(quality_at(step))))
         if -TOLERANCE <= trials[-1].excess <= 0:
             break
         if _out_of_reach(trials):

@@ -8,7 +8,7 @@ further frames).
 from typing import TYPE_CHECKING
 
 from rdpcodec.errors import ImageWarning
-from rdpcodec.image.files import is_readable, readable_extensions
+from rdpcodec.image.files import is_readable, missing_plugin, readable_extensions
 from rdpcodec.image.image_data import ImageData
 from rdpcodec.image.loading import load_image
 from rdpcodec.image.saving import encode_image, is_writable, writable_format
@@ -23,6 +23,7 @@ __all__ = [
     "is_readable",
     "is_writable",
     "load_image",
+    "missing_plugin",
     "readable_extensions",
     "writable_format",
 ]

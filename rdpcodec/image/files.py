@@ -32,10 +32,12 @@ _MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")  # what is not part of a sc
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 _PREFIX = 16  # bytes by which Pillow's plugins know their formats
 _PLUGINS = {"pillow_heif": "HEIC", "pillow_jxl": "JPEG XL"}
+# What files of the plugins' formats begin with, and Pillow's names of the formats.
 _HINTS = (
-    (re.compile(rb"....ftyp(?:hei|hev|mif1|msf1)", re.DOTALL), "HEIC"),
-    (re.compile(rb"\xff\x0a|\0\0\0\x0cJXL ", re.DOTALL), "JPEG XL"),
+    (re.compile(rb"....ftyp(?:hei|hev|mif1|msf1)", re.DOTALL), "HEIC", "HEIF"),
+    (re.compile(rb"\xff\x0a|\0\0\0\x0cJXL ", re.DOTALL), "JPEG XL", "JXL"),
 )
+_PLUGIN_SUFFIXES = {".heic": "HEIC", ".heif": "HEIC", ".hif": "HEIC", ".jxl": "JPEG XL"}
 _raising = ForkLock()
 
 
@@ -52,6 +54,16 @@ def register_plugins() -> frozenset[str]:
             plugin.register_heif_opener()
         known.add(name)
     return frozenset(known)
+
+
+def missing_plugin(suffix: str) -> str:
+    """What files of an extension need, in words, if it is a plugin that is not installed; otherwise empty."""
+    name = _PLUGIN_SUFFIXES.get(suffix)
+    return _needs_plugin(name) if name and name not in register_plugins() else ""
+
+
+def _needs_plugin(name: str) -> str:
+    return f"{name} needs a plugin: pip install 'rdpcodec[formats]'"
 
 
 def readable_extensions() -> set[str]:
@@ -177,13 +189,16 @@ def _imported(formats: Sequence[str]) -> list[str]:
 
 def _unknown(prefix: bytes, formats: Sequence[str] | None) -> str:
     """Why a file cannot be read, in words."""
-    for pattern, name in _HINTS:
-        if pattern.match(prefix) and formats is None and name not in register_plugins():
-            return f"{name} needs a plugin: pip install 'rdpcodec[formats]'"
+    allowed = None if formats is None else [name.upper() for name in formats]
+    for pattern, name, in_pillow in _HINTS:
+        asked = allowed is None or in_pillow in allowed
+        if asked and pattern.match(prefix) and name not in register_plugins():
+            return _needs_plugin(name)
     if prefix.startswith(SIGNATURE):
         return "is an .rdpc file, compressed already"
-    if formats is not None:
-        return f"not an image in one of the formats {', '.join(formats)}"
+    if allowed is not None:
+        known = [name for name in allowed if name in Image.OPEN]
+        return f"not an image in one of the formats {', '.join(known or allowed)}"
     return "not an image in a format that Pillow reads"
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from rdpcodec.container import MAX_PIXELS, check_size
 from rdpcodec.errors import ImageError, ImageWarning, warn
-from rdpcodec.image.arrays import from_array, from_tensor, to_eight_bits
+from rdpcodec.image.arrays import from_array, from_tensor, to_eight_bits, warn_if_narrow
 from rdpcodec.image.colour import described_profile, kept_profile, to_srgb
 from rdpcodec.image.files import as_image_error, opened
 from rdpcodec.image.image_data import ImageData
@@ -83,7 +83,8 @@ def _from_pillow(image: Image.Image, keep_metadata: bool, max_pixels: int) -> Im
     raw_modes = _raw_modes(image)
     stored = getattr(image, "tag_v2", {})
     tags = {tag: stored.get(tag) for tag in (_BITS_A_SAMPLE, _PHOTOMETRIC)}
-    if image.mode in _SIXTEEN_BIT_MODES or any(";16" in mode for mode in raw_modes):
+    deep = image.mode in _SIXTEEN_BIT_MODES or any(";16" in mode for mode in raw_modes)
+    if deep:
         warn("16 bits a channel are coded as 8", ImageWarning)
     profile = described_profile(image)
     # Pillow turns a TIFF upright, and removes its tag, as it loads it.
@@ -99,6 +100,8 @@ def _from_pillow(image: Image.Image, keep_metadata: bool, max_pixels: int) -> Im
         image, alpha = _of_sixteen_bits(image, tags)
     else:
         image, alpha = _without_alpha(image, raw_modes)
+        if deep and image.mode in ("L", "RGB"):
+            warn_if_narrow(int(np.max(image.getextrema())), 255)  # of the upper bytes, which Pillow gives
     kept = kept_profile(image, profile) if profile is not None and keep_metadata else None
     if profile is not None and kept is None:
         image = to_srgb(image, profile)
@@ -122,9 +125,12 @@ def _of_sixteen_bits(image: Image.Image, tags: dict[int, Any]) -> tuple[Image.Im
     values = np.asarray(image)
     key = image.info.get("transparency")
     alpha = np.where(values == key, 0, 255).astype(np.uint8) if isinstance(key, int) else None
-    if tags.get(_BITS_A_SAMPLE) == (12,):
+    inverted = tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+    top = 4095 if tags.get(_BITS_A_SAMPLE) == (12,) else 65_535
+    warn_if_narrow(int(values.max()), top, "white" if inverted else "black")
+    if top == 4095:
         values = (values.astype(np.int64) * 65_535 + 2047) // 4095
-    if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+    if inverted:
         values = 65_535 - values.astype(np.int64)
     return Image.fromarray(to_eight_bits(values)), alpha
 

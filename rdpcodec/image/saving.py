@@ -12,7 +12,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from rdpcodec.errors import ImageError, ImageWarning, UsageError, reason, warn
-from rdpcodec.image.files import opened, register_plugins
+from rdpcodec.image.files import missing_plugin, opened, register_plugins
 from rdpcodec.metadata import left_out
 
 # A decoded image should lose nothing more where the format allows it, and next to nothing where it does not.
@@ -34,9 +34,8 @@ _XMP_TAG = 700  # of TIFF
 def writable_format(suffix: str) -> str:
     """Pillow's name for the format of a file extension. Raises `UsageError` when Pillow cannot write it."""
     if not is_writable(suffix):
-        raise UsageError(
-            f"{suffix or 'no extension'}: not an image format that can be written; try .png, .webp or .jpg"
-        )
+        why = missing_plugin(suffix) or "not an image format that can be written; try .png, .webp or .jpg"
+        raise UsageError(f"{suffix or 'no extension'}: {why}")
     return Image.EXTENSION[suffix]
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
+# Rows whose squared errors are summed at once: a few megabytes for wide images.
+_STRIP = 64
 # For SSIM: a Gaussian window of 11 pixels, and constants for pixels of 0..255.
 _WINDOW = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
 _WINDOW = (_WINDOW / _WINDOW.sum()).astype(np.float32)
@@ -21,7 +25,11 @@ def mse(reference: np.ndarray, decoded: np.ndarray) -> float:
     """
     if reference.shape != decoded.shape:
         raise ValueError(f"shapes differ: {reference.shape} and {decoded.shape}")
-    return float(np.mean((reference.astype(np.float64) - decoded.astype(np.float64)) ** 2))
+    total = 0  # exact, as are the sums of the strips
+    for top in range(0, len(reference), _STRIP):
+        errors = np.subtract(reference[top : top + _STRIP], decoded[top : top + _STRIP], dtype=np.int32)
+        total += int(np.square(errors).sum(dtype=np.int64))
+    return total / reference.size
 
 
 def psnr(reference: np.ndarray, decoded: np.ndarray) -> float:
@@ -35,8 +43,11 @@ def ssim(reference: np.ndarray, decoded: np.ndarray) -> float:
 
     Both uint8 `[H, W, 3]`, sides of 11 pixels or more.
     """
-    luminance, structure = _similarities(_channels(reference), _channels(decoded))
-    return float((luminance * structure).mean())
+    means = []
+    for x, y in zip(_channels(reference), _channels(decoded), strict=True):
+        luminance, structure = _similarities(x, y)
+        means.append((luminance * structure).mean(dtype=np.float64))
+    return float(np.mean(means))
 
 
 def ms_ssim(reference: np.ndarray, decoded: np.ndarray) -> float:
@@ -47,19 +58,21 @@ def ms_ssim(reference: np.ndarray, decoded: np.ndarray) -> float:
     """
     if min(reference.shape[:2]) < MS_SSIM_MINIMUM_SIDE:
         return float("nan")
-    x, y = _channels(reference), _channels(decoded)
-    product = np.ones(3)
-    for scale, exponent in enumerate(_EXPONENTS, 1):
-        luminance, structure = _similarities(x, y)
-        compared = luminance * structure if scale == len(_EXPONENTS) else structure
-        product *= np.maximum(compared.mean((1, 2), np.float64), 0) ** exponent
-        x, y = _halved(x), _halved(y)
-    return float(product.mean())
+    products = []
+    for x, y in zip(_channels(reference), _channels(decoded), strict=True):
+        product = 1.0
+        for scale, exponent in enumerate(_EXPONENTS, 1):
+            luminance, structure = _similarities(x, y)
+            compared = luminance * structure if scale == len(_EXPONENTS) else structure
+            product *= max(float(compared.mean(dtype=np.float64)), 0) ** exponent
+            x, y = _halved(x), _halved(y)
+        products.append(product)
+    return float(np.mean(products))
 
 
-def _channels(image: np.ndarray) -> np.ndarray:
-    """uint8 `[H, W, 3]` → float32 `[3, H, W]`."""
-    return np.ascontiguousarray(image.transpose(2, 0, 1), np.float32)
+def _channels(image: np.ndarray) -> Iterator[np.ndarray]:
+    """uint8 `[H, W, 3]` → float32 `[H, W]`, one channel after the other, since each needs much memory."""
+    return (np.ascontiguousarray(image[:, :, channel], np.float32) for channel in range(3))
 
 
 def _similarities(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -73,13 +86,13 @@ def _similarities(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 
 def _windowed(x: np.ndarray) -> np.ndarray:
-    """Weighted means in every whole window, `[C, H, W]` → `[C, H - 10, W - 10]`."""
-    height, width = x.shape[1] - 10, x.shape[2] - 10
-    rows = sum(weight * x[:, i : i + height] for i, weight in enumerate(_WINDOW))
-    return np.asarray(sum(weight * rows[:, :, i : i + width] for i, weight in enumerate(_WINDOW)))
+    """Weighted means in every whole window, `[H, W]` → `[H - 10, W - 10]`."""
+    height, width = x.shape[0] - 10, x.shape[1] - 10
+    rows = sum(weight * x[i : i + height] for i, weight in enumerate(_WINDOW))
+    return np.asarray(sum(weight * rows[:, i : i + width] for i, weight in enumerate(_WINDOW)))
 
 
 def _halved(x: np.ndarray) -> np.ndarray:
     """Means of 2×2 pixels; an odd side begins with a line of zeros, as in pytorch-msssim."""
-    x = np.pad(x, ((0, 0), (x.shape[1] % 2, 0), (x.shape[2] % 2, 0)))
-    return (x[:, ::2, ::2] + x[:, 1::2, ::2] + x[:, ::2, 1::2] + x[:, 1::2, 1::2]) / 4
+    x = np.pad(x, ((x.shape[0] % 2, 0), (x.shape[1] % 2, 0)))
+    return (x[::2, ::2] + x[1::2, ::2] + x[::2, 1::2] + x[1::2, 1::2]) / 4

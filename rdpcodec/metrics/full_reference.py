@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 
 from rdpcodec.errors import UsageError
-from rdpcodec.extras import need_torch
+from rdpcodec.extras import need
 from rdpcodec.metrics import distortion
 from rdpcodec.metrics.ssimulacra2 import ssimulacra2
 
@@ -26,7 +26,7 @@ def full_reference(name: str) -> Callable[[np.ndarray, np.ndarray], float]:
     `UsageError`, which says what to install, when a package or weights are missing.
     """
     if name == "lpips":
-        need_torch("LPIPS")
+        need("torch", "LPIPS", "lpips")  # the extra `torch` alone lacks its weights
         from rdpcodec.metrics.perceptual import load_lpips
 
         return load_lpips("alex").distance

@@ -9,15 +9,19 @@ from rdpcodec.errors import UsageError
 
 def usable_device(device: str | torch.device) -> torch.device:
     """A device that torch can put a tensor on. Raises `UsageError` for any other."""
+    name = repr(str(device))
     try:
         found = torch.device(device)
+    except Exception as error:  # torch would list 20 names here, most of which it cannot use either
+        raise UsageError(
+            f"device {name} cannot be used: torch knows none of that name; this torch has: {_devices()}"
+        ) from error
+    try:
         torch.zeros(1, device=found).item()  # "meta" has tensors, but no numbers in them
     except Exception as error:  # of many kinds: no CUDA, no such number, no such kind, no kernels for it
         # Only torch's first sentence; the dispatcher goes on for a kilobyte.
         said = str(error).splitlines()[0].partition(". ")[0]
-        raise UsageError(
-            f"device {str(device)!r} cannot be used: {said}; this torch has {_devices()}"
-        ) from error
+        raise UsageError(f"device {name} cannot be used: {said}; this torch has: {_devices()}") from error
     return found
 
 

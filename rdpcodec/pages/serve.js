@@ -55,7 +55,7 @@ function showSides() {
   sides.forEach((side, i) => (loaded[side] ? viewer.show(i, loaded[side], names[side]) : viewer.clear(i, names[side])));
 }
 
-const figures = {}; // by name: text, and whether it is of an earlier setting
+let figures = {}; // of the image, by name: text, and whether it is of an earlier setting
 function setFigures(changes, old = false) {
   for (const [term, text] of Object.entries(changes)) figures[term] = { text: text ?? figures[term]?.text ?? "–", old };
   $("figures").replaceChildren(...Object.entries(figures).map(([term, figure]) =>
@@ -214,11 +214,13 @@ function whyNotShown(error) {
   return error.status === 400 ? "cannot hold this image" : error.message;
 }
 
+const pendingPeer = () => `${data.peers[against.value]} …`;
+
 function compareWith() {
   const other = data.peers[against.value] ? "peer" : "original";
   sides = sides.map((side) => (side === "coded" ? side : other));
   loaded.peer = null;
-  names.peer = `${data.peers[against.value]} …`;
+  names.peer = pendingPeer();
   showSides();
   if (other === "peer") update();
 }
@@ -239,8 +241,9 @@ async function choose(file) {
     if (choice !== choices) return;
     shown = { ...about, name: file.name, size: file.size };
     describeRealism();
+    figures = {};
     Object.assign(loaded, { original, coded: null, peer: null });
-    names.coded = "coding …";
+    Object.assign(names, { coded: "coding …", peer: pendingPeer() });
     for (const id of ["work", "another"]) $(id).hidden = false;
     for (const node of $("drop").querySelectorAll("label")) node.hidden = true;
     $("about").textContent = `${file.name}, ${about.width} × ${about.height} pixels, ${count(file.size)} bytes`;

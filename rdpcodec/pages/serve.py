@@ -41,7 +41,7 @@ from starlette.types import ASGIApp
 
 from rdpcodec import container
 from rdpcodec.codec import Codec
-from rdpcodec.errors import RdpError, RdpWarning
+from rdpcodec.errors import ImageError, RdpError, RdpWarning
 from rdpcodec.image import ImageData, load_image
 from rdpcodec.metrics.full_reference import Metrics
 from rdpcodec.operating_point import OperatingPoint
@@ -51,9 +51,10 @@ from rdpcodec.pages.decoder import decoder_route
 from rdpcodec.pages.guard import Guard, content_policy, error_response
 from rdpcodec.pages.loaded_image import EncodeRequest, LoadedImage
 from rdpcodec.peers import find_peer, is_available
+from rdpcodec.source import name_of
 
-# Pillow opens more, but for EPS it starts Ghostscript.
-_FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "TIFF", "BMP", "PPM", "JPEG2000")
+# Pillow opens more, but for EPS it starts Ghostscript. The last two need plugins (the extra `formats`).
+_FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "TIFF", "BMP", "PPM", "JPEG2000", "HEIF", "JXL")
 # An opaque one keeps three bytes a pixel for the original, as many for the last decoded image, and at most as
 # many for files of other formats. Our own files are small.
 _IMAGES = 4
@@ -269,7 +270,10 @@ def _read(data: bytes, pixels: int) -> tuple[ImageData, list[str]]:
     """An uploaded image, and notes on what it loses. Raises `ImageError`."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", RdpWarning)
-        image = load_image(data, max_pixels=pixels, formats=_FORMATS)
+        try:
+            image = load_image(data, max_pixels=pixels, formats=_FORMATS)
+        except ImageError as error:  # the page puts the file's own name before it
+            raise ImageError(str(error).removeprefix(f"{name_of(data)}: ")) from error
     notes = [str(warning.message) for warning in caught if issubclass(warning.category, RdpWarning)]
     return image, notes
 

@@ -112,7 +112,7 @@ def test_a_command_does_not_import_what_only_others_need() -> None:
         (("decompress", "{photo}", "--format", "xyz"), "not an image format"),
         (("info", "{photo}"), "not an .rdpc file"),
         (("info", "missing.rdpc"), "missing.rdpc: no such file"),
-        (("info", "{photo.parent}"), "cannot be read: Is a directory"),
+        (("info", "{photo.parent}"), "is a folder: give the files in it, such as "),
         (("compare", "missing.png", "-o", "page.html"), "missing.png: no such file"),
     ],
 )
@@ -237,7 +237,7 @@ def test_no_encoding_of_a_terminal_ends_in_a_traceback(photo: Path, encoding: st
         (
             ("compress", "photo.png", "small"),
             2,
-            "error: small: an output's name must end in .rdpc, and a folder is given as -o small",
+            "error: small: an output's name must end in .rdpc, or be -, and a folder is given as -o small",
         ),
     ],
 )

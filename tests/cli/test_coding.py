@@ -261,10 +261,11 @@ def test_no_limit_of_pixels_is_the_formats_limit(photo: Path) -> None:
 
 def test_a_limit_of_pixels_holds_both_ways_and_in_batches(photo: Path) -> None:
     limit, out = ("--max-pixels", 0.005), photo.parent / "out"
-    message = "an image of 101×67 pixels is over the limit of 0.005 megapixels"
+    message = "an image of 101×67 pixels is over the limit of 5000 pixels"
     assert message in run("compress", photo, *limit).stderr
     assert not photo.with_suffix(".rdpc").exists()
     assert message in run("batch", photo, out, "-w", 1, *limit).stderr
+    assert "over the limit of 0 pixels" in run("compress", photo, "--max-pixels", 1e-9).stderr
     assert run("compress", photo, "--max-pixels", 0.01).exit_code == 0
     assert message in run("decompress", photo.with_suffix(".rdpc"), out.with_suffix(".png"), *limit).stderr
     assert message in run("batch", "-d", photo.with_suffix(".rdpc"), out, "-w", 1, *limit).stderr

@@ -18,6 +18,7 @@ from programs import run
 
 import rdpcodec
 from rdpcodec.batch.work import Compression
+from rdpcodec.image import files, saving
 
 
 def test_several_images_go_into_a_folder(photo: Path) -> None:
@@ -129,7 +130,24 @@ def test_an_output_option_names_a_file_or_a_folder(photo: Path) -> None:
         (("compress", "photo.png", "out"), "out: is a folder: give it as -o out"),
         (("compress", "photo.png", "out.jpg"), "out.jpg: an output's name must end in .rdpc"),
         (("compress", "photo.png", "small"), "small: an output's name must end in .rdpc"),
-        (("compress", "photo.png", "photo.png"), "2 inputs need a folder for their outputs: -o DIR"),
+        (
+            ("compress", "photo.png", "photo.png"),
+            "2 inputs need a folder for their outputs: -o DIR, or -o . for the current folder",
+        ),
+        (
+            ("compress", "photo.png", "/dev/null"),
+            "/dev/null: an output's name must end in .rdpc, or be -\n",
+        ),
+        (("compress", "-", "photo.png"), "photo.png: an output's name must end in .rdpc, or be -\n"),
+        (
+            ("decompress", "photo.rdpc", "/dev/null"),
+            "/dev/null: an output's name must end in .png, .webp, .jpg or the like, or be -\n",
+        ),
+        (("suggest", "out"), "out: is a folder: give the files in it, such as out/*.png"),
+        (("compare", "out", "-o", "page.html"), "out: is a folder: give the files in it, such as out/*.png"),
+        (("info", "."), ".: is a folder: give the files in it, such as *.rdpc"),
+        (("batch", "photo.png", "photo.png"), "photo.png is a file: give a folder"),
+        (("batch", "out", "photo.png"), "photo.png is a file: give a folder"),
         (("compress", "photo.png", "b.png", "c.png"), "3 inputs need a folder"),
         (
             ("compress", "photo.png", "b.png", "-o", "c.rdpc"),
@@ -161,6 +179,24 @@ def test_what_goes_where_is_clear_or_refused_with_a_reason(
     assert message in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
     assert sorted(os.listdir()) == ["out", "photo.png"]
+
+
+@pytest.mark.parametrize(("suffix", "name"), [(".heic", "HEIC"), (".HIF", "HEIC"), (".jxl", "JPEG XL")])
+def test_an_output_that_needs_a_plugin_says_how_to_install_it(
+    photo: Path, suffix: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.init()
+    own = {known: kind for known, kind in Image.EXTENSION.items() if kind not in ("HEIF", "JXL")}
+    monkeypatch.setattr(Image, "EXTENSION", own)  # as if no plugin were installed
+    monkeypatch.setattr(files, "register_plugins", frozenset)
+    monkeypatch.setattr(saving, "register_plugins", frozenset)
+    coded, place = photo.with_suffix(".rdpc"), photo.with_name(f"out{suffix}")
+    for words in ((coded, place), (coded, "-o", place), (coded, "--format", suffix)):
+        result = run("decompress", *words)
+        assert result.exit_code == 1
+        assert f"{name} needs a plugin: pip install 'rdpcodec[formats]'" in result.stderr
+    assert not place.exists()
+    assert "an output's name must end in .rdpc" in run("compress", photo, place).stderr
 
 
 def test_outputs_that_are_links_pipes_or_devices_are_respected(photo: Path) -> None:

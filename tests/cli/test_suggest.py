@@ -14,7 +14,7 @@ from programs import run
 
 import rdpcodec
 from rdpcodec.metrics.distortion import psnr
-from rdpcodec.metrics.full_reference import full_reference
+from rdpcodec.metrics.full_reference import LABELS, Metrics, full_reference
 from rdpcodec.metrics.perceptual import WEIGHTS_VARIABLE
 
 
@@ -52,16 +52,40 @@ def test_suggest_says_how_to_get_the_metrics_that_are_missing(
     assert WEIGHTS_VARIABLE in table.stderr
     points = json.loads(run("suggest", "-", "--json", stdin=photo.read_bytes()).stdout)["points"]
     assert {point["lpips"] for point in points} == {None}
-    head, *rows = (
-        [cell.strip() for cell in line[1:-1].split(line[0])]
-        for line in table.stdout.splitlines()
-        if line[0] in "┃│"
-    )
+    title, head, *rows = (line.replace("PSNR dB", "PSNR").split() for line in table.stdout.splitlines())
+    assert title[-1] == "101×67"
+    assert "LPIPS" not in head
     for row, point in zip(rows, points, strict=True):
         shown = dict(zip(head, row, strict=True))
-        assert (shown["MS-SSIM"], shown["LPIPS"]) == ("-", "-")  # for MS-SSIM the image is too small
-        assert float(shown["PSNR dB"]) == pytest.approx(point["psnr"], abs=0.01)
+        assert shown["MS-SSIM"] == "-"  # the image is too small for it
+        assert int(shown["bytes"]) == point["bytes"]
+        assert float(shown["PSNR"]) == pytest.approx(point["psnr"], abs=0.01)
         assert float(shown["SSIMULACRA2"]) == pytest.approx(point["ssimulacra2"], abs=0.1)
+
+
+def test_a_narrow_terminal_cuts_no_figure(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = []
+    for columns in ("30", "60", "200"):
+        monkeypatch.setenv("COLUMNS", columns)
+        tables.append(run("suggest", photo).stdout)
+    assert tables[0] == tables[1] == tables[2]
+    assert "…" not in tables[0]
+    assert max(map(len, tables[0].splitlines()[1:])) < 60
+
+
+def test_a_row_is_shown_as_soon_as_it_is_known(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[float] = []
+
+    def measure(metrics: Metrics, reference: np.ndarray, decoded: np.ndarray) -> dict[str, float | None]:
+        if len(measured) == 3:
+            raise MemoryError
+        measured.append(20)
+        return dict.fromkeys(LABELS, 20)
+
+    monkeypatch.setattr(Metrics, "__call__", measure)
+    found = run("suggest", photo)
+    assert (found.exit_code, found.stdout.count(" 20.00 ")) == (1, 3)
+    assert run("suggest", photo, "--json").stdout == ""
 
 
 def test_suggest_takes_several_images_and_goes_on_after_a_bad_one(photo: Path) -> None:
@@ -87,7 +111,6 @@ def test_names_are_no_markup_and_hidden_colours_no_error(tmp_path: Path, photogr
         image.save(path)
         image = image.convert("RGB")
         shown = run("suggest", path)
-        title = " ".join(shown.stdout.split("┏")[0].split())
-        assert title.endswith("IMG [final] [\\[.png, 96×64")
+        assert shown.stdout.splitlines()[0].endswith("IMG [final] [\\[.png, 96×64")
         best = json.loads(run("suggest", path, "--json").stdout)["points"][-2]
         assert best["psnr"] > 25

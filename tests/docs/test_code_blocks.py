@@ -232,6 +232,14 @@ def test_the_examples_in_a_commands_help_are_understood(name: str, monkeypatch: 
         parse(rdpcodec, shlex.split(example), monkeypatch)
 
 
+@pytest.mark.parametrize(("used", "extra"), [(r"import torch|_tensor\b", "torch"), ("from starlette", "web")])
+def test_a_recipe_names_the_extra_that_it_needs(used: str, extra: str) -> None:
+    for recipe in (ROOT / "docs" / "recipes.md").read_text("utf-8").split("\n## ")[1:]:
+        code = "".join(block.text for block in blocks_of("docs/recipes.md", recipe, "sh"))
+        if re.search(used, code):
+            assert f"pip install '.[{extra}]'" in recipe, recipe.splitlines()[0]
+
+
 @pytest.mark.parametrize(
     ("kind", "text", "message"),
     [

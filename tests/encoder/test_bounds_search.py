@@ -123,6 +123,16 @@ def test_bounds_that_every_quality_meets_give_the_smallest_file_and_a_warning() 
         )
 
 
+def test_bounds_far_from_which_the_image_is_because_of_a_jump_give_a_warning() -> None:
+    def surface(quality: float, realism: float) -> Measured:
+        return Measured(45, 0.02) if quality >= 41.23 else Measured(29, 0.2)
+
+    found = "the file has 45.00 dB PSNR and 0.0200 LPIPS, .* with 29.00 dB PSNR and 0.2000 LPIPS"
+    with pytest.warns(TargetWarning, match=found):
+        quality, _ = search_both(surface, surface, Target.psnr(32) & Target.lpips(0.1), dial=True)
+    assert quality >= 41.23
+
+
 def test_bounds_are_one_of_distortion_and_one_of_perception() -> None:
     assert Target.lpips(0.1) & Target.ssimulacra2(60) == Bounds(Target.ssimulacra2(60), Target.lpips(0.1))
     for other in (Target.ms_ssim(0.9), Target.size(1000), Target.psnr(31)):

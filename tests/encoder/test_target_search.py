@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rdpcodec import Target
-from rdpcodec.encoder.target_search import MAX_ENCODES, TOLERANCE, search
+from rdpcodec.encoder.target_search import FAR, MAX_ENCODES, TOLERANCE, search
 from rdpcodec.errors import TargetWarning, UsageError
 
 SLACK = 1e-9  # for floating point
@@ -143,6 +143,40 @@ def test_a_target_out_of_reach_is_refused_with_the_range(
         warnings.simplefilter("ignore", TargetWarning)
         for end in ends:  # whoever takes the range at its word is not refused again
             search(cost, make(end))
+
+
+@pytest.mark.parametrize(
+    ("target", "low", "high", "message"),
+    [
+        (Target.size("50kB"), 6531, 107_779, "50000 bytes: .* 6531 bytes, .* with 107779 bytes"),
+        (Target.bpp(0.5), 0.2, 0.9, r"0.5 bits per pixel: .* 0.2000 bits .* with 0.9000 bits per pixel"),
+        (Target.psnr(35), 30, math.inf, "35 dB PSNR: .* inf dB PSNR, .* with 30.00 dB PSNR"),
+        (Target.lpips(0.1), 0.2, 0.05, "0.1 LPIPS: .* 0.0500 LPIPS, .* with 0.2000 LPIPS"),
+    ],
+    ids=lambda value: value.kind if isinstance(value, Target) else "",
+)
+@pytest.mark.parametrize("jump", [0.01, 41.23, 50, 99.99])
+def test_a_result_far_from_its_target_because_of_a_jump_says_so(
+    target: Target, low: float, high: float, message: str, jump: float
+) -> None:
+    with pytest.warns(TargetWarning, match=message):
+        found = search(lambda quality: high if quality >= jump else low, target)
+    assert (found >= jump) != target.cost_rises
+
+
+@settings(deadline=None)
+@given(rate_curves(), st.floats(0, 100), st.floats(1, 1.04), st.booleans())
+def test_a_jump_that_leaves_the_result_near_its_target_is_no_matter(
+    curve: Callable[[float], float], where: float, jump: float, falls: bool
+) -> None:
+    """Warnings are errors in these tests."""
+
+    def cost(quality: float) -> float:
+        dearness = 100 - quality if falls else quality
+        return curve(dearness) * (jump if dearness > where else 1)
+
+    target = (Target.lpips if falls else Target.bpp)(curve(where) * (1 + jump) / 2)
+    assert -FAR <= target.excess(cost(search(cost, target))) <= 0
 
 
 @given(st.floats(1, 9), st.floats(1, 9))

@@ -75,6 +75,66 @@ def test_16_bits_are_rounded_to_8_with_a_warning(value: int) -> None:
         assert (image.pixels == round(value / 257)).all()
 
 
+def png_of_16_bit_colours(values: np.ndarray) -> bytes:
+    """What Pillow does not write. values: `[H, W, 3]`."""
+    height, width, _ = values.shape
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0))
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+NARROW = "the values reach only {} of {}, so the image will be nearly {}: scale them first"
+
+
+def messages(source: object) -> list[str]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        load_image(source)  # type: ignore[arg-type]
+    return [str(warning.message) for warning in caught]
+
+
+@pytest.mark.parametrize("highest", [1, 255, 4095, 8191])
+def test_deep_values_that_use_little_of_their_range_give_a_second_warning(highest: int) -> None:
+    ramp = np.linspace(0, highest, 24).astype(np.uint16).reshape(4, 6)
+    opaque = np.dstack([ramp, np.full_like(ramp, 65_535)])
+    arrays = (ramp, opaque, np.dstack([ramp] * 3), np.dstack([ramp, ramp, opaque]))
+    deep, integers = Image.fromarray(ramp), Image.fromarray(ramp.astype(np.int32))
+    files = (saved(deep), saved(deep, "TIFF"), saved(integers, "TIFF"))
+    for source in (*arrays, deep, integers, *files):
+        coded, narrow = messages(source)
+        assert coded == "16 bits a channel are coded as 8"
+        assert narrow == NARROW.format(highest, 65_535, "black")
+
+
+@pytest.mark.parametrize("highest", [0, 8192, 40_000, 65_535])
+def test_deep_values_that_use_their_range_or_are_all_zero_give_one_warning(highest: int) -> None:
+    ramp = np.linspace(0, highest, 24).astype(np.uint16).reshape(4, 6)
+    for source in (
+        ramp,
+        Image.fromarray(ramp),
+        saved(Image.fromarray(ramp)),
+        png_of_16_bit_colours(np.dstack([ramp] * 3)),
+    ):
+        assert messages(source) == ["16 bits a channel are coded as 8"]
+
+
+@pytest.mark.parametrize(
+    ("bits", "highest", "photometric", "tone"),
+    [(12, 511, 1, "black"), (16, 8191, 1, "black"), (16, 8191, 0, "white")],
+)
+def test_the_range_is_that_of_the_bits_that_a_tiff_declares(
+    bits: int, highest: int, photometric: int, tone: str
+) -> None:
+    narrow = NARROW.format(highest, 2**bits - 1, tone)
+    assert messages(gray_tiff(bits, photometric, [0, 1, 2, highest]))[1:] == [narrow]
+    assert messages(gray_tiff(bits, photometric, [0, 1, 2, highest + 1]))[1:] == []
+
+
+def test_of_deep_colours_the_upper_bytes_are_judged_which_pillow_gives() -> None:
+    ramp = np.linspace(0, 4095, 24).astype(np.uint16).reshape(2, 4, 3)
+    assert messages(png_of_16_bit_colours(ramp))[1:] == [NARROW.format(15, 255, "black")]
+
+
 def test_the_first_frame_of_an_animation_is_taken_with_a_warning() -> None:
     frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
     buffer = saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
@@ -181,13 +241,16 @@ def test_what_a_network_in_training_gives_is_an_image() -> None:
     ("source", "message"),
     [
         (np.zeros((4, 4, 3), np.int32), "int32"),
-        (np.full((4, 4, 3), 1.5), r"array must lie in \[0, 1\]"),
-        (np.full((4, 4, 3), np.nan, np.float32), r"array must lie in \[0, 1\]"),
+        (np.full((4, 4, 3), 1.5), r"array must lie in \[0, 1\], and this one has values from 1.5 to 1.5"),
+        (np.linspace(0, 1 + 1e-9, 48).reshape(4, 4, 3), r"has values from 0.0 to 1.000000001: clip"),
+        (np.linspace(-1, 255, 48).reshape(4, 4, 3), r"has values from -1.0 to 255.0: divide .* such as 255"),
+        (np.full((4, 4, 3), np.nan, np.float32), r"array must lie in \[0, 1\], and this one has NaN in it"),
         (np.zeros((4, 4, 5), np.uint8), "is not an image"),
         (np.zeros((4,), np.uint8), "is not an image"),
         (np.zeros((0, 4, 3), np.uint8), "sides must be"),
         (torch.zeros(3, 4, 4) + 2, r"in \[0, 1\]"),
-        (torch.full((3, 4, 4), float("nan")), r"in \[0, 1\]"),
+        (torch.full((3, 4, 4), float("nan")), r"in \[0, 1\], and this one has NaN in it"),
+        (torch.full((3, 4, 4), 2, dtype=torch.bfloat16), r"has values from 2.0 to 2.0: clip"),
         (torch.zeros(2, 3, 4, 4), "compress_batch"),
         (torch.zeros(3, 4, 4, dtype=torch.int64), "int64"),
         (Image.new("F", (3, 3)), "floating-point"),
@@ -318,13 +381,11 @@ def test_every_value_of_deep_gray_becomes_the_nearest_of_8_bits(bits: int, white
 
 @pytest.mark.parametrize("transparent", [0x0001, 0x0100, 0x1F00, 8000, 0x7F80, 0xFF00, 0xFFFF])
 def test_the_transparent_colour_of_a_png_of_16_bits_is_transparent(transparent: int) -> None:
-    values = np.array([[[transparent] * 3, [0x5500] * 3, [40_000] * 3]], ">u2")
     key = chunk(b"tRNS", struct.pack(">3H", *[transparent] * 3))
-    rows = b"\0" + values.tobytes()
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 3, 1, 16, 2, 0, 0, 0))
-    body = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    png = png_of_16_bit_colours(np.array([[[transparent] * 3, [0x5500] * 3, [40_000] * 3]]))
+    end_of_header = 8 + 25
     with pytest.warns(ImageWarning, match="16 bits"):
-        alpha = load_image(b"\x89PNG\r\n\x1a\n" + header + key + body).alpha
+        alpha = load_image(png[:end_of_header] + key + png[end_of_header:]).alpha
     assert alpha is not None
     assert alpha.tolist() == [[0, 255, 255]]
 

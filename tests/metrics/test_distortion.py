@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import pytorch_msssim
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
@@ -46,6 +48,14 @@ def test_errors_of_images_of_two_shapes_are_refused(shape: tuple[int, ...]) -> N
     for metric in (mse, psnr):
         with pytest.raises(ValueError, match="shapes differ"):
             metric(image, other)
+
+
+@given(st.integers(1, 200), st.integers(1, 9), st.integers(0, 255), st.integers(0, 2**32 - 1))
+def test_squared_errors_are_those_of_floating_point(height: int, width: int, low: int, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    image, other = (generator.integers(least, 256, (height, width, 3), dtype=np.uint8) for least in (0, low))
+    assert mse(image, other) == pytest.approx(np.mean((image - other.astype(float)) ** 2), rel=1e-12)
+    assert mse(np.zeros_like(image), np.full_like(image, 255)) == 255**2
 
 
 def test_equal_images_are_most_similar(photograph: Image.Image) -> None:

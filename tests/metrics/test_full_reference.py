@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
 
 import numpy as np
@@ -38,6 +39,20 @@ def test_a_metric_that_some_image_is_too_small_for_is_noted(
     for measured in ([large, small], [small, large], [small]):
         (note,) = metrics.undefined(measured)
         assert LABELS["ms_ssim"] in note
+
+
+@pytest.mark.parametrize(("name", "most"), [("psnr", 3), ("ms_ssim", 55), ("ssimulacra2", 45)])
+def test_metrics_without_networks_need_few_bytes_a_pixel(name: str, most: float) -> None:
+    """Of 2048×256 pixels, so that strips of rows are a small part."""
+    image = np.random.default_rng(0).integers(0, 256, (2048, 256, 3), dtype=np.uint8)
+    negative = 255 - image
+    tracemalloc.start()
+    try:
+        full_reference(name)(image, negative)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak / image[..., 0].size < most
 
 
 def test_values_are_exact_to_what_is_seen_and_short_enough_to_read(

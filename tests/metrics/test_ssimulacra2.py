@@ -53,6 +53,18 @@ def test_it_is_that_of_another_implementation(name: str) -> None:
     assert ssimulacra2(image, changed(image)[name]) == pytest.approx(PUBLISHED[name], abs=0.02)
 
 
+@pytest.mark.parametrize("rows", [3, 64, 399])
+def test_it_does_not_depend_on_how_many_rows_are_compared_at_once(
+    photograph: Image.Image, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = np.asarray(photograph)[:400, :120]
+    decoded = image // 16 * 16 + 8
+    monkeypatch.setattr("rdpcodec.metrics.ssimulacra2._STRIP", 400)
+    whole = ssimulacra2(image, decoded)
+    monkeypatch.setattr("rdpcodec.metrics.ssimulacra2._STRIP", rows)
+    assert ssimulacra2(image, decoded) == pytest.approx(whole, abs=1e-4)
+
+
 def test_equal_images_have_100_and_small_ones_no_score() -> None:
     image = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
     assert ssimulacra2(image, image) == pytest.approx(100, abs=0.05)

@@ -23,6 +23,7 @@ from starlette.requests import Request
 from rdpcodec import Codec, OperatingPoint
 from rdpcodec.container import bits_per_pixel, read_header
 from rdpcodec.image import ImageData
+from rdpcodec.image import files as image_files
 from rdpcodec.metrics.distortion import psnr
 from rdpcodec.pages import connections, serve
 
@@ -119,13 +120,33 @@ def test_uploads_that_are_too_large_or_no_images_are_refused(server: Server) -> 
     for body, status, message in (
         (large, 413, "over this server's limit of 0.3 MB"),
         (iter([large[:200_000], large[:200_000]]), 413, "over this server's limit of 0.3 MB"),  # chunked
-        (wide, 400, "an image of 50001×1 pixels is over the limit of 0.05 megapixels"),
+        (wide, 400, "an image of 50001×1 pixels is over the limit of 50000 pixels"),
         (b"GIF89a" + bytes(9), 400, "not an image"),
+        (b"", 400, "the file is empty"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", 400, "not an image"),  # for Ghostscript
     ):
         answer = server.ask("/images", body)
         assert answer.status == status
         assert message in answer.json["error"]
+        assert "the given data" not in answer.json["error"]  # the page names the file
+
+
+@pytest.mark.parametrize(("module", "kind"), [("pillow_heif", "HEIF"), ("pillow_jxl", "JXL")])
+def test_formats_of_plugins_are_taken_where_the_plugin_is_installed(
+    server: Server, small: Image.Image, module: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip(module)
+    image_files.register_plugins()
+    buffer = io.BytesIO()
+    small.save(buffer, kind)
+    answer = server.ask("/images", buffer.getvalue())
+    assert (answer.status, answer.json["width"]) == (201, small.width)
+    without = {name: reader for name, reader in Image.OPEN.items() if name != kind}
+    monkeypatch.setattr(Image, "OPEN", without)  # as if the plugin were not installed
+    monkeypatch.setattr(image_files, "register_plugins", frozenset)
+    answer = server.ask("/images", buffer.getvalue())
+    assert answer.status == 400
+    assert answer.json["error"].endswith("needs a plugin: pip install 'rdpcodec[formats]'")
 
 
 def test_only_the_servers_own_names_and_pages_are_answered(server: Server, small: Image.Image) -> None:

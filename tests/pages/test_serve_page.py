@@ -68,6 +68,31 @@ def test_the_downloaded_file_decodes_to_the_image_on_the_page(
     assert (on_page == decoded).all()
 
 
+def test_figures_of_an_image_are_never_shown_under_the_name_of_another(page: Any, small: Image.Image) -> None:
+    from playwright.sync_api import expect
+
+    page.get_by_label("Beside").select_option(label="JPEG of as many bytes")
+    expect(page.locator(".tag.left")).to_have_text(re.compile(r"JPEG, [\d,]+ bytes"), timeout=60_000)
+    settled(page, 50)
+    held: list[Any] = []  # requests that have no answer yet
+    page.route("**/coded?*", lambda request: held.append(request))
+    own = figure(page, "bytes")
+    page.get_by_role("slider", name="Quality").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#figures .old")).not_to_have_count(0)
+    assert figure(page, "bytes") == own  # of an earlier setting, but of this image
+    page.locator("#chosen").set_input_files(
+        {"name": "other.png", "mimeType": "image/png", "buffer": png(small)}
+    )
+    expect(page.locator("#about")).to_contain_text("other.png")
+    assert set(page.locator("#figures dd").all_inner_texts()) == {"–"}
+    assert page.locator(".tag.left").inner_text() == "JPEG …"
+    page.unroute("**/coded?*")  # also lets go of what was held
+    settled(page, 51)
+    assert figure(page, "bytes") != own
+    assert "–" not in page.locator("#figures dd").all_inner_texts()[:4]
+
+
 def test_without_the_dial_realism_is_disabled_and_says_why(page: Any) -> None:
     slider = page.get_by_role("slider", name="Realism")
     assert slider.is_disabled()

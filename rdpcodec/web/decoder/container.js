@@ -44,7 +44,7 @@ export function readHeader(bytes) {
 // Raises `FormatError` for an image of more than `most` pixels.
 export function checkPixels(width, height, most) {
   if (width * height > most) {
-    throw new FormatError(`an image of ${width}×${height} pixels is over the limit of ${most / 1e6} megapixels`);
+    throw new FormatError(`an image of ${width}×${height} pixels is over the limit of ${most < 1e6 ? `${most} pixels` : `${most / 1e6} megapixels`}`);
   }
 }
 

@@ -239,7 +239,8 @@ def test_weights_that_only_decode_may_lack_what_encodes_and_nothing_else() -> No
 
 @pytest.mark.parametrize("device", ["meta", "cuda:99", "nonsense", "gpu"])
 def test_a_device_without_numbers_cannot_be_used(device: str) -> None:
-    with pytest.raises(UsageError, match=rf"device '{device}' cannot be used: .*; this torch has: cpu") as caught:
+    message = rf"device '{device}' cannot be used: .*; this torch has: cpu"
+    with pytest.raises(UsageError, match=message) as caught:
         usable_device(device)
     assert len(str(caught.value)) < 150  # torch's own list of names is longer
     assert usable_device("cpu") == torch.device("cpu")

@@ -47,6 +47,11 @@ _KINDS = {
 _BOUNDED = ("psnr", "ms_ssim", "ssimulacra2")
 
 
+def least_side(kind: str) -> int:
+    """The side in pixels of the smallest images that a measure is defined for: "psnr", "ms_ssim", …"""
+    return _KINDS[kind].side
+
+
 @dataclass(frozen=True)
 class Target:
     """What a file must meet. Made by `Target.bpp`, `.size`, `.psnr`, `.ms_ssim`, `.ssimulacra2` or `.lpips`,

@@ -12,6 +12,7 @@ from rdpcodec.errors import UsageError
 from rdpcodec.extras import need
 from rdpcodec.metrics import distortion
 from rdpcodec.metrics.ssimulacra2 import ssimulacra2
+from rdpcodec.operating_point import least_side
 
 LABELS = {"psnr": "PSNR", "ms_ssim": "MS-SSIM", "ssimulacra2": "SSIMULACRA2", "lpips": "LPIPS"}
 _DECIMALS = 4
@@ -62,8 +63,11 @@ class Metrics:
 
     def undefined(self, measured: list[dict[str, float | None]]) -> list[str]:
         """A note on each metric that was available but had no value for some image."""
-        return [
-            f"{LABELS[name]}: not defined for images so small, or equal"
-            for name in self._functions
-            if any(values[name] is None for values in measured)
-        ]
+        lacking = [name for name in self._functions if any(values[name] is None for values in measured)]
+        return [f"{LABELS[name]}: not defined for {_undefined_for(name)}" for name in lacking]
+
+
+def _undefined_for(name: str) -> str:
+    """The images that a metric has no finite value for."""
+    side = least_side(name)
+    return f"images under {side} pixels a side" if side > 1 else "images without any error"

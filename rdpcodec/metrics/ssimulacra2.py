@@ -85,6 +85,8 @@ def ssimulacra2(reference: np.ndarray, decoded: np.ndarray) -> float:
     """
     if min(reference.shape[:2]) < MINIMUM_SIDE:
         return float("nan")
+    if np.array_equal(reference, decoded):
+        return 100.0  # and not 99.98, by rounding
     total = 0.0
     for scale, (light, other) in enumerate(zip(_scales(reference), _scales(decoded), strict=True)):
         channels = range(*FELT[scale].indices(3))

@@ -38,7 +38,14 @@ def test_a_metric_that_some_image_is_too_small_for_is_noted(
     assert metrics.undefined([large]) == []
     for measured in ([large, small], [small, large], [small]):
         (note,) = metrics.undefined(measured)
-        assert LABELS["ms_ssim"] in note
+        assert note == f"{LABELS['ms_ssim']}: not defined for images under 161 pixels a side"
+
+
+def test_equal_images_have_no_psnr(metrics: Metrics, photograph: Image.Image) -> None:
+    image, _ = pair(photograph, 170)
+    found = metrics(image, image)
+    assert (found["psnr"], found["ssimulacra2"]) == (None, 100)
+    assert metrics.undefined([found]) == ["PSNR: not defined for images without any error"]
 
 
 @pytest.mark.parametrize(("name", "most"), [("psnr", 3), ("ms_ssim", 55), ("ssimulacra2", 45)])

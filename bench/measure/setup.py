@@ -13,6 +13,7 @@ from bench.codecs import OWN_SUFFIX, bench_codec
 from bench.folder import image_paths
 from bench.measure.cache import Job, Point
 from bench.measure.metrics import Metrics
+from rdpcodec.errors import UsageError
 
 
 @cache
@@ -63,12 +64,18 @@ def stored_name(codec: str) -> str:
 
 
 def read_labels(data: Path) -> dict[str, int]:
-    """The ImageNet class of each image, from a `classes.tsv` with the columns `index` and `probe_file`."""
+    """The ImageNet class of each image, from a `classes.tsv` with the columns `index` and `probe_file`.
+
+    Raises `UsageError` for a file that is not like this.
+    """
     path = data / "classes.tsv"
     if not path.exists():
         return {}
-    with path.open(encoding="utf-8", newline="") as file:
-        return {row["probe_file"]: int(row["index"]) for row in csv.DictReader(file, delimiter="\t")}
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return {row["probe_file"]: int(row["index"]) for row in csv.DictReader(file, delimiter="\t")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path}: not a table with the columns index and probe_file: {error!r}") from error
 
 
 def _digest(path: Path) -> str:

@@ -19,9 +19,10 @@ from bench.measure import summary as summaries
 from bench.measure import surface
 from bench.measure.cache import Point, load_cached
 from bench.measure.metrics import Metrics, SetFeatures, feature_distances, pixel_distance
-from bench.measure.setup import Setup, metrics_of
+from bench.measure.setup import Setup, metrics_of, read_labels
 from bench.measure.summary import standard_errors, summary
 from bench.measure.surface import measure
+from rdpcodec.errors import UsageError
 from rdpcodec.peers import PEERS
 
 POINTS = (Point(10), Point(60))
@@ -241,3 +242,12 @@ def test_networks_that_are_missing_are_named(images: Path, tmp_path: Path) -> No
     result = CliRunner().invoke(bench, [*words, "--workers", "1"])
     assert result.exit_code != 0
     assert "LPIPS-alex" in result.output
+
+
+@pytest.mark.parametrize(
+    "table", ["index\tname\n3\ta.png\n", "index\tprobe_file\nthree\ta.png\n", "3\ta.png\n\xff"]
+)
+def test_a_table_of_classes_that_is_none_is_a_mistake_of_one_line(table: str, tmp_path: Path) -> None:
+    (tmp_path / "classes.tsv").write_bytes(table.encode("latin-1"))
+    with pytest.raises(UsageError, match=r"classes\.tsv: not a table with the columns"):
+        read_labels(tmp_path)

@@ -10,15 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
+
 from rdpcodec.container import REALISM_STEPS
 from rdpcodec.encoder.target_search import closest, warn_if_easy, warn_if_far
 from rdpcodec.errors import UsageError
 from rdpcodec.operating_point import Bounds
 
-_GOLDEN = (5**0.5 - 1) / 2
+# How many realisms are tried at one quality.
+MAX_REALISMS = 6
 # How closely the realism is found, in the steps in which a file stores it: 2 % of the dial, which is 0.03 dB
 # where the whole dial costs 1.8.
 _NEAR = 5
+# Under this, a target is met by so much that only the other one matters.
+_FAR_UNDER = -3.0
 
 
 class Measured(NamedTuple):
@@ -33,9 +38,14 @@ Measure = Callable[[float, float], Measured]
 
 
 class _Choice(NamedTuple):
-    excess: float  # of the target that is exceeded more
+    excesses: tuple[float, float]  # of the target of distortion and of that of perception
     realism: float
     measured: Measured
+
+    @property
+    def excess(self) -> float:
+        """That of the target which is exceeded more."""
+        return max(self.excesses)
 
 
 def search_both(estimate: Measure, measure: Measure, bounds: Bounds, *, dial: bool) -> tuple[float, float]:
@@ -65,29 +75,26 @@ def search_both(estimate: Measure, measure: Measure, bounds: Bounds, *, dial: bo
 
 def _choice(measured: Measured, realism: float, bounds: Bounds) -> _Choice:
     over = (bounds.distortion.excess(measured.distortion), bounds.perception.excess(measured.perception))
-    return _Choice(max(over), realism, measured)
+    return _Choice(over, realism, measured)
 
 
 def _best_realism(choice: Callable[[float], _Choice]) -> float:
-    """The realism of least excess. One target's excess rises with realism and the other's falls, so the
-    larger of the two has one minimum. Golden section search (Kiefer 1953), in the steps in which a file
-    stores it.
+    """The realism of least excess, in the steps in which a file stores it.
+
+    Both excesses are smooth, so polynomials through those tried say where the larger one is least. What is
+    found there joins them, until it lies where one has been tried.
     """
-    known: dict[int, _Choice] = {}
-
-    def at(step: int) -> float:
-        if step not in known:
-            known[step] = choice(step / REALISM_STEPS)
-        return known[step].excess
-
-    low, high = 0, REALISM_STEPS
-    at(low), at(high)
-    while high - low > _NEAR:
-        reach = round(_GOLDEN * (high - low))
-        if at(high - reach) <= at(low + reach):
-            high = low + reach
-        else:
-            low = high - reach
+    known = {step: choice(step / REALISM_STEPS) for step in (0, REALISM_STEPS // 2, REALISM_STEPS)}
+    dial = np.arange(REALISM_STEPS + 1) / REALISM_STEPS
+    while len(known) < MAX_REALISMS:
+        excesses = np.maximum([one.excesses for one in known.values()], _FAR_UNDER)
+        tried = [one.realism for one in known.values()]
+        curves = np.polyfit(tried, excesses, len(known) - 1)
+        expected = np.max([np.polyval(curve, dial) for curve in curves.T], axis=0)
+        step = int(expected.argmin())
+        if min(abs(step - other) for other in known) < _NEAR:
+            break
+        known[step] = choice(step / REALISM_STEPS)
     return min(known, key=lambda step: (known[step].excess, step)) / REALISM_STEPS
 
 

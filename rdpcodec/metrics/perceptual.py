@@ -8,7 +8,10 @@ than torch; their weights are the canonical ones, from a file or from the `lpips
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +25,12 @@ from rdpcodec.errors import UsageError
 WEIGHTS_VARIABLE = "RDPCODEC_LPIPS"
 NETWORKS = ("alex", "squeeze")
 MINIMUM_SIDE = 32  # what the networks' strides and poolings need
+# `distance` compares squares of an image of this side, read with a margin as wide as features reach. Both are
+# multiples of all strides, so that a square's features lie where the image's do. AlexNet's reach 96 pixels
+# beyond what they are counted for, SqueezeNet's 112.
+SQUARE = 1024
+_MARGIN = 128
+_STRIDES = {"alex": (4, 8, 16, 16, 16), "squeeze": (2, 4, 8, 16, 16, 16, 16)}
 # From the `lpips` package: inputs in -1..1 to the statistics the backbones were trained with.
 _SHIFT = (-0.030, -0.088, -0.188)
 _SCALE = (0.458, 0.448, 0.450)
@@ -34,6 +43,27 @@ _SQUEEZE_SLICES = (
     (False, (11,)),
     (False, (12,)),
 )
+
+
+class _Span(NamedTuple):
+    """Pixels of one axis whose features are counted, from `first` up to `end`, and those read for them."""
+
+    first: int
+    end: int
+    read: slice
+
+    def counted(self, stride: int) -> slice:
+        """The features of a layer to count, of those made from what was read. At the image's end it is all
+        that are left.
+        """
+        return slice((self.first - self.read.start) // stride, (self.end - self.read.start) // stride)
+
+
+def _spans(length: int) -> Iterator[_Span]:
+    """Spans of `SQUARE` pixels; the last one ends with the image."""
+    for first in range(0, length, SQUARE):
+        end = first + SQUARE
+        yield _Span(first, end, slice(max(first - _MARGIN, 0), min(end + _MARGIN, length)))
 
 
 class Lpips(nn.Module):
@@ -56,9 +86,7 @@ class Lpips(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """x, y: `[B, 3, H, W]`, sRGB in [0, 1], sides of 32 or more → LPIPS `[B]`, 0 where equal."""
-        # One pass for both: for small images, the cost of starting each layer dominates.
-        pairs = [feature.chunk(2) for feature in self.features(torch.cat([x, y]))]
-        return self.between([first for first, _ in pairs], [second for _, second in pairs])
+        return self.between(*self._features_of_both(torch.cat([x, y])))
 
     def features(self, x: Tensor) -> list[Tensor]:
         """`[B, 3, H, W]`, as `forward` takes it → each layer's features, of unit length at every position."""
@@ -69,18 +97,42 @@ class Lpips(nn.Module):
     def between(self, first: list[Tensor], second: list[Tensor]) -> Tensor:
         """LPIPS `[B]` of images whose `features` are known: a reference's need computing only once."""
         total = torch.zeros(len(first[0]), device=first[0].device)
-        for i, (a, b) in enumerate(zip(first, second, strict=True)):
-            weight = self._tensor(f"lin{i}.model.1.weight")
-            total = total + F.conv2d((a - b).square(), weight).mean((1, 2, 3))
+        for differences in self._differences(first, second):
+            total = total + differences.mean((1, 2, 3))
         return total
 
     @torch.inference_mode()
     def distance(self, reference: np.ndarray, decoded: np.ndarray) -> float:
-        """LPIPS of two 8-bit images, `[H, W, 3]`; not a number where a side is under 32 pixels."""
-        if min(reference.shape[:2]) < MINIMUM_SIDE:
+        """LPIPS of two 8-bit images, `[H, W, 3]`; not a number where a side is under 32 pixels.
+
+        Large images are compared square by square, which gives the same in bounded memory.
+        """
+        height, width = reference.shape[:2]
+        if min(height, width) < MINIMUM_SIDE:
             return float("nan")
-        pair = [torch.from_numpy(np.array(a)).permute(2, 0, 1)[None] for a in (reference, decoded)]
-        return float(self(*(x.to(self.shift.device).float() / 255 for x in pair)))
+        strides = _STRIDES[self.network]
+        sums, counts = np.zeros(len(strides)), np.zeros(len(strides))
+        for rows, columns in product(_spans(height), _spans(width)):
+            square = np.stack([image[rows.read, columns.read] for image in (reference, decoded)])
+            x = torch.from_numpy(square).to(self.shift.device).permute(0, 3, 1, 2).float() / 255
+            differences = self._differences(*self._features_of_both(x))
+            for number, (stride, all_of_them) in enumerate(zip(strides, differences, strict=True)):
+                counted = all_of_them[0, 0, rows.counted(stride), columns.counted(stride)]
+                sums[number] += float(counted.sum(dtype=torch.float64))
+                counts[number] += counted.numel()
+        return float((sums / counts).sum())
+
+    def _features_of_both(self, pair: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Features of the first and of the second half of a batch, in one pass: for small images, the cost of
+        starting each layer dominates.
+        """
+        halves = [layer.chunk(2) for layer in self.features(pair)]
+        return [first for first, _ in halves], [second for _, second in halves]
+
+    def _differences(self, first: list[Tensor], second: list[Tensor]) -> Iterator[Tensor]:
+        """Each layer's weighted squared differences, `[B, 1, h, w]`."""
+        for number, (a, b) in enumerate(zip(first, second, strict=True)):
+            yield F.conv2d((a - b).square(), self._tensor(f"lin{number}.model.1.weight"))
 
     def _alex(self, x: Tensor) -> list[Tensor]:
         features = [F.relu(self._conv(x, "net.slice1.0", stride=4, padding=2))]

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import math
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from lpips_tensors import save_networks
 from PIL import Image
 
 from rdpcodec import Bounds, Codec, OperatingPoint, Target, TargetWarning, UsageError, container
-from rdpcodec.encoder.bounds_search import Measured, search_both
+from rdpcodec.encoder.bounds_search import MAX_REALISMS, Measured, search_both
 from rdpcodec.encoder.target_search import TOLERANCE
 from rdpcodec.metrics.distortion import psnr
 from rdpcodec.metrics.full_reference import full_reference
@@ -40,6 +42,17 @@ def worst(bounds: Bounds, measured: Measured) -> float:
     return max(bounds.distortion.excess(measured.distortion), bounds.perception.excess(measured.perception))
 
 
+class Mixture(Surface):
+    """The same, where a share of the realism's own error is what raises squared error, as for a mixture of
+    two images, and LPIPS falls as an exponential.
+    """
+
+    def __call__(self, quality: float, realism: float) -> Measured:
+        error = 10 ** (-(24 + 0.18 * quality) / 10) * (1 + (10 ** (self.decibels / 10) - 1) * realism**2)
+        left = 1 / self.factor + (1 - 1 / self.factor) * math.exp(-4 * realism)
+        return Measured(-10 * math.log10(error), 0.4 * math.exp(-0.035 * quality) * left)
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.floats(27, 40), st.floats(0.02, 0.25), st.floats(0.2, 2.5), st.floats(1.1, 4), st.floats(0.6, 1))
 def test_the_file_is_within_both_bounds_and_no_smaller_one_is(
@@ -57,15 +70,31 @@ def test_the_file_is_within_both_bounds_and_no_smaller_one_is(
 
 
 @pytest.mark.parametrize("decibels", [29, 31, 33, 35])
-@pytest.mark.parametrize("cost", [1, 2.5])
-def test_the_realism_is_the_one_that_serves_both_bounds_best(decibels: float, cost: float) -> None:
+@pytest.mark.parametrize("surface", [Surface(1, 3), Surface(2.5, 3), Mixture(1, 3), Mixture(2.5, 3)])
+def test_the_realism_is_the_one_that_serves_both_bounds_best(decibels: float, surface: Surface) -> None:
     """Exact to 2 % of the dial, at the quality that is found."""
-    surface = Surface(cost, 3)
     bounds = Target.psnr(decibels) & Target.lpips(surface(5 * (decibels - 24) + 1, 0.5).perception)
     quality, realism = search_both(surface, surface, bounds, dial=True)
     best = min(np.linspace(0, 1, 1001), key=lambda r: worst(bounds, surface(quality, r)))
     assert 0.1 < best < 0.9
     assert realism == pytest.approx(best, abs=0.025)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.floats(27, 40), st.floats(0.02, 0.25), st.floats(0.2, 2.5), st.floats(1.1, 4))
+def test_few_realisms_are_tried_at_one_quality(
+    decibels: float, lpips: float, cost: float, factor: float
+) -> None:
+    """Each takes the measures of a whole image."""
+    surface, tried = Mixture(cost, factor), Counter[float]()
+
+    def estimate(quality: float, realism: float) -> Measured:
+        tried[quality] += 1
+        return surface(quality, realism)
+
+    with contextlib.suppress(UsageError):
+        search_both(estimate, surface, Target.psnr(decibels) & Target.lpips(lpips), dial=True)
+    assert max(tried.values()) <= MAX_REALISMS
 
 
 def test_bounds_hold_for_what_is_measured_where_the_estimate_flatters() -> None:

@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from rdpcodec.errors import UsageError
-from rdpcodec.metrics.perceptual import WEIGHTS_VARIABLE, Lpips, load_lpips
+from rdpcodec.metrics import perceptual
+from rdpcodec.metrics.perceptual import SQUARE, WEIGHTS_VARIABLE, Lpips, load_lpips
 
 
 def images(seed: int) -> Tensor:
@@ -102,6 +103,25 @@ def test_eight_bit_images_are_compared_from_black_to_white() -> None:
     tensors = [torch.tensor(image).permute(2, 0, 1)[None] / 255 for image in pair]
     lpips = Lpips("alex", alex_tensors())
     assert lpips.distance(*pair) == pytest.approx(float(lpips(*tensors)), rel=1e-5)
+
+
+@pytest.mark.parametrize(("network", "make"), [("alex", alex_tensors), ("squeeze", squeeze_tensors)])
+@pytest.mark.parametrize("size", [(1100, 64), (48, 1030), (97, 450), (383, 352), (320, 161)])
+def test_large_images_are_compared_in_squares_to_the_same_result(
+    network: str,
+    make: Callable[[], dict[str, Tensor]],
+    size: tuple[int, int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also where squares are smaller, so that there are several each way and one that has only a margin."""
+    if max(size) < SQUARE:
+        monkeypatch.setattr(perceptual, "SQUARE", 160)
+    rng = np.random.default_rng(sum(size))
+    reference = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+    decoded = np.clip(reference + rng.normal(0, 20, reference.shape), 0, 255).astype(np.uint8)
+    lpips = Lpips(network, make())
+    whole = lpips(*(torch.tensor(image).permute(2, 0, 1)[None] / 255 for image in (reference, decoded)))
+    assert lpips.distance(reference, decoded) == pytest.approx(float(whole), rel=1e-5)
 
 
 def test_lpips_is_zero_for_equal_images_symmetric_and_grows_with_the_error() -> None:

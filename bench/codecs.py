@@ -64,7 +64,7 @@ def _own(path: Path) -> BenchCodec:
 
 def weights_identity(model: Codec | ReleasedModel) -> str:
     """Text that tells one set of our weights from another."""
-    return f"rdpcodec {model.name}-{model.fingerprint.hex()} {model.decoder_fingerprint}"
+    return f"rdpcodec {model.weights} {model.decoder_fingerprint}"
 
 
 def _ours(name: str, model: str, device: str) -> BenchCodec:

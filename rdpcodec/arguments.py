@@ -13,7 +13,7 @@ from rdpcodec.operating_point import OperatingPoint, Quality, Realism, Target
 from rdpcodec.source import File, is_file, named, read_source
 
 
-def point_from(
+def point_from_settings(
     quality: Quality | OperatingPoint | None, target: Target | None, realism: Realism, effort: int
 ) -> OperatingPoint:
     """The operating point for one image: made from the arguments, or given in place of the quality."""

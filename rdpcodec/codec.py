@@ -16,18 +16,19 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 from PIL import Image
 
 from rdpcodec import container, side_data
-from rdpcodec.arguments import container_of, kept, listed, point_from, point_of, realism_in
+from rdpcodec.arguments import container_of, kept, listed, point_from_settings, point_of, realism_in
 from rdpcodec.container import Container
 from rdpcodec.encoder.image_encoder import ImageEncoder
 from rdpcodec.encoder.needs import check_installed
 from rdpcodec.engine.choice import EngineName, make_engine
 from rdpcodec.errors import RdpError, UsageError, WeightsError
+from rdpcodec.exact_layer import ExactLayer
 from rdpcodec.extras import need_torch
 from rdpcodec.fork_lock import ForkLock
 from rdpcodec.groups import alike
@@ -37,6 +38,7 @@ from rdpcodec.operating_point import Bounds, OperatingPoint, Quality, Realism, T
 from rdpcodec.source import File
 from rdpcodec.symbols import SymbolCoder, Symbols
 from rdpcodec.tile_codec import TileCodec
+from rdpcodec.tiles import tiles_of
 from rdpcodec.weights.manifest import DEFAULT_MODEL, find_model
 from rdpcodec.weights.release import ReleasedModel
 
@@ -72,11 +74,10 @@ class Codec:
         """
         started = time.perf_counter()
         released = model if isinstance(model, ReleasedModel) else ReleasedModel.load(find_model(model))
-        self._released, self.weights = released, released.identity
-        self.name, self.size, self.fingerprint, self.dials, self.encodes = self.weights
+        self._released, self.weights = released, released.weights
         self.engine = make_engine(released, str(device), engine)
         self.tile_codec = TileCodec(self.engine, SymbolCoder(released.latent_tables, released.hyper_tables))
-        self._made_of = model, str(device), engine
+        self._model, self._device, self._engine_name = model, str(device), engine
         _log.debug("%r loaded in %.2f s", self, time.perf_counter() - started)
 
     @cached_property
@@ -85,13 +86,14 @@ class Codec:
         return self._released.decoder_fingerprint
 
     def __repr__(self) -> str:
-        return f"<rdpcodec.Codec {self.name}-{self.fingerprint.hex()} on {self._made_of[1]}>"
+        return f"<rdpcodec.Codec {self.weights} on {self._device}>"
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle the model as it was given, and the device. A name is enough to load the same weights again;
         a `ReleasedModel` is pickled with its tensors.
         """
-        return _restored, (*self._made_of, self.fingerprint, self.decoder_fingerprint)
+        made_of = self._model, self._device, self._engine_name
+        return _restored, (*made_of, self.weights.fingerprint, self.decoder_fingerprint)
 
     def __deepcopy__(self, memo: object) -> Codec:
         """The codec itself: nothing changes it."""
@@ -121,9 +123,11 @@ class Codec:
         `ImageWarning` about what the file will not hold, and with `TargetWarning` about a target that every
         quality meets.
         """
-        point = point_from(quality, target, realism, effort)
-        loading: dict[str, Any] = {"keep_metadata": keep_metadata, "exact": exact, "max_pixels": max_pixels}
-        return self.compress_batch([image], point, **loading)[0]
+        point = point_from_settings(quality, target, realism, effort)
+        (data,) = self.compress_batch(
+            [image], point, keep_metadata=keep_metadata, exact=exact, max_pixels=max_pixels
+        )
+        return data
 
     def compress_batch(
         self,
@@ -154,24 +158,18 @@ class Codec:
             with kept(errors, i):
                 loaded[i] = load_image(image, keep_metadata=keep_metadata, exact=exact, max_pixels=max_pixels)
         files: dict[int, bytes] = {}
+        if isinstance(chosen.quality, (Target, Bounds)):  # each image finds a quality of its own
+            for i, image in loaded.items():
+                with kept(errors, i):
+                    files[i] = self.encoder(image)(chosen)
+            return [files.get(i, b"") for i in range(len(sources))]
         for members in alike({i: (image.size,) for i, image in loaded.items()}):
             encoders = [ImageEncoder(self.tile_codec, self.weights, loaded[i]) for i in members]
-            found = self._first_symbols(encoders, chosen)
-            for i, encoder, tiles in zip(members, encoders, found, strict=True):
+            symbols = self.analyse([encoder.image for encoder in encoders], chosen.quality)
+            for i, encoder, tiles in zip(members, encoders, symbols, strict=True):
                 with kept(errors, i):
-                    files[i] = encoder.encode(chosen, tiles)
+                    files[i] = encoder.encode_symbols(tiles, chosen.quality, chosen.realism, chosen.effort)
         return [files.get(i, b"") for i in range(len(sources))]
-
-    def _first_symbols(
-        self, encoders: Sequence[ImageEncoder], point: OperatingPoint
-    ) -> Sequence[list[Symbols] | None]:
-        """What the networks make of images of one size, tile by tile; None where a target has to find the
-        quality first.
-        """
-        if isinstance(point.quality, (Target, Bounds)):
-            return [None] * len(encoders)
-        pixels = [encoder.image.pixels for encoder in encoders]
-        return AnalysedTiles(self.tile_codec, pixels).symbols(point.quality)
 
     def efforts(
         self,
@@ -306,7 +304,7 @@ class Codec:
 
         array = self.decompress_array(data, realism=realism, region=region, max_pixels=max_pixels)
         channels_last = torch.from_numpy(array.reshape(*array.shape[:2], -1))
-        return channels_last.to(self._made_of[1]).permute(2, 0, 1).contiguous()
+        return channels_last.to(self._device).permute(2, 0, 1).contiguous()
 
     def decode(
         self, files: Sequence[Container], realism: float | None = None, region: Region | None = None
@@ -376,7 +374,8 @@ class Codec:
         reaches every point between them (Yan, Wen & Liu 2022; Freirich, Michaeli & Meir 2021).
         """
         tiles = list(zip(*symbols, strict=True))
-        return Mosaic(self.tile_codec, tiles, size, quality).decode(region_of(None, size), realism)
+        exact = [ExactLayer.empty(tiles_of(size))] * len(symbols)
+        return Mosaic(self.tile_codec, tiles, size, quality, exact).decode(region_of(None, size), realism)
 
 
 def _restored(
@@ -385,8 +384,9 @@ def _restored(
     """Restore a pickled codec. Raises `WeightsError` if other weights are installed under its name."""
     shared = isinstance(model, str) and engine is None
     codec = shared_codec(str(model), device) if shared else Codec(model, device, engine=engine)
-    if (codec.fingerprint, codec.decoder_fingerprint) != fingerprints:
-        raise WeightsError(f"model {codec.name!r} has different weights here from those it was pickled with")
+    found = codec.weights
+    if (found.fingerprint, codec.decoder_fingerprint) != fingerprints:
+        raise WeightsError(f"model {found.name!r} has different weights here from those it was pickled with")
     return codec
 
 

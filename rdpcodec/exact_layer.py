@@ -54,6 +54,11 @@ class ExactLayer:
         """coded: each tile as `encode` made it, row by row; empty where the layer has nothing."""
         self.coded, self._tiles = coded, tiles
 
+    @classmethod
+    def empty(cls, tiles: Sequence[Box]) -> ExactLayer:
+        """The layer of an image that leaves all pixels to the networks."""
+        return cls([b""] * len(tiles), tiles)
+
     def __bool__(self) -> bool:
         return any(self.coded)
 

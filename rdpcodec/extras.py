@@ -1,4 +1,4 @@
-"""Checks for packages that the plain installation does not bring."""
+"""Checks for packages that the light installation does not bring."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from rdpcodec import container
-from rdpcodec.arguments import container_of, point_from
+from rdpcodec.arguments import container_of, point_from_settings
 from rdpcodec.codec import shared_codec
 from rdpcodec.mosaic import Region
 from rdpcodec.operating_point import OperatingPoint, Quality, Realism, Target
@@ -45,15 +45,9 @@ def compress(
     >>> len(compress(image, Target.size("4kB"))) <= 4000
     True
     """
-    point = point_from(quality, target, realism, effort)
+    point = point_from_settings(quality, target, realism, effort)
     codec = shared_codec(model, device)
-    return codec.compress(
-        image,
-        point,
-        keep_metadata=keep_metadata,
-        exact=exact,
-        max_pixels=max_pixels,
-    )
+    return codec.compress(image, point, keep_metadata=keep_metadata, exact=exact, max_pixels=max_pixels)
 
 
 def decompress(

@@ -121,28 +121,25 @@ class CodedTiles:
         self._payloads = [split_tiles(file.image, len(self._tiles)) for file in files]
         self.exact = [exact_of(file, self._tiles) for file in files]
 
-    def __len__(self) -> int:
-        return len(self._tiles)
-
     def __iter__(self) -> Iterator[list[Symbols]]:
-        return map(self.__getitem__, range(len(self)))
+        return map(self.__getitem__, range(len(self._tiles)))
 
     def __getitem__(self, number: int, /) -> list[Symbols]:
-        if not 0 <= number < len(self):
-            raise IndexError(number)
-        coded, tile = [payload[number] for payload in self._payloads], self._tiles[number]
-        blank = [not data and exact.covers(number) for data, exact in zip(coded, self.exact, strict=True)]
-        said = [data for data, nothing in zip(coded, blank, strict=True) if not nothing]
-        decoded = iter(self._tile_codec.decode(said, tile, self._quality) if said else ())
+        tile, coded = self._tiles[number], [payload[number] for payload in self._payloads]
+        # A tile may be left out of a file whose exact layer covers it.
+        present = [i for i, data in enumerate(coded) if data or not self.exact[i].covers(number)]
+        decoded = self._tile_codec.decode([coded[i] for i in present], tile, self._quality) if present else []
+        symbols = dict(zip(present, decoded, strict=True))
         return [
-            self._tile_codec.blank(tile, self._quality) if nothing else next(decoded) for nothing in blank
+            symbols[i] if i in symbols else self._tile_codec.blank(tile, self._quality)
+            for i in range(len(coded))
         ]
 
 
 def exact_of(file: Container, tiles: Sequence[Box]) -> ExactLayer:
     """The exact layer of a file whose image has these tiles; an empty one if the file has none."""
     if Segment.EXACT not in file.segments:
-        return ExactLayer([b""] * len(tiles), tiles)
+        return ExactLayer.empty(tiles)
     return exact_layer.split(file.segments[Segment.EXACT], tiles)
 
 
@@ -150,16 +147,9 @@ class Mosaic:
     """Images of one size and quality, as latents of tiles. At most two rows and three tiles are kept."""
 
     def __init__(
-        self,
-        tile_codec: TileCodec,
-        tiles: Tiles,
-        size: Size,
-        quality: float,
-        exact: Sequence[ExactLayer] = (),
+        self, tile_codec: TileCodec, tiles: Tiles, size: Size, quality: float, exact: Sequence[ExactLayer]
     ) -> None:
-        """tiles: the symbols of each tile, row by row, in each of the images; exact: the exact layer of each
-        image, if any has one.
-        """
+        """tiles: the symbols of each tile, row by row, in each of the images; exact: each image's layer."""
         self._engine, self._tiles, self.size, self._quality = tile_codec.engine, tiles, size, quality
         self._exact = exact
         self._grid = tile_grid(*size)
@@ -167,29 +157,19 @@ class Mosaic:
 
     def decode(self, region: Box, realism: float) -> np.ndarray:
         """A region of the images as pixels, uint8 `[B, H, W, 3]`."""
-        pixels: np.ndarray | None = None
-        for part, array in self._parts(region, realism):
-            if pixels is None:
-                pixels = np.empty((len(array), region.height, region.width, 3), np.uint8)
-            pixels[:, *part.slices(region)] = array
-        assert pixels is not None
-        return pixels
-
-    def _parts(self, region: Box, realism: float) -> Iterator[tuple[Box, np.ndarray]]:
-        """The parts of a region, one for each tile it meets, and their pixels."""
+        pixels = np.empty((len(self._exact), region.height, region.width, 3), np.uint8)
         for number, tile in enumerate(chain.from_iterable(self._grid)):
             part = tile.common(region)
             if part is None:
                 continue
-            if self._exact and all(exact.covers(number) for exact in self._exact):
-                pixels = np.empty((len(self._exact), part.height, part.width, 3), np.uint8)
-            else:
+            inside = pixels[:, *part.slices(region)]
+            if not all(exact.covers(number) for exact in self._exact):
                 window = Window.around(part, self._engine.synthesis_margin, self.size)
                 latents = self._latents(window.outer)
-                pixels = window.pixels(self._engine.synthesise(latents, self._quality, realism))
-            for image, exact in zip(pixels, self._exact, strict=False):
+                inside[:] = window.pixels(self._engine.synthesise(latents, self._quality, realism))
+            for image, exact in zip(inside, self._exact, strict=True):
                 exact.replace(image, part, number)
-            yield part, pixels
+        return pixels
 
     def _latents(self, box: Box) -> np.ndarray:
         """The latents of a box that begins at multiples of 16, `[B, N, h, w]`, gathered from its tiles."""

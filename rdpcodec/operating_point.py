@@ -26,25 +26,23 @@ _SIZE = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(?:([kmg])(i?))?b?", re.IGNORECASE)
 
 
 class _Kind(NamedTuple):
-    of: Literal["rate", "distortion", "perception"]
+    role: Literal["rate", "distortion", "perception"]
     unit: str
     decimals: int
     bounds: tuple[float, float]  # of sensible targets, exclusive
     cost: Callable[[float], float]  # bounded from above by a target
-    rises: bool  # whether the cost rises with quality
     side: int = 1  # of the smallest image, in pixels, that has a measure (as `rdpcodec.metrics` has it)
 
 
 _RATES = (1e-9, 1e30)  # their logarithms are finite, and no file is outside
 _KINDS = {
-    "bpp": _Kind("rate", "bits per pixel", 4, _RATES, lambda bpp: bpp, True),
-    "size": _Kind("rate", "bytes", 0, _RATES, lambda size: size, True),
-    "psnr": _Kind("distortion", "dB PSNR", 2, (0, 100), lambda psnr: 10 ** (-psnr / 10), False),
-    "ms_ssim": _Kind("distortion", "MS-SSIM", 4, (0, 1), lambda ms_ssim: 1 - ms_ssim, False, 161),
-    "ssimulacra2": _Kind("distortion", "SSIMULACRA2", 2, (0, 100), lambda score: 100 - score, False, 8),
-    "lpips": _Kind("perception", "LPIPS", 4, (0, math.inf), lambda lpips: lpips, False, 32),
+    "bpp": _Kind("rate", "bits per pixel", 4, _RATES, lambda bpp: bpp),
+    "size": _Kind("rate", "bytes", 0, _RATES, lambda size: size),
+    "psnr": _Kind("distortion", "dB PSNR", 2, (0, 100), lambda psnr: 10 ** (-psnr / 10)),
+    "ms_ssim": _Kind("distortion", "MS-SSIM", 4, (0, 1), lambda ms_ssim: 1 - ms_ssim, 161),
+    "ssimulacra2": _Kind("distortion", "SSIMULACRA2", 2, (0, 100), lambda score: 100 - score, 8),
+    "lpips": _Kind("perception", "LPIPS", 4, (0, math.inf), lambda lpips: lpips, 32),
 }
-_BOUNDED = ("psnr", "ms_ssim", "ssimulacra2")
 
 
 def least_side(kind: str) -> int:
@@ -73,12 +71,13 @@ class Target:
     def __post_init__(self) -> None:
         if self.kind not in _KINDS:
             raise UsageError(f"target {self.kind!r}: must be one of {', '.join(_KINDS)}")
+        kind = _KINDS[self.kind]
         if isinstance(self.value, bool) or not isinstance(self.value, Real):
-            raise UsageError(f"target of {_KINDS[self.kind].unit}: {self.value!r} is not a number")
-        low, high = _KINDS[self.kind].bounds
+            raise UsageError(f"target of {kind.unit}: {self.value!r} is not a number")
+        low, high = kind.bounds
         if not low < self.value < high:
-            limits = f"over {low:g} and below {high:g}" if self.kind in _BOUNDED else "over 0, and finite"
-            raise UsageError(f"target {self.value!r:.24} {_KINDS[self.kind].unit}: must be {limits}")
+            limits = f"over {low:g} and below {high:g}" if kind.role == "distortion" else "over 0, and finite"
+            raise UsageError(f"target {self.value!r:.24} {kind.unit}: must be {limits}")
 
     @classmethod
     def bpp(cls, value: float) -> Target:
@@ -117,7 +116,7 @@ class Target:
 
     def __and__(self, other: Target) -> Bounds:
         """Both at once. Raises `UsageError` unless one is for distortion and one for perception."""
-        by_role = {_KINDS[target.kind].of: target for target in (self, other)}
+        by_role = {_KINDS[target.kind].role: target for target in (self, other)}
         if by_role.keys() != {"distortion", "perception"}:
             raise UsageError(
                 f"targets {self} and {other}: a pair takes one of distortion (psnr, ms_ssim, ssimulacra2) "
@@ -128,12 +127,12 @@ class Target:
     @property
     def is_of_rate(self) -> bool:
         """Whether the target bounds the file's bytes, not the image decoded from them."""
-        return _KINDS[self.kind].of == "rate"
+        return _KINDS[self.kind].role == "rate"
 
     @property
     def cost_rises(self) -> bool:
         """Whether the cost that the target bounds rises with quality, as bytes do, or falls, as errors do."""
-        return _KINDS[self.kind].rises
+        return self.is_of_rate
 
     def excess(self, measured: float) -> float:
         """How far a measured value is over the target: the logarithm of the ratio of their costs, at most 0
@@ -151,7 +150,7 @@ class Target:
         return f"{measured:.{kind.decimals}f} {kind.unit}"
 
     def range_of(self, first: float, last: float) -> str:
-        """Measured values at both ends of the dial, in words, rounded so that a target can meet either."""
+        """Measured values at qualities 0 and 100, in words, rounded so that a target can meet either."""
         kind = _KINDS[self.kind]
         unit = 10.0**-kind.decimals
         inside = (math.ceil, math.floor) if first < last else (math.floor, math.ceil)
@@ -214,31 +213,31 @@ class OperatingPoint:
     effort: int = 0
 
     def __post_init__(self) -> None:
-        if isinstance(self.realism, str) and self.realism != AUTO:
-            raise UsageError(f"realism {self.realism!r} is neither a number nor {AUTO!r}")
-        realism = 0.0 if self.realism == AUTO else self.realism
-        ranges: list[tuple[str, float, int, int]] = [
-            ("realism", realism, 0, 1),
-            ("effort", self.effort, 0, EFFORT_MAX),
-        ]
-        if isinstance(self.quality, Bounds) and self.realism != 0:
+        quality, realism = self.quality, self.realism
+        if isinstance(realism, str) and realism != AUTO:
+            raise UsageError(f"realism {realism!r} is neither a number nor {AUTO!r}")
+        if isinstance(quality, Bounds) and realism != 0:
+            raise UsageError(f"realism {realism}: {quality} find the realism themselves: leave it out")
+        if isinstance(quality, str) and quality in PRESETS:
             raise UsageError(
-                f"realism {self.realism}: {self.quality} find the realism themselves: leave it out"
+                f"quality {quality!r} is the name of a preset: give rdpcodec.PRESETS[{quality!r}]"
             )
-        if not isinstance(self.quality, (Target, Bounds)):
-            ranges.insert(0, ("quality", self.quality, 0, 100))
-        for name, value, low, high in ranges:
-            if name == "quality" and isinstance(value, str) and value in PRESETS:
-                raise UsageError(
-                    f"quality {value!r} is the name of a preset: give rdpcodec.PRESETS[{value!r}]"
-                )
-            if isinstance(value, bool) or not isinstance(value, Real):
-                raise UsageError(f"{name} {value!r} is not a number")
-            if not low <= value <= high:
-                raise UsageError(f"{name} {value} is outside {low}..{high}")
+        if not isinstance(quality, (Target, Bounds)):
+            _check_range("quality", quality, 100)
+        if realism != AUTO:
+            _check_range("realism", realism, 1)
+        _check_range("effort", self.effort, EFFORT_MAX)
         if self.effort != int(self.effort):
             raise UsageError(f"effort {self.effort} is not a whole number")
         object.__setattr__(self, "effort", int(self.effort))
+
+
+def _check_range(name: str, value: float, highest: int) -> None:
+    """Raise `UsageError` unless a setting is a number from 0 to `highest`."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise UsageError(f"{name} {value!r} is not a number")
+    if not 0 <= value <= highest:
+        raise UsageError(f"{name} {value} is outside 0..{highest}")
 
 
 PRESETS = {

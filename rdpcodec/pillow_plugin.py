@@ -94,7 +94,7 @@ class RdpImageFile(ImageFile.ImageFile):
     def realism(self) -> float:
         """Realism of decoding, 0..1: the file's default, or the value set before pixels are decoded.
 
-        Setting it raises `UsageError` for a value out of range, a model without the dial, or after decoding.
+        Setting it raises `UsageError` for a value out of range, a model without it, or after decoding.
         """
         return self._header.realism if self._realism is None else self._realism
 
@@ -106,7 +106,7 @@ class RdpImageFile(ImageFile.ImageFile):
             )
         if isinstance(realism, str):
             raise UsageError(f"realism {realism!r}: give a number from 0 to 1; only an encoder can choose")
-        model_for_file(self._header).identity.check_point(OperatingPoint(realism=realism))
+        model_for_file(self._header).weights.check_point(OperatingPoint(realism=realism))
         self._realism = realism
 
     def verify(self) -> None:

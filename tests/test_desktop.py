@@ -135,7 +135,7 @@ def test_the_thumbnailer_draws_a_small_image(file: Path, tmp_path: Path) -> None
 
 def test_the_thumbnailer_refuses_a_small_file_that_claims_a_large_image(codec: Codec, tmp_path: Path) -> None:
     """File managers draw thumbnails of downloads unasked."""
-    header = Header(codec.size, codec.fingerprint, 50.0, 0.0, 8192, 8192)
+    header = Header(codec.weights.size, codec.weights.fingerprint, 50.0, 0.0, 8192, 8192)
     file = tmp_path / "downloaded.rdpc"
     file.write_bytes(container.write(Container(header, {Segment.COLOUR: join_tiles([b""] * 64)})))
     assert file.stat().st_size < 100

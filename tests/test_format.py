@@ -46,7 +46,7 @@ def test_the_reference_decoder_reads_every_model(small: Image.Image, model: str)
     codec = Codec(model)
     data = codec.compress(small, 55, realism=0.5)
     assert_same_symbols(data, codec, decoding_weights(model))
-    assert container.read(data).header.size == codec.size
+    assert container.read(data).header.size == codec.weights.size
     distance = np.asarray(codec.decompress(data), np.float64) - np.asarray(small)
     assert np.square(distance).mean() < 255**2 / 10**3  # 30 dB
 
@@ -75,7 +75,7 @@ def test_the_reference_decoder_reads_escapes(codec: Codec, weights: dict[str, np
     noise = np.random.default_rng(0).integers(0, 2, (48, 48, 3), dtype=np.uint8) * 255
     ((symbols,),) = codec.analyse([ImageData(noise)], 100)
     coded = codec.tile_codec.encode(symbols, 100)
-    header = container.Header(codec.size, codec.fingerprint, 100, 0, 48, 48)
+    header = container.Header(codec.weights.size, codec.weights.fingerprint, 100, 0, 48, 48)
     data = container.write(container.Container(header, {container.Segment.COLOUR: coded}))
     reach = weights["tables.latents.reach"][symbols.tables]
     assert (np.abs(symbols.residual) > reach).any()
@@ -115,7 +115,7 @@ def test_a_coded_tile_of_no_words_is_read_as_the_format_has_it(
     codec: Codec, weights: dict[str, np.ndarray], size: tuple[int, int], count: int
 ) -> None:
     """It stands for a state of zero and the lowest symbols, and for zeros only below exact pixels."""
-    header = container.Header(codec.size, codec.fingerprint, 50.0, 0.0, *size)
+    header = container.Header(codec.weights.size, codec.weights.fingerprint, 50.0, 0.0, *size)
     image = {container.Segment.COLOUR: join_tiles([b""] * count)}
     data = container.write(container.Container(header, image))
     assert any(symbols.any() for tile in reference_decoder.decode(data, weights) for symbols in tile)

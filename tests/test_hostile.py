@@ -99,7 +99,7 @@ def test_a_small_file_that_claims_a_large_image_takes_a_bounded_share_of_memory(
     latents of two rows of tiles, and the work on one tile.
     """
     codec = hollow_codec()
-    header = Header(codec.size, codec.fingerprint, 50.0, 0.0, 4096, 4096)
+    header = Header(codec.weights.size, codec.weights.fingerprint, 50.0, 0.0, 4096, 4096)
     data = container.write(Container(header, {Segment.COLOUR: join_tiles([b""] * 16)}))
     assert len(data) < 40
     latents = 4 * codec.engine.latents * 64 * 64  # float32, for one tile

@@ -1,4 +1,4 @@
-"""The plain installation, without torch: everything that needs neither gradients nor a GPU works, and the
+"""The light installation, without torch: everything that needs neither gradients nor a GPU works, and the
 rest says what to install.
 """
 

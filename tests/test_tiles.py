@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from rdpcodec import Codec, FormatError, UsageError, tiles
+from rdpcodec.exact_layer import ExactLayer
 from rdpcodec.image import load_image
 from rdpcodec.metrics.distortion import mse
 from rdpcodec.metrics.ssimulacra2 import ssimulacra2
@@ -181,7 +182,8 @@ def test_no_tile_or_region_misses_what_the_networks_see(
 
     def coded() -> tuple[list[np.ndarray], Mosaic]:
         (latents,) = AnalysedTiles(tile_codec, [pixels]).symbols(50)
-        return latents, Mosaic(tile_codec, [[tile] for tile in latents], size, 50)
+        empty = ExactLayer.empty(tiles.tiles_of(size))
+        return latents, Mosaic(tile_codec, [[tile] for tile in latents], size, 50, [empty])
 
     (whole,), untiled = coded()
     expected = untiled.decode(region_of(None, size), 0.0)
@@ -317,8 +319,10 @@ def test_each_tile_is_decoded_once_and_two_rows_are_kept_at_most(codec: Codec, s
     grid = tile_grid(*size)
     engine = CountingEngine(codec)
     tile_codec = TileCodec(engine, codec.tile_codec.coder)
-    tiles = [[tile_codec.blank(tile, 50)] for row in grid for tile in row]
-    pixels = Mosaic(tile_codec, tiles, size, 50).decode(region_of(None, size), 0.0)
+    boxes = [tile for row in grid for tile in row]
+    blanks = [[tile_codec.blank(tile, 50)] for tile in boxes]
+    mosaic = Mosaic(tile_codec, blanks, size, 50, [ExactLayer.empty(boxes)])
+    pixels = mosaic.decode(region_of(None, size), 0.0)
     assert pixels.shape == (1, size[1], size[0], 3)
-    assert len(engine.made) == len(tiles)
+    assert len(engine.made) == len(boxes)
     assert engine.most <= 2 * len(grid[0]) + 3

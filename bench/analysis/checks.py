@@ -55,11 +55,12 @@ def distortion_falls_with_rate(measured: Measured, weights: np.ndarray) -> Check
     return _judged(
         "Distortion falls with rate at each realism",
         lambda mse: 100 * (mse[..., 1:, :] / mse[..., :-1, :] - 1),
-        [measured.mean("mse")],
-        [measured.resampled("mse", weights)],
+        ("mse",),
+        measured,
+        weights,
         places,
         "{:+.1f} %",
-        "of the MSE",
+        " of the MSE",
     )
 
 
@@ -75,11 +76,11 @@ def perception_improves_with_realism(measured: Measured, weights: np.ndarray, me
     return _judged(
         statement,
         lambda p: p[..., 1:] - p[..., :-1],
-        [measured.mean(metric)],
-        [measured.resampled(metric, weights)],
+        (metric,),
+        measured,
+        weights,
         places,
         "{:+.3g}",
-        "",
     )
 
 
@@ -90,18 +91,18 @@ def surface_is_convex(measured: Measured, weights: np.ndarray) -> Check:
     MSE and the same mean LPIPS. Theory speaks of a divergence between distributions. LPIPS stands in for it
     because each image has its own value, so that the error is known.
     """
-    metrics = ("bpp", "mse", "lpips_alex")
     places = [
         f"quality {q:g}{_at_realism(measured, b)}" for q, b in product(measured.qualities, measured.realisms)
     ]
     return _judged(
         "The surface R(D, P) is convex (D: MSE, P: LPIPS)",
         lambda *grids: _over_resamplings(bits_saved_by_mixing, grids),
-        [measured.mean(metric) for metric in metrics],
-        [measured.resampled(metric, weights) for metric in metrics],
+        ("bpp", "mse", "lpips_alex"),
+        measured,
+        weights,
         places,
         "{:.2f} %",
-        "of the bits saved by a mixture",
+        " of the bits saved by a mixture",
         limit=0.01,  # what rounding the stored figures to six digits could feign
     )
 
@@ -121,11 +122,12 @@ def mixtures_lie_under_the_chord(measured: Measured, weights: np.ndarray, metric
     return _judged(
         statement,
         _over_chord,
-        [measured.mean("mse"), measured.mean(metric)],
-        [measured.resampled("mse", weights), measured.resampled(metric, weights)],
+        ("mse", metric),
+        measured,
+        weights,
         places,
         "{:+.2f} %",
-        "of the MSE against the chord",
+        " of the MSE against the chord",
     )
 
 
@@ -175,16 +177,22 @@ def _over_chord(mse: np.ndarray, perception: np.ndarray) -> np.ndarray:
 def _judged(
     statement: str,
     function: Callable[..., np.ndarray],
-    means: list[np.ndarray],
-    resampled: list[np.ndarray],
+    metrics: tuple[str, ...],
+    measured: Measured,
+    weights: np.ndarray,
     places: list[str],
     form: str,
-    of_what: str,
+    of_what: str = "",
     limit: float = 0.0,
 ) -> Check:
-    """Check `function` of the means against a limit at each place."""
-    figures = function(*means).ravel()
-    bounds = np.percentile(function(*resampled).reshape(-1, figures.size), INTERVAL, axis=0)
+    """Check `function` of metrics against a limit at each place.
+
+    function: of one array for each metric, `[Q, B]` or `[S, Q, B]`, to the figures of all places, the same
+    with another Q and B. form, of_what: how a figure is written, and what follows it.
+    """
+    figures = function(*(measured.mean(metric) for metric in metrics)).ravel()
+    drawn = function(*(measured.resampled(metric, weights) for metric in metrics))
+    bounds = np.percentile(drawn.reshape(-1, figures.size), INTERVAL, axis=0)
     exceeding = int((figures > limit).sum())
     if not exceeding:
         verdict = HOLDS
@@ -196,11 +204,10 @@ def _judged(
     worst_figure, low, high = (
         form.format(value).replace("-", "−") for value in (figures[worst], *bounds[:, worst])
     )
-    subject = f" {of_what}" if of_what else ""
     return Check(
         statement,
         verdict,
-        f"{figures.size - exceeding} of {figures.size} places; least favourable {worst_figure}{subject} "
+        f"{figures.size - exceeding} of {figures.size} places; least favourable {worst_figure}{of_what} "
         f"(95 %: {low} to {high}) at {places[worst]}",
     )
 

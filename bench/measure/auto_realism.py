@@ -76,7 +76,7 @@ def auto_realism(
     eyes, notes = eye_measures()
     measures = {"psnr": psnr, **{name: eyes[name] for name in MAIN if name in eyes}}
     measures["lpips"] = load_lpips("alex", lpips_weights).distance
-    if "realism" not in codec.dials:
+    if not codec.weights.has_realism:
         raise click.ClickException("these weights have no realism setting")
 
     points = []

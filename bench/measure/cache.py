@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.measure.metrics import SetFeatures
+from bench.measure.metrics import Instruments, SetFeatures
 from bench.record import number_text, write_file
 
 # By point: bytes, seconds and metrics, and the image's features.
@@ -44,9 +44,7 @@ class Job:
     points: tuple[Point, ...]
     cache: Path
     identity: str  # of codec, image and measures: what is cached under another identity is measured again
-    lpips: Path | None
-    device: str
-    butteraugli: Path | None = None  # libjxl's program, if it is not on the path
+    instruments: Instruments
     label: int | None = None  # ImageNet class, if the folder gives it
 
 

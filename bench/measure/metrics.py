@@ -66,6 +66,17 @@ class Reference:
     lpips_features: dict[str, list[Tensor]]
 
 
+@dataclass(frozen=True)
+class Instruments:
+    """What `Metrics` is made from. lpips: see `load_lpips`; device: where networks run; butteraugli: see
+    `eye_measures`.
+    """
+
+    lpips: Path | None
+    device: str
+    butteraugli: Path | None = None
+
+
 class Metrics:
     """Metrics of 8-bit RGB images, `[H, W, 3]`."""
 

@@ -12,34 +12,32 @@ from bench.analysis.measured import MEASURES
 from bench.codecs import OWN_SUFFIX, bench_codec
 from bench.folder import image_paths
 from bench.measure.cache import Job, Point
-from bench.measure.metrics import Metrics
+from bench.measure.metrics import Instruments, Metrics
 from rdpcodec.errors import UsageError
 
 
 @cache
-def metrics_of(lpips: Path | None, device: str, butteraugli: Path | None = None) -> Metrics:
+def metrics_of(instruments: Instruments) -> Metrics:
     """The metrics' networks, loaded once in each process."""
-    return Metrics(lpips, device, butteraugli)
+    return Metrics(instruments.lpips, instruments.device, instruments.butteraugli)
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What all measurements of one run share."""
+    """What all measurements of one run share: the folders of images and of results, and the instruments."""
 
     data: Path
     out: Path
-    lpips: Path | None
-    device: str
-    butteraugli: Path | None = None
+    instruments: Instruments
 
     @property
     def metrics(self) -> Metrics:
         """The metrics that all images are measured with."""
-        return metrics_of(self.lpips, self.device, self.butteraugli)
+        return metrics_of(self.instruments)
 
     def jobs(self, codec: str, identity: str, points: tuple[Point, ...]) -> list[Job]:
-        """One job for each image of the folder."""
-        folder = self.out / "cache" / stored_name(codec).replace(":", "-")
+        """One job for each image of the folder. codec: as `bench_codec` takes it."""
+        folder = self.out / "cache" / _cache_name(codec)
         labels = read_labels(self.data)
         return [
             Job(
@@ -49,18 +47,11 @@ class Setup:
                 points,
                 folder / f"{name}.npz",
                 f"{identity} {_digest(self.data / name)} {MEASURES}:{self.metrics.names}",
-                self.lpips,
-                self.device,
-                self.butteraugli,
+                self.instruments,
                 labels.get(name),
             )
             for name in (path.name for path in image_paths(self.data))
         ]
-
-
-def stored_name(codec: str) -> str:
-    """A codec's name in results; for the file of a user's own codec, the name inside that file."""
-    return bench_codec(codec).name if codec.endswith(OWN_SUFFIX) else codec
 
 
 def read_labels(data: Path) -> dict[str, int]:
@@ -76,6 +67,11 @@ def read_labels(data: Path) -> dict[str, int]:
             return {row["probe_file"]: int(row["index"]) for row in csv.DictReader(file, delimiter="\t")}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{path}: not a table with the columns index and probe_file: {error!r}") from error
+
+
+def _cache_name(codec: str) -> str:
+    """The folder of a codec in the cache; for the file of a user's own codec, the name inside that file."""
+    return (bench_codec(codec).name if codec.endswith(OWN_SUFFIX) else codec).replace(":", "-")
 
 
 def _digest(path: Path) -> str:

@@ -14,7 +14,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import wraps
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import numpy as np
@@ -27,7 +27,8 @@ from bench.analysis.measured import MEASURES
 from bench.codecs import OURS, bench_codec, weights_identity
 from bench.folder import data_option, open_rgb
 from bench.measure.cache import Job, Point, load_cached, save_cached
-from bench.measure.setup import Setup, metrics_of, stored_name
+from bench.measure.metrics import Instruments
+from bench.measure.setup import Setup, metrics_of
 from bench.measure.summary import summary
 from bench.options import (
     Command,
@@ -88,9 +89,9 @@ def measure(job: Job) -> str:
     if missing:
         image = open_rgb(job.path)
         original = np.asarray(image)
-        metrics = metrics_of(job.lpips, job.device, job.butteraugli)
+        metrics = metrics_of(job.instruments)
         reference = metrics.reference(original) if job.codec != ORIGINAL else None
-        for point, facts, decoded in coded(job.codec, image, missing, job.device):
+        for point, facts, decoded in coded(job.codec, image, missing, job.instruments.device):
             if reference:
                 facts |= metrics.distortion(reference, decoded)
                 if job.label is not None:
@@ -132,37 +133,39 @@ def _measured(jobs: list[Job], workers: int) -> Iterator[str]:
             raise
 
 
-def write_summary(name: str, description: str, jobs: list[Job], originals: list[Job], setup: Setup) -> Path:
+class Traced(NamedTuple):
+    """A codec's name and description in its summary, and the points at which it is measured."""
+
+    name: str
+    description: str
+    points: tuple[Point, ...]
+
+
+def write_summary(traced: Traced, jobs: list[Job], originals: list[Job], setup: Setup) -> Path:
     """Write `<name>.json` and return its path."""
     record = {
-        "name": name,
-        "description": description,
+        "name": traced.name,
+        "description": traced.description,
         "data": setup.data.name,
         "measures": MEASURES,
         "machine": machine(),
         **summary(jobs, originals),
     }
-    path = setup.out / f"{name}.json"
+    path = setup.out / f"{traced.name}.json"
     write_record(path, rounded(record, nulls=False))
     return path
 
 
-def trace(
-    codecs: dict[str, tuple[str, tuple[Point, ...]]], setup: Setup, workers: int, name: str | None = None
-) -> None:
-    """Measure codecs and write their summaries.
-
-    codecs: description and points by name; name: what a single codec is called in its summary, if not by its
-    own name.
-    """
+def trace(codecs: dict[str, Traced], setup: Setup, workers: int) -> None:
+    """Measure codecs, given by what `bench_codec` takes, and write their summaries."""
     console = Console()
     for note in setup.metrics.notes:
         console.print(note, markup=False)
     originals = setup.jobs(ORIGINAL, ORIGINAL, (Point(0),))
-    jobs = {codec: setup.jobs(codec, text, points) for codec, (text, points) in codecs.items()}
+    jobs = {name: setup.jobs(name, traced.description, traced.points) for name, traced in codecs.items()}
     run_jobs([*originals, *(job for group in jobs.values() for job in group)], workers, console)
-    for codec, (text, _) in codecs.items():
-        path = write_summary(name or stored_name(codec), text, jobs[codec], originals, setup)
+    for name, traced in codecs.items():
+        path = write_summary(traced, jobs[name], originals, setup)
         console.print(f"written: {path}")
 
 
@@ -192,7 +195,7 @@ def _shared_options(command: Command) -> Command:
     def with_setup(
         data: Path, out: Path, lpips_weights: Path | None, device: str, butteraugli: Path | None, **rest: Any
     ) -> None:
-        command(setup=Setup(data, out, lpips_weights, device, butteraugli), **rest)
+        command(setup=Setup(data, out, Instruments(lpips_weights, device, butteraugli)), **rest)
 
     return with_options(with_setup, _options)
 
@@ -212,10 +215,10 @@ def surface(
 ) -> None:
     """Trace our rate-distortion-perception surface on a folder of images."""
     codec = Codec(model)
-    dial = realisms if "realism" in codec.dials else (0.0,)
+    dial = realisms if codec.weights.has_realism else (0.0,)
     points = tuple(Point(q, b) for q in qualities for b in dial)
-    description = f"{weights_identity(codec)}, {setup.device}"
-    trace({f"{OURS}:{model}": (description, points)}, setup, workers, OURS)
+    description = f"{weights_identity(codec)}, {setup.instruments.device}"
+    trace({f"{OURS}:{model}": Traced(OURS, description, points)}, setup, workers)
 
 
 @click.command()
@@ -240,5 +243,6 @@ def peers(setup: Setup, workers: int, codecs: str, smallest: int | None) -> None
         except Unavailable as error:
             click.echo(f"left out: {error}")
             continue
-        chosen[name] = (subject.description, tuple(Point(q) for q in subject.settings[:smallest]))
+        points = tuple(Point(q) for q in subject.settings[:smallest])
+        chosen[name] = Traced(subject.name, subject.description, points)
     trace(chosen, setup, workers)

@@ -12,6 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from bench.markdown import markdown_table
 from bench.record import rounded, write_record
 from rdpcodec.training.markdown import replace_block
 
@@ -70,17 +71,16 @@ def result_options(name: str) -> Callable[[Callable[..., Any]], Callable[..., An
 def claims_table(record: dict[str, Any]) -> str:
     """A record as a Markdown table of the papers' claims, and below it one of our own additions, if any."""
     tables = []
-    for addition, head in ((False, "| claim | paper |"), (True, "| addition of ours | expected |")):
+    for addition, heads in ((False, ("claim", "paper")), (True, ("addition of ours", "expected"))):
         rows = [_row(claim) for claim in record["claims"] if claim.get("addition", False) == addition]
         if rows:
-            tables.append("\n".join([f"{head} ours | holds |", "| --- | --- | --- | --- |", *rows]))
+            tables.append(markdown_table([*heads, "ours", "holds"], rows))
     return "\n\n".join(tables)
 
 
-def _row(claim: dict[str, Any]) -> str:
-    holds = "yes" if claim["holds"] else "**no**"
+def _row(claim: dict[str, Any]) -> list[str]:
     cells = [claim[name].replace("|", r"\|") for name in ("claim", "paper", "ours")]  # as in E[X|Y]
-    return f"| {' | '.join(cells)} | {holds} |"
+    return [*cells, "yes" if claim["holds"] else "**no**"]
 
 
 def claims_on_screen(title: str, record: dict[str, Any]) -> Table:

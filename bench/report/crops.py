@@ -19,8 +19,9 @@ from PIL import Image
 from rich.progress import track
 
 from bench.analysis.measured import Measured
-from bench.codecs import OURS, BenchCodec, bench_codec, weights_identity
+from bench.codecs import BenchCodec, bench_codec, weights_identity
 from bench.folder import open_rgb
+from bench.measure.metrics import image_tensor
 from rdpcodec import Codec, RdpError
 from rdpcodec.metrics import distortion
 from rdpcodec.metrics.perceptual import load_lpips
@@ -79,7 +80,6 @@ def coded_crops(
             f"measured with {measured.description}, but {weights_identity(codec)} is installed: install "
             "those weights, trace the surface again, or leave out --data for a report without images"
         )
-    ours = bench_codec(OURS)
     try:
         avif: BenchCodec | None = bench_codec("avif")
     except Unavailable as error:
@@ -89,7 +89,7 @@ def coded_crops(
     for crop in track(crops, "images", transient=True):
         if crop.name not in measured.images or not (data / crop.name).is_file():
             raise click.ClickException(f"{data / crop.name}: not among the images that were measured")
-        yield _coded(crop, open_rgb(data / crop.name), ours, avif, measured, compare)
+        yield _coded(crop, open_rgb(data / crop.name), codec, avif, measured, compare)
 
 
 Comparison = Callable[[np.ndarray, np.ndarray], dict[str, float]]
@@ -112,7 +112,7 @@ def _comparison(lpips: Path | None) -> Comparison:
             "ms_ssim": distortion.ms_ssim(original, decoded),
         }
         if network is not None:
-            pair = [torch.from_numpy(np.array(a)).permute(2, 0, 1)[None] / 255 for a in (original, decoded)]
+            pair = [image_tensor(pixels)[None] for pixels in (original, decoded)]
             figures["lpips_alex"] = float(network(*pair))
         return figures
 
@@ -122,7 +122,7 @@ def _comparison(lpips: Path | None) -> Comparison:
 def _coded(
     crop: Crop,
     image: Image.Image,
-    ours: BenchCodec,
+    ours: Codec,
     avif: BenchCodec | None,
     measured: Measured,
     compare: Comparison,
@@ -146,11 +146,10 @@ def _coded(
         "ours": [],
         "avif": [],
     }
-    assert ours.decode_at is not None
     files: dict[int, bytes] = {}
     for quality in measured.qualities:
-        data = ours.encode(image, float(quality))
-        decoded = [ours.decode_at(data, float(realism)) for realism in measured.realisms]
+        data = ours.compress(image, float(quality))
+        decoded = [ours.decompress(data, realism=float(realism)) for realism in measured.realisms]
         record["ours"].append([shown(result, len(data)) for result in decoded])
         if avif:
             peer = largest_within(lambda setting: avif.encode(image, setting), len(data), files)

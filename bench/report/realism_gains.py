@@ -2,7 +2,7 @@
 
 At a few rates it reports how far LPIPS and the kernel distance fall from realism 0 to 1, what that costs in
 PSNR, whether everything in between is monotonic, and how many bytes AVIF needs for the same LPIPS. It also
-makes sheets of crops to look at, because no figure sees everything.
+makes a sheet of crops to look at, because no figure sees everything.
 """
 
 from __future__ import annotations
@@ -13,21 +13,19 @@ from typing import Any
 
 import click
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 from rich.console import Console
 from rich.table import Table
 
 from bench.analysis.bd_rate import quality_curve
 from bench.analysis.curve import Curve
 from bench.analysis.measured import PERCEPTION, Measure
-from bench.codecs import BenchCodec, bench_codec
+from bench.codecs import OURS
 from bench.folder import FOLDER, load_folder
 from bench.record import read_record, write_record
-from rdpcodec.peers import largest_within
+from bench.report.sheet import sheet
 
 RATES = (0.15, 0.30, 0.45)
-CROP = (256, 256)
-SHEETS = 8
+ROWS = 8  # images on the sheet
 # All of these fall as images look better.
 PERCEPTION_METRICS = (
     *("lpips_alex", "lpips_squeeze", "kernel_held_out", "kernel", "frechet", "sliced_wasserstein"),
@@ -88,50 +86,6 @@ def _points(path: Path) -> list[dict[str, Any]]:
     return list(read_record(path)["points"].values())
 
 
-def busiest(image: Image.Image) -> tuple[int, int, int, int]:
-    """The crop with the most detail, where a codec has to invent most; on a grid of half the crop's size."""
-    gray = np.asarray(image.convert("L"), float)
-    energy = np.abs(np.diff(gray, axis=0))[:, :-1] + np.abs(np.diff(gray, axis=1))[:-1]
-    width, height = min(CROP[0], image.width), min(CROP[1], image.height)
-    boxes = [
-        (left, top, left + width, top + height)
-        for top in range(0, image.height - height + 1, max(1, height // 2))
-        for left in range(0, image.width - width + 1, max(1, width // 2))
-    ]
-    return max(boxes, key=lambda box: energy[box[1] : box[3], box[0] : box[2]].mean())
-
-
-def sheet(image: Image.Image, quality: float, ours: BenchCodec, avif: BenchCodec) -> Image.Image:
-    """One row at 1:1: realism 0, ½ and 1 of one file, AVIF with as many bytes, and the original."""
-    assert ours.decode_at is not None
-    data = ours.encode(image, quality)
-    other = largest_within(lambda setting: avif.encode(image, setting), len(data), {})
-    box = busiest(image)
-    row = [(f"realism {beta:g}", ours.decode_at(data, beta)) for beta in (0, 0.5, 1)]
-    row += [("AVIF", avif.decode(other)), ("original", image)]
-    bpp = len(data) * 8 / (image.width * image.height)
-    row[0] = (f"{row[0][0]}, {len(data)} bytes, {bpp:.2f} bpp", row[0][1])
-    row[3] = (f"AVIF, {len(other)} bytes", row[3][1])
-    width, height = box[2] - box[0], box[3] - box[1]
-    gap, label = 6, 22
-    page = Image.new("RGB", (len(row) * (width + gap) - gap, height + label), "white")
-    draw = ImageDraw.Draw(page)
-    for i, (text, shown) in enumerate(row):
-        page.paste(shown.crop(box), (i * (width + gap), label))
-        draw.text((i * (width + gap) + 2, 3), text, "black", ImageFont.load_default(13))
-    return page
-
-
-def stacked(rows: list[Image.Image]) -> Image.Image:
-    """Images, one below the other."""
-    page = Image.new("RGB", (max(row.width for row in rows), sum(row.height for row in rows)), "white")
-    top = 0
-    for row in rows:
-        page.paste(row, (0, top))
-        top += row.height
-    return page
-
-
 @click.command()
 @click.argument("folder", type=FOLDER)
 @click.option(
@@ -145,7 +99,7 @@ def realism_gains(folder: Path, sheets: Path | None, quality: float) -> None:
 
     FOLDER holds the results of `bench measure surface` and `bench measure peers`.
     """
-    ours, avif = _points(folder / "rdpcodec.json"), _points(folder / "avif.json")
+    ours, avif = _points(folder / f"{OURS}.json"), _points(folder / "avif.json")
     if len({point.get("realism") for point in ours}) < 2:
         raise click.ClickException(f"{folder}: measured with weights that have no realism setting")
     console = Console()
@@ -166,8 +120,6 @@ def realism_gains(folder: Path, sheets: Path | None, quality: float) -> None:
     out = folder / "realism"
     write_record(out / "gains.json", found, indent=1)
     if sheets:
-        ours_codec, avif_codec = bench_codec("rdpcodec"), bench_codec("avif")
-        images = list(load_folder(sheets).values())[:SHEETS]
-        rows = [sheet(image, quality, ours_codec, avif_codec) for image in images]
-        stacked(rows).save(out / "sheets.webp", quality=80)
+        images = list(load_folder(sheets).values())[:ROWS]
+        sheet(images, quality).save(out / "sheets.webp", quality=80)
     console.print(f"written: {out}/")

@@ -13,10 +13,18 @@ from bench.analysis.bd_rate import (
 )
 from bench.analysis.measured import FIDELITY, Measured, image_weights
 from bench.codecs import OURS
+from bench.markdown import markdown_table
 from rdpcodec.peers import PEERS
 from rdpcodec.weights.manifest import DEFAULT_MODEL
 
-BD_RATES = ("psnr", "psnr_common_range", "ms_ssim", "psnr_by_picture", "ms_ssim_by_picture")
+# The columns of a result file's BD-rates: key and head.
+BD_RATES = {
+    "psnr": "PSNR",
+    "psnr_common_range": "PSNR, 0.15-1.0 bpp",
+    "ms_ssim": "MS-SSIM",
+    "psnr_by_picture": "PSNR, each image",
+    "ms_ssim_by_picture": "MS-SSIM, each image",
+}
 _TIMES = ("encoding_time", "decoding_time")
 # Scores above which a measure is compared once more: few would keep an image below them for its closeness.
 _LEAST = {"ssimulacra2": (50, 70)}
@@ -51,43 +59,46 @@ def result_lines(results: dict[str, Any]) -> list[str]:
 
 def result_tables(results: dict[str, Any], command: str) -> str:
     """A result file of `bench measure rd` as Markdown."""
-    lines = [
+    introduction = (
         f"{results['picture_count']} images of {results['data']}, bytes of real files, RGB, means over "
         f"images (`{command}`). BD-rate is the change in bytes at equal quality; negative is smaller. "
-        "The first three columns compare mean curves, the last two are means of the images' own BD-rates:",
-        "",
-        "| against | PSNR | PSNR, 0.15-1.0 bpp | MS-SSIM | PSNR, each image | MS-SSIM, each image |",
-        "| --- " * (1 + len(BD_RATES)) + "|",
+        "The first three columns compare mean curves, the last two are means of the images' own BD-rates:"
+    )
+    rates = [
+        [_label(name), *(_percent(rate[key]) for key in BD_RATES)]
+        for name, rate in results["bd_rate"].items()
     ]
-    for name, rate in results["bd_rate"].items():
-        lines.append(f"| {_label(name)} | " + " | ".join(_percent(rate[key]) for key in BD_RATES) + " |")
     ours = results["results"]
     columns = [i for i, setting in enumerate(ours["setting"]) if setting % 20 == 0]
-    lines += ["", "| quality | " + " | ".join(f"{ours['setting'][i]:g}" for i in columns) + " |"]
-    lines.append("| --- " * (len(columns) + 1) + "|")
-    for label, key, form in (
-        ("bits per pixel", "bpp", "{:.3f}"),
-        ("PSNR, dB", "psnr-rgb", "{:.2f}"),
-        ("MS-SSIM", "ms-ssim-rgb", "{:.4f}"),
-    ):
-        lines.append(f"| {label} | " + " | ".join(form.format(ours[key][i]) for i in columns) + " |")
-    return "\n".join(lines)
+    points = [
+        [label, *(form.format(ours[key][i]) for i in columns)]
+        for label, key, form in (
+            ("bits per pixel", "bpp", "{:.3f}"),
+            ("PSNR, dB", "psnr-rgb", "{:.2f}"),
+            ("MS-SSIM", "ms-ssim-rgb", "{:.4f}"),
+        )
+    ]
+    return "\n\n".join(
+        (
+            introduction,
+            markdown_table(["against", *BD_RATES.values()], rates),
+            markdown_table(["quality", *(f"{ours['setting'][i]:g}" for i in columns)], points),
+        )
+    )
 
 
 def realism_table(gains: list[dict[str, Any]]) -> str:
     """What `bench report realism-gains` found, as Markdown: realism 0 → 1 for the same files at each rate."""
     shown = [column for column in _REALISM_COLUMNS if column[1] in gains[0]["along"]]
-    heads = ["bits per pixel", *(head for head, _, _ in shown), "bytes of AVIF"]
-    lines = ["| " + " | ".join(heads) + " |", "| --- " * len(heads) + "|"]
+    rows = []
     for row in gains:
         cells = [f"{row['bpp']:.2f}"]
         for _, metric, form in shown:
             ends = row["along"][metric][0], row["along"][metric][-1]
             known = all(end is not None and math.isfinite(end) for end in ends)
             cells.append(form.format(*ends).replace("-", "−") if known else "–")
-        cells.append(_formed("{:.0f} %", 100 * row["avif_share"]))
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        rows.append([*cells, _formed("{:.0f} %", 100 * row["avif_share"])])
+    return markdown_table(["bits per pixel", *(head for head, _, _ in shown), "bytes of AVIF"], rows)
 
 
 def headline_table(ours: Measured, avif: Measured, gains: list[dict[str, Any]]) -> str:
@@ -95,28 +106,28 @@ def headline_table(ours: Measured, avif: Measured, gains: list[dict[str, Any]]) 
 
     It uses the points of the surface, as the report does.
     """
-    lines = ["| at equal | realism | rate, bits per pixel | bytes, % of AVIF's |", "| --- " * 4 + "|"]
+    rows = []
     for label, metric, least in closeness(ours, avif):
         anchor, test = measured_curve(avif, metric, 0), measured_curve(ours, metric, 0)
         bytes_share = 100 + bd_rate_if_shared(anchor, test, least=least)
-        lines.append(f"| {label} | 0 | all | {_formed('{:.0f}', bytes_share)} |")
-    for row in gains:
-        share = _formed("{:.0f}", 100 * row["avif_share"])
-        lines.append(f"| LPIPS-AlexNet | 1 | {row['bpp']:.2f} | {share} |")
-    return "\n".join(lines)
+        rows.append([label, "0", "all", _formed("{:.0f}", bytes_share)])
+    for gain in gains:
+        share = _formed("{:.0f}", 100 * gain["avif_share"])
+        rows.append(["LPIPS-AlexNet", "1", f"{gain['bpp']:.2f}", share])
+    return markdown_table(["at equal", "realism", "rate, bits per pixel", "bytes, % of AVIF's"], rows)
 
 
 def closeness_table(ours: Measured, avif: Measured) -> str:
     """Our bytes in per cent of AVIF's at equal closeness and realism 0, with intervals, as Markdown."""
     weights = image_weights(len(ours.images))[:BD_RESAMPLINGS]
-    lines = ["| at equal | bytes, % of AVIF's | 95 % |", "| --- " * 3 + "|"]
+    rows = []
     for label, metric, least in closeness(ours, avif):
         found = measured_bd_rate(avif, ours, metric, (0, 0), weights, least=least)
         interval = "–"
         if found["interval"] is not None:
             interval = " to ".join(f"{100 + end:.0f}" for end in found["interval"])
-        lines.append(f"| {label} | {_formed('{:.0f}', 100 + found['value'])} | {interval} |")
-    return "\n".join(lines)
+        rows.append([label, _formed("{:.0f}", 100 + found["value"]), interval])
+    return markdown_table(["at equal", "bytes, % of AVIF's", "95 %"], rows)
 
 
 def closeness(ours: Measured, avif: Measured) -> list[tuple[str, str, float]]:
@@ -131,12 +142,12 @@ def closeness(ours: Measured, avif: Measured) -> list[tuple[str, str, float]]:
 
 def speed_table(results: dict[str, Any]) -> str:
     """Milliseconds per image of all codecs in a result file of `bench measure rd`, as Markdown."""
-    lines = ["| codec | encode, ms | decode, ms |", "| --- " * 3 + "|"]
+    rows = []
     for record in (results, *results["peers"]):
         found = record["results"]
         encode, decode = (1000 * sum(found[key]) / len(found[key]) for key in _TIMES)
-        lines.append(f"| {_label(record['name'])} | {encode:.0f} | {decode:.0f} |")
-    return "\n".join(lines)
+        rows.append([_label(record["name"]), f"{encode:.0f}", f"{decode:.0f}"])
+    return markdown_table(["codec", "encode, ms", "decode, ms"], rows)
 
 
 def _label(codec: str) -> str:

@@ -35,22 +35,9 @@ class Task:
 _HIDDEN, _FOLDER, _PLAIN, _SPECIAL = "hidden", "folder", "without extension", "pipe or device"
 _LINKED, _BROKEN, _CLOSED = "linked folder", "broken link", "unreadable folder"
 _COUNTED = (_FOLDER, _LINKED, _BROKEN)
-_RAW = (
-    ".3fr",
-    ".arw",
-    ".cr2",
-    ".cr3",
-    ".dng",
-    ".erf",
-    ".nef",
-    ".nrw",
-    ".orf",
-    ".pef",
-    ".raf",
-    ".rw2",
-    ".srw",
-)
+_RAW = ("3fr", "arw", "cr2", "cr3", "dng", "erf", "nef", "nrw", "orf", "pef", "raf", "rw2", "srw")
 _WILDCARD = re.compile(r"[*?[]")
+_NOT_READ = "not a format that Pillow reads here"
 _PLUGIN = "pip install 'rdpcodec[formats]'"
 _OF_ANY_RUN = {
     _FOLDER: "--recursive takes them",
@@ -63,7 +50,7 @@ _REASONS = {
     EXTENSION: "coded already",
     **dict.fromkeys((".heic", ".heif", ".hif"), _PLUGIN),
     ".jxl": _PLUGIN,
-    **dict.fromkeys(_RAW, "camera raw: develop it to TIFF or JPEG"),
+    **{f".{raw}": "camera raw: develop it to TIFF or JPEG" for raw in _RAW},
 }
 
 
@@ -122,7 +109,7 @@ def plan(
     """
     root = _Place.of(destination)
     coded = EXTENSION in extensions
-    left_out = LeftOut(_OF_ANY_RUN if coded else _REASONS, _otherwise(coded))
+    left_out = LeftOut(_OF_ANY_RUN, f"not {EXTENSION}") if coded else LeftOut(_REASONS, _NOT_READ)
     search = _Search(extensions, recursive, root, left_out)
     found = dict.fromkeys(pair for source in sources for pair in search.found(source))
     for location, relative in found:
@@ -138,30 +125,32 @@ def plan(
     return Plan([Task(location, root.location_of(output)) for (location, _), output in pairs], left_out)
 
 
-def _otherwise(coded: bool) -> str:
-    return f"not {EXTENSION}" if coded else "not a format that Pillow reads here"
-
-
 @dataclass(frozen=True)
 class _Place:
-    """A path in a file system, and its location: an absolute path of this machine, or the URL that was given.
-    The file system alone could not tell the URL, since it may keep host and login apart from its paths.
+    """A path in a file system, and the URL that was given for it, which counts in stores only. A store alone
+    could not tell it, since it may keep host and login apart from its paths.
     """
 
     system: AbstractFileSystem
     path: str
-    location: str
+    url: str
 
     @classmethod
     def of(cls, location: str) -> _Place:
         """The place of a path or URL. Raises `UsageError`."""
-        system, path = storage.filesystem(location)
-        return cls(system, path, path.rstrip("/") if storage.is_local(system) else location)
+        return cls(*storage.filesystem(location), location)
+
+    @property
+    def location(self) -> str:
+        """An absolute path of this machine, or the URL."""
+        return self.path if storage.is_local(self.system) else self.url
 
     def location_of(self, relative: object) -> str:
         """The location of a path below this one."""
-        protocol, separator, rest = self.location.partition("://")
-        return f"{protocol}{separator}{rest.rstrip('/')}/{relative}"
+        if storage.is_local(self.system):
+            return f"{self.path.rstrip('/')}/{relative}"
+        protocol, _, rest = self.url.partition("://")
+        return f"{protocol}://{rest.rstrip('/')}/{relative}"
 
     def file(self, name: str) -> tuple[str, PurePosixPath]:
         """The location of a file below this one, and its path from here. name: that in the file system."""
@@ -185,12 +174,7 @@ class _Search:
     def found(self, source: str) -> Iterator[tuple[str, PurePosixPath]]:
         """Files of a source, each with its path below the destination."""
         if source.startswith("@"):
-            listed = standard_input().read() if source == "@-" else storage.read_file(source[1:])
-            listed = listed.removeprefix(codecs.BOM_UTF8)
-            if b"\0" in listed:
-                raise UsageError(f"{source}: is not a list of paths: give a text file with one path per line")
-            lines = os.fsdecode(listed).replace("\r\n", "\n").split("\n")
-            yield from (_listed(line) for line in lines if line.strip())
+            yield from _in_list(source)
             return
         place = _Place.of(source)
         with storage.failures(source, "read"):
@@ -213,14 +197,14 @@ class _Search:
             own = mixed and self.destination.holds(name)
             if own or not relative.parts or (kind == _FOLDER and self.recursive):
                 continue
-            if kind is None and relative.suffix.lower() in self.extensions and not _hidden(relative):
+            if _hidden(relative):
+                self.left_out.counts[_HIDDEN] += 1
+            elif kind == _CLOSED:
+                self.left_out.closed.append(location)
+            elif kind is None and relative.suffix.lower() in self.extensions:
                 yield location, relative
             else:
-                kind = _HIDDEN if _hidden(relative) else kind or relative.suffix or _PLAIN
-                if kind == _CLOSED:
-                    self.left_out.closed.append(location)
-                else:
-                    self.left_out.counts[kind] += 1
+                self.left_out.counts[kind or relative.suffix or _PLAIN] += 1
 
     def _in_glob(self, source: str, place: _Place) -> Iterator[tuple[str, PurePosixPath]]:
         root, pattern = _split_at_wildcard(source, place)
@@ -271,11 +255,17 @@ def _split_at_wildcard(source: str, place: _Place) -> tuple[_Place, str]:
     if wildcard is None:
         return place, ""
     pattern = given[given.rfind("/", 0, wildcard.start()) + 1 :]
-    path = place.path.removesuffix(pattern)
-    if storage.is_local(place.system):
-        return _Place(place.system, path, path.rstrip("/")), pattern
-    folders = source.rstrip("/").rsplit("/", pattern.count("/") + 1)[0]
-    return _Place(place.system, path, f"{folders}/"), pattern
+    url = source.rstrip("/").rsplit("/", pattern.count("/") + 1)[0]
+    return _Place(place.system, place.path.removesuffix(pattern), f"{url}/"), pattern
+
+
+def _in_list(source: str) -> Iterator[tuple[str, PurePosixPath]]:
+    """Files of a list, `@list.txt` or `@-`, each with its path below the destination."""
+    listed = standard_input().read() if source == "@-" else storage.read_file(source[1:])
+    if b"\0" in listed:
+        raise UsageError(f"{source}: is not a list of paths: give a text file with one path per line")
+    lines = os.fsdecode(listed.removeprefix(codecs.BOM_UTF8)).replace("\r\n", "\n").split("\n")
+    return (_listed(line) for line in lines if line.strip())
 
 
 def _listed(line: str) -> tuple[str, PurePosixPath]:

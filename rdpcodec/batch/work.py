@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Generator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
+from typing import TYPE_CHECKING, BinaryIO, ClassVar
 
 from rdpcodec import container, storage
 from rdpcodec.arguments import check_realism, realism_in
@@ -135,9 +135,10 @@ class Decompression:
         from rdpcodec.functions import decompress
         from rdpcodec.scaling import scaled_image
 
-        decoding: dict[str, Any] = {"realism": self.realism, "region": self.region, "device": self.device}
         try:
-            image = decompress(data, max_pixels=self.max_pixels, **decoding)
+            image = decompress(
+                data, realism=self.realism, region=self.region, device=self.device, max_pixels=self.max_pixels
+            )
         except RdpError as error:
             raise type(error)(f"{source}: {error}") from error
         return scaled_image(image, self.max_side)

@@ -33,7 +33,7 @@ def _encoder(context: click.Context, parameter: click.Parameter, name: str) -> s
     if context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE:
         manifest()  # damaged weights are not a mistake in the command
         try:
-            find_model(name).identity.check_encodes()
+            find_model(name).weights.check_encodes()
         except WeightsError as error:
             raise UsageError(str(error)) from error
     return name
@@ -203,7 +203,7 @@ def operating_point(
     """The operating point that the options ask for. Its quality may be a target, or two: one for distortion
     and one for perception.
 
-    Raises `UsageError` when more than one option sets the quality, or the weights of `model` lack a dial.
+    Raises `UsageError` when more than one option sets the quality, or the weights of `model` lack a setting.
     """
     options = {"quality": quality, "preset": preset, **targets}
     given = [name for name, value in options.items() if value is not None]
@@ -222,7 +222,7 @@ def operating_point(
         realism=point.realism if realism is None else realism,
         effort=point.effort if effort is None else effort,
     )
-    weights = find_model(model).identity
+    weights = find_model(model).weights
     weights.check_encodes()
     weights.check_point(point)
     return point

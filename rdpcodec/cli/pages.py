@@ -205,7 +205,7 @@ def serve(
     app = application(codec, Limits(max_size, max_pixels), host, decoder)
     url = _url(host, listening)
     if as_json or not quiet:
-        line = json.dumps({"url": url, "model": codec.name})
+        line = json.dumps({"url": url, "model": codec.weights.name})
         click.echo(line if as_json else f"serving at {url}, stop with Ctrl-C")
     if open_page:
         webbrowser.open(url)

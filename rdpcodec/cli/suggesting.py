@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rdpcodec.metrics.full_reference import Metrics
 
 _QUALITIES = (10, 30, 50, 70, 90)
-# Columns of the table: head, width, decimals. Without LPIPS, which a plain installation lacks, a row has 59
+# Columns of the table: head, width, decimals. Without LPIPS, which a light installation lacks, a row has 59
 # characters. A longer figure makes its row longer: none is ever cut.
 _COLUMNS = {
     "quality": ("quality", 7, 0),
@@ -53,7 +53,7 @@ def suggest(sources: tuple[Path, ...], quiet: bool, as_json: bool, model: str, d
     rdpcodec suggest *.png --json           # a line for each; null where a metric is missing
 
     IN is an image in any format that Pillow reads, or - for standard input. PSNR, MS-SSIM, SSIMULACRA2 and
-    LPIPS are those of the decoded image; LPIPS needs more than a plain installation.
+    LPIPS are those of the decoded image; LPIPS needs more than the light installation.
     """
     from rdpcodec.codec import shared_codec
     from rdpcodec.metrics.full_reference import Metrics
@@ -114,7 +114,7 @@ def _points(codec: Codec, image: ImageData, metrics: Metrics, step: Callable[[],
     from rdpcodec.encoder.transparency import simplified
 
     encode, original = codec.encoder(image), simplified(image).pixels
-    realisms = (0, 1) if "realism" in codec.dials else (0,)
+    realisms = (0, 1) if codec.weights.has_realism else (0,)
     for quality in _QUALITIES:
         data = encode(OperatingPoint(quality))
         size = {"bytes": len(data), "bpp": round(bits_per_pixel(data), 4)}

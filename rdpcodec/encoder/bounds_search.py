@@ -19,8 +19,8 @@ from rdpcodec.operating_point import Bounds
 
 # How many realisms are tried at one quality.
 MAX_REALISMS = 6
-# How closely the realism is found, in the steps in which a file stores it: 2 % of the dial, which is 0.03 dB
-# where the whole dial costs 1.8.
+# How closely the realism is found, in the steps in which a file stores it: 2 % of the range, which is 0.03 dB
+# where realism 1 costs 1.8.
 _NEAR = 5
 # Under this, a target is met by so much that only the other one matters.
 _FAR_UNDER = -3.0
@@ -48,11 +48,13 @@ class _Choice(NamedTuple):
         return max(self.excesses)
 
 
-def search_both(estimate: Measure, measure: Measure, bounds: Bounds, *, dial: bool) -> tuple[float, float]:
+def search_both(
+    estimate: Measure, measure: Measure, bounds: Bounds, *, has_realism: bool
+) -> tuple[float, float]:
     """The lowest quality, and a realism, at which the decoded image is closely within both bounds.
 
     measure: the decoded image's values, asked for once or twice per quality. estimate: a stand-in for
-    `measure`, good enough to choose a realism by. dial: whether there is a realism to choose. Distortion
+    `measure`, good enough to choose a realism by. has_realism: whether there is one to choose. Distortion
     should rise with realism; perception should fall, or fall and rise again. Raises `UsageError` when no
     quality meets both bounds, and says which bound fails and what can be had. Warns with `TargetWarning` when
     all qualities meet both, or when the image is far better than both ask for.
@@ -60,13 +62,13 @@ def search_both(estimate: Measure, measure: Measure, bounds: Bounds, *, dial: bo
     chosen: dict[float, _Choice] = {}
 
     def excess(quality: float) -> float:
-        realism = _best_realism(lambda r: _choice(estimate(quality, r), r, bounds)) if dial else 0.0
+        realism = _best_realism(lambda r: _choice(estimate(quality, r), r, bounds)) if has_realism else 0.0
         chosen[quality] = _choice(measure(quality, realism), realism, bounds)
         return chosen[quality].excess
 
     found = closest(excess, rises=False)
     if found.excess > 0:
-        ends = [measure(found.quality, realism) for realism in ((0.0, 1.0) if dial else (0.0,))]
+        ends = [measure(found.quality, realism) for realism in ((0.0, 1.0) if has_realism else (0.0,))]
         raise UsageError(_refusal(bounds, found.quality, chosen[found.quality], ends))
     warn_if_easy(found, bounds, rises=False)
     warn_if_far(found, bounds, lambda quality: bounds.text(*chosen[quality].measured))
@@ -85,12 +87,12 @@ def _best_realism(choice: Callable[[float], _Choice]) -> float:
     found there joins them, until it lies where one has been tried.
     """
     known = {step: choice(step / REALISM_STEPS) for step in (0, REALISM_STEPS // 2, REALISM_STEPS)}
-    dial = np.arange(REALISM_STEPS + 1) / REALISM_STEPS
+    realisms = np.arange(REALISM_STEPS + 1) / REALISM_STEPS
     while len(known) < MAX_REALISMS:
         excesses = np.maximum([one.excesses for one in known.values()], _FAR_UNDER)
         tried = [one.realism for one in known.values()]
         curves = np.polyfit(tried, excesses, len(known) - 1)
-        expected = np.max([np.polyval(curve, dial) for curve in curves.T], axis=0)
+        expected = np.max([np.polyval(curve, realisms) for curve in curves.T], axis=0)
         step = int(expected.argmin())
         if min(abs(step - other) for other in known) < _NEAR:
             break

@@ -53,11 +53,23 @@ _EXACT_QUALITY = 100.0
 class Layered(NamedTuple):
     """An image in two layers, at one quality."""
 
+    quality: float
+    """0..100."""
     symbols: list[Symbols]
     """Each tile's symbols, row by row: what the networks make of `pixels`."""
     exact: ExactLayer
     pixels: np.ndarray
-    """What the networks see, uint8 `[H, W, 3]`: smooth under the exact layer."""
+    """What the networks see, uint8 `[H, W, 3]`: the image, but smooth under the exact layer."""
+
+    @property
+    def tiles(self) -> list[Box]:
+        """The tiles of the image, row by row."""
+        return tiles_of(self.pixels.shape[1::-1])
+
+    def mosaic(self, tile_codec: TileCodec) -> Mosaic:
+        """The coded image, to be decoded."""
+        tiles, size = [[tile] for tile in self.symbols], self.pixels.shape[1::-1]
+        return Mosaic(tile_codec, tiles, size, self.quality, [self.exact])
 
 
 def in_layers(
@@ -68,49 +80,40 @@ def in_layers(
     pixels: uint8 `[H, W, 3]`; symbols: what the networks make of them, tile by tile, at `quality`.
     """
     tiles = tiles_of(pixels.shape[1::-1])
+    whole = Layered(quality, list(symbols), ExactLayer.empty(tiles), pixels)
     if not is_worth_a_look(pixels, quality):
-        return Layered(list(symbols), ExactLayer([b""] * len(tiles), tiles), pixels)
-    choices = _proposed(tile_codec, pixels, symbols, quality)
+        return whole
+    choices = _proposed(tile_codec, whole)
     proposed = [choice.some for choice in choices]
-    left, seen = _left_to_networks(tile_codec, pixels, symbols, quality, proposed)
-    chosen = _settled(tile_codec, pixels, choices, left, quality)
+    left = _left_to_networks(tile_codec, whole, proposed)
+    chosen = _settled(tile_codec, left, choices)
     if any(now is not before for now, before in zip(chosen, proposed, strict=True)):
-        left, seen = _left_to_networks(tile_codec, pixels, symbols, quality, chosen)
-    return Layered(left, ExactLayer([smallest(*exact) for exact in chosen], tiles), seen)
+        left = _left_to_networks(tile_codec, whole, chosen)
+    return left._replace(exact=ExactLayer([smallest(*exact) for exact in chosen], tiles))
 
 
-def _proposed(
-    tile_codec: TileCodec, pixels: np.ndarray, symbols: Sequence[Symbols], quality: float
-) -> list[Choice]:
+def _proposed(tile_codec: TileCodec, whole: Layered) -> list[Choice]:
     """What the exact layer may take over from each tile, judging by what the networks make of all pixels."""
-    size = pixels.shape[1::-1]
-    mosaic, choices = Mosaic(tile_codec, [[tile] for tile in symbols], size, quality), []
-    for tile, networks in zip(tiles_of(size), symbols, strict=True):
-        bits = tile_codec.coder.bits_by_position(networks)
-        beside = _length(tile_codec, networks, quality) - float(bits.sum())
-        choices.append(choose(pixels[*tile.slices()], mosaic.decode(tile, 0.0)[0], bits, quality, beside))
+    mosaic, choices = whole.mosaic(tile_codec), []
+    for tile, symbols in zip(whole.tiles, whole.symbols, strict=True):
+        pixels, decoded = whole.pixels[*tile.slices()], mosaic.decode(tile, 0.0)[0]
+        bits = tile_codec.coder.bits_by_position(symbols)
+        beside = _length(tile_codec, symbols, whole.quality) - float(bits.sum())
+        choices.append(choose(pixels, decoded, bits, whole.quality, beside))
     return choices
 
 
-def _settled(
-    tile_codec: TileCodec,
-    pixels: np.ndarray,
-    choices: Sequence[Choice],
-    left: Sequence[Symbols],
-    quality: float,
-) -> list[ExactPixels]:
+def _settled(tile_codec: TileCodec, left: Layered, choices: Sequence[Choice]) -> list[ExactPixels]:
     """The pixels of each tile that the exact layer has, now that the networks have coded the others, `left`.
 
     They are coded better than they were beside drawn ones.
     """
-    size = pixels.shape[1::-1]
-    mosaic, settled = Mosaic(tile_codec, [[tile] for tile in left], size, quality), []
-    for tile, choice, symbols in zip(tiles_of(size), choices, left, strict=True):
+    mosaic, settled = left.mosaic(tile_codec), []
+    for tile, choice, symbols in zip(left.tiles, choices, left.symbols, strict=True):
+        left_out = symbols.blank and choice.some.mask.all()  # of the file
+        rest = 0.0 if left_out else _length(tile_codec, symbols, left.quality)
         if choice.divides:
-            decoded = mosaic.decode(tile, 0.0)[0]
-            rest = _length(tile_codec, symbols, quality) + choice.errors(pixels[*tile.slices()], decoded)
-        else:
-            rest = 0.0 if symbols.blank and choice.some.mask.all() else _length(tile_codec, symbols, quality)
+            rest += choice.errors(left.pixels[*tile.slices()], mosaic.decode(tile, 0.0)[0])
         settled.append(choice.best(rest))
     return settled
 
@@ -120,32 +123,25 @@ def _length(tile_codec: TileCodec, symbols: Symbols, quality: float) -> float:
     return 8.0 * len(tile_codec.encode(symbols, quality))
 
 
-def _left_to_networks(
-    tile_codec: TileCodec,
-    pixels: np.ndarray,
-    symbols: Sequence[Symbols],
-    quality: float,
-    exact: Sequence[ExactPixels],
-) -> tuple[list[Symbols], np.ndarray]:
-    """The networks' symbols of an image, tile by tile, given the pixels of each tile that the exact layer
-    has; and what the networks see, uint8 `[H, W, 3]`. symbols: what they make of all pixels.
+def _left_to_networks(tile_codec: TileCodec, whole: Layered, exact: Sequence[ExactPixels]) -> Layered:
+    """An image as the networks code it, given the pixels of each tile that the exact layer has. whole: as
+    they code all of its pixels.
     """
-    tiles = tiles_of(pixels.shape[1::-1])
-    known = np.empty(pixels.shape[:2], bool)
-    for tile, (_, mask) in zip(tiles, exact, strict=True):
+    known = np.empty(whole.pixels.shape[:2], bool)
+    for tile, (_, mask) in zip(whole.tiles, exact, strict=True):
         known[*tile.slices()] = ~mask
     if known.all():
-        return list(symbols), pixels
-    seen = _filled(pixels, known, tile_codec.engine.analysis_margin)
-    coded = AnalysedTiles(tile_codec, [seen]).symbols(quality)[0] if known.any() else ()
+        return whole
+    seen = _filled(whole.pixels, known, tile_codec.engine.analysis_margin)
+    coded = AnalysedTiles(tile_codec, [seen]).symbols(whole.quality)[0] if known.any() else ()
     # A tile that is entirely exact still reaches into its neighbours' pixels.
     margin = tile_codec.engine.synthesis_margin
-    needed = [known[*_around(tile, margin, known).slices()].any() for tile in tiles]
-    left = [
-        coded[number] if needed[number] else tile_codec.blank(tile, quality)
-        for number, tile in enumerate(tiles)
+    needed = [known[*_around(tile, margin, known).slices()].any() for tile in whole.tiles]
+    symbols = [
+        coded[number] if needed[number] else tile_codec.blank(tile, whole.quality)
+        for number, tile in enumerate(whole.tiles)
     ]
-    return left, seen
+    return whole._replace(symbols=symbols, pixels=seen)
 
 
 def _filled(pixels: np.ndarray, known: np.ndarray, margin: int) -> np.ndarray:
@@ -235,19 +231,15 @@ def choose(
         left = 0.0 if trial.mask.all() else float(networks[~trial.mask].sum()) + beside
         return trial.version.loss + left
 
-    def held(trial: Trial) -> ExactPixels:
-        return ExactPixels(coarsening.held(trial.version, trial.mask), trial.mask)
+    def held(trial: Trial) -> tuple[ExactPixels, float]:
+        return ExactPixels(coarsening.held(trial.version, trial.mask), trial.mask), trial.version.loss
 
     none_loss = float(networks.sum()) + beside
-    some = min(trials, key=loss)
-    whole = min((trial for trial in trials if trial.mask.all()), key=loss, default=None)
     nothing = ExactPixels(pixels, np.zeros(pixels.shape[:2], bool))
-    return Choice(
-        *((held(some), some.version.loss) if loss(some) < none_loss else (nothing, 0.0)),
-        *((nothing, np.inf) if whole is None else (held(whole), whole.version.loss)),
-        none_loss,
-        weight,
-    )
+    best, of_all = min(trials, key=loss), [trial for trial in trials if trial.mask.all()]
+    some = held(best) if loss(best) < none_loss else (nothing, 0.0)
+    whole = held(min(of_all, key=loss)) if of_all else (nothing, np.inf)
+    return Choice(*some, *whole, none_loss, weight)
 
 
 def _trials(

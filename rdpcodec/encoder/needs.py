@@ -1,4 +1,4 @@
-"""What an operating point needs besides the plain installation."""
+"""What an operating point needs besides the light installation."""
 
 from __future__ import annotations
 

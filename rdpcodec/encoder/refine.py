@@ -47,16 +47,13 @@ class Refined(NamedTuple):
 def refine(
     tile_codec: TileCodec, pixels: np.ndarray, symbols: Sequence[Symbols], quality: float, effort: int
 ) -> list[Symbols]:
-    """Search for symbols of an image that cost less in rate + λ·distortion (`objective`); effort 0..9.
+    """Search for symbols of an image that cost less in rate + λ·distortion (`objective`); effort 1..9.
 
     pixels: uint8 `[H, W, 3]`; symbols: what the engine found for each tile. More effort takes longer, and
     never makes an image of one tile worse. Tiles are searched one by one, beside neighbours as the analysis
     left them.
     """
-    if effort == 0:
-        return list(symbols)
-    searches = refinements(tile_codec, pixels, symbols, quality, effort)
-    return [last for *_, last in searches]
+    return [last for *_, last in refinements(tile_codec, pixels, symbols, quality, effort)]
 
 
 def refinements(
@@ -66,27 +63,10 @@ def refinements(
     height, width = pixels.shape[:2]
     for tile, found in zip(tiles_of((width, height)), symbols, strict=True):
         window = Window.around(tile, tile_codec.engine.synthesis_margin, (width, height))
-        searched = refine_tile(tile_codec, pixels, window, found, quality, effort)
-        yield repeat(found, effort) if found.blank else searched
-
-
-def refine_tile(
-    tile_codec: TileCodec,
-    pixels: np.ndarray,
-    window: Window,
-    symbols: Symbols,
-    quality: float,
-    effort: int,
-) -> Iterator[Symbols]:
-    """Yields the best symbols of one tile that each effort from 1 to `effort` finds. They never cost more
-    than the encoder's own, or than a lower effort's.
-    """
-    search = Search(tile_codec, pixels, window, symbols, quality)
-    annealing = search.annealing()
-    for before, after in pairwise(STEPS[: effort + 1]):
-        latents = next(islice(annealing, after - before - 1, None))
-        search.consider(search.rounded(latents))
-        yield search.symbols(search.best.residual)
+        if found.blank:
+            yield repeat(found, effort)
+        else:
+            yield Search(tile_codec, pixels, window, found, quality).efforts(effort)
 
 
 class Search:
@@ -97,12 +77,12 @@ class Search:
     ) -> None:
         """Rates what the encoder found. Latents in the window's margin stand for the neighbours' latents."""
         engine = tile_codec.engine.with_gradients()
-        self.network, self.coder, self.start, self.dial = engine.network, tile_codec.coder, symbols, quality
+        self.network, self.coder = engine.network, tile_codec.coder
+        self.start, self.quality, self.qualities = symbols, quality, engine.quality(quality, 1)
         height, width = pixels.shape[:2]
         self.x = engine.padded(np.stack([pixels[*window.outer.slices()]]))[
             :, :, : window.outer.height, : window.outer.width
         ]
-        self.quality = engine.quality(quality, 1)
         surroundings = Window.around(window.outer, engine.analysis_margin, (width, height))
         features = engine.features(np.stack([pixels[*surroundings.outer.slices()]]))
         self.canvas = engine.batch(surroundings.latents(engine.analyse(features, quality)))
@@ -114,13 +94,24 @@ class Search:
         self.rate = ExpectedBits(engine.residual_bits.costs, tables)
         self.generator = torch.Generator(self.x.device).manual_seed(0)
         with torch.no_grad():
-            known = self.network.mean_network.features(engine.batch(np.stack([symbols.hyper])), self.quality)
+            hyper = engine.batch(np.stack([symbols.hyper]))
+            known = self.network.mean_network.features(hyper, self.qualities)
             self.features = known[:, :, :rows, :columns]
             self.first_mean = self.network.mean_network.first_mean(self.features)
         residual = engine.batch(np.stack([symbols.residual]))
-        weight = float(lambda_at(self.quality)) * 255**2 * self.x.shape[2] * self.x.shape[3]
+        weight = float(lambda_at(self.qualities)) * 255**2 * self.x.shape[2] * self.x.shape[3]
         self.price = ErrorPrice(self.x, self.decoded(residual), weight)
         self.best = self.rated(residual)
+
+    def efforts(self, effort: int) -> Iterator[Symbols]:
+        """Yields the tile's best symbols after each effort from 1 to `effort`. They never cost more than the
+        encoder's own, or than a lower effort's.
+        """
+        annealing = self.annealing()
+        for before, after in pairwise(STEPS[: effort + 1]):
+            latents = next(islice(annealing, after - before - 1, None))
+            self.consider(self.rounded(latents))
+            yield self.symbols(self.best.residual)
 
     def symbols(self, residual: Tensor) -> Symbols:
         """The tile's symbols with other residuals `[1, N, h, w]`."""
@@ -128,7 +119,7 @@ class Search:
 
     def coded(self, residual: Tensor) -> float:
         """The bits that residuals `[1, N, h, w]` really take."""
-        return 8.0 * len(self.coder.encode(self.symbols(residual), self.dial))
+        return 8.0 * len(self.coder.encode(self.symbols(residual), self.quality))
 
     def residuals(self, symbols: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
         """Residuals, given as a function of their means, and the latents that they stand for."""
@@ -144,7 +135,7 @@ class Search:
             residual, latents = self.residuals(symbols)
             surrounded = self.canvas.clone()
             surrounded[self.inside] = latents
-            decoded = self.network.synthesis(surrounded, self.quality)
+            decoded = self.network.synthesis(surrounded, self.qualities)
         return residual, decoded[:, :, : self.x.shape[2], : self.x.shape[3]].float().clamp(0, 1)
 
     @torch.no_grad()

@@ -26,10 +26,8 @@ _AIM = -TOLERANCE / 4
 # for bytes and for errors. It places the second trial; from then on the image's own slope is known.
 _SLOPE = 0.035
 # After this many trials on one side of the target, the next step goes twice as far, to reach the other side.
-# If that is not enough, it goes to the end of the dial.
+# If that is not enough, it goes to the end of the range.
 _ONE_SIDED = 4
-
-
 _FULL = 100 * QUALITY_STEPS
 
 
@@ -40,7 +38,7 @@ class _Trial(NamedTuple):
 
 class Found(NamedTuple):
     """A quality, and the logarithm of the ratio of its cost to what the target allows: at most 0 where the
-    target is met. Over 0, no quality meets it; under `-TOLERANCE`, at an end of the dial, all do.
+    target is met. Over 0, no quality meets it; under `-TOLERANCE`, at an end of the range, all do.
     `missed` is the quality closest to the target among those tried that do not meet it, if any.
     """
 
@@ -101,7 +99,7 @@ def warn_if_far(found: Found, target: Target | Bounds, text: Callable[[float], s
 
 def closest(excess: Callable[[float], float], *, rises: bool) -> Found:
     """The quality whose excess is closest to 0 from below, of at most `MAX_ENCODES` that are measured. Where
-    none is below, or all are well below, an end of the dial, after at most six measurements.
+    none is below, or all are well below, an end of the range, after at most six measurements.
 
     excess: a quality that a file can store → the logarithm of its cost over what is allowed. The cost should
     be monotonic in quality, increasing if it `rises`, and its logarithm about linear. Where it jumps, or is

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from rdpcodec.entropy.tables import KNOTS
 from rdpcodec.quality import lambda_at
 
-# The λ, near the middle of the dial, at which the quantisation step of the initial latents is right. The
+# The λ, near that of middle qualities, at which the quantisation step of the initial latents is right. The
 # gains start from step ∝ λ^-1/2.
 LAMBDA_MIDDLE = 0.0095
 

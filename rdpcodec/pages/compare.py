@@ -51,7 +51,7 @@ def compare_page(
     """
     peers, notes = _peers()
     metrics = Metrics()
-    embedded = _embedded(decoder) if "realism" in codec.dials else {}
+    embedded = _embedded(decoder) if codec.weights.has_realism else {}
     comparison = _Comparison(codec, peers, metrics, bool(embedded), step)
     points = [OperatingPoint(quality, effort=effort) for quality in sorted(set(qualities))]
     shown = [comparison.record(name, image, points) for name, image in images.items()]
@@ -60,7 +60,7 @@ def compare_page(
         "metrics": metrics.labels,
         "realism": len(comparison.realisms) > 1,
         "qualities": [point.quality for point in points],
-        "model": f"{codec.name}-{codec.fingerprint.hex()}, effort {effort}",
+        "model": f"{codec.weights}, effort {effort}",
         "peers": [f"{peer.label}: {peer.description}" for peer in peers.values()],
         "notes": notes + metrics.notes + metrics.undefined(versions),
         "image_bytes": sum(len(v["image"]) for v in versions) + sum(len(r["original"]) for r in shown),
@@ -99,7 +99,7 @@ class _Comparison:
     @property
     def realisms(self) -> tuple[float, ...]:
         """The realisms at which our files are shown."""
-        return (0.0, 1.0) if "realism" in self.codec.dials else (0.0,)
+        return (0.0, 1.0) if self.codec.weights.has_realism else (0.0,)
 
     def record(self, name: str, source: ImageData, points: list[OperatingPoint]) -> dict[str, Any]:
         """One image and its versions: for each quality, ours at each realism, then the peers at equal

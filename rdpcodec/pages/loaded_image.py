@@ -21,7 +21,7 @@ _FILES = 32
 
 
 class EncodeRequest(NamedTuple):
-    """The dials of a page: quality 0..100, realism 0..1."""
+    """The settings of a page: quality 0..100, realism 0..1."""
 
     quality: float
     realism: float

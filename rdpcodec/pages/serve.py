@@ -1,4 +1,4 @@
-"""What `rdpcodec serve` serves: drop an image, turn the dials, see the result, take the file.
+"""What `rdpcodec serve` serves: drop an image, change the settings, see the result, take the file.
 
 ```text
 GET  /                      the page
@@ -90,8 +90,8 @@ class ImageServer:
         self.html = assembled(
             FOLDER / "serve",
             {
-                "model": f"{codec.name}-{codec.fingerprint.hex()}",
-                "realism": "realism" in codec.dials,
+                "model": str(codec.weights),
+                "realism": codec.weights.has_realism,
                 "limits": {"size": limits.size, "pixels": limits.pixels},
                 "metrics": self.metrics.labels,
                 "notes": self.metrics.notes,
@@ -211,7 +211,7 @@ class ImageServer:
 
 
 def parse_request(request: Request, codec: Codec) -> EncodeRequest:
-    """The dials in a query. Raises `HTTPException`, or `UsageError` for what the codec cannot do."""
+    """The settings in a query. Raises `HTTPException`, or `UsageError` for what the codec cannot do."""
     try:
         quality, realism = (float(request.query_params[name]) for name in ("quality", "realism"))
     except (KeyError, ValueError):

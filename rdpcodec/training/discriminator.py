@@ -32,8 +32,8 @@ class Condition(nn.Module):
         """
         # Brightness reaches hundreds of steps where details have one: the logarithm keeps both visible.
         maps = F.leaky_relu(self.mix(torch.asinh(latents)), LEAK)
-        dial = (quality / 50 - 1)[:, None, None, None].to(maps).expand(-1, 1, *maps.shape[2:])
-        return torch.cat([maps, dial], 1)
+        level = (quality / 50 - 1)[:, None, None, None].to(maps).expand(-1, 1, *maps.shape[2:])
+        return torch.cat([maps, level], 1)
 
 
 class ProjectedDiscriminator(nn.Module):

@@ -159,7 +159,7 @@ class Fidelity:
         self.gradients = CudaGraphed(self._gradients) if alone_on_gpu else self._gradients
 
     def batch(self) -> tuple[Tensor, ...]:
-        """Draw crops `[B, 3, H, W]` and qualities `[B]`, uniform over the dial.
+        """Draw crops `[B, 3, H, W]` and qualities `[B]`, uniform in 0..100.
 
         With a realism synthesis, also draw the phase at which LPIPS sees the crops.
         """

@@ -32,7 +32,7 @@ def load_training_and_validation(data: Path, crop: int, device: torch.device) ->
 class Point(NamedTuple):
     """A model at one quality: its output for crops, the loss with squared error alone, and SSIMULACRA2.
 
-    quality: the dial, `[B]`; log_rate: the mean over crops of log bits per pixel; ssimulacra2: their mean.
+    quality: 0..100, `[B]`; log_rate: the mean over crops of log bits per pixel; ssimulacra2: their mean.
     """
 
     quality: Tensor
@@ -48,8 +48,8 @@ def points_of(model: nn.Module, crops: Tensor) -> Iterator[Point]:
 
     Latents are rounded as in the encoder, and counted under the trained densities.
     """
-    for dial in QUALITIES:
-        quality = torch.full((len(crops),), dial, device=crops.device)
+    for number in QUALITIES:
+        quality = torch.full((len(crops),), number, device=crops.device)
         output: TrainingOutput = model(crops, quality, by_rate=True)
         loss = rate_distortion_loss(output, crops, quality)
         felt = ssimulacra2_distortion(crops, output.reconstruction.clamp(0, 1))

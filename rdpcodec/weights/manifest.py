@@ -49,8 +49,11 @@ class Identity(NamedTuple):
     name: str  # of the model, for messages
     size: str  # of the networks, a name in `container.SIZE_NUMBERS`
     fingerprint: bytes  # of the bitstream-defining weights, 4 bytes
-    dials: tuple[str, ...]
+    has_realism: bool  # whether they have the realism setting
     encodes: bool  # whether they make files, see `ModelEntry.encodes`
+
+    def __str__(self) -> str:
+        return f"{self.name}-{self.fingerprint.hex()}"
 
     def check_file(self, header: Header) -> None:
         """Raise `WeightsError` for a file made with other weights."""
@@ -67,15 +70,13 @@ class Identity(NamedTuple):
             )
 
     def check_point(self, point: OperatingPoint) -> None:
-        """Raise `UsageError` when a point turns a dial that the weights lack.
-
-        Effort is not a dial of the weights: every encoder can search. Without the realism setting, "auto"
-        means 0.
+        """Raise `UsageError` when a point has a realism and the weights lack that setting. They take "auto"
+        for 0.
         """
-        if point.realism not in (0, AUTO) and "realism" not in self.dials:
+        if point.realism not in (0, AUTO) and not self.has_realism:
             raise UsageError(
-                f"realism {point.realism}: the weights of model {self.name!r} have no realism setting "
-                f"(they have: {', '.join(self.dials)}); leave it at 0"
+                f"realism {point.realism}: the weights of model {self.name!r} have no realism setting: "
+                "leave it at 0"
             )
 
 
@@ -97,10 +98,10 @@ class ModelEntry(NamedTuple):
         return bool(self.record.get("encodes", True))
 
     @property
-    def identity(self) -> Identity:
+    def weights(self) -> Identity:
         """What tells the model's weights apart, and what they can do."""
         size = size_name(architecture_from(self.record["architecture"]))
-        return Identity(self.name, size, self.fingerprint, tuple(self.record["dials"]), self.encodes)
+        return Identity(self.name, size, self.fingerprint, "realism" in self.record["dials"], self.encodes)
 
 
 @cache

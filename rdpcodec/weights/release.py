@@ -63,11 +63,6 @@ class ReleasedModel:
         return self.graphs.keys() >= (needed | {"realism"} if self.has_realism else needed)
 
     @property
-    def dials(self) -> tuple[str, ...]:
-        """The dials that a user can turn."""
-        return ("quality", "realism") if self.has_realism else ("quality",)
-
-    @property
     def decoder_fingerprint(self) -> str:
         """The fingerprint of the weights that turn symbols into pixels, 8 hexadecimal digits."""
         return fingerprint(self.tensors, (*SYNTHESIS_PREFIXES, REALISM_PREFIX))[:8]
@@ -78,9 +73,9 @@ class ReleasedModel:
         return size_name(self.architecture)
 
     @property
-    def identity(self) -> Identity:
+    def weights(self) -> Identity:
         """What tells the weights apart, and what they can do."""
-        return Identity(self.name, self.size, self.fingerprint, self.dials, self.encodes)
+        return Identity(self.name, self.size, self.fingerprint, self.has_realism, self.encodes)
 
     @classmethod
     def load(cls, entry: ModelEntry) -> ReleasedModel:

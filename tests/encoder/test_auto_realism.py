@@ -96,7 +96,7 @@ def test_an_image_of_several_tiles_is_one_image(codec: Codec) -> None:
 
 
 class Ends:
-    """Stands in for a coded image whose two ends of the dial are known."""
+    """Stands in for a coded image whose two syntheses are known."""
 
     def __init__(self, fidelity: np.ndarray, realistic: np.ndarray) -> None:
         self.size, self._ends = fidelity.shape[1::-1], {0.0: fidelity, 1.0: realistic}
@@ -117,7 +117,7 @@ def test_rows_of_tiles_are_compared_with_their_own_part_of_the_image(
     assert realism_of(original, coded) == pytest.approx(0.5, abs=0.051)  # type: ignore[arg-type]
 
 
-def test_weights_without_the_dial_choose_none(plain_codec: Codec, photograph: Image.Image) -> None:
+def test_weights_without_the_setting_choose_none(plain_codec: Codec, photograph: Image.Image) -> None:
     data = plain_codec.compress(photograph.crop((0, 0, 64, 64)), 10, realism="auto")
     assert read_header(data)[0].realism == 0
 

@@ -26,7 +26,7 @@ from rdpcodec.weights.release import ReleasedModel
 
 class Surface:
     """PSNR and LPIPS over quality and realism, as for photographs: realism costs up to `decibels` and divides
-    LPIPS by `factor` at `best` of the dial; beyond, LPIPS rises again.
+    LPIPS by `factor` at realism `best`; beyond, LPIPS rises again.
     """
 
     def __init__(self, decibels: float, factor: float, best: float = 1.0) -> None:
@@ -63,7 +63,7 @@ def test_the_file_is_within_both_bounds_and_no_smaller_one_is(
     within = [q for q, r in grid if worst(bounds, surface(q, r)) <= 0]
     if not within:
         return
-    quality, realism = search_both(surface, surface, bounds, dial=True)
+    quality, realism = search_both(surface, surface, bounds, has_realism=True)
     assert worst(bounds, surface(quality, realism)) <= 0
     # The grid's step is half a quality; the search is exact to 1 % of a cost and 2 % of the realism.
     assert quality <= min(within) + 1.5
@@ -72,9 +72,9 @@ def test_the_file_is_within_both_bounds_and_no_smaller_one_is(
 @pytest.mark.parametrize("decibels", [29, 31, 33, 35])
 @pytest.mark.parametrize("surface", [Surface(1, 3), Surface(2.5, 3), Mixture(1, 3), Mixture(2.5, 3)])
 def test_the_realism_is_the_one_that_serves_both_bounds_best(decibels: float, surface: Surface) -> None:
-    """Exact to 2 % of the dial, at the quality that is found."""
+    """Exact to 2 % of the range, at the quality that is found."""
     bounds = Target.psnr(decibels) & Target.lpips(surface(5 * (decibels - 24) + 1, 0.5).perception)
-    quality, realism = search_both(surface, surface, bounds, dial=True)
+    quality, realism = search_both(surface, surface, bounds, has_realism=True)
     best = min(np.linspace(0, 1, 1001), key=lambda r: worst(bounds, surface(quality, r)))
     assert 0.1 < best < 0.9
     assert realism == pytest.approx(best, abs=0.025)
@@ -93,7 +93,7 @@ def test_few_realisms_are_tried_at_one_quality(
         return surface(quality, realism)
 
     with contextlib.suppress(UsageError):
-        search_both(estimate, surface, Target.psnr(decibels) & Target.lpips(lpips), dial=True)
+        search_both(estimate, surface, Target.psnr(decibels) & Target.lpips(lpips), has_realism=True)
     assert max(tried.values()) <= MAX_REALISMS
 
 
@@ -104,25 +104,25 @@ def test_bounds_hold_for_what_is_measured_where_the_estimate_flatters() -> None:
         true = surface(quality, realism)
         return Measured(true.distortion + 0.3, 0.9 * true.perception)
 
-    found = search_both(estimate, surface, bounds, dial=True)
+    found = search_both(estimate, surface, bounds, has_realism=True)
     assert -TOLERANCE <= worst(bounds, surface(*found)) <= 0
 
 
-def test_where_there_is_no_dial_realism_is_zero_and_never_asked_for() -> None:
+def test_where_there_is_no_realism_setting_realism_is_zero_and_never_asked_for() -> None:
     surface, bounds = Surface(2, 3), Target.psnr(30) & Target.lpips(0.06)
 
     def plain(quality: float, realism: float) -> Measured:
         assert realism == 0
         return surface(quality, realism)
 
-    quality, realism = search_both(plain, plain, bounds, dial=False)
+    quality, realism = search_both(plain, plain, bounds, has_realism=False)
     assert realism == 0
     assert -TOLERANCE <= worst(bounds, surface(quality, 0)) <= 0
 
 
 def test_where_distortion_alone_decides_there_is_no_realism() -> None:
     quality, realism = search_both(
-        Surface(2, 3), Surface(2, 3), Target.psnr(35) & Target.lpips(0.3), dial=True
+        Surface(2, 3), Surface(2, 3), Target.psnr(35) & Target.lpips(0.3), has_realism=True
     )
     assert realism == 0
     assert 35 <= Surface(2, 3)(quality, 0).distortion < 35.05
@@ -142,14 +142,13 @@ def test_where_distortion_alone_decides_there_is_no_realism() -> None:
 )
 def test_bounds_out_of_reach_are_refused_with_what_can_be_had(bounds: Bounds, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        search_both(Surface(2, 3), Surface(2, 3), bounds, dial=True)
+        search_both(Surface(2, 3), Surface(2, 3), bounds, has_realism=True)
 
 
 def test_bounds_that_every_quality_meets_give_the_smallest_file_and_a_warning() -> None:
+    bounds = Target.psnr(20) & Target.lpips(0.9)
     with pytest.warns(TargetWarning, match="every quality meets the target 20 dB PSNR and 0.9 LPIPS"):
-        assert (
-            search_both(Surface(1, 2), Surface(1, 2), Target.psnr(20) & Target.lpips(0.9), dial=True)[0] == 0
-        )
+        assert search_both(Surface(1, 2), Surface(1, 2), bounds, has_realism=True)[0] == 0
 
 
 def test_bounds_far_from_which_the_image_is_because_of_a_jump_give_a_warning() -> None:
@@ -158,7 +157,7 @@ def test_bounds_far_from_which_the_image_is_because_of_a_jump_give_a_warning() -
 
     found = "the file has 45.00 dB PSNR and 0.0200 LPIPS, .* with 29.00 dB PSNR and 0.2000 LPIPS"
     with pytest.warns(TargetWarning, match=found):
-        quality, _ = search_both(surface, surface, Target.psnr(32) & Target.lpips(0.1), dial=True)
+        quality, _ = search_both(surface, surface, Target.psnr(32) & Target.lpips(0.1), has_realism=True)
     assert quality >= 41.23
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from rdpcodec import Codec, OperatingPoint, Target, container
+from rdpcodec import Codec, Target, container
 from rdpcodec.container import Segment
 from rdpcodec.encoder.detector import candidates, is_worth_a_look
 from rdpcodec.encoder.exact_choice import choose
@@ -19,7 +19,6 @@ from rdpcodec.encoder.fill import smooth_fill
 from rdpcodec.encoder.image_encoder import ImageEncoder
 from rdpcodec.image import load_image
 from rdpcodec.tiles import Box
-from rdpcodec.weights.manifest import Identity
 
 COLOURS = np.array(
     [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0], [255, 0, 255], [0, 255, 255]], np.uint8
@@ -280,10 +279,9 @@ def test_a_photograph_of_which_the_networks_say_nothing_is_still_a_file(
 ) -> None:
     """Blank latents are left out of a file only where the exact layer has all pixels."""
     image = load_image(photograph.crop((200, 100, 296, 164)))
-    weights = Identity("fast", codec.size, codec.fingerprint, ("quality",), encodes=True)
     blank = codec.tile_codec.blank(Box(0, 0, *image.size), 50)
     assert blank.blank
-    data = ImageEncoder(codec.tile_codec, weights, image).encode(OperatingPoint(50), [blank])
+    data = ImageEncoder(codec.tile_codec, codec.weights, image).encode_symbols([blank], 50, 0, 0)
     ((found,),) = codec.decode_symbols([container.read(data)])
     assert found.blank
     assert codec.decompress(data).size == image.size

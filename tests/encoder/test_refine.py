@@ -195,12 +195,8 @@ def test_each_effort_judges_the_latents_after_all_of_its_steps(
             yield search.first_latents()
 
     monkeypatch.setattr(refining.Search, "annealing", annealing)
-    image, box = photograph.crop((200, 100, 232, 132)), Box(0, 0, 32, 32)
-    found = search_for(codec, image, 40).start
-    efforts = refining.refine_tile(
-        codec.tile_codec, np.asarray(image), Window(box, box), found, 40, EFFORT_MAX
-    )
-    assert [taken for _ in efforts] == list(STEPS[1:])
+    search = search_for(codec, photograph.crop((200, 100, 232, 132)), 40)
+    assert [taken for _ in search.efforts(EFFORT_MAX)] == list(STEPS[1:])
 
 
 def test_a_search_weighs_bits_against_the_squared_error_of_pixels(

@@ -37,7 +37,7 @@ class Counted:
 
 @st.composite
 def rate_curves(draw: st.DrawFn) -> Callable[[float], float]:
-    """Bytes over quality, like those of photographs and beyond: the logarithm's slope changes along the dial,
+    """Bytes over quality, like those of photographs and beyond: the logarithm's slope changes with quality,
     within 0.01 to 0.1. Photographs measure 0.016 to 0.056.
     """
     ends = [draw(st.floats(0.01, 0.1)) for _ in range(3)]
@@ -112,7 +112,7 @@ def test_plateaus_and_noise_neither_break_the_bound_nor_the_budget(
 
 
 @given(rate_curves(), st.floats(1.02, 1e6), st.booleans())
-def test_a_target_that_every_quality_meets_gives_the_end_of_the_dial_and_a_warning(
+def test_a_target_that_every_quality_meets_gives_the_end_of_the_range_and_a_warning(
     curve: Callable[[float], float], factor: float, falls: bool
 ) -> None:
     """The best file for a target of bytes, the smallest for one of errors."""

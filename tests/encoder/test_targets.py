@@ -101,7 +101,7 @@ def test_with_realism_a_target_holds_for_the_realistic_image(photograph: Image.I
         return psnr(np.asarray(image), np.asarray(decoded))
 
     data = codec.compress(image, target, realism=1)
-    # PSNR of so small an image does not rise with every hundredth of the dial.
+    # PSNR of so small an image does not rise with every hundredth of quality.
     assert -5 * TOLERANCE <= target.excess(value(codec.decompress(data))) <= 0
     assert value(codec.decompress(data, realism=0)) > 28.5
 

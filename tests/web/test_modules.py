@@ -46,7 +46,7 @@ def test_symbols_are_equal_between_knots_and_with_escapes(
     for name, pixels in (("photograph", np.asarray(small)), ("noise", noise)):
         ((symbols,),) = codec.analyse([ImageData(pixels)], quality)
         height, width, _ = pixels.shape
-        header = Header(codec.size, codec.fingerprint, quality, 0, width, height)
+        header = Header(codec.weights.size, codec.weights.fingerprint, quality, 0, width, height)
         data = container.write(Container(header, {Segment.COLOUR: codec.tile_codec.encode(symbols, quality)}))
         (tmp_path / name).write_bytes(data)
         expected[name] = symbols_digest(codec, data)

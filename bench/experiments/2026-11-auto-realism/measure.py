@@ -99,7 +99,7 @@ def main() -> None:
     data, lpips, out = (Path(word) for word in sys.argv[1:4])
     _, held_out = load_images(data, SIDE, torch.device("cpu"))
     codec = Codec()
-    if "realism" not in codec.dials:
+    if not codec.weights.has_realism:
         sys.exit("these weights have no realism setting")
     eyes, notes = eye_measures()
     measures = {"psnr": psnr, **eyes, "lpips": load_lpips("alex", lpips).distance}

@@ -10,6 +10,7 @@ import numpy as np
 
 from bench.analysis.measured import PERCEPTION, Measured, load_measured
 from bench.codecs import OURS
+from bench.markdown import markdown_table
 
 # The files beside ours in the figures; others in the folder are left out.
 BESIDE = ("avif", "webp")
@@ -74,16 +75,17 @@ def effect_of_realism(axes: dict[str, Any]) -> list[dict[str, float]]:
 
 def codec_table(axes: dict[str, Any]) -> str:
     """The axes as Markdown: a row for each codec, realism and quality."""
-    lines = [
-        "| codec | realism | bpp | PSNR | LPIPS | top-1 errors |",
-        "| --- | --- | --- | --- | --- | --- |",
+    rows = [
+        [
+            codec["label"],
+            realism if len(codec["dials"]) > 1 else "–",
+            f"{dial['bpp'][row]:.3f}",
+            f"{dial['psnr'][row]:.2f}",
+            f"{dial['lpips_alex'][row]:.3f}" if "lpips_alex" in dial else "–",
+            f"{100 * dial['error'][row]:.1f} %",
+        ]
+        for codec in axes.values()
+        for realism, dial in codec["dials"].items()
+        for row in range(len(dial["bpp"]))
     ]
-    for codec in axes.values():
-        for realism, dial in codec["dials"].items():
-            for row in range(len(dial["bpp"])):
-                lpips = f"{dial['lpips_alex'][row]:.3f}" if "lpips_alex" in dial else "–"
-                dialled = realism if len(codec["dials"]) > 1 else "–"
-                numbers = f"{dial['bpp'][row]:.3f} | {dial['psnr'][row]:.2f} | {lpips}"
-                error = f"{100 * np.asarray(dial['error'])[row]:.1f} %"
-                lines.append(f"| {codec['label']} | {dialled} | {numbers} | {error} |")
-    return "\n".join(lines)
+    return markdown_table(["codec", "realism", "bpp", "PSNR", "LPIPS", "top-1 errors"], rows)

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from rich.console import Console
 
 from bench.folder import FOLDER
-from bench.papers.classification.plan import TASKS, sized
+from bench.papers.classification.experiments import keep_results, measured_groups, shown_images
+from bench.papers.classification.plan import TASKS, Task, sized
+from bench.papers.options import TrainingOptions, mnist_option, training_options
 from bench.papers.reproduction import as_stored, report_claims, write_page_figure, written
-from bench.papers.wgan.workers import TrainingOptions, mnist_option, progress, training_options
+from bench.papers.wgan.data import load_cifar10, load_mnist
+from bench.papers.wgan.run import Run
 from bench.record import rounded, write_record
 from rdpcodec.training.markdown import replace_block
-
-if TYPE_CHECKING:
-    from bench.papers.classification.experiments import ClassificationRun
 
 
 @click.command()
@@ -56,35 +55,30 @@ def classification(
     if surface is not None:
         _report_codecs(surface, out, page)
         return
-    # scipy and matplotlib take a second to import.
-    from bench.papers.classification.experiments import ClassificationRun, keep_results, measured_groups
-    from bench.papers.wgan.data import load_cifar10, load_mnist
-
     loads = {"mnist": partial(load_mnist, mnist), "cifar10": partial(load_cifar10, cifar10)}
     chosen = [task for task in TASKS if not only or task.name in only]
     data = {name: load() for name, load in loads.items() if any(task.data == name for task in chosen)}
     for whole in chosen:
-        task = sized(whole, training.grid)
-        task = replace(task, seeds=training.of_grid(task.seeds))
-        run = ClassificationRun(task, data[task.data], training.device, training.runs, progress)
+        run = training.run(sized(whole, training.grid), data[whole.data])
         if training.keep:
-            keep_results(run, out / f"{training.grid}-{task.name}.json")
+            keep_results(run, out / f"{training.grid}-{whole.name}.json")
         _report_restorers(run, measured_groups(run, training.workers), training.grid, out, page)
     Console().print(written(out, page))
 
 
 def _report_restorers(
-    run: ClassificationRun, result: dict[str, Any], grid: str, out: Path, page: Path | None
+    run: Run[Task], result: dict[str, Any], grid: str, out: Path, page: Path | None
 ) -> None:
-    from bench.papers.classification import claims, experiments, figures
+    # scipy and matplotlib take a second to import.
+    from bench.papers.classification import claims, figures
 
-    name = f"{grid}-{run.task.name}"
+    name = f"{grid}-{run.plan.name}"
     record = claims.reproduction(as_stored(result)).record()
-    title = f"{run.task.title}, {grid} grid"
-    report_claims(record, title, out / f"{name}.json", page, f"{run.task.name} {grid}")
+    title = f"{run.plan.title}, {grid} grid"
+    report_claims(record, title, out / f"{name}.json", page, f"{run.plan.name} {grid}")
     write_page_figure(out / f"{name}.png", figures.curves(result))
     group = result["groups"][0]
-    shown = experiments.shown_images(run, group["design"])
+    shown = shown_images(run, group["design"])
     if shown is not None:
         write_page_figure(out / f"{name}-pictures.png", figures.restored_images(group, shown))
 

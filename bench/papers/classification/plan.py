@@ -10,6 +10,7 @@ import torch
 
 from bench.papers.classification.networks import Denoiser, SuperResolver
 from bench.papers.wgan.critic import SMALL, CriticSize
+from bench.papers.wgan.run import TrainingPlan
 
 # The deviation of the noise on digits, in units where pixels are 0..1; both papers that denoise have it.
 NOISE = 1.0
@@ -18,28 +19,22 @@ AnyRestorer = Denoiser | SuperResolver
 _LARGE = CriticSize((32, 64), 1024)
 
 
-@dataclass(frozen=True)
-class Task:
+@dataclass(frozen=True, kw_only=True)
+class Task(TrainingPlan):
     """One kind of restoration.
 
-    data: what is restored, mnist or cifar10. weights: λ of the models; cross: their μ; both in all
-    combinations. judges: steps of the critics that only measure. precision: of critics' products while they
-    learn; measuring uses 32 bits.
+    data: what is restored, mnist or cifar10. restorer: from the shape of an image, λ of the models and their
+    first weights' generator. cross: μ of the models, which are all combinations of λ and μ.
     """
 
     name: str
     title: str
     data: str
     restorer: Callable[[tuple[int, int, int], Sequence[float], torch.Generator], AnyRestorer]
-    weights: tuple[float, ...]
     cross: tuple[float, ...]
-    steps: int
     critic: CriticSize = _LARGE
     judges: int = 1500
     classifier_steps: int = 3000
-    seeds: tuple[int, ...] = (0, 1, 2)
-    turns: int = 5
-    precision: torch.dtype = torch.float32
 
     def models(self) -> list[tuple[float, float]]:
         """(λ, μ) of every model, the first (0, 0)."""
@@ -60,20 +55,20 @@ def _super_resolver(
 _CROSS = (0, 0.001, 0.003, 0.01, 0.03)
 TASKS = (
     Task(
-        "denoising",
-        f"MNIST, noise σ = {NOISE:g}",
-        "mnist",
-        _denoiser,
+        name="denoising",
+        title=f"MNIST, noise σ = {NOISE:g}",
+        data="mnist",
+        restorer=_denoiser,
         weights=(0, 0.003, 0.006, 0.012),
         cross=_CROSS,
         steps=3000,
     ),
     *(
         Task(
-            f"super-resolution-{factor}",
-            f"CIFAR-10, sides reduced by {factor}",
-            "cifar10",
-            partial(_super_resolver, factor=factor),
+            name=f"super-resolution-{factor}",
+            title=f"CIFAR-10, sides reduced by {factor}",
+            data="cifar10",
+            restorer=partial(_super_resolver, factor=factor),
             weights=(0, 0.0005, 0.001, 0.002),
             cross=_CROSS,
             steps=2000,  # the set is small: 5000 images if it is not all of CIFAR-10

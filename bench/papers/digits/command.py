@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import numpy as np
 from rich.console import Console
 
-from bench.papers.reproduction import (
-    as_stored,
-    report_claims,
-    write_page_figure,
-    written,
-)
-from bench.papers.wgan.workers import TrainingOptions, mnist_option, progress, training_options
-
-if TYPE_CHECKING:
-    from bench.papers.digits.codec import Bottleneck
-    from bench.papers.digits.group import DigitsRun
-
-_EXPERIMENTS = (
-    "pairs",
-    "universal",
-    "conditioned",
-    "features",
-    *(f"{kind}-{layer}" for kind in ("layer", "alone") for layer in "abc"),
-)
+from bench.papers.digits.codec import Bottleneck
+from bench.papers.digits.experiments import EXPERIMENTS, keep_results, measured_groups
+from bench.papers.digits.group import shown_images, shown_seed
+from bench.papers.digits.plan import GRIDS, Plan
+from bench.papers.options import TrainingOptions, mnist_option, training_options
+from bench.papers.reproduction import as_stored, report_claims, write_page_figure, written
+from bench.papers.wgan.data import load_mnist
+from bench.papers.wgan.run import Run
 
 
 @click.command()
 @mnist_option("--data")
 @click.option(
     "--only",
-    type=click.Choice(_EXPERIMENTS),
+    type=click.Choice(list(EXPERIMENTS)),
     multiple=True,
     help="Run only these and the pairs; may be given several times.",
 )
@@ -47,27 +35,19 @@ def digits(
     data: Path | None, training: TrainingOptions, only: tuple[str, ...], out: Path, page: Path | None
 ) -> None:
     """Rate, distortion and perception of trained codecs of digits (Blau & Michaeli 2019)."""
-    # scipy and matplotlib take a second to import.
-    from bench.papers.digits.experiments import keep_results, measured_groups
-    from bench.papers.digits.group import DigitsRun
-    from bench.papers.digits.plan import GRIDS
-    from bench.papers.wgan.data import load_mnist
-
-    plan = GRIDS[training.grid]
-    chosen = [kind for kind in _EXPERIMENTS if kind == "pairs" or not only or kind in only]
-    plan = replace(plan, seeds=training.of_grid(plan.seeds))
-    run = DigitsRun(plan, load_mnist(data), training.device, training.runs, progress)
+    run = training.run(GRIDS[training.grid], load_mnist(data))
+    chosen = [kind for kind in EXPERIMENTS if kind == "pairs" or not only or kind in only]
     kept = keep_results(run, out / f"{training.grid}.json") if training.keep else {}
     results = {**kept, **measured_groups(run, chosen, training.workers)}
-    _report(run, {kind: results[kind] for kind in _EXPERIMENTS if kind in results}, training.grid, out, page)
+    _report(run, {kind: results[kind] for kind in EXPERIMENTS if kind in results}, training.grid, out, page)
 
 
 def _report(
-    run: DigitsRun, results: dict[str, list[dict[str, Any]]], grid: str, out: Path, page: Path | None
+    run: Run[Plan], results: dict[str, list[dict[str, Any]]], grid: str, out: Path, page: Path | None
 ) -> None:
+    # scipy and matplotlib take a second to import.
     from bench.papers.digits import claims, figures
-    from bench.papers.digits.group import shown_images, shown_seed
-    from bench.papers.wgan.pictures import rows_of_digits
+    from bench.papers.pictures import rows_of_digits
 
     reproduction = claims.reproduction(as_stored(results))
     title, path = f"MNIST, {grid} grid", out / f"{grid}.json"
@@ -90,13 +70,11 @@ def _report(
 
 
 def _rows(
-    run: DigitsRun, kinds: list[str], bottleneck: Bottleneck, seed: int
+    run: Run[Plan], kinds: list[str], bottleneck: Bottleneck, seed: int
 ) -> list[tuple[str, np.ndarray]]:
     """The digits of all experiments at one rate: features and layers beside pixels, with and without squared
     error.
     """
-    from bench.papers.digits.group import shown_images
-
     pairs = shown_images(run, "pairs", bottleneck, seed)
     rows = [("original", pairs[0]), ("pixels, λ = 0", pairs[1]), ("pixels and the critic", pairs[-1])]
     for kind in kinds:

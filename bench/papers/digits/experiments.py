@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 
 from bench.papers.digits.codec import Bottleneck, Codecs
-from bench.papers.digits.group import DigitsRun, Group
+from bench.papers.digits.group import Group, group_name
+from bench.papers.digits.plan import Plan
 from bench.papers.wgan.classifier import Classifier
 from bench.papers.wgan.critic import Layer
 from bench.papers.wgan.once import kept_results, put_back
+from bench.papers.wgan.run import Run
 from bench.papers.wgan.train import Fidelity, squared_error
 from bench.papers.wgan.workers import each
 from rdpcodec.errors import UsageError
@@ -24,22 +26,21 @@ from rdpcodec.training.checkpoint import load_checkpoint
 # about equal for the pairs without an adversary.
 FEATURE_SHARE = 0.15
 
-Experiment = Callable[[DigitsRun, Bottleneck, int], dict[str, Any]]
+Experiment = Callable[[Run[Plan], Bottleneck, int], dict[str, Any]]
 
 
-def keep_results(run: DigitsRun, path: Path) -> dict[str, list[dict[str, Any]]]:
+def keep_results(run: Run[Plan], path: Path) -> dict[str, list[dict[str, Any]]]:
     """The groups in earlier results, which are not trained again."""
     kept: dict[str, list[dict[str, Any]]] = kept_results(path).get("results", {})
     for kind, groups in kept.items():
-        put_back(
-            (run.path(kind, Bottleneck(found["dimension"], found["levels"]), found["seed"], ".json"), found)
-            for found in groups
-        )
+        for found in groups:
+            name = group_name(kind, Bottleneck(found["dimension"], found["levels"]), found["seed"])
+            put_back(run.path(name, ".json"), found)
     return kept
 
 
 def measured_groups(
-    run: DigitsRun, kinds: Sequence[str], workers: int = 1
+    run: Run[Plan], kinds: Sequence[str], workers: int = 1
 ) -> dict[str, list[dict[str, Any]]]:
     """The records of each of these `EXPERIMENTS`, a record for each seed and rate. `universal` needs `pairs`.
 
@@ -56,26 +57,26 @@ def measured_groups(
     return results
 
 
-def bottlenecks_of(run: DigitsRun, kind: str) -> tuple[Bottleneck, ...]:
+def bottlenecks_of(run: Run[Plan], kind: str) -> tuple[Bottleneck, ...]:
     """The rates of an experiment."""
     return run.plan.bottlenecks if kind == "pairs" else run.plan.some_bottlenecks
 
 
-def _one(run: DigitsRun, task: tuple[str, Bottleneck, int]) -> dict[str, Any]:
+def _one(run: Run[Plan], task: tuple[str, Bottleneck, int]) -> dict[str, Any]:
     kind, bottleneck, seed = task
     return EXPERIMENTS[kind](run, bottleneck, seed)
 
 
-def pairs(run: DigitsRun, bottleneck: Bottleneck, seed: int) -> dict[str, Any]:
+def pairs(run: Run[Plan], bottleneck: Bottleneck, seed: int) -> dict[str, Any]:
     """One rate with every weight: the paper's experiment."""
     return Group(run, "pairs", bottleneck, seed, run.plan.weights).record()
 
 
-def universal(run: DigitsRun, bottleneck: Bottleneck, seed: int) -> dict[str, Any]:
+def universal(run: Run[Plan], bottleneck: Bottleneck, seed: int) -> dict[str, Any]:
     """The frozen encoder of the pair without an adversary, and a separate decoder for each other weight."""
 
     def prepare(codecs: Codecs) -> None:
-        path = run.path("pairs", bottleneck, seed, ".pt")
+        path = run.path(group_name("pairs", bottleneck, seed), ".pt")
         if not path.exists():
             raise UsageError(f"{path}: is gone; remove {path.with_suffix('.json')} to train the pairs again")
         saved = load_checkpoint(path, run.device)["restorer"]
@@ -88,24 +89,24 @@ def universal(run: DigitsRun, bottleneck: Bottleneck, seed: int) -> dict[str, An
     return Group(run, "universal", bottleneck, seed, weights, prepare=prepare).record()
 
 
-def conditioned(run: DigitsRun, bottleneck: Bottleneck, seed: int) -> dict[str, Any]:
+def conditioned(run: Run[Plan], bottleneck: Bottleneck, seed: int) -> dict[str, Any]:
     """One network that is told the weight, instead of one for each weight; trained as long as one pair."""
     return Group(run, "conditioned", bottleneck, seed, run.plan.weights, conditioned=True).record()
 
 
-def features(run: DigitsRun, bottleneck: Bottleneck, seed: int) -> dict[str, Any]:
+def features(run: Run[Plan], bottleneck: Bottleneck, seed: int) -> dict[str, Any]:
     """Distortion on pixels and on a classifier's second convolution."""
     fidelity = feature_error(run.classifier())
     return Group(run, "features", bottleneck, seed, run.plan.some_weights, fidelity=fidelity).record()
 
 
-def on_layer(layer: Layer, run: DigitsRun, bottleneck: Bottleneck, seed: int) -> dict[str, Any]:
+def on_layer(layer: Layer, run: Run[Plan], bottleneck: Bottleneck, seed: int) -> dict[str, Any]:
     """Perception on one layer of the critic: the distance of mean features of real and decoded images."""
     weights = run.plan.some_weights
     return Group(run, f"layer-{layer}", bottleneck, seed, weights, layer=layer).record()
 
 
-def alone(layer: Layer, run: DigitsRun, bottleneck: Bottleneck, seed: int) -> dict[str, Any]:
+def alone(layer: Layer, run: Run[Plan], bottleneck: Bottleneck, seed: int) -> dict[str, Any]:
     """The same without squared error: nothing in the loss asks for the image that was encoded."""
     experiment = f"alone-{layer}"
     return Group(run, experiment, bottleneck, seed, (1.0,), fidelity=no_error, layer=layer).record()

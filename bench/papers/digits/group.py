@@ -6,7 +6,7 @@ Training and judging have checkpoints, and finished groups are not trained again
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.papers.digits.codec import CONDITION, SIDE, Bottleneck, Codecs, ConditionedCodec
+from bench.papers.digits.codec import CONDITION, Bottleneck, Codecs, ConditionedCodec
 from bench.papers.digits.latents import entropies, revive
 from bench.papers.digits.plan import Plan
-from bench.papers.wgan.classifier import Classifier, train_classifier
 from bench.papers.wgan.critic import Critic, Layer
-from bench.papers.wgan.data import Split
-from bench.papers.wgan.measure import SHOWN, Values, eight_bit, fresh_critics, measure, restorations
+from bench.papers.wgan.measure import SHOWN, Values, eight_bit, measure, restorations
 from bench.papers.wgan.once import once
-from bench.papers.wgan.train import Fidelity, Schedule, Training, squared_error
+from bench.papers.wgan.run import Run, progress
+from bench.papers.wgan.train import Fidelity, Training, squared_error
 
 # When latents without entropy get a new start, as shares of the training: soon, and late enough to be sure.
 _REVIVALS = (0.1, 0.2, 0.4)
@@ -30,35 +29,9 @@ _REVIVALS = (0.1, 0.2, 0.4)
 _COUNTED = 2000
 
 
-@dataclass(frozen=True)
-class DigitsRun:
-    """Where experiments run: data, device, folder of checkpoints, and the callback for progress."""
-
-    plan: Plan
-    data: Split
-    device: torch.device
-    checkpoints: Path
-    report: Callable[[str], Callable[[int], None]]
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """The shape of an image."""
-        return 1, SIDE, SIDE
-
-    def schedule(self, steps: int, seed: int) -> Schedule:
-        """A schedule of this many steps."""
-        return Schedule(steps, self.plan.batch, seed=seed, turns=self.plan.turns)
-
-    def path(self, experiment: str, bottleneck: Bottleneck, seed: int, suffix: str) -> Path:
-        """A file of a group, in the folder of checkpoints, which is created."""
-        self.checkpoints.mkdir(parents=True, exist_ok=True)
-        name = f"{experiment}-{bottleneck.dimension}x{bottleneck.levels}-{seed}{suffix}"
-        return self.checkpoints / name
-
-    def classifier(self) -> Classifier:
-        """The frozen classifier of digits, trained once."""
-        steps, path = self.plan.classifier_steps, self.checkpoints / "classifier.pt"
-        return train_classifier("convolutional", self.data.train, steps, self.device, path)
+def group_name(experiment: str, bottleneck: Bottleneck, seed: int) -> str:
+    """What the files of a group are called, without their suffixes."""
+    return f"{experiment}-{bottleneck.dimension}x{bottleneck.levels}-{seed}"
 
 
 @dataclass(frozen=True)
@@ -69,7 +42,7 @@ class Group:
     layer: the critic's layer on which perception is defined. `record` gives the results.
     """
 
-    run: DigitsRun
+    run: Run[Plan]
     experiment: str
     bottleneck: Bottleneck
     seed: int
@@ -83,13 +56,10 @@ class Group:
         """The results; trains and measures unless that is done."""
         plan = self.run.plan
         settings = {
-            **asdict(self.run.schedule(plan.steps, self.seed)),
-            "judges": plan.judges,
+            **self.run.settings(self.seed),
             "weights": list(self.weights),
             "hidden": plan.hidden,
-            "critic": [*plan.critic.channels, plan.critic.hidden],
             "precision": str(plan.precision).removeprefix("torch."),
-            "pictures": len(self.run.data.train.labels),
         }
         return once(self._path(".json"), settings, self._make)
 
@@ -115,20 +85,9 @@ class Group:
         design = ConditionedCodec if self.conditioned else Codecs
         codecs = design(self.bottleneck, self.weights, run.plan.hidden, rng).to(run.device)
         self.prepare(codecs)
-        models = 1 if self.conditioned else len(self.weights)
-        condition = CONDITION if self.conditioned else 0
-        critic = Critic(models, run.shape, rng, condition, run.plan.critic).to(run.device)
-        training = Training(
-            codecs,
-            critic,
-            run.data.train,
-            run.schedule(run.plan.steps, self.seed),
-            fidelity=self.fidelity,
-            layer=self.layer,
-            precision=run.plan.precision,
-            device=run.device,
-        )
-        self._train(training, codecs)
+        models, condition = (1, CONDITION) if self.conditioned else (len(self.weights), 0)
+        critic = run.critic(models, rng, condition)
+        self._train(run.training(codecs, critic, self.seed, fidelity=self.fidelity, layer=self.layer), codecs)
         codecs.eval().requires_grad_(False)
         if isinstance(codecs, ConditionedCodec):
             codecs.spread()
@@ -137,7 +96,7 @@ class Group:
     def _train(self, training: Training, codecs: Codecs) -> None:
         """Train to the end, with new starts for dead latents on the way."""
         label = f"{self.experiment}, {self.bottleneck.bits:g} bits, seed {self.seed}"
-        report, checkpoint = self.run.report(label), self._path(".pt")
+        report, checkpoint = progress(label), self._path(".pt")
         learns = any(parameter.requires_grad for parameter in codecs.encoder.parameters())
         for share in _REVIVALS if learns else ():
             stop = max(1, round(share * training.schedule.steps))
@@ -149,16 +108,7 @@ class Group:
 
     def _measured(self, codecs: Codecs, critic: Critic) -> dict[str, Values]:
         run = self.run
-        judge = fresh_critics(
-            codecs,
-            len(self.weights),
-            run.data.train,
-            run.schedule(run.plan.judges, self.seed),
-            run.device,
-            self._path(".critic.pt"),
-            run.plan.critic,
-            run.plan.precision,
-        )
+        judge = run.judge(self._name, codecs, len(self.weights), self.seed, run.data.train)
         critics = {"wasserstein": judge} if self.conditioned else {"wasserstein": judge, "own critic": critic}
         return measure(
             codecs,
@@ -169,25 +119,29 @@ class Group:
             classifiers={"digit": run.classifier()},
         )
 
+    @property
+    def _name(self) -> str:
+        return group_name(self.experiment, self.bottleneck, self.seed)
+
     def _path(self, suffix: str) -> Path:
-        return self.run.path(self.experiment, self.bottleneck, self.seed, suffix)
+        return self.run.path(self._name, suffix)
 
 
-def shown_seed(run: DigitsRun, experiments: Sequence[str], bottlenecks: Sequence[Bottleneck]) -> int | None:
+def shown_seed(run: Run[Plan], experiments: Sequence[str], bottlenecks: Sequence[Bottleneck]) -> int | None:
     """The first seed for which all of these groups were trained here and have images, or None."""
     groups = list(product(experiments, bottlenecks))
     for seed in run.plan.seeds:
-        if all(run.path(*group, seed, ".npy").exists() for group in groups):
+        if all(run.path(group_name(*group, seed), ".npy").exists() for group in groups):
             return seed
     return None
 
 
-def shown_images(run: DigitsRun, experiment: str, bottleneck: Bottleneck, seed: int) -> np.ndarray:
+def shown_images(run: Run[Plan], experiment: str, bottleneck: Bottleneck, seed: int) -> np.ndarray:
     """A group's images, uint8 `[1 + models, SHOWN, 28, 28]`: originals first."""
-    return np.load(run.path(experiment, bottleneck, seed, ".npy"))
+    return np.load(run.path(group_name(experiment, bottleneck, seed), ".npy"))
 
 
-def _shown(codecs: Codecs, run: DigitsRun) -> np.ndarray:
+def _shown(codecs: Codecs, run: Run[Plan]) -> np.ndarray:
     """The first image of each digit among the first hundred, and what codecs made of it."""
     images, restored, labels = next(restorations(codecs, run.data.test.first(100), run.device))
     chosen = [int((labels == digit).nonzero()[0]) for digit in range(SHOWN) if (labels == digit).any()]

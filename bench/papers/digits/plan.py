@@ -9,30 +9,17 @@ import torch
 
 from bench.papers.digits.codec import Bottleneck
 from bench.papers.wgan.critic import SMALL, CriticSize
+from bench.papers.wgan.run import TrainingPlan
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What is trained.
-
-    weights: λ, the first 0. some_…: for the experiments beside the grid of all pairs. judges: steps of the
-    critics that only measure. seeds: every experiment is run with each. precision: of critics' products while
-    they learn; measuring uses 32 bits.
-    """
+@dataclass(frozen=True, kw_only=True)
+class Plan(TrainingPlan):
+    """What is trained. some_…: for the experiments beside the grid of all pairs. hidden: width of layers."""
 
     bottlenecks: tuple[Bottleneck, ...]
-    weights: tuple[float, ...]
     some_bottlenecks: tuple[Bottleneck, ...]
     some_weights: tuple[float, ...]
     hidden: int
-    critic: CriticSize
-    steps: int
-    judges: int
-    classifier_steps: int
-    seeds: tuple[int, ...] = (0,)
-    turns: int = 5
-    batch: int = 64
-    precision: torch.dtype = torch.float32
 
 
 _FOUR_LEVELS = {2 * dimension: Bottleneck(dimension, 4) for dimension in (1, 2, 3, 4, 6, 8, 12)}
@@ -49,7 +36,6 @@ FULL = Plan(
     steps=6000,
     judges=2000,
     classifier_steps=3000,
-    seeds=(0, 1, 2),
 )
 # The same grid for the cores of a processor: critics with a fiftieth of the work, a quarter of the steps, and
 # half the bits. Judged by such critics, W₁ of seven denoisers (0.29 to 1.82) is the same within 0.008. Codecs

@@ -79,14 +79,13 @@ def measured_image(path: Path, runs: Path, lpips: Path | None) -> dict[str, Any]
 
 def _coded(image: Image.Image) -> Iterator[tuple[str, str, np.ndarray, float | None]]:
     """Group, method, pixels and bits per pixel: ours at every realism, and peers at as many bytes."""
-    ours = bench_codec(OURS)
-    assert ours.decode_at is not None
+    ours = Codec()
     pixels = image.width * image.height
     files: dict[str, dict[int, bytes]] = {}
     for quality in QUALITIES:
-        data = ours.encode(image, quality)
+        data = ours.compress(image, quality)
         for realism in REALISMS:
-            decoded = np.asarray(ours.decode_at(data, realism))
+            decoded = np.asarray(ours.decompress(data, realism=realism))
             yield group_of(quality), f"{OURS} {realism:g}", decoded, 8 * len(data) / pixels
         for peer in available_peers()[0]:
             made = files.setdefault(peer.name, {})

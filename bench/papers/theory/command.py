@@ -7,35 +7,22 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bench.papers.reproduction import (
-    report_claims,
-    result_options,
-    write_page_figure,
-    written,
-)
-
-PAPERS = {
-    "perception_distortion": "The Perception-Distortion Tradeoff",
-    "rate_distortion_perception": "The Rate-Distortion-Perception Tradeoff",
-    "classification": "On the Classification-Distortion-Perception Tradeoff",
-}
+from bench.papers.reproduction import report_claims, result_options, write_page_figure, written
 
 
 @click.command()
 @result_options("theory")
 def theory(out: Path, page: Path | None) -> None:
     """The theory behind the codec: three papers' claims, computed and checked."""
-    # cvxpy and matplotlib take two seconds to import.
-    from bench.papers.theory.claims import REPRODUCTIONS
-    from bench.papers.theory.figures import FIGURES
+    from bench.papers.theory.papers import PAPERS  # cvxpy and matplotlib take two seconds to import
 
     broken = 0
-    for name, title in PAPERS.items():
-        reproduction = REPRODUCTIONS[name]()
+    for name, paper in PAPERS.items():
+        reproduction = paper.reproduction()
         record = reproduction.record()
-        report_claims(record, title, out / f"{name}.json", page, name)
+        report_claims(record, paper.title, out / f"{name}.json", page, name)
         broken += sum(not claim["holds"] for claim in record["claims"])
-        for figure_name, draw in FIGURES[name].items():
+        for figure_name, draw in paper.figures.items():
             write_page_figure(out / f"{figure_name}.png", draw(reproduction.curves))
     Console().print(written(out, page))
     if broken:

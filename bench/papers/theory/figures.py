@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -187,13 +186,6 @@ def classification_tradeoffs(curves: dict[str, Any]) -> Figure:
     axis.set(title="C(D, P) over all denoisers", xlabel=labels["distortion"], ylabel="C(D, P), error rate")
     axis.legend()
     return figure
-
-
-FIGURES: dict[str, dict[str, Callable[[dict[str, Any]], Figure]]] = {
-    "perception_distortion": {"estimators": estimators},
-    "rate_distortion_perception": {"bernoulli": bernoulli, "gaussian": gaussian},
-    "classification": {"linear_denoiser": linear_denoiser, "tradeoffs": classification_tradeoffs},
-}
 
 
 def _surface(

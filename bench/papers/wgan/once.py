@@ -46,12 +46,10 @@ def kept_results(path: Path) -> dict[str, Any]:
     return results
 
 
-def put_back(records: Iterable[tuple[Path, dict[str, Any]]]) -> None:
-    """Write records into the folder of checkpoints where `once` finds them, unless others are there."""
-    for path, record in records:
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_record(path, record)
+def put_back(path: Path, record: dict[str, Any]) -> None:
+    """Write a record into the folder of checkpoints where `once` finds it, unless there is another."""
+    if not path.exists():
+        write_record(path, record)
 
 
 def first_images(paths: Iterable[Path]) -> np.ndarray | None:

@@ -91,7 +91,7 @@ def hyper_family(counts: np.ndarray, density: np.ndarray) -> TableFamily:
 
 
 def calibration_symbols(codec: Codec, images: ImageSet) -> Iterator[tuple[Symbols, float]]:
-    """Code crops at qualities spread evenly over the dial; yields the symbols and quality of each."""
+    """Code crops at qualities spread evenly from 0 to 100; yields the symbols and quality of each."""
     generator = torch.Generator().manual_seed(3)
     for number in range(CALIBRATION_CROPS):
         crop = images.crops(1, CALIBRATION_SIDE, generator)[0]

@@ -18,7 +18,7 @@ from bench.measure import setup as setups
 from bench.measure import summary as summaries
 from bench.measure import surface
 from bench.measure.cache import Point, load_cached
-from bench.measure.metrics import Metrics, SetFeatures, feature_distances, pixel_distance
+from bench.measure.metrics import Instruments, Metrics, SetFeatures, feature_distances, pixel_distance
 from bench.measure.setup import Setup, metrics_of, read_labels
 from bench.measure.summary import standard_errors, summary
 from bench.measure.surface import measure
@@ -30,7 +30,7 @@ POINTS = (Point(10), Point(60))
 
 @pytest.fixture(scope="module")
 def metrics(lpips: Path) -> Metrics:
-    return metrics_of(lpips, "cpu")
+    return metrics_of(Instruments(lpips, "cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def two(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Path:
 
 @pytest.fixture
 def setup(images: Path, tmp_path: Path, lpips: Path) -> Setup:
-    return Setup(images, tmp_path, lpips, "cpu")
+    return Setup(images, tmp_path, Instruments(lpips, "cpu"))
 
 
 def test_more_bytes_are_closer_in_every_sense(setup: Setup) -> None:
@@ -106,7 +106,8 @@ def test_what_is_cached_belongs_to_an_image_and_its_measures(
     monkeypatch.setattr(setups, "metrics_of", lambda *_: SimpleNamespace(names=names))
 
     def identity(weights: str = "weights") -> str:
-        (job,) = Setup(tmp_path, tmp_path / "out", None, "cpu").jobs("jpeg", weights, POINTS)
+        run = Setup(tmp_path, tmp_path / "out", Instruments(None, "cpu"))
+        (job,) = run.jobs("jpeg", weights, POINTS)
         return job.identity
 
     first = identity()

@@ -19,9 +19,12 @@ from bench.__main__ import bench
 from bench.papers.denoising import experiments
 from bench.papers.denoising.claims import reproduction
 from bench.papers.denoising.estimators import NAMES, Posterior
-from bench.papers.denoising.experiments import CORES, FULL, GRIDS, POINTS, QUICK, fidelity_of
+from bench.papers.denoising.experiments import fidelity_of
+from bench.papers.denoising.plan import CORES, FULL, GRIDS, POINTS, QUICK
 from bench.papers.reproduction import claims_table
 from bench.papers.wgan.critic import CriticSize
+from bench.papers.wgan.data import load_mnist
+from bench.papers.wgan.run import Run
 from bench.papers.wgan.train import CPU, Draw
 
 ROOT = Path(__file__).parents[3]
@@ -147,8 +150,9 @@ def test_the_command_writes_records_figures_and_the_pages_table(
     assert claims_table(record) in page.read_text()
     for figure in ("curve", "digits"):
         assert min(Image.open(tmp_path / "out" / f"quick-{figure}.png").size) > 100
-    run = experiments.DenoisingRun(TINY, None, CPU, tmp_path / "runs", lambda label: lambda step: None)  # type: ignore[arg-type]
-    assert experiments.shown_images(run, ["estimators"]).shape == (4, 10, 28, 28)
+    shown = experiments.shown_images(Run(TINY, load_mnist(tmp_path), CPU, tmp_path / "runs"), ["estimators"])
+    assert shown is not None
+    assert shown.shape == (4, 10, 28, 28)
 
 
 def test_what_results_hold_is_kept_and_another_seed_joins_it(

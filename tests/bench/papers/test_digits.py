@@ -19,11 +19,11 @@ from bench.__main__ import bench
 from bench.papers.digits import experiments
 from bench.papers.digits.claims import reproduction
 from bench.papers.digits.codec import Bottleneck
-from bench.papers.digits.group import DigitsRun
 from bench.papers.digits.plan import CORES, FULL, GRIDS, QUICK
 from bench.papers.reproduction import claims_table
 from bench.papers.wgan.critic import CriticSize
 from bench.papers.wgan.data import load_mnist
+from bench.papers.wgan.run import Run
 from rdpcodec.errors import FormatError, ImageError, OutputError, RdpError, UsageError, WeightsError
 
 ROOT = Path(__file__).parents[3]
@@ -195,13 +195,7 @@ def test_checkpoints_of_another_plan_are_refused(
 
 
 def test_the_universal_decoders_stand_behind_the_faithful_encoder(data: Path, tmp_path: Path) -> None:
-    run = DigitsRun(
-        TINY,
-        load_mnist(data),
-        torch.device("cpu"),
-        tmp_path,
-        lambda label: lambda step: None,
-    )
+    run = Run(TINY, load_mnist(data), torch.device("cpu"), tmp_path)
     experiments.measured_groups(run, ["pairs", "universal"])
     pair = torch.load(tmp_path / "pairs-3x4-1.pt", weights_only=True)["restorer"]
     universal = torch.load(tmp_path / "universal-3x4-1.pt", weights_only=True)["restorer"]

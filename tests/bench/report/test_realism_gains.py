@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from PIL import Image
 
 from bench.__main__ import bench
 from bench.codecs import BenchCodec, bench_codec
-from bench.report.realism_gains import PERCEPTION_METRICS, busiest, curve_of, gains, sheet, stacked, value_at
+from bench.report.realism_gains import PERCEPTION_METRICS, curve_of, gains, value_at
+from bench.report.sheet import busiest, sheet_row, stacked
+from rdpcodec import Codec
 from rdpcodec.peers import largest_within
 
 BPPS = (0.05, 0.1, 0.2, 0.4, 0.8)
@@ -92,18 +95,17 @@ def test_a_sheet_shows_three_realisms_avif_and_the_original_from_left_to_right()
     def gray(level: float) -> Image.Image:
         return Image.new("RGB", size, (round(level),) * 3)
 
-    ours = BenchCodec(
-        "rdpcodec",
-        "",
-        (0,),
-        lambda _, quality: bytes(round(quality)),
-        lambda _: gray(9),
-        lambda _, realism: gray(100 * realism),
-    )
+    class Ours:
+        def compress(self, image: Image.Image, quality: float) -> bytes:
+            return bytes(round(quality))
+
+        def decompress(self, data: bytes, *, realism: float) -> Image.Image:
+            return gray(100 * realism)
+
     avif = BenchCodec(
         "avif", "", (0,), lambda _, setting: bytes(2 * round(setting)), lambda data: gray(2 * len(data))
     )
-    row = sheet(gray(255), 70.0, ours, avif)
+    row = sheet_row(gray(255), 70.0, cast(Codec, Ours()), avif)
     shown = [row.getpixel((30 + 66 * column, row.height - 20)) for column in range(5)]
     # AVIF gets no more than our 70 bytes.
     assert shown == [(level,) * 3 for level in (0, 50, 100, 140, 255)]

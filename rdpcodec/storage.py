@@ -40,7 +40,7 @@ def filesystem(location: str) -> tuple[AbstractFileSystem, str]:
     from fsspec.implementations.local import LocalFileSystem
 
     if not is_url(location):
-        return LocalFileSystem(), os.path.abspath(location)
+        return LocalFileSystem(), _absolute(location)
     if "::" in location:
         fix = "unpack the archive, or rename the file"
         raise UsageError(f"{location}: '::' makes a chain of URLs, which cannot be used: {fix}")
@@ -48,7 +48,12 @@ def filesystem(location: str) -> tuple[AbstractFileSystem, str]:
         system, path = url_to_fs(location)
     except Exception as error:  # stores raise their own kinds
         raise UsageError(f"{location}: cannot be opened: {reason(error)}") from error
-    return system, os.path.abspath(path) if is_local(system) else str(path)
+    return system, _absolute(path) if is_local(system) else str(path)
+
+
+def _absolute(path: str) -> str:
+    """An absolute path of this machine with "/" between its parts: fsspec writes them so on Windows too."""
+    return Path(os.path.abspath(path)).as_posix()
 
 
 def is_url(location: str) -> bool:

@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import PurePath, PurePosixPath
 from typing import TYPE_CHECKING
 
 from rdpcodec import storage
@@ -250,7 +250,7 @@ def _split_at_wildcard(source: str, place: _Place) -> tuple[_Place, str]:
 
     Only a source's own signs are wildcards, not those in the name of the current folder.
     """
-    given = place.path if storage.is_url(source) else os.path.normpath(source)
+    given = place.path if storage.is_url(source) else _normal(source)
     wildcard = _WILDCARD.search(given)
     if wildcard is None:
         return place, ""
@@ -268,10 +268,15 @@ def _in_list(source: str) -> Iterator[tuple[str, PurePosixPath]]:
     return (_listed(line) for line in lines if line.strip())
 
 
+def _normal(path: str) -> str:
+    """A path without "." and needless "..", with "/" between its parts on every system."""
+    return PurePath(os.path.normpath(path)).as_posix()
+
+
 def _listed(line: str) -> tuple[str, PurePosixPath]:
     """A line of a list, and its path below the destination."""
     place = _Place.of(line)
-    relative = place.path if storage.is_url(line) else os.path.normpath(line)
+    relative = place.path if storage.is_url(line) else os.path.splitdrive(_normal(line))[1]
     if not PurePosixPath(relative).name:
         raise UsageError(f"{line}: a list names files, and this is a folder")
     return place.location, PurePosixPath(relative.lstrip("/"))

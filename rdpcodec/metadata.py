@@ -85,7 +85,7 @@ def exif_of(image: Image.Image) -> bytes | None:
         left_out("the EXIF block", f"it cannot be read ({reason(error)})")
         exif, tags, damaged = Image.Exif(), {}, []
     if damaged:
-        left_out(f"of the EXIF block {_listed(damaged)}", "the values do not fit their tags")
+        left_out(f"of the EXIF block {_first_three(damaged)}", "the values do not fit their tags")
     if not {_X_RESOLUTION, _Y_RESOLUTION} <= tags.keys():  # half of one says nothing, and would be mixed up
         tags |= _resolution_tags(image)
     return _serialised(tags, exif.endian)
@@ -102,7 +102,7 @@ def cleaned_exif(data: bytes) -> bytes | None:
         left_out("the EXIF block", f"it is damaged ({reason(error)})")
         return None
     if damaged:
-        left_out(f"of the EXIF block {_listed(damaged)}", "damaged")
+        left_out(f"of the EXIF block {_first_three(damaged)}", "damaged")
     return _serialised(tags, exif.endian)
 
 
@@ -141,8 +141,7 @@ def warn_of_comments(image: Image.Image) -> None:
         elsewhere = ("XML:", "Raw profile type ", "comment")
         texts += [key for key in info if isinstance(info[key], str) and not key.startswith(elsewhere)]
     if texts:
-        more = f" and {len(texts) - 3} more" if len(texts) > 3 else ""
-        left_out(f"the text of {', '.join(map(repr, texts[:3]))}{more}", "only EXIF and XMP are kept")
+        left_out(f"the text of {_first_three([*map(repr, texts)])}", "only EXIF and XMP are kept")
 
 
 def within_limit(what: str, data: bytes) -> bytes | None:
@@ -163,8 +162,9 @@ def _exif(image: Image.Image) -> Image.Exif:
     return image.getexif()
 
 
-def _descriptive(exif: Image.Exif) -> tuple[dict[int, Any], list[int]]:
-    """The tags of an EXIF block that describe the image: those that can be written, and the damaged ones.
+def _descriptive(exif: Image.Exif) -> tuple[dict[int, Any], list[str]]:
+    """The tags of an EXIF block that describe the image: those that can be written, and the names of the
+    damaged ones.
 
     Raises `ValueError` for more numbers than `MOST_NUMBERS`: nothing counts those of a TIFF before.
     """
@@ -187,7 +187,7 @@ def _descriptive(exif: Image.Exif) -> tuple[dict[int, Any], list[int]]:
             damaged += value.keys() - kept[tag].keys()
         else:
             damaged.append(tag)
-    return kept, damaged
+    return kept, [ExifTags.TAGS.get(tag, f"tag {tag}") for tag in damaged]
 
 
 def _folder(exif: Image.Exif, tag: int) -> dict[int, Any]:
@@ -258,6 +258,6 @@ def _sensible(*resolutions: float) -> bool:
     return all(math.isfinite(value) and 0.01 < value < 1e5 for value in resolutions)
 
 
-def _listed(tags: list[int]) -> str:
-    names = [ExifTags.TAGS.get(tag, f"tag {tag}") for tag in tags[:3]]
-    return ", ".join(names) + (f" and {len(tags) - 3} more" if len(tags) > 3 else "")
+def _first_three(names: list[str]) -> str:
+    """Up to three of the names, and how many more there are."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

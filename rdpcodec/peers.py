@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,13 +101,15 @@ def find_peer(name: str) -> Peer:
     return peer
 
 
-def is_available(name: str) -> bool:
-    """Whether `find_peer` finds a peer."""
-    try:
-        find_peer(name)
-    except Unavailable:
-        return False
-    return True
+def usable_peers(names: Iterable[str]) -> tuple[dict[str, Peer], list[str]]:
+    """The peers among `names` that can be used here, by name, and notes on those that cannot."""
+    peers, notes = {}, []
+    for name in names:
+        try:
+            peers[name] = find_peer(name)
+        except Unavailable as error:
+            notes.append(str(error))
+    return peers, notes
 
 
 def largest_within(encode: Callable[[int], bytes], size: int, files: dict[int, bytes]) -> bytes:

@@ -75,20 +75,25 @@ class RdpImageFile(ImageFile.ImageFile):
         assert self.fp is not None
         self.fp.seek(place.start)
         try:
-            data: bytes | None = container.inflate(self.fp.read(len(place)))
+            data = self._cleaned(kind, container.inflate(self.fp.read(len(place))))
         except FormatError as error:
             left_out(f"the {kind.name} segment", error)
             return
-        if kind == Segment.EXIF and data is not None:
-            data = cleaned_exif(data)
-        if kind == Segment.ICC and data is not None:
+        if data is None:
+            return
+        self.info[name] = data
+        if kind == Segment.EXIF and (resolution := resolution_of(data)):
+            self.info["dpi"] = resolution
+
+    def _cleaned(self, kind: Segment, data: bytes) -> bytes | None:
+        """What may be passed on of a segment's metadata; None, with a warning, if nothing."""
+        if kind == Segment.EXIF:
+            return cleaned_exif(data)
+        if kind == Segment.ICC:
             from rdpcodec.image.colour import cleaned_profile  # imports littleCMS
 
-            data = cleaned_profile(data, self._mode.removesuffix("A"))
-        if data is not None:
-            self.info[name] = data
-            if kind == Segment.EXIF and (resolution := resolution_of(data)):
-                self.info["dpi"] = resolution
+            return cleaned_profile(data, self._mode.removesuffix("A"))
+        return data
 
     @property
     def realism(self) -> float:
@@ -177,11 +182,8 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
         "xmp": xmp,
         "dpi": options.get("dpi"),
     }
-    point = _point(options)
-    model = options.get("model", DEFAULT_MODEL)
-    settings = {"realism": point.realism, "effort": point.effort, "model": model}
-    settings["exact"] = bool(options.get("exact", False))
-    file.write(compress(image, point.quality, **settings, keep_metadata=True))
+    model, exact = options.get("model", DEFAULT_MODEL), bool(options.get("exact"))
+    file.write(compress(image, _point(options), model=model, exact=exact, keep_metadata=True))
 
 
 def _point(options: dict[str, Any]) -> OperatingPoint:
@@ -196,7 +198,9 @@ def _point(options: dict[str, Any]) -> OperatingPoint:
         raise UsageError(f"target {options['target']!r}: give a rdpcodec.Target, such as Target.bpp(0.3)")
     point = PRESETS[preset] if preset is not None else OperatingPoint()
     changes = {name: options[name] for name in _DIALS if options.get(name) is not None}
-    return replace(point, **{"quality": options["target"]} if "target" in given else {}, **changes)
+    if "target" in given:
+        changes["quality"] = options["target"]
+    return replace(point, **changes)
 
 
 def _accept(prefix: bytes) -> bool:

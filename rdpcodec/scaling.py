@@ -15,13 +15,10 @@ def scaled_down(image: ImageData, max_side: int | None) -> ImageData:
     """`scaled_image` for an `ImageData`. Raises `UsageError` for a side under 1."""
     if max_side is None or max(image.size) <= max_side:
         return image
-    if image.alpha is None:
-        colours = scaled_image(Image.fromarray(image.pixels), max_side)
-        return replace(image, pixels=np.asarray(colours))
-    both = Image.fromarray(np.dstack([image.pixels, image.alpha]))
-    values = np.asarray(scaled_image(both, max_side))
-    pixels, alpha = np.ascontiguousarray(values[:, :, :3]), np.ascontiguousarray(values[:, :, 3])
-    return replace(image, pixels=pixels, alpha=alpha)
+    values = image.pixels if image.alpha is None else np.dstack([image.pixels, image.alpha])
+    scaled = np.asarray(scaled_image(Image.fromarray(values), max_side))
+    alpha = None if image.alpha is None else np.ascontiguousarray(scaled[:, :, 3])
+    return replace(image, pixels=np.ascontiguousarray(scaled[:, :, :3]), alpha=alpha)
 
 
 def scaled_image(image: Image.Image, max_side: int | None) -> Image.Image:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from ideal_bits import ideal_bits
 from PIL import Image
 from recoded_files import recoded
 
@@ -60,8 +61,8 @@ def test_a_tile_takes_the_bytes_that_the_tables_say(
     released, channels = ReleasedModel.load(find_model(DEFAULT_MODEL)), len(symbols.hyper)
     of_channels = hyper_bank(quality) * channels + np.arange(channels)
     hyper_tables = np.broadcast_to(of_channels[:, None, None], symbols.hyper.shape)
-    bits = released.latent_tables.bits(symbols.residual, symbols.tables)
-    ideal = (bits + released.hyper_tables.bits(symbols.hyper, hyper_tables)) / 8
+    bits = ideal_bits(released.latent_tables, symbols.residual, symbols.tables)
+    ideal = (bits + ideal_bits(released.hyper_tables, symbols.hyper, hyper_tables)) / 8
     coded = len(codec.tile_codec.coder.encode(symbols, quality))
     assert 0 <= coded - ideal < 0.001 * ideal + 8
 

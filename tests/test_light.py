@@ -111,10 +111,10 @@ def test_pages_are_served(folder: Path) -> None:
     code = """
 from pathlib import Path
 from rdpcodec import Codec
-from rdpcodec.pages.serve import EncodeRequest, ImageServer, Limits
+from rdpcodec.pages.serve import ImageServer, Limits, Settings
 server = ImageServer(Codec(), Limits(10**7, 10**7), decodes=False)
 name = server.hold(Path("photo.png").read_bytes())["id"]
-assert server.loaded[name].decoded(EncodeRequest(40, 0.5)).size == (300, 200)
+assert server.loaded[name].decoded(Settings(40, 0.5)).size == (300, 200)
 """
     run = python(folder, code)
     assert run.returncode == 0, run.stderr

@@ -74,9 +74,12 @@ def batch(
     destination: str,
     decompress: bool,
     recursive: bool,
+    workers: int | None,
     strict: bool,
     resume: bool,
     manifest: Path | None,
+    engine: str,
+    force: bool,
     quiet: bool,
     as_json: bool,
     **chosen: Any,
@@ -102,8 +105,7 @@ def batch(
     """
     from rdpcodec.batch.plan import plan
 
-    run = {name: chosen.pop(name) for name in ("engine", "workers", "force")}
-    if resume and run["force"]:
+    if resume and force:
         raise UsageError("--resume keeps outputs that exist, --force overwrites them: give one of the two")
     if exists(destination) and not isdir(destination):
         raise UsageError(f"{destination} is a file: give a folder for the outputs as the last argument")
@@ -111,7 +113,17 @@ def batch(
     planned = plan(
         sources, destination, extensions=work.extensions(), suffix=work.suffix, recursive=recursive
     )
-    tally = _run(planned.tasks, work, destination, manifest, resume=resume, quiet=quiet, **run)
+    tally = _run(
+        planned.tasks,
+        work,
+        destination,
+        manifest,
+        engine=engine,
+        workers=workers,
+        resume=resume,
+        force=force,
+        quiet=quiet,
+    )
     _report(tally, planned.left_out, strict=strict, quiet=quiet, as_json=as_json)
 
 
@@ -119,20 +131,21 @@ def _given(name: str) -> bool:
     return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
-def _compression(extension: str, **chosen: Any) -> Compression:
+def _compression(*, suffix: str, **chosen: Any) -> Compression:
     """The work that the options ask for. Raises `UsageError`."""
-    if _given("extension"):
+    if _given("suffix"):
         raise UsageError("--format is for decompression: give --decompress, or leave it out")
     return compression(**chosen)
 
 
 def _decompression(
-    extension: str,
+    *,
+    suffix: str,
     realism: float | None,
     device: str,
     max_side: int | None,
     max_pixels: int,
-    **chosen: Any,
+    **_: Any,
 ) -> Decompression:
     """The work that the options ask for. Raises `UsageError`."""
     from rdpcodec.batch.work import Decompression
@@ -140,8 +153,8 @@ def _decompression(
 
     if wrong := next(filter(_given, COMPRESSION_ONLY), None):
         raise UsageError(f"{flag(wrong)} has no meaning with --decompress: leave it out")
-    work = Decompression("." + extension.lstrip(".").lower(), realism, device, max_side, max_pixels)
-    writable_format(work.suffix)
+    work = Decompression(suffix, realism, device, max_side, max_pixels)
+    writable_format(suffix)
     return work
 
 

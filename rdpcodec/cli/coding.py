@@ -11,9 +11,9 @@ import click
 
 from rdpcodec.batch.plan import Task
 from rdpcodec.batch.work import Compression, Decompression, Outcome, check_work, note_of_growth
-from rdpcodec.cli.jobs import PATHS, Names, job_options, jobs_of, run_all
-from rdpcodec.cli.options import compression, compression_options, format_option
-from rdpcodec.cli.output import STANDARD, image_source, read_coded, write_output
+from rdpcodec.cli.jobs import Done, Names, job_options, jobs_of, run_all
+from rdpcodec.cli.options import compression, compression_options, format_option, inputs
+from rdpcodec.cli.output import STANDARD, image_source, read_coded
 from rdpcodec.container import EXTENSION, bits_per_pixel, read_header
 from rdpcodec.errors import UsageError
 
@@ -37,7 +37,7 @@ def _is_own(suffix: str) -> bool:
 
 
 @click.command()
-@PATHS
+@inputs("paths", "IN... [OUT]")
 @compression_options
 @job_options
 def compress(
@@ -61,22 +61,21 @@ def compress(
     from rdpcodec.image import is_readable
 
     work = compression(**chosen)
-    names = Names("compress", EXTENSION, is_readable, _is_own, EXTENSION)
+    names = Names("compress", suffix=EXTENSION, is_read=is_readable, is_written=_is_own, outputs=EXTENSION)
     check_work(work)
     jobs = jobs_of(paths, output, names)
-    run = partial(_compressed, work, force)
+    run = partial(_compressed, work)
     run_all(jobs, run, "compressing", force=force, quiet=quiet, as_json=as_json)
 
 
-def _compressed(work: Compression, force: bool, source: Path, place: Path) -> tuple[Outcome, str]:
-    """Compress one image to `place`. Returns the outcome, also in words. Raises `RdpError`."""
+def _compressed(work: Compression, source: Path, place: Path) -> Done:
+    """Compress one image, for `place`. Raises `RdpError`."""
     given = image_source(source)
     before = source.stat().st_size if source.is_file() else None
     try:
         data = work.coded(given)
     except UsageError as error:  # a target that this image cannot meet
         raise UsageError(f"{source}: {error}") from error
-    write_output(place, data, force)
     header, _ = read_header(data)
     bpp = bits_per_pixel(data)
     growth = note_of_growth(before, len(data)) if before else ""
@@ -87,11 +86,11 @@ def _compressed(work: Compression, force: bool, source: Path, place: Path) -> tu
     if header.realism:
         text += f", realism {header.realism:.2g}"
     outcome = Outcome.of(Task(str(source), str(place)), (before, len(data)), header, bpp)
-    return replace(outcome, warnings=(growth,) if growth else ()), text
+    return Done(data, replace(outcome, warnings=(growth,) if growth else ()), text)
 
 
 @click.command()
-@PATHS
+@inputs("paths", "IN... [OUT]")
 @click.option("--realism", type=float, help="Realism of decoding, 0 to 1, instead of the file's own.")
 @click.option(
     "--region",
@@ -103,7 +102,7 @@ def _compressed(work: Compression, force: bool, source: Path, place: Path) -> tu
 @job_options
 def decompress(
     paths: tuple[Path, ...],
-    extension: str,
+    suffix: str,
     output: Path | None,
     force: bool,
     quiet: bool,
@@ -122,29 +121,23 @@ def decompress(
     """
     from rdpcodec.image import is_writable, writable_format
 
-    suffix = "." + extension.lstrip(".").lower()
     writable_format(suffix)
     check_work(work := Decompression(suffix, **decoding))
-    names = Names("decompress", suffix, _is_own, is_writable, ".png, .webp, .jpg or the like")
+    written = ".png, .webp, .jpg or the like"
+    names = Names("decompress", suffix=suffix, is_read=_is_own, is_written=is_writable, outputs=written)
     jobs = jobs_of(paths, output, names)
-    formats = {p: writable_format(p.suffix.lower() if p != STANDARD else suffix) for _, p in jobs}
-    run = partial(_decompressed, work, formats, force)
+    run = partial(_decompressed, work)
     run_all(jobs, run, "decompressing", force=force, quiet=quiet, as_json=as_json)
 
 
-def _decompressed(
-    work: Decompression, formats: dict[Path, str], force: bool, source: Path, place: Path
-) -> tuple[Outcome, str]:
-    """Decompress one file to `place`. Returns the outcome, also in words. Raises `RdpError`.
-
-    formats: Pillow's names of the formats, by place.
-    """
-    from rdpcodec.image import encode_image
+def _decompressed(work: Decompression, source: Path, place: Path) -> Done:
+    """Decompress one file, for `place`. Raises `RdpError`."""
+    from rdpcodec.image import encode_image, writable_format
 
     data = read_coded(source)
     image = work.image(data, source)
-    encoded = encode_image(image, formats[place], place)
-    write_output(place, encoded, force)
+    suffix = work.suffix if place == STANDARD else place.suffix.lower()
+    encoded = encode_image(image, writable_format(suffix), place)
     task, sizes, (header, _) = Task(str(source), str(place)), (len(data), len(encoded)), read_header(data)
     outcome = Outcome.of(task, sizes, header, bits_per_pixel(data), work.realism)
-    return outcome, f"{place}: {image.width}×{image.height} {image.mode}"
+    return Done(encoded, outcome, f"{place}: {image.width}×{image.height} {image.mode}")

@@ -8,16 +8,14 @@ from pathlib import Path
 import click
 
 from rdpcodec import file_info
-from rdpcodec.cli.options import json_option, report_options
+from rdpcodec.cli.options import inputs, json_option, report_options
 from rdpcodec.cli.output import end, in_a_line, read_coded
-from rdpcodec.errors import FormatError
+from rdpcodec.source import named
 from rdpcodec.weights.manifest import DEFAULT_MODEL, hours_by_device, manifest
 
 
 @click.command()
-@click.argument(
-    "paths", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False), metavar="IN.rdpc..."
-)
+@inputs("paths", "IN.rdpc...")
 @report_options
 def info(paths: tuple[Path, ...], quiet: bool, as_json: bool) -> None:
     """Show what .rdpc files hold, and whether they are intact.
@@ -30,7 +28,9 @@ def info(paths: tuple[Path, ...], quiet: bool, as_json: bool) -> None:
     errors = 0
     for path in paths:
         try:
-            described = _described(path)
+            data = read_coded(path)
+            with named(path):
+                described = file_info.info(data)
         except Exception as error:  # whatever happens with one file, the rest go on
             click.echo(f"error: {(message := in_a_line(error, path))}", err=True)
             if as_json:
@@ -42,14 +42,6 @@ def info(paths: tuple[Path, ...], quiet: bool, as_json: bool) -> None:
         elif not quiet:
             click.echo(_text(path, described))
     end(errors, len(paths))
-
-
-def _described(path: Path) -> file_info.FileInfo:
-    data = read_coded(path)
-    try:
-        return file_info.info(data)
-    except FormatError as error:
-        raise FormatError(f"{path}: {error}") from error
 
 
 def _text(path: Path, file: file_info.FileInfo) -> str:

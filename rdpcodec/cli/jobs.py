@@ -7,28 +7,34 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from os.path import isdir, lexists
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
 from rdpcodec.batch.names import output_names
 from rdpcodec.batch.work import Outcome
 from rdpcodec.cli.options import (
-    Command,
     device_option,
     force_option,
     max_pixels_option,
     max_side_option,
     report_options,
+    together,
 )
-from rdpcodec.cli.output import STANDARD, check_output, end, in_a_line, named_warnings, refuse_url
+from rdpcodec.cli.output import (
+    STANDARD,
+    check_output,
+    end,
+    in_a_line,
+    named_warnings,
+    refuse_url,
+    write_output,
+)
 from rdpcodec.cli.progress import Bar, progress
 from rdpcodec.errors import UsageError
 from rdpcodec.storage import make_folder
 
-PATHS = click.argument(
-    "paths", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False), metavar="IN... [OUT]"
-)
-OUTPUT = click.option(
+_output_option = click.option(
     "-o",
     "--output",
     "--output-dir",
@@ -36,25 +42,19 @@ OUTPUT = click.option(
     metavar="OUT|DIR",
     help="Output for a single input, or folder for the outputs of several.",
 )
-
-
-def job_options(command: Command) -> Command:
-    """Give a command the options max_side, max_pixels, output, force, quiet, as_json and device."""
-    options = (
-        max_side_option,
-        max_pixels_option,
-        OUTPUT,
-        force_option,
-        report_options,
-        device_option,
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
+job_options = together(
+    max_side_option, max_pixels_option, _output_option, force_option, report_options, device_option
+)
 Job = tuple[Path, Path]
 """An input and its output."""
+
+
+class Done(NamedTuple):
+    """A job that was done: the bytes to write, the outcome, and the outcome in words."""
+
+    data: bytes
+    outcome: Outcome
+    text: str
 
 
 @dataclass(frozen=True)
@@ -137,16 +137,17 @@ def _refuse_folders(paths: tuple[Path, ...], names: Names) -> None:
 
 def run_all(
     jobs: list[Job],
-    run: Callable[[Path, Path], tuple[Outcome, str]],
+    run: Callable[[Path, Path], Done],
     label: str,
     *,
     force: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Run every job; one that fails is reported and does not stop the others. Exit status 1 if any failed.
+    """Run every job, and write its output; one that fails is reported and does not stop the others. Exit
+    status 1 if any failed.
 
-    run: does one job, and returns the outcome, also in words.
+    run: what to do for an input and its output.
     """
     errors = 0
     with progress(label, len(jobs), shown=not quiet) as bar:
@@ -164,14 +165,17 @@ def run_all(
 
 
 def _outcome(
-    source: Path, output: Path, run: Callable[[Path, Path], tuple[Outcome, str]], force: bool, bar: Bar
+    source: Path, output: Path, run: Callable[[Path, Path], Done], force: bool, bar: Bar
 ) -> tuple[Outcome, str]:
-    """The outcome of one job, whatever it raises. Warnings are shown."""
+    """Run one job and write its output. Returns the outcome, whatever it raises, and what to print of it.
+    Warnings are shown.
+    """
     started = time.perf_counter()
     try:
         check_output(output, force)
         with named_warnings(source, bar.echo) as messages:
-            outcome, text = run(source, output)
+            data, outcome, text = run(source, output)
+            write_output(output, data, force)
         for note in outcome.warnings:
             bar.echo(f"warning: {source}: {note}", err=True)
         seconds = round(time.perf_counter() - started, 3)

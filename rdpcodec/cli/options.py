@@ -21,6 +21,25 @@ if TYPE_CHECKING:
     from rdpcodec.batch.work import Compression
 
 Command = Callable[..., Any]
+Decorator = Callable[[Command], Command]
+
+
+def together(*options: Decorator) -> Decorator:
+    """Several options as one decorator, in the order in which `--help` lists them."""
+
+    def decorated(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorated
+
+
+def inputs(name: str, metavar: str) -> Decorator:
+    """The argument for one or more input files, or - for standard input."""
+    path = click.Path(path_type=Path, readable=False)
+    return click.argument(name, nargs=-1, required=True, type=path, metavar=metavar)
+
 
 force_option = click.option("-f", "--force", is_flag=True, help="Overwrite outputs that exist.")
 device_option = click.option(
@@ -85,13 +104,16 @@ max_pixels_option = click.option(
     callback=megapixels,
     help="Refuse images over M megapixels: a small file can claim to be huge.",
 )
-quiet_option = click.option("--quiet", is_flag=True, help="Print warnings and errors only.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+report_options = together(
+    click.option("--quiet", is_flag=True, help="Print warnings and errors only."), json_option
+)
 format_option = click.option(
     "--format",
-    "extension",
+    "suffix",
     default="png",
     show_default=True,
+    callback=lambda context, parameter, extension: "." + extension.lstrip(".").lower(),
     help="Format to write if the output's name gives none.",
 )
 
@@ -104,11 +126,6 @@ def _realism(context: click.Context, parameter: click.Parameter, value: str | No
         return AUTO if value == AUTO else float(value)
     except ValueError:
         raise click.BadParameter(f"{value!r} is neither a number nor {AUTO}") from None
-
-
-def report_options(command: Command) -> Command:
-    """Give a command the options quiet and as_json."""
-    return quiet_option(json_option(command))
 
 
 def flag(name: str) -> str:
@@ -127,7 +144,7 @@ _TARGETS: dict[str, tuple[Callable[[Any], Target], Any, str]] = {
 # Names from version 0.1, which still work.
 _OLD_NAMES = {"target_ms_ssim": ("--target-msssim",)}
 
-_COMPRESSION = (
+compression_options = together(
     click.option(
         "-q",
         "--quality",
@@ -168,14 +185,8 @@ _COMPRESSION = (
 COMPRESSION_ONLY = ("quality", "preset", *_TARGETS, "effort", "model", "keep_metadata", "exact")
 
 
-def compression_options(command: Command) -> Command:
-    """Give a command the options model, keep_metadata and exact, and all those of `operating_point`."""
-    for option in reversed(_COMPRESSION):
-        command = option(command)
-    return command
-
-
 def compression(
+    *,
     model: str,
     keep_metadata: bool,
     exact: bool,
@@ -187,8 +198,15 @@ def compression(
     """The work that the options ask for; `chosen` is what `operating_point` takes. Raises `UsageError`."""
     from rdpcodec.batch.work import Compression
 
-    point = operating_point(model, **chosen)
-    return Compression(point, model, keep_metadata, exact, device, max_side, max_pixels)
+    return Compression(
+        operating_point(model, **chosen),
+        model=model,
+        keep_metadata=keep_metadata,
+        exact=exact,
+        device=device,
+        max_side=max_side,
+        max_pixels=max_pixels,
+    )
 
 
 def operating_point(

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,6 +18,9 @@ from rdpcodec.container import EXTENSION, SIGNATURE
 from rdpcodec.errors import OutputError, RdpError, RdpWarning, UsageError, reason
 from rdpcodec.source import read_source, standard_input
 from rdpcodec.storage import replace_file, replaceable
+
+if TYPE_CHECKING:
+    from rdpcodec.image import ImageData
 
 STANDARD = Path("-")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # two letters or more: a single one is a drive
@@ -39,6 +43,17 @@ def image_source(path: Path) -> Path | io.BytesIO:
     refuse_url(path)
     _refuse_folder(path, ".png")
     return io.BytesIO(read_source(standard_input(), OutputError)) if path == STANDARD else path
+
+
+def read_image(path: Path, echo: Callable[..., None] = click.echo) -> ImageData:
+    """The image of a file, or of standard input for `-`. Warnings are shown by `named_warnings`.
+
+    Raises `ImageError`, and `UsageError` for a URL or a folder.
+    """
+    from rdpcodec.image import load_image
+
+    with named_warnings(path, echo):
+        return load_image(image_source(path))
 
 
 def refuse_url(path: Path) -> None:

@@ -17,21 +17,14 @@ import click
 from rdpcodec.cli.options import (
     device_option,
     force_option,
+    inputs,
     megapixels,
     millions,
     model_option,
     report_options,
     runtime_option,
 )
-from rdpcodec.cli.output import (
-    STANDARD,
-    check_output,
-    end,
-    image_source,
-    in_a_line,
-    named_warnings,
-    write_output,
-)
+from rdpcodec.cli.output import STANDARD, check_output, end, in_a_line, read_image, write_output
 from rdpcodec.cli.progress import progress
 from rdpcodec.errors import UsageError
 from rdpcodec.operating_point import OperatingPoint
@@ -50,9 +43,7 @@ def _page(context: click.Context, parameter: click.Parameter, value: Path) -> Pa
 
 
 @click.command()
-@click.argument(
-    "sources", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False), metavar="IN..."
-)
+@inputs("sources", "IN...")
 @click.option(
     "-o",
     "--output",
@@ -131,14 +122,12 @@ def _written(output: Path, images: int, size: int, as_json: bool) -> str:
 
 def _images(sources: Sequence[Path]) -> dict[str, ImageData]:
     """The images that can be read, by short names that differ. For any other, an error is printed."""
-    from rdpcodec.image import load_image
     from rdpcodec.pages.compare import names_of
 
     images = {}
     for name, source in zip(names_of(sources), sources, strict=True):
         try:
-            with named_warnings(source):
-                images[name] = load_image(image_source(source))
+            images[name] = read_image(source)
         except Exception as error:  # from a decoder, say: one bad image never stops the rest
             click.echo(f"error: {in_a_line(error, source)}", err=True)
     return images

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rdpcodec.cli.options import device_option, model_option, report_options
-from rdpcodec.cli.output import end, image_source, in_a_line, named_warnings
+from rdpcodec.cli.options import device_option, inputs, model_option, report_options
+from rdpcodec.cli.output import end, in_a_line, read_image
 from rdpcodec.cli.progress import Bar, progress
 from rdpcodec.container import bits_per_pixel
 from rdpcodec.operating_point import OperatingPoint
@@ -39,9 +39,7 @@ Point = dict[str, Any]
 
 
 @click.command()
-@click.argument(
-    "sources", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False), metavar="IN..."
-)
+@inputs("sources", "IN...")
 @report_options
 @model_option
 @device_option
@@ -78,7 +76,7 @@ def _measured(source: Path, codec: Codec, metrics: Metrics, bar: Bar, as_json: b
 
     Raises `RdpError`, or whatever a decoder raises.
     """
-    image, points = _loaded(source, bar), []
+    image, points = read_image(source, bar.echo), []
     width, height = image.size
     shown = [name for name in _COLUMNS if name in (*_SETTINGS, *metrics.labels)]
     if not as_json:
@@ -97,14 +95,6 @@ def _cell(value: float | None, column: str) -> str:
     """A figure, or "-" where there is none, as wide as its column."""
     _, width, decimals = _COLUMNS[column]
     return f"{'-':>{width}}" if value is None else f"{value:{width}.{decimals}f}"
-
-
-def _loaded(source: Path, bar: Bar) -> ImageData:
-    """Load an image, and show the warnings. Raises `RdpError`."""
-    from rdpcodec.image import load_image
-
-    with named_warnings(source, bar.echo):
-        return load_image(image_source(source))
 
 
 def _points(codec: Codec, image: ImageData, metrics: Metrics, step: Callable[[], None]) -> Iterator[Point]:

@@ -111,15 +111,14 @@ class OnnxEngine:
 
     def tables(self, hyper: np.ndarray, quality: float, size: tuple[int, ...]) -> np.ndarray:
         """See `Engine.tables`."""
-        stored = container.stored_quality(quality)
-        biases = {
-            name: rate_bias(table, stored).astype(np.float32)
-            for name, table in (
-                ("enter_bias", self._released.scale.enter_bias),
-                ("leave_bias", self._released.scale.leave_bias),
-            )
-        }
-        (tables,) = self._run("scales", hyper=hyper.astype(np.float32), size=np.array(size), **biases)
+        scale, stored = self._released.scale, container.stored_quality(quality)
+        (tables,) = self._run(
+            "scales",
+            hyper=hyper.astype(np.float32),
+            enter_bias=rate_bias(scale.enter_bias, stored).astype(np.float32),
+            leave_bias=rate_bias(scale.leave_bias, stored).astype(np.float32),
+            size=np.array(size),
+        )
         return tables
 
     def dequantise(self, symbols: Sequence[Symbols], quality: float) -> np.ndarray:
@@ -155,15 +154,11 @@ class OnnxEngine:
 
     def _mixed(self, latents: np.ndarray, quality: float, realism: float) -> np.ndarray:
         """x(β) = x_fidelity + β · (x_realism - x_fidelity), one synthesis where β is 0 or 1."""
-
-        def decoded(name: str) -> np.ndarray:
-            (x,) = self._run(name, latents=latents, quality=_stored(quality))
-            return x
-
-        first, *second = map(decoded, self._syntheses(realism))
-        if not second:
-            return first
-        fidelity, (x,) = first, second
+        names, stored = self._syntheses(realism), _stored(quality)
+        decoded = [self._run(name, latents=latents, quality=stored)[0] for name in names]
+        if len(decoded) == 1:
+            return decoded[0]
+        fidelity, x = decoded
         x -= fidelity
         x *= realism
         x += fidelity

@@ -52,7 +52,7 @@ class TorchEngine:
         if threads := chosen_threads():
             torch.set_num_threads(threads)
         self.device, size = device, released.architecture
-        self.network, self.realism = networks(released, device)
+        self.network, self.realism_synthesis = networks(released, device)
         self.latents, self.hyper_latents = size.latents, size.hyper_latents
         self.analysis_margin, self.synthesis_margin = size.analysis_margin, size.synthesis_margin
         self.scale_network = ExactScaleNetwork(released.scale, device)
@@ -118,11 +118,11 @@ class TorchEngine:
 
     def _mixed(self, y: Tensor, q: Tensor, realism: float) -> Tensor:
         """x(β) = x_fidelity + β · (x_realism - x_fidelity), one synthesis where β is 0 or 1."""
-        if realism == 0 or self.realism is None:
+        if realism == 0 or self.realism_synthesis is None:
             return self.network.synthesis(y, q)
         if realism == 1:
-            return self.realism(y, q)
-        return torch.lerp(self.network.synthesis(y, q), self.realism(y, q), realism)
+            return self.realism_synthesis(y, q)
+        return torch.lerp(self.network.synthesis(y, q), self.realism_synthesis(y, q), realism)
 
     def _tables(self, z: Tensor, quality: float, size: Sequence[int]) -> Tensor:
         indices = self.scale_network.indices(z, container.stored_quality(quality))

@@ -76,14 +76,6 @@ class TableFamily:
         bits = PRECISION - np.log2(self.frequencies[self.starts[tables] + symbol]) + ESCAPE_BITS * escaped
         return bits.astype(np.float32)
 
-    def bits(self, values: np.ndarray, tables: np.ndarray) -> float:
-        """Ideal cost of coding integer `values` with the `tables` of the same shape, in bits."""
-        reach = self.reach[tables]
-        escaped = np.abs(values) > reach
-        symbol = np.where(escaped, 2 * reach + 1, values + reach)
-        bits = PRECISION - np.log2(self.frequencies[self.starts[tables] + symbol])
-        return float(bits.sum()) + ESCAPE_BITS * int(escaped.sum())
-
 
 def integer_frequencies(weights: np.ndarray) -> np.ndarray:
     """Non-negative float `weights` `[n]` → the nearest positive integers that add up to 2^24, int32 `[n]`.

@@ -11,7 +11,7 @@ import os
 import re
 import struct
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from importlib import import_module
 from typing import IO
@@ -92,20 +92,19 @@ def opened(
 
     Raises `ImageError`, also in place of whatever a decoder raises within the context.
     """
-    with as_image_error(name_of(source)), _seekable(source) as file:
+    with as_image_error(name_of(source)), _seekable(source) as file, ExitStack() as stack:
+        names = None if formats is None else [name.upper() for name in formats]  # as Pillow has them
         try:
-            image = _identified(file, formats)
+            image = _identified(file, names)
             larger = _over_pillows_limit(image)
         except Image.DecompressionBombError:  # plugins that check the size themselves
             larger = True
-        if not larger:
-            with image:
-                _check(image, file, max_pixels)
-                yield image
-            return
-        with _pillows_limit_raised(), _identified(file, formats) as image:
-            _check(image, file, max_pixels)
-            yield image
+        if larger:
+            stack.enter_context(_pillows_limit_raised())
+            image = _identified(file, names)
+        stack.enter_context(image)
+        _check(image, file, max_pixels)
+        yield image
 
 
 @contextmanager
@@ -144,7 +143,7 @@ def as_image_error(name: str) -> Iterator[None]:
         raise ImageError(f"{name}: cannot be read: {reason(error)}") from error
 
 
-def _identified(file: IO[bytes], formats: Sequence[str] | None) -> Image.Image:
+def _identified(file: IO[bytes], formats: list[str] | None) -> Image.Image:
     """What `Image.open` does, without its limit. Raises `ImageError`, or what a plugin raises."""
     file.seek(0)
     prefix = file.read(_PREFIX)
@@ -175,30 +174,28 @@ def _formats() -> Iterator[str]:
     yield from (name for name in Image.ID if name not in common)
 
 
-def _imported(formats: Sequence[str]) -> list[str]:
-    """Pillow's names of formats, in its capitals, with the plugins imported that read them: the common ones,
-    and all others only if they are needed.
+def _imported(formats: list[str]) -> list[str]:
+    """The formats given, with the plugins imported that read them: the common ones, and all others only if
+    they are needed.
     """
-    names = [name.upper() for name in formats]
     Image.preinit()
-    if not Image.OPEN.keys() >= set(names):
+    if not Image.OPEN.keys() >= set(formats):
         Image.init()
         register_plugins()
-    return names
+    return formats
 
 
-def _unknown(prefix: bytes, formats: Sequence[str] | None) -> str:
+def _unknown(prefix: bytes, formats: list[str] | None) -> str:
     """Why a file cannot be read, in words."""
-    allowed = None if formats is None else [name.upper() for name in formats]
     for pattern, name, in_pillow in _HINTS:
-        asked = allowed is None or in_pillow in allowed
+        asked = formats is None or in_pillow in formats
         if asked and pattern.match(prefix) and name not in register_plugins():
             return _needs_plugin(name)
     if prefix.startswith(SIGNATURE):
         return "is an .rdpc file, compressed already"
-    if allowed is not None:
-        known = [name for name in allowed if name in Image.OPEN]
-        return f"not an image in one of the formats {', '.join(known or allowed)}"
+    if formats is not None:
+        known = [name for name in formats if name in Image.OPEN]
+        return f"not an image in one of the formats {', '.join(known or formats)}"
     return "not an image in a format that Pillow reads"
 
 

@@ -81,23 +81,23 @@ def _from_pillow(image: Image.Image, keep_metadata: bool, max_pixels: int) -> Im
     if getattr(image, "is_animated", False) and image.tell() == 0:
         warn("only the first of several frames is coded", ImageWarning)
     raw_modes = _raw_modes(image)
-    stored = getattr(image, "tag_v2", {})
-    tags = {tag: stored.get(tag) for tag in (_BITS_A_SAMPLE, _PHOTOMETRIC)}
+    tags = getattr(image, "tag_v2", {})
+    top = 4095 if tags.get(_BITS_A_SAMPLE) == (12,) else 65_535
+    inverted = tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
     deep = image.mode in _SIXTEEN_BIT_MODES or any(";16" in mode for mode in raw_modes)
     if deep:
         warn("16 bits a channel are coded as 8", ImageWarning)
     profile = described_profile(image)
     # Pillow turns a TIFF upright, and removes its tag, as it loads it.
     image.load()
-    exif = exif_of(image) if keep_metadata else None
-    xmp = xmp_of(image) if keep_metadata else None
+    exif = xmp = None
     if keep_metadata:
+        exif, xmp = exif_of(image), xmp_of(image)
         warn_of_comments(image)
-
     if orientation_of(image) != 1:
         image = upright(image)
     if image.mode in _SIXTEEN_BIT_MODES:
-        image, alpha = _of_sixteen_bits(image, tags)
+        image, alpha = _of_sixteen_bits(image, top, inverted)
     else:
         image, alpha = _without_alpha(image, raw_modes)
         if deep and image.mode in ("L", "RGB"):
@@ -120,13 +120,14 @@ def _raw_modes(image: Image.Image) -> set[str]:
     return modes
 
 
-def _of_sixteen_bits(image: Image.Image, tags: dict[int, Any]) -> tuple[Image.Image, np.ndarray | None]:
-    """A loaded 16-bit gray image in 8 bits, mode L, and its alpha, uint8 `[H, W]`. tags: those of a TIFF."""
+def _of_sixteen_bits(image: Image.Image, top: int, inverted: bool) -> tuple[Image.Image, np.ndarray | None]:
+    """A loaded 16-bit gray image in 8 bits, mode L, and its alpha, uint8 `[H, W]`.
+
+    top: the end of the values' range, 4095 or 65 535; inverted: whether zero is white.
+    """
     values = np.asarray(image)
     key = image.info.get("transparency")
     alpha = np.where(values == key, 0, 255).astype(np.uint8) if isinstance(key, int) else None
-    inverted = tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
-    top = 4095 if tags.get(_BITS_A_SAMPLE) == (12,) else 65_535
     warn_if_narrow(int(values.max()), top, "white" if inverted else "black")
     if top == 4095:
         values = (values.astype(np.int64) * 65_535 + 2047) // 4095

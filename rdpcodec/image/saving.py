@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -56,7 +56,8 @@ def encode_image(image: Image.Image, name: str, target: object) -> bytes:
     hold the image.
     """
     first: Exception | None = None
-    for kept in _fewer(tuple(key for key in _METADATA if key in image.info)):
+    present = [key for key in _METADATA if key in image.info]
+    for kept in _fewer(present):
         try:
             data = _saved(image, name, kept)
         except MemoryError:
@@ -64,7 +65,7 @@ def encode_image(image: Image.Image, name: str, target: object) -> bytes:
         except Exception as error:  # writers raise on odd metadata what readers raise on damaged files
             first = first or error
             continue
-        lost = _METADATA.keys() & image.info.keys() - set(kept) | _checked(data, image, name, target, kept)
+        lost = {*present} - {*kept} | _checked(data, image, name, target, kept)
         why = f"{name} cannot hold it" + (f" ({reason(first)})" if first else "")
         if "icc_profile" in lost:
             left_out(_METADATA["icc_profile"], f"{why}; the colours are sRGB now")
@@ -91,7 +92,7 @@ def _in_srgb(image: Image.Image) -> Image.Image:
     return colour
 
 
-def _fewer(keys: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+def _fewer(keys: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """Subsets of the metadata, from all to none."""
     for count in range(len(keys), -1, -1):
         yield from combinations(keys, count)
@@ -99,23 +100,18 @@ def _fewer(keys: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 
 def _saved(image: Image.Image, name: str, kept: tuple[str, ...]) -> bytes:
     """The file, with the metadata named. Raises whatever Pillow's writer raises."""
-    options = dict(_SAVE_OPTIONS.get(name, {}))
+    passed = {key: image.info[key] for key in (*kept, "dpi") if key in image.info}
     # Without the option, writers take the profile of `info`.
-    options["icc_profile"] = image.info["icc_profile"] if "icc_profile" in kept else None
-    if "exif" in kept:
-        options["exif"] = image.info["exif"]
-    if "dpi" in image.info:
-        options["dpi"] = image.info["dpi"]
+    options = {"icc_profile": None, **_SAVE_OPTIONS.get(name, {}), **passed}
     if "xmp" in kept and name == "PNG":
         options["pnginfo"] = info = PngInfo()
-        info.add_itxt("XML:com.adobe.xmp", image.info["xmp"].decode())
+        info.add_itxt("XML:com.adobe.xmp", options.pop("xmp").decode())
     elif "xmp" in kept and name == "TIFF":  # Pillow ignores `exif` where it gets `tiffinfo`
-        options["exif"] = tags = Image.Exif()
+        tags = Image.Exif()
         if "exif" in kept:
-            tags.load(image.info["exif"])
-        tags[_XMP_TAG] = image.info["xmp"]
-    elif "xmp" in kept:
-        options["xmp"] = image.info["xmp"]
+            tags.load(options["exif"])
+        tags[_XMP_TAG] = options.pop("xmp")
+        options["exif"] = tags
     buffer = io.BytesIO()
     image.save(buffer, name, **options)
     return buffer.getvalue()
@@ -156,4 +152,4 @@ def _has(written: Image.Image, key: str) -> bool:
     """Whether a file has metadata of a kind, as far as Pillow can read it."""
     if key == "exif":
         return len(written.getexif()) > 0
-    return any(written.info.get(name) for name in (key, "XML:com.adobe.xmp" if key == "xmp" else key))
+    return bool(written.info.get(key) or (key == "xmp" and written.info.get("XML:com.adobe.xmp")))

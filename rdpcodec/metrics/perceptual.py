@@ -23,13 +23,13 @@ from torch import Tensor, nn
 from rdpcodec.errors import UsageError
 
 WEIGHTS_VARIABLE = "RDPCODEC_LPIPS"
-NETWORKS = ("alex", "squeeze")
 MINIMUM_SIDE = 32  # what the networks' strides and poolings need
 # `distance` compares squares of an image of this side, read with a margin as wide as features reach. Both are
 # multiples of all strides, so that a square's features lie where the image's do. AlexNet's reach 96 pixels
 # beyond what they are counted for, SqueezeNet's 112.
 SQUARE = 1024
 _MARGIN = 128
+# The strides of the networks' layers, to a pixel.
 _STRIDES = {"alex": (4, 8, 16, 16, 16), "squeeze": (2, 4, 8, 16, 16, 16, 16)}
 # From the `lpips` package: inputs in -1..1 to the statistics the backbones were trained with.
 _SHIFT = (-0.030, -0.088, -0.188)
@@ -76,9 +76,8 @@ class Lpips(nn.Module):
         """tensors: named as in the `lpips` package's state dict. Raises `KeyError` if one is missing."""
         super().__init__()
         self.network = network
-        self.slices = 5 if network == "alex" else 7
         names = [name for name in tensors if name.startswith("net.")]
-        names += [f"lin{i}.model.1.weight" for i in range(self.slices)]
+        names += [f"lin{i}.model.1.weight" for i in range(len(_STRIDES[network]))]
         for name in names:
             self.register_buffer(_plain(name), tensors[name].float(), persistent=False)
         self.register_buffer("shift", torch.tensor(_SHIFT)[:, None, None], persistent=False)
@@ -183,8 +182,8 @@ def load_lpips(network: str, path: Path | None = None) -> Lpips:
     one of the two; otherwise the `lpips` package is asked, which downloads the backbone. Raises `UsageError`
     when none of them has the weights.
     """
-    if network not in NETWORKS:
-        raise UsageError(f"LPIPS network {network!r}: must be one of {', '.join(NETWORKS)}")
+    if network not in _STRIDES:
+        raise UsageError(f"LPIPS network {network!r}: must be one of {', '.join(_STRIDES)}")
     if path is None and os.environ.get(WEIGHTS_VARIABLE):
         path = Path(os.environ[WEIGHTS_VARIABLE])
     if path is None:

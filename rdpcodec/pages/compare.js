@@ -4,20 +4,19 @@
 const METRICS = Object.keys(data.metrics);
 const LOWER_IS_BETTER = new Set(["lpips"]);
 const viewer = createViewer($("viewer"));
+const dial = $("realism");
+const middle = data.qualities[Math.floor((data.qualities.length - 1) / 2)];
 let source = data.images[0];
 // Versions by their place in source.versions, -1 for the original: the same for all images.
-const middle = data.qualities[Math.floor((data.qualities.length - 1) / 2)];
-const sides = [-1, source.versions.findIndex((v) => v.ours && v.quality === middle)];
-
 const versionAt = (i) => source.versions[i];
-const dial = $("realism");
+const ownAt = (quality) => source.versions.findIndex((v) => v.ours && v.quality === quality);
+const sides = [-1, ownAt(middle)];
+// Whether this browser decodes a version itself, at the realism of the dial.
+const isTurned = (i) => i >= 0 && "file" in versionAt(i);
 const nameOf = (i) => (i < 0 ? "Original" : isTurned(i) ? `rdpcodec, realism ${fixed(Number(dial.value), 2)}` : versionAt(i).label);
 const fullName = (i) => (i < 0 ? "Original" : `${nameOf(i)} at quality ${versionAt(i).quality}`);
 const labelled = (i) => (i < 0 ? "Original" : `${versionAt(i).label} at quality ${versionAt(i).quality}`);
-const bytesText = (version) => `${count(version.bytes)} bytes`;
 
-// Whether this browser decodes a version itself, at the realism of the dial.
-const isTurned = (i) => i >= 0 && "file" in versionAt(i);
 let decoder = null; // a promise of its module
 
 async function imageAt(i) {
@@ -48,14 +47,13 @@ async function show() {
     if (status === "fulfilled") viewer.show(side, value, nameOf(sides[side]));
     else viewer.clear(side, nameOf(sides[side]));
   });
-  const failed = images.flatMap(({ status }, side) => (status === "rejected" ? [fullName(sides[side])] : []));
   $("captions").replaceChildren(...sides.map((i, side) => element("figure", {},
     element("figcaption", {}, element("small", {}, side ? "right" : "left"), fullName(i)),
     i < 0
       ? figureList([["size", `${source.width} × ${source.height}`]])
       : figureList([["bytes", count(versionAt(i).bytes)], ["bits per pixel", fixed(versionAt(i).bpp, 3)],
         ...METRICS.map((name) => [data.metrics[name], metricText(name, versionAt(i)[name])])]),
-    ...(failed.includes(fullName(i)) ? [element("p", { class: "note" }, "This browser cannot show this format.")] : []))));
+    ...(images[side].status === "rejected" ? [element("p", { class: "note" }, "This browser cannot show this format.")] : []))));
   for (const input of document.querySelectorAll("#versions input")) input.checked = sides[SIDES.indexOf(input.name)] === Number(input.value);
   for (const row of document.querySelectorAll("#versions tr[data-version]")) row.classList.toggle("shown", sides.includes(Number(row.dataset.version)));
   for (const button of $("qualities").children) button.setAttribute("aria-pressed", sides.some((i) => i >= 0 && versionAt(i).quality === Number(button.value)));
@@ -71,7 +69,7 @@ function leaveDial(error) {
   dial.disabled = true;
   note(`This browser cannot turn realism: ${error.message}. The page holds realism 0 and 1.`);
   sides.forEach((i, side) => {
-    if (isTurned(i)) sides[side] = source.versions.findIndex((v) => v.ours && v.quality === versionAt(i).quality);
+    if (isTurned(i)) sides[side] = ownAt(versionAt(i).quality);
   });
   return show();
 }

@@ -9,11 +9,10 @@ from __future__ import annotations
 import base64
 import gzip
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from rdpcodec.image import ImageData
 from rdpcodec.metrics.full_reference import Metrics
 from rdpcodec.operating_point import OperatingPoint, Quality
 from rdpcodec.pages import FOLDER, assembled
-from rdpcodec.peers import Peer, Unavailable, closest_to, find_peer
+from rdpcodec.peers import Peer, closest_to, usable_peers
 
 # Formats that browsers show.
 PEER_NAMES = ("jpeg", "webp", "avif")
@@ -41,15 +40,15 @@ def compare_page(
     qualities: Iterable[float],
     effort: int,
     step: Callable[[], None],
-    decoder: Mapping[str, bytes] = MappingProxyType({}),
+    decoder: Mapping[str, bytes],
 ) -> str:
     """The page, HTML.
 
     images: by the names that readers see. Those over `MAX_PIXELS` are cut to their middle; alpha channels are
     left out. step: called after each quality of each image. decoder: the files of the decoder for browsers by
-    name; with them the page can change realism.
+    name, or none; with them the page can change realism.
     """
-    peers, notes = _peers()
+    peers, notes = usable_peers(PEER_NAMES)
     metrics = Metrics()
     embedded = _embedded(decoder) if codec.weights.has_realism else {}
     comparison = _Comparison(codec, peers, metrics, bool(embedded), step)
@@ -58,7 +57,7 @@ def compare_page(
     versions = [version for record in shown for version in record["versions"] if "file" not in version]
     data = {
         "metrics": metrics.labels,
-        "realism": len(comparison.realisms) > 1,
+        "realism": codec.weights.has_realism,
         "qualities": [point.quality for point in points],
         "model": f"{codec.weights}, effort {effort}",
         "peers": [f"{peer.label}: {peer.description}" for peer in peers.values()],
@@ -69,17 +68,6 @@ def compare_page(
         "decoder": embedded,
     }
     return assembled(FOLDER / "compare", data, "base", "viewer", "embedded")
-
-
-def _peers() -> tuple[dict[str, Peer], list[str]]:
-    """The other formats that this machine can write, and notes on those it cannot."""
-    peers, notes = {}, []
-    for name in PEER_NAMES:
-        try:
-            peers[name] = find_peer(name)
-        except Unavailable as error:
-            notes.append(str(error))
-    return peers, notes
 
 
 @dataclass(frozen=True)
@@ -121,16 +109,17 @@ class _Comparison:
         about = {"name": name, "width": pillow.width, "height": pillow.height, "notes": notes}
         return {**about, "original": _lossless(pillow), "versions": versions}
 
-    def _ours(self, image: ImageData, data: bytes, quality: Quality) -> Iterator[dict[str, Any]]:
+    def _ours(self, image: ImageData, data: bytes, quality: Quality) -> list[dict[str, Any]]:
         """The versions that one file of ours gives."""
+        versions = []
         for realism in self.realisms:
             decoded = self.codec.decompress(data, realism=realism)
             label = f"rdpcodec, realism {realism:g}" if len(self.realisms) > 1 else "rdpcodec"
             figures = self._figures(image, decoded, len(data), _lossless(decoded))
-            version = {"label": label, "quality": quality, "ours": True, **figures}
-            yield version
+            versions.append({"label": label, "quality": quality, "ours": True, **figures})
         if self.turned:
-            yield _turned(version, data, self.metrics)
+            versions.append(_turned(versions[-1], data, self.metrics))
+        return versions
 
     def _figures(self, image: ImageData, decoded: Image.Image, size: int, url: str) -> dict[str, Any]:
         """The measures of a version of `size` bytes."""

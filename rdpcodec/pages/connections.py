@@ -10,6 +10,7 @@ import asyncio
 from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 # Idle connections take only a descriptor, and end soon.
@@ -51,13 +52,12 @@ class ImpatientProtocol(H11Protocol):
         self._watch()
 
 
-def server_config(app: Any, **options: Any) -> uvicorn.Config:
-    """How the application is served. options: further options of `uvicorn.Config`."""
+def server_config(app: ASGIApp) -> uvicorn.Config:
+    """How the application is served."""
     return uvicorn.Config(
         app,
         log_level="error",
         http=ImpatientProtocol,
         limit_concurrency=_CONNECTIONS,
         timeout_graceful_shutdown=5,
-        **options,
     )

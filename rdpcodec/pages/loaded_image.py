@@ -20,7 +20,7 @@ from rdpcodec.peers import closest_to, find_peer
 _FILES = 32
 
 
-class EncodeRequest(NamedTuple):
+class Settings(NamedTuple):
     """The settings of a page: quality 0..100, realism 0..1."""
 
     quality: float
@@ -43,8 +43,8 @@ class LoadedImage:
             return encode(OperatingPoint(quality))
 
         @lru_cache(maxsize=1)
-        def decoded(asked: EncodeRequest) -> Image.Image:
-            return codec.decompress(file(asked.quality), realism=asked.realism)
+        def decoded(settings: Settings) -> Image.Image:
+            return codec.decompress(file(settings.quality), realism=settings.realism)
 
         self.file = file
         self.decoded = decoded
@@ -70,7 +70,7 @@ class LoadedImage:
 
         return closest_to(encode, size, {})
 
-    def file_with(self, asked: EncodeRequest) -> bytes:
+    def file_with(self, settings: Settings) -> bytes:
         """The file of a quality, with a realism as its default: that is a byte of the header."""
-        parsed = container.read(self.file(asked.quality))
-        return container.write(replace(parsed, header=replace(parsed.header, realism=asked.realism)))
+        parsed = container.read(self.file(settings.quality))
+        return container.write(replace(parsed, header=replace(parsed.header, realism=settings.realism)))

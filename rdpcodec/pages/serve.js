@@ -135,9 +135,9 @@ async function update() {
   try {
     do {
       waiting = false;
-      $("state").textContent = isTurned(shown, wanted()) ? "decoding …" : "coding …";
-      // A drag or a held key gives many settings at once.
-      if (!isTurned(shown, wanted())) await pause(60);
+      const here = canTurnHere(shown, wanted());
+      $("state").textContent = here ? "decoding …" : "coding …";
+      if (!here) await pause(60); // a drag or a held key gives many settings at once
       await showSetting(shown, wanted());
     } while (waiting);
   } catch (error) {
@@ -151,18 +151,16 @@ async function update() {
 
 // What is shown: its image and quality, and the size of its file.
 let current = { source: null, quality: null, coded: null };
-// Whether a setting differs from what is shown in realism alone, and can be decoded here.
-const isTurned = (source, { quality }) =>
+// Whether this browser can make the image of a setting itself: it differs from what is shown in realism alone.
+const canTurnHere = (source, { quality }) =>
   live.able && data.realism && isSmall(source) && current.source === source && current.quality === quality;
 
 async function showSetting(source, setting) {
-  const stale = () => source !== shown;
-  const changed = () => waiting || stale();
   const started = performance.now();
-  const here = isTurned(source, setting) ? await decodedHere(source, setting) : null;
+  const here = canTurnHere(source, setting) ? await decodedHere(source, setting) : null;
   const coded = here ? current.coded : await (await ask(path(source, "coded", setting))).json();
   const image = here ?? await loadImage(path(source, "decoded", setting));
-  if (stale()) return;
+  if (source !== shown) return;
   current = { source, quality: setting.quality, coded };
   loaded.coded = image;
   names.coded = `Quality ${setting.quality}` + (data.realism ? `, realism ${Number(setting.realism).toFixed(2)}` : "");
@@ -171,37 +169,39 @@ async function showSetting(source, setting) {
     bytes: count(coded.bytes), "bits per pixel": fixed(coded.bpp, 3), "of the upload": `${fixed(100 * coded.bytes / source.size, 1)} %`,
     seconds: fixed((performance.now() - started) / 1000, 2),
   });
-  if (changed()) return;
+  if (waiting) return;
   figuring = new AbortController();
   try {
     // While realism is being turned, the server is not asked.
     if (here) await pause(400, figuring.signal);
-    await showFigures(source, setting, changed, figuring.signal);
+    await showFigures(source, setting, figuring.signal);
   } catch (error) {
     if (error.name !== "AbortError") throw error;
   }
 }
 
-async function showFigures(source, setting, changed, signal) {
+// Raises an `AbortError` once the setting changes.
+async function showFigures(source, setting, signal) {
   $("state").textContent = "measuring …";
-  await showPeer(source, setting, changed, signal);
+  await showPeer(source, setting, signal);
   const measured = await (await ask(path(source, "figures", setting), { signal })).json();
-  if (changed()) return;
+  signal.throwIfAborted();
   setFigures(Object.fromEntries(METRIC_NAMES.map((m) => [data.metrics[m], metricText(m, measured[m])])));
   // Decode in advance, so that the first turn is as quick as the next: both decodings are then kept.
-  if (isTurned(source, setting) && live.key !== keyOf(source, setting)) decodedHere(source, { ...setting, realism: 0.5 }).catch(() => {});
+  if (canTurnHere(source, setting) && live.key !== keyOf(source, setting)) decodedHere(source, { ...setting, realism: 0.5 }).catch(() => {});
 }
 
 // Another format at as many bytes, if one is chosen: its own file, decoded by the browser. If there is none, the measures
 // of ours are shown all the same.
-async function showPeer(source, setting, changed, signal) {
+async function showPeer(source, setting, signal) {
   const format = against.value, label = data.peers[format];
   if (!label) return;
   const peer = await loadImage(path(source, format, setting), { signal }).then(
     (image) => ({ image, name: `${label}, ${count(image.bytes)} bytes` }),
     (error) => ({ image: null, name: `${label}: ${whyNotShown(error)}` }),
   );
-  if (changed() || against.value !== format) return;
+  signal.throwIfAborted();
+  if (against.value !== format) return;
   loaded.peer = peer.image;
   names.peer = peer.name;
   showSides();

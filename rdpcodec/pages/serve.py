@@ -26,7 +26,6 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -49,8 +48,8 @@ from rdpcodec.pages import FOLDER, assembled
 from rdpcodec.pages.compare import PEER_NAMES
 from rdpcodec.pages.decoder import decoder_route
 from rdpcodec.pages.guard import Guard, content_policy, error_response
-from rdpcodec.pages.loaded_image import EncodeRequest, LoadedImage
-from rdpcodec.peers import find_peer, is_available
+from rdpcodec.pages.loaded_image import LoadedImage, Settings
+from rdpcodec.peers import usable_peers
 from rdpcodec.source import name_of
 
 # Pillow opens more, but for EPS it starts Ghostscript. The last two need plugins (the extra `formats`).
@@ -82,6 +81,7 @@ class ImageServer:
     def __init__(self, codec: Codec, limits: Limits, *, decodes: bool) -> None:
         self.codec, self.limits = codec, limits
         self.metrics = Metrics()
+        self.peers, _ = usable_peers(PEER_NAMES)
         self.loaded: OrderedDict[str, LoadedImage] = OrderedDict()
         self.uploads = 0
         self.lock = threading.Lock()
@@ -95,7 +95,7 @@ class ImageServer:
                 "limits": {"size": limits.size, "pixels": limits.pixels},
                 "metrics": self.metrics.labels,
                 "notes": self.metrics.notes,
-                "peers": _peers(),
+                "peers": {name: peer.label for name, peer in self.peers.items()},
                 "decodes": decodes,
             },
             "base",
@@ -157,49 +157,49 @@ class ImageServer:
 
     def coded(self, request: Request) -> Response:
         """The size of its file: bytes and bits per pixel."""
-        asked = parse_request(request, self.codec)
+        settings = settings_of(request, self.codec)
         with self.lock:
-            data = self._find(request).file(asked.quality)
+            data = self._find(request).file(settings.quality)
         return JSONResponse({"bytes": len(data), "bpp": container.bits_per_pixel(data)})
 
     def decoded(self, request: Request) -> Response:
         """What its file decodes to, PNG."""
-        asked = parse_request(request, self.codec)
+        settings = settings_of(request, self.codec)
         with self.lock:
-            image = self._find(request).decoded(asked)
+            image = self._find(request).decoded(settings)
         return _png(image)
 
     def figures(self, request: Request) -> Response:
         """How far the decoded image is from the original: a value per metric, null where there is none."""
-        asked = parse_request(request, self.codec)
+        settings = settings_of(request, self.codec)
         with self.lock:
             loaded = self._find(request)
-            decoded = np.asarray(loaded.decoded(asked).convert("RGB"))
+            decoded = np.asarray(loaded.decoded(settings).convert("RGB"))
             return JSONResponse(self.metrics(loaded.seen, decoded))
 
     def file(self, request: Request) -> Response:
         """The .rdpc file, for download."""
-        asked = parse_request(request, self.codec)
+        settings = settings_of(request, self.codec)
         with self.lock:
-            data = self._find(request).file_with(asked)
+            data = self._find(request).file_with(settings)
         headers = {"Content-Disposition": "attachment"}
         return Response(data, media_type=container.MIME_TYPE, headers=headers)
 
     async def peer(self, request: Request) -> Response:
         """Another format's file of about as many bytes as ours."""
-        asked, name = parse_request(request, self.codec), request.url.path.rpartition("/")[2]
-        loaded, size = await run_in_threadpool(self._sized, request, asked)
+        settings, name = settings_of(request, self.codec), request.url.path.rpartition("/")[2]
+        loaded, size = await run_in_threadpool(self._sized, request, settings)
         async with self.comparing:
             if await request.is_disconnected():  # while it waited
                 raise HTTPException(499, "the request was cancelled")
             data = await run_in_threadpool(loaded.peer_file, name, size)
         return Response(data, media_type=f"image/{name}")
 
-    def _sized(self, request: Request, asked: EncodeRequest) -> tuple[LoadedImage, int]:
+    def _sized(self, request: Request, settings: Settings) -> tuple[LoadedImage, int]:
         """The image of a request, and the bytes of its file."""
         with self.lock:
             loaded = self._find(request)
-            return loaded, len(loaded.file(asked.quality))
+            return loaded, len(loaded.file(settings.quality))
 
     def _find(self, request: Request) -> LoadedImage:
         name = request.path_params["id"]
@@ -210,7 +210,7 @@ class ImageServer:
         return self.loaded[name]
 
 
-def parse_request(request: Request, codec: Codec) -> EncodeRequest:
+def settings_of(request: Request, codec: Codec) -> Settings:
     """The settings in a query. Raises `HTTPException`, or `UsageError` for what the codec cannot do."""
     try:
         quality, realism = (float(request.query_params[name]) for name in ("quality", "realism"))
@@ -218,16 +218,14 @@ def parse_request(request: Request, codec: Codec) -> EncodeRequest:
         raise HTTPException(400, "give quality and realism as numbers") from None
     codec.weights.check_point(OperatingPoint(quality, realism))
     # As a file stores it, so that equal files are made once.
-    return EncodeRequest(container.stored_quality(quality) / container.QUALITY_STEPS, realism)
+    return Settings(container.stored_quality(quality) / container.QUALITY_STEPS, realism)
 
 
-def application(
-    codec: Codec, limits: Limits, host: str, decoder: Mapping[str, bytes] = MappingProxyType({})
-) -> ASGIApp:
+def application(codec: Codec, limits: Limits, host: str, decoder: Mapping[str, bytes]) -> ASGIApp:
     """The server as an ASGI application.
 
     host: the name or address that it will be reached by; decoder: the files of the decoder for browsers by
-    name; with them, pages change realism themselves.
+    name, or none; with them, pages change realism themselves.
     """
     server = ImageServer(codec, limits, decodes=bool(decoder))
     endpoints = [
@@ -238,7 +236,7 @@ def application(
             ("decoded", server.decoded),
             ("figures", server.figures),
             ("file", server.file),
-            *((name, server.peer) for name in _peers()),
+            *((name, server.peer) for name in server.peers),
         )
     ]
     served = Starlette(
@@ -259,11 +257,6 @@ def application(
     )
     # Not as Starlette's middleware, outside of which unexpected errors are answered.
     return Guard(served, host)
-
-
-def _peers() -> dict[str, str]:
-    """The labels of the other formats that can be written here, by name."""
-    return {name: find_peer(name).label for name in PEER_NAMES if is_available(name)}
 
 
 def _read(data: bytes, pixels: int) -> tuple[ImageData, list[str]]:

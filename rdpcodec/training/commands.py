@@ -25,15 +25,14 @@ from rdpcodec.training.options import (
     data_option,
     device_option,
     lpips_option,
-    run_of,
     run_options,
+    settings_of,
     share_option,
     size_option,
     texture_option,
     weights_file,
 )
-from rdpcodec.training.recipes import TRAINS, FidelityRun, RealismRun
-from rdpcodec.training.schedule import Budget
+from rdpcodec.training.recipes import TRAINS, FidelityRun, Launch, RealismRun
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -81,19 +80,15 @@ def train() -> None:
 @compile_option
 def fidelity(
     data: Path,
-    out: Path,
     init: Path | None,
     previous: Path | None,
     lpips_weights: Path | None,
     compiled: str | None,
-    resume: bool,
-    device: str | None,
-    checkpoint_minutes: float,
     **chosen: Any,
 ) -> None:
     """Rate and distortion, all qualities at once."""
     need_torch("training")
-    run = run_of(FidelityRun, chosen)
+    run = settings_of(FidelityRun, chosen)
     if run.trains != "everything" and init is None:
         raise click.UsageError(f"--trains {run.trains} freezes the encoder: give --init, to start from one")
     if not run.perception and (previous or lpips_weights):
@@ -106,14 +101,10 @@ def fidelity(
     from rdpcodec.training.run import train as train_run
 
     train_run(
-        lambda where: Fidelity(
-            run, data, where, init=init, previous=previous, lpips=lpips_weights, compiled=compiled
+        lambda device: Fidelity(
+            run, data, device, init=init, previous=previous, lpips=lpips_weights, compiled=compiled
         ),
-        Budget(run.minutes, run.gigapixels, run.decay),
-        out,
-        device=device,
-        resume=resume,
-        checkpoint_minutes=checkpoint_minutes,
+        settings_of(Launch, chosen),
     )
 
 
@@ -142,37 +133,23 @@ def fidelity(
 )
 def realism(
     data: Path,
-    out: Path,
     init: Path,
     previous: Path | None,
     lpips_weights: Path | None,
     discriminator: Path | None,
-    resume: bool,
-    device: str | None,
-    checkpoint_minutes: float,
     **chosen: Any,
 ) -> None:
     """A second synthesis, for realism, on a frozen encoder. Needs the extra train."""
     need_torch("training")
-    run = run_of(RealismRun, chosen)
+    run = settings_of(RealismRun, chosen)
     from rdpcodec.training.realism import Realism
     from rdpcodec.training.run import train as train_run
 
     train_run(
-        lambda where: Realism(
-            run,
-            data,
-            where,
-            init=init,
-            previous=previous,
-            lpips=lpips_weights,
-            discriminator=discriminator,
+        lambda device: Realism(
+            run, data, device, init=init, previous=previous, lpips=lpips_weights, discriminator=discriminator
         ),
-        Budget(run.minutes, run.gigapixels, run.decay),
-        out,
-        device=device,
-        resume=resume,
-        checkpoint_minutes=checkpoint_minutes,
+        settings_of(Launch, chosen),
     )
 
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from rdpcodec.errors import UsageError
 from rdpcodec.metrics.eyes import ForEyes
-from rdpcodec.metrics.perceptual import load_lpips
+from rdpcodec.metrics.perceptual import Lpips, load_lpips
 from rdpcodec.model.rdp_model import RdpModel, TrainingOutput
 from rdpcodec.model.transforms import Synthesis
 from rdpcodec.training.average import WeightAverage
@@ -28,11 +28,10 @@ from rdpcodec.training.data import ImageSet, to_device
 from rdpcodec.training.graphics import graphics
 from rdpcodec.training.haar import haar_model
 from rdpcodec.training.loop import CHECKED, averaging_gradients, process_count
-from rdpcodec.training.losses import perceptual_distortion, random_phase, rate_distortion_loss
-from rdpcodec.training.optimizers import build_optimizers
+from rdpcodec.training.losses import autocast, perceptual_distortion, random_phase, rate_distortion_loss
+from rdpcodec.training.optimizers import build_optimizers, clip_gradients, load_states, take_step
 from rdpcodec.training.randomness import Randomness
 from rdpcodec.training.recipes import FROZEN, FidelityRun
-from rdpcodec.training.schedule import scale_learning_rates
 from rdpcodec.training.speed.compiling import compile_blocks, compiles
 from rdpcodec.training.speed.cuda_graph import CudaGraphed
 from rdpcodec.training.start import Start, load_start
@@ -40,7 +39,6 @@ from rdpcodec.training.totals import Totals
 from rdpcodec.training.validation import QUALITIES, load_training_and_validation, points_of
 from rdpcodec.weights.architecture import SIZES
 
-GRADIENT_CLIP = 1.0
 # Figures of a step for the log; the last only with a realism synthesis.
 FIGURES = ("loss", "gradient_norm", "bpp", "psnr", "lpips")
 # Graphics are drawn once, when a run begins: enough for ten thousand crops to differ.
@@ -74,10 +72,16 @@ class Decoders(nn.Module):
         return Decoded(output, self.realism(output.rounded[first], quality[first]).float())
 
 
-def make_optimizers(model: RdpModel, run: FidelityRun) -> list[torch.optim.Optimizer]:
-    """Make the optimizers of a fidelity run, without those of a realism synthesis."""
-    densities = [*model.hyper_prior.parameters(), *model.residual_density.parameters()]
-    return build_optimizers(model, run.learning_rate, densities)
+class RealismLearner(NamedTuple):
+    """A realism synthesis that learns beside the fidelity synthesis, and the network that judges its images.
+
+    totals: the training behind the synthesis when the run began.
+    """
+
+    synthesis: Synthesis
+    average: WeightAverage
+    totals: Totals
+    lpips: Lpips
 
 
 def _drawn_images(run: FidelityRun, device: torch.device) -> ImageSet | None:
@@ -119,12 +123,10 @@ class Fidelity:
         Raises `UsageError` when there are too few images, or when weights do not fit or cannot be read.
         """
         self.run, self.device = run, device
-        self.settings = asdict(run)
-        self.pixels_a_step = process_count() * run.batch * run.crop**2
         self.randomness = Randomness(run.seed)
         # Before the images, which may take minutes: problems with these files are reported at once.
         start = _given_start(init, previous, run.size) if init else None
-        perceptual = load_lpips("squeeze", lpips).to(device) if run.perception else None
+        network = load_lpips("squeeze", lpips).to(device) if run.perception else None
         self.training, self.validation_crops = load_training_and_validation(data, run.crop, device)
         self.drawn = _drawn_images(run, device)
         if start is None:
@@ -133,21 +135,18 @@ class Fidelity:
         self.model, self.totals = start.model.to(device), start.totals
         for part in FROZEN[run.trains]:
             self.model.get_submodule(part).requires_grad_(False)
-        self.optimizers = make_optimizers(self.model, run)
+        densities = [*self.model.hyper_prior.parameters(), *self.model.residual_density.parameters()]
+        self.optimizers = build_optimizers(self.model, run.learning_rate, densities)
         self.average = WeightAverage(self.model)
-        self.realism: Synthesis | None = None
-        if perceptual is not None:
-            self._add_realism(start)
-            self.lpips = perceptual
+        self.realism: RealismLearner | None = None
+        if network is not None:
+            synthesis = start.realism_synthesis().to(device)
+            self.optimizers += build_optimizers(synthesis, run.learning_rate)
+            self.realism = RealismLearner(synthesis, WeightAverage(synthesis), start.realism_totals, network)
         self.randomness.seed_per_rank()
-        self.forward = averaging_gradients(Decoders(self.model, self.realism, run.perceived))
+        decoders = Decoders(self.model, self.realism and self.realism.synthesis, run.perceived)
+        self.forward = averaging_gradients(decoders)
         self._compile(compiled if compiled and compiles(device) else None)
-
-    def _add_realism(self, start: Start) -> None:
-        """Train a realism synthesis, too."""
-        self.realism, self.realism_totals = start.realism_synthesis().to(self.device), start.realism_totals
-        self.optimizers += build_optimizers(self.realism, self.run.learning_rate)
-        self.realism_average = WeightAverage(self.realism)
 
     def _compile(self, compiled: str | None) -> None:
         """Set up the functions of a step: compiled if asked for, and as a CUDA graph on a single GPU."""
@@ -158,10 +157,10 @@ class Fidelity:
         alone_on_gpu = self.device.type == "cuda" and process_count() == 1
         self.gradients = CudaGraphed(self._gradients) if alone_on_gpu else self._gradients
 
-    def batch(self) -> tuple[Tensor, ...]:
-        """Draw crops `[B, 3, H, W]` and qualities `[B]`, uniform in 0..100.
+    def batch(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Draw crops `[B, 3, H, W]` in [0, 1], qualities `[B]` in 0..100, and a `random_phase` for LPIPS.
 
-        With a realism synthesis, also draw the phase at which LPIPS sees the crops.
+        Without a realism synthesis no phase is drawn: it is 0, and unused.
         """
         generator = self.randomness.generator
         x = self.training.crops(self.run.batch, self.run.crop, generator)
@@ -170,8 +169,10 @@ class Fidelity:
             if len(which):
                 x[to_device(which, self.device)] = self.drawn.crops(len(which), self.run.crop, generator)
         quality = torch.rand(self.run.batch, generator=generator) * 100
-        drawn = x.contiguous(memory_format=torch.channels_last), to_device(quality, self.device)
-        return drawn if self.realism is None else (*drawn, random_phase(generator, self.device))
+        x, quality = x.contiguous(memory_format=torch.channels_last), to_device(quality, self.device)
+        if self.realism is None:
+            return x, quality, torch.zeros(2, dtype=torch.int64, device=self.device)
+        return x, quality, random_phase(generator, self.device)
 
     def train_step(self, factor: float, progress: float = 0.0) -> dict[str, float]:
         figures = dict(zip(FIGURES, self.gradients(*self.batch()).tolist(), strict=False))
@@ -181,14 +182,12 @@ class Fidelity:
 
     def update(self, factor: float) -> None:
         """Take a step along the gradients at `factor` times the peak rates, and average the weights."""
-        for optimizer in self.optimizers:
-            scale_learning_rates(optimizer, factor)
-            optimizer.step()
+        take_step(self.optimizers, factor)
         self.average.update_parameters(self.model)
         if self.realism is not None:
-            self.realism_average.update_parameters(self.realism)
+            self.realism.average.update_parameters(self.realism.synthesis)
 
-    def _gradients(self, x: Tensor, quality: Tensor, phase: Tensor | None = None) -> Tensor:
+    def _gradients(self, x: Tensor, quality: Tensor, phase: Tensor) -> Tensor:
         """Store the clipped gradients with the parameters and return `FIGURES`."""
         self.forget_gradients()
         total, figures = self.loss(x, quality, phase)
@@ -202,29 +201,18 @@ class Fidelity:
 
     def clip_gradients(self) -> Tensor:
         """Clip each module's gradient, and return the norm of all gradients before clipping."""
-        norms = [
-            nn.utils.clip_grad_norm_(module.parameters(), GRADIENT_CLIP, foreach=True)
-            for module in self._modules()
-        ]
-        return torch.stack(norms).norm()
+        return torch.stack([clip_gradients(module) for module in self._modules()]).norm()
 
-    def _loss(self, x: Tensor, quality: Tensor, phase: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
-        """Return what is minimised, and the remaining `FIGURES`."""
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.run.bfloat16):
+    def _loss(self, x: Tensor, quality: Tensor, phase: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return what is minimised, and the remaining `FIGURES`, for a `batch`."""
+        with autocast(self.run, self.device):
             decoded = self.forward(x, quality, by_rate=self.run.by_rate)
         perceptual, figures = None, []
         first, others = x.split([self.run.perceived, len(x) - self.run.perceived])
-        if phase is not None:
-            realistic = perceptual_distortion(
-                self.lpips,
-                decoded.realistic,
-                first,
-                phase,
-                bfloat16=self.run.bfloat16,
-                texture=self.run.texture,
-            )
-            perceptual = realistic.total
-            figures = [realistic.lpips.detach().mean()]
+        if self.realism is not None:
+            lpips = self.realism.lpips
+            realistic = perceptual_distortion(lpips, self.run, decoded.realistic, first, phase)
+            perceptual, figures = realistic.total, [realistic.lpips.detach().mean()]
         shares, for_eyes = (self.run.eyes, self.run.coarse), []
         if any(shares) and len(others):
             felt = ForEyes(others).distortions(decoded.output.reconstruction[len(first) :])
@@ -233,7 +221,7 @@ class Fidelity:
         return loss.total, [loss.bpp.detach().mean(), loss.psnr.detach(), *figures]
 
     def _modules(self) -> list[nn.Module]:
-        return [module for module in (self.model, self.realism) if module is not None]
+        return [self.model] if self.realism is None else [self.model, self.realism.synthesis]
 
     def parameters(self) -> list[nn.Parameter]:
         return [parameter for module in self._modules() for parameter in module.parameters()]
@@ -248,13 +236,12 @@ class Fidelity:
         A curve of geometric means moves as each image's own curve does. One of arithmetic means also moves
         when bits go from one image to another.
         """
-        model, realism = self.average.module, None if self.realism is None else self.realism_average.module
         points, total, lpips, eyes = [], 0.0, [], []
         x = self.validation_crops
-        for at in points_of(model, x):
-            if realism is not None:
-                realistic = realism(at.output.rounded, at.quality).clamp(0, 1)
-                lpips.append(round(float(self.lpips(realistic, x).mean()), 4))
+        for at in points_of(self.average.module, x):
+            if self.realism is not None:
+                realistic = self.realism.average.module(at.output.rounded, at.quality).clamp(0, 1)
+                lpips.append(round(float(self.realism.lpips(realistic, x).mean()), 4))
             eyes.append(round(at.ssimulacra2, 2))
             figures = at.loss.bpp.mean(), at.loss.psnr, math.exp(at.log_rate)
             points.append([round(float(value), 4) for value in figures])
@@ -270,9 +257,9 @@ class Fidelity:
         realism = {}
         if self.realism is not None:
             realism = {
-                "realism_totals": self.realism_totals.record(),
-                "realism_synthesis": self.realism.state_dict(),
-                "realism_average": self.realism_average.values,
+                "realism_totals": self.realism.totals.record(),
+                "realism_synthesis": self.realism.synthesis.state_dict(),
+                "realism_average": self.realism.average.values,
             }
         return {
             "architecture": asdict(self.model.architecture),
@@ -290,14 +277,13 @@ class Fidelity:
         self.model.load_state_dict(state["model"])
         self.average.load(state["average"], state["average_steps"])
         if self.realism is not None:
-            self.realism.load_state_dict(state["realism_synthesis"])
-            self.realism_average.load(state["realism_average"], state["average_steps"])
+            self.realism.synthesis.load_state_dict(state["realism_synthesis"])
+            self.realism.average.load(state["realism_average"], state["average_steps"])
 
     def load(self, state: dict[str, Any]) -> None:
         self.take_over(state)
         self.totals = Totals(**state["totals"])
         if self.realism is not None:
-            self.realism_totals = Totals(**state["realism_totals"])
-        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
+            self.realism = self.realism._replace(totals=Totals(**state["realism_totals"]))
+        load_states(self.optimizers, state["optimizers"])
         self.randomness.load(state, state["average_steps"])

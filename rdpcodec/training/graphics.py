@@ -9,7 +9,6 @@ from __future__ import annotations
 import colorsys
 import importlib.util
 import math
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -39,54 +38,7 @@ def graphics(count: int, side: int, seed: int) -> list[np.ndarray]:
     A seed gives the same images on machines with the same fonts and Pillow.
     """
     random = Random(seed)
-    return [_graphic(random, side) for _ in range(count)]
-
-
-def _graphic(random: Random, side: int) -> np.ndarray:
-    factor = random.choice(_OVERSAMPLING)
-    image = Image.new("RGB", (side * factor, side * factor), _background(random))
-    painter = _Painter(random, image, factor)
-    kinds: list[Callable[[], None]] = [
-        painter.text,
-        painter.text,
-        painter.screen,
-        painter.chart,
-        painter.lines,
-        painter.shapes,
-    ]
-    random.choice(kinds)()
-    if random.random() < 0.3:
-        painter.text(3)
-    return np.asarray(image.resize((side, side), Image.Resampling.BOX))
-
-
-def _background(random: Random) -> Colour:
-    choice = random.random()
-    if choice < 0.5:
-        return (255, 255, 255)
-    if choice < 0.65:
-        return (random.choice((0, 18, 30, 40)),) * 3
-    return _colour(random)
-
-
-def _colour(random: Random) -> Colour:
-    """A random colour. Half of them are as saturated as sRGB allows."""
-    saturation = 1.0 if random.random() < 0.5 else random.random()
-    value = 1.0 if random.random() < 0.5 else random.random()
-    red, green, blue = colorsys.hsv_to_rgb(random.random(), saturation, value)
-    return (round(red * 255), round(green * 255), round(blue * 255))
-
-
-def _ink(random: Random, ground: Colour) -> Colour:
-    """A colour that can be told from the ground."""
-    dark = sum(ground) < 384
-    if random.random() < 0.4:
-        return (255, 255, 255) if dark else (0, 0, 0)
-    for _ in range(20):
-        colour = _colour(random)
-        if sum(abs(a - b) for a, b in zip(colour, ground, strict=True)) > 200:
-            return colour
-    return (255, 255, 255) if dark else (0, 0, 0)
+    return [_Painter(random, side).graphic() for _ in range(count)]
 
 
 @cache
@@ -102,33 +54,70 @@ def _font_files() -> tuple[Path, ...]:
     )
 
 
-def _font(random: Random, size: int) -> Font:
-    files = _font_files()
-    if files and random.random() < 0.9:
-        return ImageFont.truetype(str(random.choice(files)), size)
-    return ImageFont.load_default(size)
-
-
-def _words(random: Random, count: int) -> str:
-    words = []
-    for _ in range(count):
-        word = random.choice(_WORDS)
-        kind = random.random()
-        if kind < 0.12:
-            word = f"{random.uniform(0, 10 ** random.randint(1, 5)):.{random.randint(0, 2)}f}"
-        elif kind < 0.3:
-            word = word.capitalize() if kind < 0.22 else word.upper()
-        words.append(word + (random.choice(_MARKS) if random.random() < 0.1 else ""))
-    return " ".join(words)
-
-
 class _Painter:
-    """Draws one kind of graphic over an image; lengths are in units of its final pixels."""
+    """Draws a graphic; lengths are in units of its final pixels."""
 
-    def __init__(self, random: Random, image: Image.Image, factor: int) -> None:
-        self.random, self.image, self.factor = random, image, factor
-        self.draw = ImageDraw.Draw(image)
-        self.side = image.width
+    def __init__(self, random: Random, side: int) -> None:
+        """random: what everything is drawn from, colours and words included. side: of the graphic, final."""
+        self.random, self.final_side = random, side
+        self.factor = random.choice(_OVERSAMPLING)
+        self.side = side * self.factor
+        self.image = Image.new("RGB", (self.side, self.side), self.background())
+        self.draw = ImageDraw.Draw(self.image)
+
+    def graphic(self) -> np.ndarray:
+        """Draw one kind of graphic, uint8 `[side, side, 3]`; some have text over them."""
+        kinds = (self.text, self.text, self.screen, self.chart, self.lines, self.shapes)
+        self.random.choice(kinds)()
+        if self.random.random() < 0.3:
+            self.text(3)
+        size = (self.final_side, self.final_side)
+        return np.asarray(self.image.resize(size, Image.Resampling.BOX))
+
+    def background(self) -> Colour:
+        choice = self.random.random()
+        if choice < 0.5:
+            return (255, 255, 255)
+        if choice < 0.65:
+            return (self.random.choice((0, 18, 30, 40)),) * 3
+        return self.colour()
+
+    def colour(self) -> Colour:
+        """A random colour. Half of them are as saturated as sRGB allows."""
+        saturation = 1.0 if self.random.random() < 0.5 else self.random.random()
+        value = 1.0 if self.random.random() < 0.5 else self.random.random()
+        red, green, blue = colorsys.hsv_to_rgb(self.random.random(), saturation, value)
+        return (round(red * 255), round(green * 255), round(blue * 255))
+
+    def ink(self, ground: Colour) -> Colour:
+        """A colour that can be told from the ground."""
+        dark = sum(ground) < 384
+        if self.random.random() < 0.4:
+            return (255, 255, 255) if dark else (0, 0, 0)
+        for _ in range(20):
+            colour = self.colour()
+            if sum(abs(a - b) for a, b in zip(colour, ground, strict=True)) > 200:
+                return colour
+        return (255, 255, 255) if dark else (0, 0, 0)
+
+    def font(self, size: int) -> Font:
+        files = _font_files()
+        if files and self.random.random() < 0.9:
+            return ImageFont.truetype(str(self.random.choice(files)), size * self.factor)
+        return ImageFont.load_default(size * self.factor)
+
+    def words(self, count: int) -> str:
+        words = []
+        for _ in range(count):
+            word = self.random.choice(_WORDS)
+            kind = self.random.random()
+            if kind < 0.12:
+                largest = 10 ** self.random.randint(1, 5)
+                word = f"{self.random.uniform(0, largest):.{self.random.randint(0, 2)}f}"
+            elif kind < 0.3:
+                word = word.capitalize() if kind < 0.22 else word.upper()
+            words.append(word + (self.random.choice(_MARKS) if self.random.random() < 0.1 else ""))
+        return " ".join(words)
 
     def point(self) -> tuple[int, int]:
         return self.random.randrange(self.side), self.random.randrange(self.side)
@@ -146,8 +135,8 @@ class _Painter:
         return red, green, blue
 
     def write(self, x: int, y: int, text: str, size: int, colour: Colour | None = None) -> None:
-        font = _font(self.random, size * self.factor)
-        self.draw.text((x, y), text, colour or _ink(self.random, self.ground(x, y)), font)
+        font = self.font(size)
+        self.draw.text((x, y), text, colour or self.ink(self.ground(x, y)), font)
 
     def text(self, paragraphs: int = 12) -> None:
         """Paragraphs below each other, each in a font, size and colour of its own."""
@@ -155,14 +144,14 @@ class _Painter:
         for _ in range(paragraphs):
             size = round(math.exp(self.random.uniform(math.log(8), math.log(48))))
             x = self.random.randint(-20, self.side // 3)
-            font = _font(self.random, size * self.factor)
+            font = self.font(size)
             ground = self.ground(x, y)
             if self.random.random() < 0.2:
-                ground = _colour(self.random)
+                ground = self.colour()
                 self.draw.rectangle((x - 4, y, self.side, y + 4 * size * self.factor), ground)
-            colour = _ink(self.random, ground)
+            colour = self.ink(ground)
             for _ in range(self.random.randint(1, 4)):
-                self.draw.text((x, y), _words(self.random, 14), colour, font)
+                self.draw.text((x, y), self.words(14), colour, font)
                 y += round(1.3 * size * self.factor)
             if y > self.side:
                 return
@@ -172,26 +161,26 @@ class _Painter:
         for _ in range(self.random.randint(1, 3)):
             left, top, right, bottom = self.box(150, 500)
             left, top, right, bottom = left - 100, top - 100, right - 100, bottom - 100
-            panel, bar = _background(self.random), _colour(self.random)
+            panel, bar = self.background(), self.colour()
             title = 24 * self.factor
-            self.draw.rectangle((left, top, right, bottom), panel, outline=_ink(self.random, panel))
+            self.draw.rectangle((left, top, right, bottom), panel, outline=self.ink(panel))
             self.draw.rectangle((left, top, right, top + title), bar)
-            self.write(left + 8, top + 4, _words(self.random, 3), 12)
+            self.write(left + 8, top + 4, self.words(3), 12)
             y, row = top + title + 6, self.random.randint(16, 30) * self.factor
             while y + row < bottom:
                 kind = self.random.random()
                 if kind < 0.25:
-                    fill = _colour(self.random)
+                    fill = self.colour()
                     area = (left + 8, y, left + 100 * self.factor, y + row - 4)
                     self.draw.rounded_rectangle(area, 4 * self.factor, fill)
                 elif kind < 0.35:
-                    self.draw.line((left, y, right, y), _ink(self.random, panel))
-                self.write(left + 14, y, _words(self.random, 6), self.random.choice((10, 11, 12, 14)))
+                    self.draw.line((left, y, right, y), self.ink(panel))
+                self.write(left + 14, y, self.words(6), self.random.choice((10, 11, 12, 14)))
                 y += row
 
     def chart(self) -> None:
         """Bars, curves or a pie, with a grid, axes and figures."""
-        ink = _ink(self.random, self.ground(0, 0))
+        ink = self.ink(self.ground(0, 0))
         edge, step = min(40 * self.factor, self.side // 4), self.random.randint(20, 60) * self.factor
         for at in range(edge, self.side, step):
             faint = (160, 160, 160)
@@ -203,7 +192,7 @@ class _Painter:
             width = max(4, step // 2)
             for x in range(edge + 4, self.side, step):
                 top = self.random.randrange(edge, self.side)
-                self.draw.rectangle((x, top, x + width, self.side), _colour(self.random))
+                self.draw.rectangle((x, top, x + width, self.side), self.colour())
         elif kind < 0.8:
             for _ in range(self.random.randint(1, 5)):
                 phase, slope, height = (self.random.uniform(0.5, 6) for _ in range(3))
@@ -211,22 +200,22 @@ class _Painter:
                     (x, self.side / 2 + self.side / 15 * height * math.sin(phase + slope * 6 * x / self.side))
                     for x in range(edge, self.side, 6)
                 ]
-                self.draw.line(points, _colour(self.random), self.random.randint(1, 4) * self.factor)
+                self.draw.line(points, self.colour(), self.random.randint(1, 4) * self.factor)
         else:
             angle = 0.0
             while angle < 360:
                 end = angle + self.random.uniform(15, 120)
                 area = (edge, edge, self.side - edge, self.side - edge)
-                self.draw.pieslice(area, angle, min(end, 360), _colour(self.random), outline=ink)
+                self.draw.pieslice(area, angle, min(end, 360), self.colour(), outline=ink)
                 angle = end
-        self.write(edge + 10, 8, _words(self.random, 4), 16, ink)
+        self.write(edge + 10, 8, self.words(4), 16, ink)
 
     def lines(self) -> None:
         """Line art: polygons, circles, hatching."""
-        ink = _ink(self.random, self.ground(0, 0))
+        ink = self.ink(self.ground(0, 0))
         for _ in range(self.random.randint(10, 50)):
             width = self.random.choice((1, 1, 1, 2, 3, 6)) * self.factor
-            colour = ink if self.random.random() < 0.7 else _colour(self.random)
+            colour = ink if self.random.random() < 0.7 else self.colour()
             kind = self.random.random()
             if kind < 0.4:
                 self.draw.line([self.point() for _ in range(self.random.randint(2, 6))], colour, width)
@@ -240,7 +229,7 @@ class _Painter:
     def shapes(self) -> None:
         """Flat areas that overlap, and gradients of pure colours."""
         for _ in range(self.random.randint(4, 25)):
-            kind, fill = self.random.random(), _colour(self.random)
+            kind, fill = self.random.random(), self.colour()
             if kind < 0.4:
                 self.draw.rectangle(self.box(10, 300), fill)
             elif kind < 0.6:
@@ -249,7 +238,7 @@ class _Painter:
                 self.draw.polygon([self.point() for _ in range(3)], fill)
             else:
                 left, top, right, bottom = self.box(50, 250)
-                other = _colour(self.random)
+                other = self.colour()
                 for x in range(left, right):
                     share = (x - left) / (right - left)
                     mixed = [round(a + share * (b - a)) for a, b in zip(fill, other, strict=True)]

@@ -10,6 +10,7 @@ import json
 import math
 import statistics
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from rdpcodec.errors import RdpError, UsageError, reason
 from rdpcodec.training.checkpoint import load_checkpoint, save_checkpoint
+from rdpcodec.training.recipes import Run
 from rdpcodec.training.schedule import Budget, rate_factor
 
 CHECKPOINT = "checkpoint.pt"
@@ -45,11 +47,11 @@ class Interrupted(RdpError):
 class Objective(Protocol):
     """What a run optimises, with the state of the optimisation."""
 
-    # What defines the run, as plain values. A resumed run must agree.
-    settings: dict[str, Any]
     device: torch.device
-    # In one step, over all processes.
-    pixels_a_step: int
+
+    @property
+    def run(self) -> Run:
+        """What defines the run. A resumed run must agree, except in what `MAY_CHANGE`."""
 
     def train_step(self, factor: float, progress: float) -> dict[str, float]:
         """Take a step with the peak learning rates times `factor`; `progress` is the budget's spent share.
@@ -99,8 +101,11 @@ def norm_of(parameters: list[nn.Parameter]) -> float:
 class Loop:
     """One run in one folder: `checkpoint.pt`, and `log.jsonl` with a line per report."""
 
-    def __init__(self, objective: Objective, out: Path, budget: Budget) -> None:
-        self.objective, self.out, self.budget = objective, out, budget
+    def __init__(self, objective: Objective, out: Path) -> None:
+        self.objective, self.out = objective, out
+        self.budget = Budget(objective.run)
+        # In one step, over all processes.
+        self.pixels_a_step = process_count() * objective.run.batch * objective.run.crop**2
         self.step = 0
         self.best_loss = math.inf
         self._stopped = False
@@ -127,7 +132,7 @@ class Loop:
         self.budget.restart(state["seconds"], state["pixels"])
 
     def _check_settings(self, made: dict[str, Any]) -> None:
-        asked = self.objective.settings
+        asked = asdict(self.objective.run)
         others = sorted(name for name in made.keys() | asked.keys() if made.get(name) != asked.get(name))
         if differing := [name for name in others if name not in MAY_CHANGE]:
             told = (f"{name} was {made.get(name)} and is {asked.get(name)}" for name in differing)
@@ -141,7 +146,7 @@ class Loop:
         """Write the checkpoint."""
         state = {
             **self.objective.state(),
-            "settings": self.objective.settings,
+            "settings": asdict(self.objective.run),
             "step": self.step,
             "best_loss": self.best_loss,
             "seconds": self.budget.seconds,
@@ -187,11 +192,12 @@ class Loop:
             )
 
     def _step(self, progress: float) -> dict[str, float]:
-        figures = self.objective.train_step(rate_factor(self.step, progress, self.budget.decay), progress)
+        factor = rate_factor(self.step, progress, self.objective.run.decay)
+        figures = self.objective.train_step(factor, progress)
         for name in CHECKED:
             self._check(name, figures[name])
         self.step += 1
-        self.budget.spent_pixels += self.objective.pixels_a_step
+        self.budget.spent_pixels += self.pixels_a_step
         return figures
 
     def _report(self, window: list[dict[str, float]], seconds: float, validation: dict[str, Any]) -> None:
@@ -199,7 +205,7 @@ class Loop:
         if window:
             for name in window[0]:
                 record[name] = float(f"{statistics.fmean(figures[name] for figures in window):.5g}")
-            pixels = self.objective.pixels_a_step * len(window)
+            pixels = self.pixels_a_step * len(window)
             record["weight_norm"] = float(f"{norm_of(self.objective.parameters()):.5g}")
             record["megapixels_per_second"] = round(pixels / 1e6 / max(seconds, 1e-9), 3)
         record["gigapixels"] = round(self.budget.spent_pixels / 1e9, 4)

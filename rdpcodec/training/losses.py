@@ -15,6 +15,7 @@ from rdpcodec.model.rate import LAMBDA_MIDDLE
 from rdpcodec.model.rdp_model import TrainingOutput
 from rdpcodec.quality import lambda_at
 from rdpcodec.training.data import to_device
+from rdpcodec.training.recipes import Run
 
 # A file at λ costs about λ^0.5 in the loss's own units. Dividing by most of that keeps the high rates from
 # drowning the low ones, where BD-rates are measured in per cent of few bits.
@@ -58,6 +59,11 @@ class Loss(NamedTuple):
         return (-10 * self.mse.log10()).mean()
 
 
+def autocast(run: Run, device: torch.device) -> torch.autocast:
+    """The arithmetic of a run's networks: bfloat16 if it asks for that, otherwise float32."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=run.bfloat16)
+
+
 def random_phase(generator: torch.Generator, device: torch.device) -> Tensor:
     """The first row and column that a frozen network sees, `[2]`, int64."""
     return to_device(torch.randint(PHASES, (2,), generator=generator), device)
@@ -72,22 +78,23 @@ def shifted_crop(x: Tensor, phase: Tensor) -> Tensor:
 
 
 def perceptual_distortion(
-    network: Lpips, decoded: Tensor, x: Tensor, phase: Tensor, *, bfloat16: bool, texture: float = 0.0
+    network: Lpips, run: Run, decoded: Tensor, x: Tensor, phase: Tensor
 ) -> PerceptualDistortion:
     """How far images `[B, 3, H, W]` in [0, 1] are from their originals x.
 
-    Squared error is that of the whole, LPIPS that of a `shifted_crop`; LPIPS may run in bfloat16. A share
-    `texture` of both gives way to `texture_distortion` (see `in_place_of`). A weave costs `WEAVE_WEIGHT`
-    times what squared error does.
+    Squared error is that of the whole, LPIPS that of a `shifted_crop`. A share `run.texture` of both gives
+    way to `texture_distortion` (see `in_place_of`). A weave costs `WEAVE_WEIGHT` times what squared error
+    does.
     """
-    with torch.autocast(x.device.type, dtype=torch.bfloat16, enabled=bfloat16):
+    with autocast(run, x.device):
         with torch.no_grad():
             wanted = network.features(shifted_crop(x, phase))
         lpips = network.between(network.features(shifted_crop(decoded, phase)), wanted).float()
     mse = (decoded - x).square().mean((1, 2, 3))
     total = MSE_WEIGHT * mse + lpips
-    if texture:
-        total = (1 - texture) * total + texture * in_place_of(total, texture_distortion(x, decoded))
+    if run.texture:
+        texture = in_place_of(total, texture_distortion(x, decoded))
+        total = (1 - run.texture) * total + run.texture * texture
     total = total + WEAVE_WEIGHT * MSE_WEIGHT * weave_distortion(x, decoded)
     return PerceptualDistortion(total, mse, lpips)
 

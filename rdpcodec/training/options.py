@@ -6,15 +6,16 @@ import math
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from rdpcodec.container import SIZE_NUMBERS
-from rdpcodec.training.recipes import FidelityRun, RealismRun
+from rdpcodec.training.recipes import FidelityRun, Launch, RealismRun
 from rdpcodec.weights.manifest import encoders, find_model
 
 Command = Callable[..., Any]
+Settings = TypeVar("Settings", FidelityRun, RealismRun, Launch)
 
 
 class Finite(click.FloatRange):
@@ -141,8 +142,10 @@ def run_options(defaults: FidelityRun | RealismRun) -> Callable[[Command], Comma
     return decorate
 
 
-def run_of(kind: type[Any], chosen: dict[str, Any]) -> Any:
-    """The run that the options ask for. Its settings are taken out of `chosen`."""
+def settings_of(kind: type[Settings], chosen: dict[str, Any]) -> Settings:
+    """Settings from the options that are named like them. Raises `click.UsageError` for a run without a
+    budget, or with two.
+    """
     if (chosen["minutes"] is None) == (chosen["gigapixels"] is None):
         raise click.UsageError("give --minutes or --gigapixels")
-    return kind(**{field.name: chosen.pop(field.name) for field in fields(kind)})
+    return kind(**{field.name: chosen[field.name] for field in fields(kind)})

@@ -16,18 +16,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rdpcodec.errors import UsageError
-from rdpcodec.metrics.perceptual import Lpips, load_lpips
+from rdpcodec.metrics.perceptual import load_lpips
 from rdpcodec.model.rate import LAMBDA_MIDDLE
 from rdpcodec.quality import lambda_at
 from rdpcodec.training.average import WeightAverage
 from rdpcodec.training.checkpoint import load_discriminator
 from rdpcodec.training.discriminator import ProjectedDiscriminator
-from rdpcodec.training.loop import averaging_gradients, process_count
-from rdpcodec.training.losses import perceptual_distortion, random_phase, shifted_crop
-from rdpcodec.training.optimizers import build_optimizers
+from rdpcodec.training.loop import averaging_gradients
+from rdpcodec.training.losses import autocast, perceptual_distortion, random_phase, shifted_crop
+from rdpcodec.training.optimizers import build_optimizers, clip_gradients, load_states, take_step
 from rdpcodec.training.randomness import Randomness
 from rdpcodec.training.recipes import RealismRun
-from rdpcodec.training.schedule import scale_learning_rates
 from rdpcodec.training.start import load_start
 from rdpcodec.training.totals import Totals
 from rdpcodec.training.validation import QUALITIES, load_training_and_validation
@@ -37,7 +36,6 @@ from rdpcodec.training.validation import QUALITIES, load_training_and_validation
 RATE_EXPONENT = 0.4
 DISCRIMINATOR_RATE = 8e-4
 DISCRIMINATOR_BETAS = (0.5, 0.9)
-GRADIENT_CLIP = 1.0
 # The upper bound is HiFiC's weight of the adversary, the lower one a twentieth of it, near MS-ILLM's. At the
 # start a discriminator knows nothing and its gradient is small: then the upper bound applies.
 ADVERSARY_WEIGHTS = (0.008, 0.15)
@@ -45,11 +43,18 @@ ADVERSARY_WEIGHTS = (0.008, 0.15)
 NORM_DECAY = 0.99
 
 
-class ImageGradient(NamedTuple):
-    """The loss's gradient with respect to the decoded images `[B, 3, H, W]`, and figures for the log."""
+class Batch(NamedTuple):
+    """Originals x and decoded images, `[B, 3, H, W]`, and what the discriminator judges them by.
 
-    gradient: Tensor
-    figures: dict[str, float]
+    condition: the rounded latents, rescaled to one step for all qualities, `[B, N, H/16, W/16]`. quality:
+    `[B]`, 0..100. phase: see `random_phase`.
+    """
+
+    x: Tensor
+    decoded: Tensor
+    condition: Tensor
+    quality: Tensor
+    phase: Tensor
 
 
 def _discriminator_optimizer(discriminator: nn.Module) -> torch.optim.Optimizer:
@@ -83,8 +88,6 @@ class Realism:
         packages of the discriminator's network are not installed.
         """
         self.run, self.device = run, device
-        self.settings = asdict(run)
-        self.pixels_a_step = process_count() * run.batch * run.crop**2
         self.randomness = Randomness(run.seed)
         start = load_start(init, previous)
         if start.bitstream is None:
@@ -95,9 +98,8 @@ class Realism:
         self.discriminator = ProjectedDiscriminator(self.model.architecture.latents).to(device)
         if discriminator is not None:
             load_discriminator(discriminator, self.discriminator)
-        self.lpips: Lpips = load_lpips("squeeze", lpips).to(device)
+        self.lpips = load_lpips("squeeze", lpips).to(device)
         self.training, self.validation_crops = load_training_and_validation(data, run.crop, device)
-
         self.discriminator_optimizer = _discriminator_optimizer(self.discriminator)
         self.synthesis_optimizers = build_optimizers(self.synthesis, run.learning_rate)
         self.average = WeightAverage(self.synthesis)
@@ -108,27 +110,14 @@ class Realism:
 
     def train_step(self, factor: float, progress: float) -> dict[str, float]:
         """Take a step; the loss in the figures is the weighted distortion, without the adversary."""
-        generator = self.randomness.generator
-        x = self.training.crops(self.run.batch, self.run.crop, generator)
-        x = x.contiguous(memory_format=torch.channels_last)
-        quality = (torch.rand(self.run.batch, generator=generator) * 100).to(self.device)
-        with self._autocast():
-            with torch.no_grad():
-                latents = self.model.analyse(x, quality, by_rate=True).rounded
-            decoded = self.decode(latents, quality).float()
-        condition = self.model.synthesis.gain(latents, quality)
+        batch = self._batch()
         adversarial = self.run.adversary > 0 and progress >= self.run.warmup
-        phase = random_phase(generator, self.device)
-        wanted = self._image_gradient(decoded.detach(), x, phase, condition, quality, adversarial)
-        decoded.backward(wanted.gradient)
-        figures = wanted.figures
-        figures["gradient_norm"] = self._update(
-            self.synthesis_optimizers, self.synthesis, factor, figures["loss"]
-        )
+        gradient, figures = self._image_gradient(batch, adversarial=adversarial)
+        batch.decoded.backward(gradient)
+        norm = self._update(self.synthesis_optimizers, self.synthesis, factor, figures["loss"])
+        figures["gradient_norm"] = norm
         if adversarial:
-            figures |= self._discriminate(
-                shifted_crop(decoded.detach(), phase), shifted_crop(x, phase), condition, quality, factor
-            )
+            figures |= self._discriminate(batch, factor)
         self.average.update_parameters(self.synthesis)
         return figures
 
@@ -140,28 +129,27 @@ class Realism:
     def parameters(self) -> list[nn.Parameter]:
         return list(self.synthesis.parameters())
 
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.run.bfloat16)
+    def _batch(self) -> Batch:
+        """Draw crops and qualities, uniform in 0..100, and decode them."""
+        generator = self.randomness.generator
+        x = self.training.crops(self.run.batch, self.run.crop, generator)
+        x = x.contiguous(memory_format=torch.channels_last)
+        quality = (torch.rand(self.run.batch, generator=generator) * 100).to(self.device)
+        with autocast(self.run, self.device):
+            with torch.no_grad():
+                latents = self.model.analyse(x, quality, by_rate=True).rounded
+            decoded = self.decode(latents, quality).float()
+        condition = self.model.synthesis.gain(latents, quality)
+        return Batch(x, decoded, condition, quality, random_phase(generator, self.device))
 
-    def _image_gradient(
-        self,
-        decoded: Tensor,
-        x: Tensor,
-        phase: Tensor,
-        condition: Tensor,
-        quality: Tensor,
-        adversarial: bool,
-    ) -> ImageGradient:
-        """Return the gradient for each decoded image, weighted so that all images and rates count the same.
+    def _image_gradient(self, batch: Batch, *, adversarial: bool) -> tuple[Tensor, dict[str, float]]:
+        """Return the loss's gradient with respect to the decoded images, and figures for the log.
 
-        The adversary's gradient is `run.adversary` times as strong as the distortion's on every image, as
-        far as `ADVERSARY_WEIGHTS` allows.
+        It is weighted so that all images and rates count the same.
         """
-        weight = (lambda_at(quality) / LAMBDA_MIDDLE) ** RATE_EXPONENT / len(x)
-        decoded = decoded.requires_grad_()
-        distortion = perceptual_distortion(
-            self.lpips, decoded, x, phase, bfloat16=self.run.bfloat16, texture=self.run.texture
-        )
+        weight = (lambda_at(batch.quality) / LAMBDA_MIDDLE) ** RATE_EXPONENT / len(batch.x)
+        decoded = batch.decoded.detach().requires_grad_()
+        distortion = perceptual_distortion(self.lpips, self.run, decoded, batch.x, batch.phase)
         (gradient,) = torch.autograd.grad(distortion.total.sum(), decoded)
         figures = {
             "loss": float((weight * distortion.total).sum().detach()),
@@ -169,17 +157,28 @@ class Realism:
             "lpips": float(distortion.lpips.detach().mean()),
         }
         if adversarial:
-            with self._autocast():
-                logits = self.discriminator(shifted_crop(decoded, phase), condition, quality).float()
-            unreal = F.softplus(-logits).flatten(1).mean(1)
-            (push,) = torch.autograd.grad(unreal.sum(), decoded)
-            strength = self._adversary_strength(gradient, push)
-            gradient = gradient + strength[:, None, None, None] * push
-            figures |= {
-                "adversary_weight": float(strength.mean()),
-                "adversary_loss": float(unreal.detach().mean()),
-            }
-        return ImageGradient(weight[:, None, None, None] * gradient, figures)
+            push, of_adversary = self._adversary(batch, gradient)
+            gradient, figures = gradient + push, figures | of_adversary
+        return weight[:, None, None, None] * gradient, figures
+
+    def _adversary(self, batch: Batch, gradient: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """Return the adversary's gradient with respect to the decoded images, and its figures.
+
+        On every image it is `run.adversary` times as strong as the distortion's `gradient` `[B, 3, H, W]`, as
+        far as `ADVERSARY_WEIGHTS` allows.
+        """
+        decoded = batch.decoded.detach().requires_grad_()
+        seen = shifted_crop(decoded, batch.phase)
+        with autocast(self.run, self.device):
+            logits = self.discriminator(seen, batch.condition, batch.quality).float()
+        unreal = F.softplus(-logits).flatten(1).mean(1)
+        (push,) = torch.autograd.grad(unreal.sum(), decoded)
+        strength = self._adversary_strength(gradient, push)
+        figures = {
+            "adversary_weight": float(strength.mean()),
+            "adversary_loss": float(unreal.detach().mean()),
+        }
+        return strength[:, None, None, None] * push, figures
 
     def _adversary_strength(self, gradient: Tensor, push: Tensor) -> Tensor:
         """Return how much of the adversary's gradient `push` to add to the distortion's per image, `[B]`.
@@ -192,13 +191,12 @@ class Realism:
         strength = self.run.adversary * gradient.flatten(1).norm(dim=1) / self.adversary_norm
         return strength.clamp(*ADVERSARY_WEIGHTS)
 
-    def _discriminate(
-        self, decoded: Tensor, x: Tensor, condition: Tensor, quality: Tensor, factor: float
-    ) -> dict[str, float]:
+    def _discriminate(self, batch: Batch, factor: float) -> dict[str, float]:
         """Take one step of the discriminator and return its figures."""
-        with self._autocast():
-            images, twice = torch.cat([x, decoded]), torch.cat([condition, condition])
-            logits = self.judge(images, twice, torch.cat([quality, quality])).float()
+        images = [shifted_crop(x, batch.phase) for x in (batch.x, batch.decoded.detach())]
+        condition, quality = torch.cat([batch.condition] * 2), torch.cat([batch.quality] * 2)
+        with autocast(self.run, self.device):
+            logits = self.judge(torch.cat(images), condition, quality).float()
         real, false = logits.chunk(2)
         loss = F.softplus(-real).mean() + F.softplus(false).mean()
         loss.backward()
@@ -211,11 +209,9 @@ class Realism:
         optimizers: list[torch.optim.Optimizer], module: nn.Module, factor: float, loss: float
     ) -> float:
         """Take a step if loss and gradient are finite, and return the gradient's norm."""
-        norm = nn.utils.clip_grad_norm_(module.parameters(), GRADIENT_CLIP, foreach=True)
+        norm = clip_gradients(module)
         if torch.isfinite(norm) and math.isfinite(loss):
-            for optimizer in optimizers:
-                scale_learning_rates(optimizer, factor)
-                optimizer.step()
+            take_step(optimizers, factor)
         module.zero_grad(set_to_none=True)
         return float(norm)
 
@@ -257,6 +253,5 @@ class Realism:
         self.discriminator.load_state_dict(state["discriminator"])
         self.average.load(state["average"], state["average_steps"])
         self.adversary_norm = state["adversary_norm"]
-        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
+        load_states(self.optimizers, state["optimizers"])
         self.randomness.load(state, state["average_steps"])

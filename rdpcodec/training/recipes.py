@@ -1,4 +1,4 @@
-"""What defines a training run besides its images and its start.
+"""What defines a training run besides its images and its start, and how it is launched.
 
 The defaults are the recipe of the released weights, as far as all their runs agree. Nothing here imports
 torch: the command line shows these values.
@@ -7,9 +7,9 @@ torch: the command line shows these values.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from rdpcodec.errors import UsageError
-from rdpcodec.training.schedule import DECAY_SHARE
 
 # What a fidelity run may train, and the parts of `RdpModel` that are frozen in each case. The decoder is
 # everything that the bitstream and the image depend on.
@@ -30,12 +30,23 @@ TRAINS = tuple(FROZEN)
 
 @dataclass(frozen=True)
 class Run:
-    """What every run has: its budget, crops, schedule and arithmetic."""
+    """What every run has: its budget, crops, schedule and arithmetic. One of `minutes` and `gigapixels` is
+    given.
+    """
 
+    # The budget: of wall-clock time, or of crops.
     minutes: float | None = None
     gigapixels: float | None = None
+    # Crops a step and process, and their side in pixels.
+    batch: int = 16
     crop: int = 128
-    decay: float = DECAY_SHARE
+    # At its peak.
+    learning_rate: float = 1e-3
+    # The share of the budget, at its end, in which the learning rate falls to zero, 0..1. The usual range is
+    # 20-40 %; short runs want the longer end.
+    decay: float = 0.35
+    # The share of the realism synthesis's distortion that gives way to one of texture, 0..1.
+    texture: float = 0.5
     seed: int = 0
     bfloat16: bool = False
 
@@ -44,13 +55,9 @@ class Run:
 class FidelityRun(Run):
     """What defines a fidelity run besides its images and its start."""
 
-    batch: int = 16
-    learning_rate: float = 1e-3
     trains: str = "everything"
     # The share of the crops whose distortion is that of the realism synthesis, 0..1.
     perception: float = 0.0
-    # The share of the realism synthesis's distortion that gives way to one of texture, 0..1.
-    texture: float = 0.5
     # The share of the fidelity synthesis's squared error that gives way to SSIMULACRA2, 0..1.
     eyes: float = 0.5
     # The share of it that gives way to errors of means over 2 to 16 pixels, 0..1.
@@ -87,7 +94,18 @@ class RealismRun(Run):
     learning_rate: float = 7e-4
     # The strength of the adversary's gradient, as a multiple of the distortion's.
     adversary: float = 1.0
-    # The share of squared error and LPIPS that gives way to a distortion of texture, 0..1.
-    texture: float = 0.5
     # The share of the budget before the adversary joins, 0..1.
     warmup: float = 0.25
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Where and how a run is trained, which may differ when it is resumed."""
+
+    # The folder of the run: checkpoint and log.
+    out: Path
+    # None: a GPU if there is one.
+    device: str | None = None
+    # Whether to go on from the folder's checkpoint.
+    resume: bool = False
+    checkpoint_minutes: float = 4.0

@@ -9,7 +9,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -17,38 +16,31 @@ import torch.distributed as dist
 from rdpcodec.errors import UsageError
 from rdpcodec.model.device import usable_device
 from rdpcodec.training.loop import CHECKPOINT, LOG, Loop, Objective
-from rdpcodec.training.schedule import Budget
+from rdpcodec.training.recipes import Launch
 from rdpcodec.training.speed.allocator import keep_all_memory
 
 
-def train(
-    objective: Callable[[torch.device], Objective],
-    budget: Budget,
-    out: Path,
-    *,
-    device: str | None = None,
-    resume: bool = False,
-    checkpoint_minutes: float = 4.0,
-) -> None:
-    """Make the objective on its device and train it to the end of the budget, in the folder `out`.
+def train(objective: Callable[[torch.device], Objective], launch: Launch) -> None:
+    """Make the objective on its device and train it to the end of its run's budget.
 
-    device: by default a GPU if there is one. Under torchrun, this process joins its group of processes.
-    Raises `RdpError`, and `UsageError` when `out` already holds a run that is not to be resumed.
+    Under torchrun, this process joins its group of processes. Raises `RdpError`, and `UsageError` when the
+    folder already holds a run that is not to be resumed, or none that could be.
     """
-    if not resume and (out / CHECKPOINT).exists():
-        raise UsageError(f"{out / CHECKPOINT}: a run already exists there: give --resume, or another --out")
-    if resume and not (out / CHECKPOINT).exists():
-        raise UsageError(f"{out / CHECKPOINT}: there is no checkpoint to resume from")
-    where = usable_device(own_device(default_device(device)))
+    checkpoint = launch.out / CHECKPOINT
+    if not launch.resume and checkpoint.exists():
+        raise UsageError(f"{checkpoint}: a run already exists there: give --resume, or another --out")
+    if launch.resume and not checkpoint.exists():
+        raise UsageError(f"{checkpoint}: there is no checkpoint to resume from")
+    device = training_device(launch.device)
     prepare()
-    out.mkdir(parents=True, exist_ok=True)
-    (out / LOG).open("a").close()  # refuse a folder that cannot be written to here, not after an hour
-    if where.type == "cuda" and where.index is not None:
-        torch.cuda.set_device(where)
+    launch.out.mkdir(parents=True, exist_ok=True)
+    (launch.out / LOG).open("a").close()  # refuse a folder that cannot be written to here, not after an hour
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)
     if "RANK" in os.environ:
-        dist.init_process_group("nccl" if where.type == "cuda" else "gloo")
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
-        _loop(objective(where), out, budget, resume, checkpoint_minutes)
+        _loop(objective(device), launch)
     finally:
         leave_process_group()
 
@@ -62,22 +54,23 @@ def prepare() -> None:
     torch.backends.cudnn.benchmark = True
 
 
-def default_device(chosen: str | None) -> str:
-    """The device to use: the chosen one, or a GPU where there is one."""
-    return chosen or ("cuda" if torch.cuda.is_available() else "cpu")
+def training_device(chosen: str | None) -> torch.device:
+    """The chosen device, or a GPU where there is one; this process's own GPU if torchrun started several.
+
+    Raises `UsageError` when it cannot be used.
+    """
+    device = chosen or ("cuda" if torch.cuda.is_available() else "cpu")
+    if device == "cuda" and "LOCAL_RANK" in os.environ:
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+    return usable_device(device)
 
 
-def own_device(device: str) -> str:
-    """The `device`, or this process's own GPU if torchrun started several."""
-    return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and "LOCAL_RANK" in os.environ else device
-
-
-def _loop(objective: Objective, out: Path, budget: Budget, resume: bool, checkpoint_minutes: float) -> None:
-    loop = Loop(objective, out, budget)
-    if resume:
+def _loop(objective: Objective, launch: Launch) -> None:
+    loop = Loop(objective, launch.out)
+    if launch.resume:
         loop.resume()
     with stopped_by_signals(loop.stop):
-        loop.train(checkpoint_minutes)
+        loop.train(launch.checkpoint_minutes)
 
 
 @contextmanager

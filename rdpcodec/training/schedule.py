@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from rdpcodec.training.recipes import Run
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
 
 WARMUP_STEPS = 200
-# The share of a run over which the rate decays. The usual range for warm-up → stable → decay is 20-40 %;
-# short runs want the longer end.
-DECAY_SHARE = 0.35
 
 
-def rate_factor(step: int, progress: float, decay_share: float = DECAY_SHARE) -> float:
+def rate_factor(step: int, progress: float, decay_share: float) -> float:
     """Factor on the peak rate: linear warm-up, stable, then linear decay to zero at `progress` = 1.
 
-    decay_share: of the budget. With 0 the rate does not fall, and another run can go on from there.
+    step: from 0 on. decay_share: of the budget, 0..1. With 0 the rate does not fall, and another run can go
+    on from there.
     """
     warmup = min(1.0, (step + 1) / WARMUP_STEPS)
     if not decay_share:
@@ -33,19 +32,11 @@ def scale_learning_rates(optimizer: Optimizer, factor: float) -> None:
         group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
 
 
-@dataclass
 class Budget:
-    """A budget of wall-clock minutes or of pixels, whichever is given.
+    """How much of a run's budget is spent: of its minutes or of its pixels, whichever it has."""
 
-    The amount spent survives a restart.
-    """
-
-    minutes: float | None
-    gigapixels: float | None
-    # The share of the budget, at its end, in which the learning rate decays, 0..1.
-    decay: float = DECAY_SHARE
-
-    def __post_init__(self) -> None:
+    def __init__(self, run: Run) -> None:
+        self._run = run
         self.restart(0.0, 0.0)
 
     def restart(self, spent_seconds: float, spent_pixels: float) -> None:
@@ -61,10 +52,10 @@ class Budget:
     @property
     def progress(self) -> float:
         """Share of the budget that is spent, 0..1 and beyond."""
-        if self.gigapixels is not None:
-            return self.spent_pixels / (self.gigapixels * 1e9)
-        assert self.minutes is not None
-        return self.seconds / (self.minutes * 60)
+        if self._run.gigapixels is not None:
+            return self.spent_pixels / (self._run.gigapixels * 1e9)
+        assert self._run.minutes is not None
+        return self.seconds / (self._run.minutes * 60)
 
     @property
     def seconds_left(self) -> float:

@@ -1,16 +1,18 @@
 // <img data-rdpc> and <rdpc-image>: elements that show a file, and follow their attributes.
 
+import { decodeToPNG } from "./requests.js";
+
 const ATTRIBUTES = ["data-rdpc", "realism"];
 
 // What one <img> shows. Its newest wish is decoded; wishes that came and went in the meantime are not.
 class Shown {
-  constructor(image, decodeToPNG) {
+  constructor(image) {
     this.image = image;
-    this.decodeToPNG = decodeToPNG;
     this.source = null; // the attribute that `file` is loaded from
     this.file = null; // a promise of its bytes
     this.loading = null; // what aborts the loading
     this.busy = false;
+    this.again = false; // whether the attributes have changed while busy
     this.tried = null; // the wish that was read last
     this.done = null; // the wish that is shown
     this.held = { url: null };
@@ -51,7 +53,7 @@ class Shown {
     if (this.again) return;
     const wish = this.tried = this.wish();
     if (wish === this.done && image.src === held.url) return; // an attribute was set to its old value
-    const png = await this.decodeToPNG(bytes, { realism: realism === null ? undefined : Number(realism) });
+    const png = await decodeToPNG(bytes, { realism: realism === null ? undefined : Number(realism) });
     const before = held.url;
     this.done = wish;
     image.src = held.url = URL.createObjectURL(png);
@@ -80,9 +82,9 @@ async function fetchFile(address, signal) {
 const shown = new WeakMap();
 
 // Show, or show anew, the file that an <img> names; with loading="lazy", once it comes near the window.
-function update(image, decodeToPNG) {
+function update(image) {
   if (!shown.has(image)) {
-    shown.set(image, new Shown(image, decodeToPNG));
+    shown.set(image, new Shown(image));
     if (image.loading === "lazy") {
       waiting.add(image);
       near.observe(image);
@@ -105,11 +107,11 @@ const near = new IntersectionObserver(
 );
 
 // Show every <img data-rdpc> of a document or shadow root, including those that come later.
-export function watchImages(root, decodeToPNG) {
+export function watchImages(root) {
   // An image that was only moved is shown already, or has failed.
   const added = (image) => {
     const known = shown.get(image);
-    if (!known || known.tried !== known.wish()) update(image, decodeToPNG);
+    if (!known || known.tried !== known.wish()) update(image);
   };
   const updateAll = (node) => {
     if (node.matches?.("img[data-rdpc]")) added(node);
@@ -118,7 +120,7 @@ export function watchImages(root, decodeToPNG) {
   const observer = new MutationObserver((changes) => {
     for (const { type, target, addedNodes } of changes) {
       if (type === "childList") addedNodes.forEach(updateAll);
-      else if (target.matches("img[data-rdpc]")) update(target, decodeToPNG);
+      else if (target.matches("img[data-rdpc]")) update(target);
     }
   });
   observer.observe(root, { childList: true, subtree: true, attributes: true, attributeFilter: ATTRIBUTES });
@@ -126,7 +128,7 @@ export function watchImages(root, decodeToPNG) {
 }
 
 // <rdpc-image src realism alt>: an <img> of its own, part "image", in a shadow root.
-export function defineElement(decodeToPNG) {
+export function defineElement() {
   if (customElements.get("rdpc-image")) return; // this module was loaded twice, from two addresses
   const style = new CSSStyleSheet();
   style.replaceSync(":host { display: inline-block } img { display: block; width: 100%; height: 100% }");
@@ -150,7 +152,7 @@ export function defineElement(decodeToPNG) {
       const inside = name === "src" ? "data-rdpc" : name;
       if (value === null) this.image.removeAttribute(inside);
       else this.image.setAttribute(inside, value);
-      if (this.hasAttribute("src") && name !== "alt") update(this.image, decodeToPNG);
+      if (this.hasAttribute("src") && name !== "alt") update(this.image);
     }
   }
   customElements.define("rdpc-image", RdpcImage);

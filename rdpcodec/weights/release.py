@@ -86,37 +86,38 @@ class ReleasedModel:
         try:
             tensors, graphs = open_tensors(entry), verified_graphs(entry)
             architecture = architecture_from(entry.record["architecture"])
-            model = cls.from_tensors(entry.name, architecture, tensors, graphs, entry.fingerprint)
-            return replace(model, encodes=entry.encodes)
+            model = cls._assembled(entry.name, entry.fingerprint, architecture, tensors)
+            return replace(model, graphs=graphs, encodes=entry.encodes)
         except (LookupError, ValueError, TypeError, AttributeError) as error:
             raise WeightsError(f"{entry.path}: do not fit together: {reason(error)}") from error
 
     @classmethod
     def from_tensors(
-        cls,
-        name: str,
-        architecture: Architecture,
-        tensors: Mapping[str, np.ndarray],
-        graphs: dict[str, Path] | None = None,
-        known: bytes = b"",
+        cls, name: str, architecture: Architecture, tensors: Mapping[str, np.ndarray]
     ) -> ReleasedModel:
-        """Assemble a model from the tensors of a release file, as stored.
+        """Assemble a model without graphs from the tensors of a release file, as stored.
 
-        known: their fingerprint, where it need not be computed. Raises `KeyError` or `ValueError` when they
-        do not fit.
+        Raises `KeyError` or `ValueError` when they do not fit.
         """
+        computed = bytes.fromhex(fingerprint(tensors, BITSTREAM_PREFIXES))[:4]
+        return cls._assembled(name, computed, architecture, tensors)
+
+    @classmethod
+    def _assembled(
+        cls, name: str, fingerprint: bytes, architecture: Architecture, tensors: Mapping[str, np.ndarray]
+    ) -> ReleasedModel:
+        """See `from_tensors`."""
         _check_shapes(tensors, architecture)
         scale = scale_weights(tensors)
         scale.prove_bounds()
         return cls(
             name,
-            known or bytes.fromhex(fingerprint(tensors, BITSTREAM_PREFIXES))[:4],
+            fingerprint,
             architecture,
             tensors,
             scale,
             table_family(tensors, "latents"),
             table_family(tensors, "hyper"),
-            graphs or {},
         )
 
 

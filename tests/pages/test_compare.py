@@ -71,7 +71,7 @@ def test_realism_is_shown_if_and_only_if_the_weights_have_it(
     monkeypatch.setattr(compare, "PEER_NAMES", ())
     shown = {}
     for name, model in (("without", plain_codec), ("with", codec_with_realism)):
-        page = compare_page(model, {"a": load_image(small)}, [40], 0, lambda: None)
+        page = compare_page(model, {"a": load_image(small)}, [40], 0, lambda: None, {})
         shown[name] = embedded(page)["images"][0]["versions"]
     assert [version["label"] for version in shown["without"]] == ["rdpcodec"]
     assert [version["label"] for version in shown["with"]] == [f"rdpcodec, realism {r}" for r in (0, 1)]
@@ -96,7 +96,7 @@ def test_qualities_rise_each_once_at_the_effort_that_was_asked_for(
     monkeypatch.setattr(codec, "encoder", recorded)
     monkeypatch.setattr(compare, "PEER_NAMES", ())
     images = {name: load_image(small) for name in "ab"}
-    page = embedded(compare_page(codec, images, [70, 20, 70], 3, lambda: steps.append(len(asked))))
+    page = embedded(compare_page(codec, images, [70, 20, 70], 3, lambda: steps.append(len(asked)), {}))
     assert asked == [(20, 3), (70, 3)] * 2
     assert steps == [1, 2, 3, 4]
     assert page["qualities"] == [20, 70]

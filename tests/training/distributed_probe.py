@@ -20,7 +20,6 @@ from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.loop import Loop, process_count, process_rank
 from rdpcodec.training.recipes import FidelityRun
 from rdpcodec.training.run import leave_process_group
-from rdpcodec.training.schedule import Budget
 
 BATCH, SIDE, STEPS = 4, 64, 3
 
@@ -36,11 +35,11 @@ def main(data: Path, start: Path, out: Path) -> None:
     objective.optimizers = [torch.optim.SGD(objective.model.parameters(), lr=20.0)]
     common = torch.Generator().manual_seed(7)
 
-    def batch() -> tuple[Tensor, Tensor]:
+    def batch() -> tuple[Tensor, Tensor, Tensor]:
         x = objective.training.crops(BATCH, SIDE, common)
         quality = torch.rand(BATCH, generator=common) * 100
         part = slice(process_rank() * share, (process_rank() + 1) * share)
-        return x[part], quality[part]
+        return x[part], quality[part], torch.zeros(2)
 
     losses: list[float] = []
     step = objective.train_step
@@ -53,7 +52,7 @@ def main(data: Path, start: Path, out: Path) -> None:
     objective.batch = batch  # type: ignore[method-assign]
     objective.train_step = recorded  # type: ignore[method-assign]
     folder = out / ("one" if process_count() == 1 else "two")
-    Loop(objective, folder, Budget(None, run.gigapixels)).train(checkpoint_minutes=60)
+    Loop(objective, folder).train(checkpoint_minutes=60)
     (folder / f"loss-{process_rank()}").write_text(str(sum(losses) / STEPS))
 
 

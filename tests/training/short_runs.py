@@ -9,7 +9,6 @@ import torch
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.loop import Loop
 from rdpcodec.training.recipes import FidelityRun
-from rdpcodec.training.schedule import Budget
 
 CPU = torch.device("cpu")
 
@@ -32,5 +31,4 @@ def run_of(steps: int, **changes: object) -> FidelityRun:
 
 
 def loop_of(run: FidelityRun, data: Path, out: Path, init: Path) -> Loop:
-    objective = Fidelity(run, data, CPU, init=init)
-    return Loop(objective, out, Budget(run.minutes, run.gigapixels))
+    return Loop(Fidelity(run, data, CPU, init=init), out)

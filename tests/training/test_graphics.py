@@ -39,5 +39,5 @@ def test_a_run_takes_its_share_of_crops_from_graphics(image_folder: Path, small_
     objective = Fidelity(run, image_folder, torch.device("cpu"), init=small_model)
     assert objective.drawn is not None
     objective.drawn.pixels.fill_(255)
-    x, _ = objective.batch()
+    x, *_ = objective.batch()
     assert 10 <= int(x.amin((1, 2, 3)).eq(1).sum()) <= 32

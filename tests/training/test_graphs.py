@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +82,7 @@ def test_weights_of_any_size_run_on_both_engines(small: Image.Image, tmp_path: P
     path = tmp_path / "mine.safetensors"
     path.write_bytes(save(tensors))
     found = {name: graph_path(path, name) for name in write_graphs(path, size)}
-    released = ReleasedModel.from_tensors("mine", size, tensors, found)
+    released = replace(ReleasedModel.from_tensors("mine", size, tensors), graphs=found)
     light, whole = (Codec(released, engine=name) for name in ("onnx", "torch"))
     data = whole.compress(small, 70)
     assert len(light.compress(small, 70)) == pytest.approx(len(data), rel=0.01)

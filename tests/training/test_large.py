@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from rdpcodec.training.checkpoint import load_checkpoint
 from rdpcodec.training.large.judging import NotWorthIt
 from rdpcodec.training.large.parts import PARTS
 from rdpcodec.training.pieces import joined
-from rdpcodec.training.schedule import Budget
+from rdpcodec.training.recipes import FidelityRun, Launch
 from rdpcodec.weights.architecture import SIZES
 from rdpcodec.weights.manifest import ModelEntry, find_model
 from rdpcodec.weights.release import ReleasedModel
@@ -148,13 +148,16 @@ def test_a_part_takes_its_24_minutes_and_its_own_schedule(
     class Begun(Exception):
         """Stands in for the run."""
 
-    def begun(objective: object, budget: Budget, out: Path, **options: Any) -> None:
-        assert (budget.minutes, budget.gigapixels, budget.decay) == (24, None, PARTS[number].run.decay)
-        assert out == tmp_path / f"part-{number}"
-        assert options == {"device": "cpu", "resume": True, "checkpoint_minutes": 7}
+    def made(own: FidelityRun, *_: object, **__: object) -> None:
+        assert own == replace(PARTS[number].run, minutes=24)
         raise Begun
 
+    def begun(objective: Callable[[torch.device], object], launch: Launch) -> None:
+        assert launch == Launch(tmp_path / f"part-{number}", "cpu", resume=True, checkpoint_minutes=7)
+        objective(torch.device("cpu"))
+
     (tmp_path / f"part-{number - 1}" / "pieces").mkdir(parents=True)
+    monkeypatch.setattr("rdpcodec.training.large.train.Fidelity", made)
     monkeypatch.setattr("rdpcodec.training.large.train.train", begun)
     words = ["--out", tmp_path, "--resume", "--device", "cpu", "--checkpoint-minutes", 7]
     with pytest.raises(Begun):

@@ -18,19 +18,19 @@ from torch import nn
 from rdpcodec.training import loop as looping
 from rdpcodec.training import schedule
 from rdpcodec.training.loop import Diverged, Loop
+from rdpcodec.training.recipes import Run
 from rdpcodec.training.schedule import Budget
 
-PIXELS = 2_000_000
+PIXELS = 2 * 1000**2  # a step
 
 
 class Clocked:
     """An objective whose steps take `seconds` each, with losses given by `loss_of`."""
 
     device = CPU
-    pixels_a_step = PIXELS
 
     def __init__(self, clock: SimpleNamespace, seconds: float, minutes: float) -> None:
-        self.settings: dict[str, Any] = {"minutes": minutes, "gigapixels": None, "seed": 0, "batch": 4}
+        self.run = Run(minutes=minutes, batch=2, crop=1000)
         self.clock, self.seconds = clock, seconds
         self.weight = nn.Parameter(torch.ones(2))
         self.loss_of: Callable[[int], float] = lambda step: 1.0
@@ -64,7 +64,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 def loop_of(clock: SimpleNamespace, out: Path, *, minutes: float, seconds: float) -> tuple[Loop, Clocked]:
     objective = Clocked(clock, seconds, minutes)
-    return Loop(objective, out, Budget(minutes, None)), objective
+    return Loop(objective, out), objective
 
 
 def log_of(out: Path) -> list[dict[str, Any]]:
@@ -117,7 +117,7 @@ def test_a_loss_that_grows_little_by_little_has_grown(
     loop, objective = loop_of(clock, tmp_path, minutes=30, seconds=61.0)
     objective.loss_of = lambda step: float(2**step)
     if resumed:
-        loop.budget.minutes = 1
+        loop.budget = Budget(Run(minutes=1))
         loop.train(checkpoint_minutes=60)
         loop, objective = loop_of(clock, tmp_path, minutes=30, seconds=61.0)
         loop.resume()

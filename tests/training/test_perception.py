@@ -36,13 +36,15 @@ from rdpcodec.training.losses import (
 )
 from rdpcodec.training.realism import Realism
 from rdpcodec.training.recipes import FidelityRun, RealismRun
-from rdpcodec.training.schedule import Budget, rate_factor
+from rdpcodec.training.schedule import rate_factor
 from rdpcodec.training.start import load_start
 from rdpcodec.training.validation import QUALITIES
 from rdpcodec.weights.architecture import architecture_from
 from rdpcodec.weights.release import ReleasedModel
 
 CPU = torch.device("cpu")
+# Judges by squared error, LPIPS and weaves alone.
+PLAIN = FidelityRun(texture=0)
 
 
 def loop_of(steps: int, data: Path, out: Path, lpips: Path, init: Path, **changes: Any) -> Loop:
@@ -53,16 +55,15 @@ def loop_of(steps: int, data: Path, out: Path, lpips: Path, init: Path, **change
         learning_rate=5e-3,
         **{"perception": 0.5, "eyes": 0.0, "coarse": 0.0, "graphics": 0.0, **changes},
     )
-    objective = Fidelity(run, data, CPU, init=init, lpips=lpips)
-    return Loop(objective, out, Budget(run.minutes, run.gigapixels))
+    return Loop(Fidelity(run, data, CPU, init=init, lpips=lpips), out)
 
 
 def weights_of(loop: Loop) -> dict[str, Tensor]:
     objective = loop.objective
     assert isinstance(objective, Fidelity)
     assert objective.realism is not None
-    realistic = {f"realism.{name}": t for name, t in objective.realism.state_dict().items()}
-    averages = {f"average {name}": t for name, t in objective.realism_average.values.items()}
+    realistic = {f"realism.{name}": t for name, t in objective.realism.synthesis.state_dict().items()}
+    averages = {f"average {name}": t for name, t in objective.realism.average.values.items()}
     return {**objective.model.state_dict(), **realistic, **averages}
 
 
@@ -72,7 +73,7 @@ def test_of_the_first_crops_squared_error_gives_way_to_lpips(lpips: Path) -> Non
     x, decoded, quality = torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64), torch.tensor([50.0, 50.0])
     with torch.no_grad():
         phase = random_phase(torch.Generator().manual_seed(0), x.device)
-        realistic = perceptual_distortion(network, decoded, x, phase, bfloat16=False)
+        realistic = perceptual_distortion(network, PLAIN, decoded, x, phase)
         squared = realistic.mse + WEAVE_WEIGHT * weave_distortion(x, decoded)
         torch.testing.assert_close(realistic.total, MSE_WEIGHT * squared + realistic.lpips)
         output = model(x, quality)
@@ -107,7 +108,7 @@ def test_lpips_sees_images_at_every_phase(lpips: Path) -> None:
             top, left = phase.tolist()
             window = (..., slice(top, top + 49 - PHASES), slice(left, left + 65 - PHASES))
             assert torch.equal(shifted_crop(x, phase), x[window])
-            found = perceptual_distortion(network, decoded, x, phase, bfloat16=False)
+            found = perceptual_distortion(network, PLAIN, decoded, x, phase)
             torch.testing.assert_close(found.lpips, network(decoded[window], x[window]))
             torch.testing.assert_close(found.mse, (decoded - x).square().mean((1, 2, 3)))
 
@@ -118,7 +119,7 @@ def test_texture_takes_its_share_of_what_is_learnt(lpips: Path) -> None:
     decoded.requires_grad_()
     phase, found = random_phase(generator, x.device), {}
     for share in (0.0, 0.25, 1.0):
-        distortion = perceptual_distortion(network, decoded, x, phase, bfloat16=False, texture=share)
+        distortion = perceptual_distortion(network, FidelityRun(texture=share), decoded, x, phase)
         found[share] = torch.autograd.grad(distortion.total.sum(), decoded)[0]
     assert torch.cosine_similarity(found[0.0].flatten(), found[1.0].flatten(), dim=0) < 0.99
     torch.testing.assert_close(found[0.25], 0.75 * found[0.0] + 0.25 * found[1.0])
@@ -145,7 +146,7 @@ def test_averaged_weights_are_validated_as_the_encoder_rounds(
     assert expected[0] > expected[2] + 0.01  # otherwise the two means would agree
     with torch.no_grad():
         objective.average.module.synthesis.bypass.bias.add_(1)
-        objective.realism_average.module.bypass.bias.add_(1)
+        objective.realism.average.module.bypass.bias.add_(1)
     after = objective.validate()
     assert after["validation_rd"] != before["validation_rd"]
     assert after["validation_lpips"] != before["validation_lpips"]
@@ -174,9 +175,9 @@ def test_a_run_that_died_goes_on_exactly(
     dying = loop_of(8, image_folder, tmp_path / "resumed", lpips, small_model)
     dying.out.mkdir()
     for step in range(5):
-        dying.objective.train_step(rate_factor(step, step / 8), step / 8)
+        dying.objective.train_step(rate_factor(step, step / 8, dying.objective.run.decay), step / 8)
         dying.step += 1
-        dying.budget.spent_pixels += dying.objective.pixels_a_step
+        dying.budget.spent_pixels += dying.pixels_a_step
     dying.save()
     resumed = loop_of(8, image_folder, tmp_path / "resumed", lpips, small_model)
     resumed.resume()

@@ -26,7 +26,6 @@ from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.loop import Loop
 from rdpcodec.training.realism import Realism
 from rdpcodec.training.recipes import FidelityRun, RealismRun
-from rdpcodec.training.schedule import Budget
 from rdpcodec.training.start import load_start
 from rdpcodec.weights.architecture import architecture_from
 from rdpcodec.weights.release import ReleasedModel
@@ -44,7 +43,7 @@ def released(image_folder: Path, small_model: Path, tmp_path_factory: pytest.Tem
     folder = tmp_path_factory.mktemp("released")
     run = FidelityRun(gigapixels=2 * 64**2 / 1e9, batch=1, crop=64, graphics=0)
     objective = Fidelity(run, image_folder, CPU, init=small_model)
-    Loop(objective, folder / "run", Budget(None, run.gigapixels)).train(checkpoint_minutes=60)
+    Loop(objective, folder / "run").train(checkpoint_minutes=60)
     export(folder / "run" / "checkpoint.pt", image_folder, "fast", folder / "weights")
     return folder / "weights"
 
@@ -56,8 +55,7 @@ def weights(released: Path, tmp_path: Path) -> Path:
 
 
 def loop_of(run: RealismRun, data: Path, out: Path, weights: Path, lpips: Path) -> Loop:
-    objective = Realism(run, data, CPU, init=weights, lpips=lpips)
-    return Loop(objective, out, Budget(run.minutes, run.gigapixels))
+    return Loop(Realism(run, data, CPU, init=weights, lpips=lpips), out)
 
 
 def exported(data: Path, run: Path, weights: Path) -> dict[str, Any]:
@@ -308,7 +306,7 @@ def test_realism_belongs_to_the_weights_it_was_trained_on(
             gigapixels=2 * 64**2 / 1e9, batch=1, crop=64, trains=trains, learning_rate=1e-2, graphics=0
         )
         objective = Fidelity(run, image_folder, CPU, init=dialled)
-        Loop(objective, tmp_path / "more", Budget(None, run.gigapixels)).train(checkpoint_minutes=60)
+        Loop(objective, tmp_path / "more").train(checkpoint_minutes=60)
         checkpoint = tmp_path / "more" / "checkpoint.pt"
         record = export(checkpoint, image_folder, "fast", dialled.parent, replace=True)
         assert (dialled.parent / "fast.realism.onnx").exists() == (trains == "synthesis")

@@ -21,9 +21,9 @@ from rdpcodec.training.data import ImageSet, load_images
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.loop import Loop
 from rdpcodec.training.losses import LOSS_EXPONENT, rate_distortion_loss
-from rdpcodec.training.recipes import TRAINS, FidelityRun
+from rdpcodec.training.recipes import TRAINS, FidelityRun, Launch, Run
 from rdpcodec.training.run import train
-from rdpcodec.training.schedule import DECAY_SHARE, Budget, rate_factor, scale_learning_rates
+from rdpcodec.training.schedule import Budget, rate_factor, scale_learning_rates
 
 
 def fidelity_of(loop: Loop) -> Fidelity:
@@ -93,10 +93,11 @@ def test_too_few_images_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_learning_rate_warms_up_holds_and_decays_to_zero() -> None:
-    assert rate_factor(0, 0.0) < 0.01
-    assert rate_factor(10_000, 1 - DECAY_SHARE) == 1
-    assert rate_factor(10_000, 1 - DECAY_SHARE / 2) == pytest.approx(0.5)
-    assert rate_factor(10_000, 1.0) == 0
+    share = 0.4
+    assert rate_factor(0, 0.0, share) < 0.01
+    assert rate_factor(10_000, 1 - share, share) == 1
+    assert rate_factor(10_000, 1 - share / 2, share) == pytest.approx(0.5)
+    assert rate_factor(10_000, 1.0, share) == 0
     assert rate_factor(10_000, 1.0, 0.0) == 1  # stays, for another run to go on from
 
 
@@ -215,7 +216,7 @@ def test_a_run_that_diverges_keeps_its_last_good_checkpoint(
     loop = loop_of(run_of(4), image_folder, tmp_path, small_model)
     loop.train(checkpoint_minutes=60)
     good = load_checkpoint(tmp_path / "checkpoint.pt", CPU)
-    loop.budget = Budget(None, 1.0)
+    loop.budget = Budget(Run(gigapixels=1))
     with torch.no_grad():
         fidelity_of(loop).model.synthesis.bypass.bias.add_(1000.0)
     monkeypatch.setattr(looping, "REPORT_SECONDS", -1.0)
@@ -314,7 +315,7 @@ def test_a_run_that_is_there_is_not_overwritten_by_mistake(
         return fidelity_of(loop_of(run, image_folder, tmp_path / "run", small_model))
 
     with pytest.raises(UsageError, match=r"a run already exists there: give --resume, or another --out"):
-        train(objective, Budget(None, run.gigapixels), tmp_path / "run", device="cpu")
+        train(objective, Launch(tmp_path / "run", "cpu"))
     assert (tmp_path / "run" / "checkpoint.pt").read_bytes() == before
     assert not made  # known before any image is read
 

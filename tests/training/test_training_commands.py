@@ -22,8 +22,7 @@ from rdpcodec.training.data import load_images
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.options import weights_path
 from rdpcodec.training.realism import Realism
-from rdpcodec.training.recipes import FidelityRun, RealismRun
-from rdpcodec.training.schedule import Budget
+from rdpcodec.training.recipes import FidelityRun, Launch, RealismRun
 from rdpcodec.weights.manifest import find_model
 
 # Packages that rdpcodec can use and a bare machine lacks.
@@ -140,9 +139,9 @@ def test_options_reach_the_run_and_what_is_not_said_is_its_own(
     made: list[Any] = []
     monkeypatch.setattr(f"rdpcodec.training.{name}.{kind.__name__}", lambda *a, **k: made.append((a, k)))
 
-    def trained(objective: Any, budget: Budget, out: Path, **options: Any) -> None:
-        objective("where")
-        made.append((budget, out, options))
+    def trained(objective: Any, launch: Launch) -> None:
+        objective("device")
+        made.append(launch)
 
     monkeypatch.setattr("rdpcodec.training.run.train", trained)
     files = {option: tmp_path / option for option in ("init", "previous", "lpips-weights", "discriminator")}
@@ -156,15 +155,13 @@ def test_options_reach_the_run_and_what_is_not_said_is_its_own(
         arguments = ["train", name, *where, *more]
         result = CliRunner().invoke(rdpcodec, [str(word) for word in arguments], catch_exceptions=False)
         assert result.exit_code == 0, result.output
-        (arguments, options), (budget, out, how) = made
-        assert arguments[1:] == (tmp_path, "where")
-        assert out == tmp_path / "out"
-        return arguments[0], options, budget, how
+        (arguments, options), launch = made
+        assert arguments[1:] == (tmp_path, "device")
+        return arguments[0], options, launch
 
-    chosen, options, budget, how = asked("--minutes", 5)
+    chosen, options, launch = asked("--minutes", 5)
     assert chosen == run(minutes=5)
-    assert (budget.minutes, budget.gigapixels, budget.decay) == (5, None, run.decay)
-    assert how == {"device": None, "resume": False, "checkpoint_minutes": 4}
+    assert launch == Launch(tmp_path / "out", device=None, resume=False, checkpoint_minutes=4)
     assert options.pop("init") == files["init"]
     assert set(options.values()) == {None}
 
@@ -173,7 +170,7 @@ def test_options_reach_the_run_and_what_is_not_said_is_its_own(
     own += ["--previous", files["previous"], "--lpips-weights", files["lpips-weights"]]
     shared = ["--gigapixels", 3, "--decay", 0.2, "--batch", 3, "--crop", 192, "--learning-rate", 0.02]
     shared += ["--seed", 7, "--bfloat16", "--texture", 0.3, "--resume", "--device", "cpu"]
-    chosen, options, budget, how = asked(*own, *shared, "--checkpoint-minutes", 9)
+    chosen, options, launch = asked(*own, *shared, "--checkpoint-minutes", 9)
     extra = {"perception": 0.5} if kind is Fidelity else {"adversary": 0.5}
     assert chosen == run(
         gigapixels=3,
@@ -186,8 +183,7 @@ def test_options_reach_the_run_and_what_is_not_said_is_its_own(
         texture=0.3,
         **extra,
     )
-    assert (budget.minutes, budget.gigapixels, budget.decay) == (None, 3, 0.2)
-    assert how == {"device": "cpu", "resume": True, "checkpoint_minutes": 9}
+    assert launch == Launch(tmp_path / "out", device="cpu", resume=True, checkpoint_minutes=9)
     expected = {"init": files["init"], "previous": files["previous"], "lpips": files["lpips-weights"]}
     expected |= {"compiled": "blocks"} if kind is Fidelity else {"discriminator": files["discriminator"]}
     assert options == expected

@@ -26,9 +26,8 @@ from rdpcodec.training.export.graphs import add_graphs
 from rdpcodec.training.export.retire import retire
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.loop import CHECKPOINT, Interrupted
-from rdpcodec.training.recipes import FidelityRun
-from rdpcodec.training.run import own_device, stopped_by_signals, train
-from rdpcodec.training.schedule import Budget
+from rdpcodec.training.recipes import FidelityRun, Launch
+from rdpcodec.training.run import stopped_by_signals, train, training_device
 from rdpcodec.training.start import load_start
 from rdpcodec.training.validation import load_training_and_validation
 from rdpcodec.weights.architecture import SIZES, architecture_record
@@ -103,20 +102,21 @@ def test_what_cannot_be_resumed_or_written_is_said_before_images_are_read(tmp_pa
         pytest.fail("images were read")
 
     with pytest.raises(UsageError, match="no checkpoint to resume from"):
-        train(never, Budget(1, None), tmp_path / "run", resume=True)  # type: ignore[arg-type]
+        train(never, Launch(tmp_path / "run", resume=True))  # type: ignore[arg-type]
     assert not (tmp_path / "run").exists()
     (tmp_path / "log.jsonl").mkdir()
     with pytest.raises(OSError, match=r"log\.jsonl"):
-        train(never, Budget(1, None), tmp_path)  # type: ignore[arg-type]
+        train(never, Launch(tmp_path))  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="device 'xyz' cannot be used"):
-        train(never, Budget(1, None), tmp_path / "run", device="xyz")  # type: ignore[arg-type]
+        train(never, Launch(tmp_path / "run", "xyz"))  # type: ignore[arg-type]
 
 
 def test_each_process_of_torchrun_has_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert own_device("cuda") == "cuda"
+    monkeypatch.setattr("rdpcodec.training.run.usable_device", torch.device)  # there may be no GPU here
+    assert training_device("cuda") == torch.device("cuda")
     monkeypatch.setenv("LOCAL_RANK", "3")
-    assert own_device("cuda") == "cuda:3"
-    assert own_device("cpu") == "cpu"
+    assert training_device("cuda") == torch.device("cuda:3")
+    assert training_device("cpu") == torch.device("cpu")
 
 
 @pytest.mark.parametrize(("eyes", "coarse"), [(0.8, 0.3), (1.0, 0.01)])

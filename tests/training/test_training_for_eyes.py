@@ -13,7 +13,6 @@ from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.loop import Loop
 from rdpcodec.training.losses import rate_distortion_loss
 from rdpcodec.training.recipes import FidelityRun
-from rdpcodec.training.schedule import Budget
 
 STEPS, BATCH, CROP = 4, 2, 64
 
@@ -21,8 +20,7 @@ STEPS, BATCH, CROP = 4, 2, 64
 def loop_of(data: Path, out: Path, start: Path, eyes: float) -> Loop:
     gigapixels = STEPS * BATCH * CROP**2 / 1e9
     run = FidelityRun(gigapixels=gigapixels, batch=BATCH, crop=CROP, eyes=eyes, graphics=0)
-    objective = Fidelity(run, data, torch.device("cpu"), init=start)
-    return Loop(objective, out, Budget(run.minutes, run.gigapixels))
+    return Loop(Fidelity(run, data, torch.device("cpu"), init=start), out)
 
 
 def test_one_per_cent_of_the_distortion_is_worth_one_per_cent_of_squared_error() -> None:

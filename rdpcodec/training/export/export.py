@@ -46,7 +46,7 @@ FLOAT16_LOSS = 0.01
 HELD_OUT_CROPS = 8
 
 
-class Realism(NamedTuple):
+class RealismPart(NamedTuple):
     """A realism synthesis on its way into a release."""
 
     state: dict[str, Tensor]
@@ -59,10 +59,16 @@ class Release(NamedTuple):
     tensors: dict[str, Tensor]
     record: dict[str, Any]
 
-    def realism(self) -> Realism | None:
+    @property
+    def bitstream(self) -> str:
+        """The fingerprint of the weights that decide how its files are read."""
+        return str(self.record["bitstream_fingerprint"])
+
+    @property
+    def realism(self) -> RealismPart | None:
         """Its realism synthesis, if there is one."""
         state = realism_state(self.tensors)
-        return Realism(state, Totals.of(self.record["realism"]["training"])) if state else None
+        return RealismPart(state, Totals.of(self.record["realism"]["training"])) if state else None
 
 
 class Parts(NamedTuple):
@@ -71,7 +77,7 @@ class Parts(NamedTuple):
     architecture: Architecture
     tensors: dict[str, Tensor]
     totals: Totals
-    realism: Realism | None
+    realism: RealismPart | None
 
 
 def export(
@@ -91,37 +97,39 @@ def export(
     state = load_run(checkpoint)
     name = name or size_name(architecture_from(state["architecture"]))
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.safetensors"
-    manifest = read_manifest(folder)
-    if not manifest["models"].get(name, {}).get("encodes", True):
-        raise UsageError(f"{folder}: {name!r} decodes files of an earlier release; give another --name")
-    earlier = None
-    if name in manifest["models"] and path.exists():
-        earlier = Release(load_file(path), manifest["models"][name])
-    if "realism" in state and (
-        earlier is None or earlier.record["bitstream_fingerprint"] != state["bitstream"]
-    ):
-        raise UsageError(f"{folder}: the run was trained on other weights than this folder's {name!r}")
-
+    path, manifest = folder / f"{name}.safetensors", read_manifest(folder)
+    earlier = _earlier(path, manifest["models"].get(name), state)
     said_of_images = data_block(data)  # first: it may be refused, and the rest takes minutes
     images, held_out = load_images(data, counting.CALIBRATION_SIDE, _CPU)
     parts = released_parts(state, images, held_out_crops(held_out), earlier)
     blob = save(parts.tensors)
     record = {"file": path.name, **release_record(parts, blob, earlier)}
-    before = earlier and earlier.record["bitstream_fingerprint"]
-    if before and before != record["bitstream_fingerprint"] and not replace:
+    if earlier and earlier.bitstream != record["bitstream_fingerprint"] and not replace:
         raise UsageError(
             f"{folder}: files of {name!r} would no longer decode: retire it first, or give --replace"
         )
     made = graphs(path.name, blob, parts.architecture)
     record["graphs"] = digests(made)
     manifest["models"][name] = record
-    files = {graph_path(path, graph): data_of for graph, data_of in made.items()}
-    write_models(folder, manifest, {path: blob, **files})
-    for graph in (earlier.record.get("graphs", {}) if earlier else {}).keys() - made.keys():
-        graph_path(path, graph).unlink(missing_ok=True)
+    files = {path: blob, **{graph_path(path, graph): x for graph, x in made.items()}}
+    old = earlier.record.get("graphs", ()) if earlier else ()
+    write_models(folder, manifest, files, [graph_path(path, graph) for graph in old])
     write_blocks(folder / CARD, name, record, said_of_images)
     return record
+
+
+def _earlier(path: Path, record: dict[str, Any] | None, state: dict[str, Any]) -> Release | None:
+    """The release that a run's replaces, if there is one. record: its entry in the manifest.
+
+    Raises `UsageError` when it only decodes, or when a realism run was trained on other weights than these.
+    """
+    folder, name = path.parent, path.stem
+    if record is not None and not record.get("encodes", True):
+        raise UsageError(f"{folder}: {name!r} decodes files of an earlier release; give another --name")
+    earlier = Release(load_file(path), record) if record is not None and path.exists() else None
+    if "realism" in state and (earlier is None or earlier.bitstream != state["bitstream"]):
+        raise UsageError(f"{folder}: the run was trained on other weights than this folder's {name!r}")
+    return earlier
 
 
 def released_parts(
@@ -132,20 +140,20 @@ def released_parts(
     images: to count on. crops: see `held_out_crops`. earlier: for a realism run, the one it was trained on.
     """
     architecture = architecture_from(state["architecture"])
-    realism: Realism | None
+    realism: RealismPart | None
     if "realism" in state and earlier is not None:  # a realism run
         tensors = {k: t for k, t in earlier.tensors.items() if not k.startswith(REALISM_PREFIX)}
         totals = Totals.of(earlier.record["training"])
-        realism = Realism(state["average"], totals_of(state))
+        realism = RealismPart(state["average"], totals_of(state))
     else:
         tensors = fidelity_tensors(averaged_model(state), images, crops, earlier)
         totals = totals_of(state)
         if "realism_average" in state:
-            realism = Realism(state["realism_average"], totals_of(state, "realism_totals"))
+            realism = RealismPart(state["realism_average"], totals_of(state, "realism_totals"))
         else:
             # If the latents are the same, the earlier realism synthesis still fits them.
             same = earlier is not None and _same(tensors, earlier.tensors, BITSTREAM_PREFIXES)
-            realism = earlier.realism() if earlier and same else None
+            realism = earlier.realism if earlier and same else None
     if realism is not None:
         tensors |= realism_tensors(architecture, tensors, realism.state, crops)
     return Parts(architecture, tensors, totals, realism)
@@ -175,7 +183,7 @@ def release_record(parts: Parts, blob: bytes, earlier: Release | None) -> dict[s
     fingerprints = ("bitstream_fingerprint", "synthesis_fingerprint")
     if earlier and all(record[key] == earlier.record[key] for key in fingerprints):
         # Results are those of realism 0, and so still hold.
-        record |= {key: earlier.record[key] for key in ("results",) if key in earlier.record}
+        record |= {"results": earlier.record["results"]} if "results" in earlier.record else {}
     return record
 
 

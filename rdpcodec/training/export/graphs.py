@@ -50,17 +50,15 @@ def add_graphs(folder: Path) -> list[str]:
     if not manifest["models"]:
         raise UsageError(f"{folder}: has no models")
     files: dict[Path, bytes] = {}
-    stale: list[Path] = []
+    old: list[Path] = []
     for record in manifest["models"].values():
-        weights, before = folder / record["file"], record.get("graphs", {})
+        weights = folder / record["file"]
+        old += [graph_path(weights, name) for name in record.get("graphs", ())]
         architecture, encodes = architecture_from(record["architecture"]), record.get("encodes", True)
         made = graphs(weights.name, weights.read_bytes(), architecture, encodes=encodes)
         files |= {graph_path(weights, name): blob for name, blob in made.items()}
-        stale += [graph_path(weights, name) for name in before.keys() - made.keys()]
         record["graphs"] = digests(made)
-    write_models(folder, manifest, files)
-    for path in stale:
-        path.unlink(missing_ok=True)
+    write_models(folder, manifest, files, old)
     return list(manifest["models"])
 
 

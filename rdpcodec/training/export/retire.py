@@ -45,10 +45,10 @@ def retire(name: str, folder: Path, *, whole: bool = False) -> str:
         "graphs": digests(made),
     }
     files = {new: blob, **{graph_path(new, graph): x for graph, x in made.items()}}
-    write_models(folder, manifest, files)
-    # Not what has just been written: a model may already have had the name that its files use.
-    for path in {old, *(graph_path(old, graph) for graph in record.get("graphs", ()))} - files.keys():
-        path.unlink(missing_ok=True)
+    # A model may already have had the name that its files use. Then its old files are the new ones.
+    write_models(
+        folder, manifest, files, [old, *(graph_path(old, graph) for graph in record.get("graphs", ()))]
+    )
     return retired
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,15 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return dict(manifest)
 
 
-def write_models(folder: Path, manifest: dict[str, Any], files: Mapping[Path, bytes]) -> None:
+def write_models(
+    folder: Path, manifest: dict[str, Any], files: Mapping[Path, bytes], old: Iterable[Path]
+) -> None:
     """Write files of weights and graphs, and then the manifest that names them.
 
-    Nothing is replaced until everything is on disk.
+    Nothing is replaced until everything is on disk. old: files that an earlier manifest named, to be removed
+    unless they have just been written.
     """
     text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
     replace_files({**files, folder / MANIFEST: text.encode()})
+    for path in set(old) - files.keys():
+        path.unlink(missing_ok=True)

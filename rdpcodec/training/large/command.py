@@ -23,7 +23,7 @@ from rdpcodec.training.options import (
     lpips_option,
     weights_path,
 )
-from rdpcodec.training.recipes import RealismRun
+from rdpcodec.training.recipes import Launch, RealismRun
 
 _PARTS_IN_WORDS = "\n".join(f"    {number}  {part.what}" for number, part in PARTS.items())
 
@@ -93,17 +93,6 @@ def large(
     judge = weights_path(against) if PARTS[number].judged else None
     from rdpcodec.training.large.train import train_part
 
-    pieces = train_part(
-        number,
-        run,
-        data,
-        out,
-        against=judge,
-        lpips=lpips_weights,
-        compiled=compiled,
-        device=device,
-        resume=resume,
-        checkpoint_minutes=checkpoint_minutes,
-    )
-    for path in pieces:
+    launch = Launch(out, device, resume, checkpoint_minutes)
+    for path in train_part(number, run, data, launch, against=judge, lpips=lpips_weights, compiled=compiled):
         click.echo(path)

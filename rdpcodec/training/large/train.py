@@ -7,6 +7,7 @@ part adds a realism synthesis to weights that were exported in between.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -19,9 +20,8 @@ from rdpcodec.training.large.parts import PARTS
 from rdpcodec.training.loop import CHECKPOINT, Objective
 from rdpcodec.training.pieces import joined, split
 from rdpcodec.training.realism import Realism
-from rdpcodec.training.recipes import FidelityRun, RealismRun
-from rdpcodec.training.run import default_device, train
-from rdpcodec.training.schedule import Budget
+from rdpcodec.training.recipes import FidelityRun, Launch, RealismRun
+from rdpcodec.training.run import train, training_device
 from rdpcodec.training.start import load_start
 from rdpcodec.training.validation import load_training_and_validation
 
@@ -32,60 +32,57 @@ def train_part(
     number: int,
     run: FidelityRun | RealismRun,
     data: Path,
-    out: Path,
+    launch: Launch,
     *,
     against: Path | None,
     lpips: Path | None = None,
     compiled: str | None = None,
-    device: str | None = None,
-    resume: bool = False,
-    checkpoint_minutes: float = 4.0,
 ) -> list[Path]:
-    """Train part `number` on the images below `data`, in `out`, and return the pieces that it leaves.
+    """Train part `number` on the images below `data`, and return the pieces that it leaves.
 
-    run: that of the part, with a budget. against: the weights that the part is judged by, if it is judged.
-    For the others see `Fidelity` and `train`. Raises `UsageError` when `out` lacks what the previous part
-    left, and `NotWorthIt` when a judged part falls short; its pieces are written all the same.
+    run: that of the part, with a budget. launch: in the folder of all parts. against: the weights that the
+    part is judged by, if it is judged. For the others see `Fidelity`. Raises `UsageError` when the folder
+    lacks what the previous part left, and `NotWorthIt` when a judged part falls short; its pieces are written
+    all the same.
     """
-    part, folder, start = PARTS[number], out / f"part-{number}", _start(number, out)
+    folder, init = launch.out / f"part-{number}", _init(number, launch.out)
 
-    def objective(where: torch.device) -> Objective:
+    def objective(device: torch.device) -> Objective:
         if isinstance(run, RealismRun):
-            assert start is not None
-            return Realism(run, data, where, init=start, lpips=lpips)
-        fidelity = Fidelity(run, data, where, init=start, lpips=lpips, compiled=compiled)
-        if part.goes_on and start is not None:
-            fidelity.take_over(joined(start))
+            assert init is not None
+            return Realism(run, data, device, init=init, lpips=lpips)
+        fidelity = Fidelity(run, data, device, init=init, lpips=lpips, compiled=compiled)
+        if PARTS[number].goes_on and init is not None:
+            fidelity.take_over(joined(init))
         return fidelity
 
-    budget = Budget(run.minutes, run.gigapixels, run.decay)
-    train(objective, budget, folder, device=device, resume=resume, checkpoint_minutes=checkpoint_minutes)
+    train(objective, replace(launch, out=folder))
     if os.environ.get("RANK", "0") != "0":
         return []
     pieces = split(load_checkpoint(folder / CHECKPOINT, torch.device("cpu")), folder / "pieces")
     if against is not None:
-        judge(folder / "pieces", against, data, device).check(WANTED)
+        judge(folder / "pieces", against, data, launch.device).check(WANTED)
     return pieces
 
 
 def judge(weights: Path, against: Path, data: Path, device: str | None = None) -> Verdict:
     """Judge a run's averaged weights, from a checkpoint or pieces, by other weights on held-out crops."""
-    where = torch.device(default_device(device))
+    where = training_device(device)
     _, crops = load_training_and_validation(data, 0, where)
     models = averaged_model(load_checkpoint(weights, torch.device("cpu"))), load_start(against).model
     return verdict(*(curve(model.to(where).eval(), crops) for model in models))
 
 
-def _start(number: int, out: Path) -> Path | None:
+def _init(number: int, out: Path) -> Path | None:
     """What a part starts from. Raises `UsageError` when it is missing."""
     if number == 1:
         return None
     if isinstance(PARTS[number].run, RealismRun):
-        start = out / WEIGHTS / "large.safetensors"
-        missing, remedy = not start.is_file(), f"export part {number - 1} to {start.parent} first"
+        init = out / WEIGHTS / "large.safetensors"
+        missing, remedy = not init.is_file(), f"export part {number - 1} to {init.parent} first"
     else:
-        start = out / f"part-{number - 1}" / "pieces"
-        missing, remedy = not start.is_dir(), f"bring the pieces that part {number - 1} left"
+        init = out / f"part-{number - 1}" / "pieces"
+        missing, remedy = not init.is_dir(), f"bring the pieces that part {number - 1} left"
     if missing:
-        raise UsageError(f"{start}: part {number} starts from this: {remedy}")
-    return start
+        raise UsageError(f"{init}: part {number} starts from this: {remedy}")
+    return init

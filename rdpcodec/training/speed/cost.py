@@ -43,23 +43,21 @@ def cost(architecture: Architecture) -> Cost:
     side = _SIDE // PATCH // HYPER_FACTOR
     hyper = torch.zeros(1, architecture.hyper_latents, side, side)
 
-    def prior() -> None:
+    def predict() -> None:
         model.scale_network(hyper, quality)
         means = model.mean_network
         means.two_pass(means.features(hyper, quality), torch.zeros_like)
 
+    def kmac(function: Callable[[], Any]) -> float:
+        return multiply_adds(function) / _SIDE**2 / 1e3
+
     with torch.no_grad():
-        encode, decode, predict = (
-            multiply_adds(part) / _SIDE**2 / 1e3
-            for part in (
-                lambda: model.hyper_latents(model.analysis(image, quality)),
-                lambda: model.synthesis(latents, quality),
-                prior,
-            )
-        )
+        analysis = kmac(lambda: model.hyper_latents(model.analysis(image, quality)))
+        synthesis = kmac(lambda: model.synthesis(latents, quality))
+        prior = kmac(predict)
     exact = _parameters(model.scale_network)
     halves = _parameters(model) - exact + _parameters(model.synthesis)
-    return Cost(encode, decode, predict, megabytes=(2 * halves + exact) / 1e6)
+    return Cost(analysis, synthesis, prior, megabytes=(2 * halves + exact) / 1e6)
 
 
 def training_multiply_adds(architecture: Architecture) -> float:

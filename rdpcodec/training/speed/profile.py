@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.loop import device_name
 from rdpcodec.training.recipes import FidelityRun
-from rdpcodec.training.run import default_device, prepare
+from rdpcodec.training.run import prepare, training_device
 from rdpcodec.training.speed.cost import training_multiply_adds
 
 # The first steps find the optimizers' bases and, on a GPU, record and compile.
@@ -99,7 +99,7 @@ def profile_steps(
 
     The other arguments are those of `Fidelity`. Raises what `Fidelity` raises.
     """
-    where = torch.device(default_device(device))
+    where = training_device(device)
     prepare()
     began = time.perf_counter()
     objective = Fidelity(run, data, where, compiled=compiled, lpips=lpips)
@@ -110,14 +110,15 @@ def profile_steps(
     for _ in range(steps):
         objective.train_step(0.0)
     step = (watch.now() - watch.last) / steps
+    pixels = run.batch * run.crop**2
     arithmetic = ", bfloat16" if run.bfloat16 else ""
     what = f"{run.size or 'fast'}, {run.batch} crops of {run.crop}²{arithmetic}, {device_name(where)}"
     return Profile(
         what,
         _stages(objective, steps),
         step,
-        objective.pixels_a_step / 1e6,
-        training_multiply_adds(objective.model.architecture) * run.batch * run.crop**2,
+        pixels / 1e6,
+        training_multiply_adds(objective.model.architecture) * pixels,
         reading,
     )
 
@@ -133,7 +134,7 @@ def _stages(objective: Fidelity, steps: int) -> dict[str, float]:
 
 def _timed_step(objective: Fidelity, watch: _Stopwatch) -> None:
     watch.last = watch.now()
-    inputs: tuple[Tensor, ...] = objective.batch()
+    inputs = objective.batch()
     watch.mark("data")
     objective.forget_gradients()
     with _marking(objective, watch):

@@ -5,7 +5,7 @@
 import { codedImage } from "./container.js";
 import { addPart, cutPart, mixPart } from "./pixels.js";
 import { blankSymbols, decodeSymbols } from "./symbols.js";
-import { PATCH, common, grown, heightOf, splitTiles, tileGrid, widthOf } from "./tiles.js";
+import { PATCH, grown, heightOf, partsOf, splitTiles, tileGrid, widthOf } from "./tiles.js";
 
 // For images of up to this many pixels, both decodings are kept, 24 bytes per pixel: realism can then be
 // turned without the networks.
@@ -29,12 +29,9 @@ export class Mosaic {
   // `FormatError`.
   async draw(target, region, realism) {
     const beta = this.model.hasRealism ? realism : 0;
-    if (this.tiles.some((tile, number) => common(tile, region) && !this.exact.covers(number))) {
-      this.networks.prepare(beta);
-    }
-    for (const [number, tile] of this.tiles.entries()) {
-      const part = common(tile, region);
-      if (!part) continue;
+    const parts = [...partsOf(region, this.tiles)];
+    if (parts.some(({ number }) => !this.exact.covers(number))) this.networks.prepare(beta);
+    for (const { number, part } of parts) {
       if (!this.exact.covers(number)) await this.drawDecoded(target, region, number, part, beta);
       this.exact.draw(target, region, number, part);
       if (!this.keeps) this.forget(number);
@@ -64,9 +61,7 @@ export class Mosaic {
   async gathered(box) {
     const h = Math.ceil(heightOf(box) / PATCH), w = Math.ceil(widthOf(box) / PATCH), channels = this.model.latents;
     const data = new Float32Array(channels * h * w);
-    for (const [number, tile] of this.tiles.entries()) {
-      const part = common(tile, box);
-      if (!part) continue;
+    for (const { number, tile, part } of partsOf(box, this.tiles)) {
       const known = await this.latentsOf(number), across = Math.ceil(widthOf(tile) / PATCH);
       const down = Math.ceil(heightOf(tile) / PATCH);
       const [rows, columns] = [Math.ceil(heightOf(part) / PATCH), Math.ceil(widthOf(part) / PATCH)];

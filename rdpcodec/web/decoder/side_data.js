@@ -8,7 +8,7 @@ import { FormatError } from "./errors.js";
 import { ExactLayer } from "./exact_layer.js";
 import { eachRow } from "./pixels.js";
 import { inflate, readGray } from "./png.js";
-import { common } from "./tiles.js";
+import { partsOf } from "./tiles.js";
 
 const METADATA_LIMIT = 2 ** 24;
 const PROFILE_HEADER = 128;
@@ -18,10 +18,7 @@ export async function drawAlpha(target, region, { header, segments }, tiles, war
   try {
     if (segments.has(SEGMENT.OPACITY)) {
       const layer = new ExactLayer(segments.get(SEGMENT.OPACITY), tiles);
-      tiles.forEach((tile, number) => {
-        const part = common(tile, region);
-        if (part) layer.drawAlpha(target, region, number, part);
-      });
+      for (const { number, part } of partsOf(region, tiles)) layer.drawAlpha(target, region, number, part);
       return true;
     }
     if (segments.has(SEGMENT.ALPHA)) {

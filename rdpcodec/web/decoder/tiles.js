@@ -41,8 +41,16 @@ export function splitTiles(payload, count) {
 export const widthOf = (box) => box.right - box.left;
 export const heightOf = (box) => box.bottom - box.top;
 
+// The tiles that a box meets: the number of each, the tile, and the part of it that is in the box.
+export function* partsOf(box, tiles) {
+  for (const [number, tile] of tiles.entries()) {
+    const part = common(tile, box);
+    if (part) yield { number, tile, part };
+  }
+}
+
 // What two boxes have in common; null if nothing.
-export function common(a, b) {
+function common(a, b) {
   const box = {
     left: Math.max(a.left, b.left), top: Math.max(a.top, b.top),
     right: Math.min(a.right, b.right), bottom: Math.min(a.bottom, b.bottom),

@@ -62,6 +62,8 @@ def suggest(sources: tuple[Path, ...], quiet: bool, as_json: bool, model: str, d
         for source in sources:
             try:
                 measured += _measured(source, codec, metrics, bar, as_json)
+            except BrokenPipeError:  # whoever read the rows has seen enough
+                raise
             except Exception as error:  # from a decoder, say: one bad image never stops the rest
                 bar.echo(f"error: {in_a_line(error, source)}", err=True)
                 errors += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from PIL import Image
 from programs import run
 
 import rdpcodec
+from rdpcodec.cli.progress import Bar
 from rdpcodec.metrics.distortion import psnr
 from rdpcodec.metrics.full_reference import LABELS, Metrics, full_reference
 from rdpcodec.metrics.perceptual import WEIGHTS_VARIABLE
@@ -114,3 +116,19 @@ def test_names_are_no_markup_and_hidden_colours_no_error(tmp_path: Path, photogr
         assert shown.stdout.splitlines()[0].endswith("IMG [final] [\\[.png, 96×64")
         best = json.loads(run("suggest", path, "--json").stdout)["points"][-2]
         assert best["psnr"] > 25
+
+
+def test_a_reader_that_has_seen_enough_ends_suggest_in_silence(
+    photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in `rdpcodec suggest photo.png | head -3`."""
+    printed: list[str] = []
+
+    def echo(bar: Bar, line: str, err: bool = False) -> None:
+        if len(printed) == 2 and not err:
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+        printed.append(line)
+
+    monkeypatch.setattr(Bar, "echo", echo)
+    result = run("suggest", photo, photo)
+    assert (result.exit_code, result.output, len(printed)) == (1, "", 2)

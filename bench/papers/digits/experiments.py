@@ -42,15 +42,15 @@ def keep_results(run: Run[Plan], path: Path) -> dict[str, list[dict[str, Any]]]:
 def measured_groups(
     run: Run[Plan], kinds: Sequence[str], workers: int = 1
 ) -> dict[str, list[dict[str, Any]]]:
-    """The records of each of these `EXPERIMENTS`, a record for each seed and rate. `universal` needs `pairs`.
+    """The records of each of these `EXPERIMENTS`, a record for each seed and rate.
 
-    It goes seed by seed, so that a stopped run has whole grids.
+    It goes seed by seed, so that a stopped run has whole grids. `universal` comes last, since it needs `pairs`.
     """
     run.classifier()  # here, and not in two processes at once
     results: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}
     for seed in run.plan.seeds:
-        for first in (True, False):
-            stage = [kind for kind in kinds if (kind == "pairs") == first]
+        for last in (False, True):
+            stage = [kind for kind in kinds if (kind == "universal") == last]
             tasks = [(kind, b, seed) for kind in stage for b in bottlenecks_of(run, kind)]
             for (kind, *_), record in zip(tasks, each(partial(_one, run), tasks, workers), strict=True):
                 results[kind].append(record)

@@ -44,7 +44,7 @@ def measured_groups(
 ) -> dict[str, list[dict[str, Any]]]:
     """The records of each of these `EXPERIMENTS`, a record for each seed and rate.
 
-    It goes seed by seed, so that a stopped run has whole grids. `universal` comes last, since it needs `pairs`.
+    It goes seed by seed, so that a stopped run has whole grids. `universal` comes last: it needs `pairs`.
     """
     run.classifier()  # here, and not in two processes at once
     results: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}

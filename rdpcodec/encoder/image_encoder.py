@@ -153,7 +153,7 @@ class ImageEncoder:
             return measured(np.rint(low + realism * (high.astype(np.float32) - low)).astype(np.uint8))
 
         def measure(quality: float, realism: float) -> Measured:
-            return measured(self._decoded(tried(quality), realism))
+            return measured(decoded(quality, realism))
 
         quality, realism = search_both(estimate, measure, bounds, has_realism=self.weights.has_realism)
         return self._written(tried(quality), realism)

@@ -157,6 +157,10 @@ def test_an_output_option_names_a_file_or_a_folder(photo: Path) -> None:
             ("compress", "photo.png", "-o", "photo.png"),
             "photo.png: not a folder, nor a name that ends in .rdpc",
         ),
+        (
+            ("compress", "photo.png", "-o", "new.rdp"),
+            "new.rdp: an output's name must end in .rdpc; for a folder of that name, make it first",
+        ),
         (("compress", "photo.png", "-o", "photo.png/x"), "photo.png/x: cannot be created: Not a directory"),
         (("decompress", "photo.png"), "photo.png: not an .rdpc file"),
         (("decompress", "photo.png", "--realism", "3"), "error: realism 3.0 is outside 0..1"),

@@ -98,7 +98,8 @@ def jobs_of(paths: tuple[Path, ...], output: Path | None, names: Names) -> list[
             raise UsageError(f"{output}: not a folder, nor a name that ends in {names.outputs}")
         if len(paths) == 1 and output.suffix[1:].isalpha():  # a misspelt extension: a date is none
             raise UsageError(
-                f"{output}: an output's name must end in {names.outputs}; for a folder of that name, make it first"
+                f"{output}: an output's name must end in {names.outputs}; "
+                "for a folder of that name, make it first"
             )
     if output is None and len(paths) > 1:
         raise UsageError(

@@ -48,22 +48,26 @@ class _Choice(NamedTuple):
         return max(self.excesses)
 
 
-def search_both(
-    estimate: Measure, measure: Measure, bounds: Bounds, *, has_realism: bool
-) -> tuple[float, float]:
+def search_both(measure: Measure, bounds: Bounds, *, has_realism: bool) -> tuple[float, float]:
     """The lowest quality, and a realism, at which the decoded image is closely within both bounds.
 
-    measure: the decoded image's values, asked for once or twice per quality. estimate: a stand-in for
-    `measure`, good enough to choose a realism by. has_realism: whether there is one to choose. Distortion
-    should rise with realism; perception should fall, or fall and rise again. Raises `UsageError` when no
-    quality meets both bounds, and says which bound fails and what can be had. Warns with `TargetWarning` when
-    all qualities meet both, or when the image is far better than both ask for.
+    measure: the decoded image's values, asked for at most `MAX_REALISMS` times per quality. has_realism:
+    whether there is a realism to choose. Distortion should rise with realism; perception should fall, or fall
+    and rise again. Raises `UsageError` when no quality meets both bounds, and says which bound fails and what
+    can be had. Warns with `TargetWarning` when all qualities meet both, or when the image is far better than
+    both ask for.
     """
     chosen: dict[float, _Choice] = {}
 
     def excess(quality: float) -> float:
-        realism = _best_realism(lambda r: _choice(estimate(quality, r), r, bounds)) if has_realism else 0.0
-        chosen[quality] = _choice(measure(quality, realism), realism, bounds)
+        def choice(realism: float) -> _Choice:
+            found = measure(quality, realism)
+            excesses = bounds.distortion.excess(found.distortion), bounds.perception.excess(found.perception)
+            return _Choice(excesses, realism, found)
+
+        # The best realism changes little from one quality to the next.
+        guess = next((one.realism for one in reversed(chosen.values()) if 0 < one.realism < 1), 0.5)
+        chosen[quality] = _best(choice, guess) if has_realism else choice(0.0)
         return chosen[quality].excess
 
     found = closest(excess, rises=False)
@@ -75,18 +79,14 @@ def search_both(
     return found.quality, chosen[found.quality].realism
 
 
-def _choice(measured: Measured, realism: float, bounds: Bounds) -> _Choice:
-    over = (bounds.distortion.excess(measured.distortion), bounds.perception.excess(measured.perception))
-    return _Choice(over, realism, measured)
-
-
-def _best_realism(choice: Callable[[float], _Choice]) -> float:
-    """The realism of least excess, in the steps in which a file stores it.
+def _best(choice: Callable[[float], _Choice], guess: float) -> _Choice:
+    """The choice of least excess, of realisms that a file can store. guess: one to try beside 0 and 1.
 
     Both excesses are smooth, so polynomials through those tried say where the larger one is least. What is
     found there joins them, until it lies where one has been tried.
     """
-    known = {step: choice(step / REALISM_STEPS) for step in (0, REALISM_STEPS // 2, REALISM_STEPS)}
+    first = (0, round(guess * REALISM_STEPS), REALISM_STEPS)
+    known = {step: choice(step / REALISM_STEPS) for step in first}
     realisms = np.arange(REALISM_STEPS + 1) / REALISM_STEPS
     while len(known) < MAX_REALISMS:
         excesses = np.maximum([one.excesses for one in known.values()], _FAR_UNDER)
@@ -97,7 +97,7 @@ def _best_realism(choice: Callable[[float], _Choice]) -> float:
         if min(abs(step - other) for other in known) < _NEAR:
             break
         known[step] = choice(step / REALISM_STEPS)
-    return min(known, key=lambda step: (known[step].excess, step)) / REALISM_STEPS
+    return min(known.values(), key=lambda one: (one.excess, one.realism))
 
 
 def _refusal(bounds: Bounds, quality: float, best: _Choice, ends: list[Measured]) -> str:

@@ -7,7 +7,7 @@ What all operating points share is computed once, where memory allows. The steps
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -134,28 +134,16 @@ class ImageEncoder:
         return full_reference(target.kind)(self.image.pixels, self._decoded(layered, realism))
 
     def _within(self, bounds: Bounds, effort: int) -> bytes:
-        """The file that meets both bounds.
-
-        To choose a realism, the pixels of realism 0 and 1 are mixed, in place of a synthesis for each.
-        """
+        """The file that meets both bounds."""
         tried = self._tried(effort)
         metrics = [full_reference(target.kind) for target in (bounds.distortion, bounds.perception)]
 
-        def measured(pixels: np.ndarray) -> Measured:
-            return Measured(*(metric(self.image.pixels, pixels) for metric in metrics))
+        @cache
+        def measured(quality: float, realism: float) -> Measured:
+            decoded = self._decoded(tried(quality), realism)
+            return Measured(*(metric(self.image.pixels, decoded) for metric in metrics))
 
-        @lru_cache(maxsize=2)
-        def decoded(quality: float, realism: float) -> np.ndarray:
-            return self._decoded(tried(quality), realism)
-
-        def estimate(quality: float, realism: float) -> Measured:
-            low, high = decoded(quality, 0.0), decoded(quality, 1.0)
-            return measured(np.rint(low + realism * (high.astype(np.float32) - low)).astype(np.uint8))
-
-        def measure(quality: float, realism: float) -> Measured:
-            return measured(decoded(quality, realism))
-
-        quality, realism = search_both(estimate, measure, bounds, has_realism=self.weights.has_realism)
+        quality, realism = search_both(measured, bounds, has_realism=self.weights.has_realism)
         return self._written(tried(quality), realism)
 
     def _tried(self, effort: int) -> Callable[[float], Layered]:

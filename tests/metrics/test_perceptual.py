@@ -124,6 +124,18 @@ def test_large_images_are_compared_in_squares_to_the_same_result(
     assert lpips.distance(reference, decoded) == pytest.approx(float(whole), rel=1e-5)
 
 
+def test_features_kept_from_a_reference_change_no_result() -> None:
+    """Not after another reference either, nor after the same array has got other values."""
+    rng = np.random.default_rng(5)
+    first, second, *decoded = rng.integers(0, 256, (5, 64, 80, 3), dtype=np.uint8)
+    kept, changing = Lpips("alex", alex_tensors()), first.copy()
+    for reference in (first, first, second, first, 255 - first):
+        changing[:] = reference
+        for image in decoded:
+            fresh = Lpips("alex", alex_tensors()).distance(reference, image)
+            assert kept.distance(changing, image) == pytest.approx(fresh, rel=1e-5)
+
+
 def test_lpips_is_zero_for_equal_images_symmetric_and_grows_with_the_error() -> None:
     lpips, x = Lpips("alex", alex_tensors()), images(1)
     noise = images(3) - 0.5

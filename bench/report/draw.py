@@ -60,11 +60,16 @@ def _charts(charts: list[dict[str, Any]], size: tuple[float, float]) -> Figure:
             _set_axis(axes, which, chart[which])
         axes.grid(alpha=0.25)
         if chart["gutter"]:
-            figure.legend(fontsize=8, loc="outside right upper")
-        elif any(series["end"] for series in chart["series"]):
+            continue
+        if any(series["end"] for series in chart["series"]):
             _name(axes, chart)
         else:
             axes.legend(fontsize=9)
+    if any(chart["gutter"] for chart in charts):
+        # Panels share their curves, and each is named once.
+        handles = [axes.get_legend_handles_labels() for axes in panels[0]]
+        named = {label: handle for pair in handles for handle, label in zip(*pair, strict=True)}
+        figure.legend(named.values(), named.keys(), fontsize=8, loc="outside right upper")
     return figure
 
 

@@ -41,7 +41,7 @@ PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.gl
 MODULES = sorted(set(ROOT.glob("rdpcodec/**/*.py")) - {ROOT / "rdpcodec" / "compressai_model.py"})
 # Folders and files that the texts mention.
 FOLDERS = (
-    *("kodak", "KODAK", "photos", "pictures", "IMAGES", "mnist", "cifar10"),
+    *("kodak", "KODAK", "CLIC", "photos", "pictures", "IMAGES", "mnist", "cifar10"),
     *("decoded", "results", "results-before"),
     *("bench/results/surface/kodak", "bench/results/surface/clic2025-val"),
 )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 from rdpcodec import container
@@ -14,14 +15,21 @@ from rdpcodec.source import File, is_file, named, read_source
 
 
 def point_from_settings(
-    quality: Quality | OperatingPoint | None, target: Target | None, realism: Realism, effort: int
+    quality: Quality | OperatingPoint | None,
+    target: Target | None,
+    realism: Realism | None,
+    effort: int | None,
 ) -> OperatingPoint:
-    """The operating point for one image: made from the arguments, or given in place of the quality."""
+    """The operating point for one image: made from the arguments, or given in place of the quality. A realism
+    or an effort beside it replaces its own.
+    """
+    given = {"realism": realism, "effort": effort}
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if not isinstance(quality, OperatingPoint):
-        return OperatingPoint(quality_of(quality, target), realism, effort)
-    if target is not None or realism != 0 or effort != 0:
-        raise UsageError(f"{quality} has a realism and an effort of its own: give it alone")
-    return quality
+        return OperatingPoint(quality_of(quality, target), **changes)
+    if target is not None:
+        raise UsageError(f"{quality} and target {target}: give one of them")
+    return replace(quality, **changes)
 
 
 def quality_of(quality: Quality | None, target: Target | None) -> Quality:
@@ -56,10 +64,13 @@ def listed(items: Any) -> list[Any]:
 
 
 @contextmanager
-def kept(errors: dict[int, RdpError] | None, place: int) -> Iterator[None]:
-    """Put an error into `errors`, under its place in the batch; raise it if `errors` is None."""
+def kept(errors: dict[int, RdpError] | None, place: int, batch: Sequence[object]) -> Iterator[None]:
+    """Put an error into `errors`, under its place in the batch; raise it if `errors` is None. Errors and
+    warnings name the file, or its place among several.
+    """
     try:
-        yield
+        with named(batch[place], f"item {place}, counted from 0" if len(batch) > 1 else ""):
+            yield
     except RdpError as error:
         if errors is None:
             raise

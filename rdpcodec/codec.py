@@ -35,7 +35,7 @@ from rdpcodec.groups import alike
 from rdpcodec.image import ImageData, load_image
 from rdpcodec.mosaic import AnalysedTiles, CodedTiles, Mosaic, Region, region_of
 from rdpcodec.operating_point import Bounds, OperatingPoint, Quality, Realism, Target
-from rdpcodec.source import File
+from rdpcodec.source import File, named
 from rdpcodec.symbols import SymbolCoder, Symbols
 from rdpcodec.tile_codec import TileCodec
 from rdpcodec.tiles import tiles_of
@@ -107,8 +107,8 @@ class Codec:
         quality: Quality | OperatingPoint | None = None,
         *,
         target: Target | None = None,
-        realism: Realism = 0.0,
-        effort: int = 0,
+        realism: Realism | None = None,
+        effort: int | None = None,
         keep_metadata: bool = False,
         exact: bool = False,
         max_pixels: int = container.MAX_PIXELS,
@@ -117,8 +117,9 @@ class Codec:
 
         image: anything `rdpcodec.image.load_image` takes; keep_metadata, exact and max_pixels are passed to
         it. quality (0..100, or a `Target` or `Bounds` that the file must meet; 50 if not given), realism
-        (0..1 or "auto") and effort (0..9): see `OperatingPoint`. In place of all three, quality may be an
-        `OperatingPoint`, such as one of `PRESETS`. target: the old way to give a target, deprecated.
+        (0..1 or "auto"; 0) and effort (0..9; 0): see `OperatingPoint`. In place of a quality, an
+        `OperatingPoint` such as one of `PRESETS` sets all three; a realism or an effort beside it replaces
+        its own. target: the old way to give a target, deprecated.
         Raises `ImageError`, `UsageError`, and `WeightsError` for a model that only decodes. Warns with
         `ImageWarning` about what the file will not hold, and with `TargetWarning` about a target that every
         quality meets.
@@ -155,19 +156,19 @@ class Codec:
         sources = listed(images)
         loaded: dict[int, ImageData] = {}
         for i, image in enumerate(sources):
-            with kept(errors, i):
+            with kept(errors, i, sources):
                 loaded[i] = load_image(image, keep_metadata=keep_metadata, exact=exact, max_pixels=max_pixels)
         files: dict[int, bytes] = {}
         if isinstance(chosen.quality, (Target, Bounds)):  # each image finds a quality of its own
             for i, image in loaded.items():
-                with kept(errors, i):
+                with kept(errors, i, sources):
                     files[i] = self.encoder(image)(chosen)
             return [files.get(i, b"") for i in range(len(sources))]
         for members in alike({i: (image.size,) for i, image in loaded.items()}):
             encoders = [ImageEncoder(self.tile_codec, self.weights, loaded[i]) for i in members]
             symbols = self.analyse([encoder.image for encoder in encoders], chosen.quality)
             for i, encoder, tiles in zip(members, encoders, symbols, strict=True):
-                with kept(errors, i):
+                with kept(errors, i, sources):
                     files[i] = encoder.encode_symbols(tiles, chosen.quality, chosen.realism, chosen.effort)
         return [files.get(i, b"") for i in range(len(sources))]
 
@@ -268,9 +269,9 @@ class Codec:
         """
         sources, containers = listed(files), dict[int, Container]()
         for i, data in enumerate(sources):
-            with kept(errors, i):
+            with kept(errors, i, sources):
                 containers[i] = container_of(data, max_pixels)
-        decoded = self._decoded(containers, realism, region, errors)
+        decoded = self._decoded(containers, realism, region, errors, sources)
         return [decoded[i].to_pillow() if i in decoded else None for i in range(len(sources))]
 
     def decompress_array(
@@ -285,7 +286,8 @@ class Codec:
 
         `[H, W]` for gray, `[H, W, 2]` for gray and alpha, `[H, W, 3]` for RGB, `[H, W, 4]` for RGBA.
         """
-        return self.decode([container_of(data, max_pixels)], realism, region)[0].to_array()
+        with named(data):
+            return self.decode([container_of(data, max_pixels)], realism, region)[0].to_array()
 
     def decompress_tensor(
         self,
@@ -310,7 +312,7 @@ class Codec:
         self, files: Sequence[Container], realism: float | None = None, region: Region | None = None
     ) -> list[ImageData]:
         """Decode files that are already parsed. Arguments and errors are those of `decompress`."""
-        decoded = self._decoded(dict(enumerate(files)), realism, region, None)
+        decoded = self._decoded(dict(enumerate(files)), realism, region, None, files)
         return [decoded[i] for i in range(len(files))]
 
     def _decoded(
@@ -319,39 +321,43 @@ class Codec:
         realism: float | None,
         region: Region | None,
         errors: dict[int, RdpError] | None,
+        sources: Sequence[object],
     ) -> dict[int, ImageData]:
-        """The images of files, by their places; errors as in `decompress_batch`."""
+        """The images of files, by their places; errors as in `decompress_batch`. sources: what they name."""
         keys: dict[int, tuple[tuple[int, int], float, float]] = {}
         for i, file in files.items():
-            with kept(errors, i):
+            with kept(errors, i, sources):
                 beta = realism_in(file.header, realism)
                 self.weights.check_file(file.header)
                 self.weights.check_point(OperatingPoint(file.header.quality, beta))
-                keys[i] = (file.header.width, file.header.height), file.header.quality, beta
+                keys[i] = file.header.image_size, file.header.quality, beta
         images: dict[int, ImageData] = {}
         for members in alike(keys):
             _, _, beta = keys[members[0]]
+            pixels: dict[int, np.ndarray] = {}
             try:
-                images |= self._decoded_together({i: files[i] for i in members}, beta, region)
+                pixels |= zip(members, self._pixels([files[i] for i in members], beta, region), strict=True)
             except RdpError:
-                if errors is None:
-                    raise
                 for i in members:  # to find which is at fault
-                    with kept(errors, i):
-                        images |= self._decoded_together({i: files[i]}, beta, region)
+                    with kept(errors, i, sources):
+                        pixels[i] = self._pixels([files[i]], beta, region)[0]
+            for i, array in pixels.items():
+                with kept(errors, i, sources):
+                    box = region_of(region, files[i].header.image_size)
+                    images[i] = side_data.unpack(array, files[i], box)
         return images
 
-    def _decoded_together(
-        self, files: Mapping[int, Container], realism: float, region: Region | None
-    ) -> dict[int, ImageData]:
-        """The images of files of one size and quality. Raises `RdpError` if one of them is damaged."""
-        header = next(iter(files.values())).header
-        size = header.width, header.height
-        box = region_of(region, size)
+    def _pixels(self, files: Sequence[Container], realism: float, region: Region | None) -> np.ndarray:
+        """The pixels of files of one size and quality, uint8 `[B, H, W, 3]`. Raises `RdpError` if one of the
+        files is damaged.
+        """
+        header = files[0].header
+        box = region_of(region, header.image_size)
         self.engine.prepare(realism)
-        tiles = CodedTiles(self.tile_codec, list(files.values()))
-        pixels = Mosaic(self.tile_codec, tiles, size, header.quality, tiles.exact).decode(box, realism)
-        return {i: side_data.unpack(array, files[i], box) for i, array in zip(files, pixels, strict=True)}
+        tiles = CodedTiles(self.tile_codec, files)
+        return Mosaic(self.tile_codec, tiles, header.image_size, header.quality, tiles.exact).decode(
+            box, realism
+        )
 
     def decode_symbols(self, files: Sequence[Container]) -> list[list[Symbols]]:
         """The symbols of the tiles of each file; all files have one size and quality.

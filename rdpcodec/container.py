@@ -17,6 +17,7 @@ import struct
 import zlib
 from dataclasses import dataclass, field
 from enum import IntEnum
+from math import isnan
 from numbers import Real
 from typing import IO
 
@@ -89,6 +90,11 @@ class Header:
     height: int
 
     @property
+    def image_size(self) -> tuple[int, int]:
+        """Width and height of the image, in pixels."""
+        return self.width, self.height
+
+    @property
     def weights(self) -> str:
         """The weights that the file needs, as messages name them."""
         return f"{self.size}-{self.fingerprint.hex()}"
@@ -133,7 +139,7 @@ def check_size(width: int, height: int, error: type[Exception], max_pixels: int 
     """Raise `error` unless an image of this size can be coded and has at most `max_pixels` pixels. Raise
     `UsageError` if that limit is not a number.
     """
-    if not isinstance(max_pixels, Real):
+    if isinstance(max_pixels, bool) or not isinstance(max_pixels, Real) or isnan(max_pixels):
         raise UsageError(f"max_pixels {max_pixels!r} is not a number")
     if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
         raise error(f"an image of {width}×{height} pixels: sides must be 1..{MAX_SIDE}")

@@ -6,9 +6,13 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 # Warnings never point at lines in these packages: ours, and Pillow, which calls our plugin.
 _INSIDE = ("rdpcodec", "PIL")
+_subject: ContextVar[str] = ContextVar("subject", default="")
 
 
 class RdpError(Exception):
@@ -55,10 +59,26 @@ def reason(error: BaseException) -> str:
     return " ".join(str(words).split()) or type(error).__name__
 
 
+@contextmanager
+def about(name: str) -> Iterator[None]:
+    """Let our errors and warnings begin with the name of what they are about. "" leaves them as they are."""
+    token = _subject.set(name or _subject.get())
+    try:
+        yield
+    except RdpError as error:
+        if not name or str(error).startswith(f"{name}:"):
+            raise
+        raise type(error)(f"{name}: {error}") from error
+    finally:
+        _subject.reset(token)
+
+
 def warn(message: str, kind: type[Warning]) -> None:
     """Give a warning at the line of the user's code that called the package, however deep inside it we are.
-    Python shows and counts warnings by their lines.
+    Python shows and counts warnings by their lines and words.
     """
+    if (name := _subject.get()) and not message.startswith(f"{name}:"):
+        message = f"{name}: {message}"
     level, frame = 2, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _INSIDE:
         level, frame = level + 1, frame.f_back

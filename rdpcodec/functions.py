@@ -11,7 +11,7 @@ from rdpcodec.arguments import container_of, point_from_settings
 from rdpcodec.codec import shared_codec
 from rdpcodec.mosaic import Region
 from rdpcodec.operating_point import OperatingPoint, Quality, Realism, Target
-from rdpcodec.source import File
+from rdpcodec.source import File, named
 from rdpcodec.weights.manifest import DEFAULT_MODEL, model_for_file
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ def compress(
     quality: Quality | OperatingPoint | None = None,
     *,
     target: Target | None = None,
-    realism: Realism = 0.0,
-    effort: int = 0,
+    realism: Realism | None = None,
+    effort: int | None = None,
     model: str = DEFAULT_MODEL,
     device: str = "cpu",
     keep_metadata: bool = False,
@@ -67,5 +67,6 @@ def decompress(
     (32, 8)
     """
     file = container_of(data, max_pixels)
-    codec = shared_codec(model_for_file(file.header).name, device)
-    return codec.decode([file], realism, region)[0].to_pillow()
+    with named(data):
+        codec = shared_codec(model_for_file(file.header).name, device)
+        return codec.decode([file], realism, region)[0].to_pillow()

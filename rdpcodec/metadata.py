@@ -30,22 +30,27 @@ _TURNS = {
 }
 _FOLDERS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 # Tags that say where and how a TIFF stores its own pixels (TIFF 6.0 and its supplements, DNG, Photoshop's
-# layers and resources), and blocks that are stored elsewhere (XMP, ICC). In another file they would be wrong.
+# layers and resources), blocks that are stored elsewhere (XMP, ICC), and the image's size in EXIF. In another
+# file they would be wrong.
 _STRUCTURE = frozenset(
     (
         *range(254, 267),
         *(273, 277, 278, 279, 280, 281, 284, 288, 289, 290, 291, 292, 293, 297, 301),
         *range(317, 348),
         *range(512, 533),
-        *(700, 33421, 33422, 34377, 34675, 37724),
+        *(700, 4097, 4098, 33421, 33422, 34377, 34675, 37724, 40962, 40963),
         *range(50706, 52553),
     )
 )
-# As XML may write it: an attribute in quotes of either kind, or an element, with whitespace where it may be.
-# No part matches beyond the next "<", which bounds the time that a hostile packet takes.
-_XMP_ORIENTATION = re.compile(
-    rb"""tiff:Orientation\s*=\s*(?:"[^"<]*"|'[^'<]*')"""
-    rb"""|<tiff:Orientation(?:\s[^<>]*)?>[^<]*</tiff:Orientation\s*>"""
+# What an XMP packet says of orientation and size, as XML may write it: an attribute in quotes of either kind,
+# or an element, with whitespace where it may be. No part matches beyond the next "<", which bounds the time
+# that a hostile packet takes.
+_GEOMETRY = (
+    rb"(?:tiff:Orientation|tiff:ImageWidth|tiff:ImageLength|exif:PixelXDimension|exif:PixelYDimension)"
+)
+_XMP_GEOMETRY = re.compile(
+    _GEOMETRY + rb"""\s*=\s*(?:"[^"<]*"|'[^'<]*')"""
+    rb"|<(" + _GEOMETRY + rb")(?:\s[^<>]*)?>[^<]*</\1\s*>"
 )
 # What ImageMagick calls EXIF in a PNG, and the lines before its hexadecimal digits.
 _RAW_PROFILE, _RAW_PROFILE_LINES = "Raw profile type exif", 3
@@ -119,18 +124,18 @@ def resolution_of(exif: bytes) -> tuple[float, float] | None:
 
 
 def xmp_of(image: Image.Image) -> bytes | None:
-    """The XMP packet to keep of an image: without orientation."""
+    """The XMP packet to keep of an image: without orientation and size."""
     packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
     if isinstance(packet, str):
         packet = packet.encode()
     if not isinstance(packet, bytes) or not packet.strip(b"\0 "):
         return None
-    return within_limit("the XMP packet", without_orientation(packet))
+    return within_limit("the XMP packet", without_geometry(packet))
 
 
-def without_orientation(packet: bytes) -> bytes:
-    """An XMP packet without its orientation."""
-    return _XMP_ORIENTATION.sub(b"", packet)
+def without_geometry(packet: bytes) -> bytes:
+    """An XMP packet without orientation and size, which hold for the source alone."""
+    return _XMP_GEOMETRY.sub(b"", packet)
 
 
 def warn_of_comments(image: Image.Image) -> None:
@@ -191,10 +196,10 @@ def _descriptive(exif: Image.Exif) -> tuple[dict[int, Any], list[str]]:
 
 
 def _folder(exif: Image.Exif, tag: int) -> dict[int, Any]:
-    """The tags of a folder in an EXIF block; a nested folder is one of the values."""
-    tags = dict(exif.get_ifd(tag))
+    """The descriptive tags of a folder in an EXIF block; a nested folder is one of the values."""
+    tags = {key: value for key, value in exif.get_ifd(tag).items() if key not in _STRUCTURE}
     if tag == ExifTags.IFD.Exif and ExifTags.IFD.Interop in tags:
-        tags[ExifTags.IFD.Interop] = dict(exif.get_ifd(ExifTags.IFD.Interop))
+        tags[ExifTags.IFD.Interop] = _folder(exif, ExifTags.IFD.Interop)
     return tags
 
 

@@ -117,7 +117,7 @@ class CodedTiles:
     def __init__(self, tile_codec: TileCodec, files: Sequence[Container]) -> None:
         header = files[0].header
         self._tile_codec, self._quality = tile_codec, header.quality
-        self._tiles = tiles_of((header.width, header.height))
+        self._tiles = tiles_of(header.image_size)
         self._payloads = [split_tiles(file.image, len(self._tiles)) for file in files]
         self.exact = [exact_of(file, self._tiles) for file in files]
 

@@ -28,7 +28,7 @@ from rdpcodec.metadata import (
     orientation_of,
     resolution_of,
     upright,
-    without_orientation,
+    without_geometry,
 )
 from rdpcodec.operating_point import PRESETS, Bounds, OperatingPoint, Realism, Target
 from rdpcodec.weights.manifest import DEFAULT_MODEL, model_for_file, model_name
@@ -61,7 +61,7 @@ class RdpImageFile(ImageFile.ImageFile):
             raise SyntaxError(str(error)) from error
         with self._damage_is_an_oserror():
             _, places = container.layout(self.fp)
-            self._size = (header.width, header.height)
+            self._size = header.image_size
             self._mode = ("L" if Segment.GRAY in places else "RGB") + "A" * any(
                 kind in places for kind in ALPHA_SEGMENTS
             )
@@ -172,7 +172,7 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     profile = options.get("icc_profile", image.info.get("icc_profile"))
     exif, xmp = options.get("exif"), options.get("xmp")
     if exif is None and isinstance(xmp, bytes) and orientation_of(image) != 1:  # it is applied here
-        xmp = without_orientation(xmp)
+        xmp = without_geometry(xmp)
     image = upright(image) if exif is None else image.copy()
     image.info |= {
         "XML:com.adobe.xmp": None,

@@ -62,7 +62,7 @@ def _metadata(file: Container, kind: Segment, cleaned: Callable[[bytes], bytes |
 
 def _alpha(file: Container, region: Box) -> np.ndarray | None:
     """The alpha channel of a region, uint8 `[H, W]`."""
-    size = (file.header.width, file.header.height)
+    size = file.header.image_size
     try:
         if Segment.OPACITY in file.segments:
             return opacity.decode(file.segments[Segment.OPACITY], tiles_of(size), region)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any, BinaryIO, TypeGuard
 
-from rdpcodec.errors import FormatError, OutputError, RdpError, reason
+from rdpcodec.errors import OutputError, RdpError, about, reason
 
 File = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
 """The bytes of a file, its path, or an open binary file, which is read to its end.
@@ -32,14 +31,10 @@ def name_of(source: Any) -> str:
     return os.fsdecode(name) if isinstance(name, (str, bytes)) else _NAMELESS
 
 
-@contextmanager
-def named(source: Any) -> Iterator[None]:
-    """Let a `FormatError` begin with the file's name, if it has one."""
-    try:
-        yield
-    except FormatError as error:
-        name = name_of(source)
-        raise (error if name == _NAMELESS else FormatError(f"{name}: {error}")) from None
+def named(source: Any, otherwise: str = "") -> AbstractContextManager[None]:
+    """Let our errors and warnings begin with the file's name; `otherwise` is for one without a name."""
+    name = name_of(source)
+    return about(otherwise if name == _NAMELESS else name)
 
 
 def read_source(source: File, error: type[RdpError], start: bytes = b"") -> bytes:

@@ -25,6 +25,7 @@ from recoded_files import recoded
 import rdpcodec
 from rdpcodec import Codec, OperatingPoint, Target
 from rdpcodec import codec as codec_module
+from rdpcodec.arguments import point_from_settings
 from rdpcodec.errors import FormatError, UsageError, WeightsError
 from rdpcodec.image import load_image
 from rdpcodec.weights.manifest import manifest
@@ -144,9 +145,11 @@ def test_errors_of_a_batch_can_be_kept_beside_its_files(
     [
         (lambda c, i: c.compress(i, "out.rdpc"), "quality 'out.rdpc' is not a number"),
         (lambda c, i: c.compress(i, effort="3"), "effort '3' is not a number"),
-        (lambda c, i: c.compress(i, realism=None), "realism None is not a number"),
+        (lambda c, i: c.compress(i, realism=[1]), r"realism \[1\] is not a number"),
         (lambda c, i: c.compress(i, True), "quality True is not a number"),
         (lambda c, i: c.compress(i, max_pixels="9"), "max_pixels '9' is not a number"),
+        (lambda c, i: c.compress(i, max_pixels=float("nan")), "max_pixels nan is not a number"),
+        (lambda c, i: c.compress(i, max_pixels=True), "max_pixels True is not a number"),
         (lambda c, i: c.decompress(c.compress(i), region=(1, 2, 3)), "region .*: give four whole numbers"),
         (lambda c, i: c.decompress(c.compress(i), region="1,2,3,4"), "region .*: give four whole numbers"),
         (lambda c, i: c.decompress(c.compress(i), region=(0, 0, 1.5, 3)), "region .*: give four whole"),
@@ -168,6 +171,8 @@ def test_errors_of_a_batch_can_be_kept_beside_its_files(
         (lambda c, i: c.decompress(5), "takes a file's bytes or path, not int"),
         (lambda c, i: rdpcodec.info(None), "takes a file's bytes or path, not NoneType"),
         (lambda c, i: Codec(device=5.5), "device '5.5' cannot be used"),
+        (lambda c, i: Codec(engine="Torch"), "engine 'Torch': must be one of onnx, torch"),
+        (lambda c, i: Codec(engine=""), "engine '': must be one of onnx, torch"),
         (lambda c, i: Codec(device=None), "device 'None' cannot be used: .*; this torch has: cpu"),
         (lambda c, i: rdpcodec.Target.bpp("0.3"), "'0.3' is not a number"),
     ],
@@ -419,7 +424,47 @@ def test_a_preset_stands_in_place_of_the_quality(codec: Codec, small: Image.Imag
     preset = rdpcodec.PRESETS["photo-real"]
     expected = codec.compress(small, preset.quality, realism=preset.realism)
     assert codec.compress(small, preset) == rdpcodec.compress(small, preset) == expected
-    wrong: dict[str, Any]
-    for wrong in ({"realism": 1}, {"effort": 1}, {"target": Target.psnr(30)}):
-        with pytest.raises(UsageError, match="give it alone"):
-            codec.compress(small, preset, **wrong)
+    with pytest.raises(UsageError, match="and target 30 dB PSNR: give one of them"):
+        codec.compress(small, preset, target=Target.psnr(30))
+
+
+@pytest.mark.parametrize("realism", [0, 0.4])
+def test_a_realism_beside_a_preset_replaces_its_own(codec: Codec, small: Image.Image, realism: float) -> None:
+    """As on the command line and in `Image.save`; 0 above all, which evidence needs."""
+    preset = rdpcodec.PRESETS["photo-real"]
+    assert preset.realism == 1
+    expected = codec.compress(small, preset.quality, realism=realism)
+    assert codec.compress(small, preset, realism=realism) == expected
+    assert rdpcodec.compress(small, preset, realism=realism) == expected
+
+
+def test_an_effort_beside_a_point_replaces_its_own() -> None:
+    point = point_from_settings(rdpcodec.OperatingPoint(40, 1, effort=3), None, None, effort=0)
+    assert point == rdpcodec.OperatingPoint(40, 1, effort=0)
+
+
+def test_errors_and_warnings_of_a_batch_say_which_file(
+    codec: Codec, small: Image.Image, tmp_path: Path
+) -> None:
+    deep, path = tmp_path / "deep.png", tmp_path / "small.png"
+    Image.fromarray(np.full((32, 32), 40_000, np.uint16)).save(deep)
+    small.save(path)
+    with pytest.warns(rdpcodec.ImageWarning, match=f"^{deep}: 16 bits"):
+        files = codec.compress_batch([path, deep])
+    with pytest.raises(UsageError, match=f"^{path}: target 99 dB PSNR"):
+        codec.compress_batch([str(path), small], Target.psnr(99))
+    with pytest.raises(UsageError, match=r"^item 0, counted from 0: target 99 dB PSNR"):
+        codec.compress_batch([small, small], Target.psnr(99))
+    with pytest.raises(UsageError, match=r"^target 99 dB PSNR"):
+        codec.compress(small, Target.psnr(99))
+    with pytest.raises(UsageError, match=r"^item 1, counted from 0: region"):
+        codec.decompress_batch(files, region=(0, 0, 60, 40))
+    coded = tmp_path / "small.rdpc"
+    coded.write_bytes(files[0])
+    for decompress in (rdpcodec.decompress, codec.decompress, codec.decompress_array):
+        with pytest.raises(UsageError, match=f"^{coded}: region"):
+            decompress(coded, region=(0, 0, 999, 9))
+
+
+def test_the_codec_of_an_earlier_version_is_named_once() -> None:
+    assert repr(Codec("base-ddc2ae65")) == "<rdpcodec.Codec base-ddc2ae65 on cpu>"

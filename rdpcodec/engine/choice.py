@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from rdpcodec.engine.memory import keep_freed_memory
 from rdpcodec.errors import UsageError
@@ -22,9 +22,11 @@ def make_engine(
     """An engine with the networks of a model.
 
     name: the engine to use. Without a name, the device decides, and weights without graphs (from memory, or
-    exported by a version that wrote none) run on torch. Raises `UsageError` for a device that cannot be used,
-    `WeightsError` for weights that do not fit together.
+    exported by a version that wrote none) run on torch. Raises `UsageError` for an engine or a device that
+    cannot be used, `WeightsError` for weights that do not fit together.
     """
+    if name is not None and name not in get_args(EngineName):
+        raise UsageError(f"engine {name!r}: must be one of {', '.join(get_args(EngineName))}")
     keep_freed_memory()
     if name is None:
         name = "onnx" if device == "cpu" and released.has_graphs else "torch"

@@ -53,7 +53,8 @@ class Identity(NamedTuple):
     encodes: bool  # whether they make files, see `ModelEntry.encodes`
 
     def __str__(self) -> str:
-        return f"{self.name}-{self.fingerprint.hex()}"
+        fingerprint = self.fingerprint.hex()
+        return self.name if self.name.endswith(fingerprint) else f"{self.name}-{fingerprint}"
 
     def check_file(self, header: Header) -> None:
         """Raise `WeightsError` for a file made with other weights."""

@@ -23,7 +23,7 @@ from rdpcodec.exif_claims import check_claims
 from rdpcodec.image import ImageData, ImageWarning, encode_image, load_image
 from rdpcodec.image.colour import to_srgb
 from rdpcodec.image.profiles import CODED_PRIMARIES, SRGB_CURVE, made_profile
-from rdpcodec.metadata import cleaned_exif, without_orientation
+from rdpcodec.metadata import cleaned_exif, without_geometry
 
 MAKE, ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, SOFTWARE = 271, 274, 282, 283, 296, 305
 INCH, CENTIMETRE = 2, 3
@@ -140,13 +140,30 @@ def test_an_orientation_in_either_notation_of_xmp_is_applied_once(codec: Codec, 
         assert ImageOps.exif_transpose(image).size == (12, 20)
 
 
+def test_the_size_in_exif_which_turning_and_scaling_change_is_not_passed_on(codec: Codec) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    folder = exif.get_ifd(ExifTags.IFD.Exif)
+    folder[ExifTags.Base.ExifImageWidth], folder[ExifTags.Base.ExifImageHeight] = 20, 12
+    folder[ExifTags.Base.ISOSpeedRatings] = 100
+    decoded = codec.decompress(codec.compress(saved("JPEG", exif=exif), keep_metadata=True))
+    assert decoded.size == (12, 20)
+    assert decoded.getexif().get_ifd(ExifTags.IFD.Exif) == {ExifTags.Base.ISOSpeedRatings: 100}
+
+
 BLANK = st.text(" \t\r\n", max_size=3)
 
 
+GEOMETRY = (
+    *("tiff:Orientation", "tiff:ImageWidth", "tiff:ImageLength"),
+    *("exif:PixelXDimension", "exif:PixelYDimension"),
+)
+
+
 @st.composite
-def orientations_in_xmp(draw: st.DrawFn) -> str:
-    """The end of a start tag that holds the orientation, or is followed by its element, however spaced."""
-    value, name = draw(st.integers(1, 8)), "tiff:Orientation"
+def geometry_in_xmp(draw: st.DrawFn) -> str:
+    """The end of a start tag that holds orientation or size, or is followed by the element, anyhow spaced."""
+    value, name = draw(st.integers(1, 8)), draw(st.sampled_from(GEOMETRY))
     before, after = draw(BLANK), draw(BLANK)
     if draw(st.booleans()):
         quote = draw(st.sampled_from("\"'"))
@@ -155,10 +172,10 @@ def orientations_in_xmp(draw: st.DrawFn) -> str:
     return f"><{name}{attribute}{draw(BLANK)}>{before}{value}{after}</{name}{draw(BLANK)}>"
 
 
-@given(orientations_in_xmp())
-def test_an_orientation_in_xmp_is_removed_however_it_is_written(orientation: str) -> None:
+@given(geometry_in_xmp())
+def test_orientation_and_size_in_xmp_are_removed_however_they_are_written(geometry: str) -> None:
     head, tail = "<x:xmpmeta><rdf:Description dc:title='Tea'", "<!-- Orientation --></rdf:Description>"
-    left = without_orientation((head + orientation + tail).encode()).decode()
+    left = without_geometry((head + geometry + tail).encode()).decode()
     assert left.startswith(head)
     assert left.endswith(tail)
     assert left.removeprefix(head).removesuffix(tail).strip() == ">"

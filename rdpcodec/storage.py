@@ -8,6 +8,7 @@ stays.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -119,16 +120,29 @@ def make_folder(location: str) -> None:
             os.makedirs(location, exist_ok=True)
 
 
-def write_file(location: str, data: bytes) -> None:
-    """Write a file, over an existing one, and make the folders it is in. Raises `OutputError`."""
+def write_file(location: str, data: bytes, *, overwrite: bool = True) -> bool:
+    """Write a file, and make the folders it is in. Returns whether it was written: without `overwrite`, what
+    has its name stays as it is. Raises `OutputError`.
+
+    Of several runs that write one file of this machine without `overwrite`, only one does.
+    """
+    if not overwrite and exists(location):
+        return False
     system, path = filesystem(location)
     with failures(location, "written"):
-        if is_local(system):
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            replace_file(Path(path), data)
-        else:
+        if not is_local(system):
             system.makedirs(os.path.dirname(path), exist_ok=True)
             _upload(system, path, data)
+            return True
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        if overwrite:
+            replace_file(Path(path), data)
+            return True
+        try:
+            create_file(Path(path), data)
+        except FileExistsError:
+            return False
+        return True
 
 
 def _upload(system: AbstractFileSystem, path: str, data: bytes) -> None:
@@ -150,6 +164,19 @@ def replace_file(path: Path, data: bytes) -> None:
     also for a pipe, a device or a folder: those are never replaced.
     """
     replace_files({path: data})
+
+
+def create_file(path: Path, data: bytes) -> None:
+    """Write a file of this machine as `replace_file` does, but never over another. Raises `OSError`:
+    `FileExistsError` if there is anything of that name, even if it appears while this one is being written.
+    """
+    if os.path.lexists(path):
+        raise _taken(path)
+    partial = _Partial(path, data)
+    try:
+        partial.rename(overwrite=False)
+    finally:
+        partial.remove()
 
 
 def replace_files(files: Mapping[Path, bytes]) -> None:
@@ -186,12 +213,17 @@ class _Partial:
             self.remove()
             raise
 
-    def rename(self) -> None:
-        """Give it the file's name. If another run has removed it, it is written again."""
+    def rename(self, *, overwrite: bool = True) -> None:
+        """Give it the file's name. If another run has removed it, it is written again. Raises `OSError`:
+        without `overwrite`, `FileExistsError` for a name that is taken.
+        """
         for attempt in range(1, _ATTEMPTS + 1):
             self._file.close()  # Windows renames no open files
             try:
-                os.replace(self._path, self._target)
+                if overwrite:
+                    os.replace(self._path, self._target)
+                else:
+                    _link(self._path, self._target)
                 return
             except FileNotFoundError:
                 if attempt == _ATTEMPTS:
@@ -199,11 +231,29 @@ class _Partial:
             self._write()
 
     def remove(self) -> None:
-        """Remove it, unless it has been renamed."""
+        """Remove its own name, unless that was exchanged for the file's."""
         try:
             self._file.close()
         finally:  # on a full disk, closing fails too
             self._path.unlink(missing_ok=True)
+
+
+def _link(partial: Path, target: str) -> None:
+    """Give a partial a second name. Raises `FileExistsError` if that is taken: checking before renaming would
+    overwrite what appears in between. Only where there are no hard links, as on FAT, that is all one can do.
+    """
+    try:
+        os.link(partial, target)
+    except (FileExistsError, FileNotFoundError):
+        raise
+    except OSError:  # systems give different ones
+        if os.path.lexists(target):
+            raise _taken(target) from None
+        os.replace(partial, target)
+
+
+def _taken(path: str | Path) -> FileExistsError:
+    return FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
 
 
 def replaceable(path: Path) -> os.stat_result | None:

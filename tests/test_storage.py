@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import fsspec.core
@@ -38,6 +39,7 @@ def test_a_link_that_leads_nowhere_is_a_name_that_exists(tmp_path: Path) -> None
     link.symlink_to("nowhere.rdpc")
     assert storage.exists(str(link))
     assert storage.existing([str(link)]) == {str(link)}
+    assert not storage.write_file(str(link), b"new", overwrite=False)
     storage.write_file(str(link), b"new")
     assert (tmp_path / "nowhere.rdpc").read_bytes() == b"new"
 
@@ -68,6 +70,10 @@ def replace_one(path: Path, data: bytes) -> None:
 
 def replace_several(path: Path, data: bytes) -> None:
     storage.replace_files({path: data, path.with_name("other"): data})
+
+
+def create_one(path: Path, data: bytes) -> None:
+    assert storage.write_file(str(path), data, overwrite=False)
 
 
 @pytest.mark.parametrize("write", [replace_one, replace_several])
@@ -180,25 +186,26 @@ def test_what_is_there_is_found_in_the_root_folder_too() -> None:
     assert storage.existing([f"/{name}", "/nothing of this name"]) == {f"/{name}"}
 
 
-@pytest.mark.parametrize("write", [replace_one, replace_several])
+@pytest.mark.parametrize("write", [replace_one, replace_several, create_one])
 def test_a_file_whose_partial_another_run_removes_is_written_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path, bytes], None]
 ) -> None:
-    replace, removed = os.replace, []
+    name, removed = "link" if write is create_one else "replace", []
+    rename = getattr(os, name)
 
-    def replaced(source: Path, target: str) -> None:
+    def renamed(source: Path, target: str) -> None:
         if target not in removed:
             removed.append(target)
             os.unlink(source)
-        replace(source, target)
+        rename(source, target)
 
-    monkeypatch.setattr(os, "replace", replaced)
+    monkeypatch.setattr(os, name, renamed)
     write(tmp_path / "file", b"data")
     assert sorted(os.listdir(tmp_path)) == sorted(map(os.path.basename, removed))
     assert {path.read_bytes() for path in tmp_path.iterdir()} == {b"data"}
 
 
-@pytest.mark.parametrize("write", [replace_one, replace_several])
+@pytest.mark.parametrize("write", [replace_one, replace_several, create_one])
 def test_no_open_file_is_renamed_or_removed_for_windows_cannot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path, bytes], None]
 ) -> None:
@@ -244,6 +251,58 @@ def test_a_file_that_is_overwritten_keeps_its_owner(tmp_path: Path) -> None:
     os.chown(path, 12_345, 23_456)
     storage.write_file(str(path), b"new")
     assert (path.stat().st_uid, path.stat().st_gid) == (12_345, 23_456)
+
+
+@pytest.fixture(params=[True, False], ids=["hard links", "no hard links"])
+def hard_links(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """File systems with and without hard links."""
+    if not request.param:
+        monkeypatch.setattr(os, "link", raises(PermissionError(1, "Operation not permitted")))
+
+
+@pytest.mark.usefixtures("hard_links")
+def test_what_appears_while_a_file_is_written_is_not_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: path.write_bytes(b"theirs"))
+        assert not storage.write_file(str(path), b"ours", overwrite=False)
+    assert path.read_bytes() == b"theirs"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.usefixtures("hard_links")
+def test_a_file_that_overwrites_none_is_written_under_its_name_alone(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "file"
+    assert storage.write_file(str(path), b"data", overwrite=False)
+    assert (path.read_bytes(), path.stat().st_nlink) == (b"data", 1)
+    assert os.listdir(path.parent) == ["file"]
+    assert not storage.write_file(str(path), b"other", overwrite=False)
+    assert path.read_bytes() == b"data"
+
+
+def test_of_many_that_write_one_file_at_once_one_does(tmp_path: Path) -> None:
+    path, start = tmp_path / "file", threading.Barrier(8)
+
+    def write(number: int) -> bool:
+        start.wait()
+        return storage.write_file(str(path), b"%d" % number, overwrite=False)
+
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(10):
+            written = list(pool.map(write, range(8)))
+            assert written.count(True) == 1
+            assert path.read_bytes() == b"%d" % written.index(True)
+            path.unlink()
+    assert not os.listdir(tmp_path)
+
+
+def test_in_a_store_too_nothing_is_overwritten_unless_asked() -> None:
+    location = "memory://nothing-is-overwritten/file.rdpc"
+    assert storage.write_file(location, b"old", overwrite=False)
+    assert not storage.write_file(location, b"new", overwrite=False)
+    assert storage.read_file(location) == b"old"
 
 
 def test_an_owner_that_cannot_be_kept_is_an_error_and_the_file_stays(

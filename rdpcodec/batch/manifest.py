@@ -16,6 +16,8 @@ from rdpcodec.batch.work import Outcome, Work, done_before
 from rdpcodec.errors import OutputError, RdpError
 from rdpcodec.storage import replaceable
 
+_START = '{"source": "'  # of every line, also of the half that a killed run leaves
+
 
 class Manifest:
     """A manifest that is open for appending, in a `with` block."""
@@ -31,11 +33,11 @@ class Manifest:
             self._file = path.open("a+", encoding="utf-8")
             self._file.seek(0)
             lines = self._file.read().split("\n")
+            self.outputs = _outputs(lines)  # written already, according to the file
         except OSError as error:
             raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
-        except UnicodeDecodeError as error:
+        except ValueError as error:
             raise OutputError(f"{path}: is not a manifest; name another file") from error
-        self.outputs = _outputs(lines)  # written already, according to the file
         if lines[-1]:  # a run was killed while it wrote
             self._write("")
 
@@ -76,11 +78,17 @@ class Manifest:
 
 
 def _outputs(lines: Iterable[str]) -> set[str]:
-    """The outputs of a manifest's lines that report success."""
+    """The outputs of a manifest's lines that report success. Raises `ValueError` for a line that is none."""
     outputs: set[str] = set()
     for line in lines:
-        with suppress(ValueError):  # half a line
+        try:
             record = json.loads(line)
-            if isinstance(record, dict) and "error" not in record:
-                outputs.add(str(record.get("output")))
+        except ValueError:
+            if line.startswith(_START[: len(line)]):  # half a line, or none
+                continue
+            raise
+        if not isinstance(record, dict) or "output" not in record:
+            raise ValueError(line)
+        if "error" not in record:
+            outputs.add(str(record["output"]))
     return outputs

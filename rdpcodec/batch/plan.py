@@ -36,6 +36,7 @@ _HIDDEN, _FOLDER, _PLAIN, _SPECIAL = "hidden", "folder", "without extension", "p
 _LINKED, _BROKEN, _CLOSED = "linked folder", "broken link", "unreadable folder"
 _COUNTED = (_FOLDER, _LINKED, _BROKEN)
 _RAW = ("3fr", "arw", "cr2", "cr3", "dng", "erf", "nef", "nrw", "orf", "pef", "raf", "rw2", "srw")
+_EMPTY = ("", "file://", "local://")  # the current folder to `os.path.abspath` and to fsspec
 _WILDCARD = re.compile(r"[*?[]")
 _NOT_READ = "not a format that Pillow reads here"
 _PLUGIN = "pip install 'rdpcodec[formats]'"
@@ -100,12 +101,14 @@ def plan(
     `::`. Files in a folder are taken if they have one of the `extensions`, and keep their place below the
     folder. Files of a glob keep theirs below its last folder without a wildcard. A list, `@list.txt` or `@-`
     for standard input, has one path or URL a line, which keeps its folders (an absolute path those from the
-    root). Hidden files in folders and globs are left out. destination: a folder; if it lies within a source,
-    its files are not taken. suffix: that of the outputs, such as ".rdpc", see `output_names`. recursive:
-    whether folders are taken with all that is below them.
+    root). Hidden files in folders and globs are left out, and so are .rdpc files, unless `extensions` has
+    theirs. destination: a folder; if it lies within a folder or glob, its files are not taken. suffix: that
+    of the outputs, such as ".rdpc", see `output_names`. recursive: whether folders are taken with all that is
+    below them.
 
-    Raises `UsageError` when a source is missing, nothing is found, an output would lie outside the
-    destination, or two images would share one, and `OutputError` when a list or a store cannot be read.
+    Raises `UsageError` when a name is empty, a source is missing, nothing is found, an output would lie
+    outside the destination, or two images would share one, and `OutputError` when a list or a store cannot be
+    read.
     """
     root = _Place.of(destination)
     coded = EXTENSION in extensions
@@ -120,9 +123,9 @@ def plan(
         there = f"; left out: {left_out}" if left_out.counts else ""
         there += "".join(f"; {folder}: cannot be read: permission denied" for folder in left_out.closed)
         raise UsageError(f"{' '.join(sources)}: no {EXTENSION if coded else 'image'} files there{there}")
-    outputs = output_names([relative for _, relative in found], suffix, extensions.__contains__)
-    pairs = zip(found, outputs, strict=True)
-    return Plan([Task(location, root.location_of(output)) for (location, _), output in pairs], left_out)
+    locations, places = [location for location, _ in found], [relative for _, relative in found]
+    outputs = map(root.location_of, output_names(places, suffix, extensions.__contains__, locations))
+    return Plan(list(map(Task, locations, outputs)), left_out)
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,10 @@ class _Place:
 
     @classmethod
     def of(cls, location: str) -> _Place:
-        """The place of a path or URL. Raises `UsageError`."""
+        """The place of a path or URL. Raises `UsageError`, also for an empty name: it would be the current
+        folder.
+        """
+        _refuse_empty(location)
         return cls(*storage.filesystem(location), location)
 
     @property
@@ -190,12 +196,10 @@ class _Search:
         if _closed(system, path):
             raise UsageError(f"{path}: the folder cannot be read: permission denied")
         entries = system.find(path, maxdepth=None if self.recursive else 1, withdirs=True, detail=True)
-        mixed = system == self.destination.system and not self.destination.holds(path)
         for name in sorted(entries):
             location, relative = folder.file(name)
             kind = _kind(system, name, entries[name]["type"])
-            own = mixed and self.destination.holds(name)
-            if own or not relative.parts or (kind == _FOLDER and self.recursive):
+            if self._is_output(name, folder) or not relative.parts or (kind == _FOLDER and self.recursive):
                 continue
             if _hidden(relative):
                 self.left_out.counts[_HIDDEN] += 1
@@ -216,11 +220,28 @@ class _Search:
         names = sorted(match["name"] for match in matches.values() if match["type"] != "directory")
         if not names:
             raise UsageError(f"{source}: no such file or folder, and no glob that matches any")
-        for location, relative in map(root.file, names):
+        for name in names:
+            location, relative = root.file(name)
+            if self._is_output(name, root):
+                continue
             if _hidden(relative):
                 self.left_out.counts[_HIDDEN] += 1
+            elif relative.suffix.lower() == EXTENSION and EXTENSION not in self.extensions:
+                self.left_out.counts[relative.suffix] += 1
             else:
                 yield location, relative
+
+    def _is_output(self, name: str, root: _Place) -> bool:
+        """Whether a file below `root` lies in the destination, and that below `root`: an earlier run may have
+        made it.
+        """
+        within = root.system == self.destination.system and not self.destination.holds(root.path)
+        return within and self.destination.holds(name)
+
+
+def _refuse_empty(location: str) -> None:
+    if location in _EMPTY:
+        raise UsageError(f"{location!r} names no file or folder: is a variable of the shell not set?")
 
 
 def _kind(system: AbstractFileSystem, name: str, listed: str) -> str | None:
@@ -261,6 +282,7 @@ def _split_at_wildcard(source: str, place: _Place) -> tuple[_Place, str]:
 
 def _in_list(source: str) -> Iterator[tuple[str, PurePosixPath]]:
     """Files of a list, `@list.txt` or `@-`, each with its path below the destination."""
+    _refuse_empty(source[1:])
     listed = standard_input().read() if source == "@-" else storage.read_file(source[1:])
     if b"\0" in listed:
         raise UsageError(f"{source}: is not a list of paths: give a text file with one path per line")

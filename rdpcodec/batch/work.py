@@ -188,9 +188,8 @@ def process(task: Task, work: Work, *, force: bool) -> Outcome:
                 return exists_already(task)
             before = storage.read_file(task.source)
             after = work.converted(before, task)
-            if not force and storage.exists(task.output):  # meanwhile
+            if not storage.write_file(task.output, after, overwrite=force):  # another run was faster
                 return exists_already(task)
-            storage.write_file(task.output, after)
         except MemoryError:
             return _failed(task, f"{task.source}: not enough memory for an image of this size")
         except RdpError as error:
@@ -205,12 +204,15 @@ def process(task: Task, work: Work, *, force: bool) -> Outcome:
 
 
 def note_of_growth(before: int, after: int) -> str:
-    """A note on a compression that made a file no smaller, and how to avoid it; empty for any other."""
+    """A note on a compression that made a file no smaller, and what to do; empty for any other.
+
+    It names no option: presets and targets set the quality too, and no quality may be small enough.
+    """
     if after < before:
         return ""
     return (
         f"the output, {after} bytes, is no smaller than its input, {before} bytes: "
-        f"lower --quality, give --target-size {max(1, before - 1)}, or keep the input"
+        "keep the input, unless a lower quality gives fewer bytes"
     )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
 from itertools import chain
-from os.path import exists, isdir
+from os.path import isdir, splitext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,18 +28,20 @@ from rdpcodec.cli.options import (
     report_options,
 )
 from rdpcodec.cli.tally import Tally, tally_bar
-from rdpcodec.errors import UsageError
+from rdpcodec.container import EXTENSION
+from rdpcodec.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from rdpcodec.batch.plan import LeftOut, Task
     from rdpcodec.batch.work import Compression, Decompression, Outcomes, Work
 
 _INTERRUPTED = 130  # as in shells: 128 + SIGINT
+_location = click.Path(readable=False)  # or a URL, a glob, a list: not checked, but Tab completes file names
 
 
 @click.command()
-@click.argument("sources", nargs=-1, required=True, metavar="SRC...")
-@click.argument("destination", metavar="DST")
+@click.argument("sources", nargs=-1, required=True, type=_location, metavar="SRC...")
+@click.argument("destination", type=_location, metavar="DST")
 @click.option("-d", "--decompress", is_flag=True, help="Decompress .rdpc files instead.")
 @click.option("-r", "--recursive", is_flag=True, help="Include subfolders.")
 @click.option(
@@ -107,8 +110,7 @@ def batch(
 
     if resume and force:
         raise UsageError("--resume keeps outputs that exist, --force overwrites them: give one of the two")
-    if exists(destination) and not isdir(destination):
-        raise UsageError(f"{destination} is a file: give a folder for the outputs as the last argument")
+    _check_is_folder(destination)
     work: Work = _decompression(**chosen) if decompress else _compression(**chosen)
     planned = plan(
         sources, destination, extensions=work.extensions(), suffix=work.suffix, recursive=recursive
@@ -124,7 +126,26 @@ def batch(
         force=force,
         quiet=quiet,
     )
-    _report(tally, planned.left_out, strict=strict, quiet=quiet, as_json=as_json)
+    _report(tally, planned.left_out, force=force, strict=strict, quiet=quiet, as_json=as_json)
+
+
+def _check_is_folder(destination: str) -> None:
+    """Raise `UsageError` for a destination that is a file, or is not there and named like one."""
+    from rdpcodec import storage
+    from rdpcodec.image import is_readable
+
+    fix = "give a folder for the outputs as the last argument"
+    if destination == "-":
+        raise UsageError(f"- would be standard output, which takes one file: {fix}")
+    system, path = storage.filesystem(destination)
+    with storage.failures(destination, "checked"):
+        if system.isdir(path):
+            return
+        if system.exists(path):
+            raise UsageError(f"{destination} is a file: {fix}")
+    ending = splitext(destination)[1].lower()
+    if ending and (ending == EXTENSION or is_readable(ending)):
+        raise UsageError(f"{destination} is named like a file: {fix}, or make this one first")
 
 
 def _given(name: str) -> bool:
@@ -185,9 +206,13 @@ def _run(
     refused = [] if resume else [exists_already(task) for task in present]
     with Manifest(path) if path else nullcontext() as manifest, tally_bar(tally, shown=not quiet) as bar:
         storage.make_folder(destination)
+        if missing:
+            _check_writable(destination)
         if resume:
             storage.remove_partials(task.output for task in missing)
-            tally.errors += manifest.complete(present, work) if manifest else []
+            damaged = manifest.complete(present, work) if manifest else []
+            tally.errors += damaged
+            tally.total, tally.present = tally.total + len(damaged), tally.present - len(damaged)
         # A worker that outlived a killed run may still finish its image: not a conflict, but the same file.
         overwrite = force or resume
         try:
@@ -204,6 +229,16 @@ def _run(
     return tally
 
 
+def _check_writable(destination: str) -> None:
+    """Raise `OutputError` for a folder of this machine in which no file can be made."""
+    from rdpcodec import storage
+
+    system, path = storage.filesystem(destination)
+    if storage.is_local(system) and isdir(path) and not os.access(path, os.W_OK | os.X_OK):
+        fix = "change its permissions, or give another folder"
+        raise OutputError(f"{destination}: no files can be made in this folder: {fix}")
+
+
 def _engine(name: str) -> Callable[..., Outcomes]:
     from rdpcodec.batch.local import run_local
     from rdpcodec.batch.ray import run_ray
@@ -211,7 +246,9 @@ def _engine(name: str) -> Callable[..., Outcomes]:
     return {"local": run_local, "ray": run_ray}[name]
 
 
-def _report(tally: Tally, left_out: LeftOut, *, strict: bool, quiet: bool, as_json: bool) -> None:
+def _report(
+    tally: Tally, left_out: LeftOut, *, force: bool, strict: bool, quiet: bool, as_json: bool
+) -> None:
     """Print the result of a run, and end with its exit status if that is not 0."""
     for line in tally.errors:
         click.echo(f"error: {line}", err=True)
@@ -224,7 +261,8 @@ def _report(tally: Tally, left_out: LeftOut, *, strict: bool, quiet: bool, as_js
     elif not quiet:
         click.echo(tally.summary())
     if tally.interrupted:
-        click.echo("interrupted: run the same command with --resume to continue", err=True)
+        again = "again: --force starts over" if force else "with --resume to continue"
+        click.echo(f"interrupted: run the same command {again}", err=True)
         sys.exit(_INTERRUPTED)
     if tally.errors:
         click.echo(f"error: {len(tally.errors)} of {tally.total} failed", err=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from os.path import getsize, isfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +72,7 @@ def compress(
 def _compressed(work: Compression, source: Path, place: Path) -> Done:
     """Compress one image, for `place`. Raises `RdpError`."""
     given = image_source(source)
-    before = source.stat().st_size if source.is_file() else None
+    before = getsize(source) if given == source and isfile(source) else None
     try:
         data = work.coded(given)
     except UsageError as error:  # a target that this image cannot meet

@@ -14,6 +14,7 @@ import click
 from rdpcodec.batch.names import output_names
 from rdpcodec.batch.work import Outcome
 from rdpcodec.cli.options import (
+    LocalPath,
     device_option,
     force_option,
     max_pixels_option,
@@ -27,7 +28,6 @@ from rdpcodec.cli.output import (
     end,
     in_a_line,
     named_warnings,
-    refuse_url,
     write_output,
 )
 from rdpcodec.cli.progress import Bar, progress
@@ -38,7 +38,7 @@ _output_option = click.option(
     "-o",
     "--output",
     "--output-dir",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     metavar="OUT|DIR",
     help="Output for a single input, or folder for the outputs of several.",
 )
@@ -85,10 +85,8 @@ def jobs_of(paths: tuple[Path, ...], output: Path | None, names: Names) -> list[
             _refuse_missing_plugin(output, names)
             folder = "" if lexists(output) else f", and a folder is given as -o {output}"
             raise UsageError(f"{output}: an output's name must end in {names.outputs}, or be -{folder}")
-    for path in (*paths, *([output] if output else ())):
-        refuse_url(path)
     _refuse_folders(paths, names)
-    if output is not None and not isdir(output):
+    if output is not None and (output == STANDARD or not isdir(output)):
         if names.is_output(output):
             if len(paths) > 1:
                 raise UsageError(f"{output} is one output, for {len(paths)} inputs: give a folder")
@@ -131,9 +129,9 @@ def _refuse_missing_plugin(output: Path, names: Names) -> None:
 
 
 def _refuse_folders(paths: tuple[Path, ...], names: Names) -> None:
-    """Raise `UsageError` if a folder is given in place of a file."""
+    """Raise `UsageError` if a folder is given in place of a file. - is a file, whatever has that name."""
     for path in paths:
-        if isdir(path):
+        if path != STANDARD and isdir(path):
             if path == paths[-1] and len(paths) > 1:
                 raise UsageError(f"{path}: is a folder: give it as -o {path}")
             option = "" if names.command == "compress" else "--decompress "

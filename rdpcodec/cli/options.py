@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +16,7 @@ from click.core import ParameterSource
 from rdpcodec.container import MAX_PIXELS
 from rdpcodec.errors import UsageError, WeightsError
 from rdpcodec.operating_point import AUTO, PRESETS, OperatingPoint, Realism, Target
+from rdpcodec.storage import is_url
 from rdpcodec.weights.manifest import DEFAULT_MODEL, encoders, find_model, manifest
 
 if TYPE_CHECKING:
@@ -35,10 +37,29 @@ def together(*options: Decorator) -> Decorator:
     return decorated
 
 
+class LocalPath(click.Path):
+    """A path of this machine, as a `Path`. Refuses what a `Path` would make another name of: a URL, and an
+    empty name, as unset variables of a shell give it, which would be the current folder.
+    """
+
+    def __init__(self, *, file_okay: bool = True) -> None:
+        super().__init__(path_type=Path, file_okay=file_okay, readable=False)  # reading gives better errors
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        """The path. Raises `click.BadParameter` for an empty name, `UsageError` for a URL."""
+        name = os.fspath(value)
+        if not name:
+            self.fail("'' names no file or folder: a variable of the shell may not be set", param, ctx)
+        if is_url(name) and not os.path.lexists(name):
+            raise UsageError(f"{name}: is a URL, which only `rdpcodec batch` takes: give a path")
+        return super().convert(value, param, ctx)
+
+
 def inputs(name: str, metavar: str) -> Decorator:
     """The argument for one or more input files, or - for standard input."""
-    path = click.Path(path_type=Path, readable=False)
-    return click.argument(name, nargs=-1, required=True, type=path, metavar=metavar)
+    return click.argument(name, nargs=-1, required=True, type=LocalPath(), metavar=metavar)
 
 
 force_option = click.option("-f", "--force", is_flag=True, help="Overwrite outputs that exist.")
@@ -69,7 +90,7 @@ model_option = click.option(
 runtime_option = click.option(
     "--onnxruntime-web",
     "runtime",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     metavar="PACKAGE",
     envvar="RDPCODEC_ONNXRUNTIME_WEB",
     show_envvar=True,
@@ -106,7 +127,10 @@ max_pixels_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 report_options = together(
-    click.option("--quiet", is_flag=True, help="Print warnings and errors only."), json_option
+    click.option(
+        "--quiet", is_flag=True, help="Print only warnings, errors, and a table or JSON that was asked for."
+    ),
+    json_option,
 )
 format_option = click.option(
     "--format",

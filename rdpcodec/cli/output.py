@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -17,30 +16,27 @@ import click
 from rdpcodec.container import EXTENSION, SIGNATURE
 from rdpcodec.errors import OutputError, RdpError, RdpWarning, UsageError, reason
 from rdpcodec.source import read_source, standard_input
-from rdpcodec.storage import replace_file, replaceable
+from rdpcodec.storage import create_file, replace_file, replaceable
 
 if TYPE_CHECKING:
     from rdpcodec.image import ImageData
 
 STANDARD = Path("-")
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # two letters or more: a single one is a drive
 
 
 def read_coded(path: Path) -> bytes:
     """The bytes of an .rdpc file, or of standard input for `-`.
 
-    Raises `OutputError` with the system's reason, `UsageError` for a URL or a folder.
+    Raises `OutputError` with the system's reason, `UsageError` for a folder.
     """
-    refuse_url(path)
     _refuse_folder(path, EXTENSION)
     return read_source(standard_input() if path == STANDARD else path, OutputError, SIGNATURE)
 
 
 def image_source(path: Path) -> Path | io.BytesIO:
     """What `rdpcodec.compress` reads an image from: the file itself, or standard input for `-`.
-    Raises `UsageError` for a URL or a folder.
+    Raises `UsageError` for a folder.
     """
-    refuse_url(path)
     _refuse_folder(path, ".png")
     return io.BytesIO(read_source(standard_input(), OutputError)) if path == STANDARD else path
 
@@ -48,7 +44,7 @@ def image_source(path: Path) -> Path | io.BytesIO:
 def read_image(path: Path, echo: Callable[..., None] = click.echo) -> ImageData:
     """The image of a file, or of standard input for `-`. Warnings are shown by `named_warnings`.
 
-    Raises `ImageError`, and `UsageError` for a URL or a folder.
+    Raises `ImageError`, and `UsageError` for a folder.
     """
     from rdpcodec.image import load_image
 
@@ -56,15 +52,9 @@ def read_image(path: Path, echo: Callable[..., None] = click.echo) -> ImageData:
         return load_image(image_source(path))
 
 
-def refuse_url(path: Path) -> None:
-    """Raise `UsageError` for a path that was given as a URL."""
-    if _URL.match(str(path)) and not path.exists():
-        raise UsageError(f"{path}: is a URL, which `rdpcodec batch` takes: rdpcodec batch URL OUT")
-
-
 def _refuse_folder(path: Path, suffix: str) -> None:
     """Raise `UsageError` for a folder that was given in place of files. suffix: one that they may have."""
-    if path != STANDARD and path.is_dir():
+    if path != STANDARD and os.path.isdir(path):
         raise UsageError(f"{path}: is a folder: give the files in it, such as {path / ('*' + suffix)}")
 
 
@@ -76,18 +66,26 @@ def check_output(path: Path, force: bool) -> None:
         if sys.stdout.isatty():
             raise OutputError("standard output is a terminal: redirect it, or name an output file")
         return
-    if not path.parent.is_dir():
-        raise OutputError(f"{path}: the folder {path.parent} does not exist")
     try:
         replaceable(path)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
+    if not os.path.isdir(path.parent):
+        raise OutputError(f"{path}: the folder {path.parent} does not exist")
     if os.path.lexists(path) and not force:
-        raise OutputError(f"{path}: already exists; use --force to overwrite it")
+        raise _exists(path)
+    if not os.access(os.path.dirname(os.path.realpath(path)), os.W_OK | os.X_OK):
+        raise OutputError(f"{path}: cannot be written: no files can be made in its folder")
+
+
+def _exists(path: Path) -> OutputError:
+    return OutputError(f"{path}: already exists; use --force to overwrite it")
 
 
 def write_output(path: Path, data: bytes, force: bool) -> None:
-    """Write a file whole: under a temporary name beside it, then renamed. Raises `OutputError`."""
+    """Write a file whole: under a temporary name beside it, then renamed. Raises `OutputError`, without
+    `force` also for a file that another run has made in the meantime.
+    """
     if path == STANDARD:
         try:
             rest = memoryview(data)
@@ -99,7 +97,9 @@ def write_output(path: Path, data: bytes, force: bool) -> None:
         return
     check_output(path, force)
     try:
-        replace_file(path, data)
+        (replace_file if force else create_file)(path, data)
+    except FileExistsError as error:
+        raise _exists(path) from error
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
 

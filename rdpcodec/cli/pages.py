@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rdpcodec.cli.options import (
+    LocalPath,
     device_option,
     force_option,
     inputs,
@@ -48,7 +49,7 @@ def _page(context: click.Context, parameter: click.Parameter, value: Path) -> Pa
     "-o",
     "--output",
     required=True,
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     callback=_page,
     help="Page to write, .html.",
 )

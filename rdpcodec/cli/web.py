@@ -7,12 +7,13 @@ from pathlib import Path
 
 import click
 
-from rdpcodec.cli.options import force_option, report_options, runtime_option
+from rdpcodec.cli.options import LocalPath, force_option, report_options, runtime_option
+from rdpcodec.cli.output import STANDARD
 from rdpcodec.errors import UsageError
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR")
+@click.argument("folder", type=LocalPath(file_okay=False), metavar="DIR")
 @runtime_option
 @force_option
 @report_options
@@ -30,6 +31,8 @@ def web(folder: Path, runtime: Path | None, force: bool, quiet: bool, as_json: b
     from rdpcodec.web.folder import write_folder
     from rdpcodec.web.runtime import HOW
 
+    if folder == STANDARD:
+        raise UsageError("- would be standard output, which takes one file: give a folder")
     if runtime is None:
         raise UsageError(f"ONNX Runtime for browsers is not part of this package: {HOW}")
     sizes = write_folder(folder, runtime, force)

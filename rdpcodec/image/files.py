@@ -25,6 +25,7 @@ from rdpcodec.source import File, name_of, read_source
 
 # Pillow knows these formats but cannot decode them without a handler from the user.
 _UNDECODABLE = {"BUFR", "GRIB", "HDF5", "MPEG"}
+_READ_AS = {"MPO": "JPEG"}  # Pillow's plugin of one format reads the other too
 # A scan of a JPEG takes 39 bytes, and half a nanosecond per pixel. Encoders write about ten scans; the
 # fuzzers of libjpeg-turbo stop at 500.
 MAX_SCANS = 100
@@ -80,7 +81,8 @@ def is_readable(suffix: str) -> bool:
 
 def _reads(suffix: str) -> bool:
     """Whether the plugins imported so far read files of an extension."""
-    name = Image.EXTENSION.get(suffix)
+    written = Image.EXTENSION.get(suffix, "")
+    name = _READ_AS.get(written, written)
     return name in Image.OPEN and name not in _UNDECODABLE and suffix != EXTENSION
 
 

@@ -216,7 +216,7 @@ def load_lpips(network: str, path: Path | None = None) -> Lpips:
         path = Path(os.environ[WEIGHTS_VARIABLE])
     if path is None:
         return Lpips(network, _package_weights(network))
-    if path.is_dir():
+    if os.path.isdir(path):
         path = path / f"lpips-{network}.safetensors"
     try:
         return Lpips(network, load_file(path))

@@ -42,10 +42,10 @@ def write_folder(folder: Path, runtime: Path, force: bool = False) -> dict[str, 
     """
     files = site_files(runtime, manifest().values())
     targets = {name: str(folder / name) for name in files}
-    if not force:
-        for target in targets.values():
-            if exists(target):
-                raise OutputError(f"{target}: already exists; use --force to overwrite it")
-    for name, data in files.items():
-        write_file(targets[name], data)
+    present = [] if force else [target for target in targets.values() if exists(target)]
+    for name, data in files.items() if not present else ():
+        if not write_file(targets[name], data, overwrite=force):
+            present.append(targets[name])
+    if present:
+        raise OutputError(f"{present[0]}: already exists; use --force to overwrite it")
     return {name: len(data) for name, data in files.items()}

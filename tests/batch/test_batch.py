@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 from batch_tasks import DEADLINE, reader_of, slow_image, tasks_for
 from cli.test_cli import on_terminal, run
+from click.shell_completion import ShellComplete
 from PIL import Image, ImageChops
 
 import rdpcodec
-from rdpcodec.batch.work import Compression
+from rdpcodec.batch.work import Compression, Outcome
+from rdpcodec.cli import rdpcodec as rdpcodec_command
 from rdpcodec.container import read_header
 
 
@@ -109,6 +111,19 @@ def test_an_interrupt_ends_the_run_and_keeps_what_is_done(
     assert kept == ["0.rdpc", "1.rdpc"]
 
 
+def test_a_run_with_force_that_was_interrupted_is_not_one_to_resume(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> Iterator[Outcome]:
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr("rdpcodec.batch.local.run_local", interrupted)
+    result = run("batch", folder, tmp_path / "out", "--force")
+    assert result.exit_code == 130
+    assert result.stderr.endswith("interrupted: run the same command again: --force starts over\n")
+
+
 def test_a_terminal_shows_the_rate_what_is_saved_and_the_time_left(folder: Path, tmp_path: Path) -> None:
     words = [sys.executable, "-m", "rdpcodec", "batch", str(folder), str(tmp_path / "out"), "-r"]
     status, written = on_terminal(words, env=os.environ | {"COLUMNS": "120", "TERM": "xterm"})
@@ -179,6 +194,52 @@ def test_a_run_can_be_silent_or_report_in_json(folder: Path, tmp_path: Path) -> 
     assert record["left_out"] == {".rdpc": 1, ".txt": 1, "folder": 1, "hidden": 1}
 
 
+def test_a_damaged_output_of_an_earlier_run_is_an_image_that_failed(folder: Path, tmp_path: Path) -> None:
+    (out := tmp_path / "out").mkdir()
+    (out / "a.rdpc").write_bytes(b"damaged")
+    (out / "b.rdpc").write_bytes((folder / "old.rdpc").read_bytes())
+    result = run("batch", folder, out, "--resume", "--manifest", tmp_path / "m.jsonl", "--json")
+    record = json.loads(result.stdout)
+    assert (record["images"], record["done"], record["failed"], record["present"]) == (1, 0, 1, 1)
+    assert result.stderr.endswith("error: 1 of 1 failed\n")
+
+
+def test_a_folder_that_may_not_be_written_is_known_before_the_first_image(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (out := tmp_path / "out").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != str(out))
+    monkeypatch.setattr("rdpcodec.batch.local.run_local", lambda *_, **__: pytest.fail("begins to code"))
+    for destination in (out, f"file://{out}"):
+        result = run("batch", folder, destination)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr.endswith(
+            f"{destination}: no files can be made in this folder: "
+            "change its permissions, or give another folder\n"
+        )
+
+
+@pytest.mark.parametrize("typed", [["batch"], ["batch", "photos", "*.png", "s3://bucket", "@list.txt"]])
+def test_tab_completes_file_names(typed: list[str]) -> None:
+    found = ShellComplete(rdpcodec_command, {}, "rdpcodec", "_RDPCODEC_COMPLETE").get_completions(typed, "a")
+    assert [item.type for item in found] == ["file"]
+
+
+@pytest.mark.parametrize("name", ["new.rdpc", "new.PNG", "{folder}/new.tga"])
+@pytest.mark.parametrize("decompress", [(), ("--decompress",)])
+def test_a_folder_named_like_a_file_has_to_be_there(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, decompress: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("rdpcodec.batch.local.run_local", lambda *_, **__: (outcome for outcome in ()))
+    place = Path(name.format(folder=folder))
+    result = run("batch", folder, place, *decompress)
+    assert (result.exit_code, place.exists()) == (1, False)
+    assert f"error: {place} is named like a file: give a folder" in result.stderr
+    assert run("batch", folder, f"{place}/", *decompress).exit_code == 0
+    assert run("batch", folder, place, *decompress).exit_code == 0  # now there is such a folder
+
+
 def test_a_manifest_may_lie_in_a_new_destination(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -232,6 +293,7 @@ def test_a_folder_is_decompressed_in_the_format_asked_for(folder: Path, tmp_path
         (("--model", "slow"), "there is no model 'slow'"),
         (("--manifest", "{folder}/a.png/out.jsonl"), "a.png/out.jsonl: cannot be written: Not a directory"),
         (("--manifest", "{folder}/sub/c.webp"), "c.webp: is not a manifest"),
+        (("--manifest", "{folder}/notes.txt"), "notes.txt: is not a manifest"),
         (("--decompress", "--realism", "auto"), "realism 'auto': decompression takes a number"),
     ],
 )

@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import ClassVar
 from urllib.parse import urlsplit
 
@@ -21,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rdpcodec import UsageError, storage
+from rdpcodec.batch.names import output_names
 from rdpcodec.batch.plan import plan
 from rdpcodec.batch.work import Compression, Decompression, Work
 from rdpcodec.errors import OutputError
@@ -134,8 +135,38 @@ def test_images_of_one_name_keep_their_extensions(folder: Path) -> None:
     assert planned(folder) == ["a.bmp.rdpc", "a.png.rdpc", "b.rdpc"]
     assert planned(folder / "a.png", f"{folder}/*.png") == ["a.rdpc"]  # an image given twice counts once
     (folder / "a.bmp.png").write_bytes(b"")
-    with pytest.raises(UsageError, match=r"a\.bmp\.rdpc would be written twice, from a\.bmp and a\.bmp\.png"):
-        planned(folder)
+    assert planned(folder) == ["a.bmp.rdpc", "a.bmp.png.rdpc", "a.png.rdpc", "b.rdpc"]
+
+
+@given(st.sets(st.lists(st.sampled_from([".png", ".bmp", ".txt"]), max_size=4).map("".join)))
+def test_images_of_different_names_never_share_an_output(names: set[str]) -> None:
+    places = [PurePosixPath("a" + name) for name in sorted(names)]
+    outputs = output_names(places, ".rdpc", {".png", ".bmp"}.__contains__, places)
+    assert len(set(outputs)) == len(names)
+    assert all(output.name.endswith(".rdpc") for output in outputs)
+
+
+def test_images_of_one_name_in_two_folders_are_two_images(tmp_path: Path) -> None:
+    cameras = [tmp_path / "cam1", tmp_path / "cam2"]
+    for camera in cameras:
+        camera.mkdir()
+        (camera / "a.png").touch()
+    for sources in (cameras, [camera / "a.png" for camera in cameras]):
+        with pytest.raises(UsageError, match=r"twice, from \S+/cam1/a\.png and \S+/cam2/a\.png: rename one"):
+            planned(*sources)
+    assert planned(f"{tmp_path}/cam*/*.png") == ["cam1/a.rdpc", "cam2/a.rdpc"]  # as the message advises
+
+
+@pytest.mark.parametrize("empty", ["", "file://", "local://", "@"])
+def test_an_empty_name_is_not_the_current_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, empty: str
+) -> None:
+    monkeypatch.chdir(folder)
+    with pytest.raises(UsageError, match="names no file or folder: is a variable of the shell not set"):
+        planned(empty)
+    if empty != "@":
+        with pytest.raises(UsageError, match="names no file or folder: is a variable of the shell not set"):
+            tasks_for(["a.png"], empty, Compression())
 
 
 def test_an_image_that_shares_its_name_later_is_coded_anew(tmp_path: Path) -> None:
@@ -193,6 +224,21 @@ def test_outputs_that_lie_within_a_source_are_no_sources(folder: Path) -> None:
     )
     assert [Path(task.source).name for task in found.tasks] == ["a.png", "b.JPG", "c.webp"]
     assert found.left_out.counts == {".rdpc": 1, ".txt": 1, "hidden": 2}
+
+
+def test_a_glob_leaves_out_what_a_folder_would_as_coded_already(folder: Path) -> None:
+    work = Compression()
+    sources, out = [f"{folder}/**/*.*"], folder / "out"
+    first = tasks_for([f"{folder}/**/*.png"], out, work)
+    out.mkdir()
+    for name in ("a.rdpc", "b.png"):
+        (out / name).touch()
+    assert tasks_for([f"{folder}/**/*.png"], out, work) == first
+    found = plan(sources, str(out), extensions=work.extensions(), suffix=work.suffix)
+    assert found.left_out.counts == {".rdpc": 1, "hidden": 2}
+    assert "old.rdpc" not in [Path(task.source).name for task in found.tasks]
+    assert planned(f"{folder}/*.rdpc", work=Decompression()) == ["old.png"]
+    assert [Path(task.source).name for task in tasks_for([f"{out}/*.png"], out, work)] == ["b.png"]
 
 
 class HostsApart(MemoryFileSystem):

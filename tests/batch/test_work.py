@@ -6,18 +6,22 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 import rdpcodec
 from rdpcodec import OperatingPoint
 from rdpcodec.batch.manifest import Manifest
 from rdpcodec.batch.plan import Task
-from rdpcodec.batch.work import Compression, Decompression, Outcome, Work, process
+from rdpcodec.batch.work import Compression, Decompression, Outcome, Work, note_of_growth, process
 from rdpcodec.container import read_header
+from rdpcodec.errors import OutputError
 
 
 def test_an_outcome_says_what_the_file_is(folder: Path, tmp_path: Path) -> None:
@@ -106,6 +110,18 @@ def test_what_appears_while_an_image_is_coded_is_not_overwritten(
     assert output.read_bytes() == b"precious"
 
 
+def test_what_appears_while_an_output_is_written_is_not_overwritten(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "a.rdpc"
+    monkeypatch.setattr(Compression, "converted", lambda *_: rdpcodec.compress(folder / "a.png"))
+    monkeypatch.setattr(os, "fsync", lambda _: output.write_bytes(b"precious"))
+    task = Task(str(folder / "a.png"), str(output))
+    assert "already exists" in (process(task, Compression(), force=False).error or "")
+    assert output.read_bytes() == b"precious"
+    assert process(task, Compression(), force=True).error is None
+
+
 def test_a_manifest_names_the_output_that_is_none(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "a.rdpc").write_bytes(b"")
     task = Task(str(folder / "a.png"), str(tmp_path / "a.rdpc"))
@@ -140,6 +156,34 @@ def test_an_image_that_failed_first_and_was_done_later_is_in_the_manifest_as_don
         assert manifest.complete([task], Compression()) == []
     _, last = map(json.loads, (tmp_path / "m.jsonl").read_text().splitlines())
     assert (last["output"], "error" in last) == (task.output, False)
+
+
+@pytest.mark.parametrize("text", ["name,size\na.png,12\n", "a,b", '{"id": 1}\n', "7\n8\n", "\n[]\n"])
+def test_a_file_that_is_no_manifest_is_refused_as_it_is(tmp_path: Path, text: str) -> None:
+    (other := tmp_path / "other").write_text(text)
+    with pytest.raises(OutputError, match="other: is not a manifest; name another file"):
+        Manifest(other)
+    assert other.read_text() == text
+
+
+@given(st.lists(st.tuples(st.text(), st.integers(min_value=0)), min_size=1))
+def test_a_manifest_is_one_wherever_its_runs_were_killed(kills: list[tuple[str, int]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "m.jsonl")
+        for output, end in kills:
+            line = Outcome("a.png", output).to_json()
+            with Manifest(path):
+                pass
+            with path.open("a") as file:
+                file.write(line[: end % (len(line) + 1)])
+        with Manifest(path) as manifest:
+            manifest.append(Outcome("b.png", "last"))
+        assert "last" in Manifest(path).outputs
+
+
+def test_advice_on_a_file_that_grew_is_right_with_presets_and_for_sizes_that_none_can_have() -> None:
+    assert "--" not in note_of_growth(14, 28)
+    assert "13" not in note_of_growth(14, 28)
 
 
 def test_every_setting_of_a_compression_reaches_the_file(tmp_path: Path, small: Image.Image) -> None:

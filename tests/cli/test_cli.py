@@ -232,8 +232,8 @@ def test_no_encoding_of_a_terminal_ends_in_a_traceback(photo: Path, encoding: st
         ),
         (("squeeze",), 2, "error: No such command 'squeeze'; see python -m rdpcodec --help"),
         (("compress", "missing.png"), 1, "error: missing.png: no such file"),
-        (("compress", "https://example.com/a.png"), 2, "error: https:/example.com/a.png: is a URL, which"),
-        (("compress", "missing.png", "s3://bucket/a.rdpc"), 2, "error: s3:/bucket/a.rdpc: is a URL, which"),
+        (("compress", "https://example.com/a.png"), 2, "error: https://example.com/a.png: is a URL, which"),
+        (("compress", "missing.png", "s3://bucket/a.rdpc"), 2, "error: s3://bucket/a.rdpc: is a URL, which"),
         (
             ("compress", "photo.png", "small"),
             2,

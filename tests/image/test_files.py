@@ -354,6 +354,17 @@ def test_formats_of_installed_plugins_are_read_and_written(module: str, kind: st
     assert np.abs(read.astype(int) - np.asarray(image)).max() < 8
 
 
+@pytest.mark.filterwarnings("ignore:IM image format:DeprecationWarning")
+def test_every_extension_that_pillow_writes_and_can_read_again_counts_as_readable() -> None:
+    image = Image.linear_gradient("L").resize((16, 16)).convert("RGB")
+    for suffix, kind in tuple(Image.registered_extensions().items()):
+        try:
+            load_image(saved(image, kind))
+        except (OSError, KeyError, ValueError):  # cannot be written, or not from RGB, or not be read
+            continue
+        assert suffix in readable_extensions() | {".rdpc"}  # which other tests register
+
+
 def test_a_run_of_filling_bytes_is_passed_in_one_go() -> None:
     """Scanning anew from each byte of the run would take hours, so markers are matched by a single FF."""
     plain = saved(Image.effect_noise((64, 64), 50), "JPEG", progressive=True)

@@ -137,14 +137,17 @@ def _check_is_folder(destination: str) -> None:
     fix = "give a folder for the outputs as the last argument"
     if destination == "-":
         raise UsageError(f"- would be standard output, which takes one file: {fix}")
+    ending = splitext(destination)[1].lower()
+    like_a_file = bool(ending) and (ending == EXTENSION or is_readable(ending))
+    if storage.is_url(destination) and not like_a_file:
+        return  # stores are slow to ask
     system, path = storage.filesystem(destination)
     with storage.failures(destination, "checked"):
         if system.isdir(path):
             return
         if system.exists(path):
             raise UsageError(f"{destination} is a file: {fix}")
-    ending = splitext(destination)[1].lower()
-    if ending and (ending == EXTENSION or is_readable(ending)):
+    if like_a_file:
         raise UsageError(f"{destination} is named like a file: {fix}, or make this one first")
 
 

@@ -171,6 +171,8 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     # only if given.
     profile = options.get("icc_profile", image.info.get("icc_profile"))
     exif, xmp = options.get("exif"), options.get("xmp")
+    if isinstance(xmp, str):
+        xmp = xmp.encode()
     if exif is None and isinstance(xmp, bytes) and orientation_of(image) != 1:  # it is applied here
         xmp = without_geometry(xmp)
     image = upright(image) if exif is None else image.copy()

@@ -137,6 +137,10 @@ def test_xmp_and_resolution_are_kept_when_given(small: Image.Image) -> None:
     assert opened(saved(tagged)).info == opened(saved(small)).info
 
 
+def test_xmp_may_be_text_as_pillow_takes_it(small: Image.Image) -> None:
+    assert saved(small, xmp=XMP.decode(), exif=exif_of()) == saved(small, xmp=XMP, exif=exif_of())
+
+
 def test_exact_transparency_is_kept_when_asked_for(small: Image.Image) -> None:
     image = small.copy()
     image.putalpha(Image.linear_gradient("L").resize(small.size))

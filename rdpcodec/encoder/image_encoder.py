@@ -20,6 +20,7 @@ from rdpcodec.encoder.exact_choice import Layered, in_layers
 from rdpcodec.encoder.needs import EFFORT, check_installed
 from rdpcodec.encoder.target_search import search
 from rdpcodec.encoder.transparency import coarse_alpha, is_neutral, simplified
+from rdpcodec.errors import TargetWarning, UsageError, warn
 from rdpcodec.extras import need_torch
 from rdpcodec.image import ImageData
 from rdpcodec.metrics.full_reference import full_reference
@@ -70,7 +71,7 @@ class ImageEncoder:
         """The file at an operating point that the weights have, from the symbols that the networks have found
         at its quality.
         """
-        return self._written(self._refined(self._best(symbols, quality), effort), realism)
+        return self._written(self._refined(self._best(symbols, quality), effort), realism, quality)
 
     def symbols(self, quality: float) -> list[Symbols]:
         """The symbols of the image's tiles, as one pass of the networks finds them."""
@@ -79,13 +80,13 @@ class ImageEncoder:
     def efforts(self, quality: float, realism: Realism) -> Iterator[bytes]:
         """The files of efforts 0, 1, … 9 at one quality, each as soon as it is found."""
         layered = self._best(self.symbols(quality), quality)
-        yield self._written(layered, realism)
+        yield self._written(layered, realism, quality)
         need_torch(EFFORT)
         from rdpcodec.encoder.refine import refinements
 
         searches = refinements(self.tile_codec, layered.pixels, layered.symbols, layered.quality, EFFORT_MAX)
         for tiles in zip(*searches, strict=True):
-            yield self._written(layered._replace(symbols=list(tiles)), realism)
+            yield self._written(layered._replace(symbols=list(tiles)), realism, quality)
 
     def _best(self, symbols: Sequence[Symbols], quality: float) -> Layered:
         """The image in layers at a quality, or a tiny image at one of the steps below it, if that has the
@@ -100,7 +101,7 @@ class ImageEncoder:
         def loss(layered: Layered) -> float:
             errors = squared_error(self.image.pixels, self._decoded(layered, 0.0))
             price = _TINY_VISIBILITY * lambda_at(quality)
-            return 8 * len(self._written(layered, 0.0)) + price * float(errors.sum())
+            return 8 * len(self._written(layered, 0.0, quality)) + price * float(errors.sum())
 
         return min([given, *below], key=loss)
 
@@ -108,7 +109,8 @@ class ImageEncoder:
         """The file that meets a target: qualities are tried, and measured from the symbols in hand.
 
         An automatic realism is chosen once, at the quality found without it. Where it changes the errors that
-        the target bounds, the search is repeated with it.
+        the target bounds, the search is repeated with it. Where no quality then meets the target, realism
+        gives way, with a `TargetWarning`.
         """
         tried = self._tried(effort)
 
@@ -116,21 +118,27 @@ class ImageEncoder:
             return search(lambda quality: self._measured(target, tried(quality), realism), target)
 
         if realism != AUTO:
-            return self._written(tried(found(realism)), realism)
-        quality = found(0.0)
-        chosen = self._chosen_realism(tried(quality))
-        if chosen and not target.is_of_rate:
-            quality = found(chosen)
-        return self._written(tried(quality), chosen)
+            quality, chosen = found(realism), realism
+        else:
+            quality = found(0.0)
+            chosen = self._chosen_realism(tried(quality))
+            if chosen and not target.is_of_rate:
+                try:
+                    quality = found(chosen)
+                except UsageError as error:
+                    fallback = f"at realism {chosen:.2g}, which its detail asks for: the file has realism 0"
+                    warn(f"{error} {fallback}", TargetWarning)
+                    chosen = 0.0
+        return self._written(tried(quality), chosen, quality)
 
     def _measured(self, target: Target, layered: Layered, realism: float) -> float:
         """What a target bounds, in its unit: a rate of the file, or how far the decoded image lies from the
         original.
         """
         if target.kind == "size":
-            return len(self._written(layered, realism))
+            return len(self._written(layered, realism, layered.quality))
         if target.kind == "bpp":
-            return container.bits_per_pixel(self._written(layered, realism))
+            return container.bits_per_pixel(self._written(layered, realism, layered.quality))
         return full_reference(target.kind)(self.image.pixels, self._decoded(layered, realism))
 
     def _within(self, bounds: Bounds, effort: int) -> bytes:
@@ -144,7 +152,7 @@ class ImageEncoder:
             return Measured(*(metric(self.image.pixels, decoded) for metric in metrics))
 
         quality, realism = search_both(measured, bounds, has_realism=self.weights.has_realism)
-        return self._written(tried(quality), realism)
+        return self._written(tried(quality), realism, quality)
 
     def _tried(self, effort: int) -> Callable[[float], Layered]:
         """A function from qualities to the image in layers. It remembers the last ones: symbols take 6 bytes
@@ -180,13 +188,16 @@ class ImageEncoder:
         image = ImageData(pixels, self.image.gray, neutral=self._neutral)
         return np.asarray(image.to_pillow().convert("RGB"))
 
-    def _written(self, layered: Layered, realism: Realism) -> bytes:
-        """The bytes of the file, which names the realism, or at "auto" the one that the image asks for."""
+    def _written(self, layered: Layered, realism: Realism, wanted: float) -> bytes:
+        """The bytes of the file, which names the realism, or at "auto" the one that the image asks for.
+
+        wanted: the quality that was asked for, which alpha has, whatever quality is best for colours.
+        """
         chosen = self._chosen_realism(layered) if realism == AUTO else float(realism)
         quality, weights = layered.quality, self.weights
         header = Header(weights.size, weights.fingerprint, quality, chosen, *self.image.size)
         kind = Segment.GRAY if self.image.gray else Segment.COLOUR
-        segments = {**self._metadata, **self._opacity(quality)}
+        segments = {**self._metadata, **self._opacity(wanted)}
         if self._neutral:
             segments[Segment.NEUTRAL] = b""
         if layered.exact:

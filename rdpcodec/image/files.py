@@ -25,6 +25,14 @@ from rdpcodec.source import File, name_of, read_source
 
 # Pillow knows these formats but cannot decode them without a handler from the user.
 _UNDECODABLE = {"BUFR", "GRIB", "HDF5", "MPEG"}
+# What is read only if asked for by name: EPS runs a program, Ghostscript, and the others hold a file of
+# another format, whose size and scans only Pillow sees.
+_ON_REQUEST = {
+    "EPS": "it is a program, which Ghostscript would run",
+    **dict.fromkeys(
+        ("BLP", "FPX", "IPTC", "MIC"), "it holds a file of another format, which may claim anything"
+    ),
+}
 _READ_AS = {"MPO": "JPEG"}  # Pillow's plugin of one format reads the other too
 # A scan of a JPEG takes 39 bytes, and half a nanosecond per pixel. Encoders write about ten scans; the
 # fuzzers of libjpeg-turbo stop at 500.
@@ -83,14 +91,15 @@ def _reads(suffix: str) -> bool:
     """Whether the plugins imported so far read files of an extension."""
     written = Image.EXTENSION.get(suffix, "")
     name = _READ_AS.get(written, written)
-    return name in Image.OPEN and name not in _UNDECODABLE and suffix != EXTENSION
+    return name in Image.OPEN and name not in {*_UNDECODABLE, *_ON_REQUEST} and suffix != EXTENSION
 
 
 @contextmanager
 def opened(
     source: File, max_pixels: int = MAX_PIXELS, formats: Sequence[str] | None = None
 ) -> Iterator[Image.Image]:
-    """The image of a file, not decoded yet. formats: Pillow's names of the formats to try; None for all.
+    """The image of a file, not decoded yet. formats: Pillow's names of the formats to try; None for all but
+    those that are read on request.
 
     Raises `ImageError`, also in place of whatever a decoder raises within the context.
     """
@@ -168,12 +177,14 @@ def _identified(file: IO[bytes], formats: list[str] | None) -> Image.Image:
 
 
 def _formats() -> Iterator[str]:
-    """Pillow's names of all formats, the common ones first: they need not wait for the others' plugins."""
+    """Pillow's names of what is read unasked, the common formats first: they need not wait for the others'
+    plugins.
+    """
     Image.preinit()
-    yield from (common := list(Image.ID))
+    yield from (common := [name for name in Image.ID if name not in _ON_REQUEST])
     Image.init()
     register_plugins()
-    yield from (name for name in Image.ID if name not in common)
+    yield from (name for name in Image.ID if name not in {*common, *_ON_REQUEST})
 
 
 def _imported(formats: list[str]) -> list[str]:
@@ -195,7 +206,12 @@ def _unknown(prefix: bytes, formats: list[str] | None) -> str:
             return _needs_plugin(name)
     if prefix.startswith(SIGNATURE):
         return "is an .rdpc file, compressed already"
-    if formats is not None:
+    if formats is None:
+        for name, why in _ON_REQUEST.items():
+            _, accept = Image.OPEN.get(name, (None, None))
+            if accept is not None and accept(prefix):
+                return f"{name} files are not read unless formats={[name]} asks for them: {why}"
+    else:
         known = [name for name in formats if name in Image.OPEN]
         return f"not an image in one of the formats {', '.join(known or formats)}"
     return "not an image in a format that Pillow reads"

@@ -50,7 +50,7 @@ def load_image(
     resolution and ICC profile. A kept profile is not applied: the pixels stay in its colour space. exact:
     keep transparency as it is (see `ImageData`). max_pixels: the most pixels that an image may have, at most
     268 435 456; Pillow's own limit does not apply. formats: Pillow's names of the file formats to accept;
-    None for all.
+    None for all but those that run a program or hold a file of another format (EPS, BLP, FPX, IPTC, MIC).
 
     Raises `ImageError` when the image cannot be read or coded. Warns with `ImageWarning` about what is lost.
     """
@@ -78,7 +78,7 @@ def _from_pillow(image: Image.Image, keep_metadata: bool, max_pixels: int) -> Im
     check_size(*image.size, ImageError, max_pixels)
     if image.mode == "F":
         raise ImageError("a floating-point image has no defined range: scale it to 8 or 16 bits first")
-    if getattr(image, "is_animated", False) and image.tell() == 0:
+    if image.tell() == 0 and _has_more_frames(image):
         warn("only the first of several frames is coded", ImageWarning)
     raw_modes = _raw_modes(image)
     tags = getattr(image, "tag_v2", {})
@@ -90,6 +90,8 @@ def _from_pillow(image: Image.Image, keep_metadata: bool, max_pixels: int) -> Im
     profile = described_profile(image)
     # Pillow turns a TIFF upright, and removes its tag, as it loads it.
     image.load()
+    width, height = image.im.size  # that of a file inside the file, whatever the outer one says
+    check_size(width, height, ImageError, max_pixels)
     exif = xmp = None
     if keep_metadata:
         exif, xmp = exif_of(image), xmp_of(image)
@@ -109,6 +111,14 @@ def _from_pillow(image: Image.Image, keep_metadata: bool, max_pixels: int) -> Im
     # Copies that change nothing would cost 4 bytes per pixel.
     pixels = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
     return ImageData(pixels, gray, alpha, kept, exif, xmp)
+
+
+def _has_more_frames(image: Image.Image) -> bool:
+    """Whether an image has frames after its first."""
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except Exception:  # Pillow looks for the second frame of a GIF, which is damaged
+        return True
 
 
 def _raw_modes(image: Image.Image) -> set[str]:

@@ -17,7 +17,7 @@ from PIL import Image
 import rdpcodec
 from rdpcodec import Codec, OperatingPoint, Target, container
 from rdpcodec.encoder.target_search import TOLERANCE
-from rdpcodec.errors import UsageError
+from rdpcodec.errors import TargetWarning, UsageError
 from rdpcodec.image import load_image
 from rdpcodec.metrics.distortion import ms_ssim, psnr
 from rdpcodec.metrics.full_reference import full_reference
@@ -104,6 +104,19 @@ def test_with_realism_a_target_holds_for_the_realistic_image(photograph: Image.I
     # PSNR of so small an image does not rise with every hundredth of quality.
     assert -5 * TOLERANCE <= target.excess(value(codec.decompress(data))) <= 0
     assert value(codec.decompress(data, realism=0)) > 28.5
+
+
+def test_realism_gives_way_where_the_target_cannot_be_had_with_it(
+    photograph: Image.Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codec = Codec(ReleasedModel.load(install(tmp_path, brighter(load_tensors(find_model("fast")), 0.2))))
+    monkeypatch.setattr("rdpcodec.encoder.auto_realism.realism_of", lambda pixels, mosaic: 0.7)
+    image = photograph.resize((90, 60))
+    at_90 = psnr(np.asarray(image), np.asarray(codec.decompress(codec.compress(image, 90))))
+    target = Target.psnr(round(at_90, 2))
+    with pytest.warns(TargetWarning, match=r"at realism 0\.7, .*: the file has realism 0"):
+        data = codec.compress(image, target, realism="auto")
+    assert data == codec.compress(image, target)
 
 
 def test_an_lpips_target_is_measured_with_the_networks_that_are_there(

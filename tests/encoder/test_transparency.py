@@ -50,6 +50,15 @@ def test_levels_of_alpha_are_kept_where_they_are_seen(codec: Codec, cut_out: Ima
     np.testing.assert_array_equal(exact, original)
 
 
+def test_a_tiny_image_has_the_alpha_of_the_quality_asked_for(codec: Codec) -> None:
+    """Whatever quality codes its colours best."""
+    shadow = Image.new("RGBA", (48, 40))
+    shadow.putalpha(Image.radial_gradient("L").resize(shadow.size))
+    for quality in (100, 90, 50):
+        alpha = np.asarray(codec.decompress(codec.compress(shadow, quality)).getchannel("A"))
+        np.testing.assert_array_equal(alpha, coarse_alpha(np.asarray(shadow.getchannel("A")), quality))
+
+
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 99), st.integers(1, 255))
 def test_colours_change_only_where_nobody_sees_them(width: int, height: int, seed: int, most: int) -> None:
     """Even under the faintest alpha, colours are seen."""

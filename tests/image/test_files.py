@@ -265,6 +265,38 @@ def test_a_first_image_of_several_in_a_jpeg_is_held_to_the_same_number_of_scans(
         load_image(heavy)
 
 
+def in_iptc(data: bytes) -> bytes:
+    """An IPTC file of 16×16 pixels, by what it says, that holds a JPEG."""
+
+    def field(record: int, number: int, value: bytes) -> bytes:
+        return struct.pack(">BBBH", 0x1C, record, number, len(value)) + value
+
+    sides = (struct.pack(">I", 16) for _ in range(2))
+    fields = ((60, b"\x01\x00"), *zip((20, 30), sides, strict=True), (120, b"\x05"))
+    return b"".join(field(3, *pair) for pair in fields) + field(8, 10, data)
+
+
+def test_files_that_hold_other_files_or_run_programs_are_read_only_on_request() -> None:
+    gray = saved(Image.new("L", (16, 16), 99), "JPEG")
+    with pytest.raises(ImageError, match="not an image in a format"):
+        load_image(in_iptc(gray))
+    assert load_image(in_iptc(gray), formats=["IPTC"]).size == (16, 16)
+    postscript = saved(Image.new("L", (16, 16)), "EPS")
+    with pytest.raises(ImageError, match=r"EPS files are not read unless formats=\['EPS'\] asks for them"):
+        load_image(postscript)
+    textures = saved(Image.new("P", (16, 16)), "BLP")
+    with pytest.raises(ImageError, match="BLP files are not read unless"):
+        load_image(textures)
+    assert load_image(textures, formats=["BLP"]).size == (16, 16)
+    assert not readable_extensions() & {".eps", ".ps", ".blp", ".iim"}
+
+
+def test_a_file_in_a_file_is_held_to_the_limit_of_pixels() -> None:
+    large = in_iptc(saved(Image.new("L", (80, 80), 99), "JPEG"))
+    with pytest.raises(ImageError, match="80×80 pixels is over the limit of 1000 pixels"):
+        load_image(large, formats=["IPTC"], max_pixels=1000)
+
+
 def test_scans_are_counted_outside_of_metadata() -> None:
     plain = saved(Image.effect_noise((64, 64), 50), "JPEG", progressive=True)
     comment = b"\xff\xda\0\x08" * 1000
@@ -359,7 +391,7 @@ def test_every_extension_that_pillow_writes_and_can_read_again_counts_as_readabl
     image = Image.linear_gradient("L").resize((16, 16)).convert("RGB")
     for suffix, kind in tuple(Image.registered_extensions().items()):
         try:
-            load_image(saved(image, kind))
+            load_image(saved(image, kind))  # not what is read on request alone
         except (OSError, KeyError, ValueError):  # cannot be written, or not from RGB, or not be read
             continue
         assert suffix in readable_extensions() | {".rdpc"}  # which other tests register

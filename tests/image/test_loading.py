@@ -143,6 +143,18 @@ def test_the_first_frame_of_an_animation_is_taken_with_a_warning() -> None:
     assert (image.pixels[0, 0] == [255, 0, 0]).all()
 
 
+def test_an_animation_that_is_damaged_after_its_first_frame_is_read_like_a_whole_one() -> None:
+    first, *others = [Image.effect_noise((24, 16), 40).convert("P") for _ in range(3)]
+    whole = saved(first, "GIF").getvalue()
+    data = saved(first, "GIF", save_all=True, append_images=others).getvalue()
+    begun = data.index(b"\x21\xf9", len(whole) - 30)  # of the second frame
+    expected = load_image(whole).pixels
+    for end in range(begun + 4, len(data) - 1, 7):
+        with pytest.warns(ImageWarning, match="first of several frames"):
+            image = load_image(data[:end])
+        np.testing.assert_array_equal(image.pixels, expected)
+
+
 def test_exif_orientation_is_applied_and_exif_kept_only_on_request() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # rotated by 90°

@@ -7,12 +7,14 @@
     coded = model.compress(torch.rand(1, 3, 64, 64))  # {"strings": [[bytes, …]], "shape": (h, w)}
 
 Needs the extra `compressai`. Strings are whole .rdpc files, so the bytes that CompressAI counts are those of
-the files.
+the files. They are made and decoded on the CPU in float32, by networks of their own, wherever the model is
+moved and whatever it is cast to (`--cuda`, `--half`). After training, `update(force=True)` renews these.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -22,14 +24,16 @@ from compressai.registry import register_model
 from torch import Tensor
 
 from rdpcodec.codec import Codec
+from rdpcodec.engine.torch import mixed
 from rdpcodec.errors import UsageError
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.released import arrays, release_tensors, table_tensors
+from rdpcodec.model.transforms import Synthesis
 from rdpcodec.operating_point import OperatingPoint
 from rdpcodec.tiles import PATCH
 from rdpcodec.training.export.counting import wide_tables
 from rdpcodec.weights.architecture import Architecture
-from rdpcodec.weights.manifest import DEFAULT_MODEL
+from rdpcodec.weights.manifest import DEFAULT_MODEL, REALISM_PREFIX
 from rdpcodec.weights.release import ReleasedModel
 
 
@@ -44,7 +48,14 @@ class RdpCompressionModel(CompressionModel):
         super().__init__()
         self.quality, self.realism = quality, realism
         self._codec = None if model is None else Codec(model, engine="torch")
-        self.network = RdpModel() if self._codec is None else self._codec.engine.with_gradients().network
+        self.network: RdpModel
+        self.realism_synthesis: Synthesis | None
+        if self._codec is None:
+            self.network, self.realism_synthesis = RdpModel(), None
+        else:
+            engine = self._codec.engine.with_gradients()
+            # Copies: what moves, casts or trains this module must not reach into the codec.
+            self.network, self.realism_synthesis = deepcopy((engine.network, engine.realism_synthesis))
 
     @classmethod
     def from_state_dict(cls, state_dict: dict[str, Tensor]) -> RdpCompressionModel:
@@ -52,7 +63,10 @@ class RdpCompressionModel(CompressionModel):
         own = cls(model=None)
         prefix = "network."
         weights = {name.removeprefix(prefix): tensor for name, tensor in state_dict.items()}
-        own.network = RdpModel(_architecture(weights))
+        architecture = _architecture(weights)
+        own.network = RdpModel(architecture)
+        if any(name.startswith("realism_synthesis.") for name in state_dict):
+            own.realism_synthesis = Synthesis(architecture)
         own.load_state_dict(state_dict)
         return own
 
@@ -60,12 +74,15 @@ class RdpCompressionModel(CompressionModel):
         """x: `[B, 3, H, W]` in [0, 1], sides multiples of 64.
 
         Returns the decoded images `x_hat` and `likelihoods` of latents `y` and hyper-latents `z`: with
-        noise in training, rounded otherwise.
+        noise in training, rounded otherwise. Raises `UsageError` for a realism that the weights lack.
         """
+        if self.realism and self.realism_synthesis is None:
+            raise UsageError(f"realism {self.realism}: the model has no realism synthesis: leave it at 0")
         quality = torch.full((len(x),), float(self.quality), device=x.device)
         latents = self.network.analyse(x, quality, by_rate=not self.training)
         bits_y, bits_z = self.network.information(latents, quality, noisy=self.training)
-        x_hat = self.network.synthesis(latents.rounded, quality)
+        syntheses = self.network.synthesis, self.realism_synthesis
+        x_hat = mixed(*syntheses, latents.rounded, quality, self.realism)
         return {"x_hat": x_hat, "likelihoods": {"y": torch.exp2(-bits_y), "z": torch.exp2(-bits_z)}}
 
     def update(self, scale_table: Tensor | None = None, force: bool = False, **_: Any) -> bool:
@@ -75,10 +92,13 @@ class RdpCompressionModel(CompressionModel):
         """
         if self._codec is not None and not force:
             return False
-        network = self.network.cpu()
+        network = deepcopy(self.network).cpu().float()
         latents, hyper = wide_tables(network)
         tensors = release_tensors(network, torch.float32)
         tensors |= table_tensors("latents", latents) | table_tensors("hyper", hyper)
+        if self.realism_synthesis is not None:
+            state = self.realism_synthesis.state_dict()
+            tensors |= {f"{REALISM_PREFIX}{name}": tensor.float() for name, tensor in state.items()}
         released = ReleasedModel.from_tensors(DEFAULT_MODEL, network.architecture, arrays(tensors))
         self._codec = Codec(released)
         return True
@@ -99,12 +119,12 @@ class RdpCompressionModel(CompressionModel):
     def decompress(self, strings: Sequence[Sequence[bytes]], shape: Sequence[int]) -> dict[str, Tensor]:
         """The images `x_hat` from what `compress` returned.
 
-        The files know their size; `shape` is not used.
+        The files know their size; `shape` is not used. `x_hat` is on the model's device and of its type.
         """
         images = self.codec.decompress_batch(strings[0])
         pixels = np.stack([np.asarray(image.convert("RGB")) for image in images])
         x_hat = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
-        return {"x_hat": x_hat.to(next(self.parameters()).device)}
+        return {"x_hat": x_hat.to(next(self.parameters()))}
 
 
 def _architecture(state: dict[str, Tensor]) -> Architecture:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
-from rdpcodec.tiles import TILE
+from rdpcodec.tiles import GRID, TILE
 
 # How many pixels go through the networks at once, as in one full tile. Memory then does not grow with the
 # number of images. On a processor, more at once would be no faster.
@@ -21,7 +21,8 @@ def alike(keys: Mapping[int, tuple[tuple[int, int], *tuple[Hashable, ...]]]) -> 
     for place, key in keys.items():
         members.setdefault(key, []).append(place)
     for (size, *_), places in members.items():
-        width, height = (min(side, TILE) for side in size)
-        count = max(1, _AT_ONCE // (width * height))
+        # The networks pad sides up to the grid: thousands of icons would be large together.
+        width, height = (GRID * -(-min(side, TILE) // GRID) for side in size)
+        count = _AT_ONCE // (width * height)
         for start in range(0, len(places), count):
             yield places[start : start + count]

@@ -61,6 +61,50 @@ def test_the_estimate_is_near_the_files(images: list[Image.Image]) -> None:
     assert estimated["psnr-rgb"] == pytest.approx(coded["psnr-rgb"], abs=0.05)
 
 
+@pytest.mark.parametrize("realism", [0.5, 1.0])
+def test_the_estimate_is_of_the_models_realism(images: list[Image.Image], realism: float) -> None:
+    model = RdpCompressionModel(20, realism=realism).eval()
+    x = tensor(images[0].crop((64, 64, 256, 256)))
+    psnr = inference(model, x)["psnr-rgb"]
+    assert inference_entropy_estimation(model, x)["psnr-rgb"] == pytest.approx(psnr, abs=0.1)
+    model.realism = 0.0
+    assert inference_entropy_estimation(model, x)["psnr-rgb"] > psnr + 0.1
+
+
+def test_a_realism_that_the_weights_lack_is_refused() -> None:
+    with pytest.raises(UsageError, match="no realism synthesis"):
+        RdpCompressionModel(realism=1, model=None)(torch.rand(1, 3, 64, 64))
+
+
+def test_a_model_that_is_cast_makes_the_same_files(images: list[Image.Image]) -> None:
+    model, x = RdpCompressionModel(40).eval(), tensor(images[0].crop((0, 0, 192, 192)))[None]
+    coded = model.compress(x)
+    half = model.half()
+    assert half.compress(x.half()) == coded
+    assert half.decompress(**coded)["x_hat"].dtype is torch.float16
+    assert inference(half, x[0].half())["psnr-rgb"] > 25
+
+
+@pytest.mark.parametrize("device", ["meta", *(["cuda"] if torch.cuda.is_available() else [])])
+def test_a_model_that_is_moved_makes_the_same_files(images: list[Image.Image], device: str) -> None:
+    model, x = RdpCompressionModel(40).eval(), tensor(images[0].crop((0, 0, 64, 64)))[None]
+    coded = model.compress(x)
+    moved = model.to(device)
+    assert moved.compress(x) == coded
+    assert moved.decompress(**coded)["x_hat"].device.type == device
+
+
+def test_a_saved_model_keeps_its_realism(images: list[Image.Image]) -> None:
+    model, x = RdpCompressionModel(20, realism=1).eval(), tensor(images[0].crop((0, 0, 64, 64)))[None]
+    again = RdpCompressionModel.from_state_dict(model.state_dict()).half().eval()
+    again.quality, again.realism = 20, 1
+    assert again.update()
+    assert next(again.parameters()).dtype is torch.float16  # the tables are counted beside it
+    decoded = again.float().decompress(**again.compress(x))["x_hat"]
+    expected = model.decompress(**model.compress(x))["x_hat"]
+    assert float((decoded - expected).square().mean()) < 1e-3
+
+
 def test_a_batch_is_coded_image_by_image(codec: Codec, images: list[Image.Image]) -> None:
     model = RdpCompressionModel(30).eval()
     parts = [images[0].crop((left, 0, left + 128, 64)) for left in (0, 200)]

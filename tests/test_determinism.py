@@ -9,7 +9,9 @@ import json
 import os
 import subprocess
 import sys
-from itertools import combinations
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from itertools import combinations, islice
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ import torch
 from PIL import Image
 
 from rdpcodec import Codec, container
+from rdpcodec.metrics import eyes, xyb
 
 PROBE = Path(__file__).parent / "symbols_probe.py"
 SETUPS: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
@@ -148,6 +151,43 @@ def test_a_callers_autocast_changes_neither_files_nor_pixels(effort: int, photog
         assert data == codec.compress(image, quality=90)
     assert np.array_equal(there, codec.decompress_array(data, realism=0.5))
     assert np.abs(there - np.asarray(image, float)).mean() < 9
+
+
+@pytest.fixture(scope="module")
+def searched(photograph: Image.Image) -> list[bytes]:
+    """Files of effort 0 and 1, made in torch's own modes."""
+    return list(islice(Codec("fast", engine="torch").efforts(photograph.crop((200, 100, 250, 150)), 60), 2))
+
+
+@pytest.mark.parametrize("mode", ["no_grad", "inference_mode", "autocast", "float64"])
+def test_a_search_finds_the_same_file_in_every_mode_of_its_caller(
+    mode: str, searched: list[bytes], photograph: Image.Image
+) -> None:
+    modes: dict[str, Callable[[], AbstractContextManager[Any]]] = {
+        "no_grad": torch.no_grad,
+        "inference_mode": torch.inference_mode,
+        "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+        "float64": double_by_default,
+    }
+    image = photograph.crop((200, 100, 250, 150))
+    with modes[mode]():
+        codec, learns = Codec("fast", engine="torch"), torch.is_grad_enabled()
+        assert list(islice(codec.efforts(image, 60), 2)) == searched
+        assert torch.is_grad_enabled() is learns
+    if mode == "inference_mode":  # what is made in it never learns
+        assert codec.compress(image, 60, effort=1) == searched[1]
+
+
+@contextmanager
+def double_by_default() -> Iterator[None]:
+    """float64 as torch's default, and no constants left that were made under another."""
+    torch.set_default_dtype(torch.float64)
+    eyes._weights.cache_clear()
+    xyb._constants.cache_clear()
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def test_networks_are_float32_whatever_the_default_is(photograph: Image.Image) -> None:

@@ -65,5 +65,6 @@ def anneal(x: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
     place = (x - low).clamp(1e-4, 1 - 1e-4)
     preference = (torch.atanh(place) - torch.atanh(1 - place)) / temperature
     # The difference of two Gumbel variables is logistic.
-    noise = torch.rand(x.shape, generator=generator, device=x.device).clamp(1e-6, 1 - 1e-6).logit()
+    uniform = torch.rand(x.shape, generator=generator, dtype=torch.float32, device=x.device)
+    noise = uniform.clamp(1e-6, 1 - 1e-6).logit()
     return low + torch.sigmoid((preference + noise) / temperature)

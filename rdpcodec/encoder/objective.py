@@ -34,7 +34,7 @@ class ErrorPrice:
             mse = (decoded - original).square().mean()
             starts = torch.cat(self._for_eyes.distortions(decoded))
         counts = starts > LEAST_DISTORTION
-        shares = counts * torch.tensor([EYES_SHARE, COARSE_SHARE], device=counts.device)
+        shares = counts * starts.new_tensor([EYES_SHARE, COARSE_SHARE])
         self._rates = shares * exchange_rate(mse, starts)
         self._squared_share = 1 - float(shares.sum())
 

@@ -8,6 +8,7 @@ continuous and rounded at random (`annealing`). Hyper-latents and the decoder st
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import count, islice, pairwise, repeat
@@ -66,7 +67,9 @@ def refinements(
         if found.blank:
             yield repeat(found, effort)
         else:
-            yield Search(tile_codec, pixels, window, found, quality).efforts(effort)
+            with _own_modes(tile_codec.engine.with_gradients().device):
+                search = Search(tile_codec, pixels, window, found, quality)
+            yield search.efforts(effort)
 
 
 class Search:
@@ -109,8 +112,9 @@ class Search:
         """
         annealing = self.annealing()
         for before, after in pairwise(STEPS[: effort + 1]):
-            latents = next(islice(annealing, after - before - 1, None))
-            self.consider(self.rounded(latents))
+            with _own_modes(self.x.device):
+                latents = next(islice(annealing, after - before - 1, None))
+                self.consider(self.rounded(latents))
             yield self.symbols(self.best.residual)
 
     def symbols(self, residual: Tensor) -> Symbols:
@@ -178,6 +182,15 @@ class Search:
     def rounded(self, latents: Tensor) -> Tensor:
         """The integer residuals nearest to latents; those of the second half depend on the first."""
         return self.residuals(lambda mean: _round(latents - mean))[0]
+
+
+@contextmanager
+def _own_modes(device: torch.device) -> Iterator[None]:
+    """Within it, a search finds the same whatever modes of torch its caller has set. Not to be left open
+    where a generator yields: the caller would go on in these modes.
+    """
+    with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False):
+        yield
 
 
 def computes_bfloat16(device: torch.device) -> bool:

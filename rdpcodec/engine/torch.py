@@ -22,7 +22,7 @@ from rdpcodec.entropy.tables import ESCAPE_LIMIT
 from rdpcodec.model.exact_scales import ExactScaleNetwork
 from rdpcodec.model.quantise import TableBits, round_by_rate
 from rdpcodec.model.released import networks
-from rdpcodec.model.transforms import AnalysisFeatures
+from rdpcodec.model.transforms import AnalysisFeatures, Synthesis
 from rdpcodec.symbols import Symbols, hyper_reach
 from rdpcodec.tiles import PATCH
 from rdpcodec.weights.release import ReleasedModel
@@ -46,6 +46,7 @@ def _alone(method: Method) -> Method:
 class TorchEngine:
     """See `rdpcodec.tile_codec.Engine`. Holds no state between calls; may be shared between threads."""
 
+    @torch.inference_mode(False)  # a caller's would forbid gradients for good
     def __init__(self, released: ReleasedModel, device: torch.device) -> None:
         """Put the networks on `device`. Raises `WeightsError` when the tensors do not fit together."""
         _survive_forks()
@@ -108,21 +109,14 @@ class TorchEngine:
     @_alone
     def synthesise(self, latents: np.ndarray, quality: float, realism: float) -> np.ndarray:
         """See `Engine.synthesise`."""
-        x = self._mixed(self.batch(latents), self.quality(quality, len(latents)), realism)
+        syntheses = self.network.synthesis, self.realism_synthesis
+        x = mixed(*syntheses, self.batch(latents), self.quality(quality, len(latents)), realism)
         pixels = x.clamp_(0, 1).mul_(255).round_().to(torch.uint8)
         return pixels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
     def with_gradients(self) -> TorchEngine:
         """See `Engine.with_gradients`."""
         return self
-
-    def _mixed(self, y: Tensor, q: Tensor, realism: float) -> Tensor:
-        """x(β) = x_fidelity + β · (x_realism - x_fidelity), one synthesis where β is 0 or 1."""
-        if realism == 0 or self.realism_synthesis is None:
-            return self.network.synthesis(y, q)
-        if realism == 1:
-            return self.realism_synthesis(y, q)
-        return torch.lerp(self.network.synthesis(y, q), self.realism_synthesis(y, q), realism)
 
     def _tables(self, z: Tensor, quality: float, size: Sequence[int]) -> Tensor:
         indices = self.scale_network.indices(z, container.stored_quality(quality))
@@ -148,6 +142,15 @@ class TorchEngine:
         """The quality exactly as the file stores it, once per image."""
         stored = container.stored_quality(quality) / container.QUALITY_STEPS
         return torch.full((count,), stored, device=self.device, dtype=torch.float32)
+
+
+def mixed(fidelity: Synthesis, realistic: Synthesis | None, y: Tensor, q: Tensor, realism: float) -> Tensor:
+    """x(β) = x_fidelity + β · (x_realism - x_fidelity), one synthesis where β is 0 or 1."""
+    if realism == 0 or realistic is None:
+        return fidelity(y, q)
+    if realism == 1:
+        return realistic(y, q)
+    return torch.lerp(fidelity(y, q), realistic(y, q), realism)
 
 
 @cache

@@ -43,7 +43,7 @@ _WASSERSTEIN_FLOOR = 1e-6
 def _weights(device: torch.device) -> Tensor:
     """`WEIGHTS` on a device, made once: recorded kernels (CUDA graphs) can take nothing from the host."""
     with torch.inference_mode(False):
-        return torch.tensor(WEIGHTS).to(device)
+        return torch.tensor(WEIGHTS, dtype=torch.float32).to(device)
 
 
 class _Reference(NamedTuple):

@@ -25,9 +25,9 @@ class _Constants(NamedTuple):
 def _constants(device: torch.device) -> _Constants:
     """Constants on a device, made once: recorded kernels (CUDA graphs) can take nothing from the host."""
     with torch.inference_mode(False):
-        offsets = torch.arange(-RADIUS, RADIUS + 1)
+        offsets = torch.arange(-RADIUS, RADIUS + 1, dtype=torch.float32)
         kernel = torch.softmax(-0.5 * (offsets / SIGMA).square(), 0)
-        cones = torch.tensor(CONES)
+        cones = torch.tensor(CONES, dtype=torch.float32)
         return _Constants(*(x.to(device) for x in (cones, kernel)))
 
 

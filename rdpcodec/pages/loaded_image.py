@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -16,15 +17,35 @@ from rdpcodec.image import ImageData
 from rdpcodec.operating_point import OperatingPoint
 from rdpcodec.peers import closest_to, find_peer
 
-# Files kept for each image: those of the latest qualities. Files are small.
-_FILES = 32
-
 
 class Settings(NamedTuple):
     """The settings of a page: quality 0..100, realism 0..1."""
 
     quality: float
     realism: float
+
+
+class Files:
+    """Files that may be asked for again: those used last, together of at most `size` bytes, or a larger one
+    alone.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._kept: OrderedDict[Hashable, bytes] = OrderedDict()  # the one used last at the end
+
+    def get(self, key: Hashable, make: Callable[[], bytes]) -> bytes:
+        """The file kept under a key; made and kept if there is none."""
+        file = self._kept.pop(key, None) or make()
+        self._kept[key] = file
+        while self.size > self._size and len(self._kept) > 1:
+            self._kept.popitem(last=False)
+        return file
+
+    @property
+    def size(self) -> int:
+        """The bytes of all files that are kept."""
+        return sum(map(len, self._kept.values()))
 
 
 class LoadedImage:
@@ -34,39 +55,33 @@ class LoadedImage:
         self.image = image
         # Errors, like targets, are measured against this: nobody sees colours under full transparency.
         self.seen = simplified(image).pixels
-        # Files of other formats by format and setting, the one used last at the end.
-        self.peer_files: OrderedDict[tuple[str, int], bytes] = OrderedDict()
-        encode = codec.encoder(image)
+        # Ours by quality, those of other formats by format and setting: of each, as many bytes as the pixels
+        # take. One file of noise takes half of that.
+        self.files, self.peer_files = Files(image.pixels.nbytes), Files(image.pixels.nbytes)
+        files, encode = self.files, codec.encoder(image)
 
-        @lru_cache(maxsize=_FILES)
+        # Not methods: caches that knew this object would keep it in memory after its last use.
         def file(quality: float) -> bytes:
-            return encode(OperatingPoint(quality))
+            return files.get(quality, lambda: encode(OperatingPoint(quality)))
 
         @lru_cache(maxsize=1)
         def decoded(settings: Settings) -> Image.Image:
             return codec.decompress(file(settings.quality), realism=settings.realism)
 
-        self.file = file
-        self.decoded = decoded
+        self.file, self.decoded = file, decoded
 
     def peer_file(self, name: str, size: int) -> bytes:
         """Another format's file whose size is nearest to `size` bytes. Raises `Unavailable`, and `UsageError`
         where the format cannot hold the image.
 
-        A search tries up to eight settings, and one for a size nearby tries much the same. So files are kept:
-        of all formats together, as many bytes as the pixels take.
+        A search tries up to eight settings, and one for a size nearby tries much the same. So files are kept.
         """
-        peer, kept = find_peer(name), self.peer_files
-        pillow = self.image.to_pillow()
+        peer, pillow = find_peer(name), self.image.to_pillow()
         if name == "jpeg" and pillow.mode not in ("L", "RGB"):
             pillow = pillow.convert("RGB")
 
         def encode(setting: int) -> bytes:
-            file = kept.pop((name, setting), None) or peer.encode(pillow, setting)
-            kept[name, setting] = file
-            while sum(map(len, kept.values())) > self.image.pixels.nbytes:
-                kept.popitem(last=False)
-            return file
+            return self.peer_files.get((name, setting), lambda: peer.encode(pillow, setting))
 
         return closest_to(encode, size, {})
 

@@ -54,8 +54,8 @@ from rdpcodec.source import name_of
 
 # Pillow opens more, but for EPS it starts Ghostscript. The last two need plugins (the extra `formats`).
 _FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "TIFF", "BMP", "PPM", "JPEG2000", "HEIF", "JXL")
-# An opaque one keeps three bytes a pixel for the original, as many for the last decoded image, and at most as
-# many for files of other formats. Our own files are small.
+# An opaque one keeps three bytes a pixel for the original, as many for the last decoded image, and as a rule
+# at most as many each for our files and for those of other formats.
 _IMAGES = 4
 # Uploads that may arrive, or wait to be read, at once: each may be as large as the limit.
 _UPLOADS = 4

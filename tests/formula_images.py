@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+# Scores of the changed versions, from the package ssimulacra2 0.3.0 with one change: zeros beyond
+# all borders, as in the C++ code (libjxl's gauss_blur.cc; the package mirrors columns). Its blur is then
+# `ndimage.gaussian_filter(image, sigma=1.5, truncate=3.33, mode="constant", axes=(0, 1))`. On Kodak images as
+# JPEG and AVIF with scores from 22 to 82, both agree to 0.015.
+SSIMULACRA2 = {"blurred": 70.235, "coarse": 61.543, "tinted": 82.255}
+
 
 def formula() -> np.ndarray:
     """uint8 `[256, 320, 3]`: gradients, stripes of rising frequency and a disc."""

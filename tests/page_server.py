@@ -56,6 +56,11 @@ class Server:
         assert not self._thread.is_alive()
 
     @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._server.server_state.connections)
+
+    @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/"
 

@@ -1,6 +1,12 @@
-"""The command line, run in this process."""
+"""The command line, run in this process, and programs run on a terminal."""
 
 from __future__ import annotations
+
+import os
+import pty
+import subprocess
+from contextlib import suppress
+from typing import Any
 
 from click.testing import CliRunner, Result
 
@@ -16,3 +22,16 @@ def run(*arguments: object, stdin: bytes | None = None) -> Result:
     elif result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result
+
+
+def on_terminal(words: list[str], **options: Any) -> tuple[int, str]:
+    """Run a program with both outputs on a terminal; returns its exit status and all that it wrote there."""
+    terminal, end = pty.openpty()
+    process = subprocess.Popen(words, stdout=end, stderr=end, **options)
+    os.close(end)
+    parts = []
+    with suppress(OSError):  # nobody is at the other end any more
+        while part := os.read(terminal, 4096):
+            parts.append(part)
+    os.close(terminal)
+    return process.wait(timeout=120), b"".join(parts).decode()

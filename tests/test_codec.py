@@ -134,6 +134,23 @@ def test_files_of_a_batch_are_decoded_at_the_realism_that_each_names(
         assert brighter == pytest.approx(0.05 * 255 * realism, abs=1)
 
 
+def test_files_of_a_batch_go_through_the_networks_with_others_of_their_quality(
+    codec: Codec, small: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [codec.compress(small, quality) for quality in (5, 90, 5)]
+    alone = [np.asarray(codec.decompress(file), int) for file in files]
+    synthesise, batches = codec.engine.synthesise, []
+
+    def recorded(latents: np.ndarray, quality: float, realism: float) -> np.ndarray:
+        batches.append((len(latents), quality))
+        return synthesise(latents, quality, realism)
+
+    monkeypatch.setattr(codec.engine, "synthesise", recorded)
+    for image, expected in zip(codec.decompress_batch(files), alone, strict=True):
+        assert np.abs(np.asarray(image, int) - expected).max() <= 1
+    assert sorted(batches) == [(1, 90), (2, 5)]
+
+
 def test_four_threads_give_the_bytes_of_one(codec: Codec, photograph: Image.Image) -> None:
     crops = [photograph.crop((i * 40, i * 20, i * 40 + 200, i * 20 + 150)) for i in range(8)]
     alone = [codec.compress(crop, 40) for crop in crops]

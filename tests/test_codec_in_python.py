@@ -23,7 +23,7 @@ from PIL import Image
 from recoded_files import recoded
 
 import rdpcodec
-from rdpcodec import Codec, OperatingPoint, Target
+from rdpcodec import Codec, OperatingPoint, Target, extras
 from rdpcodec import codec as codec_module
 from rdpcodec.arguments import point_from_settings
 from rdpcodec.errors import FormatError, UsageError, WeightsError
@@ -208,6 +208,16 @@ def test_weights_that_only_decode_refuse_a_batch_before_its_images(small: Image.
         with pytest.raises(rdpcodec.WeightsError, match="makes none"):
             codec.compress_batch([small, "missing.png"], quality, errors=errors)
         assert not errors
+
+
+def test_an_effort_that_needs_torch_is_refused_before_the_images_of_a_batch(
+    codec: Codec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extras, "find_spec", lambda _: None)
+    errors: dict[int, rdpcodec.RdpError] = {}
+    with pytest.raises(UsageError, match="effort 1 to 9 needs torch"):
+        codec.compress_batch(["missing.png"], OperatingPoint(40, effort=1), errors=errors)
+    assert not errors
 
 
 def test_efforts_refuse_a_target_when_they_are_called(codec: Codec, small: Image.Image) -> None:

@@ -8,18 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from palette_images import of_colours
 from PIL import Image
 
 from rdpcodec import exact_layer
 from rdpcodec.errors import FormatError
 from rdpcodec.exact_layer import TRIAL, ExactLayer
 from rdpcodec.tiles import Box
-
-
-def pixels_of(width: int, height: int, seed: int, colours: int) -> np.ndarray:
-    generator = np.random.default_rng(seed)
-    palette = generator.integers(0, 256, (colours, 3), dtype=np.uint8)
-    return palette[generator.integers(0, colours, (height, width))]
 
 
 @given(
@@ -30,7 +25,7 @@ def pixels_of(width: int, height: int, seed: int, colours: int) -> np.ndarray:
     st.sampled_from([0.0, 0.1, 0.9, 1.0]),
 )
 def test_masked_pixels_come_back(width: int, height: int, seed: int, colours: int, share: float) -> None:
-    pixels = pixels_of(width, height, seed, colours)
+    pixels = of_colours(colours, width, height, seed)
     mask = np.random.default_rng(seed + 1).random((height, width)) < share
     tile = Box(0, 0, width, height)
     layer = ExactLayer([exact_layer.encode(pixels, mask, TRIAL)], [tile])
@@ -47,7 +42,7 @@ def test_masked_pixels_come_back(width: int, height: int, seed: int, colours: in
 
 
 def test_only_masked_pixels_of_a_part_are_replaced() -> None:
-    pixels, tile = pixels_of(64, 48, 0, 9), Box(100, 200, 164, 248)
+    pixels, tile = of_colours(9, 64, 48, seed=0), Box(100, 200, 164, 248)
     mask = np.zeros((48, 64), bool)
     mask[10:30, 20:40] = True
     layer = ExactLayer([exact_layer.encode(pixels, mask, TRIAL)], [tile])
@@ -59,7 +54,7 @@ def test_only_masked_pixels_of_a_part_are_replaced() -> None:
 
 @pytest.mark.parametrize("tile", [Box(0, 0, 63, 48), Box(0, 0, 48, 64), Box(0, 0, 64, 96)])
 def test_a_layer_of_another_size_is_refused_before_any_pixel_is_asked_for(tile: Box) -> None:
-    pixels = pixels_of(64, 48, 0, 9)
+    pixels = of_colours(9, 64, 48, seed=0)
     coded = exact_layer.encode(pixels, np.ones((48, 64), bool), TRIAL)
     exact_layer.split(coded, [Box(0, 0, 64, 48)])
     with pytest.raises(FormatError, match="does not fit"):

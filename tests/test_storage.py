@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import ntpath
 import os
 import re
+import resource
 import stat
 import subprocess
 import sys
@@ -203,6 +205,34 @@ def test_a_file_whose_partial_another_run_removes_is_written_again(
     write(tmp_path / "file", b"data")
     assert sorted(os.listdir(tmp_path)) == sorted(map(os.path.basename, removed))
     assert {path.read_bytes() for path in tmp_path.iterdir()} == {b"data"}
+
+
+@pytest.mark.parametrize("write", [replace_one, replace_several, create_one])
+def test_a_file_whose_partials_are_removed_again_and_again_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path, bytes], None]
+) -> None:
+    def removed(source: Path, target: str) -> None:
+        os.unlink(source)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+    monkeypatch.setattr(os, "replace", removed)
+    monkeypatch.setattr(os, "link", removed)
+    with pytest.raises(OSError, match="No such file"):
+        write(tmp_path / "file", b"data")
+    assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize("write", [replace_one, replace_several, create_one])
+def test_a_full_disk_keeps_no_partial(tmp_path: Path, write: Callable[[Path, bytes], None]) -> None:
+    """Closing the partial fails too there. A limit on the size of files stands in for the disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            write(tmp_path / "file", bytes(100))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not os.listdir(tmp_path)
 
 
 @pytest.mark.parametrize("write", [replace_one, replace_several, create_one])

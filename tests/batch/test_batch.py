@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from batch_tasks import DEADLINE, reader_of, slow_image, tasks_for
-from cli.test_cli import on_terminal, run
 from click.shell_completion import ShellComplete
 from PIL import Image, ImageChops
+from programs import on_terminal, run
 
 import rdpcodec
 from rdpcodec.batch.work import Compression, Outcome

@@ -226,6 +226,14 @@ def test_outputs_that_lie_within_a_source_are_no_sources(folder: Path) -> None:
     assert found.left_out.counts == {".rdpc": 1, ".txt": 1, "hidden": 2}
 
 
+def test_a_source_whose_name_begins_like_that_of_the_destination_is_none_of_its_outputs(
+    folder: Path,
+) -> None:
+    (folder / "a").mkdir()
+    found = plan([str(folder)], str(folder / "a"), extensions={".png"}, suffix=".rdpc")
+    assert [task.source for task in found.tasks] == [str(folder / "a.png")]
+
+
 def test_a_glob_leaves_out_what_a_folder_would_as_coded_already(folder: Path) -> None:
     work = Compression()
     sources, out = [f"{folder}/**/*.*"], folder / "out"

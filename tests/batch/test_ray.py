@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from batch_tasks import DEADLINE, tasks_for
-from cli.test_cli import run
+from programs import run
 
 from rdpcodec.batch.plan import Task
 from rdpcodec.batch.ray import run_ray

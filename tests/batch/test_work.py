@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import rdpcodec
-from rdpcodec import OperatingPoint
+from rdpcodec import OperatingPoint, Target
 from rdpcodec.batch.manifest import Manifest
 from rdpcodec.batch.plan import Task
 from rdpcodec.batch.work import Compression, Decompression, Outcome, Work, note_of_growth, process
@@ -69,6 +69,20 @@ def test_what_is_wrong_with_an_image_is_in_its_outcome(
     assert outcome.error is not None
     assert message in outcome.error
     assert not (tmp_path / "out").exists()
+
+
+def test_a_target_that_an_image_misses_is_an_error_that_names_the_image(folder: Path, tmp_path: Path) -> None:
+    task = Task(str(folder / "a.png"), str(tmp_path / "a.rdpc"))
+    outcome = process(task, Compression(OperatingPoint(Target.size(10))), force=False)
+    assert outcome.error is not None
+    assert outcome.error.startswith(f"{task.source}: target 10 bytes: ")
+
+
+def test_an_outcome_says_the_realism_that_was_asked_for(folder: Path, tmp_path: Path) -> None:
+    task = Task(str(folder / "old.rdpc"), str(tmp_path / "old.png"))
+    for work, realism in ((Decompression(), 0), (Decompression(realism=0.5), 0.5)):
+        outcome = process(task, work, force=True)
+        assert (outcome.error, outcome.realism) == (None, realism)
 
 
 @pytest.mark.parametrize("surprise", [MemoryError(), RuntimeError("two\nlines"), KeyError("x")])

@@ -2,21 +2,18 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
 import signal
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import click
 import pytest
 from batch_tasks import DEADLINE, reader_of, slow_image
 from click.testing import CliRunner
 from PIL import Image
-from programs import run
+from programs import on_terminal, run
 
 import rdpcodec
 from rdpcodec.cli import rdpcodec as command
@@ -27,19 +24,6 @@ def program(*arguments: object, **options: object) -> subprocess.CompletedProces
     """Run the program as a user does, in a process of its own."""
     words = [sys.executable, "-m", "rdpcodec", *map(str, arguments)]
     return subprocess.run(words, capture_output=True, timeout=120, **options)  # type: ignore[call-overload, no-any-return]
-
-
-def on_terminal(words: list[str], **options: Any) -> tuple[int, str]:
-    """Run a program with both outputs on a terminal; returns its exit status and all that it wrote there."""
-    terminal, end = pty.openpty()
-    process = subprocess.Popen(words, stdout=end, stderr=end, **options)
-    os.close(end)
-    parts = []
-    with suppress(OSError):  # nobody is at the other end any more
-        while part := os.read(terminal, 4096):
-            parts.append(part)
-    os.close(terminal)
-    return process.wait(timeout=120), b"".join(parts).decode()
 
 
 def test_lines_of_json_tell_what_became_of_each_image(photo: Path) -> None:
@@ -56,6 +40,12 @@ def test_lines_of_json_tell_what_became_of_each_image(photo: Path) -> None:
     back = json.loads(run("decompress", out / "photo.rdpc", "--json").stdout)
     assert (back["output"], back["bpp"]) == (str(out / "photo.png"), good["bpp"])
     assert run("decompress", out / "photo.rdpc", out / "b.png", "--quiet").stdout == ""
+
+
+def test_a_line_of_json_holds_the_warnings(tmp_path: Path, small: Image.Image) -> None:
+    small.save(tmp_path / "a.gif", save_all=True, append_images=[small.rotate(90)])
+    record = json.loads(run("compress", tmp_path / "a.gif", "--json").stdout)
+    assert record["warnings"] == ["only the first of several frames is coded"]
 
 
 def test_a_command_does_not_import_what_only_others_need() -> None:

@@ -8,7 +8,7 @@ import rdpcodec
 from rdpcodec import Codec, OperatingPoint
 from rdpcodec.container import read_header
 from rdpcodec.encoder.auto_realism import BLOCK, MOST, DetailMatch, realism_of
-from rdpcodec.tiles import TILE, Box
+from rdpcodec.tiles import Box
 
 
 def pixels(values: np.ndarray) -> np.ndarray:
@@ -88,11 +88,18 @@ def test_a_target_holds_for_the_realism_that_is_chosen(codec: Codec, photograph:
     assert 28 <= 10 * np.log10(255**2 / np.mean(error**2)) < 28.1
 
 
-def test_an_image_of_several_tiles_is_one_image(codec: Codec) -> None:
-    generator = np.random.default_rng(0)
-    textured = generator.normal(128, 30, (64, TILE + 64, 1)).clip(0, 255).astype(np.uint8).repeat(3, 2)
-    image = Image.fromarray(textured)
-    assert 0 <= read_header(codec.compress(image, 5, realism="auto"))[0].realism <= 1
+@pytest.mark.weights
+def test_an_image_of_several_tiles_is_one_image(
+    codec: Codec, photograph: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alone, its left half would be given no realism, and its right half as much as there is."""
+    image = photograph.crop((0, 0, 128, 64))
+    for whole in (image, image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)):
+        chosen = []
+        for side in (128, 64):
+            monkeypatch.setattr("rdpcodec.tiles.TILE", side)
+            chosen.append(read_header(codec.compress(whole, 20, realism="auto"))[0].realism)
+        assert chosen[0] == chosen[1] > 0
 
 
 class Ends:

@@ -5,20 +5,15 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from palette_images import of_colours
 
 from rdpcodec.encoder.colours import Colours
-
-
-def noisy(width: int, height: int, colours: int, seed: int) -> np.ndarray:
-    generator = np.random.default_rng(seed)
-    palette = generator.integers(0, 256, (colours, 3), dtype=np.uint8)
-    return palette[generator.integers(0, colours, (height, width))]
 
 
 @settings(deadline=None)
 @given(st.integers(1, 30), st.integers(1, 30), st.integers(1, 300), st.integers(0, 99))
 def test_table_and_numbers_are_the_pixels(width: int, height: int, colours: int, seed: int) -> None:
-    pixels = noisy(width, height, colours, seed)
+    pixels = of_colours(colours, width, height, seed)
     table, numbers = Colours.of(pixels)
     np.testing.assert_array_equal(table[numbers], pixels)
     assert len(np.unique(table, axis=0)) == len(table)
@@ -27,7 +22,7 @@ def test_table_and_numbers_are_the_pixels(width: int, height: int, colours: int,
 @settings(deadline=None)
 @given(st.integers(1, 300), st.sampled_from([2, 4, 16, 256]), st.integers(0, 99))
 def test_no_more_colours_are_left_than_asked_for(colours: int, size: int, seed: int) -> None:
-    found = Colours.of(noisy(30, 30, colours, seed))
+    found = Colours.of(of_colours(colours, 30, 30, seed))
     weights = np.bincount(found.numbers.ravel(), minlength=len(found.table)).astype(float)
     coarse = found.gathered(weights, size)
     assert len(np.unique(coarse, axis=0)) <= size
@@ -35,7 +30,7 @@ def test_no_more_colours_are_left_than_asked_for(colours: int, size: int, seed: 
 
 
 def test_what_has_no_weight_stays_and_a_flat_area_keeps_its_colour() -> None:
-    pixels = noisy(40, 40, 200, 0)
+    pixels = of_colours(200, 40, 40, seed=0)
     pixels[:30] = 12, 34, 56
     pixels[39, 39] = 250, 1, 2
     found = Colours.of(pixels)
@@ -48,7 +43,7 @@ def test_what_has_no_weight_stays_and_a_flat_area_keeps_its_colour() -> None:
 
 
 def test_channels_are_rounded_to_the_nearest_multiple() -> None:
-    pixels = noisy(20, 20, 300, 1)
+    pixels = of_colours(300, 20, 20, seed=1)
     found = Colours.of(pixels)
     rounded = found.rounded(8)[found.numbers].astype(int)
     assert np.abs(rounded - pixels).max() <= 4

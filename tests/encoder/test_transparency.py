@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from itertools import product
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from recoded_files import recoded
 
 from rdpcodec import Codec, container, exact_layer
 from rdpcodec.container import Segment
-from rdpcodec.encoder.transparency import coarse_alpha, simplified
+from rdpcodec.encoder.transparency import coarse_alpha, is_neutral, simplified
 from rdpcodec.image import ImageData
 
 
@@ -67,7 +68,8 @@ def test_colours_change_only_where_nobody_sees_them(width: int, height: int, see
     alpha = generator.integers(0, most + 1, (height, width), dtype=np.uint8)
     found = simplified(ImageData(pixels, alpha=alpha))
     np.testing.assert_array_equal(found.pixels[alpha > 0], pixels[alpha > 0])
-    np.testing.assert_array_equal(alpha, alpha if found.alpha is None else found.alpha)
+    opaque = np.full_like(alpha, 255)
+    np.testing.assert_array_equal(alpha, opaque if found.alpha is None else found.alpha)
 
 
 def test_an_alpha_channel_takes_fewer_bytes_at_a_lower_quality(codec: Codec, small: Image.Image) -> None:
@@ -94,6 +96,13 @@ def test_an_opaque_alpha_channel_comes_back_only_if_asked_for(codec: Codec, smal
     assert codec.decompress(codec.compress(opaque, exact=True)).mode == "RGBA"
 
 
+def test_only_an_alpha_channel_that_is_opaque_everywhere_is_dropped() -> None:
+    pixels = np.zeros((1, 2, 3), np.uint8)
+    for level in range(256):
+        found = simplified(ImageData(pixels, alpha=np.array([[255, level]], np.uint8)))
+        assert (found.alpha is None) == (level == 255)
+
+
 def test_gray_pixels_in_three_channels_come_back_neutral(codec: Codec, photograph: Image.Image) -> None:
     gray = photograph.crop((0, 0, 200, 120)).convert("L").convert("RGB")
     data = codec.compress(gray, 30)
@@ -103,6 +112,20 @@ def test_gray_pixels_in_three_channels_come_back_neutral(codec: Codec, photograp
     pixels = np.asarray(decoded)
     assert (pixels == pixels[..., :1]).all()
     assert Segment.NEUTRAL not in container.read(codec.compress(photograph, 30)).segments
+
+
+def test_one_coloured_pixel_in_any_row_makes_an_image_coloured() -> None:
+    gray = np.random.default_rng(0).integers(0, 256, (130, 9, 1), dtype=np.uint8).repeat(3, axis=2)
+    assert is_neutral(gray)
+    for row, channel in product(range(130), range(3)):
+        coloured = gray.copy()
+        coloured[row, 5, channel] ^= 1
+        assert not is_neutral(coloured)
+
+
+def test_an_image_of_one_channel_says_so_once(codec: Codec, small: Image.Image) -> None:
+    file = container.read(codec.compress(small.convert("L"), 30))
+    assert file.segments.keys() == {Segment.GRAY}
 
 
 def test_the_green_channel_of_the_segment_is_the_alpha(codec: Codec, small: Image.Image) -> None:

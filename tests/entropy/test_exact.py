@@ -151,6 +151,18 @@ def test_one_input_of_one_layer_that_reaches_2_to_the_24_is_enough_to_be_refused
             scale_weights(wrong).prove_bounds()
 
 
+def test_half_a_unit_of_rounding_counts_towards_the_bound() -> None:
+    weights = integers(trained_like(4))
+    reach = 255 * int(np.abs(weights.leave.astype(np.int64)).sum(axis=1).max())
+    largest = 2**24 - 1 - 2 ** (exact.LEAVE_SHIFT - 1) - reach
+    most, more = (
+        replace(weights, leave_bias=np.full_like(weights.leave_bias, bias)) for bias in (largest, largest + 1)
+    )
+    assert most.prove_bounds() == 2**24 - 1
+    with pytest.raises(ValueError, match="beyond the exact integers"):
+        more.prove_bounds()
+
+
 def test_training_takes_integers_for_what_they_stand_for_in_checkpoints() -> None:
     assert scale_network.WEIGHT_UNIT == 1 / 64
     assert scale_network.ACTIVATION_UNIT == 1 / 32

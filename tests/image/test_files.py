@@ -148,6 +148,7 @@ def test_pillows_limit_of_pixels_is_not_ours(monkeypatch: pytest.MonkeyPatch, ki
     assert Image.MAX_IMAGE_PIXELS == 1000
     with pytest.raises(ImageError, match=r"70×50 pixels is over the limit of 34\d\d pixels"):
         load_image(data, max_pixels=3400)
+    assert Image.MAX_IMAGE_PIXELS == 1000
 
 
 def test_pillows_limit_is_as_before_after_two_threads_have_passed_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,6 +303,13 @@ def test_scans_are_counted_outside_of_metadata() -> None:
     comment = b"\xff\xda\0\x08" * 1000
     noisy = plain[:2] + b"\xff\xfe" + struct.pack(">H", len(comment) + 2) + comment + plain[2:]
     assert image_files.scans_of(noisy) == image_files.scans_of(plain) == plain.count(b"\xff\xda")
+
+
+def test_what_follows_the_end_of_a_jpeg_is_no_scan() -> None:
+    plain = saved(Image.effect_noise((64, 64), 50), "JPEG")
+    followed = plain + bytes(2) + b"\xff\xda\0\x02" * 200
+    assert image_files.scans_of(followed) == image_files.scans_of(plain)
+    assert load_image(followed).size == (64, 64)
 
 
 def test_pipes_and_members_of_archives_are_read(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.ExifTags import Base
 
-from rdpcodec.image import ImageWarning, encode_image, load_image, writable_format
+from rdpcodec.image import ImageData, ImageWarning, encode_image, load_image, writable_format
 from rdpcodec.image.profiles import CODED_PRIMARIES, SRGB_CURVE, made_profile
 
 
@@ -43,6 +44,16 @@ def test_colours_keep_their_full_resolution_in_formats_that_can_halve_it(suffix:
     found = written(Image.fromarray(stripes), suffix)
     reds = found[..., 0]
     assert reds[:, ::2].min() - reds[:, 1::2].max() > 100
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_a_resolution_is_in_the_files_own_header(kind: str) -> None:
+    """Where programs that do not read EXIF look for it."""
+    exif = Image.Exif()
+    exif.update({Base.XResolution: 300, Base.YResolution: 150, Base.ResolutionUnit: 2})
+    image = ImageData(np.zeros((8, 8, 3), np.uint8), exif=exif.tobytes()).to_pillow()
+    with Image.open(io.BytesIO(encode_image(image, kind, "x"))) as read:
+        assert read.info["dpi"] == pytest.approx((300, 150), rel=1e-3)
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])

@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 import torch
+from block_formulas import mixed, wsilu
 
 from rdpcodec.model.blocks import ConvBlock, GatedBlock, haar_down, haar_up
 from rdpcodec.model.rdp_model import RdpModel
@@ -23,13 +24,6 @@ SMALL = Architecture(
 def test_a_gated_block_is_what_its_formula_says() -> None:
     torch.manual_seed(0)
     block, x = GatedBlock(6), torch.randn(2, 6, 5, 7)
-
-    def wsilu(x: torch.Tensor) -> torch.Tensor:
-        return x * torch.sigmoid(4 * x)
-
-    def mixed(x: torch.Tensor, layer: torch.nn.Module) -> torch.Tensor:
-        return torch.einsum("oi,bihw->bohw", layer.weight, x)
-
     half = x + mixed(block.depthwise(wsilu(mixed(x, block.spatial_in))), block.spatial_out)
     opened = mixed(half, block.value) * torch.sigmoid(4 * mixed(half, block.gate))
     whole = half + mixed(opened, block.narrow)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from block_formulas import mixed, wsilu
 
 from rdpcodec.errors import UsageError, WeightsError
 from rdpcodec.model.blocks import ConvBlock, Depthwise, Downsample, GatedBlock, Pointwise, Upsample
@@ -78,12 +79,6 @@ def test_a_block_is_what_its_formula_says_and_leaves_its_input_alone() -> None:
     block, x = ConvBlock(6), torch.randn(2, 6, 5, 7)
     for layer in (block.spatial_in, block.widen):
         torch.nn.init.normal_(layer.bias)
-
-    def wsilu(x: torch.Tensor) -> torch.Tensor:
-        return x * torch.sigmoid(4 * x)
-
-    def mixed(x: torch.Tensor, layer: Pointwise) -> torch.Tensor:
-        return torch.einsum("oi,bihw->bohw", layer.weight, x) + layer.bias[:, None, None]
 
     half = x + mixed(block.depthwise(wsilu(mixed(x, block.spatial_in))), block.spatial_out)
     whole = half + mixed(sum(wsilu(mixed(half, block.widen)).chunk(4, dim=1)), block.narrow)

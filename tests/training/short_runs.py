@@ -30,5 +30,5 @@ def run_of(steps: int, **changes: object) -> FidelityRun:
     return FidelityRun(**settings)  # type: ignore[arg-type]
 
 
-def loop_of(run: FidelityRun, data: Path, out: Path, init: Path) -> Loop:
-    return Loop(Fidelity(run, data, CPU, init=init), out)
+def loop_of(run: FidelityRun, data: Path, out: Path, init: Path, lpips: Path | None = None) -> Loop:
+    return Loop(Fidelity(run, data, CPU, init=init, lpips=lpips), out)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -17,15 +19,19 @@ from torch import nn
 
 from rdpcodec.training import loop as looping
 from rdpcodec.training import schedule
-from rdpcodec.training.loop import Diverged, Loop
+from rdpcodec.training.loop import Diverged, Interrupted, Loop
 from rdpcodec.training.recipes import Run
+from rdpcodec.training.run import stopped_by_signals
 from rdpcodec.training.schedule import Budget
 
 PIXELS = 2 * 1000**2  # a step
 
 
 class Clocked:
-    """An objective whose steps take `seconds` each, with losses given by `loss_of`."""
+    """An objective whose steps take `seconds` each, with losses given by `loss_of`.
+
+    taken: the learning rate's factor and the progress of every step.
+    """
 
     device = CPU
 
@@ -34,10 +40,11 @@ class Clocked:
         self.clock, self.seconds = clock, seconds
         self.weight = nn.Parameter(torch.ones(2))
         self.loss_of: Callable[[int], float] = lambda step: 1.0
-        self.steps = 0
+        self.steps, self.taken = 0, list[tuple[float, float]]()
 
     def train_step(self, factor: float, progress: float) -> dict[str, float]:
         self.steps += 1
+        self.taken.append((factor, progress))
         self.clock.now += self.seconds
         return {"loss": self.loss_of(self.steps), "gradient_norm": 1.0}
 
@@ -124,3 +131,41 @@ def test_a_loss_that_grows_little_by_little_has_grown(
         objective.loss_of = lambda step: float(2**step)
     with pytest.raises(Diverged, match=r"the loss grew from 2\.0 to 8\.0"):
         loop.train(checkpoint_minutes=60)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_told_to_stop_saves_and_goes_on_as_if_it_had_not(
+    number: signal.Signals, clock: SimpleNamespace, tmp_path: Path
+) -> None:
+    def signalled(step: int) -> float:
+        if step == 3:
+            os.kill(os.getpid(), number)
+        return 1.0
+
+    whole, uninterrupted = loop_of(clock, tmp_path / "whole", minutes=1, seconds=10.0)
+    whole.train(checkpoint_minutes=60)
+    stopped, objective = loop_of(clock, tmp_path / "run", minutes=1, seconds=10.0)
+    objective.loss_of = signalled
+    before = signal.getsignal(number)
+    with stopped_by_signals(stopped.stop), pytest.raises(Interrupted, match="give --resume to continue"):
+        stopped.train(checkpoint_minutes=60)
+    assert signal.getsignal(number) is before
+    assert stopped.step == 3
+    resumed, rest = loop_of(clock, tmp_path / "run", minutes=1, seconds=10.0)
+    resumed.resume()
+    resumed.train(checkpoint_minutes=60)
+    assert rest.steps == whole.step == 6
+    assert objective.taken + rest.taken == uninterrupted.taken
+
+
+def test_a_second_signal_acts_at_once() -> None:
+    stopped: list[bool] = []
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs ignore SIGINT
+    try:
+        with stopped_by_signals(lambda: stopped.append(True)):
+            signal.raise_signal(signal.SIGINT)
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert stopped == [True]

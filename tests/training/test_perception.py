@@ -16,10 +16,12 @@ from torch import Tensor
 
 from rdpcodec import Codec
 from rdpcodec.errors import UsageError
+from rdpcodec.metrics.eyes import ForEyes
 from rdpcodec.metrics.perceptual import load_lpips
 from rdpcodec.metrics.weave import weave_distortion
-from rdpcodec.model.rdp_model import RdpModel
+from rdpcodec.model.rdp_model import RdpModel, TrainingOutput
 from rdpcodec.model.released import arrays
+from rdpcodec.training import fidelity
 from rdpcodec.training.checkpoint import load_checkpoint
 from rdpcodec.training.export.export import export
 from rdpcodec.training.fidelity import Fidelity
@@ -150,6 +152,34 @@ def test_averaged_weights_are_validated_as_the_encoder_rounds(
     after = objective.validate()
     assert after["validation_rd"] != before["validation_rd"]
     assert after["validation_lpips"] != before["validation_lpips"]
+
+
+def test_eyes_judge_each_of_the_other_crops_beside_its_own_reconstruction(
+    image_folder: Path, tmp_path: Path, lpips: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged: list[tuple[Tensor, Tensor]] = []
+
+    class Noted(ForEyes):
+        def __init__(self, reference: Tensor) -> None:
+            super().__init__(reference)
+            self.reference = reference
+
+        def distortions(self, decoded: Tensor) -> tuple[Tensor, Tensor]:
+            judged.append((self.reference, decoded))
+            return super().distortions(decoded)
+
+    def exact(_: RdpModel, args: tuple[Tensor, Tensor], output: TrainingOutput) -> TrainingOutput:
+        return output._replace(reconstruction=args[0])
+
+    monkeypatch.setattr(fidelity, "ForEyes", Noted)
+    objective = loop_of(1, image_folder, tmp_path, lpips, small_model, eyes=0.5).objective
+    assert isinstance(objective, Fidelity)
+    objective.model.register_forward_hook(exact)
+    x, quality, phase = objective.batch()
+    objective.loss(x, quality, phase)
+    ((reference, decoded),) = judged
+    assert torch.equal(reference, x[1:])  # the first is judged by the realism synthesis
+    assert torch.equal(decoded, reference)
 
 
 @pytest.mark.parametrize("share", [0.5, 1.0])

@@ -18,12 +18,14 @@ from rdpcodec import Codec
 from rdpcodec.errors import UsageError
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.released import arrays
+from rdpcodec.quality import lambda_at
 from rdpcodec.training import realism
 from rdpcodec.training.checkpoint import load_checkpoint, save_checkpoint
 from rdpcodec.training.discriminator import ProjectedDiscriminator
 from rdpcodec.training.export.export import export
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.loop import Loop
+from rdpcodec.training.losses import PHASES
 from rdpcodec.training.realism import Realism
 from rdpcodec.training.recipes import FidelityRun, RealismRun
 from rdpcodec.training.start import load_start
@@ -166,6 +168,47 @@ def test_images_of_all_rates_count_alike(
     assert 1 / 6 < losses[0] / losses[1] < 6
 
 
+def test_an_images_gradient_is_weighted_by_its_rate(
+    image_folder: Path, weights: Path, lpips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RealismRun(minutes=1, batch=1, crop=64, adversary=0.0, texture=0.0)
+    objective, gradients = Realism(run, image_folder, CPU, init=weights, lpips=lpips), []
+    crop = objective.training.crops(1, 64, torch.Generator().manual_seed(0))
+    decoded = (0.9 * crop).requires_grad_()
+    monkeypatch.setattr(objective.training, "crops", lambda *_: crop)
+    objective.synthesis.register_forward_hook(lambda *_: decoded)  # the same image at every rate
+    for share in (0.05, 0.95):
+        monkeypatch.setattr(torch, "rand", lambda *_, share=share, **__: torch.tensor([share]))
+        objective.randomness.generator.manual_seed(0)
+        objective.train_step(0.0, 0.0)
+        assert decoded.grad is not None
+        gradients.append(float(decoded.grad.norm()))
+        decoded.grad = None
+    expected = (lambda_at(95.0) / lambda_at(5.0)) ** realism.RATE_EXPONENT
+    assert gradients[1] / gradients[0] == pytest.approx(expected, rel=1e-3)
+
+
+def test_the_discriminator_judges_shifted_crops(image_folder: Path, weights: Path, lpips: Path) -> None:
+    run = RealismRun(minutes=1, batch=2, crop=64, warmup=0.0)
+    objective, seen = Realism(run, image_folder, CPU, init=weights, lpips=lpips), []
+    objective.discriminator.register_forward_pre_hook(lambda _, args: seen.append(tuple(args[0].shape)))
+    objective.train_step(0.0, 1.0)
+    side = 65 - PHASES
+    assert seen == [(2, 3, side, side), (4, 3, side, side)]  # the decoded images; then both kinds
+
+
+def test_the_adversarys_weight_is_bounded_and_follows_a_slow_mean_of_its_gradient(
+    image_folder: Path, weights: Path, lpips: Path
+) -> None:
+    run = RealismRun(minutes=1, batch=1, crop=64, warmup=0.0, texture=0.0)
+    objective = Realism(run, image_folder, CPU, init=weights, lpips=lpips)
+    objective.adversary_norm = 1e6
+    for steps, (strength, bound) in enumerate(((1e-9, 0.008), (1e12, 0.15)), 1):
+        objective.run = replace(run, adversary=strength)
+        assert objective.train_step(0.0, 1.0)["adversary_weight"] == pytest.approx(bound)
+        assert objective.adversary_norm == pytest.approx(0.99**steps * 1e6, rel=1e-4)
+
+
 def test_the_adversary_pushes_as_strongly_as_it_is_told_and_towards_what_looks_real(
     image_folder: Path, weights: Path, lpips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,6 +274,16 @@ def test_the_averaged_synthesis_is_validated(image_folder: Path, weights: Path, 
         assert objective.validate() == before
         objective.average.module.get_parameter("bypass.bias").add_(1)
     assert objective.validate() != before
+
+
+def test_images_are_clipped_before_they_are_validated(image_folder: Path, weights: Path, lpips: Path) -> None:
+    objective = Realism(run_of(1), image_folder, CPU, init=weights, lpips=lpips)
+    with torch.no_grad():
+        objective.average.module.get_parameter("bypass.bias").add_(1e4)  # far above white
+    white = (1 - objective.validation_crops).square().mean((1, 2, 3))
+    expected = float((-10 * white.log10()).mean())
+    found = [psnr for psnr, _ in objective.validate()["validation_psnr_lpips"]]
+    assert found == pytest.approx([expected] * len(found), abs=2e-3)
 
 
 def test_only_the_realism_synthesis_moves(

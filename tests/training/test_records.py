@@ -9,11 +9,11 @@ import torch
 from short_runs import CPU, loop_of, run_of
 
 from rdpcodec.errors import UsageError
-from rdpcodec.training.average import DECAY, WeightAverage
+from rdpcodec.training.average import WeightAverage
 from rdpcodec.training.checkpoint import load_checkpoint, save_checkpoint
 from rdpcodec.training.export.export import export
 from rdpcodec.training.export.model_card import data_block
-from rdpcodec.training.totals import totals_of
+from rdpcodec.training.totals import Totals, totals_of
 from rdpcodec.weights.manifest import hours_by_device
 
 
@@ -40,17 +40,23 @@ def test_checkpoints_of_version_0_1_count_as_the_runs_they_list() -> None:
 
 
 def test_a_resumed_run_keeps_the_training_behind_it(
-    image_folder: Path, tmp_path: Path, small_model: Path
+    image_folder: Path, tmp_path: Path, small_model: Path, lpips: Path
 ) -> None:
-    first, second = (tmp_path / name for name in ("first", "second"))
-    loop_of(run_of(1), image_folder, first, small_model).train(checkpoint_minutes=60)
-    loop_of(run_of(1), image_folder, second, first / "checkpoint.pt").train(checkpoint_minutes=60)
-    before = totals_of(load_checkpoint(second / "checkpoint.pt", CPU))
-    assert before.runs == 2
-    resumed = loop_of(run_of(1), image_folder, second, small_model)  # whatever start is given
+    """That of both syntheses."""
+    run, first, second = run_of(1, perception=0.5), tmp_path / "first", tmp_path / "second"
+
+    def totals() -> list[Totals]:
+        state = load_checkpoint(second / "checkpoint.pt", CPU)
+        return [totals_of(state, kind) for kind in ("totals", "realism_totals")]
+
+    loop_of(run, image_folder, first, small_model, lpips).train(checkpoint_minutes=60)
+    loop_of(run, image_folder, second, first / "checkpoint.pt", lpips).train(checkpoint_minutes=60)
+    before = totals()
+    assert [kind.runs for kind in before] == [2, 2]
+    resumed = loop_of(run, image_folder, second, small_model, lpips)  # whatever start is given
     resumed.resume()
     resumed.save()
-    assert totals_of(load_checkpoint(second / "checkpoint.pt", CPU)) == before
+    assert totals() == before
 
 
 def test_a_model_card_sums_images_up_by_source_and_licence(tmp_path: Path) -> None:
@@ -90,16 +96,16 @@ def test_checkpoints_replace_each_other_whole(tmp_path: Path) -> None:
 
 def test_the_average_is_exponential_with_a_shorter_window_at_first() -> None:
     module = torch.nn.Linear(1, 1, bias=False)
-    torch.nn.init.constant_(module.weight, 0.0)
-    average, expected = WeightAverage(module), 0.0
-    for step in range(1, 201):
-        torch.nn.init.constant_(module.weight, float(step))
-        average.update_parameters(module)
-        decay = min(DECAY, (1 + step) / (10 + step))
-        expected = decay * expected + (1 - decay) * step
-    assert float(average.values["weight"]) == pytest.approx(expected, rel=1e-4)
+    torch.nn.init.zeros_(module.weight)
+    average = WeightAverage(module)
+    torch.nn.init.ones_(module.weight)
+    average.update_parameters(module)
+    assert float(average.values["weight"]) == pytest.approx(9 / 11)
     resumed = WeightAverage(module)
     resumed.load(average.values, average.steps)
     for either in (average, resumed):
         either.update_parameters(module)
-    assert torch.equal(average.values["weight"], resumed.values["weight"])
+        assert float(either.values["weight"]) == pytest.approx(1 - 2 / 11 * 3 / 12)
+    average.load({"weight": torch.zeros(1, 1)}, steps=100_000)
+    average.update_parameters(module)
+    assert float(average.values["weight"]) == pytest.approx(0.001)

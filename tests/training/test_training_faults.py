@@ -1,11 +1,10 @@
-"""Runs that are told to stop, and inputs that are damaged, contradictory or in the way: nothing is lost."""
+"""Inputs that are damaged, hostile, contradictory or in the way: nothing is lost."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,15 +18,16 @@ from small_model import SMALL
 
 from rdpcodec.errors import UsageError
 from rdpcodec.storage import replace_files
+from rdpcodec.training.checkpoint import load_checkpoint
 from rdpcodec.training.commands import train as train_commands
 from rdpcodec.training.data import load_images
 from rdpcodec.training.export.export import export
 from rdpcodec.training.export.graphs import add_graphs
 from rdpcodec.training.export.retire import retire
 from rdpcodec.training.fidelity import Fidelity
-from rdpcodec.training.loop import CHECKPOINT, Interrupted
+from rdpcodec.training.loop import CHECKPOINT
 from rdpcodec.training.recipes import FidelityRun, Launch
-from rdpcodec.training.run import stopped_by_signals, train, training_device
+from rdpcodec.training.run import train, training_device
 from rdpcodec.training.start import load_start
 from rdpcodec.training.validation import load_training_and_validation
 from rdpcodec.weights.architecture import SIZES, architecture_record
@@ -37,46 +37,6 @@ from rdpcodec.weights.architecture import SIZES, architecture_record
 def weights(small_model: Path, tmp_path: Path) -> Path:
     """A folder of weights that a test may change."""
     return shutil.copytree(small_model.parent, tmp_path / "weights")
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_run_that_is_told_to_stop_saves_and_goes_on_as_if_it_had_not(
-    number: signal.Signals, image_folder: Path, small_model: Path, tmp_path: Path
-) -> None:
-    whole = loop_of(run_of(6), image_folder, tmp_path / "whole", small_model)
-    whole.train(checkpoint_minutes=60)
-    stopped = loop_of(run_of(6), image_folder, tmp_path / "run", small_model)
-    step = stopped.objective.train_step
-
-    def step_and_signal(factor: float, progress: float) -> dict[str, float]:
-        if stopped.step == 2:
-            os.kill(os.getpid(), number)
-        return step(factor, progress)
-
-    stopped.objective.train_step = step_and_signal  # type: ignore[method-assign]
-    before = signal.getsignal(number)
-    with stopped_by_signals(stopped.stop), pytest.raises(Interrupted, match="give --resume to continue"):
-        stopped.train(checkpoint_minutes=60)
-    assert signal.getsignal(number) is before
-    assert stopped.step == 3
-    resumed = loop_of(run_of(6), image_folder, tmp_path / "run", small_model)
-    resumed.resume()
-    resumed.train(checkpoint_minutes=60)
-    pairs = zip(whole.objective.parameters(), resumed.objective.parameters(), strict=True)
-    assert all(torch.equal(a, b) for a, b in pairs)
-
-
-def test_a_second_signal_acts_at_once() -> None:
-    stopped: list[bool] = []
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs ignore SIGINT
-    try:
-        with stopped_by_signals(lambda: stopped.append(True)):
-            signal.raise_signal(signal.SIGINT)
-            with pytest.raises(KeyboardInterrupt):
-                signal.raise_signal(signal.SIGINT)
-    finally:
-        signal.signal(signal.SIGINT, before)
-    assert stopped == [True]
 
 
 def test_a_run_may_go_on_with_another_budget(image_folder: Path, small_model: Path, tmp_path: Path) -> None:
@@ -138,6 +98,24 @@ def test_a_damaged_checkpoint_is_said_to_be(blob: bytes, image_folder: Path, tmp
     for use in uses:
         with pytest.raises(UsageError, match="cannot be read as a checkpoint"):
             use()
+
+
+class Program:
+    """An object whose pickle makes a folder when it is read."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
+        return os.mkdir, (str(self.folder),)
+
+
+def test_a_checkpoint_runs_no_code(tmp_path: Path) -> None:
+    path, made = tmp_path / CHECKPOINT, tmp_path / "made"
+    torch.save({"architecture": Program(made)}, path)
+    with pytest.raises(UsageError, match="cannot be read as a checkpoint"):
+        load_checkpoint(path, CPU)
+    assert not made.exists()
 
 
 @pytest.mark.parametrize("state", [[torch.zeros(1)], {"some.weight": torch.zeros(1)}])

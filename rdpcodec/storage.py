@@ -110,6 +110,14 @@ def exists(location: str) -> bool:
         return os.path.lexists(path) if is_local(system) else bool(system.exists(path))
 
 
+def refuse_empty(name: str) -> None:
+    """Raise `UsageError` for an empty name, as unset variables of a shell give it. To `os.path.abspath`,
+    `Path` and fsspec it is the current folder, also as an empty URL.
+    """
+    if name in ("", "file://", "local://"):
+        raise UsageError(f"{name!r} names no file or folder: is a variable of the shell not set?")
+
+
 def make_folder(location: str) -> None:
     """Make a folder and its parents, unless they exist. Raises `OutputError`.
 

@@ -36,7 +36,6 @@ _HIDDEN, _FOLDER, _PLAIN, _SPECIAL = "hidden", "folder", "without extension", "p
 _LINKED, _BROKEN, _CLOSED = "linked folder", "broken link", "unreadable folder"
 _COUNTED = (_FOLDER, _LINKED, _BROKEN)
 _RAW = ("3fr", "arw", "cr2", "cr3", "dng", "erf", "nef", "nrw", "orf", "pef", "raf", "rw2", "srw")
-_EMPTY = ("", "file://", "local://")  # the current folder to `os.path.abspath` and to fsspec
 _WILDCARD = re.compile(r"[*?[]")
 _NOT_READ = "not a format that Pillow reads here"
 _PLUGIN = "pip install 'rdpcodec[formats]'"
@@ -143,7 +142,7 @@ class _Place:
         """The place of a path or URL. Raises `UsageError`, also for an empty name: it would be the current
         folder.
         """
-        _refuse_empty(location)
+        storage.refuse_empty(location)
         return cls(*storage.filesystem(location), location)
 
     @property
@@ -239,11 +238,6 @@ class _Search:
         return within and self.destination.holds(name)
 
 
-def _refuse_empty(location: str) -> None:
-    if location in _EMPTY:
-        raise UsageError(f"{location!r} names no file or folder: is a variable of the shell not set?")
-
-
 def _kind(system: AbstractFileSystem, name: str, listed: str) -> str | None:
     """What an entry of a folder is, or None if it is a file. listed: its type in a listing, which is "other"
     for links.
@@ -282,7 +276,7 @@ def _split_at_wildcard(source: str, place: _Place) -> tuple[_Place, str]:
 
 def _in_list(source: str) -> Iterator[tuple[str, PurePosixPath]]:
     """Files of a list, `@list.txt` or `@-`, each with its path below the destination."""
-    _refuse_empty(source[1:])
+    storage.refuse_empty(source[1:])
     listed = standard_input().read() if source == "@-" else storage.read_file(source[1:])
     if b"\0" in listed:
         raise UsageError(f"{source}: is not a list of paths: give a text file with one path per line")

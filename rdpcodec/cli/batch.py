@@ -17,6 +17,7 @@ from click.core import ParameterSource
 
 from rdpcodec.cli.options import (
     COMPRESSION_ONLY,
+    LocalPath,
     compression,
     compression_options,
     device_option,
@@ -55,7 +56,7 @@ _location = click.Path(readable=False)  # or a URL, a glob, a list: not checked,
 @click.option("--resume", is_flag=True, help="Skip images whose output exists; no output is ever partial.")
 @click.option(
     "--manifest",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=LocalPath(),
     help="Append one line of JSON per finished image to this file.",
 )
 @click.option(

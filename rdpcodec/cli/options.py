@@ -16,7 +16,7 @@ from click.core import ParameterSource
 from rdpcodec.container import MAX_PIXELS
 from rdpcodec.errors import UsageError, WeightsError
 from rdpcodec.operating_point import AUTO, PRESETS, OperatingPoint, Realism, Target
-from rdpcodec.storage import is_url
+from rdpcodec.storage import is_url, refuse_empty
 from rdpcodec.weights.manifest import DEFAULT_MODEL, encoders, find_model, manifest
 
 if TYPE_CHECKING:
@@ -50,10 +50,14 @@ class LocalPath(click.Path):
     ) -> Any:
         """The path. Raises `click.BadParameter` for an empty name, `UsageError` for a URL."""
         name = os.fspath(value)
-        if not name:
-            self.fail("'' names no file or folder: a variable of the shell may not be set", param, ctx)
+        try:
+            refuse_empty(name)
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
         if is_url(name) and not os.path.lexists(name):
-            raise UsageError(f"{name}: is a URL, which only `rdpcodec batch` takes: give a path")
+            raise UsageError(
+                f"{name}: is a URL, which only SRC and DST of `rdpcodec batch` may be: give a path"
+            )
         return super().convert(value, param, ctx)
 
 

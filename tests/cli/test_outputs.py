@@ -99,6 +99,7 @@ def test_of_two_runs_that_write_one_file_at_once_one_fails(
         ("compare", "", "-o", "page.html"),
         ("compare", "photo.png", "-o", ""),
         ("serve", "--onnxruntime-web", ""),
+        ("batch", "photo.png", "new", "--manifest", ""),
         ("web", ""),
     ],
 )
@@ -108,7 +109,7 @@ def test_an_empty_name_is_not_the_current_folder(
     monkeypatch.chdir(photo.parent)
     result = run(*words)
     assert result.exit_code == 2
-    assert "'' names no file or folder: a variable of the shell may not be set" in result.stderr
+    assert "'' names no file or folder: is a variable of the shell not set?" in result.stderr
     assert os.listdir() == ["photo.png"]
 
 
@@ -122,6 +123,7 @@ def test_an_empty_name_is_not_the_current_folder(
         ("suggest", "{url}"),
         ("compare", "photo.png", "-o", "{url}"),
         ("web", "{url}", "--onnxruntime-web", "package"),
+        ("batch", "photo.png", "new", "--manifest", "{url}"),
     ],
 )
 def test_a_url_is_refused_as_it_was_given(
@@ -130,7 +132,10 @@ def test_a_url_is_refused_as_it_was_given(
     monkeypatch.chdir(photo.parent)
     url = "s3://bucket//a.html"
     result = run(*(word.format(url=url) for word in words))
-    assert result.stderr == f"error: {url}: is a URL, which only `rdpcodec batch` takes: give a path\n"
+    assert (
+        result.stderr
+        == f"error: {url}: is a URL, which only SRC and DST of `rdpcodec batch` may be: give a path\n"
+    )
     assert os.listdir() == ["photo.png"]
 
 

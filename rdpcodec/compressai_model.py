@@ -8,12 +8,13 @@
 
 Needs the extra `compressai`. Strings are whole .rdpc files, so the bytes that CompressAI counts are those of
 the files. They are made and decoded on the CPU in float32, by networks of their own, wherever the model is
-moved and whatever it is cast to (`--cuda`, `--half`). After training, `update(force=True)` renews these.
+moved and whatever it is cast to (`--cuda`, `--half`). After training, `update(force=True)` renews these; after
+`load_state_dict`, `update()` does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -84,6 +85,12 @@ class RdpCompressionModel(CompressionModel):
         syntheses = self.network.synthesis, self.realism_synthesis
         x_hat = mixed(*syntheses, latents.rounded, quality, self.realism)
         return {"x_hat": x_hat, "likelihoods": {"y": torch.exp2(-bits_y), "z": torch.exp2(-bits_z)}}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **options: Any) -> Any:
+        """Take over weights, as `torch.nn.Module` does. Call `update` before the model codes anything."""
+        found = super().load_state_dict(state_dict, *args, **options)
+        self._codec = None
+        return found
 
     def update(self, scale_table: Tensor | None = None, force: bool = False, **_: Any) -> bool:
         """Make integer tables of the trained densities, if there are none yet. Returns whether it did.

@@ -105,6 +105,23 @@ def test_a_saved_model_keeps_its_realism(images: list[Image.Image]) -> None:
     assert float((decoded - expected).square().mean()) < 1e-3
 
 
+def test_loaded_weights_code_after_update(images: list[Image.Image]) -> None:
+    x, other = tensor(images[0].crop((0, 0, 64, 64)))[None], RdpCompressionModel(20)
+    with torch.no_grad():
+        other.network.synthesis.bypass.bias.add_(0.01)
+    model = RdpCompressionModel(20).eval()
+    model.load_state_dict(other.state_dict())
+    with pytest.raises(UsageError, match="call update"):
+        model.compress(x)
+    assert model.update()
+    assert other.update(force=True)
+    coded = model.compress(x)
+    decoded = model.decompress(**coded)["x_hat"]
+    assert torch.equal(decoded, other.decompress(**coded)["x_hat"])
+    released = RdpCompressionModel(20)
+    assert not torch.equal(decoded, released.decompress(**released.compress(x))["x_hat"])
+
+
 def test_a_batch_is_coded_image_by_image(codec: Codec, images: list[Image.Image]) -> None:
     model = RdpCompressionModel(30).eval()
     parts = [images[0].crop((left, 0, left + 128, 64)) for left in (0, 200)]

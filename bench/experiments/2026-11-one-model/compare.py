@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-RANGES = ((10, 15), (20, 30), (35, 45), (65, 65))
+RANGES = ((10, 15), (20, 30), (35, 45), (65, 65), (85, 85))
 
 
 def axis(row: dict[str, Any], measure: str) -> list[float]:
@@ -33,6 +33,8 @@ def change(first: list[dict[str, Any]], other: list[dict[str, Any]], measure: st
         inside = (wanted >= min(reached)) & (wanted <= max(reached))
         if inside.any():
             changes.append(found[inside].mean())
+    if not changes:
+        return "–"
     error = np.std(changes, ddof=1) / len(changes) ** 0.5
     return f"{100 * np.mean(changes):+.1f} ± {100 * error:.1f}"
 

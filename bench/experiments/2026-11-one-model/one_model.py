@@ -112,8 +112,8 @@ def main(images: str, out: str, minutes: str, low: str, high: str, variant: str 
     drawn = objective.batch
 
     def batch() -> tuple[Tensor, ...]:
-        x, quality = drawn()
-        return x, float(low) + (float(high) - float(low)) * quality / 100
+        x, quality, phase = drawn()
+        return x, float(low) + (float(high) - float(low)) * quality / 100, phase
 
     objective.batch = batch  # type: ignore[method-assign]
     crops = objective.validation_crops

@@ -24,7 +24,6 @@ from rdpcodec.metrics.perceptual import Lpips, load_lpips
 from rdpcodec.model.rdp_model import RdpModel, TrainingOutput
 from rdpcodec.model.transforms import Synthesis
 from rdpcodec.training.average import WeightAverage
-from rdpcodec.training.colours import recoloured
 from rdpcodec.training.data import ImageSet, to_device
 from rdpcodec.training.graphics import graphics
 from rdpcodec.training.haar import haar_model
@@ -169,8 +168,6 @@ class Fidelity:
             which = (torch.rand(self.run.batch, generator=generator) < self.run.graphics).nonzero()[:, 0]
             if len(which):
                 x[to_device(which, self.device)] = self.drawn.crops(len(which), self.run.crop, generator)
-        if self.run.colours:
-            x = recoloured(x, self.run.colours, generator)
         quality = torch.rand(self.run.batch, generator=generator) * 100
         x, quality = x.contiguous(memory_format=torch.channels_last), to_device(quality, self.device)
         if self.realism is None:

@@ -105,7 +105,6 @@ _SETTINGS: dict[str, dict[str, Any]] = {
         "type": SHARE,
         "help": "Last part of the budget, in which the learning rate falls to zero; 0: it stays.",
     },
-    "colours": {"type": SHARE, "help": "Share of the crops whose colours are changed."},
     "seed": {"type": SEED},
 }
 

@@ -21,7 +21,6 @@ from rdpcodec.model.rate import LAMBDA_MIDDLE
 from rdpcodec.quality import lambda_at
 from rdpcodec.training.average import WeightAverage
 from rdpcodec.training.checkpoint import load_discriminator
-from rdpcodec.training.colours import recoloured
 from rdpcodec.training.discriminator import ProjectedDiscriminator
 from rdpcodec.training.loop import averaging_gradients
 from rdpcodec.training.losses import autocast, perceptual_distortion, random_phase, shifted_crop
@@ -134,8 +133,6 @@ class Realism:
         """Draw crops and qualities, uniform in 0..100, and decode them."""
         generator = self.randomness.generator
         x = self.training.crops(self.run.batch, self.run.crop, generator)
-        if self.run.colours:
-            x = recoloured(x, self.run.colours, generator)
         x = x.contiguous(memory_format=torch.channels_last)
         quality = (torch.rand(self.run.batch, generator=generator) * 100).to(self.device)
         with autocast(self.run, self.device):

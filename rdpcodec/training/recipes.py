@@ -47,8 +47,6 @@ class Run:
     decay: float = 0.35
     # The share of the realism synthesis's distortion that gives way to one of texture, 0..1.
     texture: float = 0.5
-    # The share of the crops whose colours are changed, 0..1.
-    colours: float = 0.0
     seed: int = 0
     bfloat16: bool = False
 

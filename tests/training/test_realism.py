@@ -454,19 +454,3 @@ def test_training_starts_from_no_empty_checkpoint(tmp_path: Path) -> None:
     (broken := tmp_path / "broken.pt").write_bytes(b"")
     with pytest.raises(UsageError, match="cannot be read as a checkpoint"):
         load_start(broken)
-
-
-def test_crops_are_recoloured_by_their_share(
-    image_folder: Path, released: Path, tmp_path: Path, lpips: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shares = []
-
-    def to_gray(x: Tensor, share: float, generator: torch.Generator) -> Tensor:
-        shares.append(share)
-        return torch.full_like(x, 0.5)
-
-    monkeypatch.setattr(realism, "recoloured", to_gray)
-    for share in (0.0, 0.25):
-        run = run_of(1, colours=share)
-        loop_of(run, image_folder, tmp_path / str(share), released / "fast.safetensors", lpips).train(60)
-    assert shares == [0.25]

@@ -75,16 +75,31 @@ class RdpCompressionModel(CompressionModel):
         """x: `[B, 3, H, W]` in [0, 1], sides multiples of 64.
 
         Returns the decoded images `x_hat` and `likelihoods` of latents `y` and hyper-latents `z`: with
-        noise in training, rounded otherwise. Raises `UsageError` for a realism that the weights lack.
+        noise in training, rounded otherwise. All is computed in float32, which rates need; `x_hat` is of x's
+        type. Raises `UsageError` for a realism that the weights lack, and in training of a model that was
+        cast.
         """
         if self.realism and self.realism_synthesis is None:
             raise UsageError(f"realism {self.realism}: the model has no realism synthesis: leave it at 0")
+        network, realism_synthesis = self._in_float32()
         quality = torch.full((len(x),), float(self.quality), device=x.device)
-        latents = self.network.analyse(x, quality, by_rate=not self.training)
-        bits_y, bits_z = self.network.information(latents, quality, noisy=self.training)
-        syntheses = self.network.synthesis, self.realism_synthesis
-        x_hat = mixed(*syntheses, latents.rounded, quality, self.realism)
-        return {"x_hat": x_hat, "likelihoods": {"y": torch.exp2(-bits_y), "z": torch.exp2(-bits_z)}}
+        latents = network.analyse(x.float(), quality, by_rate=not self.training)
+        bits_y, bits_z = network.information(latents, quality, noisy=self.training)
+        x_hat = mixed(network.synthesis, realism_synthesis, latents.rounded, quality, self.realism)
+        return {
+            "x_hat": x_hat.to(x.dtype),
+            "likelihoods": {"y": torch.exp2(-bits_y), "z": torch.exp2(-bits_z)},
+        }
+
+    def _in_float32(self) -> tuple[RdpModel, Synthesis | None]:
+        """The networks, as copies if the model was cast."""
+        own = self.network, self.realism_synthesis
+        if next(self.parameters()).dtype is torch.float32:
+            return own
+        if self.training:
+            raise UsageError("the model was cast, and trains in float32: call float(), and use autocast")
+        network, realism_synthesis = deepcopy(own)
+        return network.float(), realism_synthesis and realism_synthesis.float()
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **options: Any) -> Any:
         """Take over weights, as `torch.nn.Module` does. Call `update` before the model codes anything."""

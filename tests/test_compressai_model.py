@@ -85,6 +85,16 @@ def test_a_model_that_is_cast_makes_the_same_files(images: list[Image.Image]) ->
     assert inference(half, x[0].half())["psnr-rgb"] > 25
 
 
+def test_the_estimate_of_a_model_that_is_cast_is_the_same(images: list[Image.Image]) -> None:
+    model, x = RdpCompressionModel(40, realism=1).eval(), tensor(images[0].crop((0, 0, 192, 192)))
+    expected = inference_entropy_estimation(model, x)
+    found = inference_entropy_estimation(model.half(), x.half())
+    assert found["bpp"] == pytest.approx(expected["bpp"], rel=0.01)
+    assert found["psnr-rgb"] == pytest.approx(expected["psnr-rgb"], abs=0.05)
+    with pytest.raises(UsageError, match="trains in float32"):
+        model.train()(x[None].half())
+
+
 @pytest.mark.parametrize("device", ["meta", *(["cuda"] if torch.cuda.is_available() else [])])
 def test_a_model_that_is_moved_makes_the_same_files(images: list[Image.Image], device: str) -> None:
     model, x = RdpCompressionModel(40).eval(), tensor(images[0].crop((0, 0, 64, 64)))[None]

@@ -73,7 +73,7 @@ def record(
         for at, key in keys.items()
     }
     base = {"name": "rdpcodec", "description": "a Gaussian source", "data": "gaussian", "measures": 2}
-    return {**base, **changes, "points": points, "pictures": rows}
+    return {**base, **changes, "points": points, "images": rows}
 
 
 def write(folder: Path, **options: Any) -> Path:

@@ -1,9 +1,10 @@
-"""The command line, run in this process, and programs run on a terminal."""
+"""The command line, run in this process, programs run on a terminal, and ports for programs to meet at."""
 
 from __future__ import annotations
 
 import os
 import pty
+import socket
 import subprocess
 from contextlib import suppress
 from typing import Any
@@ -35,3 +36,9 @@ def on_terminal(words: list[str], **options: Any) -> tuple[int, str]:
             parts.append(part)
     os.close(terminal)
     return process.wait(timeout=120), b"".join(parts).decode()
+
+
+def free_port() -> int:
+    """The number of a TCP port that nobody listens at."""
+    with socket.create_server(("", 0)) as server:
+        return int(server.getsockname()[1])

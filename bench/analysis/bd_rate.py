@@ -94,8 +94,8 @@ def mean_curve(record: dict[str, Any], metric: str) -> Curve:
 def bd_rates_of_images(anchor: dict[str, Any], test: dict[str, Any], metric: str) -> dict[str, float]:
     """The BD-rate of each image, for two records of the same images; NaN where curves share no quality."""
     return {
-        name: bd_rate_if_shared(_image_curve(points, metric), _image_curve(test["pictures"][name], metric))
-        for name, points in anchor["pictures"].items()
+        name: bd_rate_if_shared(_image_curve(points, metric), _image_curve(test["images"][name], metric))
+        for name, points in anchor["images"].items()
     }
 
 

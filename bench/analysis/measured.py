@@ -173,7 +173,7 @@ def _measured(record: dict[str, Any]) -> Measured:
     changed = () if record.get("measures", 1) >= MEASURES else _CHANGED
     if len(positions) != shape[0] * shape[1]:
         raise ValueError(f"{len(positions)} points for {shape[0]} qualities and {shape[1]} realisms")
-    rows = [[image[key] for key, _ in points] for image in record["pictures"].values()]
+    rows = [[image[key] for key, _ in points] for image in record["images"].values()]
     values = {
         metric: np.array([[facts[metric] for facts in row] for row in rows], float).reshape(-1, *shape)
         for metric in rows[0][0]
@@ -197,7 +197,7 @@ def _measured(record: dict[str, Any]) -> Measured:
         record["name"],
         record["description"],
         record["data"],
-        tuple(record["pictures"]),
+        tuple(record["images"]),
         qualities,
         realisms,
         values,

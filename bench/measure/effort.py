@@ -81,7 +81,7 @@ def curves(images: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
     """Points of each image → a record with them and their means over images, for BD-rates."""
     first = next(iter(images.values()))[0]
     keys = ("bpp", *(metric for metric in _RATES if metric in first), "encoding_time")
-    return {"results": means(images, keys), "pictures": images}
+    return {"results": means(images, keys), "images": images}
 
 
 def savings(measured: list[dict[str, Any]]) -> list[dict[str, Any]]:

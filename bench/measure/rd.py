@@ -69,7 +69,7 @@ def measure(codec: BenchCodec, images: dict[str, Image.Image], console: Console)
         rows[name] = points
     results = means(rows, ("bpp", "psnr-rgb", "ms-ssim-rgb", "encoding_time", "decoding_time"))
     results["setting"] = list(codec.settings)
-    return {"name": codec.name, "description": codec.description, "results": results, "pictures": rows}
+    return {"name": codec.name, "description": codec.description, "results": results, "images": rows}
 
 
 def rate_and_distortion(data: bytes, original: np.ndarray, decoded: np.ndarray) -> dict[str, float]:
@@ -141,7 +141,7 @@ def rd(data: Path, codecs: str | None, out: Path | None, device: str) -> None:
     ours, peers = measured[0], measured[1:]
     title = f"{len(images)} images of {data.name}"
     console.print(_table(measured, title))
-    unsteady = [name for name, points in ours["pictures"].items() if not rises(points)]
+    unsteady = [name for name, points in ours["images"].items() if not rises(points)]
     console.print(
         f"{ours['name']}: bytes and PSNR rise with every step of the dial on "
         f"{len(images) - len(unsteady)} of {len(images)} images"

@@ -86,5 +86,5 @@ def speed(data: Path, quality: float, repeats: int, out: Path | None) -> None:
         f"ours is faster by a factor of {ratios['encode']:.1f} encoding, {ratios['decode']:.1f} decoding"
     )
     if out:
-        record = {"pictures": len(images), "seconds_total": totals, "factor": ratios, "machine": machine()}
+        record = {"images": len(images), "seconds_total": totals, "factor": ratios, "machine": machine()}
         write_record(out, record, indent=1)

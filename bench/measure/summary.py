@@ -33,7 +33,7 @@ def summary(jobs: list[Job], originals: list[Job]) -> dict[str, Any]:
         job.name: {key: facts for key, (facts, _) in image.items() if key in points}
         for job, image in zip(jobs, measured, strict=True)
     }
-    return {"points": points, "pictures": images}
+    return {"points": points, "images": images}
 
 
 def standard_errors(references: list[SetFeatures], features: list[SetFeatures]) -> dict[str, float]:

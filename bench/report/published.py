@@ -19,7 +19,7 @@ PUBLISHED_FILE = Path(__file__).parents[1] / "published.json"
 def published_curves(ours: Measured) -> list[dict[str, Any]]:
     """Curves published for the same whole test set, judged by the folder's name and number of images."""
     for name, test_set in json.loads(PUBLISHED_FILE.read_text(encoding="utf-8")).items():
-        if name in ours.data.lower() and test_set["pictures"] == len(ours.images):
+        if name in ours.data.lower() and test_set["images"] == len(ours.images):
             return [_curve(record) for record in test_set["curves"]]
     return []
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from rdpcodec.batch.plan import Task
-from rdpcodec.batch.work import Outcome, Work, done_before
+from rdpcodec.batch.work import Outcome, Work, done_before, failed
 from rdpcodec.errors import OutputError, RdpError
 from rdpcodec.storage import replaceable
 
@@ -52,11 +52,11 @@ class Manifest:
         """Write an outcome at once. Raises `OutputError`."""
         self._write(outcome.to_json())
 
-    def complete(self, tasks: Iterable[Task], work: Work) -> list[str]:
+    def complete(self, tasks: Iterable[Task], work: Work) -> list[Outcome]:
         """Append the outcomes that an earlier run did not get to write, for tasks whose outputs all exist.
-        Returns one line for each output that turns out to be something else.
+        Returns those of the tasks whose output turns out to be something else, which are left to the caller.
         """
-        errors = []
+        damaged = []
         for task in tasks:
             if task.output in self.outputs:
                 continue
@@ -64,10 +64,10 @@ class Manifest:
                 outcome = done_before(task, work)
             except RdpError as error:
                 named = str(error)
-                errors.append(named if task.output in named else f"{task.output}: {named}")
+                damaged.append(failed(task, named if task.output in named else f"{task.output}: {named}"))
             else:
                 self.append(outcome)
-        return errors
+        return damaged
 
     def _write(self, line: str) -> None:
         try:

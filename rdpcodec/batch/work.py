@@ -84,13 +84,13 @@ class Compression:
         """The bytes of an image's file → those of its .rdpc file."""
         file = io.BytesIO(data)
         file.name = task.source  # for errors
-        try:
-            return self.coded(file)
-        except UsageError as error:  # a target that this image cannot meet
-            raise UsageError(f"{task.source}: {error}") from error
+        return self.coded(file, task.source)
 
-    def coded(self, source: Path | BinaryIO) -> bytes:
-        """An image's file → the bytes of its .rdpc file. Raises and warns as `Codec.compress` does."""
+    def coded(self, source: Path | BinaryIO, name: object) -> bytes:
+        """An image's file → the bytes of its .rdpc file. Raises and warns as `Codec.compress` does.
+
+        name: what errors call the image.
+        """
         from rdpcodec.codec import shared_codec
         from rdpcodec.image import load_image
         from rdpcodec.scaling import scaled_down
@@ -99,7 +99,10 @@ class Compression:
         image = load_image(
             source, keep_metadata=self.keep_metadata, exact=self.exact, max_pixels=self.max_pixels
         )
-        return codec.encoder(scaled_down(image, self.max_side))(self.point)
+        try:
+            return codec.encoder(scaled_down(image, self.max_side))(self.point)
+        except UsageError as error:  # a target that this image cannot meet
+            raise UsageError(f"{name}: {error}") from error
 
     @staticmethod
     def extensions() -> set[str]:
@@ -191,11 +194,11 @@ def process(task: Task, work: Work, *, force: bool) -> Outcome:
             if not storage.write_file(task.output, after, overwrite=force):  # another run was faster
                 return exists_already(task)
         except MemoryError:
-            return _failed(task, f"{task.source}: not enough memory for an image of this size")
+            return failed(task, f"{task.source}: not enough memory for an image of this size")
         except RdpError as error:
-            return _failed(task, str(error))
+            return failed(task, str(error))
         except Exception as error:
-            return _failed(task, f"{task.source}: {type(error).__name__}: {error}")
+            return failed(task, f"{task.source}: {type(error).__name__}: {error}")
     outcome = _done(task, work, len(before), len(after), after if isinstance(work, Compression) else before)
     messages = tuple(str(w.message) for w in caught if issubclass(w.category, RdpWarning))
     if isinstance(work, Compression) and (note := note_of_growth(len(before), len(after))):
@@ -225,13 +228,18 @@ def done_before(task: Task, work: Work) -> Outcome:
 
 def exists_already(task: Task) -> Outcome:
     """The outcome of a task that would overwrite something."""
-    return _failed(task, f"{task.output}: already exists; use --resume to skip it, --force to overwrite it")
+    return failed(task, f"{task.output}: already exists; use --resume to skip it, --force to overwrite it")
 
 
 def lost(task: Task, cause: str = DIED) -> Outcome:
     """The outcome of a task whose worker process died. Removes what the process left of its output."""
     storage.remove_partials([task.output])
-    return _failed(task, f"{task.source}: {cause}")
+    return failed(task, f"{task.source}: {cause}")
+
+
+def failed(task: Task, error: str) -> Outcome:
+    """The outcome of a task that could not be done. error: names the file."""
+    return Outcome(task.source, task.output, error=" ".join(error.split()))
 
 
 def _done(task: Task, work: Work, before: int, after: int, head: bytes) -> Outcome:
@@ -240,7 +248,3 @@ def _done(task: Task, work: Work, before: int, after: int, head: bytes) -> Outco
     bpp = 8 * coded / (header.width * header.height)
     realism = None if isinstance(work, Compression) else work.realism
     return Outcome.of(task, (before, after), header, bpp, realism)
-
-
-def _failed(task: Task, error: str) -> Outcome:
-    return Outcome(task.source, task.output, error=" ".join(error.split()))

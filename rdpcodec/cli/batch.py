@@ -214,9 +214,8 @@ def _run(
             _check_writable(destination)
         if resume:
             storage.remove_partials(task.output for task in missing)
-            damaged = manifest.complete(present, work) if manifest else []
-            tally.errors += damaged
-            tally.total, tally.present = tally.total + len(damaged), tally.present - len(damaged)
+            refused = manifest.complete(present, work) if manifest else []
+            tally.total, tally.present = tally.total + len(refused), tally.present - len(refused)
         # A worker that outlived a killed run may still finish its image: not a conflict, but the same file.
         overwrite = force or resume
         try:

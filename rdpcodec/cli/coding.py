@@ -16,7 +16,6 @@ from rdpcodec.cli.jobs import Done, Names, job_options, jobs_of, run_all
 from rdpcodec.cli.options import compression, compression_options, format_option, inputs
 from rdpcodec.cli.output import STANDARD, image_source, read_coded
 from rdpcodec.container import EXTENSION, bits_per_pixel, read_header
-from rdpcodec.errors import UsageError
 
 if TYPE_CHECKING:
     from rdpcodec.mosaic import Region
@@ -73,10 +72,7 @@ def _compressed(work: Compression, source: Path, place: Path) -> Done:
     """Compress one image, for `place`. Raises `RdpError`."""
     given = image_source(source)
     before = getsize(source) if given == source and isfile(source) else None
-    try:
-        data = work.coded(given)
-    except UsageError as error:  # a target that this image cannot meet
-        raise UsageError(f"{source}: {error}") from error
+    data = work.coded(given, source)
     header, _ = read_header(data)
     bpp = bits_per_pixel(data)
     growth = note_of_growth(before, len(data)) if before else ""

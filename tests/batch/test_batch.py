@@ -202,6 +202,8 @@ def test_a_damaged_output_of_an_earlier_run_is_an_image_that_failed(folder: Path
     record = json.loads(result.stdout)
     assert (record["images"], record["done"], record["failed"], record["present"]) == (1, 0, 1, 1)
     assert result.stderr.endswith("error: 1 of 1 failed\n")
+    lines = map(json.loads, (tmp_path / "m.jsonl").read_text().splitlines())
+    assert {Path(line["output"]).name: "error" in line for line in lines} == {"a.rdpc": True, "b.rdpc": False}
 
 
 def test_a_folder_that_may_not_be_written_is_known_before_the_first_image(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -13,16 +12,11 @@ from pathlib import Path
 
 import pytest
 from batch_tasks import DEADLINE, tasks_for
-from programs import run
+from programs import free_port, run
 
 from rdpcodec.batch.plan import Task
 from rdpcodec.batch.ray import run_ray
 from rdpcodec.batch.work import Compression
-
-
-def free_port() -> int:
-    with socket.create_server(("", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 @pytest.fixture

@@ -140,8 +140,9 @@ def test_a_manifest_names_the_output_that_is_none(folder: Path, tmp_path: Path) 
     (tmp_path / "a.rdpc").write_bytes(b"")
     task = Task(str(folder / "a.png"), str(tmp_path / "a.rdpc"))
     with Manifest(tmp_path / "m.jsonl") as manifest:
-        (error,) = manifest.complete([task], Compression())
-    assert error.startswith(f"{task.output}: not an .rdpc file")
+        (damaged,) = manifest.complete([task], Compression())
+    assert (damaged.source, damaged.output) == (task.source, task.output)
+    assert str(damaged.error).startswith(f"{task.output}: not an .rdpc file")
 
 
 @pytest.mark.parametrize("decompress", [False, True])
@@ -208,7 +209,7 @@ def test_every_setting_of_a_compression_reaches_the_file(tmp_path: Path, small: 
     files = set()
     settings: dict[str, Any]
     for settings in ({}, {"exact": True}, {"keep_metadata": True}):
-        data = Compression(**settings).coded(source)
+        data = Compression(**settings).coded(source, source)
         assert data == rdpcodec.compress(source, **settings)
         files.add(data)
     assert len(files) == 3

@@ -204,7 +204,7 @@ def test_an_option_is_the_target_of_its_name(
     monkeypatch.setenv(WEIGHTS_VARIABLE, str(save_networks(photo.parent)))
     file, asked = rdpcodec.compress(photo), []
 
-    def coded(work: Compression, source: Path) -> bytes:
+    def coded(work: Compression, source: Path, name: object) -> bytes:
         asked.append(work.point)
         return file
 

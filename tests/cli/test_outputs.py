@@ -62,7 +62,7 @@ def test_what_appears_while_an_image_is_coded_is_not_overwritten(
 ) -> None:
     file, ours = photo.with_suffix(".rdpc"), rdpcodec.compress(photo)
 
-    def slowly(work: Compression, source: Path) -> bytes:
+    def slowly(work: Compression, source: Path, name: object) -> bytes:
         file.write_bytes(b"precious")
         return ours
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,17 +10,13 @@ from pathlib import Path
 import distributed_probe
 import pytest
 import torch
+from programs import free_port
 from safetensors.torch import load_file
 from short_runs import CPU
 
 from rdpcodec.training import randomness
 from rdpcodec.training.checkpoint import load_checkpoint
 from rdpcodec.training.run import leave_process_group
-
-
-def free_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return str(server.getsockname()[1])
 
 
 def test_processes_begin_with_equal_weights_and_go_on_with_other_crops(
@@ -49,7 +44,7 @@ def test_two_processes_are_one_with_twice_the_batch(
     with monkeypatch.context() as first:
         # What torchrun sets for the processes that it starts.
         first.setenv("MASTER_ADDR", "127.0.0.1")
-        first.setenv("MASTER_PORT", free_port())
+        first.setenv("MASTER_PORT", str(free_port()))
         first.setenv("WORLD_SIZE", "2")
         second = subprocess.Popen(words, env={**os.environ, "RANK": "1"}, stderr=subprocess.PIPE, text=True)
         first.setenv("RANK", "0")

@@ -88,7 +88,7 @@ class Grid:
     def of(cls, result: dict[str, Any], design: str) -> Grid:
         """From a record of `experiments.measured_groups`."""
         groups = [group for group in result["groups"] if group["design"] == design]
-        images = result["test pictures"]
+        images = result["test images"]
 
         def over(name: str) -> Values:
             return np.array([group[name] for group in groups])

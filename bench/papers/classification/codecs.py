@@ -40,9 +40,9 @@ def _axes(codec: Measured) -> dict[str, Any]:
     perceptions = [key for key in PERCEPTION if codec.has(key)]
     return {
         "label": codec.label,
-        "pictures": len(codec.images),
+        "images": len(codec.images),
         "qualities": np.asarray(codec.qualities, np.float64),
-        "dials": {
+        "realisms": {
             f"{realism:g}": {
                 "bpp": codec.mean("bpp")[:, column],
                 "mse": codec.mean("mse")[:, column],
@@ -58,8 +58,8 @@ def _axes(codec: Measured) -> dict[str, Any]:
 
 def effect_of_realism(axes: dict[str, Any]) -> list[dict[str, float]]:
     """How our codec's MSE, LPIPS and errors change from realism 0 to the highest, for each quality."""
-    dials = axes[OURS]["dials"]
-    first, last = (dials[key] for key in (min(dials, key=float), max(dials, key=float)))
+    realisms = axes[OURS]["realisms"]
+    first, last = (realisms[key] for key in (min(realisms, key=float), max(realisms, key=float)))
     return [
         {
             "bpp": float(first["bpp"][row]),
@@ -78,14 +78,14 @@ def codec_table(axes: dict[str, Any]) -> str:
     rows = [
         [
             codec["label"],
-            realism if len(codec["dials"]) > 1 else "–",
-            f"{dial['bpp'][row]:.3f}",
-            f"{dial['psnr'][row]:.2f}",
-            f"{dial['lpips_alex'][row]:.3f}" if "lpips_alex" in dial else "–",
-            f"{100 * dial['error'][row]:.1f} %",
+            realism if len(codec["realisms"]) > 1 else "–",
+            f"{points['bpp'][row]:.3f}",
+            f"{points['psnr'][row]:.2f}",
+            f"{points['lpips_alex'][row]:.3f}" if "lpips_alex" in points else "–",
+            f"{100 * points['error'][row]:.1f} %",
         ]
         for codec in axes.values()
-        for realism, dial in codec["dials"].items()
-        for row in range(len(dial["bpp"]))
+        for realism, points in codec["realisms"].items()
+        for row in range(len(points["bpp"]))
     ]
     return markdown_table(["codec", "realism", "bpp", "PSNR", "LPIPS", "top-1 errors"], rows)

@@ -80,7 +80,7 @@ def _report_restorers(
     group = result["groups"][0]
     shown = shown_images(run, group["design"])
     if shown is not None:
-        write_page_figure(out / f"{name}-pictures.png", figures.restored_images(group, shown))
+        write_page_figure(out / f"{name}-images.png", figures.restored_images(group, shown))
 
 
 def _report_codecs(surface: Path, out: Path, page: Path | None) -> None:

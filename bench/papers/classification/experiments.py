@@ -44,7 +44,7 @@ def measured_groups(run: Run[Task], workers: int = 1) -> dict[str, Any]:
         groups += each(partial(_group, run), [(design, seed) for design in DESIGNS], workers)
     return {
         "task": run.plan.title,
-        "test pictures": len(run.data.test.labels),
+        "test images": len(run.data.test.labels),
         "error of originals": {
             design: error_rate(network, run.data.test, run.device) for design, network in classifiers.items()
         },

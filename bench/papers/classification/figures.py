@@ -92,19 +92,19 @@ def restored_images(group: dict[str, Any], shown: NDArray[np.uint8]) -> Figure:
 
 
 def codecs(axes: dict[str, Any]) -> Figure:
-    """Errors of a frozen classifier against rate, PSNR and LPIPS, for our codec's dial and its peers."""
+    """Errors of a frozen classifier against rate, PSNR and LPIPS: our codec at each realism and its peers."""
     figure, drawn = pyplot.subplots(1, 3, figsize=(13.5, 4.2), layout="constrained")
     labels = {"bpp": "bits per pixel", "psnr": "PSNR (dB)", "lpips_alex": "LPIPS (AlexNet)"}
     for name, codec in axes.items():
-        dials = codec["dials"]
-        inks = pyplot.get_cmap("viridis")(np.linspace(0, 0.85, len(dials)))
-        for ink, (realism, dial) in zip(inks, dials.items(), strict=True):
+        realisms = codec["realisms"]
+        inks = pyplot.get_cmap("viridis")(np.linspace(0, 0.85, len(realisms)))
+        for ink, (realism, points) in zip(inks, realisms.items(), strict=True):
             ours = name == OURS
             label = f"{codec['label']}, realism {realism}" if ours else codec["label"]
             style = {"color": ink} if ours else {"linestyle": "--"}
             for axis, (key, text) in zip(drawn, labels.items(), strict=True):
-                if key in dial:
-                    axis.plot(dial[key], dial["error"], marker="o", markersize=3, label=label, **style)
+                if key in points:
+                    axis.plot(points[key], points["error"], marker="o", markersize=3, label=label, **style)
                 axis.set(xlabel=text, ylabel="C, top-1 errors")
     for axis in drawn:
         axis.grid(alpha=0.3)

@@ -34,7 +34,7 @@ def denoising(data: Path | None, training: TrainingOptions, out: Path, page: Pat
 def _report(run: Run[Plan], result: dict[str, Any], grid: str, out: Path, page: Path | None) -> None:
     # scipy and matplotlib take a second to import.
     from bench.papers.denoising import claims, figures
-    from bench.papers.pictures import rows_of_digits
+    from bench.papers.digit_rows import rows_of_digits
 
     record = claims.reproduction(as_stored(result)).record()
     title = f"Denoising of digits, {grid} grid"

@@ -46,8 +46,8 @@ def _report(
     run: Run[Plan], results: dict[str, list[dict[str, Any]]], grid: str, out: Path, page: Path | None
 ) -> None:
     # scipy and matplotlib take a second to import.
+    from bench.papers.digit_rows import rows_of_digits
     from bench.papers.digits import claims, figures
-    from bench.papers.pictures import rows_of_digits
 
     reproduction = claims.reproduction(as_stored(results))
     title, path = f"MNIST, {grid} grid", out / f"{grid}.json"

@@ -66,7 +66,7 @@ class Run(Generic[P]):
             **asdict(self._schedule(self.plan.steps, seed)),
             "judges": self.plan.judges,
             "critic": [*self.plan.critic.channels, self.plan.critic.hidden],
-            "pictures": len(self.data.train.labels),
+            "images": len(self.data.train.labels),
         }
 
     def critic(self, models: int, rng: torch.Generator, condition: int = 0) -> Critic:

@@ -37,7 +37,7 @@ def test_bits_that_move_between_images_leave_the_mean_of_their_own_bd_rates_alon
             images[name] = [{"bpp": b, "psnr-rgb": q} for b, q in rows]
             images[name].insert(4, {"bpp": bpp[3] + 0.001, "psnr-rgb": quality[3] + shift - 0.1})
         results = {key: np.mean([[p[key] for p in images[n]] for n in images], axis=0) for key in keys}
-        return {"pictures": images, "results": {key: np.delete(row, 4) for key, row in results.items()}}
+        return {"images": images, "results": {key: np.delete(row, 4) for key, row in results.items()}}
 
     anchor, test = codec(1.0, 0.0, 0.0), codec(1.05, 1.5, -1.5)
     assert bd_rate_by_image(anchor, test, "psnr-rgb") == pytest.approx(5, abs=0.01)

@@ -160,7 +160,7 @@ def test_compare_tells_better_from_worse_and_neither(tmp_path: Path) -> None:
     made = load_measured(record)
     stored = json.loads(record.read_text())
     for i, image in enumerate(made.images):
-        for facts in stored["pictures"][image].values():
+        for facts in stored["images"][image].values():
             facts["psnr"] += 1 if i % 2 else -1
     record.write_text(json.dumps(stored))
     code, text = compare(old, better)
@@ -291,7 +291,7 @@ def test_a_distance_that_is_read_in_octaves_is_drawn_in_octaves(measured: Measur
 def test_an_image_without_error_counts_as_100_db(tmp_path: Path) -> None:
     path = gaussian.write(tmp_path)
     record = json.loads(path.read_text())
-    record["pictures"]["03.png"]["80/0"]["psnr"] = math.inf
+    record["images"]["03.png"]["80/0"]["psnr"] = math.inf
     path.write_text(json.dumps(record))
     psnr = load_measured(path).values["psnr"]
     assert psnr[3, 4, 0] == 100
@@ -300,7 +300,7 @@ def test_an_image_without_error_counts_as_100_db(tmp_path: Path) -> None:
 
 def without(setting: str, record: dict[str, Any]) -> None:
     """Remove the points whose names begin with `setting` from a record."""
-    for points in (record["points"], *record["pictures"].values()):
+    for points in (record["points"], *record["images"].values()):
         for key in [key for key in points if key.startswith(setting)]:
             del points[key]
 
@@ -311,7 +311,7 @@ def without(setting: str, record: dict[str, Any]) -> None:
         (lambda record: without("40/0.5", record), "24 points for 5 qualities and 5 realisms"),
         (lambda record: [without(f"{q:g}/", record) for q in gaussian.QUALITIES[1:]], "a single quality"),
         (
-            lambda record: [image["60/1"].update(bpp=0.2) for image in record["pictures"].values()],
+            lambda record: [image["60/1"].update(bpp=0.2) for image in record["images"].values()],
             "the rate does not rise with quality",
         ),
     ],

@@ -58,7 +58,7 @@ def test_the_command_measures_a_folder(tmp_path: Path, photograph: Image.Image) 
     assert 0 > rows[1]["bd_rate_ssimulacra2"] > rows[2]["bd_rate_ssimulacra2"]
     assert ("bd_rate_butteraugli" in rows[1]) == ("butteraugli" in eye_measures()[0])
     assert rows[0]["seconds"] < rows[1]["seconds"] < rows[2]["seconds"]
-    assert [list(found["pictures"]) for found in record["measured"]] == [["a.png"]] * 3
+    assert [list(found["images"]) for found in record["measured"]] == [["a.png"]] * 3
     assert Image.open(out.with_suffix(".png")).size[0] > 400
 
 
@@ -78,6 +78,6 @@ def test_images_that_are_coded_without_error_have_no_bd_rate(
     record = json.loads(out.read_text())
     for row in record["efforts"]:
         assert {rate for name, rate in row.items() if name.startswith("bd_rate")} == {None}
-    points = record["measured"][0]["pictures"]["a.png"]
+    points = record["measured"][0]["images"]["a.png"]
     assert [point["ssimulacra2"] for point in points] == [100, 100]
     assert out.with_suffix(".png").exists()

@@ -71,9 +71,9 @@ def test_a_point_says_what_a_file_costs_and_how_long_it_took(monkeypatch: pytest
         return Image.new("RGB", (200, 180) if len(data) in (900, 1800) else (180, 200), "gray")
 
     record = measure(BenchCodec("made", "made up", (9, 18), encode, decode), images, Console(quiet=True))
-    assert [point["bytes"] for point in record["pictures"]["a"]] == [900, 1800]
-    assert record["pictures"]["a"][0]["psnr-rgb"] == 100
-    assert record["pictures"]["b"][0]["psnr-rgb"] == pytest.approx(20 * math.log10(255 / 127), abs=1e-4)
+    assert [point["bytes"] for point in record["images"]["a"]] == [900, 1800]
+    assert record["images"]["a"][0]["psnr-rgb"] == 100
+    assert record["images"]["b"][0]["psnr-rgb"] == pytest.approx(20 * math.log10(255 / 127), abs=1e-4)
     results = record["results"]
     assert results["bpp"] == pytest.approx(
         [0.4, 0.8]
@@ -107,7 +107,7 @@ def test_bd_rates_are_of_ours_against_a_peer_as_a_whole_and_between_common_rates
     def codec(rates: np.ndarray) -> dict[str, Any]:
         measured = {"bpp": rates, "psnr-rgb": 30 + 5 * np.log2(bpp), "ms-ssim-rgb": 1 - 0.1 / bpp}
         points = [dict(zip(measured, row, strict=True)) for row in zip(*measured.values(), strict=True)]
-        return {"results": measured, "pictures": {"a": points, "b": points}}
+        return {"results": measured, "images": {"a": points, "b": points}}
 
     rates = bd_rates(codec(bpp), codec(0.8 * np.minimum(bpp, np.sqrt(bpp))))
     assert rates["psnr_common_range"] == pytest.approx(-20, abs=0.1)
@@ -148,7 +148,7 @@ def test_a_run_writes_what_compressai_reads(tmp_path: Path, photograph: Image.Im
         assert len({len(values) for values in results.values()}) == 1
         assert results["bpp"] == sorted(results["bpp"])
     assert record["bd_rate"].keys() == {"jpeg"}
-    assert len(record["pictures"]["a.png"]) == len(record["results"]["bpp"])
+    assert len(record["images"]["a.png"]) == len(record["results"]["bpp"])
     assert record["picture_count"] == 1
     assert Image.open(tmp_path / "results" / "two.png").width > 400
 

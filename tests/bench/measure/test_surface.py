@@ -198,8 +198,8 @@ def test_the_command_traces_a_folder_and_goes_on_where_it_was_stopped(
     assert result.exit_code == 0, result.output
     record = json.loads((tmp_path / "rdpcodec.json").read_text())
     assert list(record["points"]) == ["20/0", "70/0"]
-    assert set(record["pictures"]) == {"0.png", "1.png"}
-    mean = np.mean([points["20/0"]["bpp"] for points in record["pictures"].values()])
+    assert set(record["images"]) == {"0.png", "1.png"}
+    mean = np.mean([points["20/0"]["bpp"] for points in record["images"].values()])
     assert record["points"]["20/0"]["bpp"] == pytest.approx(mean, rel=1e-4)
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.npz")}
     assert len(times) == 4

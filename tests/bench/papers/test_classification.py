@@ -71,7 +71,7 @@ def group_of(trades: bool, seed: int = 0) -> dict[str, Any]:
 def result_of(*groups: dict[str, Any]) -> dict[str, Any]:
     return {
         "task": "a stand-in",
-        "test pictures": 10_000,
+        "test images": 10_000,
         "error of originals": {"convolutional": 0.02, "pooling": 0.03, "enlarged": 0.03},
         "groups": list(groups),
     }
@@ -111,7 +111,7 @@ def test_noise_is_no_trade_off(seed: int, images: int) -> None:
         group[name] = (1 + deviation * random.standard_normal(20)).tolist()
     for name in ("error convolutional", "error pooling", "error enlarged"):
         group[name] = (random.binomial(images, 0.2, 20) / images).tolist()
-    claims = reproduction(result_of(group) | {"test pictures": images}).record()["claims"]
+    claims = reproduction(result_of(group) | {"test images": images}).record()["claims"]
     assert not any(claim["holds"] for claim in (*claims[:4], claims[5])), claims
 
 
@@ -229,7 +229,7 @@ def test_the_command_writes_records_figures_and_the_pages_tables(
         assert claims_table(record) in page.read_text()
         stored = reproduction({key: value for key, value in record.items() if key != "claims"})
         assert stored.record() == record
-        for figure in (f"quick-{name}", f"quick-{name}-pictures"):
+        for figure in (f"quick-{name}", f"quick-{name}-images"):
             assert min(Image.open(tmp_path / "out" / f"{figure}.png").size) > 100
 
 
@@ -256,7 +256,7 @@ def test_tasks_are_the_papers_and_grids_shorten_them() -> None:
 def labelled(folder: Path, **options: Any) -> None:
     """A record of a surface whose classifier errs on the first image, except at full realism."""
     made = gaussian.record(**options)
-    for number, image in enumerate(made["pictures"].values()):
+    for number, image in enumerate(made["images"].values()):
         for key, facts in image.items():
             facts["top1"] = float(number > 0 or key.endswith("/1"))
             facts["agreement"] = 1.0
@@ -271,10 +271,10 @@ def test_codecs_have_the_axes_that_surface_and_peers_stored(tmp_path: Path) -> N
     labelled(tmp_path, name="webp", realisms=None)
     axes = axes_of(tmp_path)
     assert list(axes) == ["rdpcodec", "webp"]
-    dials = axes["rdpcodec"]["dials"]
-    assert dials["0"]["error"] == pytest.approx(1 / 8)
-    assert dials["1"]["error"] == pytest.approx(0)
-    assert list(axes["webp"]["dials"]) == ["0"]
+    realisms = axes["rdpcodec"]["realisms"]
+    assert realisms["0"]["error"] == pytest.approx(1 / 8)
+    assert realisms["1"]["error"] == pytest.approx(0)
+    assert list(axes["webp"]["realisms"]) == ["0"]
     for row in effect_of_realism(axes):
         assert row["error"] == pytest.approx(-1 / 8)
         assert row["mse"] > 0 > row["lpips_alex"]

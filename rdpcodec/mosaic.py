@@ -17,10 +17,11 @@ import numpy as np
 
 from rdpcodec import exact_layer
 from rdpcodec.container import Container, Segment
+from rdpcodec.engine.interface import Features
 from rdpcodec.errors import UsageError
 from rdpcodec.exact_layer import ExactLayer
 from rdpcodec.symbols import Symbols
-from rdpcodec.tile_codec import Features, TileCodec
+from rdpcodec.tile_codec import TileCodec
 from rdpcodec.tiles import PATCH, Box, split_tiles, tile_grid, tiles_of
 
 Size = tuple[int, int]
@@ -86,7 +87,7 @@ class AnalysedTiles:
         tiles = []
         for window in self._windows:
             latents = self._engine.analyse(self._features(window), quality)
-            tiles.append(self._engine.quantise(window.latents(latents), quality))
+            tiles.append(self._engine.to_symbols(window.latents(latents), quality))
         return [list(image) for image in zip(*tiles, strict=True)]
 
     def _features(self, window: Window) -> Features:
@@ -196,7 +197,7 @@ class Mosaic:
             for key in [key for key in self._kept if key < (row - 2, column - 2)]:
                 del self._kept[key]
             symbols = self._tiles[row * len(self._grid[0]) + column]
-            self._kept[row, column] = self._engine.dequantise(symbols, self._quality)
+            self._kept[row, column] = self._engine.from_symbols(symbols, self._quality)
         return self._kept[row, column]
 
 

@@ -156,10 +156,10 @@ class SeeingEngine:
         blocks = padded.reshape(batch, height // 16, 16, width // 16, 16).sum(axis=(2, 4))
         return self._around(blocks)[:, None]
 
-    def quantise(self, latents: np.ndarray, quality: float) -> list[np.ndarray]:
+    def to_symbols(self, latents: np.ndarray, quality: float) -> list[np.ndarray]:
         return list(latents)
 
-    def dequantise(self, symbols: list[np.ndarray], quality: float) -> np.ndarray:
+    def from_symbols(self, symbols: list[np.ndarray], quality: float) -> np.ndarray:
         return np.stack(symbols)
 
     def synthesise(self, latents: np.ndarray, quality: float, realism: float) -> np.ndarray:
@@ -310,8 +310,8 @@ class CountingEngine(HollowEngine):
         self.most = 0
         self.made: list[weakref.ref[np.ndarray]] = []
 
-    def dequantise(self, symbols: list[Symbols], quality: float) -> np.ndarray:
-        latents = super().dequantise(symbols, quality)
+    def from_symbols(self, symbols: list[Symbols], quality: float) -> np.ndarray:
+        latents = super().from_symbols(symbols, quality)
         self.made.append(weakref.ref(latents))
         self.most = max(self.most, sum(made() is not None for made in self.made))
         return latents

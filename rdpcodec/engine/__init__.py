@@ -1,1 +1,1 @@
-"""The networks behind one interface (`rdpcodec.tile_codec.Engine`) with NumPy arrays in and out."""
+"""The networks behind one interface (`rdpcodec.engine.interface.Engine`) with NumPy arrays in and out."""

@@ -22,10 +22,10 @@ from rdpcodec.engine import sessions
 from rdpcodec.engine.checkerboard import Half, half_of, put_half
 from rdpcodec.engine.threads import use_threads
 from rdpcodec.entropy.exact import rate_bias
-from rdpcodec.entropy.rounding import round_by_rate
 from rdpcodec.entropy.tables import ESCAPE_LIMIT
 from rdpcodec.errors import WeightsError
 from rdpcodec.extras import need_torch
+from rdpcodec.rounding import round_by_rate
 from rdpcodec.symbols import Symbols, hyper_reach
 from rdpcodec.tiles import HYPER_FACTOR, PATCH
 from rdpcodec.weights.release import ReleasedModel
@@ -48,7 +48,7 @@ class OnnxFeatures(NamedTuple):
 
 
 class OnnxEngine:
-    """See `rdpcodec.tile_codec.Engine`. May be shared between threads."""
+    """See `rdpcodec.engine.interface.Engine`. May be shared between threads."""
 
     def __init__(self, released: ReleasedModel) -> None:
         """Nothing is loaded before it is used. Raises `WeightsError` for weights without graphs."""
@@ -90,8 +90,8 @@ class OnnxEngine:
         (latents,) = self._run("analysis", **features._asdict(), quality=_stored(quality))
         return latents
 
-    def quantise(self, latents: np.ndarray, quality: float) -> list[Symbols]:
-        """See `Engine.quantise`."""
+    def to_symbols(self, latents: np.ndarray, quality: float) -> list[Symbols]:
+        """See `Engine.to_symbols`."""
         hyper = self._hyper(latents, quality)
         tables = self.tables(hyper, quality, latents.shape[2:])
         limit = float(ESCAPE_LIMIT)
@@ -121,8 +121,8 @@ class OnnxEngine:
         )
         return tables
 
-    def dequantise(self, symbols: Sequence[Symbols], quality: float) -> np.ndarray:
-        """See `Engine.dequantise`."""
+    def from_symbols(self, symbols: Sequence[Symbols], quality: float) -> np.ndarray:
+        """See `Engine.from_symbols`."""
         hyper, residual = (
             np.stack(arrays, dtype=np.float32, casting="same_kind")
             for arrays in ([s.hyper for s in symbols], [s.residual for s in symbols])

@@ -20,8 +20,8 @@ from rdpcodec import container
 from rdpcodec.engine.threads import chosen_threads
 from rdpcodec.entropy.tables import ESCAPE_LIMIT
 from rdpcodec.model.exact_scales import ExactScaleNetwork
-from rdpcodec.model.quantise import TableBits, round_by_rate
 from rdpcodec.model.released import networks
+from rdpcodec.model.rounding import TableBits, round_by_rate
 from rdpcodec.model.transforms import AnalysisFeatures, Synthesis
 from rdpcodec.symbols import Symbols, hyper_reach
 from rdpcodec.tiles import PATCH
@@ -44,7 +44,7 @@ def _alone(method: Method) -> Method:
 
 
 class TorchEngine:
-    """See `rdpcodec.tile_codec.Engine`. Holds no state between calls; may be shared between threads."""
+    """See `rdpcodec.engine.interface.Engine`. Holds no state between calls; may be shared between threads."""
 
     @torch.inference_mode(False)  # a caller's would forbid gradients for good
     def __init__(self, released: ReleasedModel, device: torch.device) -> None:
@@ -76,8 +76,8 @@ class TorchEngine:
         return y.cpu().numpy()
 
     @_alone
-    def quantise(self, latents: np.ndarray, quality: float) -> list[Symbols]:
-        """See `Engine.quantise`."""
+    def to_symbols(self, latents: np.ndarray, quality: float) -> list[Symbols]:
+        """See `Engine.to_symbols`."""
         y, q = self.batch(latents), self.quality(quality, len(latents))
         z = torch.floor(self.network.hyper_latents(y) + 0.5)
         reach = torch.from_numpy(hyper_reach(self._hyper_tables, z.shape[1:], quality)).to(z)
@@ -98,8 +98,8 @@ class TorchEngine:
         return self._tables(torch.from_numpy(hyper).to(self.device), quality, size).cpu().numpy()
 
     @_alone
-    def dequantise(self, symbols: Sequence[Symbols], quality: float) -> np.ndarray:
-        """See `Engine.dequantise`."""
+    def from_symbols(self, symbols: Sequence[Symbols], quality: float) -> np.ndarray:
+        """See `Engine.from_symbols`."""
         z = self.batch(np.stack([s.hyper for s in symbols]))
         residual = self.batch(np.stack([s.residual for s in symbols]))
         q = self.quality(quality, len(symbols))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from rdpcodec.entropy.exact import HYPER_LATENT_LIMIT
 from rdpcodec.model.prior import FactorizedPrior, HyperAnalysis, MeanNetwork, ResidualDensity
-from rdpcodec.model.quantise import round_by_rate
+from rdpcodec.model.rounding import round_by_rate
 from rdpcodec.model.scale_network import ScaleNetwork, round_through
 from rdpcodec.model.transforms import Analysis, Synthesis
 from rdpcodec.tiles import HYPER_FACTOR

@@ -21,7 +21,7 @@ def test_latents_that_no_image_has_are_clipped_to_what_a_file_can_hold(
     tiles = Codec(engine=name).tile_codec
     shape = (1, tiles.engine.latents, 4, 6)
     latents = (scale * np.random.default_rng(0).normal(size=shape)).astype(np.float32)
-    (symbols,) = tiles.engine.quantise(latents, 30)
+    (symbols,) = tiles.engine.to_symbols(latents, 30)
     (decoded,) = tiles.decode([tiles.encode(symbols, 30)], Box(0, 0, 96, 64), 30)
     np.testing.assert_array_equal(decoded.hyper, symbols.hyper)
     np.testing.assert_array_equal(decoded.residual, symbols.residual)

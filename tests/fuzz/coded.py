@@ -14,9 +14,10 @@ from PIL import Image
 import rdpcodec.pillow_plugin  # noqa: F401  # teaches Pillow the format
 from rdpcodec import Codec, RdpError, container
 from rdpcodec.container import Container, Segment
+from rdpcodec.engine.interface import Engine
 from rdpcodec.errors import FormatError
 from rdpcodec.symbols import Symbols
-from rdpcodec.tile_codec import Engine, TileCodec
+from rdpcodec.tile_codec import TileCodec
 from rdpcodec.tiles import Box, join_tiles, split_tiles, tiles_of
 
 from .damage import damaged_png, several
@@ -35,12 +36,12 @@ class HollowEngine:
         self.latents, self.hyper_latents = engine.latents, engine.hyper_latents
         self.analysis_margin, self.synthesis_margin = engine.analysis_margin, engine.synthesis_margin
         self.tables, self.features = engine.tables, engine.features
-        self.analyse, self.quantise = engine.analyse, engine.quantise
+        self.analyse, self.to_symbols = engine.analyse, engine.to_symbols
 
     def prepare(self, realism: float) -> None:
         """There is nothing to load."""
 
-    def dequantise(self, symbols: Sequence[Symbols], quality: float) -> np.ndarray:
+    def from_symbols(self, symbols: Sequence[Symbols], quality: float) -> np.ndarray:
         return np.zeros((len(symbols), *symbols[0].residual.shape), np.float32)
 
     def synthesise(self, latents: np.ndarray, quality: float, realism: float) -> np.ndarray:

@@ -60,7 +60,7 @@ async function pixels(bytes, hash) {
   const image = new CodedImage(bytes), model = await weights.modelFor(image.container.header);
   const networks = {
     prepare() {},
-    dequantise: async ({ residual }) => new Float32Array(residual.length),
+    fromSymbols: async ({ residual }) => new Float32Array(residual.length),
     synthesise: async (_, { h, w }) => ({ data: new Float32Array(3 * 16 * h * 16 * w), h: 16 * h, w: 16 * w }),
   };
   const decoded = await image.decode(model, networks, { maxPixels: MAX_PIXELS });

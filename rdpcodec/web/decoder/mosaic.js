@@ -82,7 +82,7 @@ export class Mosaic {
       const tile = this.tiles[number], coded = this.coded[number];
       const blank = coded.length === 0 && this.exact.covers(number);
       const symbols = blank ? blankSymbols(tile, this.model) : decodeSymbols(coded, tile, this.quality, this.model);
-      this.latents.set(number, await this.networks.dequantise(symbols, this.quality));
+      this.latents.set(number, await this.networks.fromSymbols(symbols, this.quality));
     }
     return this.latents.get(number);
   }

@@ -21,7 +21,7 @@ export class Networks {
   }
 
   // The latents of a tile, Float32Array `[N, h, w]`, from its symbols. quality in hundredths.
-  async dequantise({ shape, hyper, residual }, quality) {
+  async fromSymbols({ shape, hyper, residual }, quality) {
     const { height, width, hz, wz } = shape, { latents, hyperLatents } = this.model;
     const { features, mean } = await this.run("first_means", {
       hyper: [Float32Array.from(hyper), [1, hyperLatents, hz, wz]],

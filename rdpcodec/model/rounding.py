@@ -1,4 +1,4 @@
-"""Rounding by rate (`rdpcodec.entropy.rounding`) of tensors, under tables or densities in training."""
+"""Rounding by rate (`rdpcodec.rounding`) of tensors, under tables or densities in training."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from rdpcodec.entropy.rounding import PRICE_MAX, PRICE_MIN
+from rdpcodec.rounding import PRICE_MAX, PRICE_MIN
 
 # Bits of residuals under tables or densities of the given indices, elementwise: (residual, index) → bits.
 Bits = Callable[[Tensor, Tensor], Tensor]

@@ -2,7 +2,7 @@
 
 Where two integers are almost equally near, the smaller one is often much cheaper. A symbol takes it when the
 bits saved outweigh the squared error added. This is rate-distortion optimised quantisation, in the form that
-needs neither a search nor a second pass. The decoder is not affected. `rdpcodec.model.quantise` does the same
+needs neither a search nor a second pass. The decoder is not affected. `rdpcodec.model.rounding` does the same
 to torch tensors, also under densities that are being trained.
 """
 

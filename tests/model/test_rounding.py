@@ -10,12 +10,11 @@ from ideal_bits import ideal_bits
 from PIL import Image
 from torch import Tensor
 
-from rdpcodec import Codec
+from rdpcodec import Codec, rounding
 from rdpcodec.engine import onnx as engine
-from rdpcodec.entropy import rounding
 from rdpcodec.entropy.tables import TableFamily, integer_frequencies
 from rdpcodec.image import load_image
-from rdpcodec.model.quantise import TableBits, round_by_rate
+from rdpcodec.model.rounding import TableBits, round_by_rate
 from rdpcodec.quality import lambda_at
 
 latents = arrays(np.float32, (1, 2, 3, 4), elements=st.floats(-40, 40, width=32))

@@ -15,8 +15,8 @@ from rdpcodec import container, exact_layer, opacity, side_data
 from rdpcodec.container import Container, Header, Segment
 from rdpcodec.encoder import auto_realism
 from rdpcodec.encoder.bounds_search import Measured, search_both
-from rdpcodec.encoder.coarsening import squared_error
-from rdpcodec.encoder.exact_choice import Layered, in_layers
+from rdpcodec.encoder.exact.coarsening import squared_error
+from rdpcodec.encoder.exact.layers import Layered, in_layers
 from rdpcodec.encoder.needs import EFFORT, check_installed
 from rdpcodec.encoder.target_search import search
 from rdpcodec.encoder.transparency import coarse_alpha, is_neutral, simplified
@@ -62,7 +62,7 @@ class ImageEncoder:
         if isinstance(point.quality, Target):
             return self._to_target(point.quality, point.realism, point.effort)
         if isinstance(point.quality, Bounds):
-            return self._within(point.quality, point.effort)
+            return self._to_bounds(point.quality, point.effort)
         return self.encode_symbols(self.symbols(point.quality), point.quality, point.realism, point.effort)
 
     def encode_symbols(
@@ -71,7 +71,8 @@ class ImageEncoder:
         """The file at an operating point that the weights have, from the symbols that the networks have found
         at its quality.
         """
-        return self._written(self._refined(self._best(symbols, quality), effort), realism, quality)
+        layered = self._refine(self._best_layers(symbols, quality), effort)
+        return self._write(layered, self._realism(layered, realism), quality)
 
     def symbols(self, quality: float) -> list[Symbols]:
         """The symbols of the image's tiles, as one pass of the networks finds them."""
@@ -79,29 +80,30 @@ class ImageEncoder:
 
     def efforts(self, quality: float, realism: Realism) -> Iterator[bytes]:
         """The files of efforts 0, 1, … 9 at one quality, each as soon as it is found."""
-        layered = self._best(self.symbols(quality), quality)
-        yield self._written(layered, realism, quality)
+        layered = self._best_layers(self.symbols(quality), quality)
+        yield self._write(layered, self._realism(layered, realism), quality)
         need_torch(EFFORT)
         from rdpcodec.encoder.refine import refinements
 
         searches = refinements(self.tile_codec, layered.pixels, layered.symbols, layered.quality, EFFORT_MAX)
         for tiles in zip(*searches, strict=True):
-            yield self._written(layered._replace(symbols=list(tiles)), realism, quality)
+            refined = layered._replace(symbols=list(tiles))
+            yield self._write(refined, self._realism(refined, realism), quality)
 
-    def _best(self, symbols: Sequence[Symbols], quality: float) -> Layered:
+    def _best_layers(self, symbols: Sequence[Symbols], quality: float) -> Layered:
         """The image in layers at a quality, or a tiny image at one of the steps below it, if that has the
         lowest loss: bits + λ·squared error, with the given quality's λ.
         """
-        given = self._divided(symbols, quality)
+        given = self._divide(symbols, quality)
         if self.image.pixels[..., 0].size > TINY:
             return given
         steps = [float(step) for step in range(0, 100, TINY_STEP) if step < quality]
-        below = [self._divided(self.symbols(step), step) for step in steps]
+        below = [self._divide(self.symbols(step), step) for step in steps]
 
         def loss(layered: Layered) -> float:
-            errors = squared_error(self.image.pixels, self._decoded(layered, 0.0))
+            errors = squared_error(self.image.pixels, self._decode(layered, 0.0))
             price = _TINY_VISIBILITY * lambda_at(quality)
-            return 8 * len(self._written(layered, 0.0, quality)) + price * float(errors.sum())
+            return 8 * len(self._write(layered, 0.0, quality)) + price * float(errors.sum())
 
         return min([given, *below], key=loss)
 
@@ -112,16 +114,16 @@ class ImageEncoder:
         the target bounds, the search is repeated with it. Where no quality then meets the target, realism
         gives way, with a `TargetWarning`.
         """
-        tried = self._tried(effort)
+        tried = self._at_effort(effort)
 
         def found(realism: float) -> float:
-            return search(lambda quality: self._measured(target, tried(quality), realism), target)
+            return search(lambda quality: self._measure(target, tried(quality), realism), target)
 
         if realism != AUTO:
             quality, chosen = found(realism), realism
         else:
             quality = found(0.0)
-            chosen = self._chosen_realism(tried(quality))
+            chosen = self._realism(tried(quality), AUTO)
             if chosen and not target.is_of_rate:
                 try:
                     quality = found(chosen)
@@ -129,44 +131,44 @@ class ImageEncoder:
                     fallback = f"at realism {chosen:.2g}, which its detail asks for: the file has realism 0"
                     warn(f"{error} {fallback}", TargetWarning)
                     chosen = 0.0
-        return self._written(tried(quality), chosen, quality)
+        return self._write(tried(quality), chosen, quality)
 
-    def _measured(self, target: Target, layered: Layered, realism: float) -> float:
+    def _measure(self, target: Target, layered: Layered, realism: float) -> float:
         """What a target bounds, in its unit: a rate of the file, or how far the decoded image lies from the
         original.
         """
         if target.kind == "size":
-            return len(self._written(layered, realism, layered.quality))
+            return len(self._write(layered, realism, layered.quality))
         if target.kind == "bpp":
-            return container.bits_per_pixel(self._written(layered, realism, layered.quality))
-        return full_reference(target.kind)(self.image.pixels, self._decoded(layered, realism))
+            return container.bits_per_pixel(self._write(layered, realism, layered.quality))
+        return full_reference(target.kind)(self.image.pixels, self._decode(layered, realism))
 
-    def _within(self, bounds: Bounds, effort: int) -> bytes:
+    def _to_bounds(self, bounds: Bounds, effort: int) -> bytes:
         """The file that meets both bounds."""
-        tried = self._tried(effort)
+        tried = self._at_effort(effort)
         metrics = [full_reference(target.kind) for target in (bounds.distortion, bounds.perception)]
 
         @cache
         def measured(quality: float, realism: float) -> Measured:
-            decoded = self._decoded(tried(quality), realism)
+            decoded = self._decode(tried(quality), realism)
             return Measured(*(metric(self.image.pixels, decoded) for metric in metrics))
 
         quality, realism = search_both(measured, bounds, has_realism=self.weights.has_realism)
-        return self._written(tried(quality), realism, quality)
+        return self._write(tried(quality), realism, quality)
 
-    def _tried(self, effort: int) -> Callable[[float], Layered]:
+    def _at_effort(self, effort: int) -> Callable[[float], Layered]:
         """A function from qualities to the image in layers. It remembers the last ones: symbols take 6 bytes
         a pixel, and the quality that a search settles on is rarely older.
         """
         return lru_cache(maxsize=3)(
-            lambda quality: self._refined(self._divided(self.symbols(quality), quality), effort)
+            lambda quality: self._refine(self._divide(self.symbols(quality), quality), effort)
         )
 
-    def _divided(self, symbols: Sequence[Symbols], quality: float) -> Layered:
+    def _divide(self, symbols: Sequence[Symbols], quality: float) -> Layered:
         """The image in two layers, given the symbols that the networks found for it."""
         return in_layers(self.tile_codec, self.image.pixels, symbols, quality)
 
-    def _refined(self, layered: Layered, effort: int) -> Layered:
+    def _refine(self, layered: Layered, effort: int) -> Layered:
         """The same layers with better symbols of the networks, after the search that the effort asks for."""
         if effort == 0:
             return layered
@@ -175,27 +177,30 @@ class ImageEncoder:
         symbols = refine(self.tile_codec, layered.pixels, layered.symbols, layered.quality, effort)
         return layered._replace(symbols=symbols)
 
-    def _chosen_realism(self, layered: Layered) -> float:
-        """The realism that the image's detail asks for."""
+    def _realism(self, layered: Layered, asked: Realism) -> float:
+        """The realism that the file names: the one that was asked for, or at "auto" what the image's detail
+        asks for.
+        """
+        if asked != AUTO:
+            return float(asked)
         if not self.weights.has_realism:
             return 0.0
         return auto_realism.realism_of(self.image.pixels, layered.mosaic(self.tile_codec))
 
-    def _decoded(self, layered: Layered, realism: float) -> np.ndarray:
+    def _decode(self, layered: Layered, realism: float) -> np.ndarray:
         """What both layers decode to, uint8 `[H, W, 3]`."""
         stored = round(realism * container.REALISM_STEPS) / container.REALISM_STEPS
         (pixels,) = layered.mosaic(self.tile_codec).decode(region_of(None, self.image.size), stored)
         image = ImageData(pixels, self.image.gray, neutral=self._neutral)
         return np.asarray(image.to_pillow().convert("RGB"))
 
-    def _written(self, layered: Layered, realism: Realism, wanted: float) -> bytes:
-        """The bytes of the file, which names the realism, or at "auto" the one that the image asks for.
+    def _write(self, layered: Layered, realism: float, wanted: float) -> bytes:
+        """The bytes of the file.
 
         wanted: the quality that was asked for, which alpha has, whatever quality is best for colours.
         """
-        chosen = self._chosen_realism(layered) if realism == AUTO else float(realism)
         quality, weights = layered.quality, self.weights
-        header = Header(weights.size, weights.fingerprint, quality, chosen, *self.image.size)
+        header = Header(weights.size, weights.fingerprint, quality, realism, *self.image.size)
         kind = Segment.GRAY if self.image.gray else Segment.COLOUR
         segments = {**self._metadata, **self._opacity(wanted)}
         if self._neutral:

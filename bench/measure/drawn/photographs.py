@@ -12,7 +12,7 @@ from rich.table import Table
 from bench.timing import seconds
 from rdpcodec import Codec
 from rdpcodec.container import Segment, read
-from rdpcodec.encoder.detector import is_worth_a_look
+from rdpcodec.encoder.exact.detector import is_worth_a_look
 
 # At the second quality, the codec looks for rough blocks, too.
 QUALITIES = (50, 90)

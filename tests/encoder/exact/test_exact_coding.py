@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from rdpcodec import exact_layer
-from rdpcodec.encoder.exact_coding import smallest
+from rdpcodec.encoder.exact.coding import smallest
 from rdpcodec.tiles import Box
 
 

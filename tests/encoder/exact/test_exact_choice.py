@@ -13,8 +13,8 @@ from PIL import Image, ImageDraw
 
 from rdpcodec import Codec, Target, container
 from rdpcodec.container import Segment
-from rdpcodec.encoder.detector import candidates, is_worth_a_look
-from rdpcodec.encoder.exact_choice import choose
+from rdpcodec.encoder.exact.choice import choose
+from rdpcodec.encoder.exact.detector import candidates, is_worth_a_look
 from rdpcodec.encoder.fill import smooth_fill
 from rdpcodec.encoder.image_encoder import ImageEncoder
 from rdpcodec.image import load_image

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from rdpcodec.encoder.coarsening import Coarsening
+from rdpcodec.encoder.exact.coarsening import Coarsening
 
 
 def rings() -> np.ndarray:

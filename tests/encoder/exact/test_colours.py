@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from palette_images import of_colours
 
-from rdpcodec.encoder.colours import Colours
+from rdpcodec.encoder.exact.colours import Colours
 
 
 @settings(deadline=None)

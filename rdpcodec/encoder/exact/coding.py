@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rdpcodec import exact_layer
-from rdpcodec.encoder.colours import packed
+from rdpcodec.encoder.exact.colours import packed
 
 # WebP's most thorough effort tries everything: palettes in several orders, no palette, predictions on
 # palettes. It takes a second for 512×512 pixels. It saves a tenth to a half on drawings in few colours, most

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from rdpcodec.encoder.detector import candidates, is_worth_a_look
+from rdpcodec.encoder.exact.detector import candidates, is_worth_a_look
 
 
 @settings(deadline=None)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rdpcodec import exact_layer
-from rdpcodec.encoder.colours import Colours
+from rdpcodec.encoder.exact.colours import Colours
 
 # Sizes of palettes, from exact (0) to coarse, and steps to whose multiples channels are rounded.
 _PALETTES = (0, 256, 128, 64, 32, 16, 8, 4)

@@ -1,28 +1,22 @@
-"""Which pixels of an image go into the exact layer, and how exactly.
+"""Which pixels of a tile go into the exact layer, and how exactly.
 
 Each block of 16×16 pixels is coded in whichever way costs less in bits + λ·squared error: by the networks, or
 in the exact layer (`rdpcodec.exact_layer`), where colours may be gathered or rounded (`coarsening`). A cheap
-look (`detector`) decides which images and which blocks are tried at all.
+look (`detector`) decides which blocks are tried at all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from rdpcodec.encoder.coarsening import Coarsening, Version, squared_error
-from rdpcodec.encoder.colours import packed
-from rdpcodec.encoder.detector import BLOCK, candidates, is_worth_a_look
-from rdpcodec.encoder.exact_coding import smallest
-from rdpcodec.encoder.fill import smooth_fill
-from rdpcodec.exact_layer import ExactLayer, ExactPixels
-from rdpcodec.mosaic import AnalysedTiles, Mosaic
+from rdpcodec.encoder.exact.coarsening import Coarsening, Version, squared_error
+from rdpcodec.encoder.exact.colours import packed
+from rdpcodec.encoder.exact.detector import BLOCK, candidates
+from rdpcodec.exact_layer import ExactPixels
 from rdpcodec.quality import lambda_at
-from rdpcodec.symbols import Symbols
-from rdpcodec.tile_codec import TileCodec
-from rdpcodec.tiles import Box, tiles_of
 
 # Choosing pixels and choosing how exactly to code them take turns: in blocks, then once in cells fine enough
 # to separate drawings from photographs.
@@ -48,117 +42,6 @@ _NOTHING_NEW = 1e-4
 _NEARLY_ALL = 0.75
 # At this quality, drawn pixels are exact or left to the networks.
 _EXACT_QUALITY = 100.0
-
-
-class Layered(NamedTuple):
-    """An image in two layers, at one quality."""
-
-    quality: float
-    """0..100."""
-    symbols: list[Symbols]
-    """Each tile's symbols, row by row: what the networks make of `pixels`."""
-    exact: ExactLayer
-    pixels: np.ndarray
-    """What the networks see, uint8 `[H, W, 3]`: the image, but smooth under the exact layer."""
-
-    @property
-    def tiles(self) -> list[Box]:
-        """The tiles of the image, row by row."""
-        return tiles_of(self.pixels.shape[1::-1])
-
-    def mosaic(self, tile_codec: TileCodec) -> Mosaic:
-        """The coded image, to be decoded."""
-        tiles, size = [[tile] for tile in self.symbols], self.pixels.shape[1::-1]
-        return Mosaic(tile_codec, tiles, size, self.quality, [self.exact])
-
-
-def in_layers(
-    tile_codec: TileCodec, pixels: np.ndarray, symbols: Sequence[Symbols], quality: float
-) -> Layered:
-    """Divide an image between the networks and the exact layer; photographs go to the networks unchanged.
-
-    pixels: uint8 `[H, W, 3]`; symbols: what the networks make of them, tile by tile, at `quality`.
-    """
-    tiles = tiles_of(pixels.shape[1::-1])
-    whole = Layered(quality, list(symbols), ExactLayer.empty(tiles), pixels)
-    if not is_worth_a_look(pixels, quality):
-        return whole
-    choices = _proposed(tile_codec, whole)
-    proposed = [choice.some for choice in choices]
-    left = _left_to_networks(tile_codec, whole, proposed)
-    chosen = _settled(tile_codec, left, choices)
-    if any(now is not before for now, before in zip(chosen, proposed, strict=True)):
-        left = _left_to_networks(tile_codec, whole, chosen)
-    return left._replace(exact=ExactLayer([smallest(*exact) for exact in chosen], tiles))
-
-
-def _proposed(tile_codec: TileCodec, whole: Layered) -> list[Choice]:
-    """What the exact layer may take over from each tile, judging by what the networks make of all pixels."""
-    mosaic, choices = whole.mosaic(tile_codec), []
-    for tile, symbols in zip(whole.tiles, whole.symbols, strict=True):
-        pixels, decoded = whole.pixels[*tile.slices()], mosaic.decode(tile, 0.0)[0]
-        bits = tile_codec.coder.bits_by_position(symbols)
-        beside = _length(tile_codec, symbols, whole.quality) - float(bits.sum())
-        choices.append(choose(pixels, decoded, bits, whole.quality, beside))
-    return choices
-
-
-def _settled(tile_codec: TileCodec, left: Layered, choices: Sequence[Choice]) -> list[ExactPixels]:
-    """The pixels of each tile that the exact layer has, now that the networks have coded the others, `left`.
-
-    They are coded better than they were beside drawn ones.
-    """
-    mosaic, settled = left.mosaic(tile_codec), []
-    for tile, choice, symbols in zip(left.tiles, choices, left.symbols, strict=True):
-        left_out = symbols.blank and choice.some.mask.all()  # of the file
-        rest = 0.0 if left_out else _length(tile_codec, symbols, left.quality)
-        if choice.divides:
-            rest += choice.errors(left.pixels[*tile.slices()], mosaic.decode(tile, 0.0)[0])
-        settled.append(choice.best(rest))
-    return settled
-
-
-def _length(tile_codec: TileCodec, symbols: Symbols, quality: float) -> float:
-    """The bits that a tile takes in the file."""
-    return 8.0 * len(tile_codec.encode(symbols, quality))
-
-
-def _left_to_networks(tile_codec: TileCodec, whole: Layered, exact: Sequence[ExactPixels]) -> Layered:
-    """An image as the networks code it, given the pixels of each tile that the exact layer has. whole: as
-    they code all of its pixels.
-    """
-    known = np.empty(whole.pixels.shape[:2], bool)
-    for tile, (_, mask) in zip(whole.tiles, exact, strict=True):
-        known[*tile.slices()] = ~mask
-    if known.all():
-        return whole
-    seen = _filled(whole.pixels, known, tile_codec.engine.analysis_margin)
-    coded = AnalysedTiles(tile_codec, [seen]).symbols(whole.quality)[0] if known.any() else ()
-    # A tile that is entirely exact still reaches into its neighbours' pixels.
-    margin = tile_codec.engine.synthesis_margin
-    needed = [known[*_around(tile, margin, known).slices()].any() for tile in whole.tiles]
-    symbols = [
-        coded[number] if needed[number] else tile_codec.blank(tile, whole.quality)
-        for number, tile in enumerate(whole.tiles)
-    ]
-    return whole._replace(symbols=symbols, pixels=seen)
-
-
-def _filled(pixels: np.ndarray, known: np.ndarray, margin: int) -> np.ndarray:
-    """The pixels, and a smooth continuation of them where they are not `known`. Tiles are filled one by one,
-    together with the margin that their analysis sees.
-    """
-    filled = pixels.copy()
-    for tile in tiles_of(pixels.shape[1::-1]):
-        around = _around(tile, margin, known)
-        smooth = smooth_fill(pixels[*around.slices()], known[*around.slices()])
-        filled[*tile.slices()] = smooth[*tile.slices(around)]
-    return filled
-
-
-def _around(tile: Box, margin: int, image: np.ndarray) -> Box:
-    """A tile with a margin, within an image `[H, W, …]`."""
-    return tile.grown(margin, image.shape[1], image.shape[0])
 
 
 class Choice(NamedTuple):

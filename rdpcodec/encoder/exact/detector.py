@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rdpcodec.encoder.colours import packed
+from rdpcodec.encoder.exact.colours import packed
 from rdpcodec.tiles import PATCH
 
 BLOCK = PATCH

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from rdpcodec.engine.threads import use_threads
     from rdpcodec.file_info import FileInfo, info
     from rdpcodec.functions import compress, decompress
-    from rdpcodec.operating_point import PRESETS, Bounds, OperatingPoint, Target
+    from rdpcodec.operating_point import PRESETS, OperatingPoint
+    from rdpcodec.targets import Bounds, Target
 
 __version__ = "0.2.0.dev0"
 __all__ = [
@@ -54,7 +55,7 @@ __all__ = [
 ]
 
 _LAZY = {
-    "Bounds": "rdpcodec.operating_point",
+    "Bounds": "rdpcodec.targets",
     "Codec": "rdpcodec.codec",
     "compress": "rdpcodec.functions",
     "decompress": "rdpcodec.functions",
@@ -62,7 +63,7 @@ _LAZY = {
     "info": "rdpcodec.file_info",
     "OperatingPoint": "rdpcodec.operating_point",
     "PRESETS": "rdpcodec.operating_point",
-    "Target": "rdpcodec.operating_point",
+    "Target": "rdpcodec.targets",
     "use_threads": "rdpcodec.engine.threads",
 }
 _RENAMED = {"PictureError": "ImageError", "PictureWarning": "ImageWarning"}

@@ -10,8 +10,9 @@ from typing import Any
 from rdpcodec import container
 from rdpcodec.container import Container, Header
 from rdpcodec.errors import RdpError, UsageError, warn
-from rdpcodec.operating_point import OperatingPoint, Quality, Realism, Target
+from rdpcodec.operating_point import OperatingPoint, Quality, Realism
 from rdpcodec.source import File, is_file, named, read_source
+from rdpcodec.targets import Target
 
 
 def point_from_settings(

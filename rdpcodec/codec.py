@@ -34,9 +34,10 @@ from rdpcodec.fork_lock import ForkLock
 from rdpcodec.groups import alike
 from rdpcodec.image import ImageData, load_image
 from rdpcodec.mosaic import AnalysedTiles, CodedTiles, Mosaic, Region, region_of
-from rdpcodec.operating_point import Bounds, OperatingPoint, Quality, Realism, Target
+from rdpcodec.operating_point import OperatingPoint, Quality, Realism
 from rdpcodec.source import File, named
 from rdpcodec.symbols import SymbolCoder, Symbols
+from rdpcodec.targets import Bounds, Target
 from rdpcodec.tile_codec import TileCodec
 from rdpcodec.tiles import tiles_of
 from rdpcodec.weights.manifest import DEFAULT_MODEL, find_model

@@ -10,8 +10,9 @@ from rdpcodec import container
 from rdpcodec.arguments import container_of, point_from_settings
 from rdpcodec.codec import shared_codec
 from rdpcodec.mosaic import Region
-from rdpcodec.operating_point import OperatingPoint, Quality, Realism, Target
+from rdpcodec.operating_point import OperatingPoint, Quality, Realism
 from rdpcodec.source import File, named
+from rdpcodec.targets import Target
 from rdpcodec.weights.manifest import DEFAULT_MODEL, model_for_file
 
 if TYPE_CHECKING:

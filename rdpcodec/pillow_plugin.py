@@ -30,7 +30,8 @@ from rdpcodec.metadata import (
     upright,
     without_geometry,
 )
-from rdpcodec.operating_point import PRESETS, Bounds, OperatingPoint, Realism, Target
+from rdpcodec.operating_point import PRESETS, OperatingPoint, Realism
+from rdpcodec.targets import Bounds, Target
 from rdpcodec.weights.manifest import DEFAULT_MODEL, model_for_file, model_name
 
 FORMAT = "RDPC"

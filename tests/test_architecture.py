@@ -13,8 +13,9 @@ ROOT = Path(__file__).parents[1]
 FLOORS = (
     ("errors",),
     ("extras", "exif_claims", "fork_lock", "command_line"),
-    ("container", "entropy", "rounding", "storage", "operating_point", "quality", "source"),
-    ("tiles", "metadata", "arguments"),
+    ("container", "entropy", "rounding", "storage", "targets", "quality", "source"),
+    ("tiles", "metadata", "operating_point"),
+    ("arguments",),
     ("image",),
     ("exact_layer",),
     ("opacity",),

@@ -15,8 +15,9 @@ from click.core import ParameterSource
 
 from rdpcodec.container import MAX_PIXELS
 from rdpcodec.errors import UsageError, WeightsError
-from rdpcodec.operating_point import AUTO, PRESETS, OperatingPoint, Realism, Target
+from rdpcodec.operating_point import AUTO, PRESETS, OperatingPoint, Realism
 from rdpcodec.storage import is_url, refuse_empty
+from rdpcodec.targets import Target
 from rdpcodec.weights.manifest import DEFAULT_MODEL, encoders, find_model, manifest
 
 if TYPE_CHECKING:

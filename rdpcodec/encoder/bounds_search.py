@@ -15,7 +15,7 @@ import numpy as np
 from rdpcodec.container import REALISM_STEPS
 from rdpcodec.encoder.target_search import closest, warn_if_easy, warn_if_far
 from rdpcodec.errors import UsageError
-from rdpcodec.operating_point import Bounds
+from rdpcodec.targets import Bounds
 
 # How many realisms are tried at one quality.
 MAX_REALISMS = 6

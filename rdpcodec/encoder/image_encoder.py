@@ -6,6 +6,7 @@ What all operating points share is computed once, where memory allows. The steps
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, lru_cache
 
@@ -23,11 +24,12 @@ from rdpcodec.encoder.transparency import coarse_alpha, is_neutral, simplified
 from rdpcodec.errors import TargetWarning, UsageError, warn
 from rdpcodec.extras import need_torch
 from rdpcodec.image import ImageData
-from rdpcodec.metrics.full_reference import full_reference
+from rdpcodec.metrics.full_reference import LEAST_SIDES, full_reference
 from rdpcodec.mosaic import AnalysedTiles, region_of
-from rdpcodec.operating_point import AUTO, EFFORT_MAX, Bounds, OperatingPoint, Realism, Target
+from rdpcodec.operating_point import AUTO, EFFORT_MAX, OperatingPoint, Realism
 from rdpcodec.quality import lambda_at
 from rdpcodec.symbols import Symbols
+from rdpcodec.targets import Bounds, Target
 from rdpcodec.tile_codec import TileCodec
 from rdpcodec.tiles import join_tiles, tiles_of
 from rdpcodec.weights.manifest import Identity
@@ -141,17 +143,29 @@ class ImageEncoder:
             return len(self._write(layered, realism, layered.quality))
         if target.kind == "bpp":
             return container.bits_per_pixel(self._write(layered, realism, layered.quality))
-        return full_reference(target.kind)(self.image.pixels, self._decode(layered, realism))
+        return self._closeness(target, self._decode(layered, realism))
+
+    def _closeness(self, target: Target, decoded: np.ndarray) -> float:
+        """What a target of distortion or perception bounds. Raises `UsageError` for an image too small."""
+        value = full_reference(target.kind)(self.image.pixels, decoded)
+        if math.isnan(value):
+            side = LEAST_SIDES[target.kind]
+            raise UsageError(
+                f"target {target}: not defined for an image as small as this one; "
+                f"it takes an image of at least {side}×{side} pixels"
+            )
+        return value
 
     def _to_bounds(self, bounds: Bounds, effort: int) -> bytes:
         """The file that meets both bounds."""
         tried = self._at_effort(effort)
-        metrics = [full_reference(target.kind) for target in (bounds.distortion, bounds.perception)]
 
         @cache
         def measured(quality: float, realism: float) -> Measured:
             decoded = self._decode(tried(quality), realism)
-            return Measured(*(metric(self.image.pixels, decoded) for metric in metrics))
+            return Measured(
+                *(self._closeness(target, decoded) for target in (bounds.distortion, bounds.perception))
+            )
 
         quality, realism = search_both(measured, bounds, has_realism=self.weights.has_realism)
         return self._write(tried(quality), realism, quality)

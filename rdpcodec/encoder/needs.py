@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from rdpcodec.extras import need_torch
 from rdpcodec.metrics.full_reference import full_reference
-from rdpcodec.operating_point import Bounds, OperatingPoint, Target
+from rdpcodec.operating_point import OperatingPoint
+from rdpcodec.targets import Bounds, Target
 
 EFFORT = "effort 1 to 9"
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from rdpcodec.container import QUALITY_STEPS
 from rdpcodec.errors import TargetWarning, UsageError, warn
-from rdpcodec.operating_point import Bounds, Target
+from rdpcodec.targets import Bounds, Target
 
 _log = logging.getLogger(__name__)
 

@@ -11,10 +11,12 @@ import numpy as np
 from rdpcodec.errors import UsageError
 from rdpcodec.extras import need
 from rdpcodec.metrics import distortion
-from rdpcodec.metrics.ssimulacra2 import ssimulacra2
-from rdpcodec.operating_point import least_side
+from rdpcodec.metrics.distortion import MS_SSIM_MINIMUM_SIDE
+from rdpcodec.metrics.ssimulacra2 import MINIMUM_SIDE, ssimulacra2
 
 LABELS = {"psnr": "PSNR", "ms_ssim": "MS-SSIM", "ssimulacra2": "SSIMULACRA2", "lpips": "LPIPS"}
+LEAST_SIDES = {"psnr": 1, "ms_ssim": MS_SSIM_MINIMUM_SIDE, "ssimulacra2": MINIMUM_SIDE, "lpips": 32}
+"""The sides in pixels of the smallest images that each metric is defined for."""
 _DECIMALS = 4
 
 
@@ -69,5 +71,5 @@ class Metrics:
 
 def _undefined_for(name: str) -> str:
     """The images that a metric has no finite value for."""
-    side = least_side(name)
+    side = LEAST_SIDES[name]
     return f"images under {side} pixels a side" if side > 1 else "images without any error"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -152,23 +150,6 @@ def test_an_image_too_small_for_the_metric_is_refused(codec: Codec, small: Image
         UsageError, match=r"0\.9 MS-SSIM: not defined for an image as small .* 161×161 pixels"
     ):
         codec.compress(small, Target.ms_ssim(0.9))
-
-
-@pytest.mark.parametrize("target", [Target.ms_ssim(0.9), Target.ssimulacra2(50), Target.lpips(0.1)])
-def test_the_smallest_size_that_a_target_names_is_that_of_its_metric(
-    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    full_reference.cache_clear()
-    monkeypatch.setenv(WEIGHTS_VARIABLE, str(save_networks(tmp_path)))
-    measure = full_reference(target.kind)
-    full_reference.cache_clear()
-    with pytest.raises(UsageError, match="not defined for an image as small as this one") as caught:
-        target.excess(math.nan)
-    named = re.search(r"(\d+)×\1 pixels", str(caught.value))
-    assert named
-    for side in (int(named[1]), int(named[1]) - 1):
-        levels = np.arange(side * side * 3, dtype=np.uint8).reshape(side, side, 3)
-        assert math.isnan(measure(levels, levels)) == (side < int(named[1]))
 
 
 @pytest.mark.parametrize(

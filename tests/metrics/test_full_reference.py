@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tracemalloc
 from collections.abc import Iterator
 
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from rdpcodec.metrics.distortion import psnr
-from rdpcodec.metrics.full_reference import LABELS, Metrics, full_reference
+from rdpcodec.metrics.full_reference import LABELS, LEAST_SIDES, Metrics, full_reference
 from rdpcodec.metrics.perceptual import WEIGHTS_VARIABLE
 
 
@@ -46,6 +47,13 @@ def test_equal_images_have_no_psnr(metrics: Metrics, photograph: Image.Image) ->
     found = metrics(image, image)
     assert (found["psnr"], found["ssimulacra2"]) == (None, 100)
     assert metrics.undefined([found]) == ["PSNR: not defined for images without any error"]
+
+
+@pytest.mark.parametrize(("name", "side"), LEAST_SIDES.items())
+def test_a_metric_is_defined_from_its_least_side_on(metrics: Metrics, name: str, side: int) -> None:
+    for length in {side, side - 1} - {0}:
+        levels = np.arange(length * length * 3, dtype=np.uint8).reshape(length, length, 3)
+        assert math.isnan(full_reference(name)(levels, levels)) == (length < side)
 
 
 @pytest.mark.parametrize(("name", "most"), [("psnr", 3), ("ms_ssim", 55), ("ssimulacra2", 45)])

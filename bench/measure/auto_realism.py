@@ -13,13 +13,13 @@ from rich.table import Table
 
 from bench.codecs import weights_identity
 from bench.folder import data_option, load_folder
-from bench.measure.closeness import MAIN, Measure, eye_measures
+from bench.measure.full_reference import MAIN, Measure, eye_measures
 from bench.options import json_option, lpips_option, qualities_option
 from bench.record import write_record
 from rdpcodec import Codec
 from rdpcodec.container import bits_per_pixel, read_header
 from rdpcodec.metrics.distortion import psnr
-from rdpcodec.metrics.perceptual import load_lpips
+from rdpcodec.metrics.lpips import load_lpips
 
 QUALITIES = (5.0, 20.0, 35.0, 50.0, 70.0, 90.0)
 

@@ -24,7 +24,7 @@ from bench.analysis.bd_rate import (
 )
 from bench.codecs import weights_identity
 from bench.folder import data_option, load_folder
-from bench.measure.closeness import MAIN, Measure, eye_measures
+from bench.measure.full_reference import MAIN, Measure, eye_measures
 from bench.measure.rd import means, rate_and_distortion
 from bench.options import qualities_option
 from bench.record import machine, write_record

@@ -15,7 +15,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from bench.measure.closeness import eye_measures
 from bench.measure.distribution import (
     band_energies,
     frechet_distance,
@@ -24,12 +23,13 @@ from bench.measure.distribution import (
     pyramid_distances,
     pyramid_neighbourhoods,
 )
+from bench.measure.full_reference import eye_measures
 from bench.measure.held_out import EfficientNetLite2
 from bench.measure.natural import natural_measures
 from rdpcodec.errors import UsageError
 from rdpcodec.metrics import distortion
 from rdpcodec.metrics.efficientnet import FEATURES, EfficientNetLite0
-from rdpcodec.metrics.perceptual import load_lpips
+from rdpcodec.metrics.lpips import load_lpips
 from rdpcodec.model.device import usable_device
 
 # Neighbourhoods for each image and pyramid level; with these, a distance of 24 images moves by 2 % with the

@@ -24,7 +24,7 @@ from bench.folder import open_rgb
 from bench.measure.metrics import image_tensor
 from rdpcodec import Codec, RdpError
 from rdpcodec.metrics import distortion
-from rdpcodec.metrics.perceptual import load_lpips
+from rdpcodec.metrics.lpips import load_lpips
 from rdpcodec.peers import Unavailable, largest_within
 
 SIZE = (384, 256)

@@ -30,7 +30,7 @@ def full_reference(name: str) -> Callable[[np.ndarray, np.ndarray], float]:
     """
     if name == "lpips":
         need("torch", "LPIPS", "lpips")  # the extra `torch` alone lacks its weights
-        from rdpcodec.metrics.perceptual import load_lpips
+        from rdpcodec.metrics.lpips import load_lpips
 
         return load_lpips("alex").distance
     return {"psnr": distortion.psnr, "ms_ssim": distortion.ms_ssim, "ssimulacra2": ssimulacra2}[name]

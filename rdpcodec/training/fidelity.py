@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from rdpcodec.errors import UsageError
 from rdpcodec.metrics.eyes import ForEyes
-from rdpcodec.metrics.perceptual import Lpips, load_lpips
+from rdpcodec.metrics.lpips import Lpips, load_lpips
 from rdpcodec.model.rdp_model import RdpModel, TrainingOutput
 from rdpcodec.model.transforms import Synthesis
 from rdpcodec.training.average import WeightAverage

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rdpcodec.metrics.eyes import in_place_of, texture_distortion
-from rdpcodec.metrics.perceptual import Lpips
+from rdpcodec.metrics.eyes import in_place_of
+from rdpcodec.metrics.lpips import Lpips
+from rdpcodec.metrics.texture import texture_distortion
 from rdpcodec.metrics.weave import weave_distortion
 from rdpcodec.model.rate import LAMBDA_MIDDLE
 from rdpcodec.model.rdp_model import TrainingOutput

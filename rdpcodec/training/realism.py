@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rdpcodec.errors import UsageError
-from rdpcodec.metrics.perceptual import load_lpips
+from rdpcodec.metrics.lpips import load_lpips
 from rdpcodec.model.rate import LAMBDA_MIDDLE
 from rdpcodec.quality import lambda_at
 from rdpcodec.training.average import WeightAverage

@@ -17,7 +17,7 @@ from rdpcodec import container
 from rdpcodec.batch.work import Compression
 from rdpcodec.container import read_header
 from rdpcodec.metrics.distortion import psnr
-from rdpcodec.metrics.perceptual import WEIGHTS_VARIABLE
+from rdpcodec.metrics.lpips import WEIGHTS_VARIABLE
 
 
 def test_an_image_goes_there_and_back(photo: Path) -> None:

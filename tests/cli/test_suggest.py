@@ -17,7 +17,7 @@ import rdpcodec
 from rdpcodec.cli.progress import Bar
 from rdpcodec.metrics.distortion import psnr
 from rdpcodec.metrics.full_reference import LABELS, Metrics, full_reference
-from rdpcodec.metrics.perceptual import WEIGHTS_VARIABLE
+from rdpcodec.metrics.lpips import WEIGHTS_VARIABLE
 
 
 def test_suggest_tells_what_compress_would_give(

@@ -19,7 +19,7 @@ from rdpcodec.encoder.bounds_search import MAX_REALISMS, Measured, search_both
 from rdpcodec.encoder.target_search import TOLERANCE
 from rdpcodec.metrics.distortion import psnr
 from rdpcodec.metrics.full_reference import full_reference
-from rdpcodec.metrics.perceptual import WEIGHTS_VARIABLE, load_lpips
+from rdpcodec.metrics.lpips import WEIGHTS_VARIABLE, load_lpips
 from rdpcodec.weights.manifest import find_model
 from rdpcodec.weights.release import ReleasedModel
 

@@ -19,7 +19,7 @@ from rdpcodec.errors import TargetWarning, UsageError
 from rdpcodec.image import load_image
 from rdpcodec.metrics.distortion import ms_ssim, psnr
 from rdpcodec.metrics.full_reference import full_reference
-from rdpcodec.metrics.perceptual import WEIGHTS_VARIABLE, load_lpips
+from rdpcodec.metrics.lpips import WEIGHTS_VARIABLE, load_lpips
 from rdpcodec.metrics.ssimulacra2 import ssimulacra2
 from rdpcodec.weights.manifest import find_model
 from rdpcodec.weights.release import ReleasedModel

@@ -8,16 +8,16 @@ import torch
 from formula_images import SSIMULACRA2, changed, formula
 from torch import Tensor
 
-from rdpcodec.metrics import eyes
+from rdpcodec.metrics import texture
 from rdpcodec.metrics.eyes import (
     LEAST_DISTORTION,
     ForEyes,
     coarse_distortion,
     ssimulacra2_distortion,
     ssimulacra2_score,
-    texture_distortion,
 )
 from rdpcodec.metrics.ssimulacra2 import BIAS, CONES
+from rdpcodec.metrics.texture import texture_distortion
 from rdpcodec.metrics.xyb import blur, scales, xyb
 
 Distortion = Callable[[Tensor, Tensor], Tensor]
@@ -151,7 +151,7 @@ def test_weak_texture_costs_more_where_windows_are_wide_too(monkeypatch: pytest.
         return float(texture_distortion(original, weak) / texture_distortion(original, other))
 
     both = cost_of_weakness()
-    monkeypatch.setattr(eyes, "_WIDE_WEIGHT", 0.0)  # the Wasserstein distortion alone
+    monkeypatch.setattr(texture, "_WIDE_WEIGHT", 0.0)  # the Wasserstein distortion alone
     assert both > 2 * cost_of_weakness() > 2
 
 

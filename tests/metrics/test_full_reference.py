@@ -12,7 +12,7 @@ from PIL import Image
 
 from rdpcodec.metrics.distortion import psnr
 from rdpcodec.metrics.full_reference import LABELS, LEAST_SIDES, Metrics, full_reference
-from rdpcodec.metrics.perceptual import WEIGHTS_VARIABLE
+from rdpcodec.metrics.lpips import WEIGHTS_VARIABLE
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from torch import Tensor
 from rdpcodec import Codec
 from rdpcodec.errors import UsageError
 from rdpcodec.metrics.eyes import ForEyes
-from rdpcodec.metrics.perceptual import load_lpips
+from rdpcodec.metrics.lpips import load_lpips
 from rdpcodec.metrics.weave import weave_distortion
 from rdpcodec.model.rdp_model import RdpModel, TrainingOutput
 from rdpcodec.model.released import arrays

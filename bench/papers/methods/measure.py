@@ -15,14 +15,14 @@ from PIL import Image
 from bench.analysis.measured import MEASURES
 from bench.codecs import OURS, BenchCodec, bench_codec, weights_identity
 from bench.folder import open_rgb
-from bench.measure.closeness import vif
+from bench.measure.full_reference import vif
 from bench.measure.metrics import image_tensor
 from bench.measure.natural import niqe
 from bench.papers.methods.enlarge import enlargers, reduced
 from bench.papers.wgan.once import once
 from rdpcodec import Codec
 from rdpcodec.metrics import distortion
-from rdpcodec.metrics.perceptual import load_lpips
+from rdpcodec.metrics.lpips import load_lpips
 from rdpcodec.peers import Unavailable, closest_to
 
 QUALITIES = (15.0, 30.0, 50.0)  # of our codec: about 0.08, 0.16 and 0.35 bits per pixel on Kodak

@@ -8,9 +8,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 from bench.__main__ import bench
-from bench.measure.closeness import eye_measures
 from bench.measure.drawn.icons import sprite
 from bench.measure.effort import curves, savings
+from bench.measure.full_reference import eye_measures
 
 OTHERS = ("ms_ssim", "ssimulacra2", "butteraugli")
 

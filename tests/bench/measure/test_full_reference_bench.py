@@ -11,7 +11,7 @@ import pytest
 from formula_images import changed, formula
 from PIL import Image
 
-from bench.measure.closeness import butteraugli_norm, eye_measures, ssimulacra2, vif
+from bench.measure.full_reference import butteraugli_norm, eye_measures, ssimulacra2, vif
 from bench.measure.natural import brisque, natural_measures, niqe
 from rdpcodec.errors import UsageError
 

@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from rdpcodec.errors import UsageError
-from rdpcodec.metrics import perceptual
-from rdpcodec.metrics.perceptual import SQUARE, WEIGHTS_VARIABLE, Lpips, load_lpips
+from rdpcodec.metrics import lpips as lpips_module
+from rdpcodec.metrics.lpips import SQUARE, WEIGHTS_VARIABLE, Lpips, load_lpips
 
 
 def images(seed: int) -> Tensor:
@@ -115,7 +115,7 @@ def test_large_images_are_compared_in_squares_to_the_same_result(
 ) -> None:
     """Also where squares are smaller, so that there are several each way and one that has only a margin."""
     if max(size) < SQUARE:
-        monkeypatch.setattr(perceptual, "SQUARE", 160)
+        monkeypatch.setattr(lpips_module, "SQUARE", 160)
     rng = np.random.default_rng(sum(size))
     reference = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
     decoded = np.clip(reference + rng.normal(0, 20, reference.shape), 0, 255).astype(np.uint8)

@@ -57,7 +57,7 @@ def point_of(point: Quality | OperatingPoint | None, quality: Quality | None = N
 
 def listed(items: Any) -> list[Any]:
     """The items of a batch as a list. Raises `UsageError` for a single item."""
-    if not isinstance(items, (str, bytes, bytearray, memoryview)) and getattr(items, "ndim", 4) == 4:
+    if not is_file(items) and getattr(items, "ndim", 4) == 4:
         with suppress(TypeError):
             return list(items)
     shape = f" of shape {tuple(items.shape)}" if hasattr(items, "shape") else ""
@@ -98,4 +98,4 @@ def check_realism(realism: float | None) -> None:
 def realism_in(header: Header, realism: float | None) -> float:
     """The realism to decode a file at: the one that was asked for, or the file's own."""
     check_realism(realism)
-    return header.realism if realism is None else realism
+    return header.realism if realism is None else float(realism)

@@ -15,6 +15,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from copy import deepcopy
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, overload
 
@@ -194,7 +196,8 @@ class Codec:
             raise UsageError(f"target {quality}: efforts take a number as quality")
         self.weights.check_point(OperatingPoint(quality, realism))
         loaded = load_image(image, keep_metadata=keep_metadata, exact=exact, max_pixels=max_pixels)
-        return ImageEncoder(self.tile_codec, self.weights, loaded).efforts(quality, realism)
+        # The caller may use an array for other things before the last file is made.
+        return ImageEncoder(self.tile_codec, self.weights, deepcopy(loaded)).efforts(quality, realism)
 
     def encoder(self, image: ImageData) -> Callable[[Quality | OperatingPoint], bytes]:
         """A function from operating points, or qualities, to files of one image, for when you need several.
@@ -336,14 +339,13 @@ class Codec:
         for members in alike(keys):
             _, _, beta = keys[members[0]]
             pixels: dict[int, np.ndarray] = {}
-            try:
-                pixels |= zip(members, self._pixels([files[i] for i in members], beta, region), strict=True)
-            except RdpError:
-                for i in members:  # to find which is at fault
-                    with kept(errors, i, sources):
-                        pixels[i] = self._pixels([files[i]], beta, region)[0]
-            for i, array in pixels.items():
+            if len(members) > 1:
+                with suppress(RdpError):  # if one of them is damaged, each is decoded alone
+                    together = self._pixels([files[i] for i in members], beta, region)
+                    pixels |= zip(members, together, strict=True)
+            for i in members:
                 with kept(errors, i, sources):
+                    array = pixels[i] if i in pixels else self._pixels([files[i]], beta, region)[0]
                     box = region_of(region, files[i].header.image_size)
                     images[i] = side_data.unpack(array, files[i], box)
         return images
@@ -408,5 +410,5 @@ def loaded_codec(model: str, device: str) -> Codec:
 
 def shared_codec(model: str = DEFAULT_MODEL, device: str = "cpu") -> Codec:
     """A codec that the module-level functions share, loaded on first use."""
-    with _loading:
+    with _loading.lock:
         return loaded_codec(find_model(model).name, str(device))

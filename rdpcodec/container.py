@@ -17,7 +17,6 @@ import struct
 import zlib
 from dataclasses import dataclass, field
 from enum import IntEnum
-from math import isnan
 from numbers import Real
 from typing import IO
 
@@ -27,6 +26,7 @@ SIGNATURE = b"RDP"
 # The newest version that is read and written. A file states the lowest version that has all its segments.
 VERSION = 2
 EXTENSION = ".rdpc"
+PILLOW_FORMAT = "RDPC"  # what our plugin for Pillow calls the format
 MIME_TYPE = "image/x-rdpc"
 QUALITY_STEPS = 100  # per unit of quality: a stored 10000 is 100.00
 REALISM_STEPS = 255
@@ -132,14 +132,14 @@ def stored_quality(quality: float) -> int:
     """Quality 0..100 → hundredths, as stored. Raises `UsageError` outside the range."""
     if not 0 <= quality <= 100:
         raise UsageError(f"quality {quality} is outside 0..100")
-    return round(quality * QUALITY_STEPS)
+    return round(float(quality) * QUALITY_STEPS)
 
 
 def check_size(width: int, height: int, error: type[Exception], max_pixels: int = MAX_PIXELS) -> None:
     """Raise `error` unless an image of this size can be coded and has at most `max_pixels` pixels. Raise
     `UsageError` if that limit is not a number.
     """
-    if isinstance(max_pixels, bool) or not isinstance(max_pixels, Real) or isnan(max_pixels):
+    if isinstance(max_pixels, bool) or not isinstance(max_pixels, Real) or max_pixels != max_pixels:
         raise UsageError(f"max_pixels {max_pixels!r} is not a number")
     if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
         raise error(f"an image of {width}×{height} pixels: sides must be 1..{MAX_SIDE}")

@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from rdpcodec.errors import FormatError, reason
+from rdpcodec.image.files import opened
 from rdpcodec.tiles import Box, join_tiles, split_tiles
 
 # A WebP file of one lossless image is these twenty bytes and the VP8L data. The layer holds only the data.
@@ -120,7 +121,7 @@ def decode(coded: bytes, tile: Box) -> ExactPixels:
     if header.size != (tile.width, tile.height):
         raise FormatError("the exact layer does not fit the image")
     try:
-        with Image.open(io.BytesIO(_webp_of(coded)), formats=["WEBP"]) as image:
+        with opened(_webp_of(coded), formats=["WEBP"]) as image:
             array = np.asarray(image.convert("RGBA"))
     except MemoryError:
         raise

@@ -7,7 +7,13 @@ import threading
 
 
 class ForkLock:
-    """A `threading.Lock` for `with` blocks, made anew in every forked process."""
+    """A `threading.Lock`, made anew in every forked process. Take it as `with fork_lock.lock:`.
+
+    The lock itself is given out, because an interrupt within an `__enter__` or `__exit__` that is written in
+    Python would leave it locked for ever.
+    """
+
+    lock: threading.Lock
 
     def __init__(self) -> None:
         self._renew()
@@ -15,10 +21,4 @@ class ForkLock:
             os.register_at_fork(after_in_child=self._renew)
 
     def _renew(self) -> None:
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, *exception: object) -> None:
-        self._lock.release()
+        self.lock = threading.Lock()

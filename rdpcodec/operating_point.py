@@ -7,7 +7,7 @@ from numbers import Real
 from typing import Literal
 
 from rdpcodec.errors import UsageError
-from rdpcodec.targets import Bounds, Target
+from rdpcodec.targets import Bounds, Target, plain_number
 
 AUTO: Literal["auto"] = "auto"
 """In place of a realism: the encoder chooses one for each image (`rdpcodec.encoder.auto_realism`)."""
@@ -40,7 +40,9 @@ class OperatingPoint:
 
     def __post_init__(self) -> None:
         quality, realism = self.quality, self.realism
-        if isinstance(realism, str) and realism != AUTO:
+        if not isinstance(realism, str):
+            object.__setattr__(self, "realism", realism := _within("realism", realism, 1))
+        elif realism != AUTO:
             raise UsageError(f"realism {realism!r} is neither a number nor {AUTO!r}")
         if isinstance(quality, Bounds) and realism != 0:
             raise UsageError(f"realism {realism}: {quality} find the realism themselves: leave it out")
@@ -49,21 +51,20 @@ class OperatingPoint:
                 f"quality {quality!r} is the name of a preset: give rdpcodec.PRESETS[{quality!r}]"
             )
         if not isinstance(quality, (Target, Bounds)):
-            _check_range("quality", quality, 100)
-        if realism != AUTO:
-            _check_range("realism", realism, 1)
-        _check_range("effort", self.effort, EFFORT_MAX)
-        if self.effort != int(self.effort):
-            raise UsageError(f"effort {self.effort} is not a whole number")
-        object.__setattr__(self, "effort", int(self.effort))
+            object.__setattr__(self, "quality", _within("quality", quality, 100))
+        effort = _within("effort", self.effort, EFFORT_MAX)
+        if effort != int(effort):
+            raise UsageError(f"effort {effort} is not a whole number")
+        object.__setattr__(self, "effort", int(effort))
 
 
-def _check_range(name: str, value: float, highest: int) -> None:
-    """Raise `UsageError` unless a setting is a number from 0 to `highest`."""
+def _within(name: str, value: float, highest: int) -> float:
+    """A setting as a plain number. Raises `UsageError` unless it is a number from 0 to `highest`."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise UsageError(f"{name} {value!r} is not a number")
     if not 0 <= value <= highest:
         raise UsageError(f"{name} {value} is outside 0..{highest}")
+    return plain_number(value)
 
 
 PRESETS = {

@@ -34,7 +34,7 @@ from rdpcodec.operating_point import PRESETS, OperatingPoint, Realism
 from rdpcodec.targets import Bounds, Target
 from rdpcodec.weights.manifest import DEFAULT_MODEL, model_for_file, model_name
 
-FORMAT = "RDPC"
+FORMAT = container.PILLOW_FORMAT
 _DIALS = ("quality", "realism", "effort")
 
 
@@ -176,8 +176,12 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
         xmp = xmp.encode()
     if exif is None and isinstance(xmp, bytes) and orientation_of(image) != 1:  # it is applied here
         xmp = without_geometry(xmp)
-    image = upright(image) if exif is None else image.copy()
-    image.info |= {
+    copied = upright(image) if exif is None else image.copy()
+    # What pixels mean depends on their format: a PNG may have a gamma, and in a TIFF zero may be white.
+    copied.format = image.format
+    if hasattr(image, "tag_v2"):
+        vars(copied)["tag_v2"] = image.tag_v2
+    copied.info |= {
         "XML:com.adobe.xmp": None,
         "comment": None,
         "exif": exif.tobytes() if isinstance(exif, Image.Exif) else exif or b"",
@@ -186,7 +190,7 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
         "dpi": options.get("dpi"),
     }
     model, exact = options.get("model", DEFAULT_MODEL), bool(options.get("exact"))
-    file.write(compress(image, _point(options), model=model, exact=exact, keep_metadata=True))
+    file.write(compress(copied, _point(options), model=model, exact=exact, keep_metadata=True))
 
 
 def _point(options: dict[str, Any]) -> OperatingPoint:

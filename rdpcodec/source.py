@@ -14,6 +14,7 @@ File = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
 
 Bytes are never a path: a path is a `str` or an `os.PathLike`.
 """
+OPEN_AS_TEXT = "is open as text: open it in binary mode, 'rb'"
 _NAMELESS = "the given data"
 BYTES = (bytes, bytearray, memoryview)
 
@@ -26,7 +27,7 @@ def is_file(source: object) -> TypeGuard[File]:
 def name_of(source: Any) -> str:
     """The name of a file in messages."""
     if isinstance(source, (str, os.PathLike)):
-        return os.fsdecode(source)
+        return os.fsdecode(source) or "''"
     name = getattr(source, "name", None)
     return os.fsdecode(name) if isinstance(name, (str, bytes)) else _NAMELESS
 
@@ -49,12 +50,16 @@ def read_source(source: File, error: type[RdpError], start: bytes = b"") -> byte
             with open(source, "rb") as file:
                 return _read(file, start)
         data: object = _read(source, start)
+    except UnicodeDecodeError:
+        raise error(f"{name_of(source)}: {OPEN_AS_TEXT}") from None
     except FileNotFoundError:
         raise error(f"{name_of(source)}: no such file") from None
     except (OSError, ValueError) as cause:  # ValueError: a closed file, a path with a null character
         raise error(f"{name_of(source)}: cannot be read: {reason(cause)}") from cause
+    if data is None:
+        raise error(f"{name_of(source)}: has no data yet")
     if not isinstance(data, bytes):
-        raise error(f"{name_of(source)}: is open as text: open it in binary mode, 'rb'")
+        raise error(f"{name_of(source)}: {OPEN_AS_TEXT}")
     return data
 
 

@@ -17,7 +17,7 @@ from rdpcodec.errors import UsageError
 
 # As a share of the target's cost: lower costs count as this, since an error of zero has no logarithm.
 _LEAST = 0.01
-_SIZE = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(?:([kmg])(i?))?b?", re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})\s*(?:([kmg])(i?))?b?", re.IGNORECASE)
 
 
 class _Kind(NamedTuple):
@@ -63,6 +63,7 @@ class Target:
         kind = _KINDS[self.kind]
         if isinstance(self.value, bool) or not isinstance(self.value, Real):
             raise UsageError(f"target of {kind.unit}: {self.value!r} is not a number")
+        object.__setattr__(self, "value", plain_number(self.value))
         low, high = kind.bounds
         if not low < self.value < high:
             limits = f"over {low:g} and below {high:g}" if kind.role == "distortion" else "over 0, and finite"
@@ -105,6 +106,8 @@ class Target:
 
     def __and__(self, other: Target) -> Bounds:
         """Both at once. Raises `UsageError` unless one is for distortion and one for perception."""
+        if not isinstance(other, Target):
+            raise UsageError(f"target {self} and {other!r}: the second is not a target")
         by_role = {_KINDS[target.kind].role: target for target in (self, other)}
         if by_role.keys() != {"distortion", "perception"}:
             raise UsageError(
@@ -145,6 +148,16 @@ class Target:
             for end, rounded in zip((first, last), inside, strict=True)
         ]
         return f"{' to '.join(ends)} {kind.unit}"
+
+
+def plain_number(value: Real | float) -> float:
+    """A number as Python's own, since those of NumPy may wrap or round in later arithmetic."""
+    if type(value) is int or type(value) is float:
+        return value
+    try:
+        return float(value)
+    except OverflowError:  # a fraction, say
+        return math.inf
 
 
 @dataclass(frozen=True)

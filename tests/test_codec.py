@@ -287,7 +287,12 @@ def test_files_are_taken_as_bytes_paths_and_open_files_both_ways(
 
 @pytest.mark.parametrize(
     ("source", "message"),
-    [(12, "not int"), ("missing.rdpc", "missing.rdpc: no such file"), (io.StringIO("RDP"), "open as text")],
+    [
+        (12, "not int"),
+        ("missing.rdpc", "missing.rdpc: no such file"),
+        (io.StringIO("RDP"), "open as text"),
+        (io.TextIOWrapper(io.BytesIO(b"RDP\xff")), "open as text"),
+    ],
 )
 def test_what_is_no_file_is_refused(source: object, message: str) -> None:
     with pytest.raises(UsageError, match=message):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import copy
 import io
+import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import threading
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +30,10 @@ from rdpcodec import Codec, OperatingPoint, Target, extras
 from rdpcodec import codec as codec_module
 from rdpcodec.arguments import point_from_settings
 from rdpcodec.errors import FormatError, UsageError, WeightsError
+from rdpcodec.fork_lock import ForkLock
 from rdpcodec.image import load_image
-from rdpcodec.weights.manifest import manifest
+from rdpcodec.weights.manifest import ModelEntry, manifest
+from rdpcodec.weights.release import ReleasedModel
 
 
 def test_the_package_lists_what_it_offers() -> None:
@@ -54,6 +59,15 @@ def test_a_codec_survives_pickling_and_copies(codec: Codec, plain_codec: Codec, 
         for other in (pickle.loads(pickle.dumps(one)), copy.deepcopy(one), copy.copy(one)):
             assert other.compress(small, 30) == data
             assert other.weights == one.weights
+
+
+def test_a_pickled_model_needs_no_file(plain_weights: Path, small: Image.Image, tmp_path: Path) -> None:
+    shutil.copytree(plain_weights, folder := tmp_path / "weights")
+    record = json.loads((folder / "manifest.json").read_text())["models"]["fast"]
+    codec = Codec(ReleasedModel.load(ModelEntry("fast", folder / record["file"], record)))
+    data, pickled = codec.compress(small, 30), pickle.dumps(codec)
+    shutil.rmtree(folder)
+    assert pickle.loads(pickled).decompress(data).size == small.size
 
 
 def test_a_deep_copy_holds_no_weights_of_its_own(plain_codec: Codec) -> None:
@@ -199,6 +213,14 @@ def test_all_efforts_take_what_an_image_may_be_and_hold(codec: Codec, small: Ima
     assert next(codec.efforts(clear, 5, exact=True)) == codec.compress(clear, 5, exact=True)
 
 
+def test_efforts_are_those_of_the_image_as_it_was_given(codec: Codec, small: Image.Image) -> None:
+    array = np.array(small)
+    files = codec.efforts(array, 30)
+    next(files)
+    array[:] = 0
+    assert next(files) == codec.compress(small, 30, effort=1)
+
+
 def test_weights_that_only_decode_refuse_a_batch_before_its_images(small: Image.Image) -> None:
     """Whatever the quality, and whether or not errors are kept: no other image would do better."""
     (retired, *_) = (name for name, entry in manifest().items() if not entry.encodes)
@@ -328,16 +350,21 @@ def test_warnings_name_the_line_that_called(codec: Codec, small: Image.Image, tm
         assert warned_lines(call) == {__file__}
 
 
+def test_an_interrupt_cannot_leave_the_lock_locked() -> None:
+    """It could within methods written in Python; those of the lock itself cannot be interrupted."""
+    assert type(ForkLock().lock) is type(threading.Lock())
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
 def test_a_forked_process_finds_open_what_another_thread_had_locked() -> None:
     script = """
 import os, signal, sys
 from rdpcodec.fork_lock import ForkLock
 lock = ForkLock()
-with lock:
+with lock.lock:
     if os.fork() == 0:
         signal.alarm(20)  # without the guard it would wait for ever
-        with lock:
+        with lock.lock:
             os._exit(7)
     sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
 """
@@ -382,6 +409,38 @@ def test_targets_beyond_all_files_are_refused(
 ) -> None:
     with pytest.raises(UsageError, match=r"^target"):
         call(codec, small)
+
+
+NUMBERS = [np.uint8, np.int8, np.uint16, np.float16, np.float32, np.int64, Fraction]
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_setting_may_be_a_number_of_another_library(
+    codec: Codec, small: Image.Image, number: Callable[[int], Any]
+) -> None:
+    """NumPy's own would wrap at 255, or round."""
+    assert codec.compress(small, number(90)) == codec.compress(small, 90)
+    data = codec.compress(small, rdpcodec.Target.psnr(30), realism=1)
+    assert codec.compress(small, rdpcodec.Target.psnr(number(30)), realism=number(1)) == data
+    expected = codec.decompress_array(data, realism=1)
+    np.testing.assert_array_equal(codec.decompress_array(data, realism=number(1)), expected)
+    (symbols,) = codec.analyse([load_image(small)], number(90))
+    pixels = [codec.synthesise([symbols], quality, small.size) for quality in (number(90), 90)]
+    np.testing.assert_array_equal(*pixels)
+
+
+@pytest.mark.parametrize("number", [10**400, Fraction(10**400, 3), -(10**400)])
+def test_a_number_that_no_float_holds_is_refused_as_others_are(number: Any) -> None:
+    refused: list[Callable[[], object]] = [
+        lambda: rdpcodec.OperatingPoint(number),
+        lambda: rdpcodec.OperatingPoint(realism=number),
+        lambda: rdpcodec.OperatingPoint(effort=number),
+        lambda: rdpcodec.Target.psnr(number),
+        lambda: rdpcodec.Target.size("1" * 5000),
+    ]
+    for call in refused:
+        with pytest.raises(rdpcodec.UsageError):
+            call()
 
 
 def test_an_effort_may_be_any_whole_number(codec: Codec, small: Image.Image) -> None:

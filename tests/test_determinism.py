@@ -190,12 +190,16 @@ def double_by_default() -> Iterator[None]:
         torch.set_default_dtype(torch.float32)
 
 
-def test_networks_are_float32_whatever_the_default_is(photograph: Image.Image) -> None:
-    torch.set_default_dtype(torch.float64)
+@pytest.mark.parametrize("default", [torch.float64, torch.bfloat16, torch.float16])
+def test_networks_are_float32_whatever_the_default_is(photograph: Image.Image, default: torch.dtype) -> None:
+    image = photograph.crop((0, 0, 64, 64))
+    torch.set_default_dtype(default)
     try:
         codec = Codec("fast", engine="torch")
-        data = codec.compress(photograph.crop((0, 0, 64, 64)), quality=60)
-        codec.decompress_array(data, realism=1)
+        data = codec.compress(image, quality=60)
+        decoded = codec.decompress_array(data, realism=0.5)
     finally:
         torch.set_default_dtype(torch.float32)
-    assert data == Codec("fast", engine="torch").compress(photograph.crop((0, 0, 64, 64)), quality=60)
+    codec = Codec("fast", engine="torch")
+    assert data == codec.compress(image, quality=60)
+    np.testing.assert_array_equal(decoded, codec.decompress_array(data, realism=0.5))

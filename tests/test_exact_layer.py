@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 
 import numpy as np
 import pytest
@@ -74,7 +75,7 @@ def test_running_out_of_memory_is_not_called_damage(monkeypatch: pytest.MonkeyPa
         raise MemoryError
 
     coded = webp(Image.new("RGB", (32, 32)), lossless=True)
-    monkeypatch.setattr(Image, "open", exhausted)
+    monkeypatch.setattr(exact_layer, "opened", exhausted)
     with pytest.raises(MemoryError):
         exact_layer.decode(coded, Box(0, 0, 32, 32))
 
@@ -102,3 +103,12 @@ def webp(image: Image.Image, **options: object) -> bytes:
 def test_other_data_is_refused(data: bytes, message: str) -> None:
     with pytest.raises(FormatError, match=message):
         exact_layer.decode(data, Box(0, 0, 32, 32))
+
+
+def test_pillows_own_limit_of_pixels_does_not_apply(monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = of_colours(3, 70, 50, 0)
+    coded = exact_layer.encode(pixels, np.ones((50, 70), bool), TRIAL)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(exact_layer.decode(coded, Box(0, 0, 70, 50)).pixels, pixels)

@@ -5,6 +5,7 @@ import gc
 import io
 import pickle
 import random
+import struct
 import subprocess
 import sys
 import warnings
@@ -17,9 +18,10 @@ import numpy as np
 import pytest
 from fuzz.damage import mutated
 from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
 
 import rdpcodec
-from rdpcodec import Codec, ImageWarning, UsageError, container
+from rdpcodec import Codec, ImageWarning, UsageError, compress, container, decompress
 from rdpcodec.container import Container, Segment
 from rdpcodec.pillow_plugin import RdpImageFile
 
@@ -382,3 +384,51 @@ def test_images_can_be_copied_and_pickled(small: Image.Image, copied: Callable[[
 def test_only_an_encoder_chooses_realism(small: Image.Image) -> None:
     with pytest.raises(UsageError, match="only an encoder can choose"):
         opened(saved(small)).realism = "auto"
+
+
+def a_png_of_gamma_one(image: Image.Image) -> bytes:
+    chunks = PngInfo()
+    chunks.add(b"gAMA", (100_000).to_bytes(4, "big"))
+    image.save(buffer := io.BytesIO(), "PNG", pnginfo=chunks)
+    return buffer.getvalue()
+
+
+def a_tiff_where_zero_is_white(image: Image.Image) -> bytes:
+    values = np.asarray(image.convert("L")).astype(np.uint16) * 257
+    Image.fromarray(values).save(buffer := io.BytesIO(), "TIFF", tiffinfo={262: 0})
+    return buffer.getvalue()
+
+
+def a_png_of_16_bits_with_a_transparent_colour(image: Image.Image) -> bytes:
+    """All of it has that colour; Pillow writes no such file, so its chunks are made here."""
+    width, height = image.size
+    rows = (b"\0" + bytes([1, 2, 3, 4, 5, 6]) * width) * height
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    parts = (
+        (b"IHDR", header),
+        (b"tRNS", bytes([1, 2, 3, 4, 5, 6])),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [a_png_of_gamma_one, a_tiff_where_zero_is_white, a_png_of_16_bits_with_a_transparent_colour],
+)
+@pytest.mark.filterwarnings("ignore::rdpcodec.ImageWarning")
+def test_saving_understands_pixels_as_compressing_their_file_does(
+    small: Image.Image, made: Callable[[Image.Image], bytes]
+) -> None:
+    data = made(small)
+    Image.open(io.BytesIO(data)).save(saved := io.BytesIO(), "RDPC", quality=50)
+    found, expected = (
+        decompress(file) for file in (saved.getvalue(), compress(data, 50, keep_metadata=True))
+    )
+    assert found.mode == expected.mode
+    np.testing.assert_array_equal(np.asarray(found), np.asarray(expected))

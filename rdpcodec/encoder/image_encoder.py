@@ -20,7 +20,7 @@ from rdpcodec.encoder.exact.coarsening import squared_error
 from rdpcodec.encoder.exact.layers import Layered, in_layers
 from rdpcodec.encoder.needs import EFFORT, check_installed
 from rdpcodec.encoder.target_search import search
-from rdpcodec.encoder.transparency import coarse_alpha, is_neutral, simplified
+from rdpcodec.encoder.transparency import alpha_step, coarse_alpha, is_neutral, simplified
 from rdpcodec.errors import TargetWarning, UsageError, warn
 from rdpcodec.extras import need_torch
 from rdpcodec.image import ImageData
@@ -53,6 +53,7 @@ class ImageEncoder:
         self.tile_codec, self.weights, self.image = tile_codec, weights, simplified(image)
         self._tiles = AnalysedTiles(tile_codec, [self.image.pixels])
         self._metadata = side_data.pack(image)
+        self._coded_alpha: dict[int, bytes] = {}  # by `alpha_step`: trials of a target share it
         self._neutral = not image.gray and is_neutral(self.image.pixels)
 
     def encode(self, point: OperatingPoint) -> bytes:
@@ -231,9 +232,10 @@ class ImageEncoder:
 
     def _opacity(self, quality: float) -> dict[Segment, bytes]:
         """The segment of the alpha channel, if there is one."""
-        alpha = self.image.alpha
-        if alpha is None:
+        if self.image.alpha is None:
             return {}
-        if not self.image.exact:
-            alpha = coarse_alpha(alpha, quality)
-        return {Segment.OPACITY: opacity.encode(alpha, tiles_of(self.image.size))}
+        step = 1 if self.image.exact else alpha_step(quality)
+        if step not in self._coded_alpha:
+            alpha = self.image.alpha if self.image.exact else coarse_alpha(self.image.alpha, step)
+            self._coded_alpha[step] = opacity.encode(alpha, tiles_of(self.image.size))
+        return {Segment.OPACITY: self._coded_alpha[step]}

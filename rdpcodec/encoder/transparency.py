@@ -32,11 +32,15 @@ def simplified(image: ImageData) -> ImageData:
     return replace(image, pixels=pixels)
 
 
-def coarse_alpha(alpha: np.ndarray, quality: float) -> np.ndarray:
-    """An alpha channel, uint8, with fewer levels the lower the quality, 0..100. What is opaque stays opaque,
-    what is fully transparent stays so, and nothing else becomes either.
+def alpha_step(quality: float) -> int:
+    """The distance of the levels of alpha that a quality 0..100 keeps."""
+    return max(1, round((100 - quality) / _UNITS_A_LEVEL))
+
+
+def coarse_alpha(alpha: np.ndarray, step: int) -> np.ndarray:
+    """An alpha channel, uint8, of which every `step`-th level is kept. What is opaque stays opaque, what is
+    fully transparent stays so, and nothing else becomes either.
     """
-    step = max(1, round((100 - quality) / _UNITS_A_LEVEL))
     levels = ((np.arange(256) + step // 2) // step * step).clip(1, 254)
     levels[[0, 255]] = 0, 255
     return levels.astype(np.uint8)[alpha]

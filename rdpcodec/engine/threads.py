@@ -7,6 +7,7 @@ import os
 from rdpcodec.errors import UsageError
 
 _chosen: int | None = None
+_MOST = 1024  # threads that a runtime is asked for, whatever the environment says
 
 
 def use_threads(count: int) -> None:
@@ -24,7 +25,7 @@ def chosen_threads() -> int | None:
     if _chosen is not None:
         return _chosen
     told = os.environ.get("OMP_NUM_THREADS", "")
-    return int(told) if told.isdecimal() and int(told) else None
+    return min(int(told), _MOST) if told.isdecimal() and int(told[:9]) else None
 
 
 def wait_briefly() -> None:

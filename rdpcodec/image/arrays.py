@@ -84,6 +84,8 @@ def from_tensor(tensor: Any, max_pixels: int = MAX_PIXELS) -> ImageData:
             f"a tensor of shape {tuple(tensor.shape)} is not an image: "
             "give [C, H, W] or [1, C, H, W], C = 1 to 4"
         )
+    if tensor.is_floating_point() and tensor.element_size() == 1:
+        tensor = tensor.float()  # comparisons are not defined for 8-bit floating point
     if tensor.is_floating_point():
         if not bool(((tensor >= 0) & (tensor <= 1)).all()):
             raise _outside("tensor", float(tensor.min()), float(tensor.max()))

@@ -18,10 +18,10 @@ from typing import IO
 
 from PIL import Image
 
-from rdpcodec.container import EXTENSION, MAX_PIXELS, SIGNATURE, check_size
+from rdpcodec.container import EXTENSION, MAX_PIXELS, PILLOW_FORMAT, SIGNATURE, check_size
 from rdpcodec.errors import ImageError, RdpError, reason
 from rdpcodec.fork_lock import ForkLock
-from rdpcodec.source import File, name_of, read_source
+from rdpcodec.source import OPEN_AS_TEXT, File, name_of, read_source
 
 # Pillow knows these formats but cannot decode them without a handler from the user.
 _UNDECODABLE = {"BUFR", "GRIB", "HDF5", "MPEG"}
@@ -48,6 +48,7 @@ _HINTS = (
 )
 _PLUGIN_SUFFIXES = {".heic": "HEIC", ".heif": "HEIC", ".hif": "HEIC", ".jxl": "JPEG XL"}
 _raising = ForkLock()
+_limit_before: int | None = None  # Pillow's limit when it was last raised, perhaps now and by another thread
 
 
 @cache
@@ -130,7 +131,7 @@ def _seekable(source: File) -> Iterator[IO[bytes]]:
         file: IO[bytes] = source
         try:
             file.seek(0)
-        except (AttributeError, io.UnsupportedOperation):  # a pipe, a socket
+        except (AttributeError, OSError):  # a pipe, a socket
             file = io.BytesIO(read_source(source, ImageError))
         yield file
 
@@ -157,9 +158,12 @@ def as_image_error(name: str) -> Iterator[None]:
 def _identified(file: IO[bytes], formats: list[str] | None) -> Image.Image:
     """What `Image.open` does, without its limit. Raises `ImageError`, or what a plugin raises."""
     file.seek(0)
-    prefix = file.read(_PREFIX)
+    try:
+        prefix = file.read(_PREFIX)
+    except UnicodeDecodeError:
+        raise ImageError(OPEN_AS_TEXT) from None
     if not isinstance(prefix, bytes):
-        raise ImageError("is open as text: open it in binary mode, 'rb'")
+        raise ImageError(OPEN_AS_TEXT)
     if not prefix:
         raise ImageError("the file is empty")
     for name in _formats() if formats is None else _imported(formats):
@@ -181,10 +185,11 @@ def _formats() -> Iterator[str]:
     plugins.
     """
     Image.preinit()
-    yield from (common := [name for name in Image.ID if name not in _ON_REQUEST])
+    others = {*_ON_REQUEST, PILLOW_FORMAT}  # coding .rdpc files again loses detail
+    yield from (common := [name for name in Image.ID if name not in others])
     Image.init()
     register_plugins()
-    yield from (name for name in Image.ID if name not in {*common, *_ON_REQUEST})
+    yield from (name for name in Image.ID if name not in {*common, *others})
 
 
 def _imported(formats: list[str]) -> list[str]:
@@ -241,8 +246,8 @@ def scans_of(data: bytes) -> int:
 
 
 def _over_pillows_limit(image: Image.Image) -> bool:
-    limit = Image.MAX_IMAGE_PIXELS
-    return limit is not None and image.width * image.height > limit
+    limits = (Image.MAX_IMAGE_PIXELS, _limit_before)
+    return any(limit is not None and image.width * image.height > limit for limit in limits)
 
 
 @contextmanager
@@ -250,8 +255,9 @@ def _pillows_limit_raised() -> Iterator[None]:
     """Raise Pillow's limit to ours, since some plugins check it again while they decode. The limit belongs to
     the whole process, so one thread at a time raises it, and no further.
     """
-    with _raising:
-        before = Image.MAX_IMAGE_PIXELS
+    global _limit_before
+    with _raising.lock:
+        before = _limit_before = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = MAX_PIXELS
         try:
             yield

@@ -52,6 +52,9 @@ def load_image(
     268 435 456; Pillow's own limit does not apply. formats: Pillow's names of the file formats to accept;
     None for all but those that run a program or hold a file of another format (EPS, BLP, FPX, IPTC, MIC).
 
+    By loading a PNG, Pillow forgets its cICP chunk, and which gray of 2 or 4 bits is transparent: give a
+    Pillow image as it was opened, or the file.
+
     Raises `ImageError` when the image cannot be read or coded. Warns with `ImageWarning` about what is lost.
     """
     return replace(_loaded(source, keep_metadata, max_pixels, formats), exact=exact)
@@ -149,7 +152,7 @@ def _of_sixteen_bits(image: Image.Image, top: int, inverted: bool) -> tuple[Imag
 def _with_key_of_eight_bits(image: Image.Image, raw_modes: set[str]) -> Image.Image:
     """An image whose transparent colour, where it has the file's 16 bits, is given in 8 like the pixels."""
     key = image.info.get("transparency")
-    if isinstance(key, tuple) and any(";16" in mode for mode in raw_modes):
+    if isinstance(key, tuple) and (any(";16" in mode for mode in raw_modes) or max(key, default=0) > 255):
         image = image.copy()
         image.info["transparency"] = tuple(value >> 8 for value in key)
     return image

@@ -88,8 +88,9 @@ class Lpips(nn.Module):
         names += [f"lin{i}.model.1.weight" for i in range(len(_STRIDES[network]))]
         for name in names:
             self.register_buffer(_plain(name), tensors[name].float(), persistent=False)
-        self.register_buffer("shift", torch.tensor(_SHIFT)[:, None, None], persistent=False)
-        self.register_buffer("scale", torch.tensor(_SCALE)[:, None, None], persistent=False)
+        for name, values in (("shift", _SHIFT), ("scale", _SCALE)):
+            each = torch.tensor(values, dtype=torch.float32)[:, None, None]  # whatever the default dtype
+            self.register_buffer(name, each, persistent=False)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """x, y: `[B, 3, H, W]`, sRGB in [0, 1], sides of 32 or more → LPIPS `[B]`, 0 where equal."""

@@ -30,13 +30,13 @@ def networks(released: ReleasedModel, device: torch.device) -> tuple[RdpModel, S
     architecture do not fit together.
     """
     tensors = {name: torch.from_numpy(array.copy()) for name, array in released.tensors.items()}
-    network, realism = RdpModel(released.architecture), None
+    network, realism = RdpModel(released.architecture).float(), None
     try:
         absent, unknown = network.load_state_dict(training_state(tensors), strict=released.encodes)
         if unknown or not all(name.startswith(ENCODER_PREFIXES) for name in absent):
             raise WeightsError(f"model {released.name!r}: its tensors are not those of its architecture")
         if weights := realism_state(tensors):
-            realism = Synthesis(released.architecture)
+            realism = Synthesis(released.architecture).float()
             realism.load_state_dict(weights)
             realism.to(device, torch.float32).eval().requires_grad_(False)
     except RuntimeError as error:

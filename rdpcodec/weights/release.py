@@ -58,9 +58,12 @@ class ReleasedModel:
 
     @property
     def has_graphs(self) -> bool:
-        """Whether there are graphs for all that the model can do. Earlier versions gave them other names."""
+        """Whether there are graphs for all that the model can do. Earlier versions gave them other names, and
+        a pickled model may have been carried away from their files.
+        """
         needed = DECODING_GRAPHS | (ENCODING_GRAPHS if self.encodes else set())
-        return self.graphs.keys() >= (needed | {"realism"} if self.has_realism else needed)
+        known = {name for name, path in self.graphs.items() if path.is_file()}
+        return known >= (needed | {"realism"} if self.has_realism else needed)
 
     @property
     def decoder_fingerprint(self) -> str:

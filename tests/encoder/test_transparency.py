@@ -14,7 +14,7 @@ from recoded_files import recoded
 
 from rdpcodec import Codec, container, exact_layer
 from rdpcodec.container import Segment
-from rdpcodec.encoder.transparency import coarse_alpha, is_neutral, simplified
+from rdpcodec.encoder.transparency import alpha_step, coarse_alpha, is_neutral, simplified
 from rdpcodec.image import ImageData
 
 
@@ -57,7 +57,9 @@ def test_a_tiny_image_has_the_alpha_of_the_quality_asked_for(codec: Codec) -> No
     shadow.putalpha(Image.radial_gradient("L").resize(shadow.size))
     for quality in (100, 90, 50):
         alpha = np.asarray(codec.decompress(codec.compress(shadow, quality)).getchannel("A"))
-        np.testing.assert_array_equal(alpha, coarse_alpha(np.asarray(shadow.getchannel("A")), quality))
+        np.testing.assert_array_equal(
+            alpha, coarse_alpha(np.asarray(shadow.getchannel("A")), alpha_step(quality))
+        )
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 99), st.integers(1, 255))
@@ -82,7 +84,7 @@ def test_an_alpha_channel_takes_fewer_bytes_at_a_lower_quality(codec: Codec, sma
 
 @given(st.floats(0, 100))
 def test_fewer_levels_keep_their_order_and_both_ends(quality: float) -> None:
-    levels = coarse_alpha(np.arange(256, dtype=np.uint8), quality).astype(int)
+    levels = coarse_alpha(np.arange(256, dtype=np.uint8), alpha_step(quality)).astype(int)
     assert (np.diff(levels) >= 0).all()
     assert levels[0] == 0
     assert levels[255] == 255

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
 import struct
 import subprocess
 import sys
@@ -182,6 +183,14 @@ def test_pillows_limit_is_as_before_after_two_threads_have_passed_it(monkeypatch
     assert Image.MAX_IMAGE_PIXELS == 3000
 
 
+def test_a_limit_that_another_thread_has_raised_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else this image would be decoded under the low limit, once that thread has restored it."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 3000)
+    with image_files.opened(saved(Image.new("RGB", (70, 50), "red"))):
+        assert image_files._over_pillows_limit(Image.new("L", (70, 50)))
+        assert not image_files._over_pillows_limit(Image.new("L", (50, 50)))
+
+
 @pytest.mark.parametrize("source", ["array", "image", "tensor"])
 def test_max_pixels_holds_for_every_source(source: str) -> None:
     import torch
@@ -335,10 +344,31 @@ def test_pipes_and_members_of_archives_are_read(tmp_path: Path) -> None:
         assert load_image(member).size == (8, 6)
 
 
+def test_an_unbuffered_pipe_is_read() -> None:
+    data = saved(Image.new("RGB", (8, 6), "red"))
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb", 0) as pipe:
+        with os.fdopen(writing, "wb") as end:
+            end.write(data)
+        assert load_image(pipe).size == (8, 6)
+
+
+def test_an_rdpc_file_is_read_only_if_it_is_asked_for(tmp_path: Path) -> None:
+    """Importing the plugin for Pillow changes nothing."""
+    import rdpcodec.pillow_plugin
+
+    path = tmp_path / "a.rdpc"
+    path.write_bytes(rdpcodec.compress(Image.new("RGB", (8, 6), "red")))
+    with pytest.raises(ImageError, match="compressed already"):
+        load_image(path)
+    assert load_image(path, formats=["RDPC"]).size == (8, 6)
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
         (b"", "the file is empty"),
+        (io.TextIOWrapper(io.BytesIO(b"\x89PNG")), "open as text"),
         (io.StringIO("text"), "open as text"),
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC needs a plugin|cannot be read|not an image"),
         (b"\xff\x0a" + bytes(30), "JPEG XL needs a plugin|cannot be read|not an image"),

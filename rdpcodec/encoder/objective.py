@@ -12,18 +12,15 @@ import torch
 from torch import Tensor
 
 from rdpcodec.metrics.eyes import LEAST_DISTORTION, ForEyes, exchange_rate
-
-# As in the training of the released weights (`--eyes`, `--coarse`).
-EYES_SHARE = 0.5
-COARSE_SHARE = 0.3
+from rdpcodec.weights.release import DistortionShares
 
 
 class ErrorPrice:
     """λ·255²·D of one tile, for images near the one from which a search begins."""
 
-    def __init__(self, original: Tensor, decoded: Tensor, weight: float) -> None:
+    def __init__(self, original: Tensor, decoded: Tensor, weight: float, shares: DistortionShares) -> None:
         """original, decoded: float `[1, 3, H, W]` in [0, 1], of any size; weight: bits for a mean squared
-        error of 1.
+        error of 1; shares: of the distortion that the model was trained for.
 
         Where a distortion is absent, because the image is too small or already equal, its share goes to
         squared error.
@@ -34,9 +31,9 @@ class ErrorPrice:
             mse = (decoded - original).square().mean()
             starts = torch.cat(self._for_eyes.distortions(decoded))
         counts = starts > LEAST_DISTORTION
-        shares = counts * starts.new_tensor([EYES_SHARE, COARSE_SHARE])
-        self._rates = shares * exchange_rate(mse, starts)
-        self._squared_share = 1 - float(shares.sum())
+        counted = counts * starts.new_tensor(shares)
+        self._rates = counted * exchange_rate(mse, starts)
+        self._squared_share = 1 - float(counted.sum())
 
     def __call__(self, decoded: Tensor) -> Tensor:
         """The price in bits of the errors of `decoded`, `[1, 3, H, W]`; a scalar."""

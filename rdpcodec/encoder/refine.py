@@ -103,7 +103,7 @@ class Search:
             self.first_mean = self.network.mean_network.first_mean(self.features)
         residual = engine.batch(np.stack([symbols.residual]))
         weight = float(lambda_at(self.qualities)) * 255**2 * self.x.shape[2] * self.x.shape[3]
-        self.price = ErrorPrice(self.x, self.decoded(residual), weight)
+        self.price = ErrorPrice(self.x, self.decoded(residual), weight, engine.shares)
         self.best = self.rated(residual)
 
     def efforts(self, effort: int) -> Iterator[Symbols]:

@@ -54,6 +54,7 @@ class TorchEngine:
             torch.set_num_threads(threads)
         self.device, size = device, released.architecture
         self.network, self.realism_synthesis = networks(released, device)
+        self.shares = released.shares  # of the distortion, for searches that minimise it
         self.latents, self.hyper_latents = size.latents, size.hyper_latents
         self.analysis_margin, self.synthesis_margin = size.analysis_margin, size.synthesis_margin
         self.scale_network = ExactScaleNetwork(released.scale, device)

@@ -264,6 +264,7 @@ class Fidelity:
         return {
             "architecture": asdict(self.model.architecture),
             "totals": self.totals.record(),
+            "distortion": {"eyes": self.run.eyes, "coarse": self.run.coarse},
             "model": self.model.state_dict(),
             "average": self.average.values,
             "average_steps": self.average.steps,

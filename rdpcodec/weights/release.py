@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,6 +36,23 @@ DECODING_GRAPHS = frozenset({"scales", "first_means", "second_means", "synthesis
 ENCODING_GRAPHS = frozenset({"features", "analysis", "hyper_latents"})
 
 
+class DistortionShares(NamedTuple):
+    """The distortion that a model was trained for: what took which share of squared error's place."""
+
+    eyes: float = 0.5  # SSIMULACRA2
+    coarse: float = 0.3  # coarse errors
+
+    @classmethod
+    def of(cls, record: Mapping[str, float]) -> DistortionShares:
+        """Those that a record names, and the released weights' for others. Raises `TypeError` or `ValueError`
+        unless they are shares of one whole.
+        """
+        shares = cls(**{name: float(share) for name, share in record.items()})
+        if not (min(shares) >= 0 and sum(shares) <= 1):
+            raise ValueError(f"shares {shares} of the distortion")
+        return shares
+
+
 @dataclass(frozen=True)
 class ReleasedModel:
     """Everything a `Codec` needs from one model."""
@@ -50,6 +68,7 @@ class ReleasedModel:
     graphs: dict[str, Path] = field(default_factory=dict)
     # Whether it makes files, see `ModelEntry.encodes`.
     encodes: bool = True
+    shares: DistortionShares = field(default_factory=DistortionShares)
 
     @property
     def has_realism(self) -> bool:
@@ -90,7 +109,8 @@ class ReleasedModel:
             tensors, graphs = open_tensors(entry), verified_graphs(entry)
             architecture = architecture_from(entry.record["architecture"])
             model = cls._assembled(entry.name, entry.fingerprint, architecture, tensors)
-            return replace(model, graphs=graphs, encodes=entry.encodes)
+            shares = DistortionShares.of(entry.record.get("distortion", {}))
+            return replace(model, graphs=graphs, encodes=entry.encodes, shares=shares)
         except (LookupError, ValueError, TypeError, AttributeError) as error:
             raise WeightsError(f"{entry.path}: do not fit together: {reason(error)}") from error
 

@@ -14,7 +14,6 @@ from torch import Tensor
 from rdpcodec import Codec
 from rdpcodec.encoder import refine as refining
 from rdpcodec.encoder.annealing import COLD, WARM, ExpectedBits, anneal, temperature
-from rdpcodec.encoder.objective import COARSE_SHARE, EYES_SHARE
 from rdpcodec.encoder.refine import STEPS
 from rdpcodec.image import load_image
 from rdpcodec.metrics.eyes import coarse_distortion, in_place_of, ssimulacra2_distortion
@@ -23,6 +22,7 @@ from rdpcodec.operating_point import EFFORT_MAX
 from rdpcodec.quality import lambda_at
 from rdpcodec.tiles import Box
 from rdpcodec.training.recipes import FidelityRun
+from rdpcodec.weights.release import DistortionShares
 
 
 def tensor(image: Image.Image) -> Tensor:
@@ -33,12 +33,12 @@ def losses(codec: Codec, image: Image.Image, quality: float, efforts: int) -> li
     """Rate + λ·distortion of the real files of effort 0, 1, …, in bits; their containers cost the same. The
     distortions for eyes are scaled so that each equals the squared error in the first file.
     """
-    x = tensor(image)
+    x, shares = tensor(image), DistortionShares()
     files = [codec.compress(image, quality, effort=effort) for effort in range(efforts)]
     decoded = [tensor(codec.decompress(data)) for data in files]
     errors = torch.stack([(y - x).square().mean() for y in decoded])
-    total = (1 - EYES_SHARE - COARSE_SHARE) * errors
-    for share, distortion in ((EYES_SHARE, ssimulacra2_distortion), (COARSE_SHARE, coarse_distortion)):
+    total = (1 - sum(shares)) * errors
+    for share, distortion in zip(shares, (ssimulacra2_distortion, coarse_distortion), strict=True):
         felt = torch.cat([distortion(x, y) for y in decoded])
         total = total + share * errors[0] / felt[0] * felt
     price = lambda_at(quality) * 255**2 * image.width * image.height

@@ -32,7 +32,7 @@ from rdpcodec.training.export.export import (
 from rdpcodec.training.start import load_start
 from rdpcodec.training.totals import Totals
 from rdpcodec.weights.architecture import architecture_from
-from rdpcodec.weights.release import ReleasedModel
+from rdpcodec.weights.release import DistortionShares, ReleasedModel
 
 
 def test_an_exported_run_is_a_working_codec(
@@ -42,6 +42,7 @@ def test_an_exported_run_is_a_working_codec(
     record = export(tmp_path / "checkpoint.pt", image_folder, "fast", tmp_path / "weights", replace=True)
     assert record["training"]["runs"] == 1
     assert record["size"] == "own"
+    assert record["distortion"] == {"eyes": run_of(2).eyes, "coarse": run_of(2).coarse}
     path = tmp_path / "weights" / "fast.safetensors"
     tensors = load_file(path)
     architecture = architecture_from(record["architecture"])
@@ -96,11 +97,13 @@ def test_results_stay_with_the_weights_that_they_were_measured_on(changed: str) 
     torch.manual_seed(0)
     tensors = release_tensors(RdpModel(SMALL), torch.float32)
     totals = Totals({"CPU": 1.0}, 2.0, 1)
-    record = release_record(Parts(SMALL, tensors, totals, None), b"before", None)
+    shares = DistortionShares(0.4, 0.2)
+    record = release_record(Parts(SMALL, tensors, totals, shares, None), b"before", None)
+    assert record["distortion"] == {"eyes": 0.4, "coarse": 0.2}
     assert "results" not in record
     assert record["bytes"] == len(b"before")
     assert record["training"] == totals.record()
     earlier = Release(tensors, {**record, "results": "measured"})
     others = {**tensors, changed: tensors.get(changed, torch.zeros(1)) + 1} if changed else tensors
-    again = release_record(Parts(SMALL, others, totals, None), b"after", earlier)
+    again = release_record(Parts(SMALL, others, totals, shares, None), b"after", earlier)
     assert again.get("results") == (None if changed.startswith(("synthesis", "mean")) else "measured")

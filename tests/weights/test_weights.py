@@ -15,6 +15,7 @@ from safetensors.numpy import save
 from safetensors.torch import load_file
 
 import rdpcodec
+from rdpcodec import Codec
 from rdpcodec.container import Header
 from rdpcodec.errors import WeightsError
 from rdpcodec.model.released import networks, training_state
@@ -195,6 +196,10 @@ def test_a_damaged_manifest_is_refused(copied: Path, text: str) -> None:
         ("bitstream_fingerprint", "no hexadecimal"),
         ("bitstream_fingerprint", "00"),
         ("dials", None),
+        ("distortion", None),
+        ("distortion", {"eyes": "much"}),
+        ("distortion", {"eyes": 0.8}),
+        ("distortion", {"ears": 0.1}),
     ],
 )
 def test_a_record_that_does_not_fit_is_refused(copied: Path, key: str, value: object) -> None:
@@ -204,6 +209,15 @@ def test_a_record_that_does_not_fit_is_refused(copied: Path, key: str, value: ob
     path.write_text(json.dumps(record))
     with pytest.raises(WeightsError):
         ReleasedModel.load(find_model("fast"))
+
+
+def test_effort_minimises_what_the_record_says_was_trained_for(copied: Path) -> None:
+    path = copied / "manifest.json"
+    record = json.loads(path.read_text())
+    record["models"]["fast"]["distortion"] = {"eyes": 0, "coarse": 0.1}
+    path.write_text(json.dumps(record))
+    engine = Codec(ReleasedModel.load(find_model("fast"))).engine.with_gradients()
+    assert engine.shares == (0, 0.1)
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ from rdpcodec.weights.manifest import (
     fingerprint,
     graph_path,
 )
-from rdpcodec.weights.release import ReleasedModel, table_family
+from rdpcodec.weights.release import DistortionShares, ReleasedModel, table_family
 
 Tables = tuple[TableFamily, TableFamily]
 _CPU = torch.device("cpu")
@@ -77,6 +77,7 @@ class Parts(NamedTuple):
     architecture: Architecture
     tensors: dict[str, Tensor]
     totals: Totals
+    shares: DistortionShares
     realism: RealismPart | None
 
 
@@ -144,10 +145,12 @@ def released_parts(
     if "realism" in state and earlier is not None:  # a realism run
         tensors = {k: t for k, t in earlier.tensors.items() if not k.startswith(REALISM_PREFIX)}
         totals = Totals.of(earlier.record["training"])
+        shares = DistortionShares.of(earlier.record.get("distortion", {}))
         realism = RealismPart(state["average"], totals_of(state))
     else:
         tensors = fidelity_tensors(averaged_model(state), images, crops, earlier)
         totals = totals_of(state)
+        shares = DistortionShares.of(state.get("distortion", {}))
         if "realism_average" in state:
             realism = RealismPart(state["realism_average"], totals_of(state, "realism_totals"))
         else:
@@ -156,7 +159,7 @@ def released_parts(
             realism = earlier.realism if earlier and same else None
     if realism is not None:
         tensors |= realism_tensors(architecture, tensors, realism.state, crops)
-    return Parts(architecture, tensors, totals, realism)
+    return Parts(architecture, tensors, totals, shares, realism)
 
 
 def release_record(parts: Parts, blob: bytes, earlier: Release | None) -> dict[str, Any]:
@@ -172,6 +175,7 @@ def release_record(parts: Parts, blob: bytes, earlier: Release | None) -> dict[s
         "dtype": str(tensors["analysis.leave.weight"].dtype).removeprefix("torch."),
         "parameters": sum(p.numel() for p in RdpModel(parts.architecture).parameters()),
         "dials": ["quality"] if realism is None else ["quality", "realism"],
+        "distortion": parts.shares._asdict(),
         "training": parts.totals.record(),
     }
     if realism is not None:

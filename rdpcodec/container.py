@@ -128,6 +128,13 @@ class Container:
         return Segment.GRAY in self.segments
 
 
+def decimal_realism(realism: float) -> float:
+    """A file's realism for readers: the shortest decimal that is stored alike, 0.5 for 128/255."""
+    step = round(realism * REALISM_STEPS)
+    tried = (round(realism, decimals) for decimals in (1, 2, 3))
+    return next(shown for shown in tried if round(shown * REALISM_STEPS) == step)
+
+
 def stored_quality(quality: float) -> int:
     """Quality 0..100 → hundredths, as stored. Raises `UsageError` outside the range."""
     if not 0 <= quality <= 100:

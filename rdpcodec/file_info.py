@@ -31,8 +31,7 @@ class FileInfo:
 
     def record(self) -> dict[str, Any]:
         """All fields, as JSON takes them."""
-        rounded = {"bpp": round(self.bpp, 4), "realism": round(self.realism, 3)}
-        return vars(self) | rounded
+        return vars(self) | {"bpp": round(self.bpp, 4)}
 
 
 def info(data: File) -> FileInfo:
@@ -66,7 +65,7 @@ def info(data: File) -> FileInfo:
         gray=file.gray,
         alpha=file.alpha,
         quality=header.quality,
-        realism=header.realism,
+        realism=container.decimal_realism(header.realism),
         model=model_name(header),
         fingerprint=header.fingerprint.hex(),
         weights_installed=installed,

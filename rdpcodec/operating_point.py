@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from numbers import Real
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from rdpcodec.errors import UsageError
-from rdpcodec.targets import Bounds, Target, plain_number
+from rdpcodec.targets import Bounds, Target, number_within
 
 AUTO: Literal["auto"] = "auto"
 """In place of a realism: the encoder chooses one for each image (`rdpcodec.encoder.auto_realism`)."""
@@ -41,7 +40,7 @@ class OperatingPoint:
     def __post_init__(self) -> None:
         quality, realism = self.quality, self.realism
         if not isinstance(realism, str):
-            object.__setattr__(self, "realism", realism := _within("realism", realism, 1))
+            object.__setattr__(self, "realism", realism := number_within("realism", realism, 1))
         elif realism != AUTO:
             raise UsageError(f"realism {realism!r} is neither a number nor {AUTO!r}")
         if isinstance(quality, Bounds) and realism != 0:
@@ -51,20 +50,11 @@ class OperatingPoint:
                 f"quality {quality!r} is the name of a preset: give rdpcodec.PRESETS[{quality!r}]"
             )
         if not isinstance(quality, (Target, Bounds)):
-            object.__setattr__(self, "quality", _within("quality", quality, 100))
-        effort = _within("effort", self.effort, EFFORT_MAX)
+            object.__setattr__(self, "quality", number_within("quality", quality, 100))
+        effort = number_within("effort", self.effort, EFFORT_MAX)
         if effort != int(effort):
             raise UsageError(f"effort {effort} is not a whole number")
         object.__setattr__(self, "effort", int(effort))
-
-
-def _within(name: str, value: float, highest: int) -> float:
-    """A setting as a plain number. Raises `UsageError` unless it is a number from 0 to `highest`."""
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise UsageError(f"{name} {value!r} is not a number")
-    if not 0 <= value <= highest:
-        raise UsageError(f"{name} {value} is outside 0..{highest}")
-    return plain_number(value)
 
 
 PRESETS = {
@@ -75,3 +65,36 @@ PRESETS = {
     "auto": OperatingPoint(50, realism=AUTO),  # realism as the image's detail asks for
 }
 """Operating points by name. README says what each gives on Kodak."""
+
+
+def combined(
+    *,
+    preset: str | None = None,
+    quality: float | None = None,
+    target: Target | Bounds | None = None,
+    realism: Realism | None = None,
+    effort: int | None = None,
+) -> OperatingPoint:
+    """The operating point that settings ask for together. Each that is given replaces the preset's.
+
+    Beside a target of rate, a quality, also a preset's, is the highest to take. Raises `UsageError` for an
+    unknown preset, for a quality beside another target, and as `OperatingPoint` does.
+    """
+    if preset is not None and preset not in PRESETS:
+        raise UsageError(f"preset {preset!r}: must be one of {', '.join(PRESETS)}")
+    point = OperatingPoint() if preset is None else PRESETS[preset]
+    wanted = point.quality if quality is None else quality
+    if isinstance(target, Target) and target.is_of_rate:
+        if preset is not None or quality is not None:
+            assert not isinstance(wanted, (Target, Bounds))
+            target = replace(target, quality=min(target.quality, number_within("quality", wanted, 100)))
+        wanted = target
+    elif target is not None:
+        if quality is not None:
+            raise UsageError(f"quality {quality} and target {target}: give one of them")
+        wanted = target
+    return OperatingPoint(
+        wanted,
+        point.realism if realism is None else realism,
+        point.effort if effort is None else effort,
+    )

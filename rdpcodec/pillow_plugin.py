@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import IO, Any
 
 from PIL import Image, ImageFile
@@ -30,12 +29,12 @@ from rdpcodec.metadata import (
     upright,
     without_geometry,
 )
-from rdpcodec.operating_point import PRESETS, OperatingPoint, Realism
+from rdpcodec.operating_point import OperatingPoint, Realism, combined
 from rdpcodec.targets import Bounds, Target
 from rdpcodec.weights.manifest import DEFAULT_MODEL, model_for_file, model_name
 
 FORMAT = container.PILLOW_FORMAT
-_DIALS = ("quality", "realism", "effort")
+_SETTINGS = ("preset", "quality", "target", "realism", "effort")
 
 
 class RdpImageFile(ImageFile.ImageFile):
@@ -160,8 +159,8 @@ class RdpImageFile(ImageFile.ImageFile):
 
 
 def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
-    """Options of `Image.save`: quality, target or preset; realism, effort, model; exif, xmp, dpi;
-    icc_profile, by default the image's own; exact, as in `rdpcodec.compress`.
+    """Options of `Image.save`: quality, target, preset, realism, effort, see `combined`; model; exif, xmp,
+    dpi; icc_profile, by default the image's own; exact, as in `rdpcodec.compress`.
 
     As everywhere in rdpcodec, EXIF orientation is applied, since the format has none.
     """
@@ -195,19 +194,10 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
 
 def _point(options: dict[str, Any]) -> OperatingPoint:
     """The operating point that options of `Image.save` ask for. Raises `UsageError`."""
-    given = [name for name in ("quality", "target", "preset") if options.get(name) is not None]
-    if len(given) > 1:
-        raise UsageError(f"{' and '.join(given)} each set the quality: give one of them")
-    preset = options.get("preset")
-    if preset is not None and preset not in PRESETS:
-        raise UsageError(f"preset {preset!r}: must be one of {', '.join(PRESETS)}")
-    if "target" in given and not isinstance(options["target"], (Target, Bounds)):
-        raise UsageError(f"target {options['target']!r}: give a rdpcodec.Target, such as Target.bpp(0.3)")
-    point = PRESETS[preset] if preset is not None else OperatingPoint()
-    changes = {name: options[name] for name in _DIALS if options.get(name) is not None}
-    if "target" in given:
-        changes["quality"] = options["target"]
-    return replace(point, **changes)
+    target = options.get("target")
+    if target is not None and not isinstance(target, (Target, Bounds)):
+        raise UsageError(f"target {target!r}: give a rdpcodec.Target, such as Target.bpp(0.3)")
+    return combined(**{name: options.get(name) for name in _SETTINGS})
 
 
 def _accept(prefix: bytes) -> bool:

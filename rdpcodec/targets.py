@@ -56,6 +56,8 @@ class Target:
 
     kind: str
     value: float
+    quality: float = 100.0
+    """The highest quality to take, for targets of rate."""
 
     def __post_init__(self) -> None:
         if self.kind not in _KINDS:
@@ -68,16 +70,21 @@ class Target:
         if not low < self.value < high:
             limits = f"over {low:g} and below {high:g}" if kind.role == "distortion" else "over 0, and finite"
             raise UsageError(f"target {self.value!r:.24} {kind.unit}: must be {limits}")
+        object.__setattr__(self, "quality", number_within("quality", self.quality, 100))
+        if self.quality < 100 and not self.is_of_rate:
+            raise UsageError(f"quality {self.quality:g} and target {self}: only a target of rate bounds it")
 
     @classmethod
-    def bpp(cls, value: float) -> Target:
-        """At most this many bits of the whole file per pixel."""
-        return cls("bpp", value)
+    def bpp(cls, value: float, *, quality: float = 100.0) -> Target:
+        """At most this many bits of the whole file per pixel. quality: the highest to take."""
+        return cls("bpp", value, quality)
 
     @classmethod
-    def size(cls, value: int | str) -> Target:
-        """At most this many bytes for the file: a number, or text such as "50kB", "1.5MB" or "64KiB"."""
-        return cls("size", _parsed_size(value) if isinstance(value, str) else value)
+    def size(cls, value: int | str, *, quality: float = 100.0) -> Target:
+        """At most this many bytes for the file: a number, or text such as "50kB", "1.5MB" or "64KiB".
+        quality: the highest to take.
+        """
+        return cls("size", _parsed_size(value) if isinstance(value, str) else value, quality)
 
     @classmethod
     def psnr(cls, value: float) -> Target:
@@ -111,8 +118,8 @@ class Target:
         by_role = {_KINDS[target.kind].role: target for target in (self, other)}
         if by_role.keys() != {"distortion", "perception"}:
             raise UsageError(
-                f"targets {self} and {other}: a pair takes one of distortion (psnr, ms_ssim, ssimulacra2) "
-                "and one of perception (lpips)"
+                f"targets {self} and {other}: a pair takes one of distortion (PSNR, MS-SSIM, SSIMULACRA2) "
+                "and one of perception (LPIPS)"
             )
         return Bounds(by_role["distortion"], by_role["perception"])
 
@@ -158,6 +165,15 @@ def plain_number(value: Real | float) -> float:
         return float(value)
     except OverflowError:  # a fraction, say
         return math.inf
+
+
+def number_within(name: str, value: float, highest: int) -> float:
+    """A setting as a plain number. Raises `UsageError` unless it is a number from 0 to `highest`."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise UsageError(f"{name} {value!r} is not a number")
+    if not 0 <= value <= highest:
+        raise UsageError(f"{name} {value} is outside 0..{highest}")
+    return plain_number(value)
 
 
 @dataclass(frozen=True)

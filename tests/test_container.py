@@ -150,6 +150,15 @@ def test_realism_is_stored_as_the_nearest_step(realism: float) -> None:
     file = Container(replace(container.read(plain()).header, realism=realism), {Segment.COLOUR: b""})
     stored = container.read(container.write(file)).header.realism
     assert abs(stored - realism) <= min(abs(step / 255 - realism) for step in range(256)) + 1e-12
+    shown = container.decimal_realism(stored)
+    assert round(shown * 255) == round(stored * 255)
+    assert shown == container.decimal_realism(shown)
+
+
+def test_readers_see_the_realism_that_was_asked_for() -> None:
+    for hundredths in range(101):
+        stored = round(hundredths / 100 * 255) / 255
+        assert container.decimal_realism(stored) in (hundredths / 100, round(hundredths / 100, 1))
 
 
 def test_an_unknown_segment_of_even_kind_is_skipped() -> None:

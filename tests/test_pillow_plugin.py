@@ -340,6 +340,8 @@ def test_save_takes_a_model_a_target_and_a_preset(small: Image.Image, tmp_path: 
         small.save(path, model="slow")
     small.save(path, target=rdpcodec.Target.size(900))
     assert path.stat().st_size <= 900
+    small.save(path, target=rdpcodec.Target.size("1MB"), quality=30)
+    assert path.read_bytes() == rdpcodec.compress(small, 30)
     small.save(path, preset="thumbnail", effort=0)
     assert path.read_bytes() == rdpcodec.compress(small, rdpcodec.PRESETS["thumbnail"].quality)
 
@@ -349,7 +351,7 @@ def test_save_takes_a_model_a_target_and_a_preset(small: Image.Image, tmp_path: 
     [
         ({"preset": "wob"}, "preset 'wob': must be one of archive, web"),
         ({"target": 900}, "target 900: give a rdpcodec.Target"),
-        ({"target": rdpcodec.Target.size(900), "quality": 30}, "quality and target each set the quality"),
+        ({"target": rdpcodec.Target.psnr(30), "quality": 30}, "quality 30 and target 30 dB PSNR: give one"),
         ({"model": "slow"}, "there is no model 'slow'"),
     ],
 )

@@ -93,6 +93,7 @@ def plan(
     extensions: Collection[str],
     suffix: str,
     recursive: bool = False,
+    manifest: str | None = None,
 ) -> Plan:
     """The plan of a run.
 
@@ -103,7 +104,7 @@ def plan(
     root). Hidden files in folders and globs are left out, and so are .rdpc files, unless `extensions` has
     theirs. destination: a folder; if it lies within a folder or glob, its files are not taken. suffix: that
     of the outputs, such as ".rdpc", see `output_names`. recursive: whether folders are taken with all that is
-    below them.
+    below them. manifest: the run's own, which is neither taken nor counted.
 
     Raises `UsageError` when a name is empty, a source is missing, nothing is found, an output would lie
     outside the destination, or two images would share one, and `OutputError` when a list or a store cannot be
@@ -112,7 +113,7 @@ def plan(
     root = _Place.of(destination)
     coded = EXTENSION in extensions
     left_out = LeftOut(_OF_ANY_RUN, f"not {EXTENSION}") if coded else LeftOut(_REASONS, _NOT_READ)
-    search = _Search(extensions, recursive, root, left_out)
+    search = _Search(extensions, recursive, root, left_out, manifest and os.path.abspath(manifest))
     found = dict.fromkeys(pair for source in sources for pair in search.found(source))
     for location, relative in found:
         if ".." in relative.parts:
@@ -175,6 +176,7 @@ class _Search:
     recursive: bool
     destination: _Place
     left_out: LeftOut
+    manifest: str | None
 
     def found(self, source: str) -> Iterator[tuple[str, PurePosixPath]]:
         """Files of a source, each with its path below the destination."""
@@ -231,9 +233,11 @@ class _Search:
                 yield location, relative
 
     def _is_output(self, name: str, root: _Place) -> bool:
-        """Whether a file below `root` lies in the destination, and that below `root`: an earlier run may have
-        made it.
+        """Whether a file below `root` is the manifest, or lies in the destination, and that below `root`: an
+        earlier run may have made it.
         """
+        if name == self.manifest and storage.is_local(root.system):
+            return True
         within = root.system == self.destination.system and not self.destination.holds(root.path)
         return within and self.destination.holds(name)
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO, ClassVar
 from rdpcodec import container, storage
 from rdpcodec.arguments import check_realism, realism_in
 from rdpcodec.batch.plan import Task
-from rdpcodec.container import EXTENSION, Header
+from rdpcodec.container import EXTENSION, Header, decimal_realism
 from rdpcodec.errors import RdpError, RdpWarning, UsageError
 from rdpcodec.operating_point import OperatingPoint
 from rdpcodec.weights.manifest import DEFAULT_MODEL
@@ -59,7 +59,7 @@ class Outcome:
         sizes: bytes before and after; header and bpp: those of the .rdpc file, be it source or output;
         realism: that of decoding, if not the file's own.
         """
-        decoded_at = round(realism_in(header, realism), 3)
+        decoded_at = decimal_realism(realism_in(header, realism))
         return cls(task.source, task.output, *sizes, round(bpp, 4), header.quality, decoded_at)
 
     def to_json(self) -> str:

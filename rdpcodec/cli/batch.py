@@ -114,7 +114,12 @@ def batch(
     _check_is_folder(destination)
     work: Work = _decompression(**chosen) if decompress else _compression(**chosen)
     planned = plan(
-        sources, destination, extensions=work.extensions(), suffix=work.suffix, recursive=recursive
+        sources,
+        destination,
+        extensions=work.extensions(),
+        suffix=work.suffix,
+        recursive=recursive,
+        manifest=str(manifest) if manifest else None,
     )
     tally = _run(
         planned.tasks,

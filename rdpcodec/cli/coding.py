@@ -15,7 +15,7 @@ from rdpcodec.batch.work import Compression, Decompression, Outcome, check_work,
 from rdpcodec.cli.jobs import Done, Names, job_options, jobs_of, run_all
 from rdpcodec.cli.options import compression, compression_options, format_option, inputs
 from rdpcodec.cli.output import STANDARD, image_source, read_coded
-from rdpcodec.container import EXTENSION, bits_per_pixel, read_header
+from rdpcodec.container import EXTENSION, bits_per_pixel, decimal_realism, read_header
 
 if TYPE_CHECKING:
     from rdpcodec.mosaic import Region
@@ -81,7 +81,7 @@ def _compressed(work: Compression, source: Path, place: Path) -> Done:
         f"{header.width}×{header.height}, quality {header.quality:g}"
     )
     if header.realism:
-        text += f", realism {header.realism:.2g}"
+        text += f", realism {decimal_realism(header.realism):g}"
     outcome = Outcome.of(Task(str(source), str(place)), (before, len(data)), header, bpp)
     return Done(data, replace(outcome, warnings=(growth,) if growth else ()), text)
 

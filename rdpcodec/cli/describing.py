@@ -52,7 +52,7 @@ def _text(path: Path, file: file_info.FileInfo) -> str:
     return (
         f"{path}: intact, {file.bytes} bytes, {file.bpp:.3f} bits per pixel\n"
         f"  image     {file.width}×{file.height}, {channels}\n"
-        f"  settings  quality {file.quality:g}, realism {file.realism:.3g}\n"
+        f"  settings  quality {file.quality:g}, realism {file.realism:g}\n"
         f"  weights   {weights} ({state})\n"
         f"  format    version {file.format_version}; {segments}"
     )

@@ -6,7 +6,6 @@ import math
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from click.core import ParameterSource
 
 from rdpcodec.container import MAX_PIXELS
 from rdpcodec.errors import UsageError, WeightsError
-from rdpcodec.operating_point import AUTO, PRESETS, OperatingPoint, Realism
+from rdpcodec.operating_point import AUTO, PRESETS, OperatingPoint, Realism, combined
 from rdpcodec.storage import is_url, refuse_empty
 from rdpcodec.targets import Target
 from rdpcodec.weights.manifest import DEFAULT_MODEL, encoders, find_model, manifest
@@ -163,12 +162,21 @@ def flag(name: str) -> str:
 
 
 _TARGETS: dict[str, tuple[Callable[[Any], Target], Any, str]] = {
-    "target_bpp": (Target.bpp, float, "At most this many bits per pixel."),
-    "target_size": (Target.size, str, "At most this many bytes: 800, 50kB, 1.5MB, 64KiB."),
+    "target_bpp": (Target.bpp, float, "At most this many bits per pixel, as --target-size."),
+    "target_size": (
+        Target.size,
+        str,
+        "At most this many bytes: 800, 50kB, 1.5MB, 64KiB. Quality rises until they are used; -q bounds it.",
+    ),
     "target_psnr": (Target.psnr, float, "At least this PSNR, in dB."),
     "target_ms_ssim": (Target.ms_ssim, float, "At least this MS-SSIM, 0 to 1; not under 161 pixels a side."),
     "target_ssimulacra2": (Target.ssimulacra2, float, "At least this SSIMULACRA2, 0 to 100."),
-    "target_lpips": (Target.lpips, float, "At most this LPIPS. May join one of the three above."),
+    "target_lpips": (
+        Target.lpips,
+        float,
+        "At most this LPIPS. May join one of the three above. Alone, give it --realism 1 or auto: "
+        "at realism 0 it takes several times the bytes.",
+    ),
 }
 # Names from version 0.1, which still work.
 _OLD_NAMES = {"target_ms_ssim": ("--target-msssim",)}
@@ -178,7 +186,8 @@ compression_options = together(
         "-q",
         "--quality",
         type=float,
-        help="0 (smallest file) to 100 (best image); 50 unless a preset or a target sets it.",
+        help="0 (smallest file) to 100 (best image); 50 unless a preset or a target sets it. "
+        "With --target-size or --target-bpp, the highest quality to take.",
     ),
     click.option("--preset", type=click.Choice(list(PRESETS)), help="A named choice of quality and realism."),
     *(
@@ -250,25 +259,19 @@ def operating_point(
     """The operating point that the options ask for. Its quality may be a target, or two: one for distortion
     and one for perception.
 
-    Raises `UsageError` when more than one option sets the quality, or the weights of `model` lack a setting.
+    Raises `UsageError` when options contradict each other, or the weights of `model` lack a setting.
     """
-    options = {"quality": quality, "preset": preset, **targets}
-    given = [name for name, value in options.items() if value is not None]
-    bounds = [_TARGETS[name][0](targets[name]) for name in given if name in _TARGETS]
-    if len(given) > max(1, len(bounds)) or len(bounds) > 2:
-        raise UsageError(f"{' and '.join(map(flag, given))} each set the quality: give one of them")
-    point = PRESETS[preset] if preset else OperatingPoint()
-    if quality is not None:
-        point = replace(point, quality=quality)
-    if bounds:
-        point = replace(point, quality=bounds[0] if len(bounds) == 1 else bounds[0] & bounds[1])
+    given = [name for name, value in targets.items() if value is not None]
+    bounds = [_TARGETS[name][0](targets[name]) for name in given]
+    names = " and ".join(map(flag, given))
+    bounds_rate = len(bounds) == 1 and bounds[0].is_of_rate
+    if len(bounds) > 2 or (quality is not None and bounds and not bounds_rate):
+        both = names if quality is None else f"--quality and {names}"
+        raise UsageError(f"{both} each set the quality: give one of them")
     if len(bounds) == 2 and realism is not None:
-        raise UsageError(f"--realism: {' and '.join(map(flag, given))} find the realism: leave it out")
-    point = replace(
-        point,
-        realism=point.realism if realism is None else realism,
-        effort=point.effort if effort is None else effort,
-    )
+        raise UsageError(f"--realism: {names} find the realism: leave it out")
+    target = bounds[0] & bounds[1] if len(bounds) == 2 else next(iter(bounds), None)
+    point = combined(preset=preset, quality=quality, target=target, realism=realism, effort=effort)
     weights = find_model(model).weights
     weights.check_encodes()
     weights.check_point(point)

@@ -95,7 +95,7 @@ def compare(
     for quality in qualities:
         OperatingPoint(quality, effort=effort)
     from rdpcodec.codec import shared_codec
-    from rdpcodec.pages.compare import compare_page
+    from rdpcodec.pages.compare import compare_page, middle
 
     decoder = _decoder(model, runtime)
     sources = tuple(dict.fromkeys(sources))
@@ -103,6 +103,9 @@ def compare(
     errors = len(sources) - len(images)
     if not images:
         end(errors, len(sources))
+    for name, image in images.items():
+        for note in middle(image)[1]:
+            click.echo(f"warning: {name}: {note}", err=True)
     codec = shared_codec(model, device)
     with progress("comparing", len(images) * len(set(qualities)), shown=not quiet) as bar:
         page = compare_page(codec, images, qualities, effort, bar.step, decoder)

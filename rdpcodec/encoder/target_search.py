@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
-from rdpcodec.container import QUALITY_STEPS
+from rdpcodec.container import QUALITY_STEPS, stored_quality
 from rdpcodec.errors import TargetWarning, UsageError, warn
 from rdpcodec.targets import Bounds, Target
 
@@ -28,11 +28,10 @@ _SLOPE = 0.035
 # After this many trials on one side of the target, the next step goes twice as far, to reach the other side.
 # If that is not enough, it goes to the end of the range.
 _ONE_SIDED = 4
-_FULL = 100 * QUALITY_STEPS
 
 
 class _Trial(NamedTuple):
-    step: int  # 0.._FULL, from the lowest cost to the highest, in the steps in which a file stores quality
+    step: int  # from 0, the lowest cost, up, in the steps in which a file stores quality
     excess: float
 
 
@@ -52,9 +51,9 @@ def search(measure: Callable[[float], float], target: Target) -> float:
 
     measure: a quality that a file can store → the value there, in the target's unit. `closest` says what it
     should be like. Raises `UsageError` when no quality meets the target, and names the reachable range, after
-    at most seven measurements. When all qualities meet it, warns with `TargetWarning` and takes the best
-    file, or the smallest for a target of errors. It also warns where the file is far from the target, because
-    the measure jumps from one quality to the next.
+    at most seven measurements. When all qualities up to the target's highest meet it, takes the best file, or
+    the smallest for a target of errors; where the highest is 100, it warns of this with `TargetWarning`. It
+    also warns where the file is far from the target, because the measure jumps from one quality to the next.
     """
     measured: dict[float, float] = {}
 
@@ -63,12 +62,13 @@ def search(measure: Callable[[float], float], target: Target) -> float:
         _log.debug("target %s: quality %g gives %s", target, quality, target.text(measured[quality]))
         return target.excess(measured[quality])
 
-    found = closest(excess, rises=target.cost_rises)
+    highest = float(target.quality)
+    found = closest(excess, rises=target.cost_rises, highest=highest)
     if found.excess > 0:
-        for quality in {0.0, 100.0} - measured.keys():
+        for quality in {0.0, highest} - measured.keys():
             measured[quality] = measure(quality)
-        reached = target.range_of(measured[0.0], measured[100.0])
-        raise UsageError(f"target {target}: qualities 0 to 100 give this image {reached}")
+        reached = target.range_of(measured[0.0], measured[highest])
+        raise UsageError(f"target {target}: qualities 0 to {highest:g} give this image {reached}")
     warn_if_easy(found, target, rises=target.cost_rises)
     warn_if_far(found, target, lambda quality: target.text(measured[quality]))
     return found.quality
@@ -97,59 +97,61 @@ def warn_if_far(found: Found, target: Target | Bounds, text: Callable[[float], s
         warn(message, TargetWarning)
 
 
-def closest(excess: Callable[[float], float], *, rises: bool) -> Found:
+def closest(excess: Callable[[float], float], *, rises: bool, highest: float = 100.0) -> Found:
     """The quality whose excess is closest to 0 from below, of at most `MAX_ENCODES` that are measured. Where
     none is below, or all are well below, an end of the range, after at most six measurements.
 
     excess: a quality that a file can store → the logarithm of its cost over what is allowed. The cost should
     be monotonic in quality, increasing if it `rises`, and its logarithm about linear. Where it jumps, or is
-    flat between two qualities, the result may be more than 1 % under the bound, but never over it.
+    flat between two qualities, the result may be more than 1 % under the bound, but never over it. highest:
+    the highest quality to take, which is tried first if it is below 100.
 
     Regula falsi on the logarithm of the cost, with the Illinois rule (Dowell & Jarratt 1971) against an end
     that never moves.
     """
     trials: list[_Trial] = []
+    full = stored_quality(highest)
 
     def quality_at(step: int) -> float:
-        return (step if rises else _FULL - step) / QUALITY_STEPS
+        return (step if rises else full - step) / QUALITY_STEPS
 
     def found(trial: _Trial) -> Found:
         over = [other for other in trials if other.excess > 0]
         missed = quality_at(min(over, key=lambda other: other.excess).step) if over else None
         return Found(quality_at(trial.step), trial.excess, missed)
 
-    step: int | None = _FULL // 2
+    step: int | None = full // 2 if highest == 100 else full
     while step is not None and len(trials) < MAX_ENCODES:
         trials.append(_Trial(step, excess(quality_at(step))))
         if -TOLERANCE <= trials[-1].excess <= 0:
             break
-        if _out_of_reach(trials):
+        if _out_of_reach(trials, full):
             return found(trials[-1])
-        step = _next_step(trials)
+        step = _next_step(trials, full)
     return found(max((trial for trial in trials if trial.excess <= 0), key=lambda trial: trial.excess))
 
 
-def _out_of_reach(trials: list[_Trial]) -> bool:
+def _out_of_reach(trials: list[_Trial], full: int) -> bool:
     """Whether all costs are over, the cheapest quality's among them; or none is, not even the dearest's."""
     steps = {trial.step for trial in trials}
     over = [trial.excess > 0 for trial in trials]
-    return (0 in steps and all(over)) or (_FULL in steps and not any(over))
+    return (0 in steps and all(over)) or (full in steps and not any(over))
 
 
-def _next_step(trials: list[_Trial]) -> int | None:
-    """The step to try next; `None` where the trials on both sides of the target are neighbours."""
+def _next_step(trials: list[_Trial], full: int) -> int | None:
+    """The step to try next, 0..full; `None` where the trials on both sides of the target are neighbours."""
     last = trials[-1]
     over = min((t for t in trials if t.excess > 0), key=lambda t: t.step, default=None)
     under = max((t for t in trials if t.excess <= 0), key=lambda t: t.step, default=None)
     if over is None or under is None:
         if len(trials) > _ONE_SIDED:
-            return _FULL if over is None else 0
+            return full if over is None else 0
         slope = _SLOPE / QUALITY_STEPS
         if len(trials) > 1:
             rise = (last.excess - trials[-2].excess) / (last.step - trials[-2].step)
             slope = min(max(rise, slope / 4), slope * 4)
         reach = (_AIM - last.excess) / slope * (2 if len(trials) == _ONE_SIDED else 1)
-        return min(max(round(last.step + reach), 0), _FULL)
+        return min(max(round(last.step + reach), 0), full)
     if over.step - under.step <= 1:  # or they overlap, by a jump that goes the wrong way
         return None
     low, high = under.excess - _AIM, over.excess - _AIM

@@ -59,6 +59,11 @@ class Metrics:
         }
 
     @property
+    def missing(self) -> list[str]:
+        """A note on each metric that is not available, for readers who cannot install it."""
+        return [f"{LABELS[name]} was not measured." for name in LABELS if name not in self._functions]
+
+    @property
     def labels(self) -> dict[str, str]:
         """What readers call the available metrics, by name."""
         return {name: LABELS[name] for name in self._functions}

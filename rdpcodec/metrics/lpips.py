@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from rdpcodec.errors import UsageError
+from rdpcodec.errors import UsageError, reason
 
 WEIGHTS_VARIABLE = "RDPCODEC_LPIPS"
 MINIMUM_SIDE = 32  # what the networks' strides and poolings need
@@ -220,9 +220,11 @@ def load_lpips(network: str, path: Path | None = None) -> Lpips:
     if os.path.isdir(path):
         path = path / f"lpips-{network}.safetensors"
     try:
-        return Lpips(network, load_file(path))
-    except (OSError, SafetensorError, KeyError) as error:
-        raise UsageError(f"{path}: no weights of LPIPS-{network}: {error}") from error
+        lpips = Lpips(network, load_file(path))
+        lpips(*torch.zeros(2, 1, 3, MINIMUM_SIDE, MINIMUM_SIDE, dtype=torch.float32))  # of another network?
+    except (OSError, SafetensorError, KeyError, AttributeError, RuntimeError) as error:
+        raise UsageError(f"{path}: no weights of LPIPS-{network}: {reason(error)}") from error
+    return lpips
 
 
 def _package_weights(network: str) -> dict[str, Tensor]:

@@ -61,7 +61,7 @@ def compare_page(
         "qualities": [point.quality for point in points],
         "model": f"{codec.weights}, effort {effort}",
         "peers": [f"{peer.label}: {peer.description}" for peer in peers.values()],
-        "notes": notes + metrics.notes + metrics.undefined(versions),
+        "notes": notes + metrics.missing + metrics.undefined(versions),
         "image_bytes": sum(len(v["image"]) for v in versions) + sum(len(r["original"]) for r in shown),
         "decoder_bytes": sum(map(len, embedded.values())),
         "images": shown,

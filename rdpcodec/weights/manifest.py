@@ -148,9 +148,12 @@ def encoders() -> list[str]:
 
 
 def find_model(name: str) -> ModelEntry:
-    """The manifest's entry for a model. Raises `WeightsError` for an unknown name, or what is not a name."""
+    """The manifest's entry for a model, by its name or as files name it, with its fingerprint. Raises
+    `WeightsError` for an unknown name, or what is not a name.
+    """
+    named = {f"{entry.name}-{entry.fingerprint.hex()}": entry for entry in manifest().values()} | manifest()
     try:
-        return manifest()[name]
+        return named[name]
     except (KeyError, TypeError):
         raise WeightsError(f"there is no model {name!r}; installed: {', '.join(encoders())}") from None
 

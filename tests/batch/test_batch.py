@@ -181,7 +181,10 @@ def test_what_is_left_out_is_said_and_fails_a_strict_run(folder: Path, tmp_path:
     assert len(list((tmp_path / "out").rglob("*.rdpc"))) == 3
     (folder / "iphone.heix").unlink()
     (folder / "notes.txt").unlink()
-    assert run("batch", folder, tmp_path / "out", "-r", "-w", 1, "--strict", "--resume").exit_code == 0
+    strict = ("batch", folder, tmp_path / "out", "-r", "-w", 1, "--strict", "--resume")
+    assert run(*strict, "--manifest", folder / "done.jsonl").exit_code == 0
+    assert run(*strict, "--manifest", folder / "done.jsonl").exit_code == 0  # the run's own is not left out
+    assert run(*strict).exit_code == 1
 
 
 def test_a_run_can_be_silent_or_report_in_json(folder: Path, tmp_path: Path) -> None:

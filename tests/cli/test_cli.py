@@ -68,10 +68,9 @@ def test_a_command_does_not_import_what_only_others_need() -> None:
         (("compress", "{photo}", "--realism", "0.5"), "no realism setting"),
         (("compress", "{photo}", "--effort", "10"), "effort 10 is outside"),
         (("compress", "{photo}", "--preset", "photo-real"), "no realism setting"),
-        (("compress", "{photo}", "--preset", "web", "-q", "20"), "--quality and --preset each set"),
         (
             ("compress", "{photo}", "--target-bpp", "1", "--target-psnr", "30"),
-            "a pair takes one of distortion (psnr, ms_ssim, ssimulacra2) and one of perception (lpips)",
+            "a pair takes one of distortion (PSNR, MS-SSIM, SSIMULACRA2) and one of perception (LPIPS)",
         ),
         (
             ("compress", "{photo}", "--target-psnr", "30", "-q", "30"),

@@ -119,6 +119,28 @@ def test_realism_auto_goes_with_any_quality(photo: Path) -> None:
     assert "'often' is neither a number nor auto" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "quality", "realism"),
+    [
+        (("-q", 30, "--target-size", "1MB"), 30, 0),
+        (("--preset", "photo-real", "--target-bpp", 24), 20, 1),
+        (("--preset", "photo-real", "-q", 30), 30, 1),
+        (("--preset", "web", "-q", 60, "--target-size", "1MB", "--realism", 0.2), 60, 0.2),
+    ],
+)
+def test_a_preset_a_quality_and_a_size_are_all_kept(
+    photo: Path, words: tuple[object, ...], quality: float, realism: float
+) -> None:
+    """A size bounds the quality from above, and only the quality."""
+    found = run("compress", photo, *words, "--json")
+    assert found.stderr == ""
+    record = json.loads(found.stdout)
+    assert (record["quality"], record["realism"]) == (quality, realism)
+    small = run("compress", photo, *words, "--force", "--target-size", 500, "--json")
+    if "--target-bpp" not in words:
+        assert json.loads(small.stdout)["bytes_after"] <= 500
+
+
 def test_a_target_that_every_quality_meets_gives_the_best_file_with_a_note(photo: Path) -> None:
     result = run("compress", photo, "--target-bpp", 40)
     assert result.exit_code == 0
@@ -275,7 +297,8 @@ def test_a_limit_of_pixels_holds_both_ways_and_in_batches(photo: Path) -> None:
 def test_a_report_in_json_says_the_realism_and_the_time(photo: Path) -> None:
     file = photo.with_suffix(".rdpc")
     coded = json.loads(run("compress", photo, "--realism", "auto", "--json").stdout)
-    assert coded["realism"] == round(read_header(file.read_bytes())[0].realism, 3) > 0
+    assert coded["realism"] == rdpcodec.info(file).realism > 0
+    assert f", realism {coded['realism']:g}\n" in run("compress", photo, "--realism", "auto", "-f").stdout
     assert coded["seconds"] > 0
     decoded = photo.with_name("decoded.png")
     assert json.loads(run("decompress", file, decoded, "--json").stdout)["realism"] == coded["realism"]

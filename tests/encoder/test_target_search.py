@@ -68,6 +68,28 @@ def test_a_smooth_cost_is_met_within_one_percent_and_never_exceeded(
     assert -TOLERANCE - SLACK <= target.excess(cost(found)) <= 0
 
 
+@settings(deadline=None)
+@given(rate_curves(), st.floats(0, 100), st.integers(0, 9999).map(lambda step: step / 100))
+def test_a_target_of_rate_may_have_a_highest_quality(
+    curve: Callable[[float], float], where: float, highest: float
+) -> None:
+    """It is tried first, and taken without a warning where it meets the target."""
+    target, measure = Target.bpp(curve(where), quality=highest), Counted(curve)
+    if curve(0) > target.value:
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = search(measure, target)
+    assert len(measure.qualities) <= (1 if curve(highest) <= target.value else MAX_ENCODES)
+    assert max(measure.qualities) == measure.qualities[0] == highest
+    assert found == highest or -TOLERANCE - SLACK <= target.excess(curve(found)) <= 0
+
+
+def test_what_qualities_up_to_the_highest_reach_is_said() -> None:
+    with pytest.raises(UsageError, match=r"qualities 0 to 40 give this image 10\.0000 to 50\.0000 bits"):
+        search(lambda quality: 10 + quality, Target.bpp(5, quality=40))
+
+
 @pytest.mark.parametrize("ends", list(product((0.001, 0.005, 0.02), repeat=3)))
 def test_a_cost_that_hardly_depends_on_quality_is_met_as_well(ends: tuple[float, float, float]) -> None:
     """Even one nearly flat on one side of the middle, whose slope there suggests a quality far too near."""

@@ -172,9 +172,10 @@ def test_missing_weights_are_an_error_that_says_what_to_do(
         load_lpips("vgg")
     with pytest.raises(UsageError, match="no weights of LPIPS-squeeze"):
         load_lpips("squeeze", tmp_path)
-    save_file({"other": torch.zeros(1)}, tmp_path / "lpips-alex.safetensors")
-    with pytest.raises(UsageError, match="no weights of LPIPS-alex"):
-        load_lpips("alex", tmp_path)
+    for tensors in ({"other": torch.zeros(1)}, squeeze_tensors(), {"net.slice1.0.weight": torch.zeros(1)}):
+        save_file(tensors, tmp_path / "lpips-alex.safetensors")
+        with pytest.raises(UsageError, match="no weights of LPIPS-alex"):
+            load_lpips("alex", tmp_path)
     monkeypatch.delenv(WEIGHTS_VARIABLE, raising=False)
     monkeypatch.setitem(__import__("sys").modules, "lpips", None)
     with pytest.raises(UsageError, match=WEIGHTS_VARIABLE):

@@ -185,6 +185,12 @@ def test_the_page_needs_nothing_from_elsewhere(written: Path) -> None:
     assert not re.search(r"""(src|href)=["']?(?!data:|#)\w""", text)
 
 
+def test_what_a_page_leaves_out_is_said_on_the_terminal_too(tmp_path: Path) -> None:
+    Image.new("LA", (40, 30), (90, 128)).save(source := tmp_path / "a.png")
+    found = run(source, "-o", tmp_path / "page.html", "-q", 20, "--quiet")
+    assert found.stderr == "warning: a.png: The alpha channel is left out.\n"
+
+
 def test_an_image_longer_than_webp_holds_is_cut(codec: Codec) -> None:
     long = ImageData(np.zeros((2, 17_000, 3), np.uint8))
     cut, notes = compare.middle(long)

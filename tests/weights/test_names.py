@@ -40,6 +40,7 @@ def named_mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 def test_weights_of_any_name_code_and_decode(codec: Codec, small: Image.Image, named_mine: None) -> None:
     data = rdpcodec.compress(small, 40, model="mine")
+    assert data == rdpcodec.compress(small, 40, model=f"mine-{codec.weights.fingerprint.hex()}")
     assert data == codec.compress(small, 40)
     np.testing.assert_array_equal(rdpcodec.decompress(data), codec.decompress(data))
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 # The rooms of the package, from the lowest floor to the highest. Rooms on one floor do not import each other.
 FLOORS = (
     ("errors",),
-    ("extras", "exif_claims", "fork_lock", "command_line"),
+    ("extras", "exif_claims", "fork_lock", "command_line", "whole_files"),
     ("container", "entropy", "rounding", "storage", "targets", "quality", "source"),
     ("tiles", "metadata", "operating_point"),
     ("arguments",),

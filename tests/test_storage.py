@@ -20,7 +20,7 @@ import fsspec.core
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from rdpcodec import storage
+from rdpcodec import storage, whole_files
 from rdpcodec.batch.manifest import Manifest
 from rdpcodec.batch.work import Outcome
 from rdpcodec.errors import OutputError, UsageError
@@ -71,7 +71,7 @@ def replace_one(path: Path, data: bytes) -> None:
 
 
 def replace_several(path: Path, data: bytes) -> None:
-    storage.replace_files({path: data, path.with_name("other"): data})
+    whole_files.replace_files({path: data, path.with_name("other"): data})
 
 
 def create_one(path: Path, data: bytes) -> None:
@@ -259,7 +259,9 @@ def test_no_open_file_is_renamed_or_removed_for_windows_cannot(
 def test_a_partial_has_a_legal_name_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(os, "path", ntpath)
-        partials = [storage._partial(path) for path in (r"C:\Users\x\photo.rdpc", "bucket/photo.rdpc")]
+        partials = [
+            whole_files.partial_name(path) for path in (r"C:\Users\x\photo.rdpc", "bucket/photo.rdpc")
+        ]
     assert re.fullmatch(r"C:\\Users\\x\\\.photo\.rdpc\.[0-9a-f]{8}\.partial", partials[0])
     assert re.fullmatch(r"bucket/\.photo\.rdpc\.[0-9a-f]{8}\.partial", partials[1])
 
@@ -344,7 +346,7 @@ def test_an_owner_that_cannot_be_kept_is_an_error_and_the_file_stays(
     path = tmp_path / "file"
     path.write_bytes(b"old")
     status = os.stat_result([*path.stat()[:4], path.stat().st_uid + 1, *path.stat()[5:]])
-    monkeypatch.setattr(storage, "replaceable", lambda _: status)
+    monkeypatch.setattr(whole_files, "replaceable", lambda _: status)
     monkeypatch.setattr(os, "fchown", forbidden)
     with pytest.raises(OutputError, match="belongs to another user or group"):
         storage.write_file(str(path), b"new")

@@ -16,7 +16,7 @@ import click
 from rdpcodec.container import EXTENSION, SIGNATURE
 from rdpcodec.errors import OutputError, RdpError, RdpWarning, UsageError, reason
 from rdpcodec.source import read_source, standard_input
-from rdpcodec.storage import create_file, replace_file, replaceable
+from rdpcodec.whole_files import create_file, replace_file, replaceable
 
 if TYPE_CHECKING:
     from rdpcodec.image import ImageData

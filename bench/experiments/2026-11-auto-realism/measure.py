@@ -17,12 +17,12 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from bench.codecs import weights_identity
-from bench.measure.closeness import eye_measures
+from bench.measure.full_reference import eye_measures
 from rdpcodec import Codec
 from rdpcodec.container import bits_per_pixel
 from rdpcodec.encoder.auto_realism import DetailMatch
 from rdpcodec.metrics.distortion import psnr
-from rdpcodec.metrics.perceptual import load_lpips
+from rdpcodec.metrics.lpips import load_lpips
 from rdpcodec.training.data import ImageSet, load_images
 
 SIDE = 512

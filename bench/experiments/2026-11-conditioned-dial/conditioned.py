@@ -22,7 +22,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from bench.measure.rd import data_option
-from rdpcodec.metrics.perceptual import load_lpips
+from rdpcodec.metrics.lpips import load_lpips
 from rdpcodec.model.transforms import PATCH, Architecture, Synthesis
 from rdpcodec.training.checkpoint import ExponentialAverage
 from rdpcodec.training.loop import Loop

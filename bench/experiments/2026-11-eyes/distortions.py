@@ -58,7 +58,7 @@ def ms_ssim_distortion(reference: Tensor, decoded: Tensor) -> Tensor:
 
 def wasserstein_distortion(reference: Tensor, decoded: Tensor) -> Tensor:
     """Squared differences of local means and of local deviations of band-passed X, Y and B: texture may move
-    within a window of about three pixels of its level. `texture_distortion` is this and more.
+    within a window of about three pixels of its level. `rdpcodec.metrics.texture` has this and more.
     """
     total = reference.new_zeros(len(reference), dtype=torch.float32)
     for original, judged in islice(_both(reference, decoded), _WASSERSTEIN_LEVELS):

@@ -29,7 +29,7 @@ from psnr_hvsm import psnr_hvs_hvsm  # type: ignore[import-not-found] # noqa: E4
 
 from distortions import ms_ssim_distortion  # noqa: E402
 from rdpcodec.metrics.eyes import ssimulacra2_distortion, ssimulacra2_score  # noqa: E402
-from rdpcodec.metrics.perceptual import load_lpips  # noqa: E402
+from rdpcodec.metrics.lpips import load_lpips  # noqa: E402
 from rdpcodec.training.data import SUFFIXES, VALIDATION_EVERY, ImageSet  # noqa: E402
 from rdpcodec.training.start import load_start  # noqa: E402
 

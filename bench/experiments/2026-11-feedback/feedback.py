@@ -22,7 +22,7 @@ from rdpcodec.encoder.annealing import anneal
 from rdpcodec.metrics.eyes import ForEyes, exchange_rate, ssimulacra2_score
 from rdpcodec.model.blocks import Downsample, Pointwise, blocks
 from rdpcodec.model.prior import ResidualDensity, TwoPass
-from rdpcodec.model.quantise import round_by_rate
+from rdpcodec.model.rounding import round_by_rate
 from rdpcodec.model.rate import RateGain
 from rdpcodec.model.rdp_model import RdpModel, TrainingOutput
 from rdpcodec.model.scale_network import round_through

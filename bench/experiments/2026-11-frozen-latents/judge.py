@@ -22,7 +22,7 @@ from torch import Tensor
 from train import grown
 
 from rdpcodec.metrics.eyes import ssimulacra2_distortion, ssimulacra2_score
-from rdpcodec.metrics.perceptual import Lpips, load_lpips
+from rdpcodec.metrics.lpips import Lpips, load_lpips
 from rdpcodec.training.data import SUFFIXES, VALIDATION_EVERY, ImageSet
 from rdpcodec.training.start import load_start
 

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rdpcodec.entropy.rounding import PRICE_MAX, PRICE_MIN
+from rdpcodec.rounding import PRICE_MAX, PRICE_MIN
 from rdpcodec.metrics.eyes import ssimulacra2_distortion, ssimulacra2_score
 from rdpcodec.model.prior import anchor_mask
 from rdpcodec.training.data import load_images

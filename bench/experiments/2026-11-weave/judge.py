@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from rdpcodec.metrics.eyes import ssimulacra2_distortion, ssimulacra2_score
-from rdpcodec.metrics.perceptual import load_lpips
+from rdpcodec.metrics.lpips import load_lpips
 from rdpcodec.metrics.weave import weave_distortion
 from rdpcodec.training.checkpoint import load_checkpoint
 from rdpcodec.training.data import SUFFIXES, VALIDATION_EVERY, ImageSet

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import closing, nullcontext
-from itertools import chain
-from os.path import isdir, splitext
+from collections.abc import Sequence
+from os.path import splitext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,11 +27,12 @@ from rdpcodec.cli.options import (
 )
 from rdpcodec.cli.tally import Tally, tally_bar
 from rdpcodec.container import EXTENSION
-from rdpcodec.errors import OutputError, UsageError
+from rdpcodec.errors import UsageError
 
 if TYPE_CHECKING:
     from rdpcodec.batch.plan import LeftOut, Task
-    from rdpcodec.batch.work import Compression, Decompression, Outcomes, Work
+    from rdpcodec.batch.run import RunOptions
+    from rdpcodec.batch.work import Compression, Decompression, Work
 
 _INTERRUPTED = 130  # as in shells: 128 + SIGINT
 _location = click.Path(readable=False)  # or a URL, a glob, a list: not checked, but Tab completes file names
@@ -108,6 +106,7 @@ def batch(
     status is 1. Other files in a folder are counted and named.
     """
     from rdpcodec.batch.plan import plan
+    from rdpcodec.batch.run import RunOptions
 
     if resume and force:
         raise UsageError("--resume keeps outputs that exist, --force overwrites them: give one of the two")
@@ -121,17 +120,8 @@ def batch(
         recursive=recursive,
         manifest=str(manifest) if manifest else None,
     )
-    tally = _run(
-        planned.tasks,
-        work,
-        destination,
-        manifest,
-        engine=engine,
-        workers=workers,
-        resume=resume,
-        force=force,
-        quiet=quiet,
-    )
+    options = RunOptions(engine, workers, resume=resume, force=force, manifest=manifest)
+    tally = _run(planned.tasks, work, destination, options, quiet=quiet)
     _report(tally, planned.left_out, force=force, strict=strict, quiet=quiet, as_json=as_json)
 
 
@@ -188,70 +178,22 @@ def _decompression(
     return work
 
 
-def _run(
-    tasks: Sequence[Task],
-    work: Work,
-    destination: str,
-    path: Path | None,
-    *,
-    engine: str,
-    workers: int | None,
-    resume: bool,
-    force: bool,
-    quiet: bool,
-) -> Tally:
-    """Work through the tasks, into the folder `destination`. The outcome of each goes to the manifest at
-    `path` as soon as it is known.
-    """
-    from rdpcodec import storage
-    from rdpcodec.batch.manifest import Manifest
-    from rdpcodec.batch.work import exists_already
-    from rdpcodec.engine.threads import cores
+def _run(tasks: Sequence[Task], work: Work, destination: str, options: RunOptions, *, quiet: bool) -> Tally:
+    """Work through the tasks, and show how far it is."""
+    from rdpcodec.batch.run import begun
 
-    there = set() if force else storage.existing(task.output for task in tasks)
-    missing = [task for task in tasks if task.output not in there]
-    present = [task for task in tasks if task.output in there]
-    tally = Tally(len(missing), present=len(present)) if resume else Tally(len(tasks))
-    refused = [] if resume else [exists_already(task) for task in present]
-    with Manifest(path) if path else nullcontext() as manifest, tally_bar(tally, shown=not quiet) as bar:
-        storage.make_folder(destination)
-        if missing:
-            _check_writable(destination)
-        if resume:
-            storage.remove_partials(task.output for task in missing)
-            refused = manifest.complete(present, work) if manifest else []
-            tally.total, tally.present = tally.total + len(refused), tally.present - len(refused)
-        # A worker that outlived a killed run may still finish its image: not a conflict, but the same file.
-        overwrite = force or resume
-        try:
-            with closing(_engine(engine)(missing, work, workers=workers or cores(), force=overwrite)) as run:
-                for outcome in chain(refused, run):
-                    if manifest:
-                        manifest.append(outcome)
+    with begun(tasks, work, destination, options) as run:
+        tally = Tally(run.total, present=run.present)
+        with tally_bar(tally, shown=not quiet) as bar:
+            try:
+                for outcome in run:
                     tally.add(outcome)
                     for warning in outcome.warnings:
                         bar.echo(f"warning: {outcome.source}: {warning}", err=True)
                     bar.update(**tally.shown())
-        except KeyboardInterrupt:
-            tally.interrupted = True
+            except KeyboardInterrupt:
+                tally.interrupted = True
     return tally
-
-
-def _check_writable(destination: str) -> None:
-    """Raise `OutputError` for a folder of this machine in which no file can be made."""
-    from rdpcodec import storage
-
-    system, path = storage.filesystem(destination)
-    if storage.is_local(system) and isdir(path) and not os.access(path, os.W_OK | os.X_OK):
-        fix = "change its permissions, or give another folder"
-        raise OutputError(f"{destination}: no files can be made in this folder: {fix}")
-
-
-def _engine(name: str) -> Callable[..., Outcomes]:
-    from rdpcodec.batch.local import run_local
-    from rdpcodec.batch.ray import run_ray
-
-    return {"local": run_local, "ray": run_ray}[name]
 
 
 def _report(

@@ -16,6 +16,7 @@ from PIL import Image, ImageChops
 from programs import on_terminal, run
 
 import rdpcodec
+from rdpcodec.batch.run import ENGINES
 from rdpcodec.batch.work import Compression, Outcome
 from rdpcodec.cli import rdpcodec as rdpcodec_command
 from rdpcodec.container import read_header
@@ -118,7 +119,7 @@ def test_a_run_with_force_that_was_interrupted_is_not_one_to_resume(
         raise KeyboardInterrupt
         yield
 
-    monkeypatch.setattr("rdpcodec.batch.local.run_local", interrupted)
+    monkeypatch.setitem(ENGINES, "local", interrupted)
     result = run("batch", folder, tmp_path / "out", "--force")
     assert result.exit_code == 130
     assert result.stderr.endswith("interrupted: run the same command again: --force starts over\n")
@@ -214,7 +215,7 @@ def test_a_folder_that_may_not_be_written_is_known_before_the_first_image(
 ) -> None:
     (out := tmp_path / "out").mkdir()
     monkeypatch.setattr(os, "access", lambda path, mode: str(path) != str(out))
-    monkeypatch.setattr("rdpcodec.batch.local.run_local", lambda *_, **__: pytest.fail("begins to code"))
+    monkeypatch.setitem(ENGINES, "local", lambda *_, **__: pytest.fail("begins to code"))
     for destination in (out, f"file://{out}"):
         result = run("batch", folder, destination)
         assert (result.exit_code, result.stdout) == (1, "")
@@ -236,7 +237,7 @@ def test_a_folder_named_like_a_file_has_to_be_there(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, decompress: tuple[str, ...]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("rdpcodec.batch.local.run_local", lambda *_, **__: (outcome for outcome in ()))
+    monkeypatch.setitem(ENGINES, "local", lambda *_, **__: (outcome for outcome in ()))
     place = Path(name.format(folder=folder))
     result = run("batch", folder, place, *decompress)
     assert (result.exit_code, place.exists()) == (1, False)
@@ -248,7 +249,7 @@ def test_a_folder_named_like_a_file_has_to_be_there(
 def test_a_manifest_may_lie_in_a_new_destination(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rdpcodec.batch.local.run_local", lambda *_, **__: (outcome for outcome in ()))
+    monkeypatch.setitem(ENGINES, "local", lambda *_, **__: (outcome for outcome in ()))
     manifest = tmp_path / "out" / "done.jsonl"
     assert run("batch", folder, tmp_path / "out", "--manifest", manifest).exit_code == 0
     assert manifest.read_bytes() == b""

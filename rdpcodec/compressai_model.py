@@ -34,8 +34,9 @@ from rdpcodec.operating_point import OperatingPoint
 from rdpcodec.tiles import PATCH
 from rdpcodec.training.export.counting import wide_tables
 from rdpcodec.weights.architecture import Architecture
-from rdpcodec.weights.manifest import DEFAULT_MODEL, REALISM_PREFIX
+from rdpcodec.weights.manifest import DEFAULT_MODEL
 from rdpcodec.weights.release import ReleasedModel
+from rdpcodec.weights.tensors import REALISM_PREFIX
 
 
 @register_model("rdpcodec")

@@ -16,7 +16,8 @@ from safetensors.numpy import save
 from rdpcodec import codec as codec_module
 from rdpcodec.weights import manifest as weights
 from rdpcodec.weights.architecture import Architecture, architecture_from
-from rdpcodec.weights.manifest import REALISM_PREFIX, ModelEntry, find_model, graph_path, open_tensors
+from rdpcodec.weights.manifest import ModelEntry, find_model
+from rdpcodec.weights.tensors import REALISM_PREFIX, graph_path, open_tensors
 
 PHOTOGRAPH = Path(__file__).parent.parent / "docs" / "demo" / "coffee.png"
 

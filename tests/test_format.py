@@ -13,7 +13,8 @@ from PIL import Image, ImageDraw
 from rdpcodec import Codec, container
 from rdpcodec.image import ImageData
 from rdpcodec.tiles import join_tiles
-from rdpcodec.weights.manifest import DEFAULT_MODEL, encoders, find_model, open_tensors
+from rdpcodec.weights.manifest import DEFAULT_MODEL, encoders, find_model
+from rdpcodec.weights.tensors import open_tensors
 
 
 @pytest.fixture(scope="module")

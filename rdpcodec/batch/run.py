@@ -42,9 +42,7 @@ class RunOptions:
         if self.engine not in ENGINES:
             raise UsageError(f"engine {self.engine!r}: must be one of {', '.join(ENGINES)}")
         if self.resume and self.force:
-            raise UsageError(
-                "resume keeps outputs that exist, force overwrites them: give one of the two"
-            )
+            raise UsageError("resume keeps outputs that exist, force overwrites them: give one of the two")
 
 
 @dataclass

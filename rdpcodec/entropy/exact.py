@@ -28,7 +28,7 @@ EXACT_LIMIT = 2**24
 
 @dataclass(frozen=True)
 class ScaleWeights:
-    """The integers of one scale network; K hidden channels, M hyper-latents, N latents, A anchors.
+    """The integers of one scale network; K hidden channels, M hyper-latents, N latents, A knots.
 
     Weights are int8, biases int32; `enter_bias` `[A, K]` and `leave_bias` `[A, N]` depend on the quality.
     """
@@ -67,7 +67,7 @@ class ScaleWeights:
 
 
 def rate_bias(table: np.ndarray, quality: int) -> np.ndarray:
-    """The bias at a quality in hundredths (0..10000): linear between anchors, in integers.
+    """The bias at a quality in hundredths (0..10000): linear between knots, in integers.
 
     table: int32 `[A, C]` → int64 `[C]`.
     """

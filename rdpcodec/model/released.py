@@ -14,8 +14,8 @@ from rdpcodec.errors import WeightsError
 from rdpcodec.model import scale_network
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.transforms import Synthesis
-from rdpcodec.weights.manifest import ENCODER_PREFIXES, REALISM_PREFIX
 from rdpcodec.weights.release import ReleasedModel
+from rdpcodec.weights.tensors import ENCODER_PREFIXES, REALISM_PREFIX
 
 _INTEGER_NETWORK = "scale_network."
 _ENTER_UNIT = scale_network.WEIGHT_UNIT * scale_network.HYPER_LATENT_UNIT

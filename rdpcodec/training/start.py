@@ -18,7 +18,7 @@ from rdpcodec.training.checkpoint import UNFIT, averaged_model, load_checkpoint
 from rdpcodec.training.export.weights_folder import read_manifest
 from rdpcodec.training.totals import Totals, totals_of
 from rdpcodec.weights.architecture import architecture_from
-from rdpcodec.weights.manifest import BITSTREAM_PREFIXES, fingerprint
+from rdpcodec.weights.tensors import BITSTREAM_PREFIXES, fingerprint
 
 
 class Start(NamedTuple):

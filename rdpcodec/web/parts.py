@@ -12,9 +12,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from rdpcodec.errors import WeightsError
-from rdpcodec.weights.manifest import REALISM_PREFIX, ModelEntry
+from rdpcodec.weights.manifest import ModelEntry
 from rdpcodec.weights.release import ReleasedModel
 from rdpcodec.weights.stored import StoredTensor, stored_tensors
+from rdpcodec.weights.tensors import REALISM_PREFIX
 
 # What each part holds, by the prefixes of tensors' names.
 _PARTS = {

@@ -19,13 +19,12 @@ from rdpcodec.entropy.exact import ScaleWeights
 from rdpcodec.entropy.tables import TableFamily
 from rdpcodec.errors import WeightsError, reason
 from rdpcodec.weights.architecture import Architecture, architecture_from, size_name
-from rdpcodec.weights.manifest import (
+from rdpcodec.weights.manifest import Identity, ModelEntry
+from rdpcodec.weights.tensors import (
     BITSTREAM_PREFIXES,
     ENCODER_PREFIXES,
     REALISM_PREFIX,
     SYNTHESIS_PREFIXES,
-    Identity,
-    ModelEntry,
     fingerprint,
     open_tensors,
     verified_graphs,

@@ -19,8 +19,8 @@ from rdpcodec.model.transforms import PATCH_VALUES, Analysis, Synthesis, haar_ba
 from rdpcodec.quality import LAMBDA_MAX, LAMBDA_MIN, lambda_at
 from rdpcodec.training.export.counting import wide_tables
 from rdpcodec.weights.architecture import Architecture
-from rdpcodec.weights.manifest import ENCODER_PREFIXES
 from rdpcodec.weights.release import ReleasedModel
+from rdpcodec.weights.tensors import ENCODER_PREFIXES
 
 SMALL = Architecture(eighth=8, sixteenth=12, latents=24, hyper_latents=6, prior=8, scale=5)
 GATED = replace(SMALL, gated=True)

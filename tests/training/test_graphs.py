@@ -23,14 +23,9 @@ from rdpcodec.training.commands import graphs as command
 from rdpcodec.training.export.counting import wide_tables
 from rdpcodec.training.export.graphs import graphs
 from rdpcodec.weights.architecture import Architecture, architecture_from
-from rdpcodec.weights.manifest import (
-    ModelEntry,
-    find_model,
-    graph_path,
-    manifest,
-    verified_graphs,
-)
+from rdpcodec.weights.manifest import ModelEntry, find_model, manifest
 from rdpcodec.weights.release import ReleasedModel
+from rdpcodec.weights.tensors import graph_path, verified_graphs
 
 MODELS = sorted(manifest())
 

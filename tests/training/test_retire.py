@@ -18,15 +18,9 @@ from rdpcodec.codec import Codec
 from rdpcodec.errors import UsageError, WeightsError
 from rdpcodec.training.commands import graphs, retire
 from rdpcodec.training.start import load_start
-from rdpcodec.weights.manifest import (
-    WEIGHTS_VARIABLE,
-    ModelEntry,
-    find_model,
-    manifest,
-    open_tensors,
-    verified_graphs,
-)
+from rdpcodec.weights.manifest import WEIGHTS_VARIABLE, ModelEntry, find_model, manifest
 from rdpcodec.weights.release import ReleasedModel
+from rdpcodec.weights.tensors import open_tensors, verified_graphs
 
 
 @pytest.fixture(params=[True, False], ids=["whole", "without encoder"])

@@ -26,7 +26,7 @@ from rdpcodec.training.recipes import RealismRun
 from rdpcodec.training.start import Start, load_start
 from rdpcodec.training.totals import Totals
 from rdpcodec.weights.architecture import architecture_record
-from rdpcodec.weights.manifest import BITSTREAM_PREFIXES, fingerprint
+from rdpcodec.weights.tensors import BITSTREAM_PREFIXES, fingerprint
 
 REALISM_RUN = RealismRun(gigapixels=1e-5, batch=1, crop=64)
 

@@ -20,7 +20,8 @@ from rdpcodec.errors import OutputError, UsageError, WeightsError
 from rdpcodec.web.folder import own_files, write_folder
 from rdpcodec.web.parts import weights_files
 from rdpcodec.web.runtime import FILES, VERSION, runtime_files
-from rdpcodec.weights.manifest import WEIGHTS_VARIABLE, find_model, manifest, open_tensors
+from rdpcodec.weights.manifest import WEIGHTS_VARIABLE, find_model, manifest
+from rdpcodec.weights.tensors import open_tensors
 
 
 @pytest.fixture

@@ -22,8 +22,9 @@ from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.released import arrays, release_tensors, table_tensors
 from rdpcodec.training.export.counting import wide_tables
 from rdpcodec.weights.architecture import Architecture
-from rdpcodec.weights.manifest import WEIGHTS_VARIABLE, find_model, verified_graphs
+from rdpcodec.weights.manifest import WEIGHTS_VARIABLE, find_model
 from rdpcodec.weights.release import ReleasedModel
+from rdpcodec.weights.tensors import verified_graphs
 
 
 @pytest.fixture

@@ -20,17 +20,15 @@ from rdpcodec.container import Header
 from rdpcodec.errors import WeightsError
 from rdpcodec.model.released import networks, training_state
 from rdpcodec.weights import manifest as weights
-from rdpcodec.weights.manifest import (
+from rdpcodec.weights.manifest import encoders, find_model, manifest, model_for_file
+from rdpcodec.weights.release import ReleasedModel
+from rdpcodec.weights.tensors import (
     BITSTREAM_PREFIXES,
     SYNTHESIS_PREFIXES,
-    encoders,
-    find_model,
     fingerprint,
-    manifest,
-    model_for_file,
+    graph_path,
     open_tensors,
 )
-from rdpcodec.weights.release import ReleasedModel
 
 MODELS = sorted(manifest(), key=encoders().__contains__, reverse=True)  # first one that makes files
 
@@ -133,7 +131,7 @@ def test_damaged_weights_are_refused(copied: Path) -> None:
 @pytest.mark.parametrize("graph", find_model(MODELS[0]).record["graphs"])
 def test_a_damaged_or_missing_graph_is_refused(copied: Path, graph: str) -> None:
     entry = find_model(MODELS[0])
-    path = weights.graph_path(entry.path, graph)
+    path = graph_path(entry.path, graph)
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)

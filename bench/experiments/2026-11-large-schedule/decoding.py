@@ -19,7 +19,7 @@ from rdpcodec.model.released import arrays, release_tensors, table_tensors
 from rdpcodec.training.export.counting import wide_tables
 from rdpcodec.training.export.graphs import graphs as graphs_of
 from rdpcodec.weights.architecture import SIZES
-from rdpcodec.weights.manifest import graph_path
+from rdpcodec.weights.tensors import graph_path
 from rdpcodec.weights.release import ReleasedModel
 
 ROUNDS = 4

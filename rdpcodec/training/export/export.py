@@ -29,14 +29,14 @@ from rdpcodec.training.export.model_card import CARD, data_block, write_blocks
 from rdpcodec.training.export.weights_folder import read_manifest, write_models
 from rdpcodec.training.totals import Totals, totals_of
 from rdpcodec.weights.architecture import Architecture, architecture_from, architecture_record, size_name
-from rdpcodec.weights.manifest import (
+from rdpcodec.weights.release import DistortionShares, ReleasedModel, table_family
+from rdpcodec.weights.tensors import (
     BITSTREAM_PREFIXES,
     REALISM_PREFIX,
     SYNTHESIS_PREFIXES,
     fingerprint,
     graph_path,
 )
-from rdpcodec.weights.release import DistortionShares, ReleasedModel, table_family
 
 Tables = tuple[TableFamily, TableFamily]
 _CPU = torch.device("cpu")

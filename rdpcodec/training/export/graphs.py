@@ -32,8 +32,8 @@ from rdpcodec.training.export.graph_layers import (
 from rdpcodec.training.export.graph_writer import FLOAT, INT64, UINT8, Graph, Port, Value
 from rdpcodec.training.export.weights_folder import read_manifest, write_models
 from rdpcodec.weights.architecture import Architecture, architecture_from
-from rdpcodec.weights.manifest import REALISM_PREFIX, graph_path
 from rdpcodec.weights.stored import stored_tensors
+from rdpcodec.weights.tensors import REALISM_PREFIX, graph_path
 
 
 def digests(made: Mapping[str, bytes]) -> dict[str, str]:

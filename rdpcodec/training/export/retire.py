@@ -11,7 +11,7 @@ from rdpcodec.errors import UsageError
 from rdpcodec.training.export.graphs import digests, graphs
 from rdpcodec.training.export.weights_folder import read_manifest, write_models
 from rdpcodec.weights.architecture import architecture_from
-from rdpcodec.weights.manifest import ENCODER_PREFIXES, graph_path
+from rdpcodec.weights.tensors import ENCODER_PREFIXES, graph_path
 
 # What a record keeps: nothing about training or results, which would suggest that it is still in use.
 _KEPT = (

@@ -122,10 +122,15 @@ class Decompression:
     max_side: int | None = None  # pixels: larger images are scaled down
     max_pixels: int = container.MAX_PIXELS  # larger images are refused
     region: Region | None = None  # all of the image
+    background: str | None = None  # the colour behind what is transparent; None keeps the alpha channel
 
     def __post_init__(self) -> None:
-        """Raise `UsageError` for an impossible realism."""
+        """Raise `UsageError` for an impossible realism, and for what is no colour."""
         check_realism(self.realism)
+        if self.background is not None:
+            from rdpcodec.image import parsed_colour
+
+            parsed_colour(self.background)
 
     def converted(self, data: bytes, task: Task) -> bytes:
         """The bytes of an .rdpc file → those of an image's file."""
@@ -136,6 +141,7 @@ class Decompression:
     def image(self, data: bytes, source: object) -> Image.Image:
         """The image of an .rdpc file. source: what errors name. Raises `RdpError`."""
         from rdpcodec.functions import decompress
+        from rdpcodec.image import on_background
         from rdpcodec.scaling import scaled_image
 
         try:
@@ -144,6 +150,8 @@ class Decompression:
             )
         except RdpError as error:
             raise type(error)(f"{source}: {error}") from error
+        if self.background is not None:
+            image = on_background(image, self.background)
         return scaled_image(image, self.max_side)
 
     @staticmethod

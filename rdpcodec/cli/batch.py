@@ -15,6 +15,7 @@ from click.core import ParameterSource
 from rdpcodec.cli.options import (
     COMPRESSION_ONLY,
     LocalPath,
+    background_option,
     compression,
     compression_options,
     device_option,
@@ -68,6 +69,7 @@ _location = click.Path(readable=False)  # or a URL, a glob, a list: not checked,
 @max_side_option
 @max_pixels_option
 @format_option
+@background_option
 @force_option
 @report_options
 @device_option
@@ -151,10 +153,11 @@ def _given(name: str) -> bool:
     return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
-def _compression(*, suffix: str, **chosen: Any) -> Compression:
+def _compression(*, suffix: str, background: str | None, **chosen: Any) -> Compression:
     """The work that the options ask for. Raises `UsageError`."""
-    if _given("suffix"):
-        raise UsageError("--format is for decompression: give --decompress, or leave it out")
+    for name, option in (("suffix", "--format"), ("background", "--background")):
+        if _given(name):
+            raise UsageError(f"{option} is for decompression: give --decompress, or leave it out")
     return compression(**chosen)
 
 
@@ -165,6 +168,7 @@ def _decompression(
     device: str,
     max_side: int | None,
     max_pixels: int,
+    background: str | None,
     **_: Any,
 ) -> Decompression:
     """The work that the options ask for. Raises `UsageError`."""
@@ -173,7 +177,7 @@ def _decompression(
 
     if wrong := next(filter(_given, COMPRESSION_ONLY), None):
         raise UsageError(f"{flag(wrong)} has no meaning with --decompress: leave it out")
-    work = Decompression(suffix, realism, device, max_side, max_pixels)
+    work = Decompression(suffix, realism, device, max_side, max_pixels, background=background)
     writable_format(suffix)
     return work
 

@@ -13,7 +13,7 @@ import click
 from rdpcodec.batch.plan import Task
 from rdpcodec.batch.work import Compression, Decompression, Outcome, check_work, note_of_growth
 from rdpcodec.cli.jobs import Done, Names, job_options, jobs_of, run_all
-from rdpcodec.cli.options import compression, compression_options, format_option, inputs
+from rdpcodec.cli.options import background_option, compression, compression_options, format_option, inputs
 from rdpcodec.cli.output import STANDARD, image_source, read_coded
 from rdpcodec.container import EXTENSION, bits_per_pixel, decimal_realism, read_header
 
@@ -96,6 +96,7 @@ def _compressed(work: Compression, source: Path, place: Path) -> Done:
     help="Only this part of the image: left, top, width and height. Only the tiles it needs are decoded.",
 )
 @format_option
+@background_option
 @job_options
 def decompress(
     paths: tuple[Path, ...],

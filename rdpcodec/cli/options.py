@@ -145,6 +145,12 @@ format_option = click.option(
     help="Format to write if the output's name gives none.",
 )
 
+background_option = click.option(
+    "--background",
+    metavar="COLOUR",
+    help="Put what is transparent in front of a colour, such as white or #ff8800: JPEG has no transparency.",
+)
+
 
 def _realism(context: click.Context, parameter: click.Parameter, value: str | None) -> Realism | None:
     """A number, or "auto"."""

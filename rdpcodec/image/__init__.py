@@ -11,7 +11,7 @@ from rdpcodec.errors import ImageWarning
 from rdpcodec.image.files import is_readable, missing_plugin, readable_extensions
 from rdpcodec.image.image_data import ImageData
 from rdpcodec.image.loading import load_image
-from rdpcodec.image.saving import encode_image, is_writable, writable_format
+from rdpcodec.image.saving import encode_image, is_writable, on_background, parsed_colour, writable_format
 
 if TYPE_CHECKING:
     from rdpcodec.image.loading import Source as Source
@@ -24,6 +24,8 @@ __all__ = [
     "is_writable",
     "load_image",
     "missing_plugin",
+    "on_background",
+    "parsed_colour",
     "readable_extensions",
     "writable_format",
 ]

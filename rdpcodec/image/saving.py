@@ -8,7 +8,7 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageColor
 from PIL.PngImagePlugin import PngInfo
 
 from rdpcodec.errors import ImageError, ImageWarning, UsageError, reason, warn
@@ -78,6 +78,29 @@ def encode_image(image: Image.Image, name: str, target: object) -> bytes:
     raise UsageError(
         f"{target}: {name} cannot hold this image ({reason(first)}); try .png or .webp"
     ) from first
+
+
+def on_background(image: Image.Image, colour: str) -> Image.Image:
+    """An image of mode L, LA, RGB or RGBA, with what is transparent in front of a plain colour.
+
+    colour: as Pillow writes colours, "white" or "#ff8800". Raises `UsageError` for anything else.
+    """
+    red, green, blue = parsed_colour(colour)
+    if "A" not in image.getbands():
+        return image
+    gray = image.mode == "LA" and red == green == blue
+    ground = Image.new("L", image.size, red) if gray else Image.new("RGB", image.size, (red, green, blue))
+    ground.paste(image.convert(ground.mode), mask=image.getchannel("A"))
+    ground.info = image.info
+    return ground
+
+
+def parsed_colour(colour: str) -> tuple[int, int, int]:
+    """Red, green and blue, 0..255, of a colour as Pillow writes it. Raises `UsageError`."""
+    try:
+        return ImageColor.getrgb(colour)[:3]
+    except ValueError:
+        raise UsageError(f"{colour!r} is not a colour: give a name such as white, or #rrggbb") from None
 
 
 def _in_srgb(image: Image.Image) -> Image.Image:

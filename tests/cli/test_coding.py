@@ -263,6 +263,28 @@ def test_warnings_name_the_image(photo: Path, small: Image.Image) -> None:
     assert f"warning: {animation}: only the first of several frames" in run("compress", animation).stderr
 
 
+@pytest.mark.parametrize("gray", [False, True])
+@pytest.mark.parametrize("colour", ["white", "#ff8800"])
+def test_what_is_transparent_may_lie_on_a_colour(
+    photo: Path, small: Image.Image, gray: bool, colour: str
+) -> None:
+    """So that a format without transparency can hold the image."""
+    clear = small.convert("LA" if gray else "RGBA")
+    clear.putalpha(Image.linear_gradient("L").resize(small.size))
+    clear.save(photo.with_suffix(".png"))
+    file, jpeg, out = photo.with_suffix(".rdpc"), photo.with_name("a.jpg"), photo.with_name("out")
+    assert run("compress", photo.with_suffix(".png"), file, "-f").exit_code == 0
+    assert run("decompress", file, jpeg).exit_code == 1
+    assert run("decompress", file, jpeg, "--background", colour).exit_code == 0
+    assert run("batch", "-d", file, out, "--format", "jpg", "--background", colour, "-w", 1).exit_code == 0
+    assert (out / f"{file.stem}.jpg").read_bytes() == jpeg.read_bytes()
+    decoded = rdpcodec.decompress(file).convert("RGBA")
+    expected = Image.alpha_composite(Image.new("RGBA", decoded.size, colour), decoded).convert("RGB")
+    assert psnr(np.asarray(expected), np.asarray(Image.open(jpeg).convert("RGB"))) > 30
+    assert "is not a colour" in run("decompress", file, jpeg, "-f", "--background", "nocolour").stderr
+    assert "--background is for decompression" in run("batch", file, out, "--background", "red").stderr
+
+
 def test_metadata_reaches_the_decoded_file(photo: Path, small: Image.Image) -> None:
     exif = Image.Exif()
     exif[0x010F] = "Maker"

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from rdpcodec.errors import UsageError
 from rdpcodec.metrics.eyes import ForEyes
-from rdpcodec.metrics.lpips import Lpips, load_lpips
+from rdpcodec.metrics.lpips import load_lpips
 from rdpcodec.model.rdp_model import RdpModel, TrainingOutput
 from rdpcodec.model.transforms import Synthesis
 from rdpcodec.training.average import WeightAverage
@@ -28,9 +28,10 @@ from rdpcodec.training.data import ImageSet, to_device
 from rdpcodec.training.graphics import graphics
 from rdpcodec.training.haar import haar_model
 from rdpcodec.training.loop import CHECKED, averaging_gradients, process_count
-from rdpcodec.training.losses import autocast, perceptual_distortion, random_phase, rate_distortion_loss
+from rdpcodec.training.losses import autocast, random_phase, rate_distortion_loss
 from rdpcodec.training.optimizers import build_optimizers, clip_gradients, load_states, take_step
 from rdpcodec.training.randomness import Randomness
+from rdpcodec.training.realism_learner import RealismLearner
 from rdpcodec.training.recipes import FROZEN, FidelityRun
 from rdpcodec.training.speed.compiling import compile_blocks, compiles
 from rdpcodec.training.speed.cuda_graph import CudaGraphed
@@ -70,18 +71,6 @@ class Decoders(nn.Module):
             return Decoded(output, None)
         first = slice(self.perceived)
         return Decoded(output, self.realism(output.rounded[first], quality[first]).float())
-
-
-class RealismLearner(NamedTuple):
-    """A realism synthesis that learns beside the fidelity synthesis, and the network that judges its images.
-
-    totals: the training behind the synthesis when the run began.
-    """
-
-    synthesis: Synthesis
-    average: WeightAverage
-    totals: Totals
-    lpips: Lpips
 
 
 def _drawn_images(run: FidelityRun, device: torch.device) -> ImageSet | None:
@@ -141,10 +130,10 @@ class Fidelity:
         self.realism: RealismLearner | None = None
         if network is not None:
             synthesis = start.realism_synthesis().to(device)
-            self.optimizers += build_optimizers(synthesis, run.learning_rate)
-            self.realism = RealismLearner(synthesis, WeightAverage(synthesis), start.realism_totals, network)
+            self.realism = RealismLearner(run, synthesis, start.realism_totals, network)
+            self.optimizers += self.realism.optimizers
         self.randomness.seed_per_rank()
-        decoders = Decoders(self.model, self.realism and self.realism.synthesis, run.perceived)
+        decoders = Decoders(self.model, self.realism.synthesis if self.realism else None, run.perceived)
         self.forward = averaging_gradients(decoders)
         self._compile(compiled if compiled and compiles(device) else None)
 
@@ -185,7 +174,7 @@ class Fidelity:
         take_step(self.optimizers, factor)
         self.average.update_parameters(self.model)
         if self.realism is not None:
-            self.realism.average.update_parameters(self.realism.synthesis)
+            self.realism.update_average()
 
     def _gradients(self, x: Tensor, quality: Tensor, phase: Tensor) -> Tensor:
         """Store the clipped gradients with the parameters and return `FIGURES`."""
@@ -210,8 +199,7 @@ class Fidelity:
         perceptual, figures = None, []
         first, others = x.split([self.run.perceived, len(x) - self.run.perceived])
         if self.realism is not None:
-            lpips = self.realism.lpips
-            realistic = perceptual_distortion(lpips, self.run, decoded.realistic, first, phase)
+            realistic = self.realism.distortion(decoded.realistic, first, phase)
             perceptual, figures = realistic.total, [realistic.lpips.detach().mean()]
         shares, for_eyes = (self.run.eyes, self.run.coarse), []
         if any(shares) and len(others):
@@ -240,8 +228,7 @@ class Fidelity:
         x = self.validation_crops
         for at in points_of(self.average.module, x):
             if self.realism is not None:
-                realistic = self.realism.average.module(at.output.rounded, at.quality).clamp(0, 1)
-                lpips.append(round(float(self.realism.lpips(realistic, x).mean()), 4))
+                lpips.append(round(self.realism.validated(at, x), 4))
             eyes.append(round(at.ssimulacra2, 2))
             figures = at.loss.bpp.mean(), at.loss.psnr, math.exp(at.log_rate)
             points.append([round(float(value), 4) for value in figures])
@@ -254,13 +241,6 @@ class Fidelity:
         return found | ({"validation_lpips": lpips} if lpips else {})
 
     def state(self) -> dict[str, Any]:
-        realism = {}
-        if self.realism is not None:
-            realism = {
-                "realism_totals": self.realism.totals.record(),
-                "realism_synthesis": self.realism.synthesis.state_dict(),
-                "realism_average": self.realism.average.values,
-            }
         return {
             "architecture": asdict(self.model.architecture),
             "totals": self.totals.record(),
@@ -268,7 +248,7 @@ class Fidelity:
             "model": self.model.state_dict(),
             "average": self.average.values,
             "average_steps": self.average.steps,
-            **realism,
+            **(self.realism.state() if self.realism is not None else {}),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             **self.randomness.state(),
         }
@@ -278,13 +258,12 @@ class Fidelity:
         self.model.load_state_dict(state["model"])
         self.average.load(state["average"], state["average_steps"])
         if self.realism is not None:
-            self.realism.synthesis.load_state_dict(state["realism_synthesis"])
-            self.realism.average.load(state["realism_average"], state["average_steps"])
+            self.realism.take_over(state)
 
     def load(self, state: dict[str, Any]) -> None:
         self.take_over(state)
         self.totals = Totals(**state["totals"])
         if self.realism is not None:
-            self.realism = self.realism._replace(totals=Totals(**state["realism_totals"]))
+            self.realism.totals = Totals(**state["realism_totals"])
         load_states(self.optimizers, state["optimizers"])
         self.randomness.load(state, state["average_steps"])

@@ -55,7 +55,7 @@ def point_of(point: Quality | OperatingPoint | None, quality: Quality | None = N
     return chosen if isinstance(chosen, OperatingPoint) else OperatingPoint(chosen)
 
 
-def listed(items: Any) -> list[Any]:
+def as_list(items: Any) -> list[Any]:
     """The items of a batch as a list. Raises `UsageError` for a single item."""
     if not is_file(items) and getattr(items, "ndim", 4) == 4:
         with suppress(TypeError):
@@ -65,7 +65,9 @@ def listed(items: Any) -> list[Any]:
 
 
 @contextmanager
-def kept(errors: dict[int, RdpError] | None, place: int, batch: Sequence[object]) -> Iterator[None]:
+def collecting_errors(
+    errors: dict[int, RdpError] | None, place: int, batch: Sequence[object]
+) -> Iterator[None]:
     """Put an error into `errors`, under its place in the batch; raise it if `errors` is None. Errors and
     warnings name the file, or its place among several.
     """

@@ -24,7 +24,14 @@ import numpy as np
 from PIL import Image
 
 from rdpcodec import container, side_data
-from rdpcodec.arguments import container_of, kept, listed, point_from_settings, point_of, realism_in
+from rdpcodec.arguments import (
+    as_list,
+    collecting_errors,
+    container_of,
+    point_from_settings,
+    point_of,
+    realism_in,
+)
 from rdpcodec.container import Container
 from rdpcodec.encoder.image_encoder import ImageEncoder
 from rdpcodec.encoder.needs import check_installed
@@ -33,7 +40,7 @@ from rdpcodec.errors import RdpError, UsageError, WeightsError
 from rdpcodec.exact_layer import ExactLayer
 from rdpcodec.extras import need_torch
 from rdpcodec.fork_lock import ForkLock
-from rdpcodec.groups import alike
+from rdpcodec.groups import groups_of
 from rdpcodec.image import ImageData, load_image
 from rdpcodec.mosaic import AnalysedTiles, CodedTiles, Mosaic, Region, region_of
 from rdpcodec.operating_point import OperatingPoint, Quality, Realism
@@ -156,22 +163,22 @@ class Codec:
         self.weights.check_encodes()
         self.weights.check_point(chosen)
         check_installed(chosen)
-        sources = listed(images)
+        sources = as_list(images)
         loaded: dict[int, ImageData] = {}
         for i, image in enumerate(sources):
-            with kept(errors, i, sources):
+            with collecting_errors(errors, i, sources):
                 loaded[i] = load_image(image, keep_metadata=keep_metadata, exact=exact, max_pixels=max_pixels)
         files: dict[int, bytes] = {}
         if isinstance(chosen.quality, (Target, Bounds)):  # each image finds a quality of its own
             for i, image in loaded.items():
-                with kept(errors, i, sources):
+                with collecting_errors(errors, i, sources):
                     files[i] = self.encoder(image)(chosen)
             return [files.get(i, b"") for i in range(len(sources))]
-        for members in alike({i: (image.size,) for i, image in loaded.items()}):
+        for members in groups_of({i: (image.size,) for i, image in loaded.items()}):
             encoders = [ImageEncoder(self.tile_codec, self.weights, loaded[i]) for i in members]
             symbols = self.analyse([encoder.image for encoder in encoders], chosen.quality)
             for i, encoder, tiles in zip(members, encoders, symbols, strict=True):
-                with kept(errors, i, sources):
+                with collecting_errors(errors, i, sources):
                     files[i] = encoder.encode_symbols(tiles, chosen.quality, chosen.realism, chosen.effort)
         return [files.get(i, b"") for i in range(len(sources))]
 
@@ -271,9 +278,9 @@ class Codec:
         errors: receives the error of every file that cannot be decoded, under its place in the list, which
         then holds None there. Without it, the first such error is raised.
         """
-        sources, containers = listed(files), dict[int, Container]()
+        sources, containers = as_list(files), dict[int, Container]()
         for i, data in enumerate(sources):
-            with kept(errors, i, sources):
+            with collecting_errors(errors, i, sources):
                 containers[i] = container_of(data, max_pixels)
         decoded = self._decoded(containers, realism, region, errors, sources)
         return [decoded[i].to_pillow() if i in decoded else None for i in range(len(sources))]
@@ -330,13 +337,13 @@ class Codec:
         """The images of files, by their places; errors as in `decompress_batch`. sources: what they name."""
         keys: dict[int, tuple[tuple[int, int], float, float]] = {}
         for i, file in files.items():
-            with kept(errors, i, sources):
+            with collecting_errors(errors, i, sources):
                 beta = realism_in(file.header, realism)
                 self.weights.check_file(file.header)
                 self.weights.check_point(OperatingPoint(file.header.quality, beta))
                 keys[i] = file.header.image_size, file.header.quality, beta
         images: dict[int, ImageData] = {}
-        for members in alike(keys):
+        for members in groups_of(keys):
             _, _, beta = keys[members[0]]
             pixels: dict[int, np.ndarray] = {}
             if len(members) > 1:
@@ -344,7 +351,7 @@ class Codec:
                     together = self._pixels([files[i] for i in members], beta, region)
                     pixels |= zip(members, together, strict=True)
             for i in members:
-                with kept(errors, i, sources):
+                with collecting_errors(errors, i, sources):
                     array = pixels[i] if i in pixels else self._pixels([files[i]], beta, region)[0]
                     box = region_of(region, files[i].header.image_size)
                     images[i] = side_data.unpack(array, files[i], box)

@@ -12,7 +12,7 @@ from rdpcodec.tiles import GRID, TILE
 _AT_ONCE = TILE**2
 
 
-def alike(keys: Mapping[int, tuple[tuple[int, int], *tuple[Hashable, ...]]]) -> Iterator[list[int]]:
+def groups_of(keys: Mapping[int, tuple[tuple[int, int], *tuple[Hashable, ...]]]) -> Iterator[list[int]]:
     """Groups of the places with equal keys, none too large for the networks.
 
     keys: for each place, width and height in pixels, and whatever else must be equal.

@@ -8,7 +8,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rdpcodec.groups import alike
+from rdpcodec.groups import groups_of
 from rdpcodec.tiles import GRID, TILE
 
 SIZES = st.sampled_from(
@@ -20,7 +20,7 @@ SIZES = st.sampled_from(
 def test_groups_are_alike_and_take_no_more_than_a_full_tile(
     keys: dict[int, tuple[tuple[int, int], float]],
 ) -> None:
-    groups = list(alike(keys))
+    groups = list(groups_of(keys))
     assert sorted(place for group in groups for place in group) == sorted(keys)
     full: Counter[tuple[tuple[int, int], float]] = Counter()
     for group in groups:
@@ -34,6 +34,6 @@ def test_groups_are_alike_and_take_no_more_than_a_full_tile(
 
 
 def test_neither_photographs_nor_thousands_of_icons_are_one_batch() -> None:
-    assert [len(group) for group in alike(dict.fromkeys(range(5), ((768, 512),)))] == [2, 2, 1]
-    assert [len(group) for group in alike(dict.fromkeys(range(600), ((4, 4),)))] == [256, 256, 88]
-    assert [len(group) for group in alike(dict.fromkeys(range(3), ((4000, 3000),)))] == [1, 1, 1]
+    assert [len(group) for group in groups_of(dict.fromkeys(range(5), ((768, 512),)))] == [2, 2, 1]
+    assert [len(group) for group in groups_of(dict.fromkeys(range(600), ((4, 4),)))] == [256, 256, 88]
+    assert [len(group) for group in groups_of(dict.fromkeys(range(3), ((4000, 3000),)))] == [1, 1, 1]

@@ -101,7 +101,7 @@ def savings(measured: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 for metric, (name, _) in _RATES.items()
                 if metric in found["results"]
             },
-            "bd_rate_by_picture": stored_rate(bd_rate_by_image(measured[0], found, "psnr-rgb")),
+            "bd_rate_by_image": stored_rate(bd_rate_by_image(measured[0], found, "psnr-rgb")),
             "seconds": round(float(np.mean(found["results"]["encoding_time"])), 2),
         }
         for effort, found in enumerate(measured)
@@ -111,7 +111,7 @@ def savings(measured: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def table_of(rows: list[dict[str, Any]], title: str) -> Table:
     """The result of `savings`, one row for each effort."""
     columns = {name: f"BD-rate, {label}" for name, label in _RATES.values() if name in rows[0]}
-    columns["bd_rate_by_picture"] = "PSNR, each image"
+    columns["bd_rate_by_image"] = "PSNR, each image"
     table = Table(title=title)
     for head in ("effort", *columns.values(), "seconds an image"):
         table.add_column(head, justify="right")

@@ -151,7 +151,7 @@ def rd(data: Path, codecs: str | None, out: Path | None, device: str) -> None:
     for peer in peers:
         _print_bd_rates(peer, ours, rates[peer["name"]], console)
     if out:
-        setup = {"data": data.name, "picture_count": len(images), "machine": machine()}
+        setup = {"data": data.name, "image_count": len(images), "machine": machine()}
         write_record(out, {**ours, "peers": peers, "bd_rate": rates, "unsteady": unsteady, **setup})
         folder = out.with_suffix("")
         for codec in measured:
@@ -207,8 +207,8 @@ def bd_rates(peer: dict[str, Any], ours: dict[str, Any]) -> dict[str, float | No
         "psnr": of_means("psnr-rgb"),
         "psnr_common_range": of_means("psnr-rgb", COMMON_RANGE),
         "ms_ssim": of_means("ms-ssim-rgb"),
-        "psnr_by_picture": bd_rate_by_image(peer, ours, "psnr-rgb"),
-        "ms_ssim_by_picture": bd_rate_by_image(peer, ours, "ms-ssim-rgb"),
+        "psnr_by_image": bd_rate_by_image(peer, ours, "psnr-rgb"),
+        "ms_ssim_by_image": bd_rate_by_image(peer, ours, "ms-ssim-rgb"),
     }
     return {name: stored_rate(rate) for name, rate in rates.items()}
 
@@ -221,7 +221,7 @@ def _print_bd_rates(
     console.print(
         f"BD-rate of {ours['name']} against {peer['name']}: {shown['psnr']} (PSNR), "
         f"{shown['psnr_common_range']} (PSNR, {low}-{high} bpp), {shown['ms_ssim']} (MS-SSIM); "
-        f"mean of the images' own: {shown['psnr_by_picture']} (PSNR), {shown['ms_ssim_by_picture']} (MS-SSIM)"
+        f"mean of the images' own: {shown['psnr_by_image']} (PSNR), {shown['ms_ssim_by_image']} (MS-SSIM)"
     )
     own = bd_rates_of_images(peer, ours, "psnr-rgb")
     own = {name: rate for name, rate in own.items() if math.isfinite(rate)}

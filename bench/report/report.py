@@ -39,13 +39,12 @@ from bench.analysis.volume import BOXES, REWARDS, contours, measured_volume, res
 from bench.codecs import OURS
 from bench.folder import FOLDER
 from bench.options import lpips_option
-from bench.record import rounded
+from bench.record import rounded, write_file
 from bench.report.crops import Crop, coded_crops, default_crops
 from bench.report.draw import write_figures
 from bench.report.figures import specification
 from bench.report.headlines import headlines
 from bench.report.published import own_curves, published_curves
-from rdpcodec.cli.output import write_output
 from rdpcodec.pages import assembled
 
 _FOLDER = Path(__file__).parent / "page"
@@ -257,7 +256,7 @@ def page(
     browser = list(coded_crops(ours, data, crops, lpips_weights)) if data else []
     text = page_text(figures, rounded(browser))
     target = folder / "report.html"
-    write_output(target, text.encode(), force=True)
+    write_file(target, text.encode())
     click.echo(f"written: {target}, {len(text.encode()) / 1e6:.1f} MB")
     for path in write_figures(figures, folder / "figures"):
         click.echo(f"written: {path}")

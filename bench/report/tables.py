@@ -22,8 +22,8 @@ BD_RATES = {
     "psnr": "PSNR",
     "psnr_common_range": "PSNR, 0.15-1.0 bpp",
     "ms_ssim": "MS-SSIM",
-    "psnr_by_picture": "PSNR, each image",
-    "ms_ssim_by_picture": "MS-SSIM, each image",
+    "psnr_by_image": "PSNR, each image",
+    "ms_ssim_by_image": "MS-SSIM, each image",
 }
 _TIMES = ("encoding_time", "decoding_time")
 # Scores above which a measure is compared once more: few would keep an image below them for its closeness.
@@ -60,7 +60,7 @@ def result_lines(results: dict[str, Any]) -> list[str]:
 def result_tables(results: dict[str, Any], command: str) -> str:
     """A result file of `bench measure rd` as Markdown."""
     introduction = (
-        f"{results['picture_count']} images of {results['data']}, bytes of real files, RGB, means over "
+        f"{results['image_count']} images of {results['data']}, bytes of real files, RGB, means over "
         f"images (`{command}`). BD-rate is the change in bytes at equal quality; negative is smaller. "
         "The first three columns compare mean curves, the last two are means of the images' own BD-rates:"
     )

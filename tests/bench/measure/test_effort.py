@@ -37,7 +37,7 @@ def test_savings_are_against_effort_zero() -> None:
     ]
     rows = savings(measured)
     rates = [{key: rate for key, rate in row.items() if key.startswith("bd_rate")} for row in rows]
-    assert rates[0].keys() == {"bd_rate", "bd_rate_by_picture", *map("bd_rate_{}".format, OTHERS)}
+    assert rates[0].keys() == {"bd_rate", "bd_rate_by_image", *map("bd_rate_{}".format, OTHERS)}
     for row, saved in zip(rates, (0, -10, -50), strict=True):
         assert [*row.values()] == pytest.approx([saved] * 5, abs=0.1)
     assert [row["seconds"] for row in rows] == [2.0, 1.8, 1.0]

@@ -112,8 +112,8 @@ def test_bd_rates_are_of_ours_against_a_peer_as_a_whole_and_between_common_rates
     rates = bd_rates(codec(bpp), codec(0.8 * np.minimum(bpp, np.sqrt(bpp))))
     assert rates["psnr_common_range"] == pytest.approx(-20, abs=0.1)
     assert -40 < rates["psnr"] < -25  # type: ignore[operator]
-    assert rates["psnr_by_picture"] == pytest.approx(rates["psnr"], abs=0.01)
-    assert rates["ms_ssim_by_picture"] == pytest.approx(rates["ms_ssim"], abs=0.01)
+    assert rates["psnr_by_image"] == pytest.approx(rates["psnr"], abs=0.01)
+    assert rates["ms_ssim_by_image"] == pytest.approx(rates["ms_ssim"], abs=0.01)
     assert rates["ms_ssim"] < -25  # type: ignore[operator]
 
 
@@ -149,7 +149,7 @@ def test_a_run_writes_what_compressai_reads(tmp_path: Path, photograph: Image.Im
         assert results["bpp"] == sorted(results["bpp"])
     assert record["bd_rate"].keys() == {"jpeg"}
     assert len(record["images"]["a.png"]) == len(record["results"]["bpp"])
-    assert record["picture_count"] == 1
+    assert record["image_count"] == 1
     assert Image.open(tmp_path / "results" / "two.png").width > 400
 
 

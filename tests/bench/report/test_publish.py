@@ -50,7 +50,7 @@ def test_published_figures_are_those_measured_and_only_with_the_same_weights(
             {"name": "avif", "results": {"encoding_time": [0.7, 0.9], "decoding_time": [0.004, 0.006]}}
         ],
         "data": "photographs",
-        "picture_count": 3,
+        "image_count": 3,
         "machine": {"threads": 2},
     }
     path = tmp_path / "measured.json"
@@ -112,7 +112,7 @@ def test_figures_that_are_undefined_are_a_dash(tmp_path: Path) -> None:
         "bd_rate": {"webp": rates},
         "results": {"setting": [0], "bpp": [0.1], "psnr-rgb": [30.0], "ms-ssim-rgb": [0.9], **times},
         "data": "drawings",
-        "picture_count": 1,
+        "image_count": 1,
         "machine": {"threads": 2},
     }
     assert "| WebP | – | −10.0 % |" in result_tables(measured, "command")

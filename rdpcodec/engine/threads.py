@@ -25,7 +25,9 @@ def chosen_threads() -> int | None:
     if _chosen is not None:
         return _chosen
     told = os.environ.get("OMP_NUM_THREADS", "")
-    return min(int(told), _MOST) if told.isdecimal() and int(told[:9]) else None
+    if not told.isdecimal():
+        return None
+    return min(int(told[:9]), _MOST) or None  # nine digits are far over `_MOST`
 
 
 def wait_briefly() -> None:

@@ -61,6 +61,8 @@ def test_a_session_has_the_threads_that_were_told_else_those_of_the_environment_
     for told, count in (("3", 3), ("0", threads.cores()), ("all", threads.cores())):
         monkeypatch.setenv("OMP_NUM_THREADS", told)
         assert taken() == count
+    monkeypatch.setenv("OMP_NUM_THREADS", "9" * 5000)  # ONNX Runtime takes 32 bits
+    assert threads.chosen_threads() == 1024
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     use_threads(5)
     assert taken() == 5

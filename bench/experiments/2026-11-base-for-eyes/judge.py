@@ -10,9 +10,8 @@ libjxl-devtools.
 from __future__ import annotations
 
 import json
-import subprocess
+import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +19,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from bench.measure.full_reference import butteraugli_norm
 from rdpcodec.metrics.eyes import ssimulacra2_distortion, ssimulacra2_score
 from rdpcodec.metrics.lpips import Lpips, load_lpips
 from rdpcodec.training.data import SUFFIXES, VALIDATION_EVERY
 from rdpcodec.training.start import load_start
 
 QUALITIES, SIDES, WEIGHTS = (5.0, 20.0, 35.0, 50.0, 65.0, 80.0), (384, 320), Path("weights/fast.safetensors")
+BUTTERAUGLI = Path(shutil.which("butteraugli_main") or "butteraugli_main")
 # All made so that more is better, and logarithms where ratios count.
 MEASURES = ("PSNR", "SSIMULACRA2", "Butteraugli", "LPIPS-alex", "LPIPS-alex at realism 1")
 
@@ -44,14 +45,9 @@ def held_out(images: Path) -> list[Tensor]:
     return crops
 
 
-def butteraugli(x: Tensor, y: Tensor) -> float:
-    """The 3-norm."""
-    with tempfile.TemporaryDirectory() as folder:
-        files = [f"{folder}/{name}.png" for name in "xy"]
-        for image, file in zip((x, y), files, strict=True):
-            Image.fromarray((image[0] * 255).round().byte().permute(1, 2, 0).numpy()).save(file)
-        found = subprocess.run(["butteraugli_main", *files], capture_output=True, text=True, check=True)
-    return float(found.stdout.split()[-1])
+def eight_bits(x: Tensor) -> np.ndarray:
+    """`[1, 3, H, W]` in 0..1 → uint8 `[H, W, 3]`."""
+    return (x[0] * 255).round().byte().permute(1, 2, 0).numpy()
 
 
 @torch.no_grad()
@@ -73,7 +69,7 @@ def curves(run: Path, crops: list[Tensor], alex: Lpips) -> np.ndarray:
                     np.log(bits / x[0, 0].numel()),
                     -10 * float((x - y).square().mean().log10()),
                     float(ssimulacra2_score(ssimulacra2_distortion(x, y))),
-                    -np.log(butteraugli(x, y)),
+                    -np.log(butteraugli_norm(BUTTERAUGLI, eight_bits(x), eight_bits(y))),
                     -np.log(float(alex(x, y))),
                     -np.log(float(alex(x, z))),
                 ]

@@ -113,7 +113,7 @@ def plan(
     root = _Place.of(destination)
     coded = EXTENSION in extensions
     left_out = LeftOut(_OF_ANY_RUN, f"not {EXTENSION}") if coded else LeftOut(_REASONS, _NOT_READ)
-    search = _Search(extensions, recursive, root, left_out, manifest and os.path.abspath(manifest))
+    search = _Search(extensions, recursive, root, left_out, _Place.of(manifest).path if manifest else None)
     found = dict.fromkeys(pair for source in sources for pair in search.found(source))
     for location, relative in found:
         if ".." in relative.parts:

@@ -11,7 +11,6 @@ from typing import Any
 import click
 
 from rdpcodec.errors import RdpError, reason
-from rdpcodec.peers import Unavailable
 
 
 class LazyGroup(click.Group):
@@ -43,7 +42,7 @@ class LazyGroup(click.Group):
         """
         try:
             return super().invoke(ctx)
-        except (RdpError, Unavailable) as error:
+        except RdpError as error:
             raise click.ClickException(reason(error)) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

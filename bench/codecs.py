@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image
+from PIL import Image, features
 
 from bench.own_codec import OwnCodec
 from rdpcodec.errors import UsageError
@@ -34,6 +35,8 @@ class BenchCodec:
 OURS = "rdpcodec"
 DEFAULT_CODECS = (OURS, *PEERS)
 OWN_SUFFIX = ".json"
+# The libraries of formats that Pillow itself writes, by the names that `features.version` takes.
+_PILLOWS_NAMES = {"JPEG": "jpg", "WEBP": "webp", "AVIF": "avif"}
 _OUR_QUALITIES = tuple(range(0, 101, 5))
 
 
@@ -60,6 +63,22 @@ def _own(path: Path) -> BenchCodec:
     # The command lines are part of what was measured.
     description = f"{own.description}: {' '.join(own.encode_words)}; {' '.join(own.decode_words)}"
     return BenchCodec(own.name, description, own.settings, own.encode, own.decode)
+
+
+def library_versions(name: str) -> str:
+    """The versions of what writes and reads the files of a codec by name, as text; empty if not a peer's.
+
+    A peer's name and settings stay when its library is updated, and its files may not.
+    """
+    if name not in PEERS:
+        return ""
+    peer = PEERS[name]
+    packages = ["pillow"]
+    if peer.plugin:
+        packages += metadata.packages_distributions().get(peer.plugin, ())
+    versions = [f"{package} {metadata.version(package)}" for package in packages]
+    library = _PILLOWS_NAMES.get(peer.kind)
+    return ", ".join([*versions, *([f"{library} {features.version(library)}"] if library else [])])
 
 
 def weights_identity(model: Codec | ReleasedModel) -> str:

@@ -1,58 +1,16 @@
-"""Checks of what callers pass to a codec: quality or target, point, lists of images, files."""
+"""Checks of what callers pass to a codec: lists of images, files, a realism to decode at."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import Any
 
 from rdpcodec import container
 from rdpcodec.container import Container, Header
-from rdpcodec.errors import RdpError, UsageError, warn
-from rdpcodec.operating_point import OperatingPoint, Quality, Realism
+from rdpcodec.errors import RdpError, UsageError
+from rdpcodec.operating_point import OperatingPoint
 from rdpcodec.source import File, is_file, named, read_source
-from rdpcodec.targets import Target
-
-
-def point_from_settings(
-    quality: Quality | OperatingPoint | None,
-    target: Target | None,
-    realism: Realism | None,
-    effort: int | None,
-) -> OperatingPoint:
-    """The operating point for one image: made from the arguments, or given in place of the quality. A realism
-    or an effort beside it replaces its own.
-    """
-    given = {"realism": realism, "effort": effort}
-    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    if not isinstance(quality, OperatingPoint):
-        return OperatingPoint(quality_of(quality, target), **changes)
-    if target is not None:
-        raise UsageError(f"{quality} and target {target}: give one of them")
-    return replace(quality, **changes)
-
-
-def quality_of(quality: Quality | None, target: Target | None) -> Quality:
-    """The quality that the arguments ask for, including `target` as in version 0.1."""
-    if target is None:
-        return 50.0 if quality is None else quality
-    warn("target=… is deprecated: give the target as quality", DeprecationWarning)
-    if quality is not None:
-        raise UsageError(f"quality {quality} and target {target}: give one of them")
-    if not isinstance(target, Target):
-        raise UsageError(f"target {target!r}: give a rdpcodec.Target, such as Target.bpp(0.3)")
-    return target
-
-
-def point_of(point: Quality | OperatingPoint | None, quality: Quality | None = None) -> OperatingPoint:
-    """The operating point for a batch, given as a point or as a quality."""
-    if point is not None and quality is not None:
-        raise UsageError(f"quality {quality} and {point}: give one of them")
-    chosen = quality if point is None else point
-    if chosen is None:
-        return OperatingPoint()
-    return chosen if isinstance(chosen, OperatingPoint) else OperatingPoint(chosen)
 
 
 def as_list(items: Any) -> list[Any]:

@@ -28,11 +28,9 @@ from rdpcodec.arguments import (
     as_list,
     collecting_errors,
     container_of,
-    point_from_settings,
-    point_of,
     realism_in,
 )
-from rdpcodec.container import Container
+from rdpcodec.container import Container, Header
 from rdpcodec.encoder.image_encoder import ImageEncoder
 from rdpcodec.encoder.needs import check_installed
 from rdpcodec.engine.choice import EngineName, make_engine
@@ -43,9 +41,15 @@ from rdpcodec.fork_lock import ForkLock
 from rdpcodec.groups import groups_of
 from rdpcodec.image import ImageData, load_image
 from rdpcodec.mosaic import AnalysedTiles, CodedTiles, Mosaic, Region, region_of
-from rdpcodec.operating_point import OperatingPoint, Quality, Realism
+from rdpcodec.operating_point import (
+    OperatingPoint,
+    Quality,
+    Realism,
+    point_from_arguments,
+    point_or_quality,
+)
 from rdpcodec.source import File, named
-from rdpcodec.symbols import SymbolCoder, Symbols
+from rdpcodec.symbols import Symbols
 from rdpcodec.targets import Bounds, Target
 from rdpcodec.tile_codec import TileCodec
 from rdpcodec.tiles import tiles_of
@@ -86,7 +90,7 @@ class Codec:
         released = model if isinstance(model, ReleasedModel) else ReleasedModel.load(find_model(model))
         self._released, self.weights = released, released.weights
         self.engine = make_engine(released, str(device), engine)
-        self.tile_codec = TileCodec(self.engine, SymbolCoder(released.latent_tables, released.hyper_tables))
+        self.tile_codec = TileCodec(self.engine, released.latent_tables, released.hyper_tables)
         self._model, self._device, self._engine_name = model, str(device), engine
         _log.debug("%r loaded in %.2f s", self, time.perf_counter() - started)
 
@@ -99,10 +103,11 @@ class Codec:
         return f"<rdpcodec.Codec {self.weights} on {self._device}>"
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickle the model as it was given, and the device. A name is enough to load the same weights again;
-        a `ReleasedModel` is pickled with its tensors.
+        """Pickle the class, the model as it was given, and the device. A name is enough to load the same
+        weights again; a `ReleasedModel` is pickled with its tensors. A subclass that is made of more says so
+        with a `__reduce__` of its own.
         """
-        made_of = self._model, self._device, self._engine_name
+        made_of = type(self), self._model, self._device, self._engine_name
         return _restored, (*made_of, self.weights.fingerprint, self.decoder_fingerprint)
 
     def __deepcopy__(self, memo: object) -> Codec:
@@ -134,7 +139,7 @@ class Codec:
         `ImageWarning` about what the file will not hold, and with `TargetWarning` about a target that every
         quality meets.
         """
-        point = point_from_settings(quality, target, realism, effort)
+        point = point_from_arguments(quality, target, realism, effort)
         (data,) = self.compress_batch(
             [image], point, keep_metadata=keep_metadata, exact=exact, max_pixels=max_pixels
         )
@@ -159,7 +164,7 @@ class Codec:
         error of every image that cannot be coded, under its place in the list, which then holds b"" there.
         Without it, the first such error is raised.
         """
-        chosen = point_of(point, quality)
+        chosen = point_or_quality(point, quality)
         self.weights.check_encodes()
         self.weights.check_point(chosen)
         check_installed(chosen)
@@ -172,7 +177,7 @@ class Codec:
         if isinstance(chosen.quality, (Target, Bounds)):  # each image finds a quality of its own
             for i, image in loaded.items():
                 with collecting_errors(errors, i, sources):
-                    files[i] = self.encoder(image)(chosen)
+                    files[i] = ImageEncoder(self.tile_codec, self.weights, image).encode(chosen)
             return [files.get(i, b"") for i in range(len(sources))]
         for members in groups_of({i: (image.size,) for i, image in loaded.items()}):
             encoders = [ImageEncoder(self.tile_codec, self.weights, loaded[i]) for i in members]
@@ -211,14 +216,14 @@ class Codec:
 
         What all points share is computed once. The function raises `UsageError` for a point that the weights
         do not have.
-        """
-        encoder = ImageEncoder(self.tile_codec, self.weights, image)
-        return lambda point: encoder.encode(point_of(point))
 
-    def analyse(self, images: Sequence[ImageData], quality: float) -> list[list[Symbols]]:
-        """Images of one size → the symbols of their tiles, row by row. Raises as `compress` does."""
-        self.weights.check_encodes()
-        return AnalysedTiles(self.tile_codec, [image.pixels for image in images]).symbols(quality)
+        image: see `rdpcodec.image.load_image`.
+        """
+        if not isinstance(image, ImageData):
+            kind = type(image).__name__
+            raise UsageError(f"{kind}: an encoder takes what rdpcodec.image.load_image returns")
+        encoder = ImageEncoder(self.tile_codec, self.weights, image)
+        return lambda point: encoder.encode(point_or_quality(point))
 
     # File → image.
 
@@ -338,24 +343,29 @@ class Codec:
         keys: dict[int, tuple[tuple[int, int], float, float]] = {}
         for i, file in files.items():
             with collecting_errors(errors, i, sources):
-                beta = realism_in(file.header, realism)
-                self.weights.check_file(file.header)
-                self.weights.check_point(OperatingPoint(file.header.quality, beta))
-                keys[i] = file.header.image_size, file.header.quality, beta
+                header = file.header
+                keys[i] = header.image_size, header.quality, self._checked_realism(header, realism)
         images: dict[int, ImageData] = {}
         for members in groups_of(keys):
-            _, _, beta = keys[members[0]]
+            _, _, chosen = keys[members[0]]
             pixels: dict[int, np.ndarray] = {}
             if len(members) > 1:
                 with suppress(RdpError):  # if one of them is damaged, each is decoded alone
-                    together = self._pixels([files[i] for i in members], beta, region)
+                    together = self._pixels([files[i] for i in members], chosen, region)
                     pixels |= zip(members, together, strict=True)
             for i in members:
                 with collecting_errors(errors, i, sources):
-                    array = pixels[i] if i in pixels else self._pixels([files[i]], beta, region)[0]
+                    array = pixels[i] if i in pixels else self._pixels([files[i]], chosen, region)[0]
                     box = region_of(region, files[i].header.image_size)
                     images[i] = side_data.unpack(array, files[i], box)
         return images
+
+    def _checked_realism(self, header: Header, realism: float | None) -> float:
+        """The realism to decode a file at. Raises as `decompress` does if this codec cannot."""
+        chosen = realism_in(header, realism)
+        self.weights.check_file(header)
+        self.weights.check_point(OperatingPoint(header.quality, chosen))
+        return chosen
 
     def _pixels(self, files: Sequence[Container], realism: float, region: Region | None) -> np.ndarray:
         """The pixels of files of one size and quality, uint8 `[B, H, W, 3]`. Raises `RdpError` if one of the
@@ -365,9 +375,15 @@ class Codec:
         box = region_of(region, header.image_size)
         self.engine.prepare(realism)
         tiles = CodedTiles(self.tile_codec, files)
-        return Mosaic(self.tile_codec, tiles, header.image_size, header.quality, tiles.exact).decode(
-            box, realism
-        )
+        mosaic = Mosaic(self.engine, tiles, header.image_size, header.quality, tiles.exact)
+        return mosaic.decode(box, realism)
+
+    # Symbols, for export and measurements.
+
+    def analyse(self, images: Sequence[ImageData], quality: float) -> list[list[Symbols]]:
+        """Images of one size → the symbols of their tiles, row by row. Raises as `compress` does."""
+        self.weights.check_encodes()
+        return AnalysedTiles(self.engine, [image.pixels for image in images]).symbols(quality)
 
     def decode_symbols(self, files: Sequence[Container]) -> list[list[Symbols]]:
         """The symbols of the tiles of each file; all files have one size and quality.
@@ -386,20 +402,24 @@ class Codec:
     ) -> np.ndarray:
         """Symbols of the tiles of images, all of `size` (width, height) → pixels, uint8 `[B, H, W, 3]`.
 
-        realism: 0..1, for models that have the setting. Between 0 and 1 two decodings are mixed, which
-        reaches every point between them (Yan, Wen & Liu 2022; Freirich, Michaeli & Meir 2021).
+        realism: 0..1, for models that have the setting. Between 0 and 1 two decodings are mixed: see
+        `rdpcodec.engine.torch.mixed`.
         """
         tiles = list(zip(*symbols, strict=True))
         exact = [ExactLayer.empty(tiles_of(size))] * len(symbols)
-        return Mosaic(self.tile_codec, tiles, size, quality, exact).decode(region_of(None, size), realism)
+        return Mosaic(self.engine, tiles, size, quality, exact).decode(region_of(None, size), realism)
 
 
 def _restored(
-    model: str | ReleasedModel, device: str, engine: EngineName | None, *fingerprints: object
+    kind: type[Codec],
+    model: str | ReleasedModel,
+    device: str,
+    engine: EngineName | None,
+    *fingerprints: object,
 ) -> Codec:
     """Restore a pickled codec. Raises `WeightsError` if other weights are installed under its name."""
-    shared = isinstance(model, str) and engine is None
-    codec = shared_codec(str(model), device) if shared else Codec(model, device, engine=engine)
+    shared = kind is Codec and isinstance(model, str) and engine is None
+    codec = shared_codec(str(model), device) if shared else kind(model, device, engine=engine)
     found = codec.weights
     if (found.fingerprint, codec.decoder_fingerprint) != fingerprints:
         raise WeightsError(f"model {found.name!r} has different weights here from those it was pickled with")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import gc
 import io
+import os
 import sys
 from typing import NoReturn
 
@@ -12,7 +14,10 @@ import click
 
 from rdpcodec.errors import RdpError, UsageError, reason
 
-_INTERRUPTED = 130  # as in shells: 128 + SIGINT
+INTERRUPTED = 130
+"""The exit status of a command that Ctrl-C ended, as in shells: 128 + SIGINT."""
+# Too many open files, processes or bytes in memory. Standard output has no part in these.
+_OF_THE_SYSTEM = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
 _SIGNS = {"→": "->", "×": "x", "…": "...", "−": "-", "±": "+-"}
 
 
@@ -29,11 +34,11 @@ def run(command: click.Command, name: str | None = None) -> None:
     except click.ClickException as error:
         _fail(error.format_message().rstrip("."), error.exit_code, _help_of(error))
     except click.Abort:
-        _fail("interrupted", _INTERRUPTED)
+        _fail("interrupted", INTERRUPTED)
     except RdpError as error:
         _fail(str(error), 2 if isinstance(error, UsageError) else 1)
     except OSError as error:  # such as a full disk behind standard output; click handles a closed pipe
-        _fail(f"{error.filename or 'standard output'}: {reason(error)}", 1)
+        _fail(f"{_place_of(error)}: {reason(error)}", 1)
     else:
         sys.exit(status if isinstance(status, int) else 0)
     finally:
@@ -43,6 +48,17 @@ def run(command: click.Command, name: str | None = None) -> None:
 def _fail(message: str, status: int, hint: str = "") -> NoReturn:
     click.echo(f"error: {' '.join(message.split())}{hint}", err=True)
     sys.exit(status)
+
+
+def _place_of(error: OSError) -> str:
+    """Where an error of the system came about, in words."""
+    if error.filename:
+        return str(error.filename)
+    try:
+        os.getcwd()
+    except OSError:
+        return "the current folder"
+    return "the system" if error.errno in _OF_THE_SYSTEM else "standard output"
 
 
 def _help_of(error: click.ClickException) -> str:

@@ -15,6 +15,7 @@ import io
 import os
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from numbers import Real
@@ -140,6 +141,11 @@ def stored_quality(quality: float) -> int:
     if not 0 <= quality <= 100:
         raise UsageError(f"quality {quality} is outside 0..100")
     return round(float(quality) * QUALITY_STEPS)
+
+
+def rounded_quality(quality: float) -> float:
+    """A quality 0..100 exactly as a file states it. Raises `UsageError` outside the range."""
+    return stored_quality(quality) / QUALITY_STEPS
 
 
 def check_size(width: int, height: int, error: type[Exception], max_pixels: int = MAX_PIXELS) -> None:
@@ -307,3 +313,27 @@ def read_varint(data: bytes, position: int) -> tuple[int, int]:
                 break
             return value, position + count + 1
     raise FormatError("the file holds a malformed number")
+
+
+def join_tiles(parts: Sequence[bytes]) -> bytes:
+    """The coded tiles as one payload: a single tile as it is, several after a list of their lengths."""
+    if len(parts) == 1:
+        return parts[0]
+    return b"".join([*(varint(len(part)) for part in parts), *parts])
+
+
+def split_tiles(payload: bytes, count: int) -> list[bytes]:
+    """The inverse of `join_tiles`. Raises `FormatError` when the lengths do not add up."""
+    if count == 1:
+        return [payload]
+    lengths, position = [], 0
+    for _ in range(count):
+        length, position = read_varint(payload, position)
+        lengths.append(length)
+    if position + sum(lengths) != len(payload):
+        raise FormatError("the lengths of the tiles do not add up to the coded image")
+    parts = []
+    for length in lengths:
+        parts.append(payload[position : position + length])
+        position += length
+    return parts

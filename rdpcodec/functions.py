@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from rdpcodec import container
-from rdpcodec.arguments import container_of, point_from_settings
+from rdpcodec.arguments import container_of
 from rdpcodec.codec import shared_codec
 from rdpcodec.mosaic import Region
-from rdpcodec.operating_point import OperatingPoint, Quality, Realism
+from rdpcodec.operating_point import OperatingPoint, Quality, Realism, point_from_arguments
 from rdpcodec.source import File, named
 from rdpcodec.targets import Target
 from rdpcodec.weights.manifest import DEFAULT_MODEL, model_for_file
@@ -46,7 +46,7 @@ def compress(
     >>> len(compress(image, Target.size("4kB"))) <= 4000
     True
     """
-    point = point_from_settings(quality, target, realism, effort)
+    point = point_from_arguments(quality, target, realism, effort)
     codec = shared_codec(model, device)
     return codec.compress(image, point, keep_metadata=keep_metadata, exact=exact, max_pixels=max_pixels)
 

@@ -54,6 +54,7 @@ _XMP_GEOMETRY = re.compile(
 )
 # What ImageMagick calls EXIF in a PNG, and the lines before its hexadecimal digits.
 _RAW_PROFILE, _RAW_PROFILE_LINES = "Raw profile type exif", 3
+_TEXTS_READ = (_RAW_PROFILE, "XML:com.adobe.xmp")
 
 
 def left_out(what: str, why: object) -> None:
@@ -138,6 +139,21 @@ def without_geometry(packet: bytes) -> bytes:
     return _XMP_GEOMETRY.sub(b"", packet)
 
 
+def without_texts(image: Image.Image) -> Image.Image:
+    """An image whose `info` has none of a PNG's texts, but for those that hold EXIF and XMP. Pillow puts them
+    there under their own names, which may be those of its other entries: "gamma", say, or "dpi". The image
+    itself, if there are none; otherwise one that shares its pixels and its file.
+    """
+    info = {
+        key: value for key, value in image.info.items() if not isinstance(value, str) or key in _TEXTS_READ
+    }
+    if len(info) == len(image.info):
+        return image
+    same = object.__new__(type(image))
+    vars(same).update(vars(image) | {"info": info})
+    return same
+
+
 def warn_of_comments(image: Image.Image) -> None:
     """Warn about the texts of a loaded image that are not kept: comments and PNG's text chunks."""
     info = {key: value for key, value in image.info.items() if isinstance(key, str)}
@@ -164,7 +180,7 @@ def _exif(image: Image.Image) -> Image.Exif:
         block = bytes.fromhex("".join(image.info[_RAW_PROFILE].split("\n")[_RAW_PROFILE_LINES:]))
     if isinstance(block, bytes):
         check_claims(block)
-    return image.getexif()
+    return without_texts(image).getexif()
 
 
 def _descriptive(exif: Image.Exif) -> tuple[dict[int, Any], list[str]]:

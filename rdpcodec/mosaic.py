@@ -16,13 +16,13 @@ from typing import Protocol
 import numpy as np
 
 from rdpcodec import exact_layer
-from rdpcodec.container import Container, Segment
-from rdpcodec.engine.interface import Features
+from rdpcodec.container import Container, Segment, split_tiles
+from rdpcodec.engine.interface import Engine, Features
 from rdpcodec.errors import UsageError
 from rdpcodec.exact_layer import ExactLayer
 from rdpcodec.symbols import Symbols
 from rdpcodec.tile_codec import TileCodec
-from rdpcodec.tiles import PATCH, Box, split_tiles, tile_grid, tiles_of
+from rdpcodec.tiles import PATCH, Box, tile_grid, tiles_of
 
 Size = tuple[int, int]
 """Width and height of an image, in pixels."""
@@ -74,9 +74,9 @@ class AnalysedTiles:
     to bound.
     """
 
-    def __init__(self, tile_codec: TileCodec, pixels: Sequence[np.ndarray]) -> None:
+    def __init__(self, engine: Engine, pixels: Sequence[np.ndarray]) -> None:
         """pixels: uint8 `[H, W, 3]` each, of one size."""
-        self._engine, self._pixels = tile_codec.engine, pixels
+        self._engine, self._pixels = engine, pixels
         height, width = pixels[0].shape[:2]
         margin = self._engine.analysis_margin
         self._windows = [Window.around(tile, margin, (width, height)) for tile in tiles_of((width, height))]
@@ -148,10 +148,10 @@ class Mosaic:
     """Images of one size and quality, as latents of tiles. At most two rows and three tiles are kept."""
 
     def __init__(
-        self, tile_codec: TileCodec, tiles: Tiles, size: Size, quality: float, exact: Sequence[ExactLayer]
+        self, engine: Engine, tiles: Tiles, size: Size, quality: float, exact: Sequence[ExactLayer]
     ) -> None:
         """tiles: the symbols of each tile, row by row, in each of the images; exact: each image's layer."""
-        self._engine, self._tiles, self.size, self._quality = tile_codec.engine, tiles, size, quality
+        self._engine, self._tiles, self.size, self._quality = engine, tiles, size, quality
         self._exact = exact
         self._grid = tile_grid(*size)
         self._kept: dict[tuple[int, int], np.ndarray] = {}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
-from rdpcodec.errors import UsageError
+from rdpcodec.errors import UsageError, warn
 from rdpcodec.targets import Bounds, Target, number_within
 
 AUTO: Literal["auto"] = "auto"
@@ -67,7 +67,7 @@ PRESETS = {
 """Operating points by name. README says what each gives on Kodak."""
 
 
-def combined(
+def point_from_options(
     *,
     preset: str | None = None,
     quality: float | None = None,
@@ -75,7 +75,8 @@ def combined(
     realism: Realism | None = None,
     effort: int | None = None,
 ) -> OperatingPoint:
-    """The operating point that settings ask for together. Each that is given replaces the preset's.
+    """The operating point that options of the command line or of Pillow's `save` ask for together. Each that
+    is given replaces the preset's.
 
     Beside a target of rate, a quality, also a preset's, is the highest to take. Raises `UsageError` for an
     unknown preset, for a quality beside another target, and as `OperatingPoint` does.
@@ -85,8 +86,9 @@ def combined(
     point = OperatingPoint() if preset is None else PRESETS[preset]
     wanted = point.quality if quality is None else quality
     if isinstance(target, Target) and target.is_of_rate:
+        if isinstance(wanted, (Target, Bounds)):
+            raise UsageError(f"quality {wanted} and target {target}: give one of them")
         if preset is not None or quality is not None:
-            assert not isinstance(wanted, (Target, Bounds))
             target = replace(target, quality=min(target.quality, number_within("quality", wanted, 100)))
         wanted = target
     elif target is not None:
@@ -98,3 +100,45 @@ def combined(
         point.realism if realism is None else realism,
         point.effort if effort is None else effort,
     )
+
+
+def point_from_arguments(
+    quality: Quality | OperatingPoint | None,
+    target: Target | None,
+    realism: Realism | None,
+    effort: int | None,
+) -> OperatingPoint:
+    """The operating point that `compress` is asked for: made from its arguments, or given in place of the
+    quality. A realism or an effort beside it replaces its own.
+    """
+    given = {"realism": realism, "effort": effort}
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if not isinstance(quality, OperatingPoint):
+        return OperatingPoint(_quality_of(quality, target), **changes)
+    if target is not None:
+        raise UsageError(f"{quality} and target {target}: give one of them")
+    return replace(quality, **changes)
+
+
+def _quality_of(quality: Quality | None, target: Target | None) -> Quality:
+    """The quality that the arguments ask for, including `target` as in version 0.1."""
+    if target is None:
+        return 50.0 if quality is None else quality
+    warn("target=… is deprecated: give the target as quality", DeprecationWarning)
+    if quality is not None:
+        raise UsageError(f"quality {quality} and target {target}: give one of them")
+    if not isinstance(target, Target):
+        raise UsageError(f"target {target!r}: give a rdpcodec.Target, such as Target.bpp(0.3)")
+    return target
+
+
+def point_or_quality(
+    point: Quality | OperatingPoint | None, quality: Quality | None = None
+) -> OperatingPoint:
+    """The operating point that `compress_batch` is asked for: a point, or a quality."""
+    if point is not None and quality is not None:
+        raise UsageError(f"quality {quality} and {point}: give one of them")
+    chosen = quality if point is None else point
+    if chosen is None:
+        return OperatingPoint()
+    return chosen if isinstance(chosen, OperatingPoint) else OperatingPoint(chosen)

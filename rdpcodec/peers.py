@@ -5,19 +5,20 @@ Their settings are kept in one place, so that the bench and the comparison page 
 
 from __future__ import annotations
 
-import importlib
 import io
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from PIL import Image
 
-from rdpcodec.errors import UsageError, reason
+from rdpcodec.errors import RdpError, UsageError, reason
+from rdpcodec.image.files import register_plugins
 
 
-class Unavailable(Exception):
+class Unavailable(RdpError):
     """A codec whose plugin or weights are not installed."""
 
 
@@ -88,13 +89,9 @@ PEERS = {
 def find_peer(name: str) -> Peer:
     """A peer by name. Raises `Unavailable` if it cannot be used here, `KeyError` if it is unknown."""
     peer = PEERS[name]
-    if peer.plugin:
-        try:
-            module = importlib.import_module(peer.plugin)
-        except ImportError as error:
-            raise Unavailable(f"{name}: {peer.plugin} is not installed") from error
-        if peer.plugin == "pillow_heif":
-            module.register_heif_opener()
+    if peer.plugin and find_spec(peer.plugin) is None:
+        raise Unavailable(f"{name}: {peer.plugin} is not installed")
+    register_plugins()
     Image.init()
     if peer.kind not in Image.SAVE:
         raise Unavailable(f"{name}: this Pillow cannot write {peer.kind}")

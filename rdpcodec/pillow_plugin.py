@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from numbers import Real
 from typing import IO, Any
 
 from PIL import Image, ImageFile
@@ -29,12 +30,13 @@ from rdpcodec.metadata import (
     upright,
     without_geometry,
 )
-from rdpcodec.operating_point import OperatingPoint, Realism, combined
+from rdpcodec.operating_point import OperatingPoint, Realism, point_from_options
 from rdpcodec.targets import Bounds, Target
 from rdpcodec.weights.manifest import DEFAULT_MODEL, model_for_file, model_name
 
 FORMAT = container.PILLOW_FORMAT
 _SETTINGS = ("preset", "quality", "target", "realism", "effort")
+_METADATA = {"exif": (bytes, Image.Exif), "xmp": (bytes, str), "icc_profile": (bytes,)}
 
 
 class RdpImageFile(ImageFile.ImageFile):
@@ -142,11 +144,15 @@ class RdpImageFile(ImageFile.ImageFile):
         self.fp.seek(0)
         return self.fp.read()
 
-    def __setstate__(self, state: Any) -> None:
-        """Restore what `Image.__getstate__` returned for a decoded image: a copy has pixels, but no file."""
+    def __getstate__(self) -> list[Any]:
+        """What Pillow keeps of a decoded image, and the realism of decoding."""
+        return [*super().__getstate__(), self.realism]
+
+    def __setstate__(self, state: list[Any]) -> None:
+        """Restore what `__getstate__` returned: a copy has pixels, but no file."""
+        *pillows, self._realism = state
         self.fp, self._decoded = None, True
-        super().__setstate__(state)
-        self._realism = self.info["realism"]
+        super().__setstate__(pillows)
 
     @contextmanager
     def _damage_is_an_oserror(self) -> Iterator[None]:
@@ -159,8 +165,8 @@ class RdpImageFile(ImageFile.ImageFile):
 
 
 def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
-    """Options of `Image.save`: quality, target, preset, realism, effort, see `combined`; model; exif, xmp,
-    dpi; icc_profile, by default the image's own; exact, as in `rdpcodec.compress`.
+    """Options of `Image.save`: quality, target, preset, realism, effort (see `point_from_options`); model;
+    exif, xmp, dpi; icc_profile, by default the image's own; exact, as in `rdpcodec.compress`.
 
     As everywhere in rdpcodec, EXIF orientation is applied, since the format has none.
     """
@@ -169,6 +175,7 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     options: dict[str, Any] = image.encoderinfo
     # Like Pillow's own writers: the profile is kept unless another one or None is given; the rest is written
     # only if given.
+    _check_metadata(options)
     profile = options.get("icc_profile", image.info.get("icc_profile"))
     exif, xmp = options.get("exif"), options.get("xmp")
     if isinstance(xmp, str):
@@ -192,12 +199,29 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     file.write(compress(copied, _point(options), model=model, exact=exact, keep_metadata=True))
 
 
+def _check_metadata(options: dict[str, Any]) -> None:
+    """Raise `UsageError` for options of `Image.save` that are no metadata of the kinds that it takes."""
+    for name, kinds in _METADATA.items():
+        if not isinstance(value := options.get(name), (*kinds, type(None))):
+            takes = " or ".join(kind.__name__ for kind in kinds)
+            raise UsageError(f"{name} is of type {type(value).__name__}: give {takes}")
+    dpi = options.get("dpi")
+    if dpi is None:
+        return
+    try:
+        across, down = dpi
+    except (TypeError, ValueError):
+        across = down = None
+    if not (isinstance(across, Real) and isinstance(down, Real)):
+        raise UsageError(f"dpi {dpi!r}: give two numbers, such as (300, 300)")
+
+
 def _point(options: dict[str, Any]) -> OperatingPoint:
     """The operating point that options of `Image.save` ask for. Raises `UsageError`."""
     target = options.get("target")
     if target is not None and not isinstance(target, (Target, Bounds)):
         raise UsageError(f"target {target!r}: give a rdpcodec.Target, such as Target.bpp(0.3)")
-    return combined(**{name: options.get(name) for name in _SETTINGS})
+    return point_from_options(**{name: options.get(name) for name in _SETTINGS})
 
 
 def _accept(prefix: bytes) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from torch import Tensor
 
-Quality = TypeVar("Quality", float, "Tensor")
+FloatOrTensor = TypeVar("FloatOrTensor", float, "Tensor")
 
 # CompressAI's ladder runs from λ = 0.0018 (0.12 bpp on Kodak) to 0.18 (1.6 bpp); our low end is 10 times
 # lower.
@@ -18,7 +18,7 @@ LAMBDA_MIN = 0.00018
 LAMBDA_MAX = 0.18
 
 
-def lambda_at(quality: Quality) -> Quality:
+def lambda_at(quality: FloatOrTensor) -> FloatOrTensor:
     """λ of the loss λ·255²·MSE + bpp (MSE of pixels in [0, 1]) at a quality 0..100, or at each of a tensor of
     any shape.
     """

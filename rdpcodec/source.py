@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import AbstractContextManager
+from inspect import iscoroutinefunction
 from typing import Any, BinaryIO, TypeGuard
 
 from rdpcodec.errors import OutputError, RdpError, about, reason
@@ -15,6 +16,7 @@ File = bytes | bytearray | memoryview | str | os.PathLike[str] | BinaryIO
 Bytes are never a path: a path is a `str` or an `os.PathLike`.
 """
 OPEN_AS_TEXT = "is open as text: open it in binary mode, 'rb'"
+ASYNCHRONOUS = "is read asynchronously: give what `await file.read()` returns"
 _NAMELESS = "the given data"
 BYTES = (bytes, bytearray, memoryview)
 
@@ -22,6 +24,11 @@ BYTES = (bytes, bytearray, memoryview)
 def is_file(source: object) -> TypeGuard[File]:
     """Whether `source` is any kind of file."""
     return isinstance(source, (*BYTES, str, os.PathLike)) or hasattr(source, "read")
+
+
+def is_asynchronous(source: object) -> bool:
+    """Whether a file is read with `await`, as the uploads of web frameworks are."""
+    return iscoroutinefunction(getattr(source, "read", None))
 
 
 def name_of(source: Any) -> str:
@@ -45,6 +52,8 @@ def read_source(source: File, error: type[RdpError], start: bytes = b"") -> byte
     """
     if isinstance(source, (bytes, bytearray, memoryview)):
         return bytes(source)
+    if is_asynchronous(source):
+        raise error(f"{name_of(source)}: {ASYNCHRONOUS}")
     try:
         if isinstance(source, (str, os.PathLike)):
             with open(source, "rb") as file:

@@ -48,7 +48,16 @@ def filesystem(location: str) -> tuple[AbstractFileSystem, str]:
 
 
 def _absolute(path: str) -> str:
-    """An absolute path of this machine with "/" between its parts: fsspec writes them so on Windows too."""
+    """An absolute path of this machine with "/" between its parts: fsspec writes them so on Windows too.
+
+    A ".." after a link leads out of the folder that the link leads to, as it does for the system.
+    """
+    parts = Path(path).parts
+    if ".." in parts:
+        end = len(parts) - parts[::-1].index("..")
+        given = os.path.join(*parts[:end])
+        folder, real = os.path.abspath(given), os.path.realpath(given)
+        path = os.path.join(folder if os.path.realpath(folder) == real else real, *parts[end:])
     return Path(os.path.abspath(path)).as_posix()
 
 

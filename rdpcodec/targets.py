@@ -125,13 +125,10 @@ class Target:
 
     @property
     def is_of_rate(self) -> bool:
-        """Whether the target bounds the file's bytes, not the image decoded from them."""
+        """Whether the target bounds the file's bytes, which rise with quality, and not the errors of what is
+        decoded from them, which fall.
+        """
         return _KINDS[self.kind].role == "rate"
-
-    @property
-    def cost_rises(self) -> bool:
-        """Whether the cost that the target bounds rises with quality, as bytes do, or falls, as errors do."""
-        return self.is_of_rate
 
     def excess(self, measured: float) -> float:
         """How far a measured value is over the target: the logarithm of the ratio of their costs, at most 0

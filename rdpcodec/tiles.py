@@ -7,12 +7,8 @@ and so make the same latents and pixels as on the whole image. There is no seam 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-
-from rdpcodec.container import read_varint, varint
-from rdpcodec.errors import FormatError
 
 # All are part of the bitstream; docs/format.md states them. A tile of 1024² pixels takes a quarter of a
 # gigabyte to decode. Only the latents along its border, 252 of 4096 positions, lack neighbours.
@@ -88,27 +84,3 @@ def _side(length: int) -> int:
     """Length of tiles along a side: as few as possible, at most TILE pixels, nearly equal, on the grid."""
     count = -(-length // TILE)
     return GRID * -(-length // (GRID * count))
-
-
-def join_tiles(parts: Sequence[bytes]) -> bytes:
-    """The coded tiles as one payload: a single tile as it is, several after a list of their lengths."""
-    if len(parts) == 1:
-        return parts[0]
-    return b"".join([*(varint(len(part)) for part in parts), *parts])
-
-
-def split_tiles(payload: bytes, count: int) -> list[bytes]:
-    """The inverse of `join_tiles`. Raises `FormatError` when the lengths do not add up."""
-    if count == 1:
-        return [payload]
-    lengths, position = [], 0
-    for _ in range(count):
-        length, position = read_varint(payload, position)
-        lengths.append(length)
-    if position + sum(lengths) != len(payload):
-        raise FormatError("the lengths of the tiles do not add up to the coded image")
-    parts = []
-    for length in lengths:
-        parts.append(payload[position : position + length])
-        position += length
-    return parts

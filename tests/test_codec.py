@@ -63,7 +63,7 @@ def test_a_tile_takes_the_bytes_that_the_tables_say(
     hyper_tables = np.broadcast_to(of_channels[:, None, None], symbols.hyper.shape)
     bits = ideal_bits(released.latent_tables, symbols.residual, symbols.tables)
     ideal = (bits + ideal_bits(released.hyper_tables, symbols.hyper, hyper_tables)) / 8
-    coded = len(codec.tile_codec.coder.encode(symbols, quality))
+    coded = len(codec.tile_codec.encode(symbols, quality))
     assert 0 <= coded - ideal < 0.001 * ideal + 8
 
 

@@ -28,10 +28,10 @@ from recoded_files import recoded
 import rdpcodec
 from rdpcodec import Codec, OperatingPoint, Target, extras
 from rdpcodec import codec as codec_module
-from rdpcodec.arguments import point_from_settings
-from rdpcodec.errors import FormatError, UsageError, WeightsError
+from rdpcodec.errors import FormatError, RdpError, UsageError, WeightsError
 from rdpcodec.fork_lock import ForkLock
 from rdpcodec.image import load_image
+from rdpcodec.operating_point import point_from_arguments
 from rdpcodec.weights.manifest import ModelEntry, manifest
 from rdpcodec.weights.release import ReleasedModel
 
@@ -59,6 +59,35 @@ def test_a_codec_survives_pickling_and_copies(codec: Codec, plain_codec: Codec, 
         for other in (pickle.loads(pickle.dumps(one)), copy.deepcopy(one), copy.copy(one)):
             assert other.compress(small, 30) == data
             assert other.weights == one.weights
+
+
+class Upload:
+    """A file that is read with `await`, as web frameworks give uploads."""
+
+    name = "upload.png"
+
+    async def read(self, size: int = -1) -> bytes:
+        return b"RDP"
+
+    async def seek(self, offset: int) -> None:
+        """Never called."""
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("function", [rdpcodec.compress, rdpcodec.decompress, rdpcodec.info])
+def test_a_file_that_is_read_asynchronously_is_refused_with_what_to_do(function: Callable[..., Any]) -> None:
+    with pytest.raises(RdpError, match=r"^upload\.png: is read asynchronously: give what `await file.read"):
+        function(Upload())
+
+
+class Named(Codec):
+    """A codec of a class of the user's own."""
+
+
+def test_a_pickled_codec_keeps_its_class(codec: Codec, small: Image.Image) -> None:
+    restored = pickle.loads(pickle.dumps(Named()))
+    assert type(restored) is Named
+    assert restored.compress(small, 30) == codec.compress(small, 30)
 
 
 def test_a_pickled_model_needs_no_file(plain_weights: Path, small: Image.Image, tmp_path: Path) -> None:
@@ -167,8 +196,8 @@ def test_errors_of_a_batch_can_be_kept_beside_its_files(
         (lambda c, i: c.decompress(c.compress(i), region=(1, 2, 3)), "region .*: give four whole numbers"),
         (lambda c, i: c.decompress(c.compress(i), region="1,2,3,4"), "region .*: give four whole numbers"),
         (lambda c, i: c.decompress(c.compress(i), region=(0, 0, 1.5, 3)), "region .*: give four whole"),
-        (lambda c, i: rdpcodec.use_threads(0), "0 threads: give a whole number from 1 on"),
-        (lambda c, i: rdpcodec.use_threads("4"), "'4' threads: give a whole number from 1 on"),
+        (lambda c, i: rdpcodec.use_threads(0), "0 threads: give a whole number from 1 to 1024"),
+        (lambda c, i: rdpcodec.use_threads("4"), "'4' threads: give a whole number from 1 to 1024"),
         (
             lambda c, i: c.compress(i, "web"),
             r"quality 'web' is the name of a preset: give rdpcodec.PRESETS\['web'\]",
@@ -196,6 +225,11 @@ def test_arguments_of_wrong_types_are_errors_of_ours(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         call(codec, small)
+
+
+def test_an_encoder_takes_a_loaded_image_alone(codec: Codec) -> None:
+    with pytest.raises(UsageError, match=r"^str: an encoder takes what"):
+        codec.encoder("photo.png")  # type: ignore[arg-type]
 
 
 def test_a_batch_and_an_encoder_take_a_quality_as_one_image_does(codec: Codec, small: Image.Image) -> None:
@@ -508,7 +542,7 @@ def test_a_realism_beside_a_preset_replaces_its_own(codec: Codec, small: Image.I
 
 
 def test_an_effort_beside_a_point_replaces_its_own() -> None:
-    point = point_from_settings(rdpcodec.OperatingPoint(40, 1, effort=3), None, None, effort=0)
+    point = point_from_arguments(rdpcodec.OperatingPoint(40, 1, effort=3), None, None, effort=0)
     assert point == rdpcodec.OperatingPoint(40, 1, effort=0)
 
 

@@ -18,8 +18,7 @@ from PIL import Image
 import rdpcodec
 import rdpcodec.pillow_plugin  # teaches Pillow the format
 from rdpcodec import Codec, container
-from rdpcodec.container import SIZE_NUMBERS, Container, Header, Segment
-from rdpcodec.tiles import join_tiles
+from rdpcodec.container import SIZE_NUMBERS, Container, Header, Segment, join_tiles
 
 ROOT = Path(__file__).parents[1]
 DESKTOP = ROOT / "desktop"

@@ -11,8 +11,8 @@ import reference_decoder
 from PIL import Image, ImageDraw
 
 from rdpcodec import Codec, container
+from rdpcodec.container import join_tiles
 from rdpcodec.image import ImageData
-from rdpcodec.tiles import join_tiles
 from rdpcodec.weights.manifest import DEFAULT_MODEL, encoders, find_model
 from rdpcodec.weights.tensors import open_tensors
 

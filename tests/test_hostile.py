@@ -23,11 +23,10 @@ from PIL.PngImagePlugin import PngInfo
 
 import rdpcodec
 from rdpcodec import Codec, FormatError, RdpError, container
-from rdpcodec.container import Container, Header, Segment
+from rdpcodec.container import Container, Header, Segment, join_tiles
 from rdpcodec.engine.onnx import OnnxEngine
 from rdpcodec.image import ImageData, load_image
 from rdpcodec.mosaic import CodedTiles
-from rdpcodec.tiles import join_tiles
 
 MUTATIONS = 20_000
 

@@ -21,7 +21,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 import rdpcodec
-from rdpcodec import Codec, ImageWarning, UsageError, compress, container, decompress
+from rdpcodec import Codec, ImageWarning, Target, UsageError, compress, container, decompress
 from rdpcodec.container import Container, Segment
 from rdpcodec.pillow_plugin import RdpImageFile
 
@@ -381,6 +381,45 @@ def test_images_can_be_copied_and_pickled(small: Image.Image, copied: Callable[[
     assert image.info == opened(data).info
     if isinstance(image, RdpImageFile):
         assert image.realism == opened(data).realism
+
+
+def test_a_pickle_tells_the_realism_it_was_decoded_at_and_needs_no_info(small: Image.Image) -> None:
+    image = opened(saved(small, quality=30, realism=0.5))
+    image.realism = 1
+    image.info.clear()
+    for copied in (pickle.loads(pickle.dumps(image)), copy.deepcopy(image)):
+        assert (copied.realism, copied.info) == (1, {})
+        np.testing.assert_array_equal(np.asarray(copied), np.asarray(image))
+
+
+@pytest.mark.filterwarnings("error::rdpcodec.ImageWarning")
+def test_a_text_of_a_png_named_xmp_is_not_searched_for_an_orientation(small: Image.Image) -> None:
+    chunks = PngInfo()
+    chunks.add_text("xmp", "tiff:Orientation='6'")
+    small.save(buffer := io.BytesIO(), "PNG", pnginfo=chunks)
+    with Image.open(buffer) as image:
+        copied = image.convert("RGB")  # whose `info` has the text, too
+    assert copied.info["xmp"]
+    assert opened(saved(copied)).size == small.size
+    assert copied.info["xmp"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"exif": "Exif"}, "exif is of type str: give bytes or Exif"),
+        ({"xmp": 5}, "xmp is of type int: give bytes or str"),
+        ({"icc_profile": ImageCms.createProfile("sRGB")}, "give bytes"),
+        ({"dpi": 72}, "dpi 72: give two numbers"),
+        ({"dpi": "72"}, "dpi '72': give two numbers"),
+        ({"quality": Target.psnr(30), "target": Target.size(500)}, "give one of them"),
+    ],
+)
+def test_options_of_save_of_other_kinds_are_refused(
+    small: Image.Image, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        saved(small, **options)
 
 
 def test_only_an_encoder_chooses_realism(small: Image.Image) -> None:

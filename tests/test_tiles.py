@@ -3,6 +3,7 @@ from __future__ import annotations
 import weakref
 import zlib
 from collections.abc import Callable
+from copy import copy
 from itertools import pairwise, product
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from rdpcodec import Codec, FormatError, UsageError, tiles
+from rdpcodec.container import join_tiles, split_tiles
 from rdpcodec.exact_layer import ExactLayer
 from rdpcodec.image import load_image
 from rdpcodec.metrics.distortion import mse
@@ -20,8 +22,7 @@ from rdpcodec.metrics.ssimulacra2 import ssimulacra2
 from rdpcodec.mosaic import AnalysedTiles, Mosaic, Window, region_of
 from rdpcodec.quality import lambda_at
 from rdpcodec.symbols import Symbols
-from rdpcodec.tile_codec import TileCodec
-from rdpcodec.tiles import GRID, TILE, Box, join_tiles, split_tiles, tile_grid
+from rdpcodec.tiles import GRID, TILE, Box, tile_grid
 
 SIDES = st.integers(1, 65_535)
 
@@ -178,12 +179,12 @@ def test_no_tile_or_region_misses_what_the_networks_see(
     codec: Codec, cropped: Image.Image, monkeypatch: pytest.MonkeyPatch, margin: int
 ) -> None:
     pixels, size = np.asarray(cropped), cropped.size
-    tile_codec = TileCodec(SeeingEngine(margin), codec.tile_codec.coder)
+    engine = SeeingEngine(margin)
 
     def coded() -> tuple[list[np.ndarray], Mosaic]:
-        (latents,) = AnalysedTiles(tile_codec, [pixels]).symbols(50)
+        (latents,) = AnalysedTiles(engine, [pixels]).symbols(50)
         empty = ExactLayer.empty(tiles.tiles_of(size))
-        return latents, Mosaic(tile_codec, [[tile] for tile in latents], size, 50, [empty])
+        return latents, Mosaic(engine, [[tile] for tile in latents], size, 50, [empty])
 
     (whole,), untiled = coded()
     expected = untiled.decode(region_of(None, size), 0.0)
@@ -321,10 +322,11 @@ class CountingEngine(HollowEngine):
 def test_each_tile_is_decoded_once_and_two_rows_are_kept_at_most(codec: Codec, size: tuple[int, int]) -> None:
     grid = tile_grid(*size)
     engine = CountingEngine(codec)
-    tile_codec = TileCodec(engine, codec.tile_codec.coder)
+    tile_codec = copy(codec.tile_codec)
+    tile_codec.engine = engine
     boxes = [tile for row in grid for tile in row]
     blanks = [[tile_codec.blank(tile, 50)] for tile in boxes]
-    mosaic = Mosaic(tile_codec, blanks, size, 50, [ExactLayer.empty(boxes)])
+    mosaic = Mosaic(engine, blanks, size, 50, [ExactLayer.empty(boxes)])
     pixels = mosaic.decode(region_of(None, size), 0.0)
     assert pixels.shape == (1, size[1], size[0], 3)
     assert len(engine.made) == len(boxes)

@@ -35,14 +35,8 @@ def quality_curve(bpp: Any, values: Any, metric: str) -> Curve:
     return Curve(np.asarray(bpp, float), quality)
 
 
-def bd_rate(anchor: Curve, test: Curve, bpp_range: tuple[float, float] | None = None) -> float:
-    """The BD-rate (PCHIP) of `test` against `anchor`, negative where `test` needs fewer bits.
-
-    bpp_range: compare only the qualities that the anchor has between these rates.
-    """
-    if bpp_range:
-        low, high = anchor.at(np.clip(bpp_range, anchor.bpp[0], anchor.bpp[-1]))
-        anchor, test = anchor.between(low, high), test.between(low, high)
+def bd_rate(anchor: Curve, test: Curve) -> float:
+    """The BD-rate (PCHIP) of `test` against `anchor`, negative where `test` needs fewer bits."""
     return float(
         bjontegaard.bd_rate(
             anchor.bpp,
@@ -62,18 +56,23 @@ def bd_rate_if_shared(
     bpp_range: tuple[float, float] | None = None,
     least: float = -math.inf,
 ) -> float:
-    """The BD-rate without points that improve nothing; NaN where the curves share no quality.
+    """The BD-rate without points that improve nothing; NaN where the curves share no quality to compare.
 
-    least: compare only qualities of at least this.
+    bpp_range: compare only the qualities that the anchor has between these rates. least: compare only
+    qualities of at least this.
     """
     first, second = anchor.improving(), test.improving()
     if min(len(first.values), len(second.values)) < 2:
         return math.nan
-    if max(first.values[0], second.values[0], least) >= min(first.values[-1], second.values[-1]):
+    most = math.inf
+    if bpp_range:
+        low, most = first.at(np.clip(bpp_range, first.bpp[0], first.bpp[-1]))
+        least = max(least, low)
+    if max(first.values[0], second.values[0], least) >= min(first.values[-1], second.values[-1], most):
         return math.nan
     if least > -math.inf:
-        first, second = first.between(least, math.inf), second.between(least, math.inf)
-    return bd_rate(first, second, bpp_range)
+        first, second = first.between(least, most), second.between(least, most)
+    return bd_rate(first, second)
 
 
 def stored_rate(rate: float) -> float | None:

@@ -21,10 +21,13 @@ class Curve:
     def at(self, rates: np.ndarray | float) -> np.ndarray:
         """Values at other rates, `[R, …]`; NaN outside the measured range.
 
-        A point that costs no more than one before it is left out.
+        A point that costs no more than one before it is left out, and so is one without a finite value, such
+        as an image without errors in octaves.
         """
         rates = np.asarray(rates, float)
-        kept = np.flatnonzero(self.bpp > np.concatenate([[-np.inf], np.maximum.accumulate(self.bpp)[:-1]]))
+        rises = self.bpp > np.concatenate([[-np.inf], np.maximum.accumulate(self.bpp)[:-1]])
+        known = np.isfinite(self.values).all(axis=tuple(range(1, self.values.ndim)))
+        kept = np.flatnonzero(rises & known)
         if len(kept) < 2:
             return np.full((*rates.shape, *self.values.shape[1:]), np.nan)
         return PchipInterpolator(np.log2(self.bpp[kept]), self.values[kept], extrapolate=False)(

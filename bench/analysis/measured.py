@@ -15,6 +15,7 @@ from typing import Any
 import click
 import numpy as np
 
+from rdpcodec.errors import UsageError
 from rdpcodec.peers import PEERS
 
 # With the seed, quantiles of this many resamplings move by a twentieth of the bar.
@@ -35,8 +36,12 @@ class Measure:
     log: bool
 
     def scaled(self, values: np.ndarray) -> np.ndarray:
-        """The values on the scale on which they are interpolated."""
-        return np.log2(values) if self.log else values
+        """The values on the scale on which they are interpolated; not finite for equal images in octaves."""
+        if not self.log:
+            return values
+        # Rounding may put a Fréchet distance of 0 a little below it.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(np.log2(values))
 
     def unscaled(self, values: np.ndarray) -> np.ndarray:
         """The inverse of `scaled`."""
@@ -142,7 +147,11 @@ class Measured:
         noise = generator.normal(size=(len(weights), *points)) * self.errors.get(
             metric, np.zeros(distance.shape)
         )
-        return distance * np.exp(noise / distance) if PERCEPTION[metric].log else distance + noise
+        if not PERCEPTION[metric].log:
+            return distance + noise
+        # A codec without loss is at distance 0 whatever the images.
+        shares = np.divide(noise, distance, out=np.zeros_like(noise + distance), where=distance > 0)
+        return np.asarray(distance * np.exp(shares))
 
 
 def image_weights(images: int, resamplings: int = RESAMPLINGS) -> np.ndarray:
@@ -152,14 +161,14 @@ def image_weights(images: int, resamplings: int = RESAMPLINGS) -> np.ndarray:
 
 
 def load_measured(path: Path) -> Measured:
-    """Read one `<codec>.json`. Raises `click.ClickException` if it is not one, or not a whole grid."""
+    """Read one `<codec>.json`. Raises `UsageError` if it is not one, or not a whole grid."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         return _measured(record)
     except OSError as error:
-        raise click.ClickException(f"{path}: cannot be read: {error.strerror}") from error
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     except (KeyError, TypeError, ValueError) as error:
-        raise click.ClickException(
+        raise UsageError(
             f"{path}: not a whole grid of `python -m bench measure surface` or `peers` ({error}); "
             "measure it again"
         ) from error
@@ -174,9 +183,11 @@ def _measured(record: dict[str, Any]) -> Measured:
     if len(positions) != shape[0] * shape[1]:
         raise ValueError(f"{len(positions)} points for {shape[0]} qualities and {shape[1]} realisms")
     rows = [[image[key] for key, _ in points] for image in record["images"].values()]
+    # Only labelled images have a classifier's answers.
+    shared = [metric for metric in rows[0][0] if all(metric in facts for row in rows for facts in row)]
     values = {
         metric: np.array([[facts[metric] for facts in row] for row in rows], float).reshape(-1, *shape)
-        for metric in rows[0][0]
+        for metric in shared
     }
     values["psnr"] = np.minimum(values["psnr"], LOSSLESS_PSNR)
     distances = {

@@ -2,7 +2,7 @@
 surface.
 
 D(R, P) is the least distortion that the codec reaches with at most R bits per pixel and a perception measure
-of at most P (as in Blau & Michaeli 2019, but over what a dial reaches instead of over all codes).
+of at most P (as in Blau & Michaeli 2019, but over what a codec's settings reach instead of over all codes).
 docs/measuring.md defines the volume and gives the reasons for it.
 """
 

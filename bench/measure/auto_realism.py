@@ -18,6 +18,7 @@ from bench.options import json_option, lpips_option, qualities_option
 from bench.record import write_record
 from rdpcodec import Codec
 from rdpcodec.container import bits_per_pixel, read_header
+from rdpcodec.errors import UsageError
 from rdpcodec.metrics.distortion import psnr
 from rdpcodec.metrics.lpips import load_lpips
 
@@ -77,7 +78,7 @@ def auto_realism(
     measures = {"psnr": psnr, **{name: eyes[name] for name in MAIN if name in eyes}}
     measures["lpips"] = load_lpips("alex", lpips_weights).distance
     if not codec.weights.has_realism:
-        raise click.ClickException("these weights have no realism setting")
+        raise UsageError("these weights have no realism setting")
 
     points = []
     for quality in track(qualities, "measuring", transient=True):

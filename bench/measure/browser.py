@@ -22,6 +22,7 @@ from bench.folder import FOLDER, open_rgb
 from bench.options import json_option
 from bench.record import write_record
 from rdpcodec import Codec
+from rdpcodec.errors import UsageError
 
 REALISMS = (0.0, 0.5, 1.0)
 # The empty icon keeps the browser from asking for one.
@@ -75,12 +76,12 @@ def first_images(site: Path, files: dict[str, bytes], browser: str, repeats: int
     image is there, and the bytes loaded.
 
     site: a folder with the decoder, which is left unchanged; browser: the path of a Chromium. Raises
-    `click.ClickException` without Playwright, which drives the browser, or if the browser or a page fails.
+    `UsageError` without Playwright, which drives the browser, or if the browser or a page fails.
     """
     try:
         from playwright.sync_api import Error, sync_playwright
     except ImportError as error:
-        raise click.ClickException("playwright is missing: pip install playwright") from error
+        raise UsageError("playwright is missing: pip install playwright") from error
     found = {}
     with tempfile.TemporaryDirectory() as temporary, _served(Path(temporary) / "site") as (folder, address):
         shutil.copytree(site, folder)
@@ -94,7 +95,7 @@ def first_images(site: Path, files: dict[str, bytes], browser: str, repeats: int
                     found[name] = {what: median(visit[what] for visit in visits) for what in visits[0]}
             except Error as error:
                 # What follows the first line is a log.
-                raise click.ClickException(f"{browser}: {str(error).splitlines()[0]}") from error
+                raise UsageError(f"{browser}: {str(error).splitlines()[0]}") from error
     return found
 
 

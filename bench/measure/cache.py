@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -43,24 +44,30 @@ class Job:
     path: Path
     points: tuple[Point, ...]
     cache: Path
-    identity: str  # of codec, image and measures: what is cached under another identity is measured again
+    # Of codec, image, measures and label: what is cached under another identity is measured again.
+    identity: str
     instruments: Instruments
     label: int | None = None  # ImageNet class, if the folder gives it
 
 
 def load_cached(job: Job) -> CachedPoints:
-    """The cached points of an image; none if they were measured under another identity."""
+    """The cached points of an image; none if they were measured under another identity, or are damaged."""
     if not job.cache.exists():
         return {}
-    with np.load(job.cache) as file:
-        if str(file["identity"]) != job.identity:
-            return {}
-        cached: CachedPoints = {}
-        for number, (key, facts) in enumerate(json.loads(str(file["points"])).items()):
-            levels = tuple(file[f"{number}.level{i}"] for i in range(int(file[f"{number}.levels"])))
-            features, held_out = (file[f"{number}.{name}"] for name in ("features", "held_out"))
-            cached[key] = (facts, SetFeatures(features, held_out, levels))
-        return cached
+    try:
+        with np.load(job.cache) as file:
+            return _points_of(file) if str(file["identity"]) == job.identity else {}
+    except (OSError, ValueError, LookupError, EOFError, BadZipFile):
+        return {}
+
+
+def _points_of(file: Any) -> CachedPoints:
+    cached: CachedPoints = {}
+    for number, (key, facts) in enumerate(json.loads(str(file["points"])).items()):
+        levels = tuple(file[f"{number}.level{i}"] for i in range(int(file[f"{number}.levels"])))
+        features, held_out = (file[f"{number}.{name}"] for name in ("features", "held_out"))
+        cached[key] = (facts, SetFeatures(features, held_out, levels))
+    return cached
 
 
 def save_cached(job: Job, points: CachedPoints) -> None:

@@ -1,7 +1,7 @@
 """`python -m bench measure distance`: how far decoded images are from the originals as distributions.
 
 It compares images of any codec in two folders. `bench measure surface` measures the same with
-EfficientNet-Lite0 at every point of our dials; this command can also use Inception-v3, as published
+EfficientNet-Lite0 at every setting of ours; this command can also use Inception-v3, as published
 distances do.
 """
 
@@ -22,6 +22,7 @@ from bench.measure.inception import InceptionV3
 from bench.measure.metrics import image_tensor, patch_features
 from bench.options import json_option
 from bench.record import write_record
+from rdpcodec.errors import UsageError
 from rdpcodec.metrics import efficientnet
 from rdpcodec.metrics.efficientnet import EfficientNetLite0
 from rdpcodec.model.device import usable_device
@@ -74,7 +75,7 @@ def distance(
     console = Console()
     stems = [sorted(path.stem for path in image_paths(folder)) for folder in (data, decoded)]
     if stems[0] != stems[1]:
-        raise click.ClickException("decoded images must have the originals' names, extensions aside")
+        raise UsageError("decoded images must have the originals' names, extensions aside")
     extractor, width = (
         (InceptionV3(weights), inception.FEATURES)
         if network == "inception"

@@ -39,6 +39,8 @@ from rdpcodec.peers import PEERS, Unavailable
 
 # The rates at which photographs are exchanged. Codecs are compared in this range and over the whole overlap.
 COMMON_RANGE = (0.15, 1.0)
+# The plot ends here: beyond it, photographs hardly differ from their originals.
+PLOTTED_BPP = 1.6
 
 
 def measure(codec: BenchCodec, images: dict[str, Image.Image], console: Console) -> dict[str, Any]:
@@ -106,6 +108,9 @@ def plot(codecs: list[dict[str, Any]], path: Path, title: str) -> None:
     """The rate-distortion curves as a PNG."""
     from bench.drawing import pyplot, write_figure  # takes a second to import
 
+    rates = [rate for codec in codecs for rate in codec["results"]["bpp"]]
+    # The files of small images can all be larger.
+    most = PLOTTED_BPP if min(rates) <= PLOTTED_BPP else max(rates)
     figure, axes = pyplot.subplots(1, 2, figsize=(12, 5.2), layout="constrained")
     for axis, metric, label in (
         (axes[0], "psnr-rgb", "PSNR, RGB (dB)"),
@@ -118,10 +123,12 @@ def plot(codecs: list[dict[str, Any]], path: Path, title: str) -> None:
                 PEERS[name].label if name in PEERS else name,
             )
             axis.plot(curve.bpp, curve.values, marker="o", markersize=4, linewidth=width, label=shown)
-        axis.set(xlabel="bits per pixel", ylabel=label, xlim=(0, 1.6))
+        axis.set(xlabel="bits per pixel", ylabel=label, xlim=(0, most))
         drawn = [mean_curve(codec, metric) for codec in codecs]
-        visible = np.concatenate([curve.values[curve.bpp <= 1.6] for curve in drawn])
-        axis.set_ylim(visible.min() - 0.5, visible.max() + 0.5)
+        visible = np.concatenate([curve.values[curve.bpp <= most] for curve in drawn])
+        known = visible[np.isfinite(visible)]  # small images have no MS-SSIM
+        if known.size:
+            axis.set_ylim(known.min() - 0.5, known.max() + 0.5)
         axis.grid(alpha=0.3)
         axis.legend()
     figure.suptitle(title)
@@ -143,7 +150,7 @@ def rd(data: Path, codecs: str | None, out: Path | None, device: str) -> None:
     console.print(_table(measured, title))
     unsteady = [name for name, points in ours["images"].items() if not rises(points)]
     console.print(
-        f"{ours['name']}: bytes and PSNR rise with every step of the dial on "
+        f"{ours['name']}: bytes and PSNR rise with every step of quality on "
         f"{len(images) - len(unsteady)} of {len(images)} images"
         + (f", not on {', '.join(unsteady)}" if unsteady else "")
     )

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from bench.analysis.measured import MEASURES
-from bench.codecs import OWN_SUFFIX, bench_codec
+from bench.codecs import OWN_SUFFIX, bench_codec, library_versions
 from bench.folder import image_paths
 from bench.measure.cache import Job, Point
 from bench.measure.metrics import Instruments, Metrics
@@ -38,7 +38,14 @@ class Setup:
     def jobs(self, codec: str, identity: str, points: tuple[Point, ...]) -> list[Job]:
         """One job for each image of the folder. codec: as `bench_codec` takes it."""
         folder = self.out / "cache" / _cache_name(codec)
-        labels = read_labels(self.data)
+        labels, versions = read_labels(self.data), library_versions(codec)
+
+        def identity_of(name: str) -> str:
+            label = f"class {labels[name]}" if name in labels else ""
+            measures = f"{MEASURES}:{self.metrics.names}"
+            parts = (identity, versions, _digest(self.data / name), measures, label)
+            return " ".join(part for part in parts if part)
+
         return [
             Job(
                 codec,
@@ -46,7 +53,7 @@ class Setup:
                 self.data / name,
                 points,
                 folder / f"{name}.npz",
-                f"{identity} {_digest(self.data / name)} {MEASURES}:{self.metrics.names}",
+                identity_of(name),
                 self.instruments,
                 labels.get(name),
             )

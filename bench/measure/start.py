@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import click
 from bench.options import json_option
 from bench.record import machine, write_record
 from rdpcodec.engine.threads import cores
+from rdpcodec.errors import UsageError
 
 _MAIN = "import rdpcodec.cli; rdpcodec.cli.main()"
 # A process's `ru_maxrss` starts at its parent's value; Linux's VmHWM is the process's own.
@@ -30,8 +32,9 @@ try:
     exec(sys.argv.pop(1))
 finally:
     (peak,) = (line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM:"))
-    print(peak, file=sys.stderr)
+    print(f"peak of {peak} kB", file=sys.stderr)
 """
+_PEAK = re.compile(r"^peak of (\d+) kB$", re.MULTILINE)
 # Loads and codes once, says so, waits for the others, codes for some seconds, and prints how many images a
 # second it coded.
 _WORKER = """
@@ -64,23 +67,24 @@ class Cost(NamedTuple):
 def cost(python: str, program: str, arguments: Sequence[str] = ()) -> Cost:
     """Run a program, given as code, in a process of its own. Linux only.
 
-    Raises `click.ClickException` if it cannot be run, or fails.
+    Raises `UsageError` if it cannot be run, or fails.
     """
     started = time.perf_counter()
     words = [python, "-c", _WITH_PEAK, program, *arguments]
     try:
         process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     except OSError as error:
-        raise click.ClickException(f"{python}: cannot be run: {error.strerror}") from error
+        raise UsageError(f"{python}: cannot be run: {error.strerror}") from error
     assert process.stderr
     said = process.stderr.read()
     process.stderr.close()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise click.ClickException(f"exit status {process.returncode}: {' '.join(said.split())}")
+        message = " ".join(_PEAK.sub("", said).split())
+        raise UsageError(f"exit status {process.returncode}: {message}")
     seconds = time.perf_counter() - started
-    return Cost(seconds, usage.ru_utime + usage.ru_stime, int(said.split()[-1]) * 1024 / 1e6)
+    return Cost(seconds, usage.ru_utime + usage.ru_stime, int(_PEAK.findall(said)[-1]) * 1024 / 1e6)
 
 
 def cold(python: str, image: Path, runs: int) -> dict[str, dict[str, float]]:
@@ -123,7 +127,11 @@ def images_per_second(python: str, image: Path, action: str, processes: int, sec
 @click.option("--runs", type=click.IntRange(1), default=15, show_default=True, help="Runs of each command.")
 @click.option("--processes", type=click.IntRange(1), multiple=True, default=(1, 2, 8), show_default=True)
 @click.option(
-    "--seconds", type=float, default=15.0, show_default=True, help="Seconds for each number of processes."
+    "--seconds",
+    type=click.FloatRange(0, min_open=True),
+    default=15.0,
+    show_default=True,
+    help="Seconds for each number of processes.",
 )
 @json_option
 def start(

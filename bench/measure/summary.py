@@ -15,7 +15,10 @@ JACKKNIFE_GROUPS = 8
 
 
 def summary(jobs: list[Job], originals: list[Job]) -> dict[str, Any]:
-    """A codec's points: per image, means, and distances between distributions with standard errors."""
+    """A codec's points: per image, means, and distances between distributions with standard errors.
+
+    There are no means of what only some of the images have, such as answers to the labels of some.
+    """
     measured = [load_cached(job) for job in jobs]
     references = [load_cached(job)[Point(0).key][1] for job in originals]
     points = {}
@@ -25,7 +28,11 @@ def summary(jobs: list[Job], originals: list[Job]) -> dict[str, Any]:
         points[point.key] = {
             "quality": point.quality,
             **({} if point.realism is None else {"realism": point.realism}),
-            **{name: float(np.mean([f[name] for f in facts])) for name in facts[0]},
+            **{
+                name: float(np.mean([f[name] for f in facts]))
+                for name in facts[0]
+                if all(name in f for f in facts)
+            },
             **distances(references, features),
             "standard_errors": standard_errors(references, features),
         }

@@ -41,6 +41,8 @@ from bench.options import (
 from bench.record import machine, rounded, write_record
 from bench.threads import threads_a_process
 from rdpcodec import Codec
+from rdpcodec.errors import UsageError
+from rdpcodec.metrics.lpips import MINIMUM_SIDE
 from rdpcodec.peers import PEERS, Unavailable
 from rdpcodec.training.speed.allocator import keep_all_memory
 from rdpcodec.weights.manifest import DEFAULT_MODEL
@@ -83,11 +85,18 @@ def coded(
 
 
 def measure(job: Job) -> str:
-    """Measure the points of one image that the cache lacks; returns the image's name."""
+    """Measure the points of one image that the cache lacks; returns the image's name.
+
+    Raises `UsageError` for an image that is too small for LPIPS.
+    """
     known = load_cached(job)
     missing = tuple(point for point in job.points if point.key not in known)
     if missing:
         image = open_rgb(job.path)
+        if min(image.size) < MINIMUM_SIDE:
+            raise UsageError(
+                f"{job.path}: too small for LPIPS, which needs {MINIMUM_SIDE} pixels a side: leave it out"
+            )
         original = np.asarray(image)
         metrics = metrics_of(job.instruments)
         reference = metrics.reference(original) if job.codec != ORIGINAL else None
@@ -215,8 +224,8 @@ def surface(
 ) -> None:
     """Trace our rate-distortion-perception surface on a folder of images."""
     codec = Codec(model)
-    dial = realisms if codec.weights.has_realism else (0.0,)
-    points = tuple(Point(q, b) for q in qualities for b in dial)
+    usable = realisms if codec.weights.has_realism else (0.0,)
+    points = tuple(Point(q, b) for q in qualities for b in usable)
     description = f"{weights_identity(codec)}, {setup.instruments.device}"
     trace({f"{OURS}:{model}": Traced(OURS, description, points)}, setup, workers)
 
@@ -231,7 +240,7 @@ def surface(
 )
 @click.option(
     "--smallest",
-    type=click.IntRange(1),
+    type=click.IntRange(2),  # for a curve
     help="How many settings of each codec, from the smallest files on; by default all.",
 )
 def peers(setup: Setup, workers: int, codecs: str, smallest: int | None) -> None:

@@ -23,6 +23,7 @@ from bench.codecs import BenchCodec, bench_codec, weights_identity
 from bench.folder import open_rgb
 from bench.measure.metrics import image_tensor
 from rdpcodec import Codec, RdpError
+from rdpcodec.errors import UsageError
 from rdpcodec.metrics import distortion
 from rdpcodec.metrics.lpips import load_lpips
 from rdpcodec.peers import Unavailable, largest_within
@@ -72,11 +73,11 @@ def coded_crops(
 ) -> Iterator[dict[str, Any]]:
     """Code images at all points of the grid, and as AVIF with as many bytes; one record per image.
 
-    Raises `click.ClickException` if the installed weights are not the measured ones, or an image is missing.
+    Raises `UsageError` if the installed weights are not the measured ones, or an image is missing.
     """
     codec = Codec()
     if not measured.description.startswith(weights_identity(codec)):
-        raise click.ClickException(
+        raise UsageError(
             f"measured with {measured.description}, but {weights_identity(codec)} is installed: install "
             "those weights, trace the surface again, or leave out --data for a report without images"
         )
@@ -88,7 +89,7 @@ def coded_crops(
     compare = _comparison(lpips)
     for crop in track(crops, "images", transient=True):
         if crop.name not in measured.images or not (data / crop.name).is_file():
-            raise click.ClickException(f"{data / crop.name}: not among the images that were measured")
+            raise UsageError(f"{data / crop.name}: not among the images that were measured")
         yield _coded(crop, open_rgb(data / crop.name), codec, avif, measured, compare)
 
 

@@ -27,6 +27,7 @@ from bench.analysis.measured import (
 )
 from bench.analysis.volume import measured_volume, resampled_volumes
 from bench.codecs import OURS
+from rdpcodec.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -49,14 +50,14 @@ class Verdict:
 
 
 def compared(old: Measured, new: Measured) -> Verdict:
-    """Compare two runs on the same images. Raises `click.ClickException` if the images differ."""
+    """Compare two runs on the same images. Raises `UsageError` if the images differ."""
     if old.images != new.images:
-        raise click.ClickException(
+        raise UsageError(
             f"not measured on the same images: {len(old.images)} of {old.data} and {len(new.images)} "
             f"of {new.data}; measure both with the same --data"
         )
     if len(old.images) < 2:
-        raise click.ClickException("one image says nothing about others; measure at least two")
+        raise UsageError("one image says nothing about others; measure at least two")
     weights = image_weights(len(old.images))
     change = resampled_volumes(new, weights) - resampled_volumes(old, weights)
     low, high = np.percentile(change, INTERVAL)
@@ -68,12 +69,12 @@ def compared(old: Measured, new: Measured) -> Verdict:
 def bit_changes(old: Measured, new: Measured) -> list[str]:
     """Sentences on BD-rates of the second run against the first, at the realisms that both have."""
     weights = image_weights(len(old.images))[:BD_RESAMPLINGS]
-    dials, lines = (old.realisms.tolist(), new.realisms.tolist()), []
+    realisms, lines = (old.realisms.tolist(), new.realisms.tolist()), []
     for metric, label in (("psnr", "PSNR"), ("ms_ssim", "MS-SSIM"), ("lpips_alex", "LPIPS-AlexNet")):
-        for realism in dict.fromkeys((dials[0][0], dials[0][-1])):
-            if realism not in dials[1] or not (old.has(metric) and new.has(metric)):
+        for realism in dict.fromkeys((realisms[0][0], realisms[0][-1])):
+            if realism not in realisms[1] or not (old.has(metric) and new.has(metric)):
                 continue
-            columns = (dials[0].index(realism), dials[1].index(realism))
+            columns = (realisms[0].index(realism), realisms[1].index(realism))
             found = measured_bd_rate(old, new, metric, columns, weights)
             # The curves share no quality, or only some of their resamplings do.
             if found["interval"] is None or not math.isfinite(found["value"]):
@@ -89,7 +90,7 @@ def bit_changes(old: Measured, new: Measured) -> list[str]:
 def _at_common_settings(old: Measured, new: Measured) -> tuple[Measured, Measured]:
     """Reduce two runs to their common settings, and say so: settings alone change a volume.
 
-    If either run has a single realism, both keep their realisms. Raises `click.ClickException` if they share
+    If either run has a single realism, both keep their realisms. Raises `UsageError` if they share
     too few settings.
     """
     qualities = np.intersect1d(old.qualities, new.qualities)
@@ -99,9 +100,7 @@ def _at_common_settings(old: Measured, new: Measured) -> tuple[Measured, Measure
     else:
         both = [run.at(qualities, realisms) for run in (old, new)]
     if len(qualities) < 2 or not len(realisms):
-        raise click.ClickException(
-            "not measured at the same settings; give both the same --qualities and --realisms"
-        )
+        raise UsageError("not measured at the same settings; give both the same --qualities and --realisms")
     for name, before, after in zip(("old", "new"), (old, new), both, strict=True):
         if before.grid != after.grid:
             click.echo(f"{name}: settings that the other lacks are left out")

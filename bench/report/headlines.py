@@ -22,7 +22,7 @@ def headlines(
         column = {"metric": metric, "label": FIDELITY[metric], "realism": ours.realisms[0]}
         if avif and column in bd_rates["columns"]:
             cell = avif["cells"][bd_rates["columns"].index(column)]
-            note = f"BD-rate, {FIDELITY[metric]}, realism 0"
+            note = f"BD-rate, {FIDELITY[metric]}, realism {ours.realisms[0]:g}"
             if cell:
                 found.append({"label": f"Bytes against {avif['label']}", "unit": "%", **cell, "note": note})
     if len(ours.realisms) > 1:
@@ -34,23 +34,26 @@ def headlines(
 
 
 def _gains_of_realism(ours: Measured, weights: np.ndarray) -> list[dict[str, Any]]:
-    """What realism 1 changes against realism 0, as geometric means over qualities, and the energy it has."""
+    """What the highest realism changes against the lowest, as geometric means over qualities, and the energy
+    it has.
+    """
+    low, high = ours.realisms[0], ours.realisms[-1]
     found = []
     for metric, label, unit in (
-        ("mse", "PSNR cost of realism 1", "dB"),
-        ("lpips_alex", "LPIPS at realism 1", "%"),
+        ("mse", f"PSNR cost of realism {high:g}", "dB"),
+        ("lpips_alex", f"LPIPS at realism {high:g}", "%"),
     ):
         both = (
             np.log(grid[..., -1] / grid[..., 0]).mean(axis=-1) for grid in _with_draws(ours, metric, weights)
         )
         value, drawn = (10 * np.log10(np.e) * x if unit == "dB" else 100 * (np.exp(x) - 1) for x in both)
-        note = "against realism 0, mean over qualities"
+        note = f"against realism {low:g}, mean over qualities"
         found.append({"label": label, "unit": unit, **with_interval(float(value), drawn), "note": note})
     if ours.has("energy_1"):
         value, drawn = (grid[..., -1].mean(axis=-1) for grid in _with_draws(ours, "energy_1", weights))
         note = "by the original's, mean over qualities"
         found.append(
-            {"label": "Energy of the finest band at realism 1", "unit": "", "note": note}
+            {"label": f"Energy of the finest band at realism {high:g}", "unit": "", "note": note}
             | with_interval(float(value), drawn)
         )
     return found

@@ -23,6 +23,7 @@ from bench.report.tables import (
     result_tables,
     speed_table,
 )
+from rdpcodec.errors import UsageError
 from rdpcodec.training.markdown import replace_block
 from rdpcodec.weights.manifest import DEFAULT_MODEL, ModelEntry
 from rdpcodec.weights.release import ReleasedModel
@@ -53,6 +54,8 @@ def publish(results: Path, surfaces: tuple[Path, ...], root: Path) -> None:
     README shows those of the first surface.
     """
     measured = read_record(results)
+    if not isinstance(measured, dict) or not measured.keys() >= {"description", "results", "bd_rate"}:
+        raise UsageError(f"{results}: not a result of `python -m bench measure rd`")
     path = root / "weights" / "manifest.json"
     manifest = read_record(path)
     for name, record in manifest["models"].items():
@@ -61,7 +64,7 @@ def publish(results: Path, surfaces: tuple[Path, ...], root: Path) -> None:
         if measured["description"].startswith(identity):
             break
     else:
-        raise click.ClickException(f"{results}: measured with other weights: {measured['description']}")
+        raise UsageError(f"{results}: measured with other weights: {measured['description']}")
     for surface in surfaces:
         _publish_surface(surface, name, identity, root, first=surface == surfaces[0])
     record["results"] = result_lines(measured)
@@ -77,10 +80,10 @@ def publish(results: Path, surfaces: tuple[Path, ...], root: Path) -> None:
 
 
 def _publish_surface(surface: Path, model: str, identity: str, root: Path, *, first: bool) -> None:
-    """Publish one surface. Raises `ClickException` if it was traced with other weights."""
+    """Publish one surface. Raises `UsageError` if it was traced with other weights."""
     traced = load_measured(surface / f"{OURS}.json")
     if not traced.description.startswith(identity):
-        raise click.ClickException(f"{surface}: measured with other weights: {traced.description}")
+        raise UsageError(f"{surface}: measured with other weights: {traced.description}")
     compared = model == DEFAULT_MODEL and (surface / "avif.json").exists()
     avif = load_measured(surface / "avif.json") if compared else None
     if avif:

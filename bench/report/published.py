@@ -8,9 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import click
-
 from bench.analysis.measured import FIDELITY, PERCEPTION, Measured
+from rdpcodec.errors import UsageError
 
 _POSITIVE = ("bpp", "butteraugli", *(key for key, measure in PERCEPTION.items() if measure.log))
 PUBLISHED_FILE = Path(__file__).parents[1] / "published.json"
@@ -27,7 +26,7 @@ def published_curves(ours: Measured) -> list[dict[str, Any]]:
 def own_curves(path: Path) -> list[dict[str, Any]]:
     """The curves of a file `{"curves": [{"name": …, "source": …, "bpp": […], "psnr": […], …}]}`.
 
-    Raises `click.ClickException` if the file is not like this.
+    Raises `UsageError` if the file is not like this.
     """
     try:
         records = json.loads(path.read_text(encoding="utf-8"))["curves"]
@@ -35,7 +34,7 @@ def own_curves(path: Path) -> list[dict[str, Any]]:
             _check(record)
         return [_curve(record) for record in records]
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise click.ClickException(f"{path}: not a file of curves (docs/measuring.md): {error}") from error
+        raise UsageError(f"{path}: not a file of curves (docs/measuring.md): {error}") from error
 
 
 def _check(record: dict[str, Any]) -> None:

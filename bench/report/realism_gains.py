@@ -7,6 +7,7 @@ makes a sheet of crops to look at, because no figure sees everything.
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from bench.codecs import OURS
 from bench.folder import FOLDER, load_folder
 from bench.record import read_record, write_record
 from bench.report.sheet import sheet
+from rdpcodec.errors import UsageError
 
 RATES = (0.15, 0.30, 0.45)
 ROWS = 8  # images on the sheet
@@ -33,7 +35,7 @@ PERCEPTION_METRICS = (
 )
 # How these are interpolated. LPIPS-squeeze is not among the report's measures, since training minimises it.
 _SCALES = {**PERCEPTION, "lpips_squeeze": Measure("lpips_squeeze", "LPIPS (SqueezeNet)", log=True)}
-# What else is followed along the dial.
+# What else is followed from realism to realism.
 _FOLLOWED = ("psnr", "ssimulacra2", "butteraugli", "psnr_hvs_m", "vif", "energy_1", "energy_2", "energy_3")
 
 
@@ -54,18 +56,20 @@ def value_at(points: list[dict[str, Any]], metric: str, bpp: float) -> float:
 
 def gains(ours: list[dict[str, Any]], avif: list[dict[str, Any]], bpp: float) -> dict[str, Any]:
     """Realism 1 against realism 0 at one rate, and against AVIF at equal LPIPS-alex."""
-    dial = sorted({point["realism"] for point in ours})
+    realisms = sorted({point["realism"] for point in ours})
     along = {
-        metric: [value_at([p for p in ours if p["realism"] == beta], metric, bpp) for beta in dial]
+        metric: [value_at([p for p in ours if p["realism"] == beta], metric, bpp) for beta in realisms]
         for metric in (*_FOLLOWED, *PERCEPTION_METRICS)
-        if metric in ours[0]
+        # Small images have no NIQE.
+        if metric in ours[0] and all(math.isfinite(point[metric]) for point in ours)
     }
     lpips = along["lpips_alex"]
     of_avif = curve_of(avif, "lpips_alex")
-    avif_bpp = float(quality_curve(of_avif.bpp, of_avif.values, "lpips_alex").rate_at(-np.log2(lpips[-1])))
+    closeness = quality_curve(of_avif.bpp, of_avif.values, "lpips_alex").improving()
+    avif_bpp = float(closeness.rate_at(-np.log2(lpips[-1]))) if len(closeness.bpp) > 1 else math.nan
     return {
         "bpp": bpp,
-        "realism": dial,
+        "realism": realisms,
         "along": along,
         "psnr_cost": along["psnr"][0] - along["psnr"][-1],
         "lpips_alex_factor": lpips[0] / lpips[-1],
@@ -80,9 +84,7 @@ def gains(ours: list[dict[str, Any]], avif: list[dict[str, Any]], bpp: float) ->
 
 def _points(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
-        raise click.ClickException(
-            f"{path}: not measured yet; run `python -m bench measure surface` and `peers` first"
-        )
+        raise UsageError(f"{path}: not measured yet; run `python -m bench measure surface` and `peers` first")
     return list(read_record(path)["points"].values())
 
 
@@ -101,7 +103,7 @@ def realism_gains(folder: Path, sheets: Path | None, quality: float) -> None:
     """
     ours, avif = _points(folder / f"{OURS}.json"), _points(folder / "avif.json")
     if len({point.get("realism") for point in ours}) < 2:
-        raise click.ClickException(f"{folder}: measured with weights that have no realism setting")
+        raise UsageError(f"{folder}: measured with weights that have no realism setting")
     console = Console()
     found = [gains(ours, avif, bpp) for bpp in RATES]
     table = Table("bpp", "PSNR cost", "LPIPS-alex", "kernel distance", "bytes of AVIF", "not monotonic")
@@ -112,8 +114,8 @@ def realism_gains(folder: Path, sheets: Path | None, quality: float) -> None:
             f"{row['bpp']:.2f}",
             f"{row['psnr_cost']:.2f} dB",
             f"{lpips[0]:.3f} → {lpips[-1]:.3f}, ÷ {row['lpips_alex_factor']:.2f}",
-            f"{kernel[0]:.4f} → {kernel[-1]:.4f}",
-            f"{100 * row['avif_share']:.0f} %",
+            f"{kernel[0]:.4f} → {kernel[-1]:.4f}" if kernel else "–",
+            f"{100 * row['avif_share']:.0f} %" if math.isfinite(row["avif_share"]) else "–",
             ", ".join(metric for metric, falls in row["monotonic"].items() if not falls) or "-",
         )
     console.print(table)

@@ -45,6 +45,7 @@ from bench.report.draw import write_figures
 from bench.report.figures import specification
 from bench.report.headlines import headlines
 from bench.report.published import own_curves, published_curves
+from rdpcodec.errors import UsageError
 from rdpcodec.pages import assembled
 
 _FOLDER = Path(__file__).parent / "page"
@@ -139,7 +140,7 @@ def curve(codec: Measured, weights: np.ndarray) -> dict[str, Any]:
 
 
 def mesh(ours: Measured, measure: Measure, steps: int = 4) -> dict[str, Any]:
-    """The surface for drawing, with `steps` lines for each step of a dial."""
+    """The surface for drawing, with `steps` lines for each step of a setting."""
     bpp = ours.mean("bpp")[:, 0]
     rates = np.geomspace(bpp[0], bpp[-1], steps * (len(bpp) - 1) + 1)
     rates[[0, -1]] = bpp[[0, -1]]  # geomspace may end a rounding error outside the measured range
@@ -209,7 +210,7 @@ def _steps(values: np.ndarray) -> list[tuple[float, float]]:
 
 
 def load_surfaces(folder: Path) -> tuple[Measured, list[Measured]]:
-    """Our surface and the peers' in a folder. Raises `click.ClickException` if their images differ."""
+    """Our surface and the peers' in a folder. Raises `UsageError` if their images differ."""
     ours = load_measured(folder / f"{OURS}.json")
     peers = []
     for path in sorted(folder.glob("*.json")):
@@ -217,7 +218,7 @@ def load_surfaces(folder: Path) -> tuple[Measured, list[Measured]]:
             continue
         peer = load_measured(path)
         if peer.images != ours.images:
-            raise click.ClickException(f"{path}: measured on other images than {OURS}.json; measure it again")
+            raise UsageError(f"{path}: measured on other images than {OURS}.json; measure it again")
         peers.append(peer)
     return ours, peers
 

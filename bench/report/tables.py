@@ -152,7 +152,9 @@ def speed_table(results: dict[str, Any]) -> str:
 
 def _label(codec: str) -> str:
     family, _, model = codec.partition(":")
-    return f"our {model or DEFAULT_MODEL}" if family == OURS else PEERS[codec].label
+    if family == OURS:
+        return f"our {model or DEFAULT_MODEL}"
+    return PEERS[codec].label if codec in PEERS else codec
 
 
 def _percent(value: float | None) -> str:

@@ -36,7 +36,7 @@ class Manifest:
             self.outputs = _outputs(lines)  # written already, according to the file
         except OSError as error:
             raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise OutputError(f"{path}: is not a manifest; name another file") from error
         if lines[-1]:  # a run was killed while it wrote
             self._write("")

@@ -87,13 +87,13 @@ class Plan:
 
 
 def plan(
-    sources: Sequence[str],
-    destination: str,
+    sources: Sequence[str | os.PathLike[str]],
+    destination: str | os.PathLike[str],
     *,
     extensions: Collection[str],
     suffix: str,
     recursive: bool = False,
-    manifest: str | None = None,
+    manifest: str | os.PathLike[str] | None = None,
 ) -> Plan:
     """The plan of a run.
 
@@ -106,15 +106,20 @@ def plan(
     of the outputs, such as ".rdpc", see `output_names`. recursive: whether folders are taken with all that is
     below them. manifest: the run's own, which is neither taken nor counted.
 
-    Raises `UsageError` when a name is empty, a source is missing, nothing is found, an output would lie
-    outside the destination, or two images would share one, and `OutputError` when a list or a store cannot be
-    read.
+    Raises `UsageError` when `sources` is a single name, a name is empty, a source is missing, nothing is
+    found, an output would lie outside the destination, or two images would share one, and `OutputError` when
+    a list or a store cannot be read.
     """
-    root = _Place.of(destination)
+    if isinstance(sources, (str, os.PathLike)):
+        raise UsageError(f"sources {os.fspath(sources)!r}: give a list, such as {[os.fspath(sources)]}")
+    names = [os.fspath(source) for source in sources]
+    root = _Place.of(os.fspath(destination))
     coded = EXTENSION in extensions
     left_out = LeftOut(_OF_ANY_RUN, f"not {EXTENSION}") if coded else LeftOut(_REASONS, _NOT_READ)
-    search = _Search(extensions, recursive, root, left_out, _Place.of(manifest).path if manifest else None)
-    found = dict.fromkeys(pair for source in sources for pair in search.found(source))
+    search = _Search(
+        extensions, recursive, root, left_out, _Place.of(os.fspath(manifest)).path if manifest else None
+    )
+    found = dict.fromkeys(pair for name in names for pair in search.found(name))
     for location, relative in found:
         if ".." in relative.parts:
             fix = "give the absolute path, or a URL without '..'"
@@ -122,7 +127,7 @@ def plan(
     if not found:
         there = f"; left out: {left_out}" if left_out.counts else ""
         there += "".join(f"; {folder}: cannot be read: permission denied" for folder in left_out.closed)
-        raise UsageError(f"{' '.join(sources)}: no {EXTENSION if coded else 'image'} files there{there}")
+        raise UsageError(f"{' '.join(names)}: no {EXTENSION if coded else 'image'} files there{there}")
     locations, places = [location for location, _ in found], [relative for _, relative in found]
     outputs = map(root.location_of, output_names(places, suffix, extensions.__contains__, locations))
     return Plan(list(map(Task, locations, outputs)), left_out)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import chain
+from numbers import Integral
 from pathlib import Path
 
 from rdpcodec import storage
@@ -27,20 +28,25 @@ class RunOptions:
     """How to run. At most one of `resume` and `force`: without either, an output that exists is an error.
 
     engine: a name in `ENGINES`; workers: processes, or actors of the cluster, by default one for each core;
-    resume: skip tasks whose output exists; force: overwrite outputs; manifest: a file that gets a line for
-    each outcome, see `Manifest`.
+    resume: skip tasks whose output exists; force: overwrite outputs; manifest: the path of a file that gets a
+    line for each outcome, see `Manifest`.
     """
 
     engine: str = "local"
     workers: int | None = None
     resume: bool = False
     force: bool = False
-    manifest: Path | None = None
+    manifest: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
-        """Raise `UsageError` for an unknown engine, and for both ways to treat outputs that exist."""
+        """Raise `UsageError` for an unknown engine, for workers that are no count, and for both ways to treat
+        outputs that exist.
+        """
         if self.engine not in ENGINES:
             raise UsageError(f"engine {self.engine!r}: must be one of {', '.join(ENGINES)}")
+        count = self.workers
+        if count is not None and (isinstance(count, bool) or not isinstance(count, Integral) or count < 1):
+            raise UsageError(f"{count!r} workers: give a whole number from 1 on, or None for one a core")
         if self.resume and self.force:
             raise UsageError("resume keeps outputs that exist, force overwrites them: give one of the two")
 
@@ -61,21 +67,24 @@ class Run:
 
 @contextmanager
 def begun(
-    tasks: Sequence[Task], work: Work, destination: str, options: RunOptions | None = None
+    tasks: Sequence[Task],
+    work: Work,
+    destination: str | os.PathLike[str],
+    options: RunOptions | None = None,
 ) -> Iterator[Run]:
     """Begin to work through `tasks`, whose outputs lie in the folder `destination`. Leaving the context ends
     all workers.
 
     Raises `OutputError` when the folder or the manifest cannot be written, and what the engine raises.
     """
-    options = options or RunOptions()
+    options, folder = options or RunOptions(), os.fspath(destination)
     there = set() if options.force else storage.existing(task.output for task in tasks)
     missing = [task for task in tasks if task.output not in there]
     present = [task for task in tasks if task.output in there]
-    with Manifest(options.manifest) if options.manifest else nullcontext() as manifest:
-        storage.make_folder(destination)
+    with Manifest(Path(options.manifest)) if options.manifest else nullcontext() as manifest:
+        storage.make_folder(folder)
         if missing:
-            _check_writable(destination)
+            _check_writable(folder)
         if options.resume:
             storage.remove_partials(task.output for task in missing)
             refused = manifest.complete(present, work) if manifest else []

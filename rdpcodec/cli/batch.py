@@ -27,6 +27,7 @@ from rdpcodec.cli.options import (
     report_options,
 )
 from rdpcodec.cli.tally import Tally, tally_bar
+from rdpcodec.command_line import INTERRUPTED
 from rdpcodec.container import EXTENSION
 from rdpcodec.errors import UsageError
 
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from rdpcodec.batch.run import RunOptions
     from rdpcodec.batch.work import Compression, Decompression, Work
 
-_INTERRUPTED = 130  # as in shells: 128 + SIGINT
 _location = click.Path(readable=False)  # or a URL, a glob, a list: not checked, but Tab completes file names
 
 
@@ -217,7 +217,7 @@ def _report(
     if tally.interrupted:
         again = "again: --force starts over" if force else "with --resume to continue"
         click.echo(f"interrupted: run the same command {again}", err=True)
-        sys.exit(_INTERRUPTED)
+        sys.exit(INTERRUPTED)
     if tally.errors:
         click.echo(f"error: {len(tally.errors)} of {tally.total} failed", err=True)
     missed = left_out.missed if strict else 0

@@ -14,7 +14,7 @@ from click.core import ParameterSource
 
 from rdpcodec.container import MAX_PIXELS
 from rdpcodec.errors import UsageError, WeightsError
-from rdpcodec.operating_point import AUTO, PRESETS, OperatingPoint, Realism, combined
+from rdpcodec.operating_point import AUTO, PRESETS, OperatingPoint, Realism, point_from_options
 from rdpcodec.storage import is_url, refuse_empty
 from rdpcodec.targets import Target
 from rdpcodec.weights.manifest import DEFAULT_MODEL, encoders, find_model, manifest
@@ -39,7 +39,8 @@ def together(*options: Decorator) -> Decorator:
 
 class LocalPath(click.Path):
     """A path of this machine, as a `Path`. Refuses what a `Path` would make another name of: a URL, and an
-    empty name, as unset variables of a shell give it, which would be the current folder.
+    empty name, as unset variables of a shell give it, which would be the current folder. `./-` is a file:
+    as a `Path` it would be standard input or output.
     """
 
     def __init__(self, *, file_okay: bool = True) -> None:
@@ -58,7 +59,8 @@ class LocalPath(click.Path):
             raise UsageError(
                 f"{name}: is a URL, which only SRC and DST of `rdpcodec batch` may be: give a path"
             )
-        return super().convert(value, param, ctx)
+        path = super().convert(value, param, ctx)
+        return Path.cwd() / path if path == Path("-") and name != "-" else path
 
 
 def inputs(name: str, metavar: str) -> Decorator:
@@ -277,7 +279,7 @@ def operating_point(
     if len(bounds) == 2 and realism is not None:
         raise UsageError(f"--realism: {names} find the realism: leave it out")
     target = bounds[0] & bounds[1] if len(bounds) == 2 else next(iter(bounds), None)
-    point = combined(preset=preset, quality=quality, target=target, realism=realism, effort=effort)
+    point = point_from_options(preset=preset, quality=quality, target=target, realism=realism, effort=effort)
     weights = find_model(model).weights
     weights.check_encodes()
     weights.check_point(point)

@@ -74,7 +74,11 @@ def check_output(path: Path, force: bool) -> None:
         raise OutputError(f"{path}: the folder {path.parent} does not exist")
     if os.path.lexists(path) and not force:
         raise _exists(path)
-    if not os.access(os.path.dirname(os.path.realpath(path)), os.W_OK | os.X_OK):
+    try:
+        folder = os.path.dirname(os.path.realpath(path))
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: the current folder: {error.strerror}") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"{path}: cannot be written: no files can be made in its folder")
 
 

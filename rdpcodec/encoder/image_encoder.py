@@ -13,7 +13,7 @@ from functools import cache, lru_cache
 import numpy as np
 
 from rdpcodec import container, exact_layer, opacity, side_data
-from rdpcodec.container import Container, Header, Segment
+from rdpcodec.container import Container, Header, Segment, join_tiles
 from rdpcodec.encoder import auto_realism
 from rdpcodec.encoder.bounds_search import Measured, search_both
 from rdpcodec.encoder.exact.coarsening import squared_error
@@ -31,7 +31,7 @@ from rdpcodec.quality import lambda_at
 from rdpcodec.symbols import Symbols
 from rdpcodec.targets import Bounds, Target
 from rdpcodec.tile_codec import TileCodec
-from rdpcodec.tiles import join_tiles, tiles_of
+from rdpcodec.tiles import tiles_of
 from rdpcodec.weights.manifest import Identity
 
 # Images of at most this many pixels are also tried at lower qualities, in these steps. With a dozen latents,
@@ -51,7 +51,7 @@ class ImageEncoder:
         """weights: those that `tile_codec` codes with. Raises `WeightsError` when they only decode."""
         weights.check_encodes()
         self.tile_codec, self.weights, self.image = tile_codec, weights, simplified(image)
-        self._tiles = AnalysedTiles(tile_codec, [self.image.pixels])
+        self._tiles = AnalysedTiles(tile_codec.engine, [self.image.pixels])
         self._metadata = side_data.pack(image)
         self._coded_alpha: dict[int, bytes] = {}  # by `alpha_step`: trials of a target share it
         self._neutral = not image.gray and is_neutral(self.image.pixels)
@@ -175,6 +175,7 @@ class ImageEncoder:
         """A function from qualities to the image in layers. It remembers the last ones: symbols take 6 bytes
         a pixel, and the quality that a search settles on is rarely older.
         """
+        # Not `_best_layers`: a search tries lower qualities itself.
         return lru_cache(maxsize=3)(
             lambda quality: self._refine(self._divide(self.symbols(quality), quality), effort)
         )
@@ -200,12 +201,12 @@ class ImageEncoder:
             return float(asked)
         if not self.weights.has_realism:
             return 0.0
-        return auto_realism.realism_of(self.image.pixels, layered.mosaic(self.tile_codec))
+        return auto_realism.realism_of(self.image.pixels, layered.mosaic(self.tile_codec.engine))
 
     def _decode(self, layered: Layered, realism: float) -> np.ndarray:
         """What both layers decode to, uint8 `[H, W, 3]`."""
         stored = round(realism * container.REALISM_STEPS) / container.REALISM_STEPS
-        (pixels,) = layered.mosaic(self.tile_codec).decode(region_of(None, self.image.size), stored)
+        (pixels,) = layered.mosaic(self.tile_codec.engine).decode(region_of(None, self.image.size), stored)
         image = ImageData(pixels, self.image.gray, neutral=self._neutral)
         return np.asarray(image.to_pillow().convert("RGB"))
 

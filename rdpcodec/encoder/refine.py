@@ -80,7 +80,7 @@ class Search:
     ) -> None:
         """Rates what the encoder found. Latents in the window's margin stand for the neighbours' latents."""
         engine = tile_codec.engine.with_gradients()
-        self.network, self.coder = engine.network, tile_codec.coder
+        self.network, self.tile_codec = engine.network, tile_codec
         self.start, self.quality, self.qualities = symbols, quality, engine.quality(quality, 1)
         height, width = pixels.shape[:2]
         self.x = engine.padded(np.stack([pixels[*window.outer.slices()]]))[
@@ -123,7 +123,7 @@ class Search:
 
     def coded(self, residual: Tensor) -> float:
         """The bits that residuals `[1, N, h, w]` really take."""
-        return 8.0 * len(self.coder.encode(self.symbols(residual), self.quality))
+        return 8.0 * len(self.tile_codec.encode(self.symbols(residual), self.quality))
 
     def residuals(self, symbols: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
         """Residuals, given as a function of their means, and the latents that they stand for."""

@@ -63,13 +63,13 @@ def search(measure: Callable[[float], float], target: Target) -> float:
         return target.excess(measured[quality])
 
     highest = float(target.quality)
-    found = closest(excess, rises=target.cost_rises, highest=highest)
+    found = closest(excess, rises=target.is_of_rate, highest=highest)
     if found.excess > 0:
         for quality in {0.0, highest} - measured.keys():
             measured[quality] = measure(quality)
         reached = target.range_of(measured[0.0], measured[highest])
         raise UsageError(f"target {target}: qualities 0 to {highest:g} give this image {reached}")
-    warn_if_easy(found, target, rises=target.cost_rises)
+    warn_if_easy(found, target, rises=target.is_of_rate)
     warn_if_far(found, target, lambda quality: target.text(measured[quality]))
     return found.quality
 

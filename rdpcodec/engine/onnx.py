@@ -99,8 +99,8 @@ class OnnxEngine:
         residual = np.empty(latents.shape, np.int32)
 
         def rounded(mean: np.ndarray, half: Half) -> np.ndarray:
-            exact, rows = half_of(latents, half), half_of(tables, half)
-            chosen = round_by_rate(exact - mean, rows, quality, self._residual_bits)
+            exact, tables_of_half = half_of(latents, half), half_of(tables, half)
+            chosen = round_by_rate(exact - mean, tables_of_half, quality, self._residual_bits)
             np.clip(chosen, -limit, limit, out=chosen)
             put_half(residual, chosen, half)
             return chosen
@@ -153,7 +153,7 @@ class OnnxEngine:
             return self._differentiable
 
     def _mixed(self, latents: np.ndarray, quality: float, realism: float) -> np.ndarray:
-        """x(β) = x_fidelity + β · (x_realism - x_fidelity), one synthesis where β is 0 or 1."""
+        """`rdpcodec.engine.torch.mixed`, in NumPy."""
         names, stored = self._syntheses(realism), _stored(quality)
         decoded = [self._run(name, latents=latents, quality=stored)[0] for name in names]
         if len(decoded) == 1:
@@ -190,11 +190,12 @@ class OnnxEngine:
         """
         size = np.array(shape[2:])
         features, mean = self._run("first_means", hyper=hyper, size=size, quality=_stored(quality))
-        anchors = np.zeros(shape, np.float32)
-        put_half(anchors, mean + residual_of(mean, 0), 0)
-        (mean,) = self._run("second_means", features=features, anchors=anchors)
-        put_half(anchors, mean + residual_of(mean, 1), 1)
-        return anchors
+        latents = np.zeros(shape, np.float32)
+        put_half(latents, mean + residual_of(mean, 0), 0)
+        # The anchors, and zero where latents are not known yet.
+        (mean,) = self._run("second_means", features=features, anchors=latents)
+        put_half(latents, mean + residual_of(mean, 1), 1)
+        return latents
 
     def start_anew(self) -> None:
         """Load every graph again when it is next used. For a forked process, where sessions wait for threads
@@ -253,4 +254,4 @@ def _end_at_once() -> None:
 
 def _stored(quality: float) -> np.ndarray:
     """The quality exactly as the file stores it."""
-    return np.array([container.stored_quality(quality) / container.QUALITY_STEPS], np.float32)
+    return np.array([container.rounded_quality(quality)], np.float32)

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import os
+from numbers import Integral
 
 from rdpcodec.errors import UsageError
 
 _chosen: int | None = None
-_MOST = 1024  # threads that a runtime is asked for, whatever the environment says
+# Threads that a runtime is asked for: with far more it hangs, and the system may have no room for them.
+_MOST = 1024
 
 
 def use_threads(count: int) -> None:
     """Let networks use `count` threads. Applies to networks that are loaded afterwards: ONNX Runtime loads
-    each when it is first used. Raises `UsageError` unless `count` is a whole number from 1 on.
+    each when it is first used. Raises `UsageError` unless `count` is a whole number from 1 to 1024.
     """
     global _chosen
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise UsageError(f"{count!r} threads: give a whole number from 1 on")
-    _chosen = count
+    if isinstance(count, bool) or not isinstance(count, Integral) or not 1 <= count <= _MOST:
+        raise UsageError(f"{count!r} threads: give a whole number from 1 to {_MOST}")
+    _chosen = int(count)
 
 
 def chosen_threads() -> int | None:
-    """The count given to `use_threads`, otherwise in the variable `OMP_NUM_THREADS`; None without either."""
+    """The count given to `use_threads`, otherwise in the variable `OMP_NUM_THREADS`; None without either.
+
+    That variable may hold a list, for threads that start threads: the first count is ours.
+    """
     if _chosen is not None:
         return _chosen
-    told = os.environ.get("OMP_NUM_THREADS", "")
+    told = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     if not told.isdecimal():
         return None
     return min(int(told[:9]), _MOST) or None  # nine digits are far over `_MOST`
@@ -42,5 +47,6 @@ def wait_briefly() -> None:
 
 
 def cores() -> int:
-    """The processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """The processor cores that this process may use, 1024 at most."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(count, _MOST)

@@ -120,8 +120,8 @@ class TorchEngine:
         return self
 
     def _tables(self, z: Tensor, quality: float, size: Sequence[int]) -> Tensor:
-        indices = self.scale_network.indices(z, container.stored_quality(quality))
-        return indices[:, :, : size[0], : size[1]]
+        tables = self.scale_network.tables(z, container.stored_quality(quality))
+        return tables[:, :, : size[0], : size[1]]
 
     def _mean_features(self, z: Tensor, q: Tensor, size: Sequence[int]) -> Tensor:
         return self.network.mean_network.features(z, q)[:, :, : size[0], : size[1]]
@@ -141,12 +141,15 @@ class TorchEngine:
 
     def quality(self, quality: float, count: int) -> Tensor:
         """The quality exactly as the file stores it, once per image."""
-        stored = container.stored_quality(quality) / container.QUALITY_STEPS
-        return torch.full((count,), stored, device=self.device, dtype=torch.float32)
+        rounded = container.rounded_quality(quality)
+        return torch.full((count,), rounded, device=self.device, dtype=torch.float32)
 
 
 def mixed(fidelity: Synthesis, realistic: Synthesis | None, y: Tensor, q: Tensor, realism: float) -> Tensor:
-    """x(β) = x_fidelity + β · (x_realism - x_fidelity), one synthesis where β is 0 or 1."""
+    """x(β) = x_fidelity + β · (x_realism - x_fidelity), one synthesis where β is 0 or 1.
+
+    Mixtures reach every point between the two decoders (Yan, Wen & Liu 2022; Freirich, Michaeli & Meir 2021).
+    """
     if realism == 0 or realistic is None:
         return fidelity(y, q)
     if realism == 1:

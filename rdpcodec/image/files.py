@@ -19,9 +19,9 @@ from typing import IO
 from PIL import Image
 
 from rdpcodec.container import EXTENSION, MAX_PIXELS, PILLOW_FORMAT, SIGNATURE, check_size
-from rdpcodec.errors import ImageError, RdpError, reason
+from rdpcodec.errors import ImageError, RdpError, UsageError, reason
 from rdpcodec.fork_lock import ForkLock
-from rdpcodec.source import OPEN_AS_TEXT, File, name_of, read_source
+from rdpcodec.source import ASYNCHRONOUS, OPEN_AS_TEXT, File, is_asynchronous, name_of, read_source
 
 # Pillow knows these formats but cannot decode them without a handler from the user.
 _UNDECODABLE = {"BUFR", "GRIB", "HDF5", "MPEG"}
@@ -104,6 +104,8 @@ def opened(
 
     Raises `ImageError`, also in place of whatever a decoder raises within the context.
     """
+    if isinstance(formats, str):
+        raise UsageError(f"formats {formats!r}: give a list, such as {[formats]}")
     with as_image_error(name_of(source)), _seekable(source) as file, ExitStack() as stack:
         names = None if formats is None else [name.upper() for name in formats]  # as Pillow has them
         try:
@@ -127,6 +129,8 @@ def _seekable(source: File) -> Iterator[IO[bytes]]:
             yield opened_here if opened_here.seekable() else io.BytesIO(opened_here.read())
     elif isinstance(source, (bytes, bytearray, memoryview)):
         yield io.BytesIO(source)
+    elif is_asynchronous(source):
+        raise ImageError(ASYNCHRONOUS)
     else:
         file: IO[bytes] = source
         try:

@@ -16,7 +16,7 @@ from rdpcodec.image.arrays import from_array, from_tensor, to_eight_bits, warn_i
 from rdpcodec.image.colour import described_profile, kept_profile, to_srgb
 from rdpcodec.image.files import as_image_error, opened
 from rdpcodec.image.image_data import ImageData
-from rdpcodec.metadata import exif_of, orientation_of, upright, warn_of_comments, xmp_of
+from rdpcodec.metadata import exif_of, orientation_of, upright, warn_of_comments, without_texts, xmp_of
 from rdpcodec.source import is_file
 
 if TYPE_CHECKING:
@@ -90,15 +90,17 @@ def _from_pillow(image: Image.Image, keep_metadata: bool, max_pixels: int) -> Im
     deep = image.mode in _SIXTEEN_BIT_MODES or any(";16" in mode for mode in raw_modes)
     if deep:
         warn("16 bits a channel are coded as 8", ImageWarning)
-    profile = described_profile(image)
+    profile = described_profile(without_texts(image))
     # Pillow turns a TIFF upright, and removes its tag, as it loads it.
     image.load()
     width, height = image.im.size  # that of a file inside the file, whatever the outer one says
     check_size(width, height, ImageError, max_pixels)
+    if keep_metadata:
+        warn_of_comments(image)
+    image = without_texts(image)
     exif = xmp = None
     if keep_metadata:
         exif, xmp = exif_of(image), xmp_of(image)
-        warn_of_comments(image)
     if orientation_of(image) != 1:
         image = upright(image)
     if image.mode in _SIXTEEN_BIT_MODES:

@@ -27,8 +27,10 @@ _SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     "MPO": {"quality": 95, "subsampling": 0},
     "PDF": {"quality": 95, "subsampling": 0},
 }
+_IN_ANY_PROFILE = ((0, 0, 0), (255, 255, 255))  # black and white are the same in all
 _METADATA = {"exif": "the EXIF block", "xmp": "the XMP packet", "icc_profile": "the ICC profile"}
 _XMP_TAG = 700  # of TIFF
+_SPACE = slice(16, 20)  # where an ICC profile names its colour space
 
 
 def writable_format(suffix: str) -> str:
@@ -75,19 +77,24 @@ def encode_image(image: Image.Image, name: str, target: object) -> bytes:
         _warn_of_colours(data, image, name, target)
         return data
     assert first is not None
-    raise UsageError(
-        f"{target}: {name} cannot hold this image ({reason(first)}); try .png or .webp"
-    ) from first
+    others = " or ".join(
+        {"PNG": ".png", "WEBP": ".webp"}[other] for other in ("PNG", "WEBP") if other != name
+    )
+    raise UsageError(f"{target}: {name} cannot hold this image ({reason(first)}); try {others}") from first
 
 
 def on_background(image: Image.Image, colour: str) -> Image.Image:
     """An image of mode L, LA, RGB or RGBA, with what is transparent in front of a plain colour.
 
-    colour: as Pillow writes colours, "white" or "#ff8800". Raises `UsageError` for anything else.
+    colour: as Pillow writes colours, "white" or "#ff8800". Raises `UsageError` for anything else. It is
+    one of sRGB: an ICC profile, in which it would be another, is applied, with an `ImageWarning`.
     """
     red, green, blue = parsed_colour(colour)
     if "A" not in image.getbands():
         return image
+    if "icc_profile" in image.info and (red, green, blue) not in _IN_ANY_PROFILE:
+        left_out(_METADATA["icc_profile"], f"the background, {colour}, is sRGB; the other colours are so now")
+        image = _in_srgb(image)
     gray = image.mode == "LA" and red == green == blue
     ground = Image.new("L", image.size, red) if gray else Image.new("RGB", image.size, (red, green, blue))
     ground.paste(image.convert(ground.mode), mask=image.getchannel("A"))
@@ -96,11 +103,17 @@ def on_background(image: Image.Image, colour: str) -> Image.Image:
 
 
 def parsed_colour(colour: str) -> tuple[int, int, int]:
-    """Red, green and blue, 0..255, of a colour as Pillow writes it. Raises `UsageError`."""
+    """Red, green and blue, 0..255, of an opaque colour as Pillow writes it. Raises `UsageError`."""
+    none = f"{colour!r} is not a colour: give a name such as white, or #rrggbb"
     try:
-        return ImageColor.getrgb(colour)[:3]
+        red, green, blue, *alpha = ImageColor.getrgb(colour)
     except ValueError:
-        raise UsageError(f"{colour!r} is not a colour: give a name such as white, or #rrggbb") from None
+        raise UsageError(none) from None
+    if max(red, green, blue) > 255:  # Pillow takes rgb(300, 0, 0)
+        raise UsageError(none)
+    if alpha and alpha[0] < 255:
+        raise UsageError(f"{colour!r} is transparent itself: give an opaque colour, such as #rrggbb")
+    return red, green, blue
 
 
 def _in_srgb(image: Image.Image) -> Image.Image:
@@ -172,7 +185,12 @@ def _warn_of_colours(data: bytes, image: Image.Image, name: str, target: object)
 
 
 def _has(written: Image.Image, key: str) -> bool:
-    """Whether a file has metadata of a kind, as far as Pillow can read it."""
+    """Whether a file has metadata of a kind, as far as Pillow can read it. A profile for gray does not count
+    in a file of colours: some formats have no gray.
+    """
     if key == "exif":
         return len(written.getexif()) > 0
+    if key == "icc_profile" and written.getbands()[0] != "L":
+        profile = written.info.get(key)
+        return profile is not None and profile[_SPACE] != b"GRAY"
     return bool(written.info.get(key) or (key == "xmp" and written.info.get("XML:com.adobe.xmp")))

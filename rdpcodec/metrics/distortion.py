@@ -77,12 +77,17 @@ def _channels(image: np.ndarray) -> Iterator[np.ndarray]:
 
 def _similarities(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """SSIM's two factors, of luminance and of contrast with structure, in every whole window."""
+    # Variances are those of differences from any value. From one in the middle of x, squares are small: those
+    # of bright pixels would leave nothing but rounding errors of the variances of flat areas.
+    middle = np.float32(x.mean(dtype=np.float64))
+    x, y = x - middle, y - middle
     mean_x, mean_y = _windowed(x), _windowed(y)
-    squares = mean_x**2 + mean_y**2
-    product = mean_x * mean_y
-    variances = _windowed(x**2 + y**2) - squares
-    covariance = _windowed(x * y) - product
-    return (2 * product + _C1) / (squares + _C1), (2 * covariance + _C2) / (variances + _C2)
+    variances = _windowed(x**2 + y**2) - (mean_x**2 + mean_y**2)
+    covariance = _windowed(x * y) - mean_x * mean_y
+    # 1 at most, whatever is rounded.
+    structure = (np.minimum(2 * covariance, variances) + _C2) / (variances + _C2)
+    mean_x, mean_y = mean_x + middle, mean_y + middle
+    return (2 * mean_x * mean_y + _C1) / (mean_x**2 + mean_y**2 + _C1), structure
 
 
 def _windowed(x: np.ndarray) -> np.ndarray:

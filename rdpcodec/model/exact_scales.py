@@ -44,9 +44,9 @@ class ExactScaleNetwork:
         self._leave = tensor(weights.leave)
 
     @torch.no_grad()
-    def indices(self, z: Tensor, quality: int) -> Tensor:
-        """z: integers in ±127, any dtype, `[B, M, h, w]`; quality in hundredths → uint8 `[B, N, 4h, 4w]`,
-        0..63.
+    def tables(self, z: Tensor, quality: int) -> Tensor:
+        """z: integers in ±127, any dtype, `[B, M, h, w]`; quality in hundredths → the table of each latent,
+        uint8 `[B, N, 4h, 4w]`, 0..63.
         """
         x = z.to(self._enter)
         bias = self._tensor(rate_bias(self._weights.enter_bias, quality))

@@ -67,29 +67,29 @@ class ResidualDensity(nn.Module):
         self.core_log_width = nn.Parameter(torch.zeros(SCALE_COUNT))
         self.tail_log_width = nn.Parameter(torch.full((SCALE_COUNT,), 1.0))
 
-    def forward(self, residual: Tensor, index: Tensor) -> Tensor:
-        """Information in bits. residual: noisy or rounded y - μ; index: same shape, 0..63, integral → the
+    def forward(self, residual: Tensor, tables: Tensor) -> Tensor:
+        """Information in bits. residual: noisy or rounded y - μ; tables: same shape, 0..63, integral → the
         same shape.
 
-        The gradient reaches the index through the nominal scale, as if it were continuous.
+        The gradient reaches the tables through the nominal scale, as if it were continuous.
         """
-        inverse = torch.exp(-math.log(SCALE_RATIO) * index) / SCALE_MIN
+        inverse = torch.exp(-math.log(SCALE_RATIO) * tables) / SCALE_MIN
         # Weights that are no longer finite must reach the loss, not fail here.
-        level = index.detach().nan_to_num().long()
-        tail = _look_up(torch.sigmoid(self.tail_logit), level)
-        core_inverse = inverse * _look_up(torch.exp(-self.core_log_width), level)
-        tail_inverse = inverse * _look_up(torch.exp(-self.tail_log_width), level)
+        numbers = tables.detach().nan_to_num().long()
+        tail = _look_up(torch.sigmoid(self.tail_logit), numbers)
+        core_inverse = inverse * _look_up(torch.exp(-self.core_log_width), numbers)
+        tail_inverse = inverse * _look_up(torch.exp(-self.tail_log_width), numbers)
         distance = residual.abs()
         core = _gaussian_bin(distance, core_inverse)
         return information(core + tail * (_gaussian_bin(distance, tail_inverse) - core))
 
 
-def _look_up(table: Tensor, level: Tensor) -> Tensor:
-    """table[level], for `[64]` and any shape. The gradient is summed by rows first: millions of values added
-    to 64 sums would wait for each other.
+def _look_up(values: Tensor, numbers: Tensor) -> Tensor:
+    """values[numbers], for `[64]` and any shape. The gradient is summed by rows first: millions of numbers
+    added to 64 sums would wait for each other.
     """
-    rows = level.reshape(math.prod(level.shape[:-2]), -1)
-    return table.expand(len(rows), -1).gather(1, rows).view(level.shape)
+    rows = numbers.reshape(math.prod(numbers.shape[:-2]), -1)
+    return values.expand(len(rows), -1).gather(1, rows).view(numbers.shape)
 
 
 def _gaussian_bin(distance: Tensor, inverse_scale: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ class Quantised(NamedTuple):
     y: Tensor
     mean: Tensor
     residual: Tensor
-    table: Tensor
+    tables: Tensor
     hyper: Tensor
     hyper_rounded: Tensor
 
@@ -84,18 +84,18 @@ class RdpModel(nn.Module):
         z = self.hyper_latents(y).float()
         z_rounded = round_through(z)
         with torch.autocast(y.device.type, enabled=False):
-            table = self.scale_network(z_rounded, quality)
+            tables = self.scale_network(z_rounded, quality)
 
         def rounded(residual: Tensor) -> Tensor:
             if not by_rate:
                 return round_through(residual)
             with torch.no_grad(), torch.autocast(y.device.type, enabled=False):
-                chosen = round_by_rate(residual, table, quality, self.residual_density)
+                chosen = round_by_rate(residual, tables, quality, self.residual_density)
             return residual + (chosen - residual).detach()
 
         features = self.mean_network.features(z_rounded, quality)
         passed = self.mean_network.two_pass(features, lambda mean: rounded(y - mean))
-        return Quantised(y, passed.mean, passed.residual, table, z, z_rounded)
+        return Quantised(y, passed.mean, passed.residual, tables, z, z_rounded)
 
     def forward(self, x: Tensor, quality: Tensor, *, by_rate: bool = False) -> TrainingOutput:
         """x: `[B, 3, H, W]` in [0, 1], H and W multiples of 64; quality `[B]`, 0..100.
@@ -122,7 +122,7 @@ class RdpModel(nn.Module):
 
         with torch.autocast(latents.y.device.type, enabled=False):
             latent_bits = count(
-                lambda residual: self.residual_density(residual, latents.table),
+                lambda residual: self.residual_density(residual, latents.tables),
                 latents.y.float() - latents.mean.float(),
                 latents.residual.float(),
             )

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rdpcodec.rounding import PRICE_MAX, PRICE_MIN
 
-# Bits of residuals under tables or densities of the given indices, elementwise: (residual, index) → bits.
+# Bits of residuals under the given tables, or the densities of these, elementwise: (residual, tables) → bits.
 Bits = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -21,20 +21,20 @@ class TableBits:
         """costs: `[T, 2R + 1]`, for the integers -R..R; those beyond cost as much as the outermost."""
         self.costs, self.reach = costs, costs.shape[1] // 2
 
-    def __call__(self, residual: Tensor, index: Tensor) -> Tensor:
-        """residual: integers in floating point; index: 0..T-1, any type, same shape → bits."""
+    def __call__(self, residual: Tensor, tables: Tensor) -> Tensor:
+        """residual: integers in floating point; tables: 0..T-1, any type, same shape → bits."""
         place = (residual.long() + self.reach).clamp_(0, 2 * self.reach)
-        return self.costs[index.long(), place]
+        return self.costs[tables.long(), place]
 
 
-def round_by_rate(x: Tensor, index: Tensor, quality: Tensor, bits: Bits) -> Tensor:
+def round_by_rate(x: Tensor, tables: Tensor, quality: Tensor, bits: Bits) -> Tensor:
     """Round x `[B, N, h, w]` half up, or to the next integer nearer zero where that saves more than it costs.
 
-    index: the table of each latent, same shape; quality `[B]`, 0..100.
+    tables: the table of each latent, same shape; quality `[B]`, 0..100.
     """
     price = PRICE_MAX * torch.exp(math.log(PRICE_MIN / PRICE_MAX) / 100 * quality)[:, None, None, None]
     nearest = torch.floor(x + 0.5)
     smaller = nearest - nearest.sign()
-    saved = bits(nearest, index) - bits(smaller, index)
+    saved = bits(nearest, tables) - bits(smaller, tables)
     added = (x - smaller).square() - (x - nearest).square()
     return torch.where(saved > price * added, smaller, nearest)

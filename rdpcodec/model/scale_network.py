@@ -126,8 +126,9 @@ class ScaleNetwork(nn.Module):
     """Rounded hyper-latents → the index of the probability table of every latent, in integer arithmetic.
 
     Everything between the layers is an integer carried in floating point; every weight is an integer of 8
-    bits used with straight-through rounding, so what is trained is what is shipped. `rdpcodec.entropy.exact`
-    evaluates the exported integers and must agree with this module bit for bit.
+    bits used with straight-through rounding, so what is trained is what is shipped. `exact_scales.py`, the
+    graph `scales` and the browser's `scales.js` evaluate the exported integers, and must agree with this
+    module bit for bit.
 
     Layers: 1×1 (rate-dependent bias), [depthwise, 1×1 to 4K, pixel shuffle] twice, depthwise, 1×1
     (rate-dependent bias).

@@ -11,7 +11,7 @@ let source = data.images[0];
 const versionAt = (i) => source.versions[i];
 const ownAt = (quality) => source.versions.findIndex((v) => v.ours && v.quality === quality);
 const sides = [-1, ownAt(middle)];
-// Whether this browser decodes a version itself, at the realism of the dial.
+// Whether this browser decodes a version itself, at the realism that is set.
 const isTurned = (i) => i >= 0 && "file" in versionAt(i);
 const nameOf = (i) => (i < 0 ? "Original" : isTurned(i) ? `rdpcodec, realism ${fixed(Number(dial.value), 2)}` : versionAt(i).label);
 const fullName = (i) => (i < 0 ? "Original" : `${nameOf(i)} at quality ${versionAt(i).quality}`);
@@ -26,7 +26,7 @@ async function imageAt(i) {
   return image;
 }
 
-// Decodes a file at the realism of the dial: the address of a PNG.
+// Decodes a file at the realism that is set: the address of a PNG.
 async function turned({ file }) {
   decoder ??= embeddedDecoder(data.decoder);
   const bytes = Uint8Array.from(atob(file), (c) => c.charCodeAt(0));

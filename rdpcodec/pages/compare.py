@@ -152,7 +152,7 @@ def middle(source: ImageData) -> tuple[ImageData, list[str]]:
 def _turned(version: dict[str, Any], data: bytes, metrics: Metrics) -> dict[str, Any]:
     """One of our versions, as one that the page decodes at any realism. data: the file."""
     unmeasured = dict.fromkeys(("image", *metrics.labels))
-    label = "rdpcodec, realism as turned"
+    label = "rdpcodec, realism as set"
     return {**version, **unmeasured, "label": label, "file": base64.b64encode(data).decode()}
 
 

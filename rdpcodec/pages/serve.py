@@ -218,7 +218,7 @@ def settings_of(request: Request, codec: Codec) -> Settings:
         raise HTTPException(400, "give quality and realism as numbers") from None
     codec.weights.check_point(OperatingPoint(quality, realism))
     # As a file stores it, so that equal files are made once.
-    return Settings(container.stored_quality(quality) / container.QUALITY_STEPS, realism)
+    return Settings(container.rounded_quality(quality), realism)
 
 
 def application(codec: Codec, limits: Limits, host: str, decoder: Mapping[str, bytes]) -> ASGIApp:

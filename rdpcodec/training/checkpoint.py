@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from rdpcodec.errors import UsageError
+from rdpcodec.errors import UsageError, reason
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.training.pieces import joined
 from rdpcodec.weights.architecture import architecture_from
@@ -36,9 +36,10 @@ def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
         return joined(path)
     try:
         state = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:  # damaged files raise a dozen kinds
-        said = str(error).strip().splitlines() or [type(error).__name__]
-        raise UsageError(f"{path}: cannot be read as a checkpoint: {said[0]}") from error
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read as a checkpoint: {reason(error)}") from error
+    except Exception as error:  # damaged files raise a dozen kinds, and torch advises to run what they hold
+        raise UsageError(f"{path}: cannot be read as a checkpoint: damaged, or something else") from error
     if not isinstance(state, dict):
         raise UsageError(f"{path}: is not a checkpoint")
     return state

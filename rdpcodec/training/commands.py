@@ -125,6 +125,11 @@ def fidelity(
     help="Strength of the adversary's gradient relative to the distortion's; 0 for no adversary.",
 )
 @texture_option(RealismRun.texture)
+@share_option(
+    "--features",
+    RealismRun.features,
+    "Share of the distortion that gives way to one of the discriminator's features.",
+)
 @share_option("--warmup", RealismRun.warmup, "Share of the budget before the adversary joins.")
 @click.option(
     "--discriminator",
@@ -185,6 +190,7 @@ def split(checkpoint: Path, folder: Path) -> None:
 )
 @click.option("--trains", type=click.Choice(TRAINS), default=FidelityRun.trains, show_default=True)
 @share_option("--eyes", FidelityRun.eyes)
+@share_option("--coarse", FidelityRun.coarse)
 @share_option("--perception", 0.0)
 @bfloat16_option
 @compile_option

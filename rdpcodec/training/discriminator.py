@@ -3,9 +3,14 @@
 It sees what the decoder sees, so it judges whether an image is likely *for these latents*. It gives a logit
 per patch, not per image. A discriminator that learns from pixels was compared and lost
 (bench/experiments/2026-11-discriminators).
+
+The features of its frozen network serve as a distortion, too: how far those of a decoded image are from those
+of its original.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -61,19 +66,33 @@ class ProjectedDiscriminator(nn.Module):
             for _, channels in self.STAGES
         )
 
-    def forward(self, x: Tensor, latents: Tensor, quality: Tensor) -> Tensor:
-        """Judge images x `[B, 3, H, W]` in [0, 1], given the latents and qualities they were decoded from.
+    def stages(self, x: Tensor) -> list[Tensor]:
+        """The frozen features of images x `[B, 3, H, W]` in [0, 1], at `STAGES`."""
+        return self.features.stages(x, [block for block, _ in self.STAGES])
+
+    def forward(self, stages: Sequence[Tensor], latents: Tensor, quality: Tensor) -> Tensor:
+        """Judge images by their `stages`, given the latents and qualities they were decoded from.
 
         Returns the logits of all stages in one row, `[B, 1, L]`, above 0 for real; all stages count the same.
         """
         condition = self.condition(latents, quality)
         logits = []
-        for head, stage in zip(self.heads, self._stages(x), strict=True):
+        for head, stage in zip(self.heads, stages, strict=True):
             here = F.interpolate(condition, stage.shape[2:], mode="nearest").to(stage)
             logits.append(head(torch.cat([stage, here], 1)))
         longest = max(part[0].numel() for part in logits)
         rows = [F.interpolate(part.flatten(2), longest, mode="nearest") for part in logits]
         return torch.cat(rows, 2)
 
-    def _stages(self, x: Tensor) -> list[Tensor]:
-        return self.features.stages(x, [block for block, _ in self.STAGES])
+
+def feature_distortion(reference: Sequence[Tensor], decoded: Sequence[Tensor]) -> Tensor:
+    """How far the features of decoded images are from their originals', `[B]`: squared distances between the
+    directions of the features at each place, 0 to 4, summed over stages.
+
+    reference, decoded: `ProjectedDiscriminator.stages`.
+    """
+    total = reference[0].new_zeros(len(reference[0]), dtype=torch.float32)
+    for wanted, found in zip(reference, decoded, strict=True):
+        differences = F.normalize(found.float(), dim=1) - F.normalize(wanted.float(), dim=1)
+        total = total + differences.square().sum(1).mean((1, 2))
+    return total

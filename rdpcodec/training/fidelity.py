@@ -19,7 +19,6 @@ import torch
 from torch import Tensor, nn
 
 from rdpcodec.errors import UsageError
-from rdpcodec.metrics.eyes import ForEyes
 from rdpcodec.metrics.lpips import load_lpips
 from rdpcodec.model.rdp_model import RdpModel, TrainingOutput
 from rdpcodec.model.transforms import Synthesis
@@ -28,7 +27,13 @@ from rdpcodec.training.data import ImageSet, to_device
 from rdpcodec.training.graphics import graphics
 from rdpcodec.training.haar import haar_model
 from rdpcodec.training.loop import CHECKED, averaging_gradients, process_count
-from rdpcodec.training.losses import autocast, random_phase, rate_distortion_loss
+from rdpcodec.training.losses import (
+    LPIPS_UNIT,
+    autocast,
+    fidelity_distortion,
+    random_phase,
+    rate_distortion_loss,
+)
 from rdpcodec.training.optimizers import build_optimizers, clip_gradients, load_states, take_step
 from rdpcodec.training.randomness import Randomness
 from rdpcodec.training.realism_learner import RealismLearner
@@ -196,17 +201,21 @@ class Fidelity:
         """Return what is minimised, and the remaining `FIGURES`, for a `batch`."""
         with autocast(self.run, self.device):
             decoded = self.forward(x, quality, by_rate=self.run.by_rate)
-        perceptual, figures = None, []
-        first, others = x.split([self.run.perceived, len(x) - self.run.perceived])
-        if self.realism is not None:
-            realistic = self.realism.distortion(decoded.realistic, first, phase)
-            perceptual, figures = realistic.total, [realistic.lpips.detach().mean()]
-        shares, for_eyes = (self.run.eyes, self.run.coarse), []
-        if any(shares) and len(others):
-            felt = ForEyes(others).distortions(decoded.output.reconstruction[len(first) :])
-            for_eyes = list(zip(shares, felt, strict=True))
-        loss = rate_distortion_loss(decoded.output, x, quality, perceptual, for_eyes=for_eyes)
+        distortion, figures = self._distortion(decoded, x, phase)
+        loss = rate_distortion_loss(decoded.output, x, quality, distortion)
         return loss.total, [loss.bpp.detach().mean(), loss.psnr.detach(), *figures]
+
+    def _distortion(self, decoded: Decoded, x: Tensor, phase: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The distortion of each crop, `[B]`: of the first ones, the realism synthesis's; of the others, the
+        fidelity synthesis's. And LPIPS, as far as it is known.
+        """
+        perceived = self.run.perceived
+        of_others = fidelity_distortion(self.run, decoded.output.reconstruction[perceived:], x[perceived:])
+        if self.realism is None or decoded.realistic is None:
+            return of_others, []
+        realistic = self.realism.distortion(decoded.realistic, x[:perceived], phase)
+        distortion = torch.cat([realistic.total / LPIPS_UNIT, of_others])
+        return distortion, [realistic.lpips.detach().mean()]
 
     def _modules(self) -> list[nn.Module]:
         return [self.model] if self.realism is None else [self.model, self.realism.synthesis]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from rdpcodec.metrics.eyes import in_place_of
+from rdpcodec.metrics.eyes import ForEyes, in_place_of
 from rdpcodec.metrics.lpips import Lpips
 from rdpcodec.metrics.texture import texture_distortion
 from rdpcodec.metrics.weave import weave_distortion
@@ -16,7 +15,7 @@ from rdpcodec.model.rate import LAMBDA_MIDDLE
 from rdpcodec.model.rdp_model import TrainingOutput
 from rdpcodec.quality import lambda_at
 from rdpcodec.training.data import to_device
-from rdpcodec.training.recipes import Run
+from rdpcodec.training.recipes import FidelityRun, Run
 
 # A file at λ costs about λ^0.5 in the loss's own units. Dividing by most of that keeps the high rates from
 # drowning the low ones, where BD-rates are measured in per cent of few bits.
@@ -91,7 +90,7 @@ def perceptual_distortion(
         with torch.no_grad():
             wanted = network.features(shifted_crop(x, phase))
         lpips = network.between(network.features(shifted_crop(decoded, phase)), wanted).float()
-    mse = (decoded - x).square().mean((1, 2, 3))
+    mse = squared_error(decoded, x)
     total = MSE_WEIGHT * mse + lpips
     if run.texture:
         texture = in_place_of(total, texture_distortion(x, decoded))
@@ -100,29 +99,34 @@ def perceptual_distortion(
     return PerceptualDistortion(total, mse, lpips)
 
 
+def fidelity_distortion(run: FidelityRun, decoded: Tensor, x: Tensor) -> Tensor:
+    """How far images `[B, 3, H, W]` in [0, 1] are from their originals x, `[B]`: squared error, of which the
+    shares `run.eyes` and `run.coarse` give way to distortions for eyes (see `in_place_of`).
+    """
+    squared, shares = squared_error(decoded, x), (run.eyes, run.coarse)
+    if not (any(shares) and len(x)):
+        return squared
+    distortion = (1 - sum(shares)) * squared
+    for share, felt in zip(shares, ForEyes(x).distortions(decoded), strict=True):
+        distortion = distortion + share * in_place_of(squared, felt)
+    return distortion
+
+
+def squared_error(decoded: Tensor, x: Tensor) -> Tensor:
+    """The mean squared error of each image, `[B]`."""
+    return (decoded - x).square().mean((1, 2, 3))
+
+
 def rate_distortion_loss(
-    output: TrainingOutput,
-    x: Tensor,
-    quality: Tensor,
-    perceptual: Tensor | None = None,
-    *,
-    for_eyes: Sequence[tuple[float, Tensor]] = (),
+    output: TrainingOutput, x: Tensor, quality: Tensor, distortion: Tensor | None = None
 ) -> Loss:
     """Σ weight(λ) · (bpp + λ·255²·D) / B for images x `[B, 3, H, W]` coded at `quality` `[B]`.
 
-    D is the squared error. Shares of it give way to the distortions for eyes in `for_eyes`: pairs of a share
-    and a distortion of the same images (see `in_place_of`). With `perceptual` `[P]`, D of the first P images
-    is this distortion of what another synthesis makes of their latents; `for_eyes` is then for the others,
-    `[B - P]`.
+    distortion: D, `[B]`, on the scale of squared error; by default squared error itself.
     """
     lambdas = lambda_at(quality)
     weight = (lambdas / LAMBDA_MIDDLE) ** LOSS_EXPONENT
-    mse = (output.reconstruction - x).square().mean((1, 2, 3))
-    squared = mse if perceptual is None else mse[len(perceptual) :]
-    distortion = (1 - sum(part for part, _ in for_eyes)) * squared
-    for part, felt in for_eyes:
-        distortion = distortion + part * in_place_of(squared, felt)
-    if perceptual is not None:
-        distortion = torch.cat([perceptual / LPIPS_UNIT, distortion])
+    mse = squared_error(output.reconstruction, x)
     bpp = (output.latent_bits + output.hyper_bits) / (x.shape[2] * x.shape[3])
-    return Loss((weight * (bpp + lambdas * 255**2 * distortion)).mean(), bpp, mse)
+    loss = bpp + lambdas * 255**2 * (mse if distortion is None else distortion)
+    return Loss((weight * loss).mean(), bpp, mse)

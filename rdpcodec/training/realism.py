@@ -16,12 +16,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rdpcodec.errors import UsageError
+from rdpcodec.metrics.eyes import in_place_of
 from rdpcodec.metrics.lpips import load_lpips
 from rdpcodec.model.rate import LAMBDA_MIDDLE
 from rdpcodec.quality import lambda_at
 from rdpcodec.training.average import WeightAverage
 from rdpcodec.training.checkpoint import load_discriminator
-from rdpcodec.training.discriminator import ProjectedDiscriminator
+from rdpcodec.training.discriminator import ProjectedDiscriminator, feature_distortion
 from rdpcodec.training.loop import averaging_gradients
 from rdpcodec.training.losses import autocast, perceptual_distortion, random_phase, shifted_crop
 from rdpcodec.training.optimizers import build_optimizers, clip_gradients, load_states, take_step
@@ -41,6 +42,13 @@ DISCRIMINATOR_BETAS = (0.5, 0.9)
 ADVERSARY_WEIGHTS = (0.008, 0.15)
 # Decay of the running mean of the adversary's gradient norm: that of a single batch is mostly noise.
 NORM_DECAY = 0.99
+
+
+class Seen(NamedTuple):
+    """The frozen features of a batch's originals, and those of its decoded images with their gradient."""
+
+    originals: list[Tensor]
+    decoded: list[Tensor]
 
 
 class Batch(NamedTuple):
@@ -112,12 +120,12 @@ class Realism:
         """Take a step; the loss in the figures is the weighted distortion, without the adversary."""
         batch = self._batch()
         adversarial = self.run.adversary > 0 and progress >= self.run.warmup
-        gradient, figures = self._image_gradient(batch, adversarial=adversarial)
+        gradient, seen, figures = self._image_gradient(batch, adversarial=adversarial)
         batch.decoded.backward(gradient)
         norm = self._update(self.synthesis_optimizers, self.synthesis, factor, figures["loss"])
         figures["gradient_norm"] = norm
         if adversarial:
-            figures |= self._discriminate(batch, factor)
+            figures |= self._discriminate(batch, seen, factor)
         self.average.update_parameters(self.synthesis)
         return figures
 
@@ -142,35 +150,49 @@ class Realism:
         condition = self.model.synthesis.gain(latents, quality)
         return Batch(x, decoded, condition, quality, random_phase(generator, self.device))
 
-    def _image_gradient(self, batch: Batch, *, adversarial: bool) -> tuple[Tensor, dict[str, float]]:
-        """Return the loss's gradient with respect to the decoded images, and figures for the log.
+    def _image_gradient(self, batch: Batch, *, adversarial: bool) -> tuple[Tensor, Seen, dict[str, float]]:
+        """Return the loss's gradient with respect to the decoded images, what the frozen network sees, and
+        figures for the log.
 
-        It is weighted so that all images and rates count the same.
+        The gradient is weighted so that all images and rates count the same.
         """
         weight = (lambda_at(batch.quality) / LAMBDA_MIDDLE) ** RATE_EXPONENT / len(batch.x)
         decoded = batch.decoded.detach().requires_grad_()
         distortion = perceptual_distortion(self.lpips, self.run, decoded, batch.x, batch.phase)
-        (gradient,) = torch.autograd.grad(distortion.total.sum(), decoded)
+        total, seen = distortion.total, self._seen(batch, decoded, wanted=adversarial)
+        if self.run.features:
+            felt = in_place_of(total, feature_distortion(*seen))
+            total = (1 - self.run.features) * total + self.run.features * felt
+        (gradient,) = torch.autograd.grad(total.sum(), decoded, retain_graph=adversarial)
         figures = {
-            "loss": float((weight * distortion.total).sum().detach()),
+            "loss": float((weight * total).sum().detach()),
             "psnr": float((-10 * distortion.mse.detach().log10()).mean()),
             "lpips": float(distortion.lpips.detach().mean()),
         }
         if adversarial:
-            push, of_adversary = self._adversary(batch, gradient)
+            push, of_adversary = self._adversary(batch, decoded, seen, gradient)
             gradient, figures = gradient + push, figures | of_adversary
-        return weight[:, None, None, None] * gradient, figures
+        return weight[:, None, None, None] * gradient, seen, figures
 
-    def _adversary(self, batch: Batch, gradient: Tensor) -> tuple[Tensor, dict[str, float]]:
+    def _seen(self, batch: Batch, decoded: Tensor, *, wanted: bool) -> Seen:
+        """What the frozen network sees; nothing, if neither the adversary nor the distortion wants it."""
+        if not (wanted or self.run.features):
+            return Seen([], [])
+        with autocast(self.run, self.device):
+            with torch.no_grad():
+                originals = self.discriminator.stages(shifted_crop(batch.x, batch.phase))
+            return Seen(originals, self.discriminator.stages(shifted_crop(decoded, batch.phase)))
+
+    def _adversary(
+        self, batch: Batch, decoded: Tensor, seen: Seen, gradient: Tensor
+    ) -> tuple[Tensor, dict[str, float]]:
         """Return the adversary's gradient with respect to the decoded images, and its figures.
 
         On every image it is `run.adversary` times as strong as the distortion's `gradient` `[B, 3, H, W]`, as
         far as `ADVERSARY_WEIGHTS` allows.
         """
-        decoded = batch.decoded.detach().requires_grad_()
-        seen = shifted_crop(decoded, batch.phase)
         with autocast(self.run, self.device):
-            logits = self.discriminator(seen, batch.condition, batch.quality).float()
+            logits = self.discriminator(seen.decoded, batch.condition, batch.quality).float()
         unreal = F.softplus(-logits).flatten(1).mean(1)
         (push,) = torch.autograd.grad(unreal.sum(), decoded)
         strength = self._adversary_strength(gradient, push)
@@ -191,12 +213,12 @@ class Realism:
         strength = self.run.adversary * gradient.flatten(1).norm(dim=1) / self.adversary_norm
         return strength.clamp(*ADVERSARY_WEIGHTS)
 
-    def _discriminate(self, batch: Batch, factor: float) -> dict[str, float]:
+    def _discriminate(self, batch: Batch, seen: Seen, factor: float) -> dict[str, float]:
         """Take one step of the discriminator and return its figures."""
-        images = [shifted_crop(x, batch.phase) for x in (batch.x, batch.decoded.detach())]
+        stages = [torch.cat([real, false.detach()]) for real, false in zip(*seen, strict=True)]
         condition, quality = torch.cat([batch.condition] * 2), torch.cat([batch.quality] * 2)
         with autocast(self.run, self.device):
-            logits = self.judge(torch.cat(images), condition, quality).float()
+            logits = self.judge(stages, condition, quality).float()
         real, false = logits.chunk(2)
         loss = F.softplus(-real).mean() + F.softplus(false).mean()
         loss.backward()

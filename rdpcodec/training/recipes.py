@@ -94,6 +94,8 @@ class RealismRun(Run):
     learning_rate: float = 7e-4
     # The strength of the adversary's gradient, as a multiple of the distortion's.
     adversary: float = 1.0
+    # The share of the distortion that gives way to one of the discriminator's frozen features, 0..1.
+    features: float = 0.0
     # The share of the budget before the adversary joins, 0..1.
     warmup: float = 0.25
 

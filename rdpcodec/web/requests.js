@@ -27,9 +27,11 @@ export async function decodeToPNG(bytes, options) {
 
 // What a file says about itself: size, width, height, quality (0..100), realism (0..1), and the fingerprint
 // of the weights that it needs. bytes: a Uint8Array or ArrayBuffer. Raises `FormatError`, but ignores the
-// checksum.
+// checksum, and `UsageError` for anything else, such as a Blob.
 export function info(bytes) {
-  const { size, fingerprint, quality, realism, width, height } = readHeader(new Uint8Array(bytes));
+  const given = arrayOf(bytes);
+  if (!given) throw new UsageError("info takes a Uint8Array or an ArrayBuffer");
+  const { size, fingerprint, quality, realism, width, height } = readHeader(given);
   return { size, fingerprint, quality: quality / 100, realism, width, height };
 }
 
@@ -48,9 +50,14 @@ async function ask(want, file, { realism, region, maxPixels = MAX_PIXELS } = {})
   });
 }
 
-async function bytesOf(given) {
+function arrayOf(given) {
   if (given instanceof Uint8Array) return given;
-  if (given instanceof ArrayBuffer) return new Uint8Array(given);
+  return given instanceof ArrayBuffer ? new Uint8Array(given) : null;
+}
+
+async function bytesOf(given) {
+  const array = arrayOf(given);
+  if (array) return array;
   if (given instanceof Blob) return new Uint8Array(await given.arrayBuffer());
   throw new UsageError("a file is given as a Uint8Array, an ArrayBuffer or a Blob");
 }

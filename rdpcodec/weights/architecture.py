@@ -10,7 +10,8 @@ from rdpcodec.tiles import PATCH
 
 @dataclass(frozen=True)
 class Architecture:
-    """The sizes of a model: channels at 1/8, 1/16, of latents and hyper-latents; blocks in each stack.
+    """The sizes of a model: channels at 1/8 and 1/16, of latents, hyper-latents, mean network (`prior`) and
+    scale network (`scale`); blocks at 1/8 and at 1/16 in each stack.
 
     gated: blocks have a gate and no biases, and a Haar shortcut joins 1/8 and 1/16.
     """

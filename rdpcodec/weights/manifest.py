@@ -101,7 +101,7 @@ def manifest() -> dict[str, ModelEntry]:
         if path.is_file():
             try:
                 return _models_of(path)
-            except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
                 raise WeightsError(f"{path}: is not a manifest of weights: {reason(error)}") from error
     raise WeightsError(
         f"{own}: {WEIGHTS_VARIABLE} names a folder without a manifest.json"
@@ -111,8 +111,8 @@ def manifest() -> dict[str, ModelEntry]:
 
 
 def _models_of(path: Path) -> dict[str, ModelEntry]:
-    """The models of a manifest. Raises `ValueError`, `LookupError`, `TypeError` or `AttributeError` when the
-    file is not a manifest.
+    """The models of a manifest. Raises `ValueError`, `LookupError`, `TypeError`, `AttributeError` or
+    `RecursionError` when the file is not a manifest.
     """
     models: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["models"]
     entries = {}

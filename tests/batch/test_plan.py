@@ -362,6 +362,22 @@ def test_partials_of_other_files_are_left_alone(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == sorted(others)
 
 
+def test_two_dots_after_a_link_lead_where_they_lead_the_system(folder: Path, tmp_path: Path) -> None:
+    (folder / "deep").mkdir()
+    (away := tmp_path / "away").mkdir()
+    (link := away / "link").symlink_to(folder / "deep")
+    listed = tmp_path / "list.txt"
+    listed.write_text(f"{link}/../a.png\n")
+    for source in (f"{link}/..", f"{link}/../a.png", f"{link}/../a*.png", f"@{listed}"):
+        tasks = tasks_for([source], f"{link}/../out", Compression())
+        assert tasks[0].source == str(folder / "a.png")
+        assert tasks[0].output.startswith(f"{folder}/out/")
+    # A name that needs no link resolved stays as it was given.
+    (linked := tmp_path / "linked").symlink_to(folder)
+    (task,) = tasks_for([f"{linked}/deep/../a.png"], tmp_path / "out", Compression())
+    assert task.source == str(linked / "a.png")
+
+
 def test_links_to_images_are_images_and_other_links_are_said(folder: Path, tmp_path: Path) -> None:
     farm = tmp_path / "farm"
     farm.mkdir()

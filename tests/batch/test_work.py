@@ -173,7 +173,10 @@ def test_an_image_that_failed_first_and_was_done_later_is_in_the_manifest_as_don
     assert (last["output"], "error" in last) == (task.output, False)
 
 
-@pytest.mark.parametrize("text", ["name,size\na.png,12\n", "a,b", '{"id": 1}\n', "7\n8\n", "\n[]\n"])
+@pytest.mark.parametrize(
+    "text",
+    ["name,size\na.png,12\n", "a,b", '{"id": 1}\n', "7\n8\n", "\n[]\n", pytest.param("[" * 10**5, id="deep")],
+)
 def test_a_file_that_is_no_manifest_is_refused_as_it_is(tmp_path: Path, text: str) -> None:
     (other := tmp_path / "other").write_text(text)
     with pytest.raises(OutputError, match="other: is not a manifest; name another file"):

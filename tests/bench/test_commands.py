@@ -43,10 +43,13 @@ def test_an_unknown_command_is_refused() -> None:
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: Image.Image) -> Path:
-    """The current folder, with a folder of one image, and a file that is none."""
+    """The current folder, with a folder of one image and one of an image of 16 bits, and files of others."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "images").mkdir()
+    for name in ("images", "deep"):
+        (tmp_path / name).mkdir()
     small.save(tmp_path / "images" / "a.png")
+    small.convert("I;16").save(tmp_path / "deep" / "a.png")
+    (tmp_path / "record.json").write_text("{}")
     (tmp_path / "text.png").write_text("not an image")
     return tmp_path
 
@@ -65,7 +68,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: Image.Image) -
         ("measure surface --data images --out out --device drum", "'drum' cannot be used"),
         ("measure peers --data images --out out --device drum --codecs jpeg", "'drum' cannot be used"),
         ("measure peers --data images --out out --codecs gif", "unknown codec 'gif'"),
+        ("measure peers --data images --out out --codecs jpeg --smallest 1", "--smallest"),
         ("measure rd --data images --codecs gif", "unknown codec 'gif'"),
+        ("measure rd --data deep --codecs jpeg", "deep/a.png: its pixels have more than 8 bits"),
         (
             "measure rd --data images --codecs jpeg --out text.png/rd.json",
             "text.png/rd.json: cannot be written",
@@ -75,8 +80,10 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: Image.Image) -
         ("measure distance --data images --decoded images --device drum", "'drum' cannot be used"),
         ("measure start text.png --python no-such-python", "no-such-python: cannot be run"),
         ("measure start text.png --runs 1", "text.png: not an image"),
+        ("measure start text.png --seconds 0", "--seconds"),
         ("measure browser images text.png --browser text.png", "text.png: cannot identify"),
         ("report publish text.png", "text.png: no JSON"),
+        ("report publish record.json", "record.json: not a result of `python -m bench measure rd`"),
         ("papers digits --device drum", "'drum' cannot be used"),
         # This one is found by a worker process.
         ("measure engines --data images --quality 500 --repeats 1", "quality 500.0 is outside 0..100"),

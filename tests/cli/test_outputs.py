@@ -48,6 +48,36 @@ def test_standard_input_and_output(photo: Path) -> None:
     assert Image.open(io.BytesIO(decompressed.stdout_bytes)).size == (101, 67)
 
 
+def test_a_file_may_have_the_name_of_standard_input(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(photo.parent)
+    photo.rename(photo.with_name("-"))
+    assert run("compress", "./-", "a.rdpc", stdin=b"").exit_code == 0
+    Path("a.rdpc").rename("-")
+    assert run("info", "./-", stdin=b"").exit_code == 0
+
+
+def test_errors_of_the_system_are_not_put_down_to_standard_output(photo: Path) -> None:
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (10, 10))
+
+    words = [sys.executable, "-m", "rdpcodec", "batch", photo, photo.with_name("out")]
+    found = subprocess.run(words, stderr=subprocess.PIPE, preexec_fn=limited, timeout=120)
+    assert (found.returncode, found.stderr) == (1, b"error: the system: Too many open files\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows removes no folder that is in use")
+def test_a_current_folder_that_is_gone_is_said(photo: Path, tmp_path: Path) -> None:
+    script = "import os, sys; os.rmdir(os.getcwd()); from rdpcodec.cli import main; main()"
+    for words in (("compress", photo, "a.rdpc"), ("batch", "photos", "out")):
+        (gone := tmp_path / "gone").mkdir()
+        found = subprocess.run(
+            [sys.executable, "-c", script, *words], cwd=gone, stderr=subprocess.PIPE, timeout=120
+        )
+        assert found.returncode == 1
+        assert b"the current folder: No such file or directory\n" in found.stderr
+        assert str(photo).encode() not in found.stderr
+
+
 def test_a_report_of_what_goes_to_standard_output_goes_elsewhere(photo: Path) -> None:
     found = run("compress", photo, "-", "--json")
     assert found.stdout_bytes == rdpcodec.compress(photo)

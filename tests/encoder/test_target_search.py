@@ -183,7 +183,7 @@ def test_a_result_far_from_its_target_because_of_a_jump_says_so(
 ) -> None:
     with pytest.warns(TargetWarning, match=message):
         found = search(lambda quality: high if quality >= jump else low, target)
-    assert (found >= jump) != target.cost_rises
+    assert (found >= jump) != target.is_of_rate
 
 
 @settings(deadline=None)

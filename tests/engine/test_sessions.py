@@ -11,6 +11,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -58,7 +59,7 @@ def test_a_session_has_the_threads_that_were_told_else_those_of_the_environment_
         return sessions.load(str(graph)).get_session_options().intra_op_num_threads
 
     monkeypatch.setattr(threads, "_chosen", None)  # restored after the test
-    for told, count in (("3", 3), ("0", threads.cores()), ("all", threads.cores())):
+    for told, count in (("3", 3), (" 3,2", 3), ("0", threads.cores()), ("all", threads.cores())):
         monkeypatch.setenv("OMP_NUM_THREADS", told)
         assert taken() == count
     monkeypatch.setenv("OMP_NUM_THREADS", "9" * 5000)  # ONNX Runtime takes 32 bits
@@ -66,10 +67,12 @@ def test_a_session_has_the_threads_that_were_told_else_those_of_the_environment_
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     use_threads(5)
     assert taken() == 5
-    for count in (0, -1, True, 2.0):
-        with pytest.raises(UsageError, match="from 1 on"):
+    for count in (0, -1, True, 2.0, 1025, 10**12):
+        with pytest.raises(UsageError, match="from 1 to 1024"):
             use_threads(count)  # type: ignore[arg-type]
     assert taken() == 5
+    use_threads(np.int64(4))  # type: ignore[arg-type]
+    assert (taken(), type(threads.chosen_threads())) == (4, int)
 
 
 def test_another_device_has_no_engine_of_onnx_runtime() -> None:

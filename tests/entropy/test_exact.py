@@ -45,7 +45,7 @@ def test_shipped_integers_compute_what_was_trained(seed: int, quality: int) -> N
     network, z = trained_like(seed), hyper_latents(seed)
     with torch.no_grad():
         trained = network(z.double(), torch.tensor([quality / 100], dtype=torch.float64))
-    shipped = ExactScaleNetwork(integers(network), CPU).indices(z, quality)
+    shipped = ExactScaleNetwork(integers(network), CPU).tables(z, quality)
     assert len(shipped.unique()) > 5
     np.testing.assert_array_equal(shipped.numpy(), trained.numpy())
 
@@ -56,7 +56,7 @@ def test_float32_and_float64_agree(seed: int, monkeypatch: pytest.MonkeyPatch) -
     found = []
     for dtype in (torch.float32, torch.float64):
         monkeypatch.setattr(exact_scales, "DTYPE", dtype)
-        found.append(ExactScaleNetwork(weights, CPU).indices(z, 4321))
+        found.append(ExactScaleNetwork(weights, CPU).tables(z, 4321))
     assert torch.equal(*found)
 
 
@@ -87,7 +87,7 @@ def test_the_network_agrees_with_plain_integer_arithmetic() -> None:
         x = shift(shuffle(pointwise(x, w.widen[i], w.widen_bias[i])), 6, 255)
     x = shift(depthwise(x, w.filters[2]), 6, 255)
     expected = shift(pointwise(x, w.leave, rate_bias(w.leave_bias, quality)), 8, 63)
-    computed = ExactScaleNetwork(w, CPU).indices(torch.from_numpy(z)[None], quality)
+    computed = ExactScaleNetwork(w, CPU).tables(torch.from_numpy(z)[None], quality)
     np.testing.assert_array_equal(computed[0].numpy(), expected)
 
 
@@ -100,7 +100,7 @@ def test_weights_far_beyond_their_range_are_shipped_as_its_ends() -> None:
     weights = integers(network)
     for array in (weights.enter, weights.filters[1], weights.widen[0], weights.leave):
         assert (array.min(), array.max()) == (-127, 127)
-    shipped = ExactScaleNetwork(weights, CPU).indices(hyper_latents(0), 5000)
+    shipped = ExactScaleNetwork(weights, CPU).tables(hyper_latents(0), 5000)
     np.testing.assert_array_equal(shipped.numpy(), trained.numpy())
 
 

@@ -13,12 +13,11 @@ from PIL import Image
 
 import rdpcodec.pillow_plugin  # noqa: F401  # teaches Pillow the format
 from rdpcodec import Codec, RdpError, container
-from rdpcodec.container import Container, Segment
+from rdpcodec.container import Container, Segment, join_tiles, split_tiles
 from rdpcodec.engine.interface import Engine
 from rdpcodec.errors import FormatError
 from rdpcodec.symbols import Symbols
-from rdpcodec.tile_codec import TileCodec
-from rdpcodec.tiles import Box, join_tiles, split_tiles, tiles_of
+from rdpcodec.tiles import Box, tiles_of
 
 from .damage import damaged_png, several
 from .seeds import SEEN, exif_seed, xmp_seed
@@ -52,7 +51,7 @@ class HollowEngine:
 def hollow_codec() -> Codec:
     """A codec that decodes symbols and draws black."""
     codec = Codec()
-    codec.tile_codec = TileCodec(HollowEngine(codec.engine), codec.tile_codec.coder)
+    codec.engine = codec.tile_codec.engine = HollowEngine(codec.engine)
     return codec
 
 

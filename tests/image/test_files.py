@@ -19,7 +19,7 @@ import pytest
 from PIL import Image, ImageFile, ImageSequence
 from PIL.PngImagePlugin import PngImageFile
 
-from rdpcodec.errors import ImageError
+from rdpcodec.errors import ImageError, UsageError
 from rdpcodec.image import ImageWarning, load_image, readable_extensions
 from rdpcodec.image import files as image_files
 
@@ -215,6 +215,8 @@ def test_a_file_is_read_by_its_content_in_the_formats_allowed() -> None:
     assert load_image(data, formats=["PNG", "GIF"]).size == (8, 8)
     with pytest.raises(ImageError, match="not an image in one of the formats PNG, JPEG"):
         load_image(data, formats=["PNG", "JPEG"])
+    with pytest.raises(UsageError, match=r"formats 'GIF': give a list, such as \['GIF'\]"):
+        load_image(data, formats="GIF")
 
 
 @pytest.mark.parametrize(

@@ -244,6 +244,44 @@ def test_layers_of_photoshop_do_not_make_a_file_unreadable(codec: Codec) -> None
     assert codec.decompress(data).getexif()[MAKE] == "Box"
 
 
+@pytest.mark.parametrize(
+    "name", ["gamma", "chromaticity", "srgb", "transparency", "icc_profile", "xmp", "dpi"]
+)
+@pytest.mark.parametrize("mode", ["L", "P", "RGB"])
+def test_a_text_of_a_png_is_not_taken_for_an_entry_of_pillows(name: str, mode: str) -> None:
+    image = Image.linear_gradient("L").convert(mode)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "Maker"
+    loaded = []
+    for text in (None, "96"):
+        chunks = PngInfo()
+        if text:
+            chunks.add_text(name, text)
+        image.save(buffer := io.BytesIO(), "PNG", pnginfo=chunks, exif=exif)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            loaded.append(load_image(buffer, keep_metadata=True))
+        said = [f"the text of '{name}' is left out: only EXIF and XMP are kept"] if text else []
+        assert [str(warning.message) for warning in caught] == said
+        with Image.open(buffer) as given:
+            load_image(given)
+            assert given.info.get(name) == text
+    plain, found = loaded
+    np.testing.assert_array_equal(found.pixels, plain.pixels)
+    assert replace(found, pixels=plain.pixels) == plain
+
+
+def test_a_text_named_as_the_colours_of_srgb_does_not_hide_a_gamma() -> None:
+    image = Image.linear_gradient("L")
+    chunks = PngInfo()
+    chunks.add(b"gAMA", (100_000).to_bytes(4, "big"))
+    image.save(buffer := io.BytesIO(), "PNG", pnginfo=chunks)
+    expected = load_image(buffer).pixels
+    chunks.add_text("srgb", "no")
+    image.save(buffer := io.BytesIO(), "PNG", pnginfo=chunks)
+    np.testing.assert_array_equal(load_image(buffer).pixels, expected)
+
+
 def test_comments_and_texts_that_are_not_kept_are_said() -> None:
     texts, three = PngInfo(), PngInfo()
     for name in ("Title", "Author", "Software"):

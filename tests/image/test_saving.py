@@ -6,11 +6,20 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 from PIL.ExifTags import Base
 
-from rdpcodec.image import ImageData, ImageWarning, encode_image, load_image, writable_format
-from rdpcodec.image.profiles import CODED_PRIMARIES, SRGB_CURVE, made_profile
+from rdpcodec.errors import UsageError
+from rdpcodec.image import (
+    ImageData,
+    ImageWarning,
+    encode_image,
+    load_image,
+    on_background,
+    parsed_colour,
+    writable_format,
+)
+from rdpcodec.image.profiles import CODED_PRIMARIES, SRGB, SRGB_CURVE, made_profile
 
 
 def written(image: Image.Image, suffix: str) -> np.ndarray:
@@ -66,6 +75,57 @@ def test_transparency_outlives_a_profile_that_the_format_cannot_hold(small: Imag
         data = encode_image(image, "TGA", "x")
     with Image.open(io.BytesIO(data)) as read:
         np.testing.assert_array_equal(np.asarray(read.getchannel("A")), np.asarray(alpha))
+
+
+def gray_profile() -> bytes:
+    """A profile of gray levels that are proportional to light."""
+    profile = made_profile(SRGB, (1.0,)).replace(b"rTRC", b"kTRC")
+    return profile[:16] + b"GRAY" + profile[20:]
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"), [("L", ".webp"), ("L", ".avif"), ("LA", ".webp"), ("LA", ".avif")]
+)
+def test_a_profile_of_gray_is_applied_where_the_format_has_colours_only(mode: str, suffix: str) -> None:
+    image = Image.linear_gradient("L")
+    image.info["icc_profile"] = gray_profile()
+    expected = load_image(encode_image(image, "PNG", "x")).pixels.astype(float)
+    if mode == "LA":
+        image.putalpha(200)
+    with pytest.warns(ImageWarning, match=f"{suffix[1:].upper()} cannot hold it; the colours are sRGB now"):
+        found = written(image, suffix)
+    assert np.abs(found - expected).max() <= 3
+
+
+@pytest.mark.parametrize("gray", [True, False])
+@pytest.mark.parametrize("colour", ["#ff8800", "#808080", "white"])
+def test_a_background_has_its_colour_whatever_the_profile(gray: bool, colour: str) -> None:
+    image = Image.new("LA" if gray else "RGBA", (40, 30))
+    image.info["icc_profile"] = profile = gray_profile() if gray else made_profile(SRGB, (1.0,))
+    if colour == "white":
+        placed = on_background(image, colour)
+        assert placed.info["icc_profile"] == profile
+    else:
+        with pytest.warns(ImageWarning, match=f"the background, {colour}, is sRGB"):
+            placed = on_background(image, colour)
+    found = load_image(encode_image(placed, "PNG", "x")).pixels
+    assert np.abs(found.astype(int) - ImageColor.getrgb(colour)).max() <= 1
+
+
+def test_a_background_is_an_opaque_colour() -> None:
+    assert parsed_colour("#ff8800ff") == parsed_colour("rgb(255, 136, 0)") == (255, 136, 0)
+    for colour, why in (
+        ("#ff880080", "transparent itself"),
+        ("rgb(300, 0, 0)", "not a colour"),
+        ("", "not a"),
+    ):
+        with pytest.raises(UsageError, match=why):
+            parsed_colour(colour)
+
+
+def test_what_cannot_hold_an_image_is_not_advised_for_it() -> None:
+    with pytest.raises(UsageError, match=r"16383 pixels\); try \.png$"):
+        encode_image(Image.new("L", (16_384, 1)), "WEBP", "x")
 
 
 def test_a_lack_of_memory_is_not_taken_for_a_format_that_cannot_hold_the_image(

@@ -64,6 +64,23 @@ def test_equal_images_are_most_similar(photograph: Image.Image) -> None:
     assert ms_ssim(image, image) == pytest.approx(1)
 
 
+def test_a_step_of_brightness_changes_flat_areas_by_what_the_formula_says() -> None:
+    """Nothing but the luminance of the blue channel differs, and only the coarsest scale looks at it."""
+    flat = np.full((256, 256, 3), (0, 0, 255), np.uint8)
+    darker = flat - np.array([0, 0, 1], np.uint8)
+    constant = (0.01 * 255) ** 2
+    luminance = (2 * 255 * 254 + constant) / (255**2 + 254**2 + constant)
+    assert ssim(flat, darker) == pytest.approx((2 + luminance) / 3, abs=5e-8)
+    assert ms_ssim(flat, darker) == pytest.approx((2 + luminance**0.1333) / 3, abs=5e-8)
+
+
+@pytest.mark.parametrize("level", [200, 251, 253])
+def test_no_image_is_more_alike_than_an_equal_one(level: int) -> None:
+    flat = np.full((176, 176, 3), level, np.uint8)
+    assert 0.9999 < ssim(flat, flat - 1) < 1
+    assert 0.9999 < ms_ssim(flat, flat - 1) < 1
+
+
 def test_ms_ssim_is_not_defined_below_161_pixels(photograph: Image.Image) -> None:
     image = np.asarray(photograph)
     assert math.isnan(ms_ssim(image[:160], image[:160]))

@@ -45,7 +45,7 @@ def test_analysis_gain_and_synthesis_gain_start_as_inverses() -> None:
     x, quality = torch.randn(4, 5, 2, 2), torch.tensor([0.0, 31.0, 77.0, 100.0])
     y = RateGain(5, 0.5)(x, quality)
     torch.testing.assert_close(RateGain(5, -0.5)(y, quality), x)
-    # step ∝ λ^-1/2: between the ends of the dial, steps differ by the square root of λ's ratio.
+    # step ∝ λ^-1/2: between qualities 0 and 100, steps differ by the square root of λ's ratio.
     assert float(((y[3] / x[3]).mean() / (y[0] / x[0]).mean()).detach()) == pytest.approx(
         (LAMBDA_MAX / LAMBDA_MIN) ** 0.5, rel=1e-4
     )
@@ -193,7 +193,7 @@ def test_what_is_rounded_by_rate_is_counted_without_noise() -> None:
     with torch.no_grad():
         latents = model.analyse(x, quality, by_rate=True)
         one, other = (model(x, quality, by_rate=True) for _ in range(2))
-        bits = model.residual_density(latents.residual, latents.table).sum((1, 2, 3))
+        bits = model.residual_density(latents.residual, latents.tables).sum((1, 2, 3))
         noisy = [float(model(x, quality).latent_bits) for _ in range(2)]
     assert torch.equal(one.latent_bits, other.latent_bits)
     torch.testing.assert_close(one.latent_bits, bits)

@@ -94,7 +94,7 @@ def test_it_lowers_rate_and_squared_error_together(
     def rate_and_loss() -> tuple[float, float]:
         (symbols,) = codec.analyse([image], quality)
         decoded = codec.synthesise([symbols], quality, image.size)[0]
-        bits = 8 * len(codec.tile_codec.coder.encode(symbols[0], quality))
+        bits = 8 * len(codec.tile_codec.encode(symbols[0], quality))
         return bits, bits + weight * float(np.mean((decoded.astype(float) - image.pixels) ** 2))
 
     rate, loss = rate_and_loss()

@@ -224,7 +224,7 @@ def test_the_page_turns_realism_from_a_disk_and_loads_nothing(
     expected = np.asarray(codec.decompress(codec.compress(spoon, 30), realism=0.7), int)
     found = np.array(view.evaluate(SHOWN), int).reshape(*expected.shape[:2], 4)
     assert np.abs(found[..., :3] - expected).max() <= 1
-    chosen = "rdpcodec, realism as turned at quality 30 on the right"
+    chosen = "rdpcodec, realism as set at quality 30 on the right"
     assert view.get_by_role("radio", name=chosen).is_checked()
     assert "decoder that turns realism" in view.locator("#notes").inner_text()
 

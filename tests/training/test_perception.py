@@ -11,7 +11,6 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from small_model import SMALL
 from torch import Tensor
 
 from rdpcodec import Codec
@@ -21,10 +20,10 @@ from rdpcodec.metrics.lpips import load_lpips
 from rdpcodec.metrics.weave import weave_distortion
 from rdpcodec.model.rdp_model import RdpModel, TrainingOutput
 from rdpcodec.model.released import arrays
-from rdpcodec.training import fidelity
+from rdpcodec.training import losses
 from rdpcodec.training.checkpoint import load_checkpoint
 from rdpcodec.training.export.export import export
-from rdpcodec.training.fidelity import Fidelity
+from rdpcodec.training.fidelity import Decoded, Fidelity
 from rdpcodec.training.loop import Loop
 from rdpcodec.training.losses import (
     LPIPS_UNIT,
@@ -69,28 +68,34 @@ def weights_of(loop: Loop) -> dict[str, Tensor]:
     return {**objective.model.state_dict(), **realistic, **averages}
 
 
-def test_of_the_first_crops_squared_error_gives_way_to_lpips(lpips: Path) -> None:
+def test_squared_error_lpips_and_the_weave_have_their_weights(lpips: Path) -> None:
     torch.manual_seed(0)
-    model, network = RdpModel(SMALL), load_lpips("squeeze", lpips)
-    x, decoded, quality = torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64), torch.tensor([50.0, 50.0])
+    network, phase = load_lpips("squeeze", lpips), torch.tensor([3, 1])
+    x, decoded = torch.rand(2, 2, 3, 64, 64)
     with torch.no_grad():
-        phase = random_phase(torch.Generator().manual_seed(0), x.device)
         realistic = perceptual_distortion(network, PLAIN, decoded, x, phase)
-        squared = realistic.mse + WEAVE_WEIGHT * weave_distortion(x, decoded)
-        torch.testing.assert_close(realistic.total, MSE_WEIGHT * squared + realistic.lpips)
-        output = model(x, quality)
-        none, half, whole = (
-            float(rate_distortion_loss(output, x, quality, realistic.total[:count]).total)
-            for count in (0, 1, 2)
-        )
-        assert none == pytest.approx(float(rate_distortion_loss(output, x, quality).total))
-        rate = float(rate_distortion_loss(output._replace(reconstruction=x), x, quality).total)
-        squared = (output.reconstruction - x).square().mean((1, 2, 3))
-        assert (whole - rate) / (none - rate) == pytest.approx(
-            float(realistic.total.mean() / LPIPS_UNIT / squared.mean()), rel=1e-3
-        )
-        mixed = (realistic.total[0] / LPIPS_UNIT + squared[1]) / 2
-        assert (half - rate) / (none - rate) == pytest.approx(float(mixed / squared.mean()), rel=1e-3)
+    squared = realistic.mse + WEAVE_WEIGHT * weave_distortion(x, decoded)
+    torch.testing.assert_close(realistic.total, MSE_WEIGHT * squared + realistic.lpips)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_the_first_crops_are_judged_by_the_realism_synthesis_the_others_by_squared_error(
+    image_folder: Path, tmp_path: Path, lpips: Path, small_model: Path, share: float
+) -> None:
+    objective = loop_of(1, image_folder, tmp_path, lpips, small_model, perception=share).objective
+    assert isinstance(objective, Fidelity)
+    torch.manual_seed(0)
+    x, faithful, realistic = torch.rand(3, 2, 3, 64, 64)
+    quality, phase, count = torch.full((2,), 50.0), torch.zeros(2, dtype=torch.int64), objective.run.perceived
+    output = objective.model(x, quality)._replace(reconstruction=faithful)
+    decoded = Decoded(output, realistic[:count] if count else None)
+    objective.forward = lambda *_, **__: decoded
+    expected = (faithful - x).square().mean((1, 2, 3))
+    if objective.realism is not None:
+        judged = objective.realism.distortion(realistic[:count], x[:count], phase)
+        expected = torch.cat([judged.total / LPIPS_UNIT, expected[count:]])
+    found = objective.loss(x, quality, phase)[0]
+    torch.testing.assert_close(found, rate_distortion_loss(output, x, quality, expected).total)
 
 
 @pytest.mark.parametrize(("share", "crops"), [(0.0, 0), (0.01, 1), (0.25, 2), (0.5, 4), (1.0, 8)])
@@ -171,7 +176,7 @@ def test_eyes_judge_each_of_the_other_crops_beside_its_own_reconstruction(
     def exact(_: RdpModel, args: tuple[Tensor, Tensor], output: TrainingOutput) -> TrainingOutput:
         return output._replace(reconstruction=args[0])
 
-    monkeypatch.setattr(fidelity, "ForEyes", Noted)
+    monkeypatch.setattr(losses, "ForEyes", Noted)
     objective = loop_of(1, image_folder, tmp_path, lpips, small_model, eyes=0.5).objective
     assert isinstance(objective, Fidelity)
     objective.model.register_forward_hook(exact)

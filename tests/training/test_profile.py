@@ -53,6 +53,21 @@ def test_a_profile_says_where_a_step_goes(image_folder: Path, lpips: Path) -> No
     assert record["megapixels_per_second"] == pytest.approx(2 * 64**2 / 1e3 / record["step_ms"], rel=0.1)
 
 
+def test_a_profile_takes_both_shares_of_the_squared_error(image_folder: Path) -> None:
+    """As far as SSIMULACRA2 goes: the other share is 0.3 unless it is given."""
+    words = [
+        "train",
+        "profile",
+        "--data",
+        str(image_folder),
+        *["--batch", "1", "--crop", "64", "--steps", "1"],
+    ]
+    words += ["--device", "cpu", "--json", "--eyes", "1"]
+    result = CliRunner().invoke(rdpcodec, [*words, "--coarse", "0"], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert "--coarse 0.3" in str(CliRunner().invoke(rdpcodec, words).exception)
+
+
 def test_a_profile_adds_up() -> None:
     stages = dict(zip(STAGES, (0.001, 0.02, 0.01, 0.05, 0.019), strict=True))
     found = Profile("large", stages, step=0.08, megapixels=4.0, multiply_adds=2e12, reading=9.0)
@@ -69,7 +84,11 @@ def test_a_step_of_training_costs_three_times_what_coding_costs() -> None:
     found = cost(SMALL)
     coding = 1e3 * (found.analysis + found.prior + found.synthesis)
     # The first layers have no gradient to pass on.
-    assert 2.5 * coding < training_multiply_adds(SMALL) < 3.3 * coding
+    assert 2.5 * coding < training_multiply_adds(SMALL, FidelityRun()) < 3.3 * coding
+    # Frozen networks run forwards alone.
+    frozen = 1e3 * (found.analysis + found.prior)
+    synthesis = training_multiply_adds(SMALL, FidelityRun(trains="synthesis")) - frozen
+    assert 2e3 * found.synthesis < synthesis < 3.3e3 * found.synthesis
 
 
 def test_without_a_compiler_a_run_goes_on_and_says_so(

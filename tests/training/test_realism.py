@@ -21,7 +21,7 @@ from rdpcodec.model.released import arrays
 from rdpcodec.quality import lambda_at
 from rdpcodec.training import realism
 from rdpcodec.training.checkpoint import load_checkpoint, save_checkpoint
-from rdpcodec.training.discriminator import ProjectedDiscriminator
+from rdpcodec.training.discriminator import ProjectedDiscriminator, feature_distortion
 from rdpcodec.training.export.export import export
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.loop import Loop
@@ -94,18 +94,35 @@ def test_the_discriminator_judges_places_latents_and_quality() -> None:
     judge = ProjectedDiscriminator(8).eval()
     x, latents = torch.rand(2, 3, 96, 64), 30 * torch.randn(2, 8, 6, 4)
     quality = torch.tensor([10.0, 90.0])
-    logits = judge(x, latents, quality)
+    logits = judge(judge.stages(x), latents, quality)
     assert logits.shape[0] == 2
     assert logits.numel() > 2 * 4
-    for changed in ((1 - x, latents, quality), (x, -latents, quality), (x, latents, quality.flip(0))):
-        assert not torch.allclose(logits, judge(*changed), atol=1e-6)
+    for image, z, q in ((1 - x, latents, quality), (x, -latents, quality), (x, latents, quality.flip(0))):
+        assert not torch.allclose(logits, judge(judge.stages(image), z, q), atol=1e-6)
+
+
+def test_features_of_an_image_are_nearer_to_it_than_those_of_a_blurred_or_another_one(
+    photograph: Image.Image,
+) -> None:
+    judge = ProjectedDiscriminator(8).eval()
+    x, other = (
+        torch.from_numpy(np.array(photograph.crop((left, 40, left + 128, 168)))).permute(2, 0, 1)[None] / 255
+        for left in (0, 160)
+    )
+    blurred = torch.nn.functional.avg_pool2d(x, 5, 1, 2, count_include_pad=False)
+    same, near, far = (
+        float(feature_distortion(judge.stages(x), judge.stages(y))) for y in (x, blurred, other)
+    )
+    assert same == pytest.approx(0, abs=1e-6)
+    assert 0.01 < near < far < 16
 
 
 def test_the_frozen_half_of_a_projected_discriminator_is_never_trained() -> None:
     judge = ProjectedDiscriminator(8).train()
     assert not judge.features.network.training
     before = {name: t.clone() for name, t in judge.features.state_dict().items()}
-    judge(torch.rand(1, 3, 64, 64), torch.rand(1, 8, 4, 4), torch.tensor([50.0])).sum().backward()
+    stages = judge.stages(torch.rand(1, 3, 64, 64))
+    judge(stages, torch.rand(1, 8, 4, 4), torch.tensor([50.0])).sum().backward()
     assert all(p.grad is None for p in judge.features.parameters())
     assert all(torch.equal(before[name], t) for name, t in judge.features.state_dict().items())
 
@@ -188,13 +205,42 @@ def test_an_images_gradient_is_weighted_by_its_rate(
     assert gradients[1] / gradients[0] == pytest.approx(expected, rel=1e-3)
 
 
-def test_the_discriminator_judges_shifted_crops(image_folder: Path, weights: Path, lpips: Path) -> None:
+def test_the_frozen_network_sees_shifted_crops_once(
+    image_folder: Path, weights: Path, lpips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = RealismRun(minutes=1, batch=2, crop=64, warmup=0.0)
-    objective, seen = Realism(run, image_folder, CPU, init=weights, lpips=lpips), []
-    objective.discriminator.register_forward_pre_hook(lambda _, args: seen.append(tuple(args[0].shape)))
+    objective, seen, judged = Realism(run, image_folder, CPU, init=weights, lpips=lpips), [], []
+    stages = objective.discriminator.stages
+
+    def recorded(x: Tensor) -> list[Tensor]:
+        seen.append(tuple(x.shape))
+        return stages(x)
+
+    monkeypatch.setattr(objective.discriminator, "stages", recorded)
+    objective.discriminator.register_forward_pre_hook(lambda _, args: judged.append(len(args[0][0])))
     objective.train_step(0.0, 1.0)
     side = 65 - PHASES
-    assert seen == [(2, 3, side, side), (4, 3, side, side)]  # the decoded images; then both kinds
+    assert seen == [(2, 3, side, side)] * 2  # originals and decoded images
+    assert judged == [2, 4]  # the decoded images; then both kinds
+
+
+def test_a_share_of_the_distortion_is_that_of_features(
+    image_folder: Path, weights: Path, lpips: Path
+) -> None:
+    """The loss keeps its value; its gradient turns."""
+    run = RealismRun(minutes=1, batch=1, crop=64, adversary=0.0)
+    objective = Realism(run, image_folder, CPU, init=weights, lpips=lpips)
+    gradients: list[Tensor] = []
+    objective.synthesis.register_forward_hook(lambda *got: got[-1].register_hook(gradients.append) and None)
+    losses = []
+    for share in (0.0, 0.5, 1.0):
+        objective.run = replace(run, features=share)
+        objective.randomness.generator.manual_seed(0)
+        losses.append(objective.train_step(0.0, 0.0)["loss"])
+    assert losses == pytest.approx([losses[0]] * 3, rel=1e-4)
+    assert torch.allclose(gradients[1], (gradients[0] + gradients[2]) / 2, rtol=1e-3, atol=1e-7)
+    cosine = torch.nn.functional.cosine_similarity(gradients[0].flatten(), gradients[2].flatten(), dim=0)
+    assert float(cosine) < 0.9
 
 
 def test_the_adversarys_weight_is_bounded_and_follows_a_slow_mean_of_its_gradient(

@@ -7,11 +7,11 @@ import pytest
 import torch
 from small_model import SMALL
 
-from rdpcodec.metrics.eyes import in_place_of, ssimulacra2_distortion
+from rdpcodec.metrics.eyes import in_place_of
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.loop import Loop
-from rdpcodec.training.losses import rate_distortion_loss
+from rdpcodec.training.losses import fidelity_distortion, rate_distortion_loss
 from rdpcodec.training.recipes import FidelityRun
 
 STEPS, BATCH, CROP = 4, 2, 64
@@ -40,8 +40,8 @@ def test_eyes_change_what_is_learnt_and_not_what_the_loss_amounts_to() -> None:
     gradients, totals = [], []
     for share in (0.0, 0.5):
         output = model(x, quality, by_rate=True)
-        eyes = ssimulacra2_distortion(x, output.reconstruction)
-        loss = rate_distortion_loss(output, x, quality, for_eyes=[(share, eyes)])
+        distortion = fidelity_distortion(FidelityRun(eyes=share, coarse=0), output.reconstruction, x)
+        loss = rate_distortion_loss(output, x, quality, distortion)
         totals.append(float(loss.total.detach()))
         gradients.append(torch.autograd.grad(loss.total, output.reconstruction)[0].flatten())
     assert totals[0] == pytest.approx(totals[1], rel=1e-5)

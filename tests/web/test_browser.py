@@ -468,6 +468,14 @@ def test_what_is_damaged_beside_the_image_is_left_out_with_a_warning(
     ]
 
 
+def test_info_of_another_kind_of_data_is_refused(tab: Any) -> None:
+    asked = """async () => {
+      const { info } = await import("/rdpcodec.js");
+      try { return info(new Blob(["RDP"])); } catch (error) { return `${error.name}: ${error.message}`; }
+    }"""
+    assert tab.evaluate(asked) == "UsageError: info takes a Uint8Array or an ArrayBuffer"
+
+
 @pytest.mark.parametrize("options", [{"maxPixels": "many"}, {"maxPixels": 0}, {"region": 5}, {"region": {}}])
 def test_options_of_another_kind_are_refused(tab: Any, photo: bytes, options: dict[str, Any]) -> None:
     assert refusal(tab, photo, **options)[0] == "UsageError"

@@ -12,8 +12,7 @@ import pytest
 from PIL import Image
 
 from rdpcodec import Codec, container
-from rdpcodec.container import Container, Header, Segment
-from rdpcodec.tiles import join_tiles
+from rdpcodec.container import Container, Header, Segment, join_tiles
 
 
 def tiled(codec: Codec, photograph: Image.Image, across: int, down: int) -> bytes:

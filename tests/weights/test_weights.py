@@ -169,6 +169,7 @@ def test_weights_that_do_not_fit_their_architecture_are_refused(copied: Path) ->
         "",
         "{",
         "[]",
+        pytest.param("[" * 10**5, id="deep"),
         "null",
         "{}",
         '{"models": []}',

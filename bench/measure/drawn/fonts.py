@@ -8,8 +8,9 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
-import click
 from PIL import ImageFont
+
+from rdpcodec.errors import UsageError
 
 FACES = {
     "sans": ("matplotlib", "DejaVuSans.ttf"),
@@ -22,7 +23,7 @@ FACES = {
 
 @cache
 def font(face: str, size: int) -> ImageFont.FreeTypeFont:
-    """A face of `FACES` at a size in pixels. Raises `click.ClickException` if its package is missing."""
+    """A face of `FACES` at a size in pixels. Raises `UsageError` if its package is missing."""
     return ImageFont.truetype(str(_path(*FACES[face])), size)
 
 
@@ -30,5 +31,5 @@ def _path(package: str, name: str) -> Path:
     try:
         found = [file for file in files(package) or () if file.name == name]
     except PackageNotFoundError:
-        raise click.ClickException(f"the fonts of {package} are missing: pip install {package}") from None
+        raise UsageError(f"the fonts of {package} are missing: pip install {package}") from None
     return Path(str(found[0].locate()))

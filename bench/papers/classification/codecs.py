@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 
 from bench.analysis.measured import PERCEPTION, Measured, load_measured
 from bench.codecs import OURS
 from bench.markdown import markdown_table
+from rdpcodec.errors import UsageError
 
 # The files beside ours in the figures; others in the folder are left out.
 BESIDE = ("avif", "webp")
@@ -19,12 +19,10 @@ BESIDE = ("avif", "webp")
 def axes_of(folder: Path) -> dict[str, Any]:
     """Per codec and realism: rate, distortion, perception and error rate over the measured qualities.
 
-    Raises `click.ClickException` if ours is missing or the classifier was not asked.
+    Raises `UsageError` if ours is missing or the classifier was not asked.
     """
     if not (folder / f"{OURS}.json").exists():
-        raise click.ClickException(
-            f"{folder}: has no {OURS}.json; make it with `python -m bench measure surface`"
-        )
+        raise UsageError(f"{folder}: has no {OURS}.json; make it with `python -m bench measure surface`")
     return {
         name: _axes(load_measured(folder / f"{name}.json"))
         for name in (OURS, *BESIDE)
@@ -34,7 +32,7 @@ def axes_of(folder: Path) -> dict[str, Any]:
 
 def _axes(codec: Measured) -> dict[str, Any]:
     if not codec.has("top1"):
-        raise click.ClickException(
+        raise UsageError(
             f"{codec.name}: no classifier was asked; measure a folder of images with a classes.tsv"
         )
     perceptions = [key for key in PERCEPTION if codec.has(key)]

@@ -1,4 +1,4 @@
-"""Trade-off curves through measured points: lower convex hulls, and rank correlations along a dial."""
+"""Trade-off curves through measured points: lower convex hulls, and rank correlations along a setting."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from rdpcodec.encoder.exact.choice import Choice, choose
 from rdpcodec.encoder.exact.coding import smallest
 from rdpcodec.encoder.exact.detector import is_worth_a_look
 from rdpcodec.encoder.fill import smooth_fill
+from rdpcodec.engine.interface import Engine
 from rdpcodec.exact_layer import ExactLayer, ExactPixels
 from rdpcodec.mosaic import AnalysedTiles, Mosaic
 from rdpcodec.symbols import Symbols
@@ -38,10 +39,10 @@ class Layered(NamedTuple):
         """The tiles of the image, row by row."""
         return tiles_of(self.pixels.shape[1::-1])
 
-    def mosaic(self, tile_codec: TileCodec) -> Mosaic:
+    def mosaic(self, engine: Engine) -> Mosaic:
         """The coded image, to be decoded."""
         tiles, size = [[tile] for tile in self.symbols], self.pixels.shape[1::-1]
-        return Mosaic(tile_codec, tiles, size, self.quality, [self.exact])
+        return Mosaic(engine, tiles, size, self.quality, [self.exact])
 
 
 def in_layers(
@@ -66,10 +67,10 @@ def in_layers(
 
 def _proposed(tile_codec: TileCodec, whole: Layered) -> list[Choice]:
     """What the exact layer may take over from each tile, judging by what the networks make of all pixels."""
-    mosaic, choices = whole.mosaic(tile_codec), []
+    mosaic, choices = whole.mosaic(tile_codec.engine), []
     for tile, symbols in zip(whole.tiles, whole.symbols, strict=True):
         pixels, decoded = whole.pixels[*tile.slices()], mosaic.decode(tile, 0.0)[0]
-        bits = tile_codec.coder.bits_by_position(symbols)
+        bits = tile_codec.bits_by_position(symbols)
         beside = _length(tile_codec, symbols, whole.quality) - float(bits.sum())
         choices.append(choose(pixels, decoded, bits, whole.quality, beside))
     return choices
@@ -80,7 +81,7 @@ def _settled(tile_codec: TileCodec, left: Layered, choices: Sequence[Choice]) ->
 
     They are coded better than they were beside drawn ones.
     """
-    mosaic, settled = left.mosaic(tile_codec), []
+    mosaic, settled = left.mosaic(tile_codec.engine), []
     for tile, choice, symbols in zip(left.tiles, choices, left.symbols, strict=True):
         left_out = symbols.blank and choice.some.mask.all()  # of the file
         rest = 0.0 if left_out else _length(tile_codec, symbols, left.quality)
@@ -105,7 +106,7 @@ def _left_to_networks(tile_codec: TileCodec, whole: Layered, exact: Sequence[Exa
     if known.all():
         return whole
     seen = _filled(whole.pixels, known, tile_codec.engine.analysis_margin)
-    coded = AnalysedTiles(tile_codec, [seen]).symbols(whole.quality)[0] if known.any() else ()
+    coded = AnalysedTiles(tile_codec.engine, [seen]).symbols(whole.quality)[0] if known.any() else ()
     # A tile that is entirely exact still reaches into its neighbours' pixels.
     margin = tile_codec.engine.synthesis_margin
     needed = [known[*_around(tile, margin, known).slices()].any() for tile in whole.tiles]

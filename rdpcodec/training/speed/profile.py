@@ -118,7 +118,7 @@ def profile_steps(
         _stages(objective, steps),
         step,
         pixels / 1e6,
-        training_multiply_adds(objective.model.architecture) * pixels,
+        training_multiply_adds(objective.model.architecture, run) * pixels,
         reading,
     )
 

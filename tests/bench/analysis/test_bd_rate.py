@@ -20,7 +20,8 @@ def curve(factor: float, points: int = 6) -> Curve:
 def test_bd_rate_of_curves_a_factor_apart_is_that_factor(
     factor: float, expected: float, bpp_range: tuple[float, float] | None
 ) -> None:
-    assert bd_rate(curve(1.0), curve(factor, 9), bpp_range) == pytest.approx(expected, abs=0.1)
+    found = bd_rate_if_shared(curve(1.0), curve(factor, 9), bpp_range)
+    assert found == pytest.approx(expected, abs=0.1)
 
 
 def test_bits_that_move_between_images_leave_the_mean_of_their_own_bd_rates_alone() -> None:
@@ -48,6 +49,19 @@ def test_curves_without_a_common_quality_have_no_bd_rate() -> None:
     low, high = (Curve(np.array([0.1, 0.2, 0.4]), np.array([a, a + 1, a + 2])) for a in (20.0, 30.0))
     assert np.isnan(bd_rate_if_shared(low, high))
     assert np.isnan(bd_rate_if_shared(low, Curve(low.bpp[:1], low.values[:1])))
+
+
+@pytest.mark.parametrize("first_bpp", [0.01, 3.0])
+def test_curves_that_share_no_quality_in_a_range_of_rates_have_no_bd_rate_there(first_bpp: float) -> None:
+    """Small images take more bits per pixel than the range has, flat ones fewer."""
+    anchor = Curve(first_bpp * np.array([1.0, 2.0, 4.0]), np.array([30.0, 33.0, 36.0]))
+    assert bd_rate_if_shared(anchor, anchor) == pytest.approx(0)
+    assert np.isnan(bd_rate_if_shared(anchor, anchor, (0.15, 1.0)))
+    # The test codec ends below the qualities that the anchor has in the range.
+    anchor = Curve(np.array([0.1, 0.2, 0.5]), np.array([30.0, 33.0, 36.0]))
+    worse = Curve(np.array([0.1, 0.2, 0.5]), np.array([28.0, 30.0, 31.0]))
+    assert np.isfinite(bd_rate_if_shared(anchor, worse))
+    assert np.isnan(bd_rate_if_shared(anchor, worse, (0.15, 1.0)))
 
 
 def test_a_gain_at_few_bits_alone_is_none_above_them() -> None:
@@ -102,7 +116,7 @@ def test_a_range_of_rates_counts_the_qualities_that_the_anchor_has_there() -> No
     bpp = np.geomspace(0.1, 4, 65)
     quality = 30 + 5 * np.log2(bpp)
     anchor, test = Curve(bpp, quality), Curve(np.minimum(bpp, np.sqrt(0.5 * bpp)), quality)
-    assert bd_rate(anchor, test, (0.1, 0.5)) == pytest.approx(0, abs=0.1)
+    assert bd_rate_if_shared(anchor, test, (0.1, 0.5)) == pytest.approx(0, abs=0.1)
     # Half the anchor's bits at 2 bits per pixel, √⅛ of them at 4.
-    assert bd_rate(anchor, test, (2, 4)) == pytest.approx(100 * (2 ** (-5 / 4) - 1), abs=0.1)
+    assert bd_rate_if_shared(anchor, test, (2, 4)) == pytest.approx(100 * (2 ** (-5 / 4) - 1), abs=0.1)
     assert -50 < bd_rate(anchor, test) < -20

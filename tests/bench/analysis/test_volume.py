@@ -8,7 +8,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import click
 import gaussian
 import numpy as np
 import pytest
@@ -29,6 +28,7 @@ from bench.analysis.volume import (
     resampled_volumes,
     volume,
 )
+from rdpcodec.errors import UsageError
 
 
 @pytest.fixture
@@ -324,7 +324,7 @@ def test_what_is_no_surface_is_refused(
     record = json.loads(path.read_text())
     spoil(record)
     path.write_text(json.dumps(record))
-    with pytest.raises(click.ClickException, match=reason):
+    with pytest.raises(UsageError, match=reason):
         load_measured(path)
 
 

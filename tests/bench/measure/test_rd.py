@@ -132,6 +132,19 @@ def test_the_figure_calls_formats_what_readers_do(tmp_path: Path, monkeypatch: p
     assert shown == ["rdpcodec", "JPEG XL", "WebP"]
 
 
+def test_small_images_are_measured_beyond_the_rates_of_photographs(
+    tmp_path: Path, photograph: Image.Image
+) -> None:
+    """They have no MS-SSIM, and their smallest files take more bits per pixel than the range compared."""
+    (tmp_path / "data").mkdir()
+    photograph.crop((0, 0, 12, 9)).save(tmp_path / "data" / "a.png")
+    words = ["measure", "rd", "--data", str(tmp_path / "data"), "--codecs", "webp,jpeg"]
+    run = CliRunner().invoke(bench, [*words, "--out", str(tmp_path / "small.json")])
+    assert run.exit_code == 0, run.output
+    assert json.loads((tmp_path / "small.json").read_text())["bd_rate"]["jpeg"]["psnr_common_range"] is None
+    assert (tmp_path / "small.png").exists()
+
+
 def test_a_run_writes_what_compressai_reads(tmp_path: Path, photograph: Image.Image) -> None:
     folder = tmp_path / "data"
     folder.mkdir()

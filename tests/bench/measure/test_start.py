@@ -6,13 +6,13 @@ import json
 import sys
 from pathlib import Path
 
-import click
 import pytest
 from click.testing import CliRunner
 from PIL import Image
 
 from bench.__main__ import bench
 from bench.measure.start import cost
+from rdpcodec.errors import UsageError
 
 
 def test_cold_commands_and_processes_are_measured(tmp_path: Path, small: Image.Image) -> None:
@@ -36,5 +36,7 @@ def test_memory_and_time_are_those_of_the_process() -> None:
 
 
 def test_a_command_that_fails_is_no_measurement() -> None:
-    with pytest.raises(click.ClickException, match="exit status 3"):
+    with pytest.raises(UsageError, match=r"^exit status 3: $"):
         cost(sys.executable, "raise SystemExit(3)")
+    with pytest.raises(UsageError, match=r"^exit status 1: error: no image$"):
+        cost(sys.executable, "import sys; sys.exit('error:  no image')")

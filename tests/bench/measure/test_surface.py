@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from PIL import Image
+from PIL import Image, features
 
 from bench.__main__ import bench
 from bench.codecs import BenchCodec
@@ -93,6 +93,9 @@ def test_only_what_the_cache_lacks_is_measured(setup: Setup, monkeypatch: pytest
     assert measured == [POINTS[:1], POINTS[1:]]
     kept = load_cached(setup.jobs("jpeg", "first", POINTS)[0])
     assert set(kept) == {"10", "60"}
+    setup.jobs("jpeg", "first", POINTS)[0].cache.write_bytes(b"damaged")
+    measure(setup.jobs("jpeg", "first", POINTS)[0])
+    assert measured.pop() == POINTS
     # Other weights, or another image under the same name, are measured from scratch.
     measure(setup.jobs("jpeg", "second", POINTS)[0])
     assert measured[2:] == [POINTS]
@@ -117,7 +120,13 @@ def test_what_is_cached_belongs_to_an_image_and_its_measures(
     found.add(identity())
     shutil.copy(images / "1.png", tmp_path / "a.png")
     found.add(identity())
-    assert len(found) == 4
+    monkeypatch.setattr(features, "version", lambda library: f"another {library}")
+    found.add(identity())
+    # Labels that come later, or are corrected, have answers of their own.
+    for label in (504, 1):
+        (tmp_path / "classes.tsv").write_text(f"index\tprobe_file\n{label}\ta.png\n")
+        found.add(identity())
+    assert len(found) == 7
 
 
 def test_each_point_is_decoded_at_its_realism_and_a_quality_encoded_once(
@@ -236,6 +245,19 @@ def test_images_with_labels_are_classified(setup: Setup) -> None:
     assert facts[1]["top5"] == 0
     assert facts[1]["agreement"] == 1  # the same answer as for the original
     assert "top1" not in facts[2]
+    originals = setup.jobs("original", "original", (Point(0),))
+    for job in originals:
+        measure(job)
+    assert "top1" not in summary(jobs, originals)["points"]["90"]
+    assert "top1" in summary(jobs[:2], originals[:2])["points"]["90"]
+
+
+def test_an_image_too_small_for_lpips_is_named(setup: Setup, tmp_path: Path) -> None:
+    Image.new("RGB", (31, 200)).save(tmp_path / "icon.png")
+    run = Setup(tmp_path, tmp_path, setup.instruments)
+    (job,) = run.jobs("jpeg", "small", POINTS)
+    with pytest.raises(UsageError, match=r"icon\.png: too small for LPIPS, which needs 32 pixels"):
+        measure(job)
 
 
 def test_networks_that_are_missing_are_named(images: Path, tmp_path: Path) -> None:

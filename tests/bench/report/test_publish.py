@@ -45,6 +45,7 @@ def test_published_figures_are_those_measured_and_only_with_the_same_weights(
             "jpeg": dict(zip(BD_RATES, (-31.25, -30.0, -20.0, -32.0, -21.0), strict=True)),
             "rdpcodec": dict.fromkeys(BD_RATES, -3.0),
             "avif": dict.fromkeys(BD_RATES, 8.6),
+            "cjxl-e9": dict.fromkeys(BD_RATES, -4.0),
         },
         "peers": [
             {"name": "avif", "results": {"encoding_time": [0.7, 0.9], "decoding_time": [0.004, 0.006]}}
@@ -64,7 +65,8 @@ def test_published_figures_are_those_measured_and_only_with_the_same_weights(
     assert "old" not in text
     assert text.count("| JPEG | −31.2 % | −30.0 % | −20.0 % | −32.0 % | −21.0 % |") == 1
     assert "| our fast | −3.0 % |" in text
-    assert "--codecs rdpcodec:large,jpeg,rdpcodec,avif`" in text
+    assert "| cjxl-e9 | −4.0 % |" in text
+    assert "--codecs rdpcodec:large,jpeg,rdpcodec,avif,cjxl-e9`" in text
     assert "| PSNR, dB | 25.00 | 38.00 |\n| MS-SSIM | 0.9000 | 0.9900 |" in text  # at quality 0 and 100
     lines = json.loads(manifest.read_text())["models"]["fast"]["results"]
     assert "0.070 to 1.50 bits" in lines[1]

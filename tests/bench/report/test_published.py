@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import click
 import gaussian
 import pytest
 
@@ -12,6 +11,7 @@ from bench.analysis.measured import image_weights, load_measured
 from bench.report.figures import specification
 from bench.report.published import own_curves
 from bench.report.report import bd_rate_table, content
+from rdpcodec.errors import UsageError
 
 CURVE = {"name": "mine", "source": "my thesis", "bpp": [0.1, 0.3, 0.9], "psnr": [27.0, 31.0, 36.0]}
 
@@ -63,7 +63,7 @@ def test_a_curve_is_drawn_at_the_rates_that_were_measured_here(tmp_path: Path) -
 def test_a_file_of_no_curves_is_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
     path = tmp_path / "curves.json"
     path.write_text(json.dumps({"curves": [{**CURVE, **changes}]}))
-    with pytest.raises(click.ClickException, match=message):
+    with pytest.raises(UsageError, match=message):
         own_curves(path)
 
 

@@ -63,6 +63,22 @@ def test_a_dial_that_turns_back_is_noticed() -> None:
     assert [metric for metric, falls in found["monotonic"].items() if not falls] == ["kernel"]
 
 
+def test_avifs_lpips_may_stay_or_vanish() -> None:
+    """Points that improve nothing do not count, nor do files without errors."""
+    lpips = {0.05: 0.6, 0.1: 0.3, 0.2: 0.3, 0.4: 0.05, 0.8: 0.0}
+    avif = [{"bpp": bpp, "lpips_alex": value} for bpp, value in lpips.items()]
+    assert gains(ours(), avif, 0.1)["avif_share"] == pytest.approx(0.31, abs=0.05)
+    flat = [{**point, "lpips_alex": 0.3} for point in avif]
+    assert np.isnan(gains(ours(), flat, 0.1)["avif_share"])
+
+
+def test_a_measure_that_small_images_lack_is_left_out() -> None:
+    points = [{**point, "niqe": float("nan")} for point in ours()]
+    found = gains(points, [{"bpp": bpp, "lpips_alex": 0.03 / bpp} for bpp in BPPS], 0.2)
+    assert "niqe" not in found["along"].keys() | found["monotonic"].keys()
+    assert "brisque" in found["along"]
+
+
 def test_nothing_is_extrapolated() -> None:
     points = [point for point in ours() if point["realism"] == 0]
     assert np.isnan(curve_of(points, "psnr").at(0.01))

@@ -38,6 +38,31 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return content(ours, [avif, jpeg])
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_codec_whose_last_setting_is_lossless_has_a_report(tmp_path: Path) -> None:
+    """Equal images are at no distance, which octaves cannot show; rounding may leave a little less than 0."""
+    record = gaussian.record(name="webp", realisms=None)
+    for points in record["images"].values():
+        points["80"] |= {"lpips_alex": 0.0}
+    record["points"]["80"] |= {"frechet": -1e-13, "kernel": 0.0}
+    (tmp_path / "webp.json").write_text(json.dumps(record))
+    ours = load_measured(gaussian.write(tmp_path))
+    found = content(ours, [load_measured(tmp_path / "webp.json")])
+    last = found["codecs"][1]["points"][-1]
+    assert (last["lpips_alex"], last["interval"]["lpips_alex"]) == (0, [0, 0])
+    planes = [{m["label"] for m in plane["methods"]} for plane in found["planes"]["lpips_alex"]]
+    # Up to the last point with errors, nothing is missing; beyond it, nothing is known.
+    assert ["WebP" in labels for labels in planes] == [0.08 <= rate <= 0.6 for rate in PLANE_RATES]
+
+
+def test_answers_to_the_labels_of_some_images_are_left_out(tmp_path: Path) -> None:
+    record = gaussian.record(name="webp", realisms=None)
+    for facts in record["images"]["00.png"].values():
+        facts["top1"] = 1.0
+    (tmp_path / "webp.json").write_text(json.dumps(record))
+    assert not load_measured(tmp_path / "webp.json").has("top1")
+
+
 def test_bd_rates_of_codecs_a_factor_apart_are_that_factor(figures: dict[str, Any]) -> None:
     rows = {row["label"]: row["cells"] for row in figures["bd_rates"]["rows"]}
     columns = [(column["metric"], column["realism"]) for column in figures["bd_rates"]["columns"]]
@@ -113,6 +138,14 @@ def test_the_energy_of_the_finest_band_is_that_at_realism_1(tmp_path: Path) -> N
     found = headlines(ours, {}, {"rows": [], "columns": []}, image_weights(8, 20))[-1]
     assert "Energy" in found["label"]
     assert [found["value"], *found["interval"]] == pytest.approx([0.9] * 3)
+
+
+def test_the_headline_names_the_realisms_that_were_measured(tmp_path: Path) -> None:
+    ours = load_measured(gaussian.write(tmp_path, realisms=(0.25, 0.5)))
+    avif = load_measured(gaussian.write(tmp_path, name="avif", realisms=None, mse=1.1))
+    found = {line["label"]: line["note"] for line in content(ours, [avif])["headlines"]}
+    assert found["PSNR cost of realism 0.5"] == "against realism 0.25, mean over qualities"
+    assert found["Bytes against AVIF"] == "BD-rate, PSNR, realism 0.25"
 
 
 def test_every_interval_holds_what_it_is_of(figures: dict[str, Any]) -> None:

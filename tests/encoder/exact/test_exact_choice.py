@@ -267,10 +267,10 @@ def test_the_bits_of_all_positions_are_those_of_the_tile(
 ) -> None:
     """Except for the hyper-latents, which belong to no position."""
     ((symbols,),) = codec.analyse([load_image(photograph.crop((0, 0, 200, 120)))], quality)
-    coder, plain = codec.tile_codec.coder, replace(symbols, residual=np.zeros_like(symbols.residual))
-    bits, of_zeros = (coder.bits_by_position(found) for found in (symbols, plain))
+    tiles, plain = codec.tile_codec, replace(symbols, residual=np.zeros_like(symbols.residual))
+    bits, of_zeros = (tiles.bits_by_position(found) for found in (symbols, plain))
     assert bits.shape == symbols.residual.shape[1:]
-    coded, coded_zeros = (8 * len(coder.encode(found, quality)) for found in (symbols, plain))
+    coded, coded_zeros = (8 * len(tiles.encode(found, quality)) for found in (symbols, plain))
     assert float(bits.sum() - of_zeros.sum()) == pytest.approx(coded - coded_zeros, rel=0.02, abs=40)
 
 

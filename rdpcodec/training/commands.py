@@ -32,7 +32,7 @@ from rdpcodec.training.options import (
     texture_option,
     weights_file,
 )
-from rdpcodec.training.recipes import TRAINS, FidelityRun, Launch, RealismRun
+from rdpcodec.training.settings import TRAINS, FidelitySettings, Launch, RealismSettings
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -41,7 +41,7 @@ def train() -> None:
 
 
 @train.command()
-@run_options(FidelityRun())
+@run_options(FidelitySettings())
 @click.option(
     "--init",
     callback=weights_file,
@@ -51,29 +51,29 @@ def train() -> None:
 @click.option(
     "--trains",
     type=click.Choice(TRAINS),
-    default=FidelityRun.trains,
+    default=FidelitySettings.trains,
     show_default=True,
     help="What learns; the rest is frozen. The decoder (prior and synthesis) learns from rounded latents.",
 )
 @share_option(
     "--perception",
-    FidelityRun.perception,
+    FidelitySettings.perception,
     "Share of the crops that are judged by the realism synthesis, which then learns too.",
 )
-@texture_option(FidelityRun.texture)
+@texture_option(FidelitySettings.texture)
 @share_option(
     "--eyes",
-    FidelityRun.eyes,
+    FidelitySettings.eyes,
     "Share of the squared error that gives way to SSIMULACRA2.",
 )
 @share_option(
     "--coarse",
-    FidelityRun.coarse,
+    FidelitySettings.coarse,
     "Share of the squared error that gives way to errors of means over 2 to 16 pixels.",
 )
 @share_option(
     "--graphics",
-    FidelityRun.graphics,
+    FidelitySettings.graphics,
     "Share of the crops that are drawn: text, charts, screens, line art.",
 )
 @size_option(text="Of a new model; by default fast.")
@@ -88,28 +88,30 @@ def fidelity(
 ) -> None:
     """Rate and distortion, all qualities at once."""
     need_torch("training")
-    run = settings_of(FidelityRun, chosen)
-    if run.trains != "everything" and init is None:
-        raise click.UsageError(f"--trains {run.trains} freezes the encoder: give --init, to start from one")
-    if not run.perception and (previous or lpips_weights):
+    settings = settings_of(FidelitySettings, chosen)
+    if settings.trains != "everything" and init is None:
+        raise click.UsageError(
+            f"--trains {settings.trains} freezes the encoder: give --init, to start from one"
+        )
+    if not settings.perception and (previous or lpips_weights):
         raise click.UsageError(
             "--previous and --lpips-weights are for a realism synthesis: give --perception"
         )
     if previous and init is None:
         raise click.UsageError("--previous continues the weights before those of --init: give --init")
     from rdpcodec.training.fidelity import Fidelity
-    from rdpcodec.training.run import train as train_run
+    from rdpcodec.training.launch import train as train_run
 
     train_run(
         lambda device: Fidelity(
-            run, data, device, init=init, previous=previous, lpips=lpips_weights, compiled=compiled
+            settings, data, device, init=init, previous=previous, lpips=lpips_weights, compiled=compiled
         ),
         settings_of(Launch, chosen),
     )
 
 
 @train.command()
-@run_options(RealismRun())
+@run_options(RealismSettings())
 @click.option(
     "--init",
     callback=weights_file,
@@ -120,17 +122,17 @@ def fidelity(
 @click.option(
     "--adversary",
     type=Finite(0),
-    default=RealismRun.adversary,
+    default=RealismSettings.adversary,
     show_default=True,
     help="Strength of the adversary's gradient relative to the distortion's; 0 for no adversary.",
 )
-@texture_option(RealismRun.texture)
+@texture_option(RealismSettings.texture)
 @share_option(
     "--features",
-    RealismRun.features,
+    RealismSettings.features,
     "Share of the distortion that gives way to one of the discriminator's features.",
 )
-@share_option("--warmup", RealismRun.warmup, "Share of the budget before the adversary joins.")
+@share_option("--warmup", RealismSettings.warmup, "Share of the budget before the adversary joins.")
 @click.option(
     "--discriminator",
     type=FILE,
@@ -146,13 +148,19 @@ def realism(
 ) -> None:
     """A second synthesis, for realism, on a frozen encoder. Needs the extra train."""
     need_torch("training")
-    run = settings_of(RealismRun, chosen)
+    settings = settings_of(RealismSettings, chosen)
+    from rdpcodec.training.launch import train as train_run
     from rdpcodec.training.realism import Realism
-    from rdpcodec.training.run import train as train_run
 
     train_run(
         lambda device: Realism(
-            run, data, device, init=init, previous=previous, lpips=lpips_weights, discriminator=discriminator
+            settings,
+            data,
+            device,
+            init=init,
+            previous=previous,
+            lpips=lpips_weights,
+            discriminator=discriminator,
         ),
         settings_of(Launch, chosen),
     )
@@ -188,9 +196,9 @@ def split(checkpoint: Path, folder: Path) -> None:
     callback=crop_side,
     help="Side of the crops in pixels, a multiple of 64.",
 )
-@click.option("--trains", type=click.Choice(TRAINS), default=FidelityRun.trains, show_default=True)
-@share_option("--eyes", FidelityRun.eyes)
-@share_option("--coarse", FidelityRun.coarse)
+@click.option("--trains", type=click.Choice(TRAINS), default=FidelitySettings.trains, show_default=True)
+@share_option("--eyes", FidelitySettings.eyes)
+@share_option("--coarse", FidelitySettings.coarse)
 @share_option("--perception", 0.0)
 @bfloat16_option
 @compile_option
@@ -224,7 +232,7 @@ def profile(
     from rdpcodec.training.speed.profile import profile_steps
 
     found = profile_steps(
-        FidelityRun(**chosen), data, steps, device=device, compiled=compiled, lpips=lpips_weights
+        FidelitySettings(**chosen), data, steps, device=device, compiled=compiled, lpips=lpips_weights
     )
     click.echo(json.dumps(found.record(peak), indent=2) if as_json else found.table(peak))
 

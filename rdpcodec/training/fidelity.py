@@ -37,7 +37,7 @@ from rdpcodec.training.losses import (
 from rdpcodec.training.optimizers import build_optimizers, clip_gradients, load_states, take_step
 from rdpcodec.training.randomness import Randomness
 from rdpcodec.training.realism_learner import RealismLearner
-from rdpcodec.training.recipes import FROZEN, FidelityRun
+from rdpcodec.training.settings import FROZEN, FidelitySettings
 from rdpcodec.training.speed.compiling import compile_blocks, compiles
 from rdpcodec.training.speed.cuda_graph import CudaGraphed
 from rdpcodec.training.start import Start, load_start
@@ -78,11 +78,11 @@ class Decoders(nn.Module):
         return Decoded(output, self.realism(output.rounded[first], quality[first]).float())
 
 
-def _drawn_images(run: FidelityRun, device: torch.device) -> ImageSet | None:
+def _drawn_images(settings: FidelitySettings, device: torch.device) -> ImageSet | None:
     """The drawn graphics of a run, if it trains on any."""
-    if not run.graphics:
+    if not settings.graphics:
         return None
-    return ImageSet(graphics(GRAPHICS_IMAGES, max(run.crop, GRAPHICS_SIDE), run.seed), device)
+    return ImageSet(graphics(GRAPHICS_IMAGES, max(settings.crop, GRAPHICS_SIDE), settings.seed), device)
 
 
 def _given_start(init: Path, previous: Path | None, size: str | None) -> Start:
@@ -98,7 +98,7 @@ class Fidelity:
 
     def __init__(
         self,
-        run: FidelityRun,
+        settings: FidelitySettings,
         data: Path,
         device: torch.device,
         *,
@@ -110,35 +110,35 @@ class Fidelity:
         """Load the images below `data` and the weights to start from.
 
         init: a checkpoint or safetensors; without it, a new model with a Haar transform. previous: with
-        `run.perception`, weights whose realism synthesis is carried over if `init` has none. lpips: where
-        LPIPS-squeeze is, see `load_lpips`. compiled: "loss" compiles the whole loss, for long runs on a GPU;
-        "blocks" compiles each block, which takes less time before the first step.
+        `settings.perception`, weights whose realism synthesis is carried over if `init` has none. lpips:
+        where LPIPS-squeeze is, see `load_lpips`. compiled: "loss" compiles the whole loss, for long runs on
+        a GPU; "blocks" compiles each block, which takes less time before the first step.
 
         Raises `UsageError` when there are too few images, or when weights do not fit or cannot be read.
         """
-        self.run, self.device = run, device
-        self.randomness = Randomness(run.seed)
+        self.settings, self.device = settings, device
+        self.randomness = Randomness(settings.seed)
         # Before the images, which may take minutes: problems with these files are reported at once.
-        start = _given_start(init, previous, run.size) if init else None
-        network = load_lpips("squeeze", lpips).to(device) if run.perception else None
-        self.training, self.validation_crops = load_training_and_validation(data, run.crop, device)
-        self.drawn = _drawn_images(run, device)
+        start = _given_start(init, previous, settings.size) if init else None
+        network = load_lpips("squeeze", lpips).to(device) if settings.perception else None
+        self.training, self.validation_crops = load_training_and_validation(data, settings.crop, device)
+        self.drawn = _drawn_images(settings, device)
         if start is None:
-            size = SIZES[run.size or "fast"]
+            size = SIZES[settings.size or "fast"]
             start = Start(haar_model(size, self.training, self.randomness.generator))
         self.model, self.totals = start.model.to(device), start.totals
-        for part in FROZEN[run.trains]:
+        for part in FROZEN[settings.trains]:
             self.model.get_submodule(part).requires_grad_(False)
         densities = [*self.model.hyper_prior.parameters(), *self.model.residual_density.parameters()]
-        self.optimizers = build_optimizers(self.model, run.learning_rate, densities)
+        self.optimizers = build_optimizers(self.model, settings.learning_rate, densities)
         self.average = WeightAverage(self.model)
         self.realism: RealismLearner | None = None
         if network is not None:
             synthesis = start.realism_synthesis().to(device)
-            self.realism = RealismLearner(run, synthesis, start.realism_totals, network)
+            self.realism = RealismLearner(settings, synthesis, start.realism_totals, network)
             self.optimizers += self.realism.optimizers
         self.randomness.seed_per_rank()
-        decoders = Decoders(self.model, self.realism.synthesis if self.realism else None, run.perceived)
+        decoders = Decoders(self.model, self.realism.synthesis if self.realism else None, settings.perceived)
         self.forward = averaging_gradients(decoders)
         self._compile(compiled if compiled and compiles(device) else None)
 
@@ -156,13 +156,13 @@ class Fidelity:
 
         Without a realism synthesis no phase is drawn: it is 0, and unused.
         """
-        generator = self.randomness.generator
-        x = self.training.crops(self.run.batch, self.run.crop, generator)
+        generator, count, side = self.randomness.generator, self.settings.batch, self.settings.crop
+        x = self.training.crops(count, side, generator)
         if self.drawn is not None:
-            which = (torch.rand(self.run.batch, generator=generator) < self.run.graphics).nonzero()[:, 0]
+            which = (torch.rand(count, generator=generator) < self.settings.graphics).nonzero()[:, 0]
             if len(which):
-                x[to_device(which, self.device)] = self.drawn.crops(len(which), self.run.crop, generator)
-        quality = torch.rand(self.run.batch, generator=generator) * 100
+                x[to_device(which, self.device)] = self.drawn.crops(len(which), side, generator)
+        quality = torch.rand(count, generator=generator) * 100
         x, quality = x.contiguous(memory_format=torch.channels_last), to_device(quality, self.device)
         if self.realism is None:
             return x, quality, torch.zeros(2, dtype=torch.int64, device=self.device)
@@ -199,8 +199,8 @@ class Fidelity:
 
     def _loss(self, x: Tensor, quality: Tensor, phase: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Return what is minimised, and the remaining `FIGURES`, for a `batch`."""
-        with autocast(self.run, self.device):
-            decoded = self.forward(x, quality, by_rate=self.run.by_rate)
+        with autocast(self.settings, self.device):
+            decoded = self.forward(x, quality, by_rate=self.settings.by_rate)
         distortion, figures = self._distortion(decoded, x, phase)
         loss = rate_distortion_loss(decoded.output, x, quality, distortion)
         return loss.total, [loss.bpp.detach().mean(), loss.psnr.detach(), *figures]
@@ -209,11 +209,11 @@ class Fidelity:
         """The distortion of each crop, `[B]`: of the first ones, the realism synthesis's; of the others, the
         fidelity synthesis's. And LPIPS, as far as it is known.
         """
-        perceived = self.run.perceived
-        of_others = fidelity_distortion(self.run, decoded.output.reconstruction[perceived:], x[perceived:])
+        count, reconstruction = self.settings.perceived, decoded.output.reconstruction
+        of_others = fidelity_distortion(self.settings, reconstruction[count:], x[count:])
         if self.realism is None or decoded.realistic is None:
             return of_others, []
-        realistic = self.realism.distortion(decoded.realistic, x[:perceived], phase)
+        realistic = self.realism.distortion(decoded.realistic, x[:count], phase)
         distortion = torch.cat([realistic.total / LPIPS_UNIT, of_others])
         return distortion, [realistic.lpips.detach().mean()]
 
@@ -253,7 +253,7 @@ class Fidelity:
         return {
             "architecture": asdict(self.model.architecture),
             "totals": self.totals.record(),
-            "distortion": {"eyes": self.run.eyes, "coarse": self.run.coarse},
+            "distortion": {"eyes": self.settings.eyes, "coarse": self.settings.coarse},
             "model": self.model.state_dict(),
             "average": self.average.values,
             "average_steps": self.average.steps,

@@ -21,8 +21,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from rdpcodec.errors import RdpError, UsageError, reason
 from rdpcodec.training.checkpoint import load_checkpoint, save_checkpoint
-from rdpcodec.training.recipes import Run
 from rdpcodec.training.schedule import Budget, rate_factor
+from rdpcodec.training.settings import RunSettings
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
@@ -50,7 +50,7 @@ class Objective(Protocol):
     device: torch.device
 
     @property
-    def run(self) -> Run:
+    def settings(self) -> RunSettings:
         """What defines the run. A resumed run must agree, except in what `MAY_CHANGE`."""
 
     def train_step(self, factor: float, progress: float) -> dict[str, float]:
@@ -103,9 +103,9 @@ class Loop:
 
     def __init__(self, objective: Objective, out: Path) -> None:
         self.objective, self.out = objective, out
-        self.budget = Budget(objective.run)
+        self.budget = Budget(objective.settings)
         # In one step, over all processes.
-        self.pixels_a_step = process_count() * objective.run.batch * objective.run.crop**2
+        self.pixels_a_step = process_count() * objective.settings.batch * objective.settings.crop**2
         self.step = 0
         self.best_loss = math.inf
         self._stopped = False
@@ -132,7 +132,7 @@ class Loop:
         self.budget.restart(state["seconds"], state["pixels"])
 
     def _check_settings(self, made: dict[str, Any]) -> None:
-        asked = asdict(self.objective.run)
+        asked = asdict(self.objective.settings)
         others = sorted(name for name in made.keys() | asked.keys() if made.get(name) != asked.get(name))
         if differing := [name for name in others if name not in MAY_CHANGE]:
             told = (f"{name} was {made.get(name)} and is {asked.get(name)}" for name in differing)
@@ -146,7 +146,7 @@ class Loop:
         """Write the checkpoint."""
         state = {
             **self.objective.state(),
-            "settings": asdict(self.objective.run),
+            "settings": asdict(self.objective.settings),
             "step": self.step,
             "best_loss": self.best_loss,
             "seconds": self.budget.seconds,
@@ -192,7 +192,7 @@ class Loop:
             )
 
     def _step(self, progress: float) -> dict[str, float]:
-        factor = rate_factor(self.step, progress, self.objective.run.decay)
+        factor = rate_factor(self.step, progress, self.objective.settings.decay)
         figures = self.objective.train_step(factor, progress)
         for name in CHECKED:
             self._check(name, figures[name])

@@ -15,7 +15,7 @@ from rdpcodec.model.rate import LAMBDA_MIDDLE
 from rdpcodec.model.rdp_model import TrainingOutput
 from rdpcodec.quality import lambda_at
 from rdpcodec.training.data import to_device
-from rdpcodec.training.recipes import FidelityRun, Run
+from rdpcodec.training.settings import FidelitySettings, RunSettings
 
 # A file at λ costs about λ^0.5 in the loss's own units. Dividing by most of that keeps the high rates from
 # drowning the low ones, where BD-rates are measured in per cent of few bits.
@@ -59,9 +59,9 @@ class Loss(NamedTuple):
         return (-10 * self.mse.log10()).mean()
 
 
-def autocast(run: Run, device: torch.device) -> torch.autocast:
+def autocast(settings: RunSettings, device: torch.device) -> torch.autocast:
     """The arithmetic of a run's networks: bfloat16 if it asks for that, otherwise float32."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=run.bfloat16)
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=settings.bfloat16)
 
 
 def random_phase(generator: torch.Generator, device: torch.device) -> Tensor:
@@ -78,32 +78,32 @@ def shifted_crop(x: Tensor, phase: Tensor) -> Tensor:
 
 
 def perceptual_distortion(
-    network: Lpips, run: Run, decoded: Tensor, x: Tensor, phase: Tensor
+    network: Lpips, settings: RunSettings, decoded: Tensor, x: Tensor, phase: Tensor
 ) -> PerceptualDistortion:
     """How far images `[B, 3, H, W]` in [0, 1] are from their originals x.
 
-    Squared error is that of the whole, LPIPS that of a `shifted_crop`. A share `run.texture` of both gives
-    way to `texture_distortion` (see `in_place_of`). A weave costs `WEAVE_WEIGHT` times what squared error
-    does.
+    Squared error is that of the whole, LPIPS that of a `shifted_crop`. A share `settings.texture` of both
+    gives way to `texture_distortion` (see `in_place_of`). A weave costs `WEAVE_WEIGHT` times what squared
+    error does.
     """
-    with autocast(run, x.device):
+    with autocast(settings, x.device):
         with torch.no_grad():
             wanted = network.features(shifted_crop(x, phase))
         lpips = network.between(network.features(shifted_crop(decoded, phase)), wanted).float()
     mse = squared_error(decoded, x)
     total = MSE_WEIGHT * mse + lpips
-    if run.texture:
+    if settings.texture:
         texture = in_place_of(total, texture_distortion(x, decoded))
-        total = (1 - run.texture) * total + run.texture * texture
+        total = (1 - settings.texture) * total + settings.texture * texture
     total = total + WEAVE_WEIGHT * MSE_WEIGHT * weave_distortion(x, decoded)
     return PerceptualDistortion(total, mse, lpips)
 
 
-def fidelity_distortion(run: FidelityRun, decoded: Tensor, x: Tensor) -> Tensor:
+def fidelity_distortion(settings: FidelitySettings, decoded: Tensor, x: Tensor) -> Tensor:
     """How far images `[B, 3, H, W]` in [0, 1] are from their originals x, `[B]`: squared error, of which the
-    shares `run.eyes` and `run.coarse` give way to distortions for eyes (see `in_place_of`).
+    shares `settings.eyes` and `settings.coarse` give way to distortions for eyes (see `in_place_of`).
     """
-    squared, shares = squared_error(decoded, x), (run.eyes, run.coarse)
+    squared, shares = squared_error(decoded, x), (settings.eyes, settings.coarse)
     if not (any(shares) and len(x)):
         return squared
     distortion = (1 - sum(shares)) * squared

@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 import click
 
 from rdpcodec.container import SIZE_NUMBERS
-from rdpcodec.training.recipes import FidelityRun, Launch, RealismRun
+from rdpcodec.training.settings import FidelitySettings, Launch, RealismSettings
 from rdpcodec.weights.manifest import encoders, find_model
 
 Command = Callable[..., Any]
-Settings = TypeVar("Settings", FidelityRun, RealismRun, Launch)
+Settings = TypeVar("Settings", FidelitySettings, RealismSettings, Launch)
 
 
 class Finite(click.FloatRange):
@@ -126,7 +126,7 @@ def size_option(default: str | None = None, text: str | None = None) -> Callable
     return click.option("--size", type=sizes, default=default, show_default=bool(default), help=text)
 
 
-def run_options(defaults: FidelityRun | RealismRun) -> Callable[[Command], Command]:
+def run_options(defaults: FidelitySettings | RealismSettings) -> Callable[[Command], Command]:
     """The options that all kinds of training share, with the defaults of a run."""
     settings = (
         click.option("--" + name.replace("_", "-"), default=getattr(defaults, name), show_default=True, **how)

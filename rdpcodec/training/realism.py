@@ -27,7 +27,7 @@ from rdpcodec.training.loop import averaging_gradients
 from rdpcodec.training.losses import autocast, perceptual_distortion, random_phase, shifted_crop
 from rdpcodec.training.optimizers import build_optimizers, clip_gradients, load_states, take_step
 from rdpcodec.training.randomness import Randomness
-from rdpcodec.training.recipes import RealismRun
+from rdpcodec.training.settings import RealismSettings
 from rdpcodec.training.start import load_start
 from rdpcodec.training.totals import Totals
 from rdpcodec.training.validation import QUALITIES, load_training_and_validation
@@ -75,7 +75,7 @@ class Realism:
 
     def __init__(
         self,
-        run: RealismRun,
+        settings: RealismSettings,
         data: Path,
         device: torch.device,
         *,
@@ -95,8 +95,8 @@ class Realism:
         Raises `UsageError` when there are too few images, weights do not fit or cannot be read, or the
         packages of the discriminator's network are not installed.
         """
-        self.run, self.device = run, device
-        self.randomness = Randomness(run.seed)
+        self.settings, self.device = settings, device
+        self.randomness = Randomness(settings.seed)
         start = load_start(init, previous)
         if start.bitstream is None:
             raise UsageError(f"{init}: a realism run starts from released weights: export these first")
@@ -107,9 +107,9 @@ class Realism:
         if discriminator is not None:
             load_discriminator(discriminator, self.discriminator)
         self.lpips = load_lpips("squeeze", lpips).to(device)
-        self.training, self.validation_crops = load_training_and_validation(data, run.crop, device)
+        self.training, self.validation_crops = load_training_and_validation(data, settings.crop, device)
         self.discriminator_optimizer = _discriminator_optimizer(self.discriminator)
-        self.synthesis_optimizers = build_optimizers(self.synthesis, run.learning_rate)
+        self.synthesis_optimizers = build_optimizers(self.synthesis, settings.learning_rate)
         self.average = WeightAverage(self.synthesis)
         self.adversary_norm = 0.0
         self.randomness.seed_per_rank()
@@ -119,7 +119,7 @@ class Realism:
     def train_step(self, factor: float, progress: float) -> dict[str, float]:
         """Take a step; the loss in the figures is the weighted distortion, without the adversary."""
         batch = self._batch()
-        adversarial = self.run.adversary > 0 and progress >= self.run.warmup
+        adversarial = self.settings.adversary > 0 and progress >= self.settings.warmup
         gradient, seen, figures = self._image_gradient(batch, adversarial=adversarial)
         batch.decoded.backward(gradient)
         norm = self._update(self.synthesis_optimizers, self.synthesis, factor, figures["loss"])
@@ -140,10 +140,10 @@ class Realism:
     def _batch(self) -> Batch:
         """Draw crops and qualities, uniform in 0..100, and decode them."""
         generator = self.randomness.generator
-        x = self.training.crops(self.run.batch, self.run.crop, generator)
+        x = self.training.crops(self.settings.batch, self.settings.crop, generator)
         x = x.contiguous(memory_format=torch.channels_last)
-        quality = (torch.rand(self.run.batch, generator=generator) * 100).to(self.device)
-        with autocast(self.run, self.device):
+        quality = (torch.rand(self.settings.batch, generator=generator) * 100).to(self.device)
+        with autocast(self.settings, self.device):
             with torch.no_grad():
                 latents = self.model.analyse(x, quality, by_rate=True).rounded
             decoded = self.decode(latents, quality).float()
@@ -158,11 +158,11 @@ class Realism:
         """
         weight = (lambda_at(batch.quality) / LAMBDA_MIDDLE) ** RATE_EXPONENT / len(batch.x)
         decoded = batch.decoded.detach().requires_grad_()
-        distortion = perceptual_distortion(self.lpips, self.run, decoded, batch.x, batch.phase)
+        distortion = perceptual_distortion(self.lpips, self.settings, decoded, batch.x, batch.phase)
         total, seen = distortion.total, self._seen(batch, decoded, wanted=adversarial)
-        if self.run.features:
+        if self.settings.features:
             felt = in_place_of(total, feature_distortion(*seen))
-            total = (1 - self.run.features) * total + self.run.features * felt
+            total = (1 - self.settings.features) * total + self.settings.features * felt
         (gradient,) = torch.autograd.grad(total.sum(), decoded, retain_graph=adversarial)
         figures = {
             "loss": float((weight * total).sum().detach()),
@@ -176,9 +176,9 @@ class Realism:
 
     def _seen(self, batch: Batch, decoded: Tensor, *, wanted: bool) -> Seen:
         """What the frozen network sees; nothing, if neither the adversary nor the distortion wants it."""
-        if not (wanted or self.run.features):
+        if not (wanted or self.settings.features):
             return Seen([], [])
-        with autocast(self.run, self.device):
+        with autocast(self.settings, self.device):
             with torch.no_grad():
                 originals = self.discriminator.stages(shifted_crop(batch.x, batch.phase))
             return Seen(originals, self.discriminator.stages(shifted_crop(decoded, batch.phase)))
@@ -188,10 +188,10 @@ class Realism:
     ) -> tuple[Tensor, dict[str, float]]:
         """Return the adversary's gradient with respect to the decoded images, and its figures.
 
-        On every image it is `run.adversary` times as strong as the distortion's `gradient` `[B, 3, H, W]`, as
-        far as `ADVERSARY_WEIGHTS` allows.
+        On every image it is `settings.adversary` times as strong as the distortion's `gradient`, as far as
+        `ADVERSARY_WEIGHTS` allows.
         """
-        with autocast(self.run, self.device):
+        with autocast(self.settings, self.device):
             logits = self.discriminator(seen.decoded, batch.condition, batch.quality).float()
         unreal = F.softplus(-logits).flatten(1).mean(1)
         (push,) = torch.autograd.grad(unreal.sum(), decoded)
@@ -210,14 +210,14 @@ class Realism:
         norm = push.flatten(1).norm(dim=1).mean()
         decay = NORM_DECAY if self.adversary_norm else 0.0
         self.adversary_norm = decay * self.adversary_norm + (1 - decay) * float(norm)
-        strength = self.run.adversary * gradient.flatten(1).norm(dim=1) / self.adversary_norm
+        strength = self.settings.adversary * gradient.flatten(1).norm(dim=1) / self.adversary_norm
         return strength.clamp(*ADVERSARY_WEIGHTS)
 
     def _discriminate(self, batch: Batch, seen: Seen, factor: float) -> dict[str, float]:
         """Take one step of the discriminator and return its figures."""
         stages = [torch.cat([real, false.detach()]) for real, false in zip(*seen, strict=True)]
         condition, quality = torch.cat([batch.condition] * 2), torch.cat([batch.quality] * 2)
-        with autocast(self.run, self.device):
+        with autocast(self.settings, self.device):
             logits = self.judge(stages, condition, quality).float()
         real, false = logits.chunk(2)
         loss = F.softplus(-real).mean() + F.softplus(false).mean()

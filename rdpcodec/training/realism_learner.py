@@ -12,7 +12,7 @@ from rdpcodec.model.transforms import Synthesis
 from rdpcodec.training.average import WeightAverage
 from rdpcodec.training.losses import PerceptualDistortion, perceptual_distortion
 from rdpcodec.training.optimizers import build_optimizers
-from rdpcodec.training.recipes import FidelityRun
+from rdpcodec.training.settings import FidelitySettings
 from rdpcodec.training.totals import Totals
 from rdpcodec.training.validation import Point
 
@@ -20,11 +20,13 @@ from rdpcodec.training.validation import Point
 class RealismLearner:
     """The synthesis, its averaged weights and optimizers, and the network that judges its images."""
 
-    def __init__(self, run: FidelityRun, synthesis: Synthesis, totals: Totals, lpips: Lpips) -> None:
+    def __init__(
+        self, settings: FidelitySettings, synthesis: Synthesis, totals: Totals, lpips: Lpips
+    ) -> None:
         """totals: the training behind the synthesis when the run begins."""
-        self.run, self.synthesis, self.totals, self.lpips = run, synthesis, totals, lpips
+        self.settings, self.synthesis, self.totals, self.lpips = settings, synthesis, totals, lpips
         self.average = WeightAverage(synthesis)
-        self.optimizers = build_optimizers(synthesis, run.learning_rate)
+        self.optimizers = build_optimizers(synthesis, settings.learning_rate)
 
     def update_average(self) -> None:
         """Average the weights, after a step."""
@@ -32,7 +34,7 @@ class RealismLearner:
 
     def distortion(self, decoded: Tensor, x: Tensor, phase: Tensor) -> PerceptualDistortion:
         """See `perceptual_distortion`."""
-        return perceptual_distortion(self.lpips, self.run, decoded, x, phase)
+        return perceptual_distortion(self.lpips, self.settings, decoded, x, phase)
 
     @torch.no_grad()
     def validated(self, at: Point, x: Tensor) -> float:

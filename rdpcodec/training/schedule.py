@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from rdpcodec.training.recipes import Run
+from rdpcodec.training.settings import RunSettings
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -35,8 +35,8 @@ def scale_learning_rates(optimizer: Optimizer, factor: float) -> None:
 class Budget:
     """How much of a run's budget is spent: of its minutes or of its pixels, whichever it has."""
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(self, settings: RunSettings) -> None:
+        self._settings = settings
         self.restart(0.0, 0.0)
 
     def restart(self, spent_seconds: float, spent_pixels: float) -> None:
@@ -52,10 +52,10 @@ class Budget:
     @property
     def progress(self) -> float:
         """Share of the budget that is spent, 0..1 and beyond."""
-        if self._run.gigapixels is not None:
-            return self.spent_pixels / (self._run.gigapixels * 1e9)
-        assert self._run.minutes is not None
-        return self.seconds / (self._run.minutes * 60)
+        if self._settings.gigapixels is not None:
+            return self.spent_pixels / (self._settings.gigapixels * 1e9)
+        assert self._settings.minutes is not None
+        return self.seconds / (self._settings.minutes * 60)
 
     @property
     def seconds_left(self) -> float:

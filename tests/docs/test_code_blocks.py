@@ -48,8 +48,8 @@ FOLDERS = (
 FILES = ("bench/results/kodak.json", "docs/papers.md", "RUN/checkpoint.pt")
 # Commands that take long, the function that takes the time, and its stand-in result: all before it is run.
 LONG: dict[tuple[str, ...], tuple[str, object]] = {
-    ("train", "fidelity"): ("rdpcodec.training.run.train", None),
-    ("train", "realism"): ("rdpcodec.training.run.train", None),
+    ("train", "fidelity"): ("rdpcodec.training.launch.train", None),
+    ("train", "realism"): ("rdpcodec.training.launch.train", None),
     ("train", "large"): ("rdpcodec.training.large.train.train_part", []),
     ("train", "profile"): (
         "rdpcodec.training.speed.profile.profile_steps",

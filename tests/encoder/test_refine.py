@@ -21,7 +21,7 @@ from rdpcodec.mosaic import Window
 from rdpcodec.operating_point import EFFORT_MAX
 from rdpcodec.quality import lambda_at
 from rdpcodec.tiles import Box
-from rdpcodec.training.recipes import FidelityRun
+from rdpcodec.training.settings import FidelitySettings
 from rdpcodec.weights.release import DistortionShares
 
 
@@ -70,7 +70,7 @@ def test_images_too_small_for_eyes_are_searched_for_squared_error(
 def test_a_search_pays_for_what_training_pays_for(codec: Codec, photograph: Image.Image) -> None:
     """At its start, the price has the value of the squared error and the gradient of training's mixture."""
     search = search_for(codec, photograph.crop((200, 100, 328, 228)), 40)
-    eyes, coarse = FidelityRun.eyes, FidelityRun.coarse
+    eyes, coarse = FidelitySettings.eyes, FidelitySettings.coarse
     decoded = search.decoded(search.best.residual).requires_grad_()
     mse = (decoded - search.x).square().mean((1, 2, 3))
     mixed = (

@@ -17,9 +17,9 @@ from small_model import smaller_constants
 from torch import Tensor
 
 from rdpcodec.training.fidelity import Fidelity
+from rdpcodec.training.launch import leave_process_group
 from rdpcodec.training.loop import Loop, process_count, process_rank
-from rdpcodec.training.recipes import FidelityRun
-from rdpcodec.training.run import leave_process_group
+from rdpcodec.training.settings import FidelitySettings
 
 BATCH, SIDE, STEPS = 4, 64, 3
 
@@ -29,7 +29,7 @@ def main(data: Path, start: Path, out: Path) -> None:
         dist.init_process_group("gloo", timeout=timedelta(minutes=4))  # in case the other dies
     torch.rand_like = lambda x: torch.full_like(x, 0.25)  # type: ignore[assignment]
     share = BATCH // process_count()
-    run = FidelityRun(gigapixels=STEPS * BATCH * SIDE**2 / 1e9, batch=share, crop=SIDE, graphics=0)
+    run = FidelitySettings(gigapixels=STEPS * BATCH * SIDE**2 / 1e9, batch=share, crop=SIDE, graphics=0)
     objective = Fidelity(run, data, torch.device("cpu"), init=start)
     # SGD's steps are the gradients; SOAP and Adam amplify differences in the last bit.
     objective.optimizers = [torch.optim.SGD(objective.model.parameters(), lr=20.0)]

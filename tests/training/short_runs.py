@@ -8,7 +8,7 @@ import torch
 
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.loop import Loop
-from rdpcodec.training.recipes import FidelityRun
+from rdpcodec.training.settings import FidelitySettings
 
 CPU = torch.device("cpu")
 
@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 PIXELS_A_STEP = 4 * 64**2
 
 
-def run_of(steps: int, **changes: object) -> FidelityRun:
+def run_of(steps: int, **changes: object) -> FidelitySettings:
     """A short run for squared error on photographs; eyes and graphics have tests of their own."""
     settings = {
         "gigapixels": steps * PIXELS_A_STEP / 1e9,
@@ -27,8 +27,8 @@ def run_of(steps: int, **changes: object) -> FidelityRun:
         "graphics": 0.0,
         **changes,
     }
-    return FidelityRun(**settings)  # type: ignore[arg-type]
+    return FidelitySettings(**settings)  # type: ignore[arg-type]
 
 
-def loop_of(run: FidelityRun, data: Path, out: Path, init: Path, lpips: Path | None = None) -> Loop:
+def loop_of(run: FidelitySettings, data: Path, out: Path, init: Path, lpips: Path | None = None) -> Loop:
     return Loop(Fidelity(run, data, CPU, init=init, lpips=lpips), out)

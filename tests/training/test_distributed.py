@@ -16,7 +16,7 @@ from short_runs import CPU
 
 from rdpcodec.training import randomness
 from rdpcodec.training.checkpoint import load_checkpoint
-from rdpcodec.training.run import leave_process_group
+from rdpcodec.training.launch import leave_process_group
 
 
 def test_processes_begin_with_equal_weights_and_go_on_with_other_crops(

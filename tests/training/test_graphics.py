@@ -8,7 +8,7 @@ import torch
 
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.graphics import graphics
-from rdpcodec.training.recipes import FidelityRun
+from rdpcodec.training.settings import FidelitySettings
 
 
 def test_graphics_are_the_same_for_a_seed_and_differ_between_seeds() -> None:
@@ -35,7 +35,7 @@ def test_graphics_are_unlike_photographs() -> None:
 
 
 def test_a_run_takes_its_share_of_crops_from_graphics(image_folder: Path, small_model: Path) -> None:
-    run = FidelityRun(gigapixels=1.0, batch=200, crop=64, graphics=0.1)
+    run = FidelitySettings(gigapixels=1.0, batch=200, crop=64, graphics=0.1)
     objective = Fidelity(run, image_folder, torch.device("cpu"), init=small_model)
     assert objective.drawn is not None
     objective.drawn.pixels.fill_(255)

@@ -23,7 +23,7 @@ from rdpcodec.training.checkpoint import load_checkpoint
 from rdpcodec.training.large.judging import NotWorthIt
 from rdpcodec.training.large.parts import PARTS
 from rdpcodec.training.pieces import joined
-from rdpcodec.training.recipes import FidelityRun, Launch
+from rdpcodec.training.settings import FidelitySettings, Launch
 from rdpcodec.weights.architecture import SIZES
 from rdpcodec.weights.manifest import ModelEntry, find_model
 from rdpcodec.weights.release import ReleasedModel
@@ -148,8 +148,8 @@ def test_a_part_takes_its_24_minutes_and_its_own_schedule(
     class Begun(Exception):
         """Stands in for the run."""
 
-    def made(own: FidelityRun, *_: object, **__: object) -> None:
-        assert own == replace(PARTS[number].run, minutes=24)
+    def made(own: FidelitySettings, *_: object, **__: object) -> None:
+        assert own == replace(PARTS[number].settings, minutes=24)
         raise Begun
 
     def begun(objective: Callable[[torch.device], object], launch: Launch) -> None:
@@ -175,9 +175,9 @@ def test_what_is_said_of_a_part_comes_before_its_own_settings(
     words = ["--data", image_folder, "--out", tmp_path, "--gigapixels", 2, "--against", "fast"]
     run("train", "large", "--part", 2, *words, "--seed", 0, "--batch", 5, "--learning-rate", 0.1)
     run("train", "large", "--part", 3, *words)
-    own = replace(PARTS[2].run, gigapixels=2, seed=0, batch=5, learning_rate=0.1)
+    own = replace(PARTS[2].settings, gigapixels=2, seed=0, batch=5, learning_rate=0.1)
     assert found[0] == (2, own, find_model("fast").path)
-    assert found[1] == (3, replace(PARTS[3].run, gigapixels=2), None)
+    assert found[1] == (3, replace(PARTS[3].settings, gigapixels=2), None)
 
 
 def test_a_realism_run_does_not_start_from_what_was_not_exported(

@@ -19,10 +19,10 @@ from torch import nn
 
 from rdpcodec.training import loop as looping
 from rdpcodec.training import schedule
+from rdpcodec.training.launch import stopped_by_signals
 from rdpcodec.training.loop import Diverged, Interrupted, Loop
-from rdpcodec.training.recipes import Run
-from rdpcodec.training.run import stopped_by_signals
 from rdpcodec.training.schedule import Budget
+from rdpcodec.training.settings import RunSettings
 
 PIXELS = 2 * 1000**2  # a step
 
@@ -36,7 +36,7 @@ class Clocked:
     device = CPU
 
     def __init__(self, clock: SimpleNamespace, seconds: float, minutes: float) -> None:
-        self.run = Run(minutes=minutes, batch=2, crop=1000)
+        self.settings = RunSettings(minutes=minutes, batch=2, crop=1000)
         self.clock, self.seconds = clock, seconds
         self.weight = nn.Parameter(torch.ones(2))
         self.loss_of: Callable[[int], float] = lambda step: 1.0
@@ -124,7 +124,7 @@ def test_a_loss_that_grows_little_by_little_has_grown(
     loop, objective = loop_of(clock, tmp_path, minutes=30, seconds=61.0)
     objective.loss_of = lambda step: float(2**step)
     if resumed:
-        loop.budget = Budget(Run(minutes=1))
+        loop.budget = Budget(RunSettings(minutes=1))
         loop.train(checkpoint_minutes=60)
         loop, objective = loop_of(clock, tmp_path, minutes=30, seconds=61.0)
         loop.resume()

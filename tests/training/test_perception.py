@@ -36,8 +36,8 @@ from rdpcodec.training.losses import (
     shifted_crop,
 )
 from rdpcodec.training.realism import Realism
-from rdpcodec.training.recipes import FidelityRun, RealismRun
 from rdpcodec.training.schedule import rate_factor
+from rdpcodec.training.settings import FidelitySettings, RealismSettings
 from rdpcodec.training.start import load_start
 from rdpcodec.training.validation import QUALITIES
 from rdpcodec.weights.architecture import architecture_from
@@ -45,11 +45,11 @@ from rdpcodec.weights.release import ReleasedModel
 
 CPU = torch.device("cpu")
 # Judges by squared error, LPIPS and weaves alone.
-PLAIN = FidelityRun(texture=0)
+PLAIN = FidelitySettings(texture=0)
 
 
 def loop_of(steps: int, data: Path, out: Path, lpips: Path, init: Path, **changes: Any) -> Loop:
-    run = FidelityRun(
+    run = FidelitySettings(
         gigapixels=steps * 2 * 64**2 / 1e9,
         batch=2,
         crop=64,
@@ -86,7 +86,8 @@ def test_the_first_crops_are_judged_by_the_realism_synthesis_the_others_by_squar
     assert isinstance(objective, Fidelity)
     torch.manual_seed(0)
     x, faithful, realistic = torch.rand(3, 2, 3, 64, 64)
-    quality, phase, count = torch.full((2,), 50.0), torch.zeros(2, dtype=torch.int64), objective.run.perceived
+    quality, phase = torch.full((2,), 50.0), torch.zeros(2, dtype=torch.int64)
+    count = objective.settings.perceived
     output = objective.model(x, quality)._replace(reconstruction=faithful)
     decoded = Decoded(output, realistic[:count] if count else None)
     objective.forward = lambda *_, **__: decoded
@@ -100,7 +101,7 @@ def test_the_first_crops_are_judged_by_the_realism_synthesis_the_others_by_squar
 
 @pytest.mark.parametrize(("share", "crops"), [(0.0, 0), (0.01, 1), (0.25, 2), (0.5, 4), (1.0, 8)])
 def test_a_share_of_the_crops_is_judged_by_the_realism_synthesis(share: float, crops: int) -> None:
-    assert FidelityRun(batch=8, perception=share).perceived == crops
+    assert FidelitySettings(batch=8, perception=share).perceived == crops
 
 
 def test_lpips_sees_images_at_every_phase(lpips: Path) -> None:
@@ -126,7 +127,7 @@ def test_texture_takes_its_share_of_what_is_learnt(lpips: Path) -> None:
     decoded.requires_grad_()
     phase, found = random_phase(generator, x.device), {}
     for share in (0.0, 0.25, 1.0):
-        distortion = perceptual_distortion(network, FidelityRun(texture=share), decoded, x, phase)
+        distortion = perceptual_distortion(network, FidelitySettings(texture=share), decoded, x, phase)
         found[share] = torch.autograd.grad(distortion.total.sum(), decoded)[0]
     assert torch.cosine_similarity(found[0.0].flatten(), found[1.0].flatten(), dim=0) < 0.99
     torch.testing.assert_close(found[0.25], 0.75 * found[0.0] + 0.25 * found[1.0])
@@ -210,7 +211,7 @@ def test_a_run_that_died_goes_on_exactly(
     dying = loop_of(8, image_folder, tmp_path / "resumed", lpips, small_model)
     dying.out.mkdir()
     for step in range(5):
-        dying.objective.train_step(rate_factor(step, step / 8, dying.objective.run.decay), step / 8)
+        dying.objective.train_step(rate_factor(step, step / 8, dying.objective.settings.decay), step / 8)
         dying.step += 1
         dying.budget.spent_pixels += dying.pixels_a_step
     dying.save()
@@ -250,7 +251,7 @@ def test_both_syntheses_are_released_and_trained_further(
             if name.startswith("realism."):
                 torch.testing.assert_close(start[name], tensor.float(), atol=1e-3, rtol=1e-3)
     objective = Realism(
-        RealismRun(gigapixels=1e-5, batch=1, crop=64),
+        RealismSettings(gigapixels=1e-5, batch=1, crop=64),
         image_folder,
         CPU,
         init=path,

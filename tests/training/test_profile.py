@@ -16,7 +16,7 @@ from rdpcodec.cli import rdpcodec
 from rdpcodec.model.blocks import GatedBlock
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.training.fidelity import Fidelity
-from rdpcodec.training.recipes import FidelityRun
+from rdpcodec.training.settings import FidelitySettings
 from rdpcodec.training.speed import compiling
 from rdpcodec.training.speed.compiling import NotCompiled, compile_blocks, compiles
 from rdpcodec.training.speed.cost import cost, training_multiply_adds
@@ -84,10 +84,10 @@ def test_a_step_of_training_costs_three_times_what_coding_costs() -> None:
     found = cost(SMALL)
     coding = 1e3 * (found.analysis + found.prior + found.synthesis)
     # The first layers have no gradient to pass on.
-    assert 2.5 * coding < training_multiply_adds(SMALL, FidelityRun()) < 3.3 * coding
+    assert 2.5 * coding < training_multiply_adds(SMALL, FidelitySettings()) < 3.3 * coding
     # Frozen networks run forwards alone.
     frozen = 1e3 * (found.analysis + found.prior)
-    synthesis = training_multiply_adds(SMALL, FidelityRun(trains="synthesis")) - frozen
+    synthesis = training_multiply_adds(SMALL, FidelitySettings(trains="synthesis")) - frozen
     assert 2e3 * found.synthesis < synthesis < 3.3e3 * found.synthesis
 
 
@@ -98,7 +98,7 @@ def test_without_a_compiler_a_run_goes_on_and_says_so(
         raise RuntimeError("no working compiler\nand a long story")
 
     monkeypatch.setattr(GatedBlock, "compile", fails)
-    run = FidelityRun(batch=1, crop=64, size="large", graphics=0, eyes=0)
+    run = FidelitySettings(batch=1, crop=64, size="large", graphics=0, eyes=0)
     figures = [Fidelity(run, image_folder, CPU).train_step(1.0)]
     for way in ("blocks", "loss"):
         with pytest.warns(NotCompiled, match="not compiled, which is slower: no working compiler and"):

@@ -27,7 +27,7 @@ from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.loop import Loop
 from rdpcodec.training.losses import PHASES
 from rdpcodec.training.realism import Realism
-from rdpcodec.training.recipes import FidelityRun, RealismRun
+from rdpcodec.training.settings import FidelitySettings, RealismSettings
 from rdpcodec.training.start import load_start
 from rdpcodec.weights.architecture import architecture_from
 from rdpcodec.weights.release import ReleasedModel
@@ -35,15 +35,15 @@ from rdpcodec.weights.release import ReleasedModel
 CPU = torch.device("cpu")
 
 
-def run_of(steps: int, **changes: Any) -> RealismRun:
-    return RealismRun(gigapixels=steps * 2 * 64**2 / 1e9, batch=2, crop=64, **changes)
+def run_of(steps: int, **changes: Any) -> RealismSettings:
+    return RealismSettings(gigapixels=steps * 2 * 64**2 / 1e9, batch=2, crop=64, **changes)
 
 
 @pytest.fixture(scope="module")
 def released(image_folder: Path, small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of released weights, trained for two steps."""
     folder = tmp_path_factory.mktemp("released")
-    run = FidelityRun(gigapixels=2 * 64**2 / 1e9, batch=1, crop=64, graphics=0)
+    run = FidelitySettings(gigapixels=2 * 64**2 / 1e9, batch=1, crop=64, graphics=0)
     objective = Fidelity(run, image_folder, CPU, init=small_model)
     Loop(objective, folder / "run").train(checkpoint_minutes=60)
     export(folder / "run" / "checkpoint.pt", image_folder, "fast", folder / "weights")
@@ -56,7 +56,7 @@ def weights(released: Path, tmp_path: Path) -> Path:
     return shutil.copytree(released, tmp_path / "weights") / "fast.safetensors"
 
 
-def loop_of(run: RealismRun, data: Path, out: Path, weights: Path, lpips: Path) -> Loop:
+def loop_of(run: RealismSettings, data: Path, out: Path, weights: Path, lpips: Path) -> Loop:
     return Loop(Realism(run, data, CPU, init=weights, lpips=lpips), out)
 
 
@@ -164,9 +164,9 @@ def test_the_adversary_joins_after_the_warm_up(
     objective = loop_of(run_of(8), image_folder, tmp_path / "run", weights, lpips).objective
     assert isinstance(objective, Realism)
     before = {name: t.clone() for name, t in objective.discriminator.state_dict().items()}
-    assert "adversary_weight" not in objective.train_step(1.0, objective.run.warmup / 2)
+    assert "adversary_weight" not in objective.train_step(1.0, objective.settings.warmup / 2)
     assert all(torch.equal(before[name], t) for name, t in objective.discriminator.state_dict().items())
-    figures = objective.train_step(1.0, objective.run.warmup)
+    figures = objective.train_step(1.0, objective.settings.warmup)
     low, high = realism.ADVERSARY_WEIGHTS
     assert low <= figures["adversary_weight"] <= high * (1 + 1e-6)
     assert not all(torch.equal(before[name], t) for name, t in objective.discriminator.state_dict().items())
@@ -175,7 +175,7 @@ def test_the_adversary_joins_after_the_warm_up(
 def test_images_of_all_rates_count_alike(
     image_folder: Path, weights: Path, lpips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = RealismRun(minutes=1, batch=1, crop=64, adversary=0.0)
+    run = RealismSettings(minutes=1, batch=1, crop=64, adversary=0.0)
     objective, losses = Realism(run, image_folder, CPU, init=weights, lpips=lpips), []
     crop = objective.training.crops(1, 64, torch.Generator().manual_seed(0))
     monkeypatch.setattr(objective.training, "crops", lambda *_: crop)
@@ -188,7 +188,7 @@ def test_images_of_all_rates_count_alike(
 def test_an_images_gradient_is_weighted_by_its_rate(
     image_folder: Path, weights: Path, lpips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = RealismRun(minutes=1, batch=1, crop=64, adversary=0.0, texture=0.0)
+    run = RealismSettings(minutes=1, batch=1, crop=64, adversary=0.0, texture=0.0)
     objective, gradients = Realism(run, image_folder, CPU, init=weights, lpips=lpips), []
     crop = objective.training.crops(1, 64, torch.Generator().manual_seed(0))
     decoded = (0.9 * crop).requires_grad_()
@@ -208,7 +208,7 @@ def test_an_images_gradient_is_weighted_by_its_rate(
 def test_the_frozen_network_sees_shifted_crops_once(
     image_folder: Path, weights: Path, lpips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = RealismRun(minutes=1, batch=2, crop=64, warmup=0.0)
+    run = RealismSettings(minutes=1, batch=2, crop=64, warmup=0.0)
     objective, seen, judged = Realism(run, image_folder, CPU, init=weights, lpips=lpips), [], []
     stages = objective.discriminator.stages
 
@@ -228,13 +228,13 @@ def test_a_share_of_the_distortion_is_that_of_features(
     image_folder: Path, weights: Path, lpips: Path
 ) -> None:
     """The loss keeps its value; its gradient turns."""
-    run = RealismRun(minutes=1, batch=1, crop=64, adversary=0.0)
+    run = RealismSettings(minutes=1, batch=1, crop=64, adversary=0.0)
     objective = Realism(run, image_folder, CPU, init=weights, lpips=lpips)
     gradients: list[Tensor] = []
     objective.synthesis.register_forward_hook(lambda *got: got[-1].register_hook(gradients.append) and None)
     losses = []
     for share in (0.0, 0.5, 1.0):
-        objective.run = replace(run, features=share)
+        objective.settings = replace(run, features=share)
         objective.randomness.generator.manual_seed(0)
         losses.append(objective.train_step(0.0, 0.0)["loss"])
     assert losses == pytest.approx([losses[0]] * 3, rel=1e-4)
@@ -246,11 +246,11 @@ def test_a_share_of_the_distortion_is_that_of_features(
 def test_the_adversarys_weight_is_bounded_and_follows_a_slow_mean_of_its_gradient(
     image_folder: Path, weights: Path, lpips: Path
 ) -> None:
-    run = RealismRun(minutes=1, batch=1, crop=64, warmup=0.0, texture=0.0)
+    run = RealismSettings(minutes=1, batch=1, crop=64, warmup=0.0, texture=0.0)
     objective = Realism(run, image_folder, CPU, init=weights, lpips=lpips)
     objective.adversary_norm = 1e6
     for steps, (strength, bound) in enumerate(((1e-9, 0.008), (1e12, 0.15)), 1):
-        objective.run = replace(run, adversary=strength)
+        objective.settings = replace(run, adversary=strength)
         assert objective.train_step(0.0, 1.0)["adversary_weight"] == pytest.approx(bound)
         assert objective.adversary_norm == pytest.approx(0.99**steps * 1e6, rel=1e-4)
 
@@ -258,7 +258,7 @@ def test_the_adversarys_weight_is_bounded_and_follows_a_slow_mean_of_its_gradien
 def test_the_adversary_pushes_as_strongly_as_it_is_told_and_towards_what_looks_real(
     image_folder: Path, weights: Path, lpips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = RealismRun(minutes=1, batch=1, crop=64, warmup=0.0, texture=0.0)
+    run = RealismSettings(minutes=1, batch=1, crop=64, warmup=0.0, texture=0.0)
     objective = Realism(run, image_folder, CPU, init=weights, lpips=lpips)
     objective.discriminator.eval()
     objective.discriminator_optimizer = torch.optim.SGD(objective.discriminator.parameters(), lr=0.0)
@@ -267,7 +267,7 @@ def test_the_adversary_pushes_as_strongly_as_it_is_told_and_towards_what_looks_r
     objective.synthesis.register_forward_hook(lambda *got: got[-1].register_hook(gradients.append) and None)
 
     def step(adversary: float, factor: float) -> dict[str, float]:
-        objective.run, objective.adversary_norm = replace(run, adversary=adversary), 0.0
+        objective.settings, objective.adversary_norm = replace(run, adversary=adversary), 0.0
         objective.randomness.generator.manual_seed(0)
         return objective.train_step(factor, 1.0)
 
@@ -286,7 +286,7 @@ def test_the_adversary_pushes_as_strongly_as_it_is_told_and_towards_what_looks_r
 def test_the_discriminator_learns_to_tell_photographs_from_decoded_images(
     image_folder: Path, weights: Path, lpips: Path
 ) -> None:
-    run = RealismRun(minutes=1, batch=4, crop=64, warmup=0.0)
+    run = RealismSettings(minutes=1, batch=4, crop=64, warmup=0.0)
     objective = Realism(run, image_folder, CPU, init=weights, lpips=lpips)
     objective.synthesis_optimizers = []
     figures = []
@@ -300,7 +300,7 @@ def test_the_discriminator_learns_to_tell_photographs_from_decoded_images(
 def test_networks_survive_gradients_that_are_not_finite(
     image_folder: Path, weights: Path, lpips: Path
 ) -> None:
-    run = RealismRun(minutes=1, batch=1, crop=64, warmup=0.0)
+    run = RealismSettings(minutes=1, batch=1, crop=64, warmup=0.0)
     objective = Realism(run, image_folder, CPU, init=weights, lpips=lpips)
     networks = objective.synthesis, objective.discriminator.heads
     for network in networks:
@@ -401,7 +401,7 @@ def test_realism_belongs_to_the_weights_it_was_trained_on(
     image_folder: Path, tmp_path: Path, first_run: Path, dialled: Path
 ) -> None:
     for trains in ("synthesis", "everything"):
-        run = FidelityRun(
+        run = FidelitySettings(
             gigapixels=2 * 64**2 / 1e9, batch=1, crop=64, trains=trains, learning_rate=1e-2, graphics=0
         )
         objective = Fidelity(run, image_folder, CPU, init=dialled)

@@ -22,13 +22,13 @@ from rdpcodec.model.released import release_tensors
 from rdpcodec.training.checkpoint import save_checkpoint
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.realism import Realism
-from rdpcodec.training.recipes import RealismRun
+from rdpcodec.training.settings import RealismSettings
 from rdpcodec.training.start import Start, load_start
 from rdpcodec.training.totals import Totals
 from rdpcodec.weights.architecture import architecture_record
 from rdpcodec.weights.tensors import BITSTREAM_PREFIXES, fingerprint
 
-REALISM_RUN = RealismRun(gigapixels=1e-5, batch=1, crop=64)
+REALISM_RUN = RealismSettings(gigapixels=1e-5, batch=1, crop=64)
 
 
 @pytest.fixture

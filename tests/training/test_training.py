@@ -19,12 +19,12 @@ from rdpcodec.training import loop as looping
 from rdpcodec.training.checkpoint import load_checkpoint
 from rdpcodec.training.data import ImageSet, load_images
 from rdpcodec.training.fidelity import Fidelity
+from rdpcodec.training.launch import train
 from rdpcodec.training.loop import Loop
 from rdpcodec.training.losses import LOSS_EXPONENT, rate_distortion_loss
 from rdpcodec.training.randomness import Randomness
-from rdpcodec.training.recipes import TRAINS, FidelityRun, Launch, Run
-from rdpcodec.training.run import train
 from rdpcodec.training.schedule import Budget, rate_factor, scale_learning_rates
+from rdpcodec.training.settings import TRAINS, FidelitySettings, Launch, RunSettings
 
 
 def fidelity_of(loop: Loop) -> Fidelity:
@@ -138,7 +138,7 @@ class Killed(Exception):
 
 
 def trained(
-    run: FidelityRun, folder: Path, data: Path, start: Path, killed_at: int | None = None
+    run: FidelitySettings, folder: Path, data: Path, start: Path, killed_at: int | None = None
 ) -> dict[str, torch.Tensor]:
     """The weights and averages at the end, with or without a death and a resume in between."""
     folder.mkdir()
@@ -231,7 +231,7 @@ def test_a_run_that_diverges_keeps_its_last_good_checkpoint(
     loop = loop_of(run_of(4), image_folder, tmp_path, small_model)
     loop.train(checkpoint_minutes=60)
     good = load_checkpoint(tmp_path / "checkpoint.pt", CPU)
-    loop.budget = Budget(Run(gigapixels=1))
+    loop.budget = Budget(RunSettings(gigapixels=1))
     with torch.no_grad():
         fidelity_of(loop).model.synthesis.bypass.bias.add_(1000.0)
     monkeypatch.setattr(looping, "REPORT_SECONDS", -1.0)

@@ -22,7 +22,7 @@ from rdpcodec.training.data import load_images
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.options import weights_path
 from rdpcodec.training.realism import Realism
-from rdpcodec.training.recipes import FidelityRun, Launch, RealismRun
+from rdpcodec.training.settings import FidelitySettings, Launch, RealismSettings
 from rdpcodec.weights.manifest import find_model
 
 # Packages that rdpcodec can use and a bare machine lacks.
@@ -122,7 +122,7 @@ def test_a_run_starts_from_an_installed_model_by_its_name(
     started: list[object] = []
     name = {"fidelity": "Fidelity", "realism": "Realism"}[kind]
     monkeypatch.setattr(f"rdpcodec.training.{kind}.{name}", lambda *_, init, **__: started.append(init))
-    monkeypatch.setattr("rdpcodec.training.run.train", lambda trainer, *_, **__: trainer(None))
+    monkeypatch.setattr("rdpcodec.training.launch.train", lambda trainer, *_, **__: trainer(None))
     arguments = ["train", kind, "--data", str(tmp_path), "--out", str(tmp_path), "--minutes", "1", "--init"]
     assert CliRunner().invoke(rdpcodec, [*arguments, "fast"], catch_exceptions=False).exit_code == 0
     assert started == [find_model("fast").path]
@@ -143,12 +143,12 @@ def test_options_reach_the_run_and_what_is_not_said_is_its_own(
         objective("device")
         made.append(launch)
 
-    monkeypatch.setattr("rdpcodec.training.run.train", trained)
+    monkeypatch.setattr("rdpcodec.training.launch.train", trained)
     files = {option: tmp_path / option for option in ("init", "previous", "lpips-weights", "discriminator")}
     for path in files.values():
         path.touch()
     where = ["--data", tmp_path, "--out", tmp_path / "out", "--init", files["init"]]
-    run = {Fidelity: FidelityRun, Realism: RealismRun}[kind]
+    run = {Fidelity: FidelitySettings, Realism: RealismSettings}[kind]
 
     def asked(*more: object) -> tuple[Any, ...]:
         made.clear()

@@ -24,9 +24,9 @@ from rdpcodec.training.export.export import export
 from rdpcodec.training.export.graphs import add_graphs
 from rdpcodec.training.export.retire import retire
 from rdpcodec.training.fidelity import Fidelity
+from rdpcodec.training.launch import train, training_device
 from rdpcodec.training.loop import CHECKPOINT
-from rdpcodec.training.recipes import FidelityRun, Launch
-from rdpcodec.training.run import train, training_device
+from rdpcodec.training.settings import FidelitySettings, Launch
 from rdpcodec.training.start import load_start
 from rdpcodec.training.validation import load_training_and_validation
 from rdpcodec.weights.architecture import SIZES, architecture_record
@@ -72,7 +72,7 @@ def test_what_cannot_be_resumed_or_written_is_said_before_images_are_read(tmp_pa
 
 
 def test_each_process_of_torchrun_has_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rdpcodec.training.run.usable_device", torch.device)  # there may be no GPU here
+    monkeypatch.setattr("rdpcodec.training.launch.usable_device", torch.device)  # there may be no GPU here
     assert training_device("cuda") == torch.device("cuda")
     monkeypatch.setenv("LOCAL_RANK", "3")
     assert training_device("cuda") == torch.device("cuda:3")
@@ -82,8 +82,8 @@ def test_each_process_of_torchrun_has_its_own_gpu(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(("eyes", "coarse"), [(0.8, 0.3), (1.0, 0.01)])
 def test_shares_of_squared_error_are_one_at_most(eyes: float, coarse: float) -> None:
     with pytest.raises(UsageError, match="together at most 1"):
-        FidelityRun(eyes=eyes, coarse=coarse)
-    FidelityRun(eyes=0.7, coarse=0.3)
+        FidelitySettings(eyes=eyes, coarse=coarse)
+    FidelitySettings(eyes=0.7, coarse=0.3)
 
 
 @pytest.mark.parametrize("blob", [b"", b"1234567", b"PK\x03\x04 and no archive", b"\x89PNG"])
@@ -268,7 +268,7 @@ def test_what_a_run_starts_from_is_looked_at_before_the_images(
 ) -> None:
     (tmp_path / "no images").mkdir()
     (tmp_path / "start.pt").write_bytes(b"damaged")
-    run = FidelityRun(perception=perception)
+    run = FidelitySettings(perception=perception)
     with pytest.raises(UsageError, match=message):
         Fidelity(
             run,

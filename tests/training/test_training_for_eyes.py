@@ -12,14 +12,14 @@ from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.loop import Loop
 from rdpcodec.training.losses import fidelity_distortion, rate_distortion_loss
-from rdpcodec.training.recipes import FidelityRun
+from rdpcodec.training.settings import FidelitySettings
 
 STEPS, BATCH, CROP = 4, 2, 64
 
 
 def loop_of(data: Path, out: Path, start: Path, eyes: float) -> Loop:
     gigapixels = STEPS * BATCH * CROP**2 / 1e9
-    run = FidelityRun(gigapixels=gigapixels, batch=BATCH, crop=CROP, eyes=eyes, graphics=0)
+    run = FidelitySettings(gigapixels=gigapixels, batch=BATCH, crop=CROP, eyes=eyes, graphics=0)
     return Loop(Fidelity(run, data, torch.device("cpu"), init=start), out)
 
 
@@ -40,7 +40,7 @@ def test_eyes_change_what_is_learnt_and_not_what_the_loss_amounts_to() -> None:
     gradients, totals = [], []
     for share in (0.0, 0.5):
         output = model(x, quality, by_rate=True)
-        distortion = fidelity_distortion(FidelityRun(eyes=share, coarse=0), output.reconstruction, x)
+        distortion = fidelity_distortion(FidelitySettings(eyes=share, coarse=0), output.reconstruction, x)
         loss = rate_distortion_loss(output, x, quality, distortion)
         totals.append(float(loss.total.detach()))
         gradients.append(torch.autograd.grad(loss.total, output.reconstruction)[0].flatten())

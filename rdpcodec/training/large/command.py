@@ -23,7 +23,7 @@ from rdpcodec.training.options import (
     lpips_option,
     weights_path,
 )
-from rdpcodec.training.recipes import Launch, RealismRun
+from rdpcodec.training.settings import Launch, RealismSettings
 
 _PARTS_IN_WORDS = "\n".join(f"    {number}  {part.what}" for number, part in PARTS.items())
 
@@ -86,13 +86,15 @@ def large(
         raise click.UsageError("give --minutes or --gigapixels")
     if minutes is None and gigapixels is None:
         minutes = MINUTES
-    if compiled and isinstance(PARTS[number].run, RealismRun):
+    if compiled and isinstance(PARTS[number].settings, RealismSettings):
         raise click.UsageError(f"--compile: part {number} is not compiled")
     changes = {name: value for name, value in chosen.items() if value is not None}
-    run = replace(PARTS[number].run, minutes=minutes, gigapixels=gigapixels, **changes)
+    settings = replace(PARTS[number].settings, minutes=minutes, gigapixels=gigapixels, **changes)
     judge = weights_path(against) if PARTS[number].judged else None
     from rdpcodec.training.large.train import train_part
 
     launch = Launch(out, device, resume, checkpoint_minutes)
-    for path in train_part(number, run, data, launch, against=judge, lpips=lpips_weights, compiled=compiled):
+    for path in train_part(
+        number, settings, data, launch, against=judge, lpips=lpips_weights, compiled=compiled
+    ):
         click.echo(path)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from rdpcodec.training.recipes import FidelityRun, RealismRun
+from rdpcodec.training.settings import FidelitySettings, RealismSettings
 
 # What is left of a machine's half hour after it has started and read the images.
 MINUTES = 24.0
@@ -15,10 +15,10 @@ MINUTES = 24.0
 
 @dataclass(frozen=True)
 class Part:
-    """One part: what it does, in words, and its run without the budget."""
+    """One part: what it does, in words, and its settings without the budget."""
 
     what: str
-    run: FidelityRun | RealismRun
+    settings: FidelitySettings | RealismSettings
     # Whether it takes over weights and averages as they are. Otherwise it starts from the averages alone.
     goes_on: bool = False
     # Whether its weights are judged at the end.
@@ -26,7 +26,7 @@ class Part:
 
 
 # Trains on large batches in bfloat16, for squared error and eyes; the second synthesis comes later.
-_FIDELITY = FidelityRun(bfloat16=True, learning_rate=2e-3)
+_FIDELITY = FidelitySettings(bfloat16=True, learning_rate=2e-3)
 
 
 PARTS = {
@@ -49,5 +49,5 @@ PARTS = {
         "encoder frozen: prior, and both syntheses",
         replace(_FIDELITY, seed=4, batch=32, crop=256, decay=1, trains="decoder", perception=0.5),
     ),
-    5: Part("adversary", RealismRun(seed=5, bfloat16=True, batch=32, crop=256)),
+    5: Part("adversary", RealismSettings(seed=5, bfloat16=True, batch=32, crop=256)),
 }

@@ -17,11 +17,11 @@ from rdpcodec.training.checkpoint import averaged_model, load_checkpoint
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.large.judging import WANTED, Verdict, curve, verdict
 from rdpcodec.training.large.parts import PARTS
+from rdpcodec.training.launch import train, training_device
 from rdpcodec.training.loop import CHECKPOINT, Objective
 from rdpcodec.training.pieces import joined, split
 from rdpcodec.training.realism import Realism
-from rdpcodec.training.recipes import FidelityRun, Launch, RealismRun
-from rdpcodec.training.run import train, training_device
+from rdpcodec.training.settings import FidelitySettings, Launch, RealismSettings
 from rdpcodec.training.start import load_start
 from rdpcodec.training.validation import load_training_and_validation
 
@@ -30,7 +30,7 @@ WEIGHTS = "weights"
 
 def train_part(
     number: int,
-    run: FidelityRun | RealismRun,
+    settings: FidelitySettings | RealismSettings,
     data: Path,
     launch: Launch,
     *,
@@ -40,18 +40,18 @@ def train_part(
 ) -> list[Path]:
     """Train part `number` on the images below `data`, and return the pieces that it leaves.
 
-    run: that of the part, with a budget. launch: in the folder of all parts. against: the weights that the
-    part is judged by, if it is judged. For the others see `Fidelity`. Raises `UsageError` when the folder
+    settings: those of the part, with a budget. launch: in the folder of all parts. against: the weights that
+    the part is judged by, if it is judged. For the others see `Fidelity`. Raises `UsageError` when the folder
     lacks what the previous part left, and `NotWorthIt` when a judged part falls short; its pieces are written
     all the same.
     """
     folder, init = launch.out / f"part-{number}", _init(number, launch.out)
 
     def objective(device: torch.device) -> Objective:
-        if isinstance(run, RealismRun):
+        if isinstance(settings, RealismSettings):
             assert init is not None
-            return Realism(run, data, device, init=init, lpips=lpips)
-        fidelity = Fidelity(run, data, device, init=init, lpips=lpips, compiled=compiled)
+            return Realism(settings, data, device, init=init, lpips=lpips)
+        fidelity = Fidelity(settings, data, device, init=init, lpips=lpips, compiled=compiled)
         if PARTS[number].goes_on and init is not None:
             fidelity.take_over(joined(init))
         return fidelity
@@ -77,7 +77,7 @@ def _init(number: int, out: Path) -> Path | None:
     """What a part starts from. Raises `UsageError` when it is missing."""
     if number == 1:
         return None
-    if isinstance(PARTS[number].run, RealismRun):
+    if isinstance(PARTS[number].settings, RealismSettings):
         init = out / WEIGHTS / "large.safetensors"
         missing, remedy = not init.is_file(), f"export part {number - 1} to {init.parent} first"
     else:

@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.tiles import GRID, HYPER_FACTOR, PATCH
-from rdpcodec.training.recipes import FROZEN, FidelityRun
+from rdpcodec.training.settings import FROZEN, FidelitySettings
 from rdpcodec.weights.architecture import Architecture
 
 # Whole images cost as much per pixel as the smallest image that every network can take.
@@ -61,15 +61,15 @@ def cost(architecture: Architecture) -> Cost:
     return Cost(analysis, synthesis, prior, megabytes=(2 * halves + exact) / 1e6)
 
 
-def training_multiply_adds(architecture: Architecture, run: FidelityRun) -> float:
+def training_multiply_adds(architecture: Architecture, settings: FidelitySettings) -> float:
     """Multiply-adds per pixel for one forward and backward pass through a model as a run trains it."""
     model = RdpModel(architecture)
-    for part in FROZEN[run.trains]:
+    for part in FROZEN[settings.trains]:
         model.get_submodule(part).requires_grad_(False)
     image = torch.zeros(1, 3, _SIDE, _SIDE)
 
     def step() -> None:
-        output = model(image, torch.tensor([50.0]), by_rate=run.by_rate)
+        output = model(image, torch.tensor([50.0]), by_rate=settings.by_rate)
         (output.reconstruction.sum() + output.latent_bits.sum()).backward()
 
     return multiply_adds(step) / _SIDE**2

@@ -17,9 +17,9 @@ import torch
 from torch import nn
 
 from rdpcodec.training.fidelity import Fidelity
+from rdpcodec.training.launch import prepare, training_device
 from rdpcodec.training.loop import device_name
-from rdpcodec.training.recipes import FidelityRun
-from rdpcodec.training.run import prepare, training_device
+from rdpcodec.training.settings import FidelitySettings
 from rdpcodec.training.speed.cost import training_multiply_adds
 
 # The first steps find the optimizers' bases and, on a GPU, record and compile.
@@ -87,7 +87,7 @@ class _Stopwatch:
 
 
 def profile_steps(
-    run: FidelityRun,
+    settings: FidelitySettings,
     data: Path,
     steps: int,
     *,
@@ -102,7 +102,7 @@ def profile_steps(
     where = training_device(device)
     prepare()
     began = time.perf_counter()
-    objective = Fidelity(run, data, where, compiled=compiled, lpips=lpips)
+    objective = Fidelity(settings, data, where, compiled=compiled, lpips=lpips)
     reading = time.perf_counter() - began
     for _ in range(WARMUPS):
         objective.train_step(0.0)
@@ -110,15 +110,16 @@ def profile_steps(
     for _ in range(steps):
         objective.train_step(0.0)
     step = (watch.now() - watch.last) / steps
-    pixels = run.batch * run.crop**2
-    arithmetic = ", bfloat16" if run.bfloat16 else ""
-    what = f"{run.size or 'fast'}, {run.batch} crops of {run.crop}²{arithmetic}, {device_name(where)}"
+    pixels = settings.batch * settings.crop**2
+    arithmetic = ", bfloat16" if settings.bfloat16 else ""
+    crops = f"{settings.batch} crops of {settings.crop}²"
+    what = f"{settings.size or 'fast'}, {crops}{arithmetic}, {device_name(where)}"
     return Profile(
         what,
         _stages(objective, steps),
         step,
         pixels / 1e6,
-        training_multiply_adds(objective.model.architecture, run) * pixels,
+        training_multiply_adds(objective.model.architecture, settings) * pixels,
         reading,
     )
 

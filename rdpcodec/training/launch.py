@@ -16,7 +16,7 @@ import torch.distributed as dist
 from rdpcodec.errors import UsageError
 from rdpcodec.model.device import usable_device
 from rdpcodec.training.loop import CHECKPOINT, LOG, Loop, Objective
-from rdpcodec.training.recipes import Launch
+from rdpcodec.training.settings import Launch
 from rdpcodec.training.speed.allocator import keep_all_memory
 
 

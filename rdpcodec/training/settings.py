@@ -29,7 +29,7 @@ TRAINS = tuple(FROZEN)
 
 
 @dataclass(frozen=True)
-class Run:
+class RunSettings:
     """What every run has: its budget, crops, schedule and arithmetic. One of `minutes` and `gigapixels` is
     given.
     """
@@ -52,7 +52,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class FidelityRun(Run):
+class FidelitySettings(RunSettings):
     """What defines a fidelity run besides its images and its start."""
 
     trains: str = "everything"
@@ -87,7 +87,7 @@ class FidelityRun(Run):
 
 
 @dataclass(frozen=True)
-class RealismRun(Run):
+class RealismSettings(RunSettings):
     """What defines a realism run besides its images and its start."""
 
     batch: int = 8

@@ -19,10 +19,10 @@ from torch import Tensor
 from bench.papers.classification.plan import AnyRestorer, Task
 from bench.papers.wgan.classifier import DESIGNS, Classifier, error_rate
 from bench.papers.wgan.measure import SHOWN, eight_bit, measure, restorations
-from bench.papers.wgan.once import first_images, kept_results, once, put_back
+from bench.papers.wgan.processes import in_processes
+from bench.papers.wgan.records import first_images, kept_or_made, kept_results, restore_record
 from bench.papers.wgan.run import Run, progress
 from bench.papers.wgan.train import Fidelity, on_device, squared_error
-from bench.papers.wgan.workers import each
 
 
 def group_name(task: Task, design: str, seed: int) -> str:
@@ -33,7 +33,7 @@ def group_name(task: Task, design: str, seed: int) -> str:
 def keep_results(run: Run[Task], path: Path) -> None:
     """Take over the groups of earlier results, so that they are not trained again."""
     for group in kept_results(path).get("groups", []):
-        put_back(run.path(group_name(run.plan, group["design"], group["seed"]), ".json"), group)
+        restore_record(run.path(group_name(run.plan, group["design"], group["seed"]), ".json"), group)
 
 
 def measured_groups(run: Run[Task], workers: int = 1) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def measured_groups(run: Run[Task], workers: int = 1) -> dict[str, Any]:
     classifiers = trained_classifiers(run)  # here, and not in two processes at once
     groups: list[dict[str, Any]] = []
     for seed in run.plan.seeds:
-        groups += each(partial(_group, run), [(design, seed) for design in DESIGNS], workers)
+        groups += in_processes(partial(_group, run), [(design, seed) for design in DESIGNS], workers)
     return {
         "task": run.plan.title,
         "test images": len(run.data.test.labels),
@@ -110,7 +110,7 @@ def _group(run: Run[Task], which: tuple[str, int]) -> dict[str, Any]:
             **{key: values.tolist() for key, values in measured.items()},
         }
 
-    return once(run.path(name, ".json"), settings, make)
+    return kept_or_made(run.path(name, ".json"), settings, make)
 
 
 def shown_images(run: Run[Task], design: str) -> np.ndarray | None:

@@ -18,19 +18,19 @@ from bench.papers.denoising.estimators import NAMES, Posterior
 from bench.papers.denoising.plan import Plan
 from bench.papers.wgan.data import Labelled
 from bench.papers.wgan.measure import SHOWN, eight_bit, measure, restorations
-from bench.papers.wgan.once import first_images, kept_results, once, put_back
+from bench.papers.wgan.processes import in_processes
+from bench.papers.wgan.records import first_images, kept_or_made, kept_results, restore_record
 from bench.papers.wgan.run import Run, progress
 from bench.papers.wgan.train import Fidelity, Restorer, squared_error
-from bench.papers.wgan.workers import each
 
 
 def keep_results(run: Run[Plan], path: Path) -> None:
     """Take over earlier results, so that they are not trained again."""
     results = kept_results(path)
     for found in results.get("denoisers", []):
-        put_back(run.path(f"denoisers-{found['seed']}", ".json"), found)
+        restore_record(run.path(f"denoisers-{found['seed']}", ".json"), found)
     if "estimators" in results:
-        put_back(run.path("estimators", ".json"), results["estimators"])
+        restore_record(run.path("estimators", ".json"), results["estimators"])
 
 
 def measured(run: Run[Plan], workers: int = 1) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def measured(run: Run[Plan], workers: int = 1) -> dict[str, Any]:
     return {
         "noise": NOISE,
         "estimators": _estimators(run),  # first: it trains the classifier, which all share
-        "denoisers": each(partial(_denoisers, run), run.plan.seeds, workers),
+        "denoisers": in_processes(partial(_denoisers, run), run.plan.seeds, workers),
     }
 
 
@@ -67,7 +67,7 @@ def _denoisers(run: Run[Plan], seed: int) -> dict[str, Any]:
         found = _judged(run, name, restorer, len(weights), run.data.train, seed)
         return {"seed": seed, "weights": stored, **found}
 
-    return once(run.path(name, ".json"), {**run.settings(seed), "weights": stored}, make)
+    return kept_or_made(run.path(name, ".json"), {**run.settings(seed), "weights": stored}, make)
 
 
 def _estimators(run: Run[Plan]) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def _estimators(run: Run[Plan]) -> dict[str, Any]:
         found = _judged(run, "estimators", posterior, len(NAMES), others, seed)
         return {"names": list(NAMES), "prior": count, **found}
 
-    return once(run.path("estimators", ".json"), {**run.settings(seed), "prior": count}, make)
+    return kept_or_made(run.path("estimators", ".json"), {**run.settings(seed), "prior": count}, make)
 
 
 def _judged(

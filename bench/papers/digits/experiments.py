@@ -15,10 +15,10 @@ from bench.papers.digits.group import Group, group_name
 from bench.papers.digits.plan import Plan
 from bench.papers.wgan.classifier import Classifier
 from bench.papers.wgan.critic import Layer
-from bench.papers.wgan.once import kept_results, put_back
+from bench.papers.wgan.processes import in_processes
+from bench.papers.wgan.records import kept_results, restore_record
 from bench.papers.wgan.run import Run
 from bench.papers.wgan.train import Fidelity, squared_error
-from bench.papers.wgan.workers import each
 from rdpcodec.errors import UsageError
 from rdpcodec.training.checkpoint import load_checkpoint
 
@@ -35,7 +35,7 @@ def keep_results(run: Run[Plan], path: Path) -> dict[str, list[dict[str, Any]]]:
     for kind, groups in kept.items():
         for found in groups:
             name = group_name(kind, Bottleneck(found["dimension"], found["levels"]), found["seed"])
-            put_back(run.path(name, ".json"), found)
+            restore_record(run.path(name, ".json"), found)
     return kept
 
 
@@ -52,7 +52,9 @@ def measured_groups(
         for last in (False, True):
             stage = [kind for kind in kinds if (kind == "universal") == last]
             tasks = [(kind, b, seed) for kind in stage for b in bottlenecks_of(run, kind)]
-            for (kind, *_), record in zip(tasks, each(partial(_one, run), tasks, workers), strict=True):
+            for (kind, *_), record in zip(
+                tasks, in_processes(partial(_one, run), tasks, workers), strict=True
+            ):
                 results[kind].append(record)
     return results
 

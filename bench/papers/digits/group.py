@@ -19,7 +19,7 @@ from bench.papers.digits.latents import entropies, revive
 from bench.papers.digits.plan import Plan
 from bench.papers.wgan.critic import Critic, Layer
 from bench.papers.wgan.measure import SHOWN, Values, eight_bit, measure, restorations
-from bench.papers.wgan.once import once
+from bench.papers.wgan.records import kept_or_made
 from bench.papers.wgan.run import Run, progress
 from bench.papers.wgan.train import Fidelity, Training, squared_error
 
@@ -61,7 +61,7 @@ class Group:
             "hidden": plan.hidden,
             "precision": str(plan.precision).removeprefix("torch."),
         }
-        return once(self._path(".json"), settings, self._make)
+        return kept_or_made(self._path(".json"), settings, self._make)
 
     def _make(self) -> dict[str, Any]:
         codecs, critic = self._trained()

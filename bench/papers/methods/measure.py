@@ -19,7 +19,7 @@ from bench.measure.full_reference import vif
 from bench.measure.metrics import image_tensor
 from bench.measure.natural import niqe
 from bench.papers.methods.enlarge import enlargers, reduced
-from bench.papers.wgan.once import once
+from bench.papers.wgan.records import kept_or_made
 from rdpcodec import Codec
 from rdpcodec.metrics import distortion
 from rdpcodec.metrics.lpips import load_lpips
@@ -74,7 +74,7 @@ def measured_image(path: Path, runs: Path, lpips: Path | None) -> dict[str, Any]
         }
         return {"original niqe": niqe(original), "methods": found}
 
-    return once(runs / f"{path.name}.json", settings, make)
+    return kept_or_made(runs / f"{path.name}.json", settings, make)
 
 
 def _coded(image: Image.Image) -> Iterator[tuple[str, str, np.ndarray, float | None]]:

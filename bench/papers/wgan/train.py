@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from bench.papers.wgan.critic import Critic, Layer
+from bench.papers.wgan.critic_gradients import add_gradients
 from bench.papers.wgan.data import Labelled
-from bench.papers.wgan.lessons import teach
 from bench.papers.wgan.networks import for_each
 from rdpcodec.errors import UsageError
 from rdpcodec.training.checkpoint import load_checkpoint, save_checkpoint
@@ -155,7 +155,7 @@ class Training:
             restored = self.restorer(images, draw)
         fake = restored.detach()
         slope = self._slope(images, fake, draw.condition) if learn and self.layer else None
-        rise = teach(self.critic, images, fake, place, draw.condition, self.precision)
+        rise = add_gradients(self.critic, images, fake, place, draw.condition, self.precision)
         if learn:
             weighted = draw.weight[:, :, None, None, None] * (-rise if slope is None else slope)
             loss = self.fidelity(restored, images, labels).sum() + (weighted * restored).sum()

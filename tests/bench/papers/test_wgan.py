@@ -15,7 +15,7 @@ from bench.papers.digits.codec import Bottleneck, Codecs
 from bench.papers.wgan.classifier import DESIGNS, error_rate, train_classifier
 from bench.papers.wgan.critic import Critic, CriticSize, Layer, gradient_norms, projections
 from bench.papers.wgan.measure import fresh_critics, measure
-from bench.papers.wgan.once import once
+from bench.papers.wgan.records import kept_or_made
 from bench.papers.wgan.train import CPU, Draw, Restorer, Schedule, Training
 from rdpcodec.errors import UsageError
 
@@ -201,13 +201,16 @@ def test_a_killed_run_leaves_a_checkpoint(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_what_is_known_is_not_made_again(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
-    assert once(path, {"steps": 1}, lambda: {"mse": [0.5]}) == {"mse": [0.5], "settings": {"steps": 1}}
-    assert once(path, {"steps": 1}, dict)["mse"] == [0.5]
+    assert kept_or_made(path, {"steps": 1}, lambda: {"mse": [0.5]}) == {
+        "mse": [0.5],
+        "settings": {"steps": 1},
+    }
+    assert kept_or_made(path, {"steps": 1}, dict)["mse"] == [0.5]
     with pytest.raises(UsageError, match="another plan"):
-        once(path, {"steps": 2}, dict)
+        kept_or_made(path, {"steps": 2}, dict)
     path.write_text("{")
     with pytest.raises(UsageError, match="not a record of a training"):
-        once(path, {"steps": 1}, dict)
+        kept_or_made(path, {"steps": 1}, dict)
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:

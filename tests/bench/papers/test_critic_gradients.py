@@ -9,7 +9,7 @@ from bars import random
 from torch import Tensor
 
 from bench.papers.wgan.critic import PENALTY, Critic, CriticSize
-from bench.papers.wgan.lessons import columns, convolved, scattered, teach
+from bench.papers.wgan.critic_gradients import add_gradients, columns, convolved, scattered
 
 MODELS, BATCH = 3, 5
 
@@ -50,7 +50,7 @@ def written(
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 12, 8)])
 def test_critics_learn_the_gradient_of_their_loss(shape: tuple[int, int, int], condition: int) -> None:
     critic, batch = critic_of(shape, condition), batch_of(shape, condition)
-    rise = teach(critic, *batch, precision=torch.float64)
+    rise = add_gradients(critic, *batch, precision=torch.float64)
     *expected, expected_rise = written(critic, *batch)
     torch.testing.assert_close(rise, expected_rise)
     for (name, parameter), gradient in zip(critic.named_parameters(), expected, strict=True):
@@ -60,15 +60,15 @@ def test_critics_learn_the_gradient_of_their_loss(shape: tuple[int, int, int], c
 def test_critics_that_serve_one_weight_do_not_look_at_a_condition() -> None:
     shape = (1, 8, 8)
     critic, (real, fake, place, _) = critic_of(shape, 0), batch_of(shape, 0)
-    rise = teach(critic, real, fake, place, torch.ones(BATCH, MODELS, 2), torch.float64)
-    assert torch.equal(rise, teach(critic, real, fake, place, precision=torch.float64))
+    rise = add_gradients(critic, real, fake, place, torch.ones(BATCH, MODELS, 2), torch.float64)
+    assert torch.equal(rise, add_gradients(critic, real, fake, place, precision=torch.float64))
 
 
 def test_a_second_batch_takes_the_place_of_the_first() -> None:
     shape = (1, 8, 8)
     critic, batch = critic_of(shape, 0), batch_of(shape, 0)
-    teach(critic, 1 - batch[0], *batch[1:], precision=torch.float64)
-    teach(critic, *batch, precision=torch.float64)
+    add_gradients(critic, 1 - batch[0], *batch[1:], precision=torch.float64)
+    add_gradients(critic, *batch, precision=torch.float64)
     for parameter, gradient in zip(critic.parameters(), written(critic, *batch), strict=False):
         torch.testing.assert_close(parameter.grad, gradient)
 
@@ -76,7 +76,7 @@ def test_a_second_batch_takes_the_place_of_the_first() -> None:
 def test_fewer_digits_teach_the_same_direction() -> None:
     shape = (1, 8, 8)
     critic, batch = critic_of(shape, 0), batch_of(shape, 0)
-    teach(critic, *batch, precision=torch.bfloat16)
+    add_gradients(critic, *batch, precision=torch.bfloat16)
     *gradients, _ = written(critic, *batch)
     for parameter, gradient in zip(critic.parameters(), gradients, strict=True):
         assert parameter.grad is not None
@@ -90,7 +90,7 @@ def test_critics_without_a_slope_learn_numbers() -> None:
     critic = critic_of(shape, 0)
     for parameter in critic.parameters():
         parameter.data.zero_()
-    teach(critic, *batch_of(shape, 0), precision=torch.float64)
+    add_gradients(critic, *batch_of(shape, 0), precision=torch.float64)
     for parameter in critic.parameters():
         assert parameter.grad is not None
         assert parameter.grad.isfinite().all()

@@ -27,7 +27,7 @@ _AT_ONCE = 4
 _GAINS = (GAIN, GAIN, GAIN, GAIN, 1.0, 1.0, GAIN, 1.0)
 
 
-def teach(
+def add_gradients(
     critic: Critic,
     real: Tensor,
     fake: Tensor,
@@ -51,17 +51,17 @@ def teach(
         told = condition.to(precision).permute(1, 2, 0)
     one = torch.ones_like(ends[0, 0, 0, 0, : len(real)])
     signs = torch.cat([one, -one]) / len(real)
-    rises = []
+    score_gradients = []
     for some in _parts(fake):
         weights = _weights(critic, some, precision)
         estimate = _Pass(weights, ends[some], told[some].repeat(1, 1, 2))
-        rises.append(estimate.back(signs)[..., : len(real)])
+        score_gradients.append(estimate.back(signs)[..., : len(real)])
         gradients = estimate.gradients()
         slopes = _Pass(weights, between[some], told[some])
         slopes.follow(_direction(slopes.back(one)))
         slopes.add_weights(gradients)
         _keep(critic, some, gradients)
-    return torch.cat(rises).permute(4, 0, 1, 2, 3).to(fake.dtype)
+    return torch.cat(score_gradients).permute(4, 0, 1, 2, 3).to(fake.dtype)
 
 
 def _last(images: Tensor, precision: torch.dtype) -> Tensor:

@@ -13,7 +13,7 @@ from bench.record import write_record
 from rdpcodec.errors import UsageError
 
 
-def once(path: Path, settings: dict[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def kept_or_made(path: Path, settings: dict[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """The record in `path`, or what `make` returns, which is then kept there with its settings.
 
     Raises `UsageError` if the record was made with other settings, or is damaged.
@@ -46,8 +46,8 @@ def kept_results(path: Path) -> dict[str, Any]:
     return results
 
 
-def put_back(path: Path, record: dict[str, Any]) -> None:
-    """Write a record into the folder of checkpoints where `once` finds it, unless there is another."""
+def restore_record(path: Path, record: dict[str, Any]) -> None:
+    """Write a record to the folder of checkpoints where `kept_or_made` finds it, unless there is another."""
     if not path.exists():
         write_record(path, record)
 

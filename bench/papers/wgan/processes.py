@@ -15,7 +15,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def each(work: Callable[[T], R], tasks: Sequence[T], workers: int) -> list[R]:
+def in_processes(work: Callable[[T], R], tasks: Sequence[T], workers: int) -> list[R]:
     """What `work` returns for every task, in the order of the tasks.
 
     Several workers are processes that share the processor's cores; everything sent to them is pickled. The

@@ -24,17 +24,17 @@ from rdpcodec import Codec, container
 from rdpcodec.container import Container
 from rdpcodec.engine.threads import use_threads
 from rdpcodec.errors import FormatError
-from rdpcodec.model import exact_scales as exact
-from rdpcodec.model.exact_scales import ExactScaleNetwork
+from rdpcodec.model import integer_scales
+from rdpcodec.model.integer_scales import IntegerScaleNetwork
 from rdpcodec.weights.manifest import find_model
 from rdpcodec.weights.release import ReleasedModel
 
 
 def inexact() -> Any:
     """The same network with weights off the integer grid: each a third of itself, the sums tripled."""
-    pointwise, depthwise = exact._pointwise, exact._depthwise
+    pointwise, depthwise = integer_scales._pointwise, integer_scales._depthwise
     return patch.multiple(
-        exact,
+        integer_scales,
         _pointwise=lambda x, weight, bias: 3 * pointwise(x, weight / 3, 0 * bias) + bias[:, None, None],
         _depthwise=lambda x, weight: 3 * depthwise(x, weight / 3),
     )
@@ -61,7 +61,7 @@ def hashes(files: list[Container], setup: dict[str, Any]) -> list[tuple[str, str
     codec = on_torch(str(device)) if setup["engine"] == "torch" else Codec("fast", engine="onnx")
     engine = codec.engine
     if setup["engine"] == "torch":
-        engine.scale_network = ExactScaleNetwork(ReleasedModel.load(find_model("fast")).scale, device)
+        engine.scale_network = IntegerScaleNetwork(ReleasedModel.load(find_model("fast")).scale, device)
     found = []
     for file in files:
         tables = hashlib.sha256()
@@ -91,7 +91,7 @@ def main() -> None:
     files = [container.read(Path(path).read_bytes()) for path in argument["files"]]
     found = {}
     for name, setup in argument["setups"].items():
-        dtype = patch.object(exact, "DTYPE", getattr(torch, setup.get("dtype", "float32")))
+        dtype = patch.object(integer_scales, "DTYPE", getattr(torch, setup.get("dtype", "float32")))
         with dtype, inexact() if setup.get("inexact") else nullcontext():
             found[name] = hashes(files, setup)
     print(json.dumps(found))

@@ -21,7 +21,7 @@ from rdpcodec import container
 from rdpcodec.engine import sessions
 from rdpcodec.engine.checkerboard import Half, half_of, put_half
 from rdpcodec.engine.threads import use_threads
-from rdpcodec.entropy.exact import rate_bias
+from rdpcodec.entropy.integers import rate_bias
 from rdpcodec.entropy.tables import ESCAPE_LIMIT
 from rdpcodec.errors import WeightsError
 from rdpcodec.extras import need_torch

@@ -19,7 +19,7 @@ from torch import Tensor
 from rdpcodec import container
 from rdpcodec.engine.threads import chosen_threads
 from rdpcodec.entropy.tables import ESCAPE_LIMIT
-from rdpcodec.model.exact_scales import ExactScaleNetwork
+from rdpcodec.model.integer_scales import IntegerScaleNetwork
 from rdpcodec.model.released import networks
 from rdpcodec.model.rounding import TableBits, round_by_rate
 from rdpcodec.model.transforms import AnalysisFeatures, Synthesis
@@ -32,7 +32,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 def _alone(method: Method) -> Method:
     """A method that computes alike whatever its caller asks of torch. Under a caller's autocast, bfloat16
-    would round the sums of the exact path, and no decoder would find the tables again.
+    would round the sums of the integer path, and no decoder would find the tables again.
     """
 
     @wraps(method)
@@ -57,7 +57,7 @@ class TorchEngine:
         self.shares = released.shares  # of the distortion, for searches that minimise it
         self.latents, self.hyper_latents = size.latents, size.hyper_latents
         self.analysis_margin, self.synthesis_margin = size.analysis_margin, size.synthesis_margin
-        self.scale_network = ExactScaleNetwork(released.scale, device)
+        self.scale_network = IntegerScaleNetwork(released.scale, device)
         # The cost of residuals, elementwise and on the device, for the encoder to weigh.
         self.residual_bits = TableBits(torch.from_numpy(released.latent_tables.costs()).to(device))
         self._hyper_tables = released.hyper_tables

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rdpcodec.entropy.exact import HYPER_LATENT_LIMIT
+from rdpcodec.entropy.integers import HYPER_LATENT_LIMIT
 from rdpcodec.model.prior import FactorizedPrior, HyperAnalysis, MeanNetwork, ResidualDensity
 from rdpcodec.model.rounding import round_by_rate
 from rdpcodec.model.scale_network import ScaleNetwork, round_through

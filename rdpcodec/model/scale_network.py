@@ -1,7 +1,7 @@
 """The scale network: from rounded hyper-latents to the index of a probability table for every latent.
 
 It is the only network on which decodability depends, so it works on small integers, which training reaches by
-rounding with the gradient of the identity. `rdpcodec.entropy.exact` says which integers.
+rounding with the gradient of the identity. `rdpcodec.entropy.integers` says which integers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rdpcodec.entropy.exact import (
+from rdpcodec.entropy.integers import (
     ACTIVATION_LIMIT,
     ENTER_SHIFT,
     HIDDEN_SHIFT,
@@ -126,7 +126,7 @@ class ScaleNetwork(nn.Module):
     """Rounded hyper-latents → the index of the probability table of every latent, in integer arithmetic.
 
     Everything between the layers is an integer carried in floating point; every weight is an integer of 8
-    bits used with straight-through rounding, so what is trained is what is shipped. `exact_scales.py`, the
+    bits used with straight-through rounding, so what is trained is what is shipped. `integer_scales.py`, the
     graph `scales` and the browser's `scales.js` evaluate the exported integers, and must agree with this
     module bit for bit.
 

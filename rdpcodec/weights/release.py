@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rdpcodec.entropy.exact import ScaleWeights
+from rdpcodec.entropy.integers import ScaleWeights
 from rdpcodec.entropy.tables import TableFamily
 from rdpcodec.errors import WeightsError, reason
 from rdpcodec.weights.architecture import Architecture, architecture_from, size_name

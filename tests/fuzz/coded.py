@@ -29,7 +29,7 @@ _VP8L_HEAD = 5  # bytes: a signature, both sides, whether alpha is used
 
 
 class HollowEngine:
-    """The exact path of an engine, which decides what a file means, without the networks that draw it."""
+    """The integer path of an engine, which decides what a file means, without the networks that draw it."""
 
     def __init__(self, engine: Engine) -> None:
         self.latents, self.hyper_latents = engine.latents, engine.hyper_latents

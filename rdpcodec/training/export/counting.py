@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from rdpcodec.codec import Codec
-from rdpcodec.entropy.exact import HYPER_LATENT_LIMIT
+from rdpcodec.entropy.integers import HYPER_LATENT_LIMIT
 from rdpcodec.entropy.tables import KNOTS, TableFamily, integer_frequencies
 from rdpcodec.image import ImageData
 from rdpcodec.model.rdp_model import RdpModel

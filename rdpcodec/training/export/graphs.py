@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from rdpcodec.entropy import exact
+from rdpcodec.entropy import integers
 from rdpcodec.errors import UsageError
 from rdpcodec.model.transforms import PATCH_VALUES, STEP_MIDDLE
 from rdpcodec.tiles import PATCH
@@ -126,12 +126,14 @@ def _hyper_latents(g: Graph, size: Architecture) -> bytes:
     y = g.op("Div", "latents", g.op("Add", spread, g.constant(1)))
     h = block(g, pointwise(g, y, "enter"), "first", size.gated)
     h = block(g, pointwise(g, h, "down.mix", factor=2), "second", size.gated)
-    z = g.clipped(pointwise(g, h, "leave.mix", factor=2), -exact.HYPER_LATENT_LIMIT, exact.HYPER_LATENT_LIMIT)
+    z = g.clipped(
+        pointwise(g, h, "leave.mix", factor=2), -integers.HYPER_LATENT_LIMIT, integers.HYPER_LATENT_LIMIT
+    )
     return g.serialised([_images("latents", size.latents)], [(_images("hyper", size.hyper_latents), z)])
 
 
 def _scales(g: Graph, size: Architecture) -> bytes:
-    """The integers of `ScaleNetwork`: exact in any float32 arithmetic (`rdpcodec.entropy.exact`).
+    """The integers of `ScaleNetwork`: exact in any float32 arithmetic (`rdpcodec.entropy.integers`).
 
     The biases that depend on the quality are inputs: they are interpolated in integers.
     """
@@ -148,13 +150,13 @@ def _scales(g: Graph, size: Architecture) -> bytes:
         channels = size.scale
         weight = g.reshaped(g.weight(f"filters.{number}"), channels, 1, 3, 3)
         x = g.op("Conv", x, weight, group=channels, pads=[1] * 4)
-        return shifted(x, exact.HIDDEN_SHIFT, exact.ACTIVATION_LIMIT)
+        return shifted(x, integers.HIDDEN_SHIFT, integers.ACTIVATION_LIMIT)
 
-    x = shifted(mixed("hyper", "enter", "enter_bias"), exact.ENTER_SHIFT, exact.ACTIVATION_LIMIT)
+    x = shifted(mixed("hyper", "enter", "enter_bias"), integers.ENTER_SHIFT, integers.ACTIVATION_LIMIT)
     for i in (0, 1):
         x = mixed(filtered(x, i), f"widen.{i}", g.weight(f"widen_bias.{i}"))
-        x = shifted(shuffled(g, x, size.scale, 2), exact.HIDDEN_SHIFT, exact.ACTIVATION_LIMIT)
-    x = shifted(mixed(filtered(x, 2), "leave", "leave_bias"), exact.LEAVE_SHIFT, exact.INDEX_LIMIT)
+        x = shifted(shuffled(g, x, size.scale, 2), integers.HIDDEN_SHIFT, integers.ACTIVATION_LIMIT)
+    x = shifted(mixed(filtered(x, 2), "leave", "leave_bias"), integers.LEAVE_SHIFT, integers.INDEX_LIMIT)
     tables = g.op("Cast", cut(g, x), to=UINT8)
     biases = [Port("enter_bias", FLOAT, [size.scale]), Port("leave_bias", FLOAT, [size.latents])]
     return g.serialised(

@@ -1,4 +1,4 @@
-// The exact path: hyper-latents → the table of every residual, in integers (docs/format.md, section 3).
+// The integer path: hyper-latents → the table of every residual, in integers (docs/format.md, section 3).
 //
 // All sums stay below 2^24, as is proved when weights are exported, so 32-bit integers hold them. Arrays are
 // kept position by position, channels last: a sum over channels then skips the zeros of its input.

@@ -1,6 +1,6 @@
 """The integers of the scale network: rounded hyper-latents → table indices, the same on every machine.
 
-Engines evaluate them: `rdpcodec.model.exact_scales` in torch, a release's graph `scales` in ONNX Runtime.
+Engines evaluate them: `rdpcodec.model.integer_scales` in torch, a release's graph `scales` in ONNX Runtime.
 This is the one computation that encoder and decoder must agree on to the last bit. All values are integers
 carried in float32 (or float64). Operands have 8 bits, so they survive bfloat16 and TF32 units too. Every
 partial sum stays below 2^24 (proved by `prove_bounds` when weights are exported and again when they are

@@ -8,10 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rdpcodec.entropy import exact
-from rdpcodec.entropy.exact import ScaleWeights, rate_bias
-from rdpcodec.model import exact_scales, scale_network
-from rdpcodec.model.exact_scales import ExactScaleNetwork
+from rdpcodec.entropy.integers import LEAVE_SHIFT, QUALITY_FULL, ScaleWeights, rate_bias
+from rdpcodec.model import integer_scales, scale_network
+from rdpcodec.model.integer_scales import IntegerScaleNetwork
 from rdpcodec.model.released import arrays, scale_tensors
 from rdpcodec.weights.architecture import Architecture
 from rdpcodec.weights.release import scale_weights
@@ -45,7 +44,7 @@ def test_shipped_integers_compute_what_was_trained(seed: int, quality: int) -> N
     network, z = trained_like(seed), hyper_latents(seed)
     with torch.no_grad():
         trained = network(z.double(), torch.tensor([quality / 100], dtype=torch.float64))
-    shipped = ExactScaleNetwork(integers(network), CPU).tables(z, quality)
+    shipped = IntegerScaleNetwork(integers(network), CPU).tables(z, quality)
     assert len(shipped.unique()) > 5
     np.testing.assert_array_equal(shipped.numpy(), trained.numpy())
 
@@ -55,8 +54,8 @@ def test_float32_and_float64_agree(seed: int, monkeypatch: pytest.MonkeyPatch) -
     weights, z = integers(trained_like(seed)), hyper_latents(seed, batch=8)
     found = []
     for dtype in (torch.float32, torch.float64):
-        monkeypatch.setattr(exact_scales, "DTYPE", dtype)
-        found.append(ExactScaleNetwork(weights, CPU).tables(z, 4321))
+        monkeypatch.setattr(integer_scales, "DTYPE", dtype)
+        found.append(IntegerScaleNetwork(weights, CPU).tables(z, 4321))
     assert torch.equal(*found)
 
 
@@ -87,7 +86,7 @@ def test_the_network_agrees_with_plain_integer_arithmetic() -> None:
         x = shift(shuffle(pointwise(x, w.widen[i], w.widen_bias[i])), 6, 255)
     x = shift(depthwise(x, w.filters[2]), 6, 255)
     expected = shift(pointwise(x, w.leave, rate_bias(w.leave_bias, quality)), 8, 63)
-    computed = ExactScaleNetwork(w, CPU).tables(torch.from_numpy(z)[None], quality)
+    computed = IntegerScaleNetwork(w, CPU).tables(torch.from_numpy(z)[None], quality)
     np.testing.assert_array_equal(computed[0].numpy(), expected)
 
 
@@ -100,17 +99,17 @@ def test_weights_far_beyond_their_range_are_shipped_as_its_ends() -> None:
     weights = integers(network)
     for array in (weights.enter, weights.filters[1], weights.widen[0], weights.leave):
         assert (array.min(), array.max()) == (-127, 127)
-    shipped = ExactScaleNetwork(weights, CPU).tables(hyper_latents(0), 5000)
+    shipped = IntegerScaleNetwork(weights, CPU).tables(hyper_latents(0), 5000)
     np.testing.assert_array_equal(shipped.numpy(), trained.numpy())
 
 
 @given(
     st.lists(st.integers(-(2**20), 2**20), min_size=8, max_size=8),
-    st.integers(0, exact.QUALITY_FULL),
+    st.integers(0, QUALITY_FULL),
 )
 def test_rate_bias_is_linear_between_anchors_and_exact_at_them(anchors: list[int], quality: int) -> None:
     table = np.array(anchors, np.int32)[:, None]
-    expected = np.interp(quality * 7 / exact.QUALITY_FULL, np.arange(8), anchors)
+    expected = np.interp(quality * 7 / QUALITY_FULL, np.arange(8), anchors)
     assert abs(rate_bias(table, quality)[0] - expected) <= 0.5 + 1e-6
 
 
@@ -129,7 +128,7 @@ def test_weights_whose_sums_leave_the_exact_range_are_refused() -> None:
     with pytest.raises(ValueError, match="beyond the exact integers"):
         too_large.prove_bounds()
     with pytest.raises(ValueError, match="beyond the exact integers"):
-        ExactScaleNetwork(too_large, CPU)
+        IntegerScaleNetwork(too_large, CPU)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +153,7 @@ def test_one_input_of_one_layer_that_reaches_2_to_the_24_is_enough_to_be_refused
 def test_half_a_unit_of_rounding_counts_towards_the_bound() -> None:
     weights = integers(trained_like(4))
     reach = 255 * int(np.abs(weights.leave.astype(np.int64)).sum(axis=1).max())
-    largest = 2**24 - 1 - 2 ** (exact.LEAVE_SHIFT - 1) - reach
+    largest = 2**24 - 1 - 2 ** (LEAVE_SHIFT - 1) - reach
     most, more = (
         replace(weights, leave_bias=np.full_like(weights.leave_bias, bias)) for bias in (largest, largest + 1)
     )

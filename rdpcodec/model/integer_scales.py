@@ -1,6 +1,6 @@
 """The exported integers of a scale network, evaluated by torch.
 
-`rdpcodec.entropy.exact` says why every engine on every machine finds the same table indices.
+`rdpcodec.entropy.integers` says why every engine on every machine finds the same table indices.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rdpcodec.entropy.exact import (
+from rdpcodec.entropy.integers import (
     ACTIVATION_LIMIT,
     ENTER_SHIFT,
     HIDDEN_SHIFT,
@@ -24,7 +24,7 @@ from rdpcodec.entropy.exact import (
 DTYPE = torch.float32
 
 
-class ExactScaleNetwork:
+class IntegerScaleNetwork:
     """A scale network ready to run on one device.
 
     Holds no state between calls; safe to use from several threads.

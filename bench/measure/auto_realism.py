@@ -13,7 +13,7 @@ from rich.table import Table
 
 from bench.codecs import weights_identity
 from bench.folder import data_option, load_folder
-from bench.measure.full_reference import MAIN, Measure, eye_measures
+from bench.metrics.eye_measures import MAIN, Comparison, eye_measures
 from bench.options import json_option, lpips_option, qualities_option
 from bench.record import write_record
 from rdpcodec import Codec
@@ -33,7 +33,7 @@ def averages(rows: list[dict[str, float]]) -> dict[str, float]:
 
 
 def measured(
-    codec: Codec, image: Image.Image, quality: float, measures: dict[str, Measure]
+    codec: Codec, image: Image.Image, quality: float, measures: dict[str, Comparison]
 ) -> dict[str, float]:
     """One image's rate, the realism chosen for it, and each measure at realism 0, the chosen one and 1."""
     original = np.asarray(image)

@@ -14,7 +14,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from bench.measure.metrics import Instruments, SetFeatures
+from bench.metrics.image_metrics import MetricOptions, SetFeatures
 from bench.record import number_text, write_file
 
 # By point: bytes, seconds and metrics, and the image's features.
@@ -46,7 +46,7 @@ class Job:
     cache: Path
     # Of codec, image, measures and label: what is cached under another identity is measured again.
     identity: str
-    instruments: Instruments
+    metric_options: MetricOptions
     label: int | None = None  # ImageNet class, if the folder gives it
 
 

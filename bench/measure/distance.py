@@ -16,10 +16,10 @@ from rich.console import Console
 from rich.progress import track
 
 from bench.folder import FOLDER, data_option, image_paths, load_folder
-from bench.measure import inception
-from bench.measure.distribution import frechet_distance, kernel_distance
-from bench.measure.inception import InceptionV3
-from bench.measure.metrics import image_tensor, patch_features
+from bench.metrics import inception
+from bench.metrics.distribution import frechet_distance, kernel_distance
+from bench.metrics.image_metrics import image_tensor, patch_features
+from bench.metrics.inception import InceptionV3
 from bench.options import json_option
 from bench.record import write_record
 from rdpcodec.errors import UsageError

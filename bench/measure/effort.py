@@ -24,8 +24,8 @@ from bench.analysis.bd_rate import (
 )
 from bench.codecs import weights_identity
 from bench.folder import data_option, load_folder
-from bench.measure.full_reference import MAIN, Measure, eye_measures
 from bench.measure.rd import means, rate_and_distortion
+from bench.metrics.eye_measures import MAIN, Comparison, eye_measures
 from bench.options import qualities_option
 from bench.record import machine, write_record
 from rdpcodec import Codec
@@ -46,7 +46,7 @@ def measure(
     images: dict[str, Image.Image],
     qualities: tuple[float, ...],
     top: int,
-    measures: Mapping[str, Measure],
+    measures: Mapping[str, Comparison],
     console: Console,
 ) -> list[dict[str, list[dict[str, float]]]]:
     """For each effort 0..`top`, the points of each image, one for each quality.

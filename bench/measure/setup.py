@@ -12,28 +12,28 @@ from bench.analysis.measured import MEASURES
 from bench.codecs import OWN_SUFFIX, bench_codec, library_versions
 from bench.folder import image_paths
 from bench.measure.cache import Job, Point
-from bench.measure.metrics import Instruments, Metrics
+from bench.metrics.image_metrics import ImageMetrics, MetricOptions
 from rdpcodec.errors import UsageError
 
 
 @cache
-def metrics_of(instruments: Instruments) -> Metrics:
+def metrics_of(metric_options: MetricOptions) -> ImageMetrics:
     """The metrics' networks, loaded once in each process."""
-    return Metrics(instruments.lpips, instruments.device, instruments.butteraugli)
+    return ImageMetrics(metric_options.lpips, metric_options.device, metric_options.butteraugli)
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What all measurements of one run share: the folders of images and of results, and the instruments."""
+    """What all measurements of one run share: the folders of images and results, and how to measure."""
 
     data: Path
     out: Path
-    instruments: Instruments
+    metric_options: MetricOptions
 
     @property
-    def metrics(self) -> Metrics:
+    def metrics(self) -> ImageMetrics:
         """The metrics that all images are measured with."""
-        return metrics_of(self.instruments)
+        return metrics_of(self.metric_options)
 
     def jobs(self, codec: str, identity: str, points: tuple[Point, ...]) -> list[Job]:
         """One job for each image of the folder. codec: as `bench_codec` takes it."""
@@ -54,7 +54,7 @@ class Setup:
                 points,
                 folder / f"{name}.npz",
                 identity_of(name),
-                self.instruments,
+                self.metric_options,
                 labels.get(name),
             )
             for name in (path.name for path in image_paths(self.data))

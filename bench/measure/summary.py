@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bench.measure.cache import Job, Point, load_cached
-from bench.measure.metrics import SetFeatures, distances
+from bench.metrics.image_metrics import SetFeatures, distances
 
 # At most this many groups of images are left out in turn for the errors of distances. The errors are then
 # known to within a quarter.

@@ -27,9 +27,9 @@ from bench.analysis.measured import MEASURES
 from bench.codecs import OURS, bench_codec, weights_identity
 from bench.folder import data_option, open_rgb
 from bench.measure.cache import Job, Point, load_cached, save_cached
-from bench.measure.metrics import Instruments
 from bench.measure.setup import Setup, metrics_of
 from bench.measure.summary import summary
+from bench.metrics.image_metrics import MetricOptions
 from bench.options import (
     Command,
     lpips_option,
@@ -98,9 +98,9 @@ def measure(job: Job) -> str:
                 f"{job.path}: too small for LPIPS, which needs {MINIMUM_SIDE} pixels a side: leave it out"
             )
         original = np.asarray(image)
-        metrics = metrics_of(job.instruments)
+        metrics = metrics_of(job.metric_options)
         reference = metrics.reference(original) if job.codec != ORIGINAL else None
-        for point, facts, decoded in coded(job.codec, image, missing, job.instruments.device):
+        for point, facts, decoded in coded(job.codec, image, missing, job.metric_options.device):
             if reference:
                 facts |= metrics.distortion(reference, decoded)
                 if job.label is not None:
@@ -204,7 +204,7 @@ def _shared_options(command: Command) -> Command:
     def with_setup(
         data: Path, out: Path, lpips_weights: Path | None, device: str, butteraugli: Path | None, **rest: Any
     ) -> None:
-        command(setup=Setup(data, out, Instruments(lpips_weights, device, butteraugli)), **rest)
+        command(setup=Setup(data, out, MetricOptions(lpips_weights, device, butteraugli)), **rest)
 
     return with_options(with_setup, _options)
 
@@ -226,7 +226,7 @@ def surface(
     codec = Codec(model)
     usable = realisms if codec.weights.has_realism else (0.0,)
     points = tuple(Point(q, b) for q in qualities for b in usable)
-    description = f"{weights_identity(codec)}, {setup.instruments.device}"
+    description = f"{weights_identity(codec)}, {setup.metric_options.device}"
     trace({f"{OURS}:{model}": Traced(OURS, description, points)}, setup, workers)
 
 

@@ -21,7 +21,7 @@ from rich.progress import track
 from bench.analysis.measured import Measured
 from bench.codecs import BenchCodec, bench_codec, weights_identity
 from bench.folder import open_rgb
-from bench.measure.metrics import image_tensor
+from bench.metrics.image_metrics import image_tensor
 from rdpcodec import Codec, RdpError
 from rdpcodec.errors import UsageError
 from rdpcodec.metrics import distortion

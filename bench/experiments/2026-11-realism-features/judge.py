@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from bench.measure.distribution import band_energies, kernel_distance
-from bench.measure.held_out import EfficientNetLite2
-from bench.measure.metrics import patch_features
-from bench.measure.natural import niqe
+from bench.metrics.distribution import band_energies, kernel_distance
+from bench.metrics.held_out import EfficientNetLite2
+from bench.metrics.image_metrics import patch_features
+from bench.metrics.natural import niqe
 from rdpcodec.metrics.efficientnet import FEATURES
 from rdpcodec.metrics.eyes import ssimulacra2_distortion, ssimulacra2_score
 from rdpcodec.metrics.lpips import load_lpips

@@ -146,7 +146,7 @@ def _points(
         point = {"setting": setting, "bytes": len(data), "psnr": min(psnr(original, decoded), LOSSLESS_PSNR)}
         if min(image.size) >= _LEAST_SIDE:
             # It imports torch, which small images do without.
-            from bench.measure.full_reference import ssimulacra2
+            from bench.metrics.eye_measures import ssimulacra2
 
             point["ssimulacra2"] = ssimulacra2(original, decoded)
         points.append({name: round(value, 4) for name, value in point.items()})

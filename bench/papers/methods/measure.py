@@ -15,9 +15,9 @@ from PIL import Image
 from bench.analysis.measured import MEASURES
 from bench.codecs import OURS, BenchCodec, bench_codec, weights_identity
 from bench.folder import open_rgb
-from bench.measure.full_reference import vif
-from bench.measure.metrics import image_tensor
-from bench.measure.natural import niqe
+from bench.metrics.eye_measures import vif
+from bench.metrics.image_metrics import image_tensor
+from bench.metrics.natural import niqe
 from bench.papers.methods.enlarge import enlargers, reduced
 from bench.papers.wgan.records import kept_or_made
 from rdpcodec import Codec

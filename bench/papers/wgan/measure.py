@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.measure.distribution import random_directions, sliced_wasserstein
+from bench.metrics.distribution import random_directions, sliced_wasserstein
 from bench.papers.wgan.classifier import Classifier
 from bench.papers.wgan.critic import SMALL, Critic, CriticSize, gradient_norms, projections
 from bench.papers.wgan.data import Labelled

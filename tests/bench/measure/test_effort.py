@@ -10,7 +10,7 @@ from PIL import Image
 from bench.__main__ import bench
 from bench.measure.drawn.icons import sprite
 from bench.measure.effort import curves, savings
-from bench.measure.full_reference import eye_measures
+from bench.metrics.eye_measures import eye_measures
 
 OTHERS = ("ms_ssim", "ssimulacra2", "butteraugli")
 

@@ -18,10 +18,16 @@ from bench.measure import setup as setups
 from bench.measure import summary as summaries
 from bench.measure import surface
 from bench.measure.cache import Point, load_cached
-from bench.measure.metrics import Instruments, Metrics, SetFeatures, feature_distances, pixel_distance
 from bench.measure.setup import Setup, metrics_of, read_labels
 from bench.measure.summary import standard_errors, summary
 from bench.measure.surface import measure
+from bench.metrics.image_metrics import (
+    ImageMetrics,
+    MetricOptions,
+    SetFeatures,
+    feature_distances,
+    pixel_distance,
+)
 from rdpcodec.errors import UsageError
 from rdpcodec.peers import PEERS
 
@@ -29,8 +35,8 @@ POINTS = (Point(10), Point(60))
 
 
 @pytest.fixture(scope="module")
-def metrics(lpips: Path) -> Metrics:
-    return metrics_of(Instruments(lpips, "cpu"))
+def metrics(lpips: Path) -> ImageMetrics:
+    return metrics_of(MetricOptions(lpips, "cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +58,7 @@ def two(tmp_path_factory: pytest.TempPathFactory, images: Path) -> Path:
 
 @pytest.fixture
 def setup(images: Path, tmp_path: Path, lpips: Path) -> Setup:
-    return Setup(images, tmp_path, Instruments(lpips, "cpu"))
+    return Setup(images, tmp_path, MetricOptions(lpips, "cpu"))
 
 
 def test_more_bytes_are_closer_in_every_sense(setup: Setup) -> None:
@@ -71,7 +77,7 @@ def test_more_bytes_are_closer_in_every_sense(setup: Setup) -> None:
         assert few["standard_errors"][name] > 0
 
 
-def test_originals_are_at_no_distance_from_themselves(images: Path, metrics: Metrics) -> None:
+def test_originals_are_at_no_distance_from_themselves(images: Path, metrics: ImageMetrics) -> None:
     features = [metrics.set_features(np.asarray(Image.open(path))) for path in sorted(images.iterdir())]
     assert feature_distances(features, features)["frechet"] == pytest.approx(0, abs=1e-3)
     assert pixel_distance(features, features) == 0
@@ -109,7 +115,7 @@ def test_what_is_cached_belongs_to_an_image_and_its_measures(
     monkeypatch.setattr(setups, "metrics_of", lambda *_: SimpleNamespace(names=names))
 
     def identity(weights: str = "weights") -> str:
-        run = Setup(tmp_path, tmp_path / "out", Instruments(None, "cpu"))
+        run = Setup(tmp_path, tmp_path / "out", MetricOptions(None, "cpu"))
         (job,) = run.jobs("jpeg", weights, POINTS)
         return job.identity
 
@@ -254,7 +260,7 @@ def test_images_with_labels_are_classified(setup: Setup) -> None:
 
 def test_an_image_too_small_for_lpips_is_named(setup: Setup, tmp_path: Path) -> None:
     Image.new("RGB", (31, 200)).save(tmp_path / "icon.png")
-    run = Setup(tmp_path, tmp_path, setup.instruments)
+    run = Setup(tmp_path, tmp_path, setup.metric_options)
     (job,) = run.jobs("jpeg", "small", POINTS)
     with pytest.raises(UsageError, match=r"icon\.png: too small for LPIPS, which needs 32 pixels"):
         measure(job)

@@ -10,7 +10,7 @@ import torch
 from bars import SHAPE, bars, random
 from torch import Tensor, nn
 
-from bench.measure.distribution import random_directions, sliced_wasserstein
+from bench.metrics.distribution import random_directions, sliced_wasserstein
 from bench.papers.digits.codec import Bottleneck, Codecs
 from bench.papers.wgan.classifier import DESIGNS, error_rate, train_classifier
 from bench.papers.wgan.critic import Critic, CriticSize, Layer, gradient_norms, projections

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.linalg import sqrtm
 
-from bench.measure.distribution import (
+from bench.metrics.distribution import (
     band_energies,
     frechet_distance,
     image_patches,

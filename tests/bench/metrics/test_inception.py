@@ -15,8 +15,8 @@ import torch
 import torchvision_operators  # noqa: F401
 from torch import nn
 
-from bench.measure.distribution import frechet_distance, kernel_distance
-from bench.measure.inception import FEATURES, InceptionV3
+from bench.metrics.distribution import frechet_distance, kernel_distance
+from bench.metrics.inception import FEATURES, InceptionV3
 from rdpcodec.errors import UsageError
 
 pytest.importorskip("torch_fidelity")

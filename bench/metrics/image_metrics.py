@@ -1,7 +1,7 @@
 """The measures of a decoded image: distortion against its original, features for perception.
 
-One `Metrics` holds the networks of one process. Distances between distributions need all images of a set;
-each image contributes its `SetFeatures`.
+One `ImageMetrics` holds the networks of one process. Distances between distributions need all images of a
+set; each image contributes its `SetFeatures`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from bench.measure.distribution import (
+from bench.metrics.distribution import (
     band_energies,
     frechet_distance,
     image_patches,
@@ -23,9 +23,9 @@ from bench.measure.distribution import (
     pyramid_distances,
     pyramid_neighbourhoods,
 )
-from bench.measure.full_reference import eye_measures
-from bench.measure.held_out import EfficientNetLite2
-from bench.measure.natural import natural_measures
+from bench.metrics.eye_measures import eye_measures
+from bench.metrics.held_out import EfficientNetLite2
+from bench.metrics.natural import natural_measures
 from rdpcodec.errors import UsageError
 from rdpcodec.metrics import distortion
 from rdpcodec.metrics.efficientnet import FEATURES, EfficientNetLite0
@@ -67,8 +67,8 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class Instruments:
-    """What `Metrics` is made from. lpips: see `load_lpips`; device: where networks run; butteraugli: see
+class MetricOptions:
+    """What `ImageMetrics` is made from. lpips: see `load_lpips`; device: where networks run; butteraugli: see
     `eye_measures`.
     """
 
@@ -77,8 +77,8 @@ class Instruments:
     butteraugli: Path | None = None
 
 
-class Metrics:
-    """Metrics of 8-bit RGB images, `[H, W, 3]`."""
+class ImageMetrics:
+    """Measures of 8-bit RGB images, `[H, W, 3]`."""
 
     def __init__(self, lpips: Path | None, device: str = "cpu", butteraugli: Path | None = None) -> None:
         """lpips: where the LPIPS networks are, see `load_lpips`; butteraugli: see `eye_measures`.

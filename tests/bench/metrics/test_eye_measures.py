@@ -11,8 +11,8 @@ import pytest
 from formula_images import changed, formula
 from PIL import Image
 
-from bench.measure.full_reference import butteraugli_norm, eye_measures, ssimulacra2, vif
-from bench.measure.natural import brisque, natural_measures, niqe
+from bench.metrics.eye_measures import butteraugli_norm, eye_measures, ssimulacra2, vif
+from bench.metrics.natural import brisque, natural_measures, niqe
 from rdpcodec.errors import UsageError
 
 
@@ -109,7 +109,7 @@ def test_what_is_missing_is_named_with_how_to_get_it(monkeypatch: pytest.MonkeyP
     assert "apt-get install libjxl-devtools" in "".join(notes)
     with pytest.raises(UsageError, match="no such program"):
         eye_measures(tmp_path / "butteraugli_main")
-    monkeypatch.setattr("bench.measure.natural.find_spec", lambda name: None)
+    monkeypatch.setattr("bench.metrics.natural.find_spec", lambda name: None)
     measures, notes = natural_measures()
     assert not measures
     assert [note.split("'")[1] for note in notes] == ["rdpcodec[niqe]", "rdpcodec[brisque]"]

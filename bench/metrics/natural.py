@@ -19,7 +19,7 @@ from scipy.io import loadmat
 from scipy.ndimage import correlate1d
 from scipy.special import gamma
 
-from bench.measure.full_reference import luma
+from bench.metrics.eye_measures import luma
 
 PATCH = 96  # the side of the patches from which NIQE's model was made
 _WINDOW = np.exp(-((np.arange(7) - 3) ** 2) / (2 * (7 / 6) ** 2))

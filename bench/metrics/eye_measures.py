@@ -23,7 +23,7 @@ from rdpcodec.metrics.eyes import ssimulacra2_distortion, ssimulacra2_score
 from rdpcodec.metrics.ssimulacra2 import MINIMUM_SIDE
 
 # Compares two 8-bit RGB images, `[H, W, 3]`: the original and the decoded one.
-Measure = Callable[[np.ndarray, np.ndarray], float]
+Comparison = Callable[[np.ndarray, np.ndarray], float]
 # The two for commands that show few: one is fitted to opinions, the other models the eye.
 MAIN = ("ssimulacra2", "butteraugli")
 # ITU-R BT.601.
@@ -33,12 +33,12 @@ _VISUAL_NOISE = 2.0
 _NO_VARIANCE = 1e-10
 
 
-def eye_measures(butteraugli: Path | None = None) -> tuple[dict[str, Measure], list[str]]:
+def eye_measures(butteraugli: Path | None = None) -> tuple[dict[str, Comparison], list[str]]:
     """The available measures, by name, and a note on each of the others.
 
     butteraugli: libjxl's `butteraugli_main`, if it is not on the path. Raises `UsageError` if not a file.
     """
-    measures: dict[str, Measure] = {"ssimulacra2": ssimulacra2, "vif": vif}
+    measures: dict[str, Comparison] = {"ssimulacra2": ssimulacra2, "vif": vif}
     notes = []
     if butteraugli is not None and not butteraugli.is_file():
         raise UsageError(f"{butteraugli}: no such program")
@@ -96,7 +96,7 @@ def butteraugli_norm(tool: Path, original: np.ndarray, decoded: np.ndarray) -> f
     return float(rest.split()[0])
 
 
-def _psnr_hvs_m() -> Measure:
+def _psnr_hvs_m() -> Comparison:
     """PSNR-HVS-M of luma in dB, at most 100 (Ponomarenko et al. 2007), by the package psnr-hvsm."""
     # The package prints which of its backends it lacks.
     with contextlib.redirect_stdout(io.StringIO()):

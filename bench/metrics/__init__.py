@@ -1,0 +1,1 @@
+"""Measures of images: against an original, without one, and of sets of images."""

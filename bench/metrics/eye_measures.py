@@ -14,13 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 from scipy.ndimage import correlate1d
 
 from rdpcodec.errors import UsageError
-from rdpcodec.metrics.eyes import ssimulacra2_distortion, ssimulacra2_score
-from rdpcodec.metrics.ssimulacra2 import MINIMUM_SIDE
+from rdpcodec.metrics.ssimulacra2 import ssimulacra2
 
 # Compares two 8-bit RGB images, `[H, W, 3]`: the original and the decoded one.
 Comparison = Callable[[np.ndarray, np.ndarray], float]
@@ -60,21 +58,6 @@ def eye_measures(butteraugli: Path | None = None) -> tuple[dict[str, Comparison]
 def luma(image: np.ndarray) -> np.ndarray:
     """BT.601 luma of 8-bit RGB `[H, W, 3]`, 0..255, float64 `[H, W]`."""
     return image @ _LUMA
-
-
-@torch.inference_mode()
-def ssimulacra2(original: np.ndarray, decoded: np.ndarray) -> float:
-    """SSIMULACRA2 v2.1, 100 for equal images; see `rdpcodec.metrics.eyes`.
-
-    Its windows are true Gaussians. Those of the C++ program are recursive, and its scores 0.05 to 1.1 lower.
-    NaN if a side is under 8 pixels.
-    """
-    if min(original.shape[:2]) < MINIMUM_SIDE:
-        return float("nan")
-    if np.array_equal(original, decoded):
-        return 100.0
-    pair = [torch.from_numpy(np.array(a)).permute(2, 0, 1)[None].float() / 255 for a in (original, decoded)]
-    return float(ssimulacra2_score(ssimulacra2_distortion(pair[0], pair[1])))
 
 
 def butteraugli_norm(tool: Path, original: np.ndarray, decoded: np.ndarray) -> float:

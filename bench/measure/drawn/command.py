@@ -30,6 +30,7 @@ from bench.options import json_option, workers_option
 from bench.record import write_record
 from rdpcodec import Codec, use_threads
 from rdpcodec.metrics.distortion import psnr
+from rdpcodec.metrics.ssimulacra2 import ssimulacra2
 
 QUALITIES = (30, 50, 70, 90, 100)
 AVIF_QUALITIES = (10, 30, 50, 70, 85, 95, 100)
@@ -145,9 +146,6 @@ def _points(
         decoded = np.asarray(decode(data).convert("RGB"))
         point = {"setting": setting, "bytes": len(data), "psnr": min(psnr(original, decoded), LOSSLESS_PSNR)}
         if min(image.size) >= _LEAST_SIDE:
-            # It imports torch, which small images do without.
-            from bench.metrics.eye_measures import ssimulacra2
-
             point["ssimulacra2"] = ssimulacra2(original, decoded)
         points.append({name: round(value, 4) for name, value in point.items()})
     return points

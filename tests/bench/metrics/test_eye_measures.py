@@ -11,9 +11,10 @@ import pytest
 from formula_images import changed, formula
 from PIL import Image
 
-from bench.metrics.eye_measures import butteraugli_norm, eye_measures, ssimulacra2, vif
+from bench.metrics.eye_measures import butteraugli_norm, eye_measures, vif
 from bench.metrics.natural import brisque, natural_measures, niqe
 from rdpcodec.errors import UsageError
+from rdpcodec.metrics.ssimulacra2 import ssimulacra2
 
 
 def as_jpeg(image: Image.Image, quality: int) -> np.ndarray:

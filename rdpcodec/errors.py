@@ -59,6 +59,17 @@ def reason(error: BaseException) -> str:
     return " ".join(str(words).split()) or type(error).__name__
 
 
+def in_a_line(error: Exception, source: object) -> str:
+    """Any exception from work on one file, as one line that names the file."""
+    if isinstance(error, RdpError):
+        message = str(error)
+    elif isinstance(error, MemoryError):
+        message = f"{source}: not enough memory for an image of this size"
+    else:
+        message = f"{source}: {type(error).__name__}: {error}"
+    return " ".join(message.split())
+
+
 @contextmanager
 def about(name: str) -> Iterator[None]:
     """Let our errors and warnings begin with the name of what they are about. "" leaves them as they are."""
@@ -83,3 +94,15 @@ def warn(message: str, kind: type[Warning]) -> None:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _INSIDE:
         level, frame = level + 1, frame.f_back
     warnings.warn(message, kind, stacklevel=level)
+
+
+@contextmanager
+def collected_warnings() -> Iterator[list[str]]:
+    """Keep warnings from being shown. The list holds the messages of ours when the context ends."""
+    messages: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", RdpWarning)
+        try:
+            yield messages
+        finally:
+            messages += [str(w.message) for w in caught if issubclass(w.category, RdpWarning)]

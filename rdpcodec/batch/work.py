@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import json
 import time
-import warnings
 from collections.abc import Generator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from rdpcodec import container, storage
 from rdpcodec.arguments import check_realism, realism_in
 from rdpcodec.batch.plan import Task
 from rdpcodec.container import EXTENSION, Header, decimal_realism
-from rdpcodec.errors import RdpError, RdpWarning, UsageError
+from rdpcodec.errors import RdpError, UsageError, collected_warnings, in_a_line
 from rdpcodec.operating_point import OperatingPoint
 from rdpcodec.weights.manifest import DEFAULT_MODEL
 
@@ -192,8 +191,7 @@ def prepare(work: Work, threads: int) -> None:
 def process(task: Task, work: Work, *, force: bool) -> Outcome:
     """Do one task. Whatever goes wrong is in the outcome: one bad image never stops the rest."""
     started = time.perf_counter()
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", RdpWarning)
+    with collected_warnings() as messages:
         try:
             if not force and storage.exists(task.output):
                 return exists_already(task)
@@ -201,17 +199,12 @@ def process(task: Task, work: Work, *, force: bool) -> Outcome:
             after = work.converted(before, task)
             if not storage.write_file(task.output, after, overwrite=force):  # another run was faster
                 return exists_already(task)
-        except MemoryError:
-            return failed(task, f"{task.source}: not enough memory for an image of this size")
-        except RdpError as error:
-            return failed(task, str(error))
         except Exception as error:
-            return failed(task, f"{task.source}: {type(error).__name__}: {error}")
+            return failed(task, in_a_line(error, task.source))
     outcome = _done(task, work, len(before), len(after), after if isinstance(work, Compression) else before)
-    messages = tuple(str(w.message) for w in caught if issubclass(w.category, RdpWarning))
     if isinstance(work, Compression) and (note := note_of_growth(len(before), len(after))):
-        messages += (note,)
-    return replace(outcome, seconds=round(time.perf_counter() - started, 3), warnings=messages)
+        messages.append(note)
+    return replace(outcome, seconds=round(time.perf_counter() - started, 3), warnings=tuple(messages))
 
 
 def note_of_growth(before: int, after: int) -> str:

@@ -26,12 +26,11 @@ from rdpcodec.cli.output import (
     STANDARD,
     check_output,
     end,
-    in_a_line,
     named_warnings,
     write_output,
 )
 from rdpcodec.cli.progress import Bar, progress
-from rdpcodec.errors import UsageError
+from rdpcodec.errors import UsageError, in_a_line
 from rdpcodec.storage import make_folder
 
 _output_option = click.option(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rdpcodec.container import EXTENSION, SIGNATURE
-from rdpcodec.errors import OutputError, RdpError, RdpWarning, UsageError, reason
+from rdpcodec.errors import OutputError, UsageError, collected_warnings, reason
 from rdpcodec.source import read_source, standard_input
 from rdpcodec.whole_files import create_file, replace_file, replaceable
 
@@ -108,17 +107,6 @@ def write_output(path: Path, data: bytes, force: bool) -> None:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from error
 
 
-def in_a_line(error: Exception, source: object) -> str:
-    """Any exception from work on one file, as one line that names the file."""
-    if isinstance(error, RdpError):
-        message = str(error)
-    elif isinstance(error, MemoryError):
-        message = f"{source}: not enough memory for an image of this size"
-    else:
-        message = f"{source}: {type(error).__name__}: {error}"
-    return " ".join(message.split())
-
-
 def end(errors: int, total: int) -> None:
     """End a command with status 1 if any of its files failed, and say how many."""
     if errors and total > 1:
@@ -133,10 +121,7 @@ def named_warnings(name: object, echo: Callable[..., None] = click.echo) -> Iter
 
     echo: prints a line, as `click.echo` does.
     """
-    messages: list[str] = []
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", RdpWarning)
+    with collected_warnings() as messages:
         yield messages
-    messages += [str(w.message) for w in caught if issubclass(w.category, RdpWarning)]
     for message in messages:
         echo(f"warning: {name}: {message}", err=True)

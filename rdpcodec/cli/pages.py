@@ -25,9 +25,9 @@ from rdpcodec.cli.options import (
     report_options,
     runtime_option,
 )
-from rdpcodec.cli.output import STANDARD, check_output, end, in_a_line, read_image, write_output
+from rdpcodec.cli.output import STANDARD, check_output, end, read_image, write_output
 from rdpcodec.cli.progress import progress
-from rdpcodec.errors import UsageError
+from rdpcodec.errors import UsageError, in_a_line
 from rdpcodec.operating_point import OperatingPoint
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rdpcodec.cli.options import device_option, inputs, model_option, report_options
-from rdpcodec.cli.output import end, in_a_line, read_image
+from rdpcodec.cli.output import end, read_image
 from rdpcodec.cli.progress import Bar, progress
 from rdpcodec.container import bits_per_pixel
+from rdpcodec.errors import in_a_line
 from rdpcodec.operating_point import OperatingPoint
 
 if TYPE_CHECKING:

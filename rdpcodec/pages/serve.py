@@ -22,7 +22,6 @@ import asyncio
 import io
 import secrets
 import threading
-import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,7 +39,7 @@ from starlette.types import ASGIApp
 
 from rdpcodec import container
 from rdpcodec.codec import Codec
-from rdpcodec.errors import ImageError, RdpError, RdpWarning
+from rdpcodec.errors import ImageError, RdpError, collected_warnings
 from rdpcodec.image import ImageData, load_image
 from rdpcodec.metrics.full_reference import Metrics
 from rdpcodec.operating_point import OperatingPoint
@@ -261,13 +260,11 @@ def application(codec: Codec, limits: Limits, host: str, decoder: Mapping[str, b
 
 def _read(data: bytes, pixels: int) -> tuple[ImageData, list[str]]:
     """An uploaded image, and notes on what it loses. Raises `ImageError`."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", RdpWarning)
+    with collected_warnings() as notes:
         try:
             image = load_image(data, max_pixels=pixels, formats=_FORMATS)
         except ImageError as error:  # the page puts the file's own name before it
             raise ImageError(str(error).removeprefix(f"{name_of(data)}: ")) from error
-    notes = [str(warning.message) for warning in caught if issubclass(warning.category, RdpWarning)]
     return image, notes
 
 

@@ -39,7 +39,7 @@ lint: $(VENV)/tested
 # Two processes, each given a whole test file at a time, so that a module's fixtures are made once.
 test: lint $(COMPRESSAI_VENV)/tested
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
-	$(COMPRESSAI_VENV)/bin/python -m pytest tests/test_compressai_model.py tests/bench/measure/test_inception.py
+	$(COMPRESSAI_VENV)/bin/python -m pytest tests/test_compressai_model.py tests/bench/metrics/test_inception.py
 
 # The variable silences Material for MkDocs' notice about its successor.
 docs: $(VENV)/tested

@@ -149,6 +149,8 @@ def realism(
     """A second synthesis, for realism, on a frozen encoder. Needs the extra train."""
     need_torch("training")
     settings = settings_of(RealismSettings, chosen)
+    if discriminator and not settings.adversary:
+        raise click.UsageError("--discriminator is for a run with an adversary: leave --adversary 0 out")
     from rdpcodec.training.launch import train as train_run
     from rdpcodec.training.realism import Realism
 

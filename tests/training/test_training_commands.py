@@ -71,6 +71,15 @@ def test_options_that_make_no_sense_are_named(more: list[str], message: str, tmp
     assert message in result.output
 
 
+def test_a_discriminator_without_an_adversary_is_refused(tmp_path: Path) -> None:
+    """It would be loaded, and never asked."""
+    (kept := tmp_path / "checkpoint.pt").touch()
+    arguments = ["train", "realism", "--data", str(tmp_path), "--out", str(tmp_path / "run")]
+    arguments += ["--init", "fast", "--minutes", "1", "--adversary", "0", "--discriminator", str(kept)]
+    result = CliRunner().invoke(rdpcodec, arguments)
+    assert (result.exit_code, "leave --adversary 0 out" in result.output) == (2, True)
+
+
 @pytest.mark.parametrize(
     "name",
     [["train", "fidelity"], ["train", "realism"], ["train", "large"], ["train", "profile"], ["export"]],

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rdpcodec.errors import OutputError, UsageError, reason
-from rdpcodec.whole_files import replace_file
+from rdpcodec.files.whole_files import replace_file
 
 
 def rounded(value: Any, nulls: bool = True) -> Any:

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from rdpcodec import container
-from rdpcodec.container import Container, Header
 from rdpcodec.errors import RdpError, UsageError
+from rdpcodec.file_type import SIGNATURE
+from rdpcodec.files.source import File, is_file, named, read_source
+from rdpcodec.format import container
+from rdpcodec.format.container import Container, Header
 from rdpcodec.operating_point import OperatingPoint
-from rdpcodec.source import File, is_file, named, read_source
 
 
 def as_list(items: Any) -> list[Any]:
@@ -42,7 +43,7 @@ def container_of(data: File, max_pixels: int) -> Container:
     """A parsed file. Raises `FormatError`, or `UsageError` if `data` is not a file or cannot be read."""
     if not is_file(data):
         raise UsageError(f"decompress takes a file's bytes or path, not {type(data).__name__}")
-    content = read_source(data, UsageError, container.SIGNATURE)
+    content = read_source(data, UsageError, SIGNATURE)
     with named(data):
         return container.read(content, max_pixels)
 

@@ -23,23 +23,27 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 from PIL import Image
 
-from rdpcodec import container, side_data
 from rdpcodec.arguments import (
     as_list,
     collecting_errors,
     container_of,
     realism_in,
 )
-from rdpcodec.container import Container, Header
 from rdpcodec.encoder.image_encoder import ImageEncoder
 from rdpcodec.encoder.needs import check_installed
 from rdpcodec.engine.choice import EngineName, make_engine
 from rdpcodec.errors import RdpError, UsageError, WeightsError
-from rdpcodec.exact_layer import ExactLayer
 from rdpcodec.extras import need_torch
+from rdpcodec.files.source import File, named
 from rdpcodec.fork_lock import ForkLock
+from rdpcodec.format import side_data
+from rdpcodec.format.container import Container, Header
+from rdpcodec.format.exact_layer import ExactLayer
+from rdpcodec.format.symbols import Symbols
+from rdpcodec.format.tiles import tiles_of
 from rdpcodec.groups import groups_of
 from rdpcodec.image import ImageData, load_image
+from rdpcodec.limits import MAX_PIXELS
 from rdpcodec.mosaic import AnalysedTiles, CodedTiles, Mosaic, Region, region_of
 from rdpcodec.operating_point import (
     OperatingPoint,
@@ -48,11 +52,8 @@ from rdpcodec.operating_point import (
     point_from_arguments,
     point_or_quality,
 )
-from rdpcodec.source import File, named
-from rdpcodec.symbols import Symbols
 from rdpcodec.targets import Bounds, Target
 from rdpcodec.tile_codec import TileCodec
-from rdpcodec.tiles import tiles_of
 from rdpcodec.weights.manifest import DEFAULT_MODEL, find_model
 from rdpcodec.weights.release import ReleasedModel
 
@@ -126,7 +127,7 @@ class Codec:
         effort: int | None = None,
         keep_metadata: bool = False,
         exact: bool = False,
-        max_pixels: int = container.MAX_PIXELS,
+        max_pixels: int = MAX_PIXELS,
     ) -> bytes:
         """Compress one image to the bytes of an .rdpc file.
 
@@ -153,7 +154,7 @@ class Codec:
         quality: Quality | None = None,
         keep_metadata: bool = False,
         exact: bool = False,
-        max_pixels: int = container.MAX_PIXELS,
+        max_pixels: int = MAX_PIXELS,
         errors: dict[int, RdpError] | None = None,
     ) -> list[bytes]:
         """Compress several images. Those of equal size go through the networks together, as many as fit into
@@ -195,7 +196,7 @@ class Codec:
         realism: Realism = 0.0,
         keep_metadata: bool = False,
         exact: bool = False,
-        max_pixels: int = container.MAX_PIXELS,
+        max_pixels: int = MAX_PIXELS,
     ) -> Iterator[bytes]:
         """Files of one image at effort 0, 1, … 9, each as soon as it is found; stop when you have waited
         enough.
@@ -233,7 +234,7 @@ class Codec:
         *,
         realism: float | None = None,
         region: Region | None = None,
-        max_pixels: int = container.MAX_PIXELS,
+        max_pixels: int = MAX_PIXELS,
     ) -> Image.Image:
         """Decompress an .rdpc file to a Pillow image of mode L, LA, RGB or RGBA.
 
@@ -254,7 +255,7 @@ class Codec:
         *,
         realism: float | None = None,
         region: Region | None = None,
-        max_pixels: int = container.MAX_PIXELS,
+        max_pixels: int = MAX_PIXELS,
     ) -> list[Image.Image]: ...
 
     @overload
@@ -264,7 +265,7 @@ class Codec:
         *,
         realism: float | None = None,
         region: Region | None = None,
-        max_pixels: int = container.MAX_PIXELS,
+        max_pixels: int = MAX_PIXELS,
         errors: dict[int, RdpError] | None,
     ) -> list[Image.Image | None]: ...
 
@@ -274,7 +275,7 @@ class Codec:
         *,
         realism: float | None = None,
         region: Region | None = None,
-        max_pixels: int = container.MAX_PIXELS,
+        max_pixels: int = MAX_PIXELS,
         errors: dict[int, RdpError] | None = None,
     ) -> Sequence[Image.Image | None]:
         """Decompress several files. Those of equal size, quality and realism go through the networks
@@ -296,7 +297,7 @@ class Codec:
         *,
         realism: float | None = None,
         region: Region | None = None,
-        max_pixels: int = container.MAX_PIXELS,
+        max_pixels: int = MAX_PIXELS,
     ) -> np.ndarray:
         """Like `decompress`, but to a uint8 array.
 
@@ -311,7 +312,7 @@ class Codec:
         *,
         realism: float | None = None,
         region: Region | None = None,
-        max_pixels: int = container.MAX_PIXELS,
+        max_pixels: int = MAX_PIXELS,
     ) -> torch.Tensor:
         """Like `decompress`, but to a uint8 tensor `[C, H, W]`, C = 1 to 4, on the codec's device.
 

@@ -27,11 +27,11 @@ from torch import Tensor
 from rdpcodec.codec import Codec
 from rdpcodec.engine.torch import mixed
 from rdpcodec.errors import UsageError
+from rdpcodec.format.tiles import PATCH
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.released import arrays, release_tensors, table_tensors
 from rdpcodec.model.transforms import Synthesis
 from rdpcodec.operating_point import OperatingPoint
-from rdpcodec.tiles import PATCH
 from rdpcodec.training.export.counting import wide_tables
 from rdpcodec.weights.architecture import Architecture
 from rdpcodec.weights.manifest import DEFAULT_MODEL

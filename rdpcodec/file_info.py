@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rdpcodec import container
 from rdpcodec.errors import UsageError, WeightsError
-from rdpcodec.source import File, is_file, named, read_source
+from rdpcodec.file_type import SIGNATURE
+from rdpcodec.files.source import File, is_file, named, read_source
+from rdpcodec.format import container
 from rdpcodec.weights.manifest import model_for_file, model_name
 
 
@@ -47,7 +48,7 @@ def info(data: File) -> FileInfo:
     """
     if not is_file(data):
         raise UsageError(f"info takes a file's bytes or path, not {type(data).__name__}")
-    content = read_source(data, UsageError, container.SIGNATURE)
+    content = read_source(data, UsageError, SIGNATURE)
     with named(data):
         file = container.read(content)
     header = file.header

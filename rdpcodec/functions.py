@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from rdpcodec import container
 from rdpcodec.arguments import container_of
 from rdpcodec.codec import shared_codec
+from rdpcodec.files.source import File, named
+from rdpcodec.limits import MAX_PIXELS
 from rdpcodec.mosaic import Region
 from rdpcodec.operating_point import OperatingPoint, Quality, Realism, point_from_arguments
-from rdpcodec.source import File, named
 from rdpcodec.targets import Target
 from rdpcodec.weights.manifest import DEFAULT_MODEL, model_for_file
 
@@ -30,7 +30,7 @@ def compress(
     device: str = "cpu",
     keep_metadata: bool = False,
     exact: bool = False,
-    max_pixels: int = container.MAX_PIXELS,
+    max_pixels: int = MAX_PIXELS,
 ) -> bytes:
     """Compress one image to the bytes of an .rdpc file, with a named model that stays loaded.
 
@@ -57,7 +57,7 @@ def decompress(
     realism: float | None = None,
     region: Region | None = None,
     device: str = "cpu",
-    max_pixels: int = container.MAX_PIXELS,
+    max_pixels: int = MAX_PIXELS,
 ) -> Image.Image:
     """Decompress an .rdpc file, given as bytes, path or open file, with the weights that it needs.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
-from rdpcodec.tiles import GRID, TILE
+from rdpcodec.format.tiles import GRID, TILE
 
 # How many pixels go through the networks at once, as in one full tile. Memory then does not grow with the
 # number of images. On a processor, more at once would be no faster.

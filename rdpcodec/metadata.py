@@ -12,9 +12,9 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
-from rdpcodec.container import METADATA_LIMIT
 from rdpcodec.errors import ImageWarning, reason, warn
 from rdpcodec.exif_claims import MOST_NUMBERS, check_claims
+from rdpcodec.limits import METADATA_LIMIT
 
 _ORIENTATION = ExifTags.Base.Orientation
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296

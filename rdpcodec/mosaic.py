@@ -1,8 +1,8 @@
 """Whole images ⇄ tiles: cuts tiles with the surroundings that the networks see, and joins their pixels again.
 
 Analysis and synthesis work on a window: a tile, or a part of one, with a margin as wide as they see. Latents
-and pixels inside are then those of the whole image: there is no seam. `rdpcodec.tiles` says which tiles there
-are.
+and pixels inside are then those of the whole image: there is no seam. `rdpcodec.format.tiles` says
+which tiles there are.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Protocol
 
 import numpy as np
 
-from rdpcodec import exact_layer
-from rdpcodec.container import Container, Segment, split_tiles
 from rdpcodec.engine.interface import Engine, Features
 from rdpcodec.errors import UsageError
-from rdpcodec.exact_layer import ExactLayer
-from rdpcodec.symbols import Symbols
+from rdpcodec.format import exact_layer
+from rdpcodec.format.container import Container, Segment, split_tiles
+from rdpcodec.format.exact_layer import ExactLayer
+from rdpcodec.format.symbols import Symbols
+from rdpcodec.format.tiles import PATCH, Box, tile_grid, tiles_of
 from rdpcodec.tile_codec import TileCodec
-from rdpcodec.tiles import PATCH, Box, tile_grid, tiles_of
 
 Size = tuple[int, int]
 """Width and height of an image, in pixels."""

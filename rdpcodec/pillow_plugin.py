@@ -19,9 +19,10 @@ from typing import IO, Any
 
 from PIL import Image, ImageFile
 
-from rdpcodec import container
-from rdpcodec.container import ALPHA_SEGMENTS, Header, Segment
+from rdpcodec import file_type
 from rdpcodec.errors import FormatError, RdpError, UsageError
+from rdpcodec.format import container
+from rdpcodec.format.container import ALPHA_SEGMENTS, Header, Segment
 from rdpcodec.metadata import (
     cleaned_exif,
     left_out,
@@ -34,7 +35,7 @@ from rdpcodec.operating_point import OperatingPoint, Realism, point_from_options
 from rdpcodec.targets import Bounds, Target
 from rdpcodec.weights.manifest import DEFAULT_MODEL, model_for_file, model_name
 
-FORMAT = container.PILLOW_FORMAT
+FORMAT = file_type.PILLOW_FORMAT
 _SETTINGS = ("preset", "quality", "target", "realism", "effort")
 _METADATA = {"exif": (bytes, Image.Exif), "xmp": (bytes, str), "icc_profile": (bytes,)}
 
@@ -225,10 +226,10 @@ def _point(options: dict[str, Any]) -> OperatingPoint:
 
 
 def _accept(prefix: bytes) -> bool:
-    return prefix.startswith(container.SIGNATURE)
+    return prefix.startswith(file_type.SIGNATURE)
 
 
 Image.register_open(FORMAT, RdpImageFile, _accept)
 Image.register_save(FORMAT, _save)
-Image.register_extension(FORMAT, container.EXTENSION)
-Image.register_mime(FORMAT, container.MIME_TYPE)
+Image.register_extension(FORMAT, file_type.EXTENSION)
+Image.register_mime(FORMAT, file_type.MIME_TYPE)

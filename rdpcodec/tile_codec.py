@@ -16,8 +16,8 @@ import numpy as np
 from rdpcodec.engine.interface import Engine
 from rdpcodec.entropy.coder import Decoder, Encoder, EntropyModels
 from rdpcodec.entropy.tables import TableFamily
-from rdpcodec.symbols import Symbols, hyper_table_of
-from rdpcodec.tiles import GRID, PATCH, Box
+from rdpcodec.format.symbols import Symbols, hyper_table_of
+from rdpcodec.format.tiles import GRID, PATCH, Box
 
 
 class TileCodec:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rdpcodec import container
-from rdpcodec.container import Container, Segment
+from rdpcodec.format import container
+from rdpcodec.format.container import Container, Segment
 
 
 def recoded(data: bytes, **changes: bytes) -> bytes:

@@ -20,10 +20,11 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from rdpcodec import Codec, container
-from rdpcodec.container import Container
+from rdpcodec import Codec
 from rdpcodec.engine.threads import use_threads
 from rdpcodec.errors import FormatError
+from rdpcodec.format import container
+from rdpcodec.format.container import Container
 from rdpcodec.model import integer_scales
 from rdpcodec.model.integer_scales import IntegerScaleNetwork
 from rdpcodec.weights.manifest import find_model

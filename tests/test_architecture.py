@@ -11,25 +11,20 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # The rooms of the package, from the lowest floor to the highest. Rooms on one floor do not import each other.
 FLOORS = (
-    ("errors",),
-    ("extras", "exif_claims", "fork_lock", "command_line", "whole_files"),
-    ("container", "entropy", "rounding", "storage", "targets", "quality", "source"),
-    ("tiles", "metadata", "operating_point"),
-    ("arguments",),
+    ("errors", "file_type", "fork_lock", "exif_claims", "quality", "rounding"),
+    ("limits", "files", "entropy", "targets", "extras", "command_line"),
+    ("metadata", "operating_point", "metrics"),
     ("image",),
-    ("exact_layer",),
-    ("opacity",),
-    ("weights", "side_data", "scaling", "symbols", "metrics"),
-    ("model",),
+    ("format", "peers"),
+    ("weights", "groups", "arguments"),
+    ("model", "file_info", "web"),
     ("engine",),
     ("tile_codec",),
     ("mosaic",),
     ("encoder",),
-    ("groups", "file_info"),
     ("codec",),
-    ("functions",),
-    ("training", "batch", "peers", "pillow_plugin"),
-    ("compressai_model", "pages", "web"),
+    ("functions", "training", "pages"),
+    ("pillow_plugin", "compressai_model", "batch"),
     ("cli",),
 )
 

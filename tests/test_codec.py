@@ -18,12 +18,13 @@ from PIL import Image
 from recoded_files import recoded
 
 import rdpcodec
-from rdpcodec import Codec, OperatingPoint, container, exact_layer
-from rdpcodec.container import Segment
+from rdpcodec import Codec, OperatingPoint
 from rdpcodec.errors import FormatError, ImageError, ImageWarning, RdpError, UsageError, WeightsError
+from rdpcodec.format import container, exact_layer
+from rdpcodec.format.container import Segment
+from rdpcodec.format.symbols import hyper_bank
 from rdpcodec.image import load_image
 from rdpcodec.metrics.distortion import psnr
-from rdpcodec.symbols import hyper_bank
 from rdpcodec.weights.manifest import DEFAULT_MODEL, find_model
 from rdpcodec.weights.release import ReleasedModel
 

@@ -17,8 +17,9 @@ from PIL import Image
 
 import rdpcodec
 import rdpcodec.pillow_plugin  # teaches Pillow the format
-from rdpcodec import Codec, container
-from rdpcodec.container import SIZE_NUMBERS, Container, Header, Segment, join_tiles
+from rdpcodec import Codec, file_type
+from rdpcodec.format import container
+from rdpcodec.format.container import SIZE_NUMBERS, Container, Header, Segment, join_tiles
 
 ROOT = Path(__file__).parents[1]
 DESKTOP = ROOT / "desktop"
@@ -37,8 +38,8 @@ def file(codec: Codec, small: Image.Image, tmp_path: Path) -> Path:
 def test_the_media_type_is_that_of_the_format(golden: Path) -> None:
     described = ElementTree.parse(DESKTOP / "rdpcodec.xml").getroot().find(f"{MIME_INFO}mime-type")
     assert described is not None
-    assert described.get("type") == container.MIME_TYPE
-    assert [glob.get("pattern") for glob in described.iter(f"{MIME_INFO}glob")] == [f"*{container.EXTENSION}"]
+    assert described.get("type") == file_type.MIME_TYPE
+    assert [glob.get("pattern") for glob in described.iter(f"{MIME_INFO}glob")] == [f"*{file_type.EXTENSION}"]
     signatures = [
         match.get("value", "").encode().decode("unicode_escape")
         for match in described.iter(f"{MIME_INFO}match")
@@ -65,8 +66,8 @@ def test_a_desktop_knows_a_file_by_its_name_and_by_its_first_bytes(file: Path, t
         return run.stdout.split()[-1]
 
     for path in (file, nameless, named):
-        assert kind(path) == container.MIME_TYPE
-    assert kind(other) != container.MIME_TYPE
+        assert kind(path) == file_type.MIME_TYPE
+    assert kind(other) != file_type.MIME_TYPE
 
 
 def test_file_says_what_the_header_says(file: Path, tmp_path: Path) -> None:
@@ -82,8 +83,8 @@ def test_file_says_what_the_header_says(file: Path, tmp_path: Path) -> None:
     header, _ = container.read_header(file.read_bytes())
     weights = f"size {header.size}, weights {header.fingerprint.hex()}"
     assert said(file) == f"rdpcodec image, version 1, {weights}, quality 40, realism 255/255"
-    assert said(file, "--mime-type") == container.MIME_TYPE
-    assert said(file, "--extension") == container.EXTENSION[1:]
+    assert said(file, "--mime-type") == file_type.MIME_TYPE
+    assert said(file, "--extension") == file_type.EXTENSION[1:]
     assert "rdpcodec" not in said(other)
 
 
@@ -105,7 +106,7 @@ def thumbnail(file: Path, folder: Path) -> tuple[Path, subprocess.CompletedProce
     entry.optionxform = str  # type: ignore[assignment,method-assign]  # keys are as they are written
     entry.read(DESKTOP / "rdpcodec.thumbnailer")
     thumbnailer = entry["Thumbnailer Entry"]
-    assert thumbnailer["MimeType"] == f"{container.MIME_TYPE};"
+    assert thumbnailer["MimeType"] == f"{file_type.MIME_TYPE};"
     # A desktop first splits the line into words, and only then fills in the names.
     drawn = folder / "thumbnail without extension"
     drawn.touch()

@@ -20,7 +20,8 @@ import pytest
 import torch
 from PIL import Image
 
-from rdpcodec import Codec, container
+from rdpcodec import Codec
+from rdpcodec.format import container
 from rdpcodec.metrics import eyes, xyb
 
 PROBE = Path(__file__).parent / "symbols_probe.py"

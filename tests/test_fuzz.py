@@ -13,8 +13,9 @@ from fuzz.campaign import Case, kinds, run
 from fuzz.damage import damaged_png
 from fuzz.seeds import source_files
 
-from rdpcodec import Codec, container
-from rdpcodec.container import IMAGE_SEGMENTS, Segment
+from rdpcodec import Codec
+from rdpcodec.format import container
+from rdpcodec.format.container import IMAGE_SEGMENTS, Segment
 
 COUNTS = {"coded": 1500, "pillow": 500, "source": 1500, "metadata": 250}
 

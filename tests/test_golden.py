@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rdpcodec import container
 from rdpcodec.codec import Codec
+from rdpcodec.format import container
 
 FOLDER = Path(__file__).parent / "golden"
 RECORDS = json.loads((FOLDER / "symbols.json").read_text())

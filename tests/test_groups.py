@@ -8,8 +8,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rdpcodec.format.tiles import GRID, TILE
 from rdpcodec.groups import groups_of
-from rdpcodec.tiles import GRID, TILE
 
 SIZES = st.sampled_from(
     [(1, 1), (4, 70), (64, 64), (512, 512), (512, 1024), (1024, 1024), (5000, 300), (3000, 3000)]

@@ -22,9 +22,10 @@ from PIL import Image, features
 from PIL.PngImagePlugin import PngInfo
 
 import rdpcodec
-from rdpcodec import Codec, FormatError, RdpError, container
-from rdpcodec.container import Container, Header, Segment, join_tiles
+from rdpcodec import Codec, FormatError, RdpError
 from rdpcodec.engine.onnx import OnnxEngine
+from rdpcodec.format import container
+from rdpcodec.format.container import Container, Header, Segment, join_tiles
 from rdpcodec.image import ImageData, load_image
 from rdpcodec.mosaic import CodedTiles
 

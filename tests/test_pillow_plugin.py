@@ -21,8 +21,9 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 import rdpcodec
-from rdpcodec import Codec, ImageWarning, Target, UsageError, compress, container, decompress
-from rdpcodec.container import Container, Segment
+from rdpcodec import Codec, ImageWarning, Target, UsageError, compress, decompress
+from rdpcodec.format import container
+from rdpcodec.format.container import Container, Segment
 from rdpcodec.pillow_plugin import RdpImageFile
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

@@ -17,8 +17,8 @@ from bench.metrics.eye_measures import MAIN, Comparison, eye_measures
 from bench.options import json_option, lpips_option, qualities_option
 from bench.record import write_record
 from rdpcodec import Codec
-from rdpcodec.container import bits_per_pixel, read_header
 from rdpcodec.errors import UsageError
+from rdpcodec.format.container import bits_per_pixel, read_header
 from rdpcodec.metrics.distortion import psnr
 from rdpcodec.metrics.lpips import load_lpips
 

@@ -24,10 +24,10 @@ from bench.report.tables import (
     speed_table,
 )
 from rdpcodec.errors import UsageError
+from rdpcodec.files.whole_files import replace_file
 from rdpcodec.training.markdown import replace_block
 from rdpcodec.weights.manifest import DEFAULT_MODEL, ModelEntry
 from rdpcodec.weights.release import ReleasedModel
-from rdpcodec.whole_files import replace_file
 
 CARD = "MODEL_CARD.md"
 RESULTS_PAGE = Path("docs", "results.md")

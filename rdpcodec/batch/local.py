@@ -15,11 +15,11 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from rdpcodec import storage
 from rdpcodec.batch.plan import Task
 from rdpcodec.batch.work import DIED, Outcome, Outcomes, Work, lost, prepare, process
 from rdpcodec.engine.threads import cores
 from rdpcodec.errors import RdpError, UsageError
+from rdpcodec.files import storage
 
 
 def run_local(tasks: Sequence[Task], work: Work, *, workers: int, force: bool) -> Outcomes:

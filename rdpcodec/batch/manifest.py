@@ -14,7 +14,7 @@ from typing import Self
 from rdpcodec.batch.plan import Task
 from rdpcodec.batch.work import Outcome, Work, done_before, failed
 from rdpcodec.errors import OutputError, RdpError
-from rdpcodec.whole_files import replaceable
+from rdpcodec.files.whole_files import replaceable
 
 _START = '{"source": "'  # of every line, also of the half that a killed run leaves
 

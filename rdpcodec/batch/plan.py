@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import PurePath, PurePosixPath
 from typing import TYPE_CHECKING
 
-from rdpcodec import storage
 from rdpcodec.batch.names import output_names
-from rdpcodec.container import EXTENSION
 from rdpcodec.errors import UsageError, reason
-from rdpcodec.source import standard_input
+from rdpcodec.file_type import EXTENSION
+from rdpcodec.files import storage
+from rdpcodec.files.source import standard_input
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem

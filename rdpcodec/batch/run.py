@@ -10,7 +10,6 @@ from itertools import chain
 from numbers import Integral
 from pathlib import Path
 
-from rdpcodec import storage
 from rdpcodec.batch.local import run_local
 from rdpcodec.batch.manifest import Manifest
 from rdpcodec.batch.plan import Task
@@ -18,6 +17,7 @@ from rdpcodec.batch.ray import run_ray
 from rdpcodec.batch.work import Outcome, Outcomes, Work, exists_already
 from rdpcodec.engine.threads import cores
 from rdpcodec.errors import OutputError, UsageError
+from rdpcodec.files import storage
 
 ENGINES: dict[str, Callable[..., Outcomes]] = {"local": run_local, "ray": run_ray}
 """What works through tasks: processes of this machine, or a Ray cluster."""

@@ -13,11 +13,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, ClassVar
 
-from rdpcodec import container, storage
 from rdpcodec.arguments import check_realism, realism_in
 from rdpcodec.batch.plan import Task
-from rdpcodec.container import EXTENSION, Header, decimal_realism
 from rdpcodec.errors import RdpError, UsageError, collected_warnings, in_a_line
+from rdpcodec.file_type import EXTENSION
+from rdpcodec.files import storage
+from rdpcodec.format import container
+from rdpcodec.format.container import Header, decimal_realism
+from rdpcodec.limits import MAX_PIXELS
 from rdpcodec.operating_point import OperatingPoint
 from rdpcodec.weights.manifest import DEFAULT_MODEL
 
@@ -76,7 +79,7 @@ class Compression:
     exact: bool = False
     device: str = "cpu"
     max_side: int | None = None  # pixels: larger images are scaled down
-    max_pixels: int = container.MAX_PIXELS  # larger images are refused
+    max_pixels: int = MAX_PIXELS  # larger images are refused
     suffix: ClassVar[str] = EXTENSION
 
     def converted(self, data: bytes, task: Task) -> bytes:
@@ -92,7 +95,7 @@ class Compression:
         """
         from rdpcodec.codec import shared_codec
         from rdpcodec.image import load_image
-        from rdpcodec.scaling import scaled_down
+        from rdpcodec.image.scaling import scaled_down
 
         codec = shared_codec(self.model, self.device)
         image = load_image(
@@ -119,7 +122,7 @@ class Decompression:
     realism: float | None = None
     device: str = "cpu"
     max_side: int | None = None  # pixels: larger images are scaled down
-    max_pixels: int = container.MAX_PIXELS  # larger images are refused
+    max_pixels: int = MAX_PIXELS  # larger images are refused
     region: Region | None = None  # all of the image
     background: str | None = None  # the colour behind what is transparent; None keeps the alpha channel
 
@@ -141,7 +144,7 @@ class Decompression:
         """The image of an .rdpc file. source: what errors name. Raises `RdpError`."""
         from rdpcodec.functions import decompress
         from rdpcodec.image import on_background
-        from rdpcodec.scaling import scaled_image
+        from rdpcodec.image.scaling import scaled_image
 
         try:
             image = decompress(

@@ -28,8 +28,8 @@ from rdpcodec.cli.options import (
 )
 from rdpcodec.cli.tally import Tally, tally_bar
 from rdpcodec.command_line import INTERRUPTED
-from rdpcodec.container import EXTENSION
 from rdpcodec.errors import UsageError
+from rdpcodec.file_type import EXTENSION
 
 if TYPE_CHECKING:
     from rdpcodec.batch.plan import LeftOut, Task
@@ -129,7 +129,7 @@ def batch(
 
 def _check_is_folder(destination: str) -> None:
     """Raise `UsageError` for a destination that is a file, or is not there and named like one."""
-    from rdpcodec import storage
+    from rdpcodec.files import storage
     from rdpcodec.image import is_readable
 
     fix = "give a folder for the outputs as the last argument"

@@ -15,7 +15,8 @@ from rdpcodec.batch.work import Compression, Decompression, Outcome, check_work,
 from rdpcodec.cli.jobs import Done, Names, job_options, jobs_of, run_all
 from rdpcodec.cli.options import background_option, compression, compression_options, format_option, inputs
 from rdpcodec.cli.output import STANDARD, image_source, read_coded
-from rdpcodec.container import EXTENSION, bits_per_pixel, decimal_realism, read_header
+from rdpcodec.file_type import EXTENSION
+from rdpcodec.format.container import bits_per_pixel, decimal_realism, read_header
 
 if TYPE_CHECKING:
     from rdpcodec.mosaic import Region

@@ -11,7 +11,7 @@ from rdpcodec import file_info
 from rdpcodec.cli.options import inputs, json_option, report_options
 from rdpcodec.cli.output import end, read_coded
 from rdpcodec.errors import in_a_line
-from rdpcodec.source import named
+from rdpcodec.files.source import named
 from rdpcodec.weights.manifest import DEFAULT_MODEL, hours_by_device, manifest
 
 

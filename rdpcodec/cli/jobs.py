@@ -31,7 +31,7 @@ from rdpcodec.cli.output import (
 )
 from rdpcodec.cli.progress import Bar, progress
 from rdpcodec.errors import UsageError, in_a_line
-from rdpcodec.storage import make_folder
+from rdpcodec.files.storage import make_folder
 
 _output_option = click.option(
     "-o",

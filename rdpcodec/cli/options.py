@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from rdpcodec.container import MAX_PIXELS
 from rdpcodec.errors import UsageError, WeightsError
+from rdpcodec.files.storage import is_url, refuse_empty
+from rdpcodec.limits import MAX_PIXELS
 from rdpcodec.operating_point import AUTO, PRESETS, OperatingPoint, Realism, point_from_options
-from rdpcodec.storage import is_url, refuse_empty
 from rdpcodec.targets import Target
 from rdpcodec.weights.manifest import DEFAULT_MODEL, encoders, find_model, manifest
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rdpcodec.container import EXTENSION, SIGNATURE
 from rdpcodec.errors import OutputError, UsageError, collected_warnings, reason
-from rdpcodec.source import read_source, standard_input
-from rdpcodec.whole_files import create_file, replace_file, replaceable
+from rdpcodec.file_type import EXTENSION, SIGNATURE
+from rdpcodec.files.source import read_source, standard_input
+from rdpcodec.files.whole_files import create_file, replace_file, replaceable
 
 if TYPE_CHECKING:
     from rdpcodec.image import ImageData

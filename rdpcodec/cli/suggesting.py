@@ -12,8 +12,8 @@ import click
 from rdpcodec.cli.options import device_option, inputs, model_option, report_options
 from rdpcodec.cli.output import end, read_image
 from rdpcodec.cli.progress import Bar, progress
-from rdpcodec.container import bits_per_pixel
 from rdpcodec.errors import in_a_line
+from rdpcodec.format.container import bits_per_pixel
 from rdpcodec.operating_point import OperatingPoint
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from rdpcodec.format.tiles import Box, tile_grid
 from rdpcodec.mosaic import Mosaic
-from rdpcodec.tiles import Box, tile_grid
 
 BLOCK = 16
 # In squared gray levels. Below this, detail is invisible, and its ratio says nothing.

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rdpcodec.container import REALISM_STEPS
 from rdpcodec.encoder.target_search import closest, warn_if_easy, warn_if_far
 from rdpcodec.errors import UsageError
+from rdpcodec.format.container import REALISM_STEPS
 from rdpcodec.targets import Bounds
 
 # How many realisms are tried at one quality.

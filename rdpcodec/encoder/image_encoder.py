@@ -12,8 +12,6 @@ from functools import cache, lru_cache
 
 import numpy as np
 
-from rdpcodec import container, exact_layer, opacity, side_data
-from rdpcodec.container import Container, Header, Segment, join_tiles
 from rdpcodec.encoder import auto_realism
 from rdpcodec.encoder.bounds_search import Measured, search_both
 from rdpcodec.encoder.exact.coarsening import squared_error
@@ -23,15 +21,17 @@ from rdpcodec.encoder.target_search import search
 from rdpcodec.encoder.transparency import alpha_step, coarse_alpha, is_neutral, simplified
 from rdpcodec.errors import TargetWarning, UsageError, warn
 from rdpcodec.extras import need_torch
+from rdpcodec.format import container, exact_layer, opacity, side_data
+from rdpcodec.format.container import Container, Header, Segment, join_tiles
+from rdpcodec.format.symbols import Symbols
+from rdpcodec.format.tiles import tiles_of
 from rdpcodec.image import ImageData
 from rdpcodec.metrics.full_reference import LEAST_SIDES, full_reference
 from rdpcodec.mosaic import AnalysedTiles, region_of
 from rdpcodec.operating_point import AUTO, EFFORT_MAX, OperatingPoint, Realism
 from rdpcodec.quality import lambda_at
-from rdpcodec.symbols import Symbols
 from rdpcodec.targets import Bounds, Target
 from rdpcodec.tile_codec import TileCodec
-from rdpcodec.tiles import tiles_of
 from rdpcodec.weights.manifest import Identity
 
 # Images of at most this many pixels are also tried at lower qualities, in these steps. With a dozen latents,

@@ -20,11 +20,11 @@ from torch import Tensor
 
 from rdpcodec.encoder.annealing import ExpectedBits, anneal, temperature
 from rdpcodec.encoder.objective import ErrorPrice
+from rdpcodec.format.symbols import Symbols
+from rdpcodec.format.tiles import tiles_of
 from rdpcodec.mosaic import Window
 from rdpcodec.quality import lambda_at
-from rdpcodec.symbols import Symbols
 from rdpcodec.tile_codec import TileCodec
-from rdpcodec.tiles import tiles_of
 
 # Steps of the search, by effort. Each effort continues from where the one below ends, and the best is kept,
 # so more effort is never worse.

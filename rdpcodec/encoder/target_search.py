@@ -9,8 +9,8 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
-from rdpcodec.container import QUALITY_STEPS, stored_quality
 from rdpcodec.errors import TargetWarning, UsageError, warn
+from rdpcodec.format.container import QUALITY_STEPS, stored_quality
 from rdpcodec.targets import Bounds, Target
 
 _log = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from rdpcodec.encoder.fill import smooth_fill
+from rdpcodec.format.tiles import tiles_of
 from rdpcodec.image import ImageData
-from rdpcodec.tiles import tiles_of
 
 # Units of quality below 100 that thin the levels of alpha by one more: at quality 50, every fifth is kept.
 _UNITS_A_LEVEL = 10.0

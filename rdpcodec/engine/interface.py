@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from rdpcodec.symbols import Symbols
+from rdpcodec.format.symbols import Symbols
 
 Features = Any
 """What an engine's `features` returns. Only the engine knows what it is."""

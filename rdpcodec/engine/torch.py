@@ -16,15 +16,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rdpcodec import container
 from rdpcodec.engine.threads import chosen_threads
 from rdpcodec.entropy.tables import ESCAPE_LIMIT
+from rdpcodec.format import container
+from rdpcodec.format.symbols import Symbols, hyper_reach
+from rdpcodec.format.tiles import PATCH
 from rdpcodec.model.integer_scales import IntegerScaleNetwork
 from rdpcodec.model.released import networks
 from rdpcodec.model.rounding import TableBits, round_by_rate
 from rdpcodec.model.transforms import AnalysisFeatures, Synthesis
-from rdpcodec.symbols import Symbols, hyper_reach
-from rdpcodec.tiles import PATCH
 from rdpcodec.weights.release import ReleasedModel
 
 Method = TypeVar("Method", bound=Callable[..., Any])

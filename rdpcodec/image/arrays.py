@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from rdpcodec.container import MAX_PIXELS, check_size
 from rdpcodec.errors import ImageError, ImageWarning, warn
 from rdpcodec.image.image_data import ImageData
+from rdpcodec.limits import MAX_PIXELS, check_size
 
 
 def to_eight_bits(values: np.ndarray) -> np.ndarray:

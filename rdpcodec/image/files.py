@@ -18,10 +18,11 @@ from typing import IO
 
 from PIL import Image
 
-from rdpcodec.container import EXTENSION, MAX_PIXELS, PILLOW_FORMAT, SIGNATURE, check_size
 from rdpcodec.errors import ImageError, RdpError, UsageError, reason
+from rdpcodec.file_type import EXTENSION, PILLOW_FORMAT, SIGNATURE
+from rdpcodec.files.source import ASYNCHRONOUS, OPEN_AS_TEXT, File, is_asynchronous, name_of, read_source
 from rdpcodec.fork_lock import ForkLock
-from rdpcodec.source import ASYNCHRONOUS, OPEN_AS_TEXT, File, is_asynchronous, name_of, read_source
+from rdpcodec.limits import MAX_PIXELS, check_size
 
 # Pillow knows these formats but cannot decode them without a handler from the user.
 _UNDECODABLE = {"BUFR", "GRIB", "HDF5", "MPEG"}

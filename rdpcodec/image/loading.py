@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from PIL import Image
 
-from rdpcodec.container import MAX_PIXELS, check_size
 from rdpcodec.errors import ImageError, ImageWarning, warn
+from rdpcodec.files.source import is_file
 from rdpcodec.image.arrays import from_array, from_tensor, to_eight_bits, warn_if_narrow
 from rdpcodec.image.colour import described_profile, kept_profile, to_srgb
 from rdpcodec.image.files import as_image_error, opened
 from rdpcodec.image.image_data import ImageData
+from rdpcodec.limits import MAX_PIXELS, check_size
 from rdpcodec.metadata import exif_of, orientation_of, upright, warn_of_comments, without_texts, xmp_of
-from rdpcodec.source import is_file
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rdpcodec.entropy.integers import HYPER_LATENT_LIMIT
+from rdpcodec.format.tiles import HYPER_FACTOR
 from rdpcodec.model.prior import FactorizedPrior, HyperAnalysis, MeanNetwork, ResidualDensity
 from rdpcodec.model.rounding import round_by_rate
 from rdpcodec.model.scale_network import ScaleNetwork, round_through
 from rdpcodec.model.transforms import Analysis, Synthesis
-from rdpcodec.tiles import HYPER_FACTOR
 from rdpcodec.weights.architecture import Architecture
 
 

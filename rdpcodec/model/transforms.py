@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rdpcodec.format.tiles import PATCH
 from rdpcodec.model.blocks import Downsample, Pointwise, Upsample, blocks, haar_down, haar_up
 from rdpcodec.model.rate import LAMBDA_MIDDLE, RateGain
-from rdpcodec.tiles import PATCH
 from rdpcodec.weights.architecture import Architecture
 
 PATCH_VALUES = 3 * PATCH**2

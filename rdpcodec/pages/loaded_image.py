@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from rdpcodec import container
 from rdpcodec.codec import Codec
 from rdpcodec.encoder.transparency import simplified
+from rdpcodec.format import container
 from rdpcodec.image import ImageData
 from rdpcodec.operating_point import OperatingPoint
 from rdpcodec.peers import closest_to, find_peer

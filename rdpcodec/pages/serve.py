@@ -37,9 +37,11 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from rdpcodec import container
 from rdpcodec.codec import Codec
 from rdpcodec.errors import ImageError, RdpError, collected_warnings
+from rdpcodec.file_type import MIME_TYPE
+from rdpcodec.files.source import name_of
+from rdpcodec.format import container
 from rdpcodec.image import ImageData, load_image
 from rdpcodec.metrics.full_reference import Metrics
 from rdpcodec.operating_point import OperatingPoint
@@ -49,7 +51,6 @@ from rdpcodec.pages.decoder import decoder_route
 from rdpcodec.pages.guard import Guard, content_policy, error_response
 from rdpcodec.pages.loaded_image import LoadedImage, Settings
 from rdpcodec.peers import usable_peers
-from rdpcodec.source import name_of
 
 # Pillow opens more, but for EPS it starts Ghostscript. The last two need plugins (the extra `formats`).
 _FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "TIFF", "BMP", "PPM", "JPEG2000", "HEIF", "JXL")
@@ -182,7 +183,7 @@ class ImageServer:
         with self.lock:
             data = self._find(request).file_with(settings)
         headers = {"Content-Disposition": "attachment"}
-        return Response(data, media_type=container.MIME_TYPE, headers=headers)
+        return Response(data, media_type=MIME_TYPE, headers=headers)
 
     async def peer(self, request: Request) -> Response:
         """Another format's file of about as many bytes as ours."""

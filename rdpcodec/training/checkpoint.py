@@ -11,10 +11,10 @@ from safetensors import SafetensorError
 from torch import nn
 
 from rdpcodec.errors import UsageError, reason
+from rdpcodec.files.whole_files import replace_file
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.training.pieces import joined
 from rdpcodec.weights.architecture import architecture_from
-from rdpcodec.whole_files import replace_file
 
 # Raised for weights that cannot be read or that belong to another network.
 UNFIT = (OSError, SafetensorError, RuntimeError, LookupError, TypeError, AttributeError)

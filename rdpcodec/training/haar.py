@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from rdpcodec.format.tiles import PATCH
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.transforms import haar_basis, start_from_basis
-from rdpcodec.tiles import PATCH
 from rdpcodec.training.data import ImageSet, random_patches
 from rdpcodec.weights.architecture import Architecture
 

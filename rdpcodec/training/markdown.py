@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from rdpcodec.whole_files import replace_file
+from rdpcodec.files.whole_files import replace_file
 
 
 def replace_block(path: Path, name: str, content: str) -> None:

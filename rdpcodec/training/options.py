@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from rdpcodec.container import SIZE_NUMBERS
+from rdpcodec.format.container import SIZE_NUMBERS
 from rdpcodec.training.settings import FidelitySettings, Launch, RealismSettings
 from rdpcodec.weights.manifest import encoders, find_model
 

@@ -19,7 +19,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from rdpcodec.errors import UsageError, reason
-from rdpcodec.whole_files import replace_file
+from rdpcodec.files.whole_files import replace_file
 
 # For the tensors in a piece. Its header takes a few kilobytes more, and a file must stay below 16 MiB.
 PIECE_BYTES = 15 << 20

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rdpcodec.errors import OutputError
-from rdpcodec.storage import exists, write_file
+from rdpcodec.files.storage import exists, write_file
 from rdpcodec.web.parts import weights_files
 from rdpcodec.web.runtime import runtime_files
 from rdpcodec.weights.manifest import ModelEntry, manifest

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rdpcodec.tiles import PATCH
+from rdpcodec.format.tiles import PATCH
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def _margin(blocks: tuple[int, int]) -> int:
     return PATCH * -(-(8 * blocks[0] + 16 * blocks[1]) // PATCH)
 
 
-# The sizes that files know by name (`rdpcodec.container.SIZE_NUMBERS`).
+# The sizes that files know by name (`rdpcodec.format.container.SIZE_NUMBERS`).
 SIZES = {
     "fast": Architecture(),
     "base": Architecture(eighth=160, sixteenth=256, analysis_blocks=(3, 4), synthesis_blocks=(5, 6)),

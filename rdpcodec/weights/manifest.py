@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rdpcodec.container import Header
 from rdpcodec.errors import UsageError, WeightsError, reason
+from rdpcodec.format.container import Header
 from rdpcodec.operating_point import AUTO, OperatingPoint
 from rdpcodec.weights.architecture import architecture_from, size_name
 

@@ -19,7 +19,7 @@ import rdpcodec
 from rdpcodec.batch.run import ENGINES
 from rdpcodec.batch.work import Compression, Outcome
 from rdpcodec.cli import rdpcodec as rdpcodec_command
-from rdpcodec.container import read_header
+from rdpcodec.format.container import read_header
 
 
 def lines_of(manifest: Path) -> list[dict[str, object]]:

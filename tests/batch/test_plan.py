@@ -20,11 +20,12 @@ from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rdpcodec import UsageError, storage
+from rdpcodec import UsageError
 from rdpcodec.batch.names import output_names
 from rdpcodec.batch.plan import plan
 from rdpcodec.batch.work import Compression, Decompression, Work
 from rdpcodec.errors import OutputError
+from rdpcodec.files import storage
 
 
 def planned(*sources: object, work: Work | None = None, **options: bool) -> list[str]:

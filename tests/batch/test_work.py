@@ -20,8 +20,8 @@ from rdpcodec import OperatingPoint, Target
 from rdpcodec.batch.manifest import Manifest
 from rdpcodec.batch.plan import Task
 from rdpcodec.batch.work import Compression, Decompression, Outcome, Work, note_of_growth, process
-from rdpcodec.container import read_header
 from rdpcodec.errors import OutputError
+from rdpcodec.format.container import read_header
 
 
 def test_an_outcome_says_what_the_file_is(folder: Path, tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from PIL import Image
 from programs import run
 
 import rdpcodec
-from rdpcodec import container
 from rdpcodec.batch.work import Compression
-from rdpcodec.container import read_header
+from rdpcodec.format import container
+from rdpcodec.format.container import read_header
 from rdpcodec.metrics.distortion import psnr
 from rdpcodec.metrics.lpips import WEIGHTS_VARIABLE
 

@@ -12,8 +12,8 @@ from PIL import Image
 from programs import run
 
 import rdpcodec
-from rdpcodec import container
 from rdpcodec.cli import rdpcodec as command
+from rdpcodec.format import container
 from rdpcodec.weights.manifest import encoders, manifest
 
 

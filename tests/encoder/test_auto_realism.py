@@ -6,9 +6,9 @@ from PIL import Image
 
 import rdpcodec
 from rdpcodec import Codec, OperatingPoint
-from rdpcodec.container import read_header
 from rdpcodec.encoder.auto_realism import BLOCK, MOST, DetailMatch, realism_of
-from rdpcodec.tiles import Box
+from rdpcodec.format.container import read_header
+from rdpcodec.format.tiles import Box
 
 
 def pixels(values: np.ndarray) -> np.ndarray:
@@ -97,7 +97,7 @@ def test_an_image_of_several_tiles_is_one_image(
     for whole in (image, image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)):
         chosen = []
         for side in (128, 64):
-            monkeypatch.setattr("rdpcodec.tiles.TILE", side)
+            monkeypatch.setattr("rdpcodec.format.tiles.TILE", side)
             chosen.append(read_header(codec.compress(whole, 20, realism="auto"))[0].realism)
         assert chosen[0] == chosen[1] > 0
 
@@ -116,7 +116,7 @@ def test_rows_of_tiles_are_compared_with_their_own_part_of_the_image(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each row has grain of its own strength; fidelity keeps none of it, and realism paints twice as much."""
-    monkeypatch.setattr("rdpcodec.tiles.TILE", 64)
+    monkeypatch.setattr("rdpcodec.format.tiles.TILE", 64)
     grain = np.random.default_rng(0).normal(size=(192, 128))
     strength = np.repeat([8, 20, 40], 64)[:, None]
     original, realistic = pixels(128 + strength / 2 * grain), pixels(128 + strength * grain)

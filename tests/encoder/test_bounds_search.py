@@ -14,9 +14,10 @@ from installed import brighter, install, load_tensors
 from lpips_tensors import save_networks
 from PIL import Image
 
-from rdpcodec import Bounds, Codec, OperatingPoint, Target, TargetWarning, UsageError, container
+from rdpcodec import Bounds, Codec, OperatingPoint, Target, TargetWarning, UsageError
 from rdpcodec.encoder.bounds_search import MAX_REALISMS, Measured, search_both
 from rdpcodec.encoder.target_search import TOLERANCE
+from rdpcodec.format import container
 from rdpcodec.metrics.distortion import psnr
 from rdpcodec.metrics.full_reference import full_reference
 from rdpcodec.metrics.lpips import WEIGHTS_VARIABLE, load_lpips

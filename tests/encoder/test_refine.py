@@ -15,12 +15,12 @@ from rdpcodec import Codec
 from rdpcodec.encoder import refine as refining
 from rdpcodec.encoder.annealing import COLD, WARM, ExpectedBits, anneal, temperature
 from rdpcodec.encoder.refine import STEPS
+from rdpcodec.format.tiles import Box
 from rdpcodec.image import load_image
 from rdpcodec.metrics.eyes import coarse_distortion, in_place_of, ssimulacra2_distortion
 from rdpcodec.mosaic import Window
 from rdpcodec.operating_point import EFFORT_MAX
 from rdpcodec.quality import lambda_at
-from rdpcodec.tiles import Box
 from rdpcodec.training.settings import FidelitySettings
 from rdpcodec.weights.release import DistortionShares
 
@@ -106,7 +106,7 @@ def test_an_interrupted_search_has_what_each_effort_finds(codec: Codec, photogra
 def test_an_interrupted_search_looks_at_all_tiles(
     codec: Codec, photograph: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rdpcodec.tiles.TILE", 64)
+    monkeypatch.setattr("rdpcodec.format.tiles.TILE", 64)
     image = photograph.crop((200, 100, 296, 164))
     assert list(islice(codec.efforts(image, 40), 2))[1] == codec.compress(image, 40, effort=1)
 

@@ -13,9 +13,10 @@ from lpips_tensors import save_networks
 from PIL import Image
 
 import rdpcodec
-from rdpcodec import Codec, OperatingPoint, Target, container
+from rdpcodec import Codec, OperatingPoint, Target
 from rdpcodec.encoder.target_search import TOLERANCE
 from rdpcodec.errors import TargetWarning, UsageError
+from rdpcodec.format import container
 from rdpcodec.image import load_image
 from rdpcodec.metrics.distortion import ms_ssim, psnr
 from rdpcodec.metrics.full_reference import full_reference
@@ -169,7 +170,7 @@ def test_targets_that_cannot_be_had_are_refused(
 def test_a_target_is_met_by_an_image_of_several_tiles(
     codec: Codec, photograph: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rdpcodec.tiles.TILE", 128)
+    monkeypatch.setattr("rdpcodec.format.tiles.TILE", 128)
     image = photograph.resize((300, 200))
     data = codec.compress(image, Target.size(9000))
     assert 8900 <= len(data) <= 9000

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from recoded_files import recoded
 
-from rdpcodec import Codec, container, exact_layer
-from rdpcodec.container import Segment
+from rdpcodec import Codec
 from rdpcodec.encoder.transparency import alpha_step, coarse_alpha, is_neutral, simplified
+from rdpcodec.format import container, exact_layer
+from rdpcodec.format.container import Segment
 from rdpcodec.image import ImageData
 
 

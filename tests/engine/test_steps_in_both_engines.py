@@ -9,7 +9,7 @@ import pytest
 
 from rdpcodec import Codec
 from rdpcodec.engine.interface import Engine
-from rdpcodec.symbols import Symbols, hyper_reach
+from rdpcodec.format.symbols import Symbols, hyper_reach
 from rdpcodec.weights.manifest import DEFAULT_MODEL, find_model
 from rdpcodec.weights.release import ReleasedModel
 

@@ -10,7 +10,7 @@ from rdpcodec import Codec, use_threads
 from rdpcodec.engine import threads
 from rdpcodec.engine.choice import EngineName
 from rdpcodec.entropy.tables import ESCAPE_LIMIT
-from rdpcodec.tiles import Box
+from rdpcodec.format.tiles import Box
 
 
 @pytest.mark.parametrize("name", ["onnx", "torch"])

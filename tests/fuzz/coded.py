@@ -12,12 +12,13 @@ import numpy as np
 from PIL import Image
 
 import rdpcodec.pillow_plugin  # noqa: F401  # teaches Pillow the format
-from rdpcodec import Codec, RdpError, container
-from rdpcodec.container import Container, Segment, join_tiles, split_tiles
+from rdpcodec import Codec, RdpError, limits
 from rdpcodec.engine.interface import Engine
 from rdpcodec.errors import FormatError
-from rdpcodec.symbols import Symbols
-from rdpcodec.tiles import Box, tiles_of
+from rdpcodec.format import container
+from rdpcodec.format.container import Container, Segment, join_tiles, split_tiles
+from rdpcodec.format.symbols import Symbols
+from rdpcodec.format.tiles import Box, tiles_of
 
 from .damage import damaged_png, several
 from .seeds import SEEN, exif_seed, xmp_seed
@@ -97,7 +98,7 @@ def _other_header(file: Container, generator: random.Random) -> Container:
         {"size": "base"},
     )
     header = replace(file.header, **generator.choice(changes))
-    fits = header.width * header.height <= container.MAX_PIXELS
+    fits = header.width * header.height <= limits.MAX_PIXELS
     return replace(file, header=header) if fits else file
 
 
@@ -133,7 +134,7 @@ def damaged_layer(file: Container, generator: random.Random) -> Container:
 
 
 def _other_webp(coded: bytes, tile: Box, generator: random.Random) -> bytes:
-    """VP8L data whose head fits the tile, or says something else; see `rdpcodec.exact_layer`."""
+    """VP8L data whose head fits the tile, or says something else; see `rdpcodec.format.exact_layer`."""
     way, head = generator.randrange(8), coded[:_VP8L_HEAD]
     if way == 0:
         return b""

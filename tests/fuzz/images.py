@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from rdpcodec import ImageError, RdpError, side_data
-from rdpcodec.container import Container, Header, Segment
+from rdpcodec import ImageError, RdpError
+from rdpcodec.format import side_data
+from rdpcodec.format.container import Container, Header, Segment
+from rdpcodec.format.tiles import Box
 from rdpcodec.image import ImageData, encode_image, load_image
-from rdpcodec.tiles import Box
 
 from .damage import EDGES, PNG_SIGNATURE, damaged_png, several
 from .seeds import SEEN, exif_seed, profiles, xmp_seed

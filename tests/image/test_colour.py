@@ -10,11 +10,11 @@ import pytest
 from image.made_png import chunk, gamma_chunk, gray_png, png_with, primaries_chunk
 from PIL import Image, ImageCms
 
-from rdpcodec.container import Container, Header, Segment
+from rdpcodec.format.container import Container, Header, Segment
+from rdpcodec.format.side_data import unpack
+from rdpcodec.format.tiles import Box
 from rdpcodec.image import ImageWarning, load_image
 from rdpcodec.image.profiles import CODED_PRIMARIES, SRGB, SRGB_CURVE, made_profile
-from rdpcodec.side_data import unpack
-from rdpcodec.tiles import Box
 
 RAMP = Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)).convert("RGB")
 COLOURS = Image.fromarray(np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8))

@@ -13,8 +13,8 @@ from made_png import chunk
 from PIL import Image, ImageCms
 
 from rdpcodec.errors import FormatError, ImageError
+from rdpcodec.format.side_data import alpha_from_png
 from rdpcodec.image import ImageData, ImageWarning, load_image
-from rdpcodec.side_data import alpha_from_png
 
 RAMP = np.arange(6 * 4 * 3, dtype=np.uint8).reshape(6, 4, 3) * 3
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from block_formulas import mixed, wsilu
 
+from rdpcodec.format.tiles import PATCH
 from rdpcodec.model.blocks import ConvBlock, GatedBlock, haar_down, haar_up
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.transforms import Analysis, Synthesis
-from rdpcodec.tiles import PATCH
 from rdpcodec.training.speed.cost import cost, multiply_adds
 from rdpcodec.weights.architecture import SIZES, Architecture, architecture_from, architecture_record
 

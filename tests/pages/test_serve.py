@@ -21,7 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from rdpcodec import Codec, OperatingPoint
-from rdpcodec.container import bits_per_pixel, read_header
+from rdpcodec.format.container import bits_per_pixel, read_header
 from rdpcodec.image import ImageData
 from rdpcodec.image import files as image_files
 from rdpcodec.metrics.distortion import psnr

@@ -11,9 +11,9 @@ import torch
 from small_model import SMALL
 
 from rdpcodec.entropy.tables import KNOTS, TOTAL
+from rdpcodec.format.symbols import Symbols, hyper_bank
 from rdpcodec.image import ImageData
 from rdpcodec.model.rdp_model import RdpModel
-from rdpcodec.symbols import Symbols, hyper_bank
 from rdpcodec.training.data import ImageSet
 from rdpcodec.training.export import counting
 from rdpcodec.training.export.counting import (

@@ -15,8 +15,9 @@ from installed import install, load_tensors, write_graphs
 from PIL import Image
 from safetensors.numpy import save
 
-from rdpcodec import Codec, WeightsError, container
+from rdpcodec import Codec, WeightsError
 from rdpcodec.engine.torch import TorchEngine
+from rdpcodec.format import container
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.released import arrays, release_tensors, table_tensors
 from rdpcodec.training.commands import graphs as command

@@ -15,9 +15,10 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from small_model import GATED
 
-from rdpcodec import Codec, container
+from rdpcodec import Codec
 from rdpcodec.cli import rdpcodec
 from rdpcodec.errors import UsageError
+from rdpcodec.format import container
 from rdpcodec.training import fidelity
 from rdpcodec.training.checkpoint import load_checkpoint
 from rdpcodec.training.large.judging import NotWorthIt

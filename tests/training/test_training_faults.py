@@ -17,6 +17,7 @@ from short_runs import CPU, loop_of, run_of
 from small_model import SMALL
 
 from rdpcodec.errors import UsageError
+from rdpcodec.files.whole_files import replace_files
 from rdpcodec.training.checkpoint import load_checkpoint
 from rdpcodec.training.commands import train as train_commands
 from rdpcodec.training.data import load_images
@@ -30,7 +31,6 @@ from rdpcodec.training.settings import FidelitySettings, Launch
 from rdpcodec.training.start import load_start
 from rdpcodec.training.validation import load_training_and_validation
 from rdpcodec.weights.architecture import SIZES, architecture_record
-from rdpcodec.whole_files import replace_files
 
 
 @pytest.fixture

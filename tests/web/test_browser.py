@@ -19,9 +19,10 @@ from fuzz.damage import mutated
 from in_browser import PATIENCE
 from PIL import Image, ImageDraw
 
-from rdpcodec import Codec, container
-from rdpcodec.container import Container, Segment
+from rdpcodec import Codec
 from rdpcodec.errors import RdpWarning
+from rdpcodec.format import container
+from rdpcodec.format.container import Container, Segment
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

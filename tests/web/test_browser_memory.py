@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from rdpcodec import Codec, container
-from rdpcodec.container import Container, Header, Segment, join_tiles
+from rdpcodec import Codec
+from rdpcodec.format import container
+from rdpcodec.format.container import Container, Header, Segment, join_tiles
 
 
 def tiled(codec: Codec, photograph: Image.Image, across: int, down: int) -> bytes:

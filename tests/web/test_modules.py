@@ -19,12 +19,13 @@ from made_vp8l import ODD, Bits, Code, RandomImage
 from PIL import Image, ImageDraw
 from web_site import Probe
 
-from rdpcodec import Codec, RdpError, container
-from rdpcodec.container import Container, Header, Segment
+from rdpcodec import Codec, RdpError
 from rdpcodec.errors import FormatError
-from rdpcodec.exact_layer import Effort, encode
+from rdpcodec.format import container
+from rdpcodec.format.container import Container, Header, Segment
+from rdpcodec.format.exact_layer import Effort, encode
+from rdpcodec.format.side_data import alpha_from_png
 from rdpcodec.image import ImageData
-from rdpcodec.side_data import alpha_from_png
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

@@ -16,8 +16,9 @@ from installed import weights_read_anew
 from PIL import Image
 
 import rdpcodec
-from rdpcodec import Codec, container
+from rdpcodec import Codec
 from rdpcodec.cli import rdpcodec as command_line
+from rdpcodec.format import container
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.released import arrays, release_tensors, table_tensors
 from rdpcodec.training.export.counting import wide_tables

@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 
 import rdpcodec
 from rdpcodec import Codec
-from rdpcodec.container import Header
 from rdpcodec.errors import WeightsError
+from rdpcodec.format.container import Header
 from rdpcodec.model.released import networks, training_state
 from rdpcodec.weights import manifest as weights
 from rdpcodec.weights.manifest import encoders, find_model, manifest, model_for_file

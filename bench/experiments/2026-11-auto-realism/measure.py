@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[3]))
 from bench.codecs import weights_identity
 from bench.measure.full_reference import eye_measures
 from rdpcodec import Codec
-from rdpcodec.container import bits_per_pixel
+from rdpcodec.format.container import bits_per_pixel
 from rdpcodec.encoder.auto_realism import DetailMatch
 from rdpcodec.metrics.distortion import psnr
 from rdpcodec.metrics.lpips import load_lpips

@@ -28,7 +28,7 @@ from rdpcodec.model.rdp_model import RdpModel, TrainingOutput
 from rdpcodec.model.scale_network import round_through
 from rdpcodec.model.transforms import PATCH_VALUES, STEP_MIDDLE, Analysis
 from rdpcodec.quality import lambda_at
-from rdpcodec.tiles import PATCH
+from rdpcodec.format.tiles import PATCH
 from rdpcodec.training.average import WeightAverage
 from rdpcodec.training.losses import rate_distortion_loss
 from rdpcodec.training.optimizers import build_optimizers

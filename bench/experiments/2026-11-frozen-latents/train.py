@@ -20,7 +20,7 @@ import rdpcodec.training.fidelity as fidelity
 from rdpcodec.model.blocks import ConvBlock, Pointwise, Upsample
 from rdpcodec.model.rdp_model import RdpModel, TrainingOutput
 from rdpcodec.model.transforms import Synthesis
-from rdpcodec.tiles import PATCH
+from rdpcodec.format.tiles import PATCH
 from rdpcodec.training.recipes import FidelityRun, Launch
 from rdpcodec.training.run import train
 from rdpcodec.training.start import Start, load_start

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from rdpcodec import Codec, container
+from rdpcodec import Codec
+from rdpcodec.format import container
 from rdpcodec.cli import rdpcodec
 from rdpcodec.training import fidelity, haar, schedule, validation
 from rdpcodec.training.export import counting

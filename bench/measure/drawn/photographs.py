@@ -11,8 +11,8 @@ from rich.table import Table
 
 from bench.timing import seconds
 from rdpcodec import Codec
-from rdpcodec.container import Segment, read
 from rdpcodec.encoder.exact.detector import is_worth_a_look
+from rdpcodec.format.container import Segment, read
 
 # At the second quality, the codec looks for rough blocks, too.
 QUALITIES = (50, 90)

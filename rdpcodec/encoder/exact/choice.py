@@ -1,8 +1,8 @@
 """Which pixels of a tile go into the exact layer, and how exactly.
 
 Each block of 16×16 pixels is coded in whichever way costs less in bits + λ·squared error: by the networks, or
-in the exact layer (`rdpcodec.exact_layer`), where colours may be gathered or rounded (`coarsening`). A cheap
-look (`detector`) decides which blocks are tried at all.
+in the exact layer (`rdpcodec.format.exact_layer`), where colours may be gathered or rounded (`coarsening`). A
+cheap look (`detector`) decides which blocks are tried at all.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from rdpcodec.encoder.exact.coarsening import Coarsening, Version, squared_error
 from rdpcodec.encoder.exact.colours import packed
 from rdpcodec.encoder.exact.detector import BLOCK, candidates
-from rdpcodec.exact_layer import ExactPixels
+from rdpcodec.format.exact_layer import ExactPixels
 from rdpcodec.quality import lambda_at
 
 # Choosing pixels and choosing how exactly to code them take turns: in blocks, then once in cells fine enough

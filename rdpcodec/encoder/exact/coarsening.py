@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rdpcodec import exact_layer
 from rdpcodec.encoder.exact.colours import Colours
+from rdpcodec.format import exact_layer
 
 # Sizes of palettes, from exact (0) to coarse, and steps to whose multiples channels are rounded.
 _PALETTES = (0, 256, 128, 64, 32, 16, 8, 4)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from rdpcodec import exact_layer
 from rdpcodec.encoder.exact.colours import packed
+from rdpcodec.format import exact_layer
 
 # WebP's most thorough effort tries everything: palettes in several orders, no palette, predictions on
 # palettes. It takes a second for 512×512 pixels. It saves a tenth to a half on drawings in few colours, most

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rdpcodec.encoder.exact.colours import packed
-from rdpcodec.tiles import PATCH
+from rdpcodec.format.tiles import PATCH
 
 BLOCK = PATCH
 # A look sees one row in this many.

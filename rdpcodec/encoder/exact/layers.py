@@ -16,11 +16,11 @@ from rdpcodec.encoder.exact.coding import smallest
 from rdpcodec.encoder.exact.detector import is_worth_a_look
 from rdpcodec.encoder.fill import smooth_fill
 from rdpcodec.engine.interface import Engine
-from rdpcodec.exact_layer import ExactLayer, ExactPixels
+from rdpcodec.format.exact_layer import ExactLayer, ExactPixels
+from rdpcodec.format.symbols import Symbols
+from rdpcodec.format.tiles import Box, tiles_of
 from rdpcodec.mosaic import AnalysedTiles, Mosaic
-from rdpcodec.symbols import Symbols
 from rdpcodec.tile_codec import TileCodec
-from rdpcodec.tiles import Box, tiles_of
 
 
 class Layered(NamedTuple):

@@ -14,10 +14,10 @@ import torch
 from rdpcodec.codec import Codec
 from rdpcodec.entropy.integers import HYPER_LATENT_LIMIT
 from rdpcodec.entropy.tables import KNOTS, TableFamily, integer_frequencies
+from rdpcodec.format.symbols import Symbols, hyper_bank
 from rdpcodec.image import ImageData
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.scale_network import SCALE_COUNT
-from rdpcodec.symbols import Symbols, hyper_bank
 from rdpcodec.training.data import ImageSet
 
 CALIBRATION_SIDE = 384

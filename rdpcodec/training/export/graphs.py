@@ -14,8 +14,8 @@ from pathlib import Path
 
 from rdpcodec.entropy import integers
 from rdpcodec.errors import UsageError
+from rdpcodec.format.tiles import PATCH
 from rdpcodec.model.transforms import PATCH_VALUES, STEP_MIDDLE
-from rdpcodec.tiles import PATCH
 from rdpcodec.training.export.graph_layers import (
     Gains,
     block,

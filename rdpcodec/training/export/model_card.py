@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from rdpcodec.errors import UsageError, reason
+from rdpcodec.files.whole_files import replace_file
 from rdpcodec.training.markdown import replace_block
 from rdpcodec.weights.manifest import hours_by_device
-from rdpcodec.whole_files import replace_file
 
 CARD = "MODEL_CARD.md"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rdpcodec.errors import UsageError, reason
-from rdpcodec.whole_files import replace_files
+from rdpcodec.files.whole_files import replace_files
 
 MANIFEST = "manifest.json"
 

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from rdpcodec.format.tiles import GRID, HYPER_FACTOR, PATCH
 from rdpcodec.model.rdp_model import RdpModel
-from rdpcodec.tiles import GRID, HYPER_FACTOR, PATCH
 from rdpcodec.training.settings import FROZEN, FidelitySettings
 from rdpcodec.weights.architecture import Architecture
 

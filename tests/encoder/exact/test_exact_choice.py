@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from rdpcodec import Codec, Target, container
-from rdpcodec.container import Segment
+from rdpcodec import Codec, Target
 from rdpcodec.encoder.exact.choice import choose
 from rdpcodec.encoder.exact.detector import candidates, is_worth_a_look
 from rdpcodec.encoder.fill import smooth_fill
 from rdpcodec.encoder.image_encoder import ImageEncoder
+from rdpcodec.format import container
+from rdpcodec.format.container import Segment
+from rdpcodec.format.tiles import Box
 from rdpcodec.image import load_image
-from rdpcodec.tiles import Box
 
 COLOURS = np.array(
     [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0], [255, 0, 255], [0, 255, 255]], np.uint8

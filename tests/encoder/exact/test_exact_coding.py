@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw
 
-from rdpcodec import exact_layer
 from rdpcodec.encoder.exact.coding import smallest
-from rdpcodec.tiles import Box
+from rdpcodec.format import exact_layer
+from rdpcodec.format.tiles import Box
 
 
 def hatching() -> np.ndarray:

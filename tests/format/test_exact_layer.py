@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from palette_images import of_colours
 from PIL import Image
 
-from rdpcodec import exact_layer
 from rdpcodec.errors import FormatError
-from rdpcodec.exact_layer import TRIAL, ExactLayer
-from rdpcodec.tiles import Box
+from rdpcodec.format import exact_layer
+from rdpcodec.format.exact_layer import TRIAL, ExactLayer
+from rdpcodec.format.tiles import Box
 
 
 @given(

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rdpcodec import exact_layer
 from rdpcodec.errors import FormatError
-from rdpcodec.exact_layer import ExactLayer
-from rdpcodec.tiles import Box
+from rdpcodec.format import exact_layer
+from rdpcodec.format.exact_layer import ExactLayer
+from rdpcodec.format.tiles import Box
 
 
 def encode(alpha: np.ndarray, tiles: Sequence[Box]) -> bytes:

@@ -10,8 +10,9 @@ import pytest
 import reference_decoder
 from PIL import Image, ImageDraw
 
-from rdpcodec import Codec, container
-from rdpcodec.container import join_tiles
+from rdpcodec import Codec
+from rdpcodec.format import container
+from rdpcodec.format.container import join_tiles
 from rdpcodec.image import ImageData
 from rdpcodec.weights.manifest import DEFAULT_MODEL, encoders, find_model
 from rdpcodec.weights.tensors import open_tensors
@@ -52,7 +53,7 @@ def test_the_reference_decoder_reads_every_model(small: Image.Image, model: str)
     assert np.square(distance).mean() < 255**2 / 10**3  # 30 dB
 
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 RECORDS = json.loads((GOLDEN / "symbols.json").read_text())
 
 

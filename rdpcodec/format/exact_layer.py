@@ -15,10 +15,10 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from rdpcodec.container import join_tiles, split_tiles
 from rdpcodec.errors import FormatError, reason
+from rdpcodec.format.container import join_tiles, split_tiles
+from rdpcodec.format.tiles import Box
 from rdpcodec.image.files import opened
-from rdpcodec.tiles import Box
 
 # A WebP file of one lossless image is these twenty bytes and the VP8L data. The layer holds only the data.
 _RIFF = struct.Struct("<4sI4s4sI")

@@ -5,7 +5,7 @@ from PIL import Image
 
 from rdpcodec import UsageError
 from rdpcodec.image import load_image
-from rdpcodec.scaling import scaled_down, scaled_image
+from rdpcodec.image.scaling import scaled_down, scaled_image
 
 
 @pytest.mark.parametrize("side", [0, -1])

@@ -13,16 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from rdpcodec import Codec, FormatError, UsageError, tiles
-from rdpcodec.container import join_tiles, split_tiles
-from rdpcodec.exact_layer import ExactLayer
+from rdpcodec import Codec, FormatError, UsageError
+from rdpcodec.format import tiles
+from rdpcodec.format.container import join_tiles, split_tiles
+from rdpcodec.format.exact_layer import ExactLayer
+from rdpcodec.format.symbols import Symbols
+from rdpcodec.format.tiles import GRID, TILE, Box, tile_grid
 from rdpcodec.image import load_image
 from rdpcodec.metrics.distortion import mse
 from rdpcodec.metrics.ssimulacra2 import ssimulacra2
 from rdpcodec.mosaic import AnalysedTiles, Mosaic, Window, region_of
 from rdpcodec.quality import lambda_at
-from rdpcodec.symbols import Symbols
-from rdpcodec.tiles import GRID, TILE, Box, tile_grid
 
 SIDES = st.integers(1, 65_535)
 
@@ -298,7 +299,7 @@ def test_a_list_of_lengths_that_lies_is_refused(
 
 
 def split_tiles_of(data: bytes) -> list[bytes]:
-    from rdpcodec.container import read
+    from rdpcodec.format.container import read
 
     return split_tiles(read(data).image, 9)
 

@@ -18,30 +18,20 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from numbers import Real
 from typing import IO
 
 from rdpcodec.errors import FormatError, UsageError
+from rdpcodec.file_type import SIGNATURE
+from rdpcodec.limits import MAX_PIXELS, METADATA_LIMIT, check_size
 
-SIGNATURE = b"RDP"
 # The newest version that is read and written. A file states the lowest version that has all its segments.
 VERSION = 2
-EXTENSION = ".rdpc"
-PILLOW_FORMAT = "RDPC"  # what our plugin for Pillow calls the format
-MIME_TYPE = "image/x-rdpc"
 QUALITY_STEPS = 100  # per unit of quality: a stored 10000 is 100.00
 REALISM_STEPS = 255
 # Sizes of the networks are numbered here once and for all; a number is never reused for another architecture.
 # "own" is any size without a number: the fingerprint alone then says which weights a file needs.
 SIZE_NUMBERS = {"own": 0, "fast": 1, "base": 2, "large": 3}
 _SIZE_NAMES = {number: name for name, number in SIZE_NUMBERS.items()}
-MAX_SIDE = 65_535
-# Decoding works tile by tile: only the decoded image and two rows of latents grow with the size. This bounds
-# the size that a hostile header can claim; docs/recipes.md says what it may cost. `max_pixels` sets a lower
-# limit.
-MAX_PIXELS = 1 << 28
-# Metadata is small; a bound keeps a hostile segment from inflating without end.
-METADATA_LIMIT = 16 << 20
 _FIXED = struct.Struct("<3sBB4sHB")
 _CRC = struct.Struct("<I")
 _VARINT_BYTES = 5
@@ -58,9 +48,9 @@ class Segment(IntEnum):
     ALPHA = 5
     """The alpha channel as a PNG; no longer written."""
     OPACITY = 9
-    """The alpha channel, tile by tile; see `rdpcodec.opacity`. Version 2."""
+    """The alpha channel, tile by tile; see `opacity`. Version 2."""
     EXACT = 7
-    """Pixels that replace those of the coded image, tile by tile; see `rdpcodec.exact_layer`. Version 2."""
+    """Pixels that replace those of the coded image, tile by tile; see `exact_layer`. Version 2."""
     ICC = 2
     """An ICC profile that describes the decoded pixels, zlib."""
     EXIF = 4
@@ -146,20 +136,6 @@ def stored_quality(quality: float) -> int:
 def rounded_quality(quality: float) -> float:
     """A quality 0..100 exactly as a file states it. Raises `UsageError` outside the range."""
     return stored_quality(quality) / QUALITY_STEPS
-
-
-def check_size(width: int, height: int, error: type[Exception], max_pixels: int = MAX_PIXELS) -> None:
-    """Raise `error` unless an image of this size can be coded and has at most `max_pixels` pixels. Raise
-    `UsageError` if that limit is not a number.
-    """
-    if isinstance(max_pixels, bool) or not isinstance(max_pixels, Real) or max_pixels != max_pixels:
-        raise UsageError(f"max_pixels {max_pixels!r} is not a number")
-    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
-        raise error(f"an image of {width}×{height} pixels: sides must be 1..{MAX_SIDE}")
-    limit = min(max_pixels, MAX_PIXELS)
-    if width * height > limit:
-        most = f"{limit / 1e6:.4g} megapixels" if limit >= 1e6 else f"{limit:.12g} pixels"
-        raise error(f"an image of {width}×{height} pixels is over the limit of {most}")
 
 
 def bits_per_pixel(data: bytes) -> float:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rdpcodec import container
 from rdpcodec.entropy.tables import KNOTS, TableFamily
+from rdpcodec.format import container
 
 
 @dataclass(frozen=True)

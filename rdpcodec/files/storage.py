@@ -1,7 +1,7 @@
 """Reads files on disk, or behind any URL that fsspec knows, and writes them whole or not at all.
 
-Locations are strings: a path or a URL. `rdpcodec.whole_files` writes those of this machine. A process that is
-killed, or loses its connection to a store, leaves a partial behind, and `remove_partials` removes it.
+Locations are strings: a path or a URL. `whole_files` writes those of this machine. A process that is killed,
+or loses its connection to a store, leaves a partial behind, and `remove_partials` removes it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rdpcodec.errors import OutputError, RdpError, UsageError, reason
-from rdpcodec.whole_files import (
+from rdpcodec.files.whole_files import (
     create_file,
     partial_name,
     remove_left_behind,

@@ -14,13 +14,13 @@ from functools import partial
 import numpy as np
 from PIL.PngImagePlugin import PngImageFile
 
-from rdpcodec import container, opacity
-from rdpcodec.container import Container, Segment
 from rdpcodec.errors import FormatError, reason
+from rdpcodec.format import container, opacity
+from rdpcodec.format.container import Container, Segment
+from rdpcodec.format.tiles import Box, tiles_of
 from rdpcodec.image import ImageData
 from rdpcodec.image.colour import cleaned_profile
 from rdpcodec.metadata import cleaned_exif, left_out
-from rdpcodec.tiles import Box, tiles_of
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _IHDR = struct.Struct(">I4sII5s")  # of each chunk, its length and kind come first

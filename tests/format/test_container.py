@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rdpcodec import container
-from rdpcodec.container import Container, Header, Segment
 from rdpcodec.errors import FormatError, UsageError
+from rdpcodec.format import container
+from rdpcodec.format.container import Container, Header, Segment
 
 sides = st.integers(1, 8191)
 headers = st.builds(

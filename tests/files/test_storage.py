@@ -20,10 +20,10 @@ import fsspec.core
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from rdpcodec import storage, whole_files
 from rdpcodec.batch.manifest import Manifest
 from rdpcodec.batch.work import Outcome
 from rdpcodec.errors import OutputError, UsageError
+from rdpcodec.files import storage, whole_files
 
 
 def test_a_link_is_written_through_to_where_it_leads(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Files and URLs: read as users give them, written whole or not at all."""

@@ -68,7 +68,8 @@ class RdpImageFile(ImageFile.ImageFile):
             self._mode = ("L" if Segment.GRAY in places else "RGB") + "A" * any(
                 kind in places for kind in ALPHA_SEGMENTS
             )
-            self.info |= {"quality": header.quality, "realism": header.realism, "model": model_name(header)}
+            realism = container.decimal_realism(header.realism)
+            self.info |= {"quality": header.quality, "realism": realism, "model": model_name(header)}
         for name, kind in (("icc_profile", Segment.ICC), ("exif", Segment.EXIF), ("xmp", Segment.XMP)):
             if kind in places:
                 self._take(name, kind, places[kind])

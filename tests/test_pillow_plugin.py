@@ -158,6 +158,11 @@ def test_a_setting_of_zero_is_a_setting(small: Image.Image) -> None:
     assert (info["quality"], info["realism"]) == (rdpcodec.PRESETS["photo-real"].quality, 0)
 
 
+def test_readers_see_the_realism_that_was_asked_for(small: Image.Image) -> None:
+    for realism in (0, 0.1, 0.5, 0.65, 1):
+        assert opened(saved(small, realism=realism)).info["realism"] == realism
+
+
 def test_a_file_is_closed_by_whoever_opened_it(small: Image.Image, tmp_path: Path) -> None:
     path = tmp_path / "a.rdpc"
     small.save(path)

@@ -1,10 +1,15 @@
-"""Full-reference distortion of 8-bit images: MSE, PSNR, SSIM, MS-SSIM."""
+"""Full-reference distortion of 8-bit images: MSE, PSNR, SSIM, MS-SSIM.
+
+All raise `UsageError` for arrays of other types, or of different shapes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import numpy as np
+
+from rdpcodec.metrics.pair import check_pair, check_values
 
 # Rows whose squared errors are summed at once: a few megabytes for wide images.
 _STRIP = 64
@@ -23,8 +28,7 @@ def mse(reference: np.ndarray, decoded: np.ndarray) -> float:
 
     Both uint8 of one shape; the result is in pixel values squared.
     """
-    if reference.shape != decoded.shape:
-        raise ValueError(f"shapes differ: {reference.shape} and {decoded.shape}")
+    check_values(reference, decoded)
     total = 0  # exact, as are the sums of the strips
     for top in range(0, len(reference), _STRIP):
         errors = np.subtract(reference[top : top + _STRIP], decoded[top : top + _STRIP], dtype=np.int32)
@@ -43,6 +47,7 @@ def ssim(reference: np.ndarray, decoded: np.ndarray) -> float:
 
     Both uint8 `[H, W, 3]`, sides of 11 pixels or more.
     """
+    check_pair(reference, decoded)
     means = []
     for x, y in zip(_channels(reference), _channels(decoded), strict=True):
         luminance, structure = _similarities(x, y)
@@ -56,6 +61,7 @@ def ms_ssim(reference: np.ndarray, decoded: np.ndarray) -> float:
     Both uint8 `[H, W, 3]`; not a number where the shorter side is under 161 pixels, for which it is not
     defined.
     """
+    check_pair(reference, decoded)
     if min(reference.shape[:2]) < MS_SSIM_MINIMUM_SIDE:
         return float("nan")
     products = []

@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from rdpcodec.errors import UsageError, reason
+from rdpcodec.metrics.pair import check_pair
 
 WEIGHTS_VARIABLE = "RDPCODEC_LPIPS"
 MINIMUM_SIDE = 32  # what the networks' strides and poolings need
@@ -111,12 +112,13 @@ class Lpips(nn.Module):
 
     @torch.inference_mode()
     def distance(self, reference: np.ndarray, decoded: np.ndarray) -> float:
-        """LPIPS of two 8-bit images, `[H, W, 3]`; not a number where a side is under 32 pixels.
+        """LPIPS of two images, uint8 `[H, W, 3]`; not a number where a side is under 32 pixels.
 
         Large images are compared square by square, which gives the same in bounded memory. The features of
         the last square of a reference are kept, so that a series of images compared with a small one takes
-        half the time.
+        half the time. Raises `UsageError` for arrays of other types, or of different shapes.
         """
+        check_pair(reference, decoded)
         height, width = reference.shape[:2]
         if min(height, width) < MINIMUM_SIDE:
             return float("nan")

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from rdpcodec.metrics.pair import check_pair
+
 # From JPEG XL's XYB: the cones' shares of linear red, green and blue, and the bias under their cube roots.
 CONES = (
     (0.30, 0.622, 0.078),
@@ -82,8 +84,9 @@ def ssimulacra2(reference: np.ndarray, decoded: np.ndarray) -> float:
     it may be negative.
 
     Both uint8 `[H, W, 3]`, sRGB; not a number where a side is under 8 pixels. Sides below 57 lack coarse
-    scales.
+    scales. Raises `UsageError` for arrays of other types, or of different shapes.
     """
+    check_pair(reference, decoded)
     if min(reference.shape[:2]) < MINIMUM_SIDE:
         return float("nan")
     if np.array_equal(reference, decoded):

@@ -25,14 +25,21 @@ export async function decodeToPNG(bytes, options) {
   return (await ask("png", bytes, options)).png;
 }
 
-// What a file says about itself: size, width, height, quality (0..100), realism (0..1), and the fingerprint
-// of the weights that it needs. bytes: a Uint8Array or ArrayBuffer. Raises `FormatError`, but ignores the
+// What a file says about itself: size, width, height, quality (0..100), realism (0..1, the shortest decimal
+// that is stored alike), and the fingerprint of the weights that it needs. bytes: a Uint8Array or ArrayBuffer. Raises `FormatError`, but ignores the
 // checksum, and `UsageError` for anything else, such as a Blob.
 export function info(bytes) {
   const given = arrayOf(bytes);
   if (!given) throw new UsageError("info takes a Uint8Array or an ArrayBuffer");
   const { size, fingerprint, quality, realism, width, height } = readHeader(given);
-  return { size, fingerprint, quality: quality / 100, realism, width, height };
+  return { size, fingerprint, quality: quality / 100, realism: decimalRealism(realism), width, height };
+}
+
+// 0.5 for 128/255. Encoders round halves to even.
+function decimalRealism(realism) {
+  const step = Math.round(realism * 255), most = step % 2 ? 0.5 - 1e-9 : 0.5;
+  const shown = [1, 2, 3].map((decimals) => Number(realism.toFixed(decimals)));
+  return shown.find((value) => Math.abs(value * 255 - step) <= most);
 }
 
 async function ask(want, file, { realism, region, maxPixels = MAX_PIXELS } = {}) {

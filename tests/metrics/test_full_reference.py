@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rdpcodec.errors import UsageError
 from rdpcodec.metrics.distortion import psnr
 from rdpcodec.metrics.full_reference import LABELS, LEAST_SIDES, Metrics, full_reference
 from rdpcodec.metrics.lpips import WEIGHTS_VARIABLE
@@ -54,6 +55,20 @@ def test_a_metric_is_defined_from_its_least_side_on(metrics: Metrics, name: str,
     for length in {side, side - 1} - {0}:
         levels = np.arange(length * length * 3, dtype=np.uint8).reshape(length, length, 3)
         assert math.isnan(full_reference(name)(levels, levels)) == (length < side)
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_only_8_bit_images_of_one_shape_are_compared(name: str, metrics: Metrics) -> None:
+    """Pixels in 0..1 gave an infinite PSNR and an MS-SSIM of nearly 1."""
+    metric, image = full_reference(name), np.zeros((170, 180, 3), np.uint8)
+    of_another_type = [image / 255, image.astype(np.int64), image.tolist()]
+    of_another_shape = [image[:, :-1], image[..., :1], image[..., 0]]
+    pairs = [(other, other) for other in of_another_type]
+    for other in of_another_type + of_another_shape:
+        pairs += [(image, other), (other, image)]
+    for reference, decoded in pairs:
+        with pytest.raises(UsageError, match=r"metrics take|shapes differ"):
+            metric(reference, decoded)
 
 
 @pytest.mark.parametrize(("name", "most"), [("psnr", 3), ("ms_ssim", 55), ("ssimulacra2", 45)])

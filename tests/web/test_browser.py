@@ -469,6 +469,18 @@ def test_what_is_damaged_beside_the_image_is_left_out_with_a_warning(
     ]
 
 
+def test_info_says_realism_as_python_does(tab: Any, codec: Codec, small: Image.Image) -> None:
+    """For all steps that a file can hold."""
+    data = bytearray(codec.compress(small))
+    asked = """async ([file, places]) => {
+      const { info } = await import("/rdpcodec.js");
+      const bytes = Uint8Array.from(file);
+      return places.map((step) => { bytes[11] = step; return info(bytes).realism; });
+    }"""
+    shown = tab.evaluate(asked, [list(data), list(range(256))])
+    assert shown == [container.decimal_realism(step / 255) for step in range(256)]
+
+
 def test_info_of_another_kind_of_data_is_refused(tab: Any) -> None:
     asked = """async () => {
       const { info } = await import("/rdpcodec.js");

@@ -46,7 +46,9 @@ class RdpCompressionModel(CompressionModel):
     def __init__(
         self, quality: float = 50.0, *, realism: float = 0.0, model: str | None = DEFAULT_MODEL
     ) -> None:
-        """model: released weights by name; None for an untrained network of the default sizes."""
+        """quality: 0..100. realism: 0..1, for decoding. model: released weights by name; None for an
+        untrained network of the default sizes.
+        """
         super().__init__()
         self.quality, self.realism = quality, realism
         self._codec = None if model is None else Codec(model, engine="torch")

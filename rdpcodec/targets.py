@@ -105,7 +105,7 @@ class Target:
 
     @classmethod
     def lpips(cls, value: float) -> Target:
-        """At most this LPIPS, by AlexNet."""
+        """At most this LPIPS, by AlexNet; over 0. It is defined for sides of 32 pixels or more."""
         return cls("lpips", value)
 
     def __str__(self) -> str:

@@ -101,11 +101,11 @@ def batch(
     SRC is a folder, a glob, a file, or @ and a file with one path per line (@- reads standard input). Files
     below a folder, or below the part of a glob without wildcards, keep their place below DST. All may be
     URLs that fsspec knows, but not chains of them with "::".
-    Images with the same name, a.jpg and a.png, become a.jpg.rdpc and a.png.rdpc. If a.png comes later,
-    --resume codes a.jpg again.
+    Images with the same name, a.jpg and a.png, become a.jpg.rdpc and a.png.rdpc. If a.png is
+    added after a run, --resume codes a.jpg again, under its new name.
 
     An image that cannot be coded does not stop the others: failures are listed at the end, and the exit
-    status is 1. Other files in a folder are counted and named.
+    status is 1. Files in a folder that are not images are left out, and counted at the end of the run.
     """
     from rdpcodec.batch.plan import plan
     from rdpcodec.batch.run import RunOptions

@@ -170,7 +170,7 @@ def flag(name: str) -> str:
 
 
 _TARGETS: dict[str, tuple[Callable[[Any], Target], Any, str]] = {
-    "target_bpp": (Target.bpp, float, "At most this many bits per pixel, as --target-size."),
+    "target_bpp": (Target.bpp, float, "At most this many bits per pixel; otherwise as --target-size."),
     "target_size": (
         Target.size,
         str,
@@ -182,8 +182,8 @@ _TARGETS: dict[str, tuple[Callable[[Any], Target], Any, str]] = {
     "target_lpips": (
         Target.lpips,
         float,
-        "At most this LPIPS. May join one of the three above. Alone, give it --realism 1 or auto: "
-        "at realism 0 it takes several times the bytes.",
+        "At most this LPIPS. May be combined with --target-psnr, --target-ms-ssim or --target-ssimulacra2. "
+        "Alone, give it --realism 1 or auto: at realism 0 it takes several times the bytes.",
     ),
 }
 # Names from version 0.1, which still work.
@@ -224,7 +224,8 @@ compression_options = together(
     click.option(
         "--exact",
         is_flag=True,
-        help="Keep every level of transparency, and the colours under full transparency.",
+        help="Keep every level of transparency, and the colours under full transparency. The image's visible "
+        "colours stay lossy.",
     ),
 )
 # Options that say how images are compressed, and mean nothing to decompression.

@@ -88,7 +88,7 @@ def compare(
     rdpcodec compare *.png -o page.html -q 20 -q 60
 
     IN is an image in any format that Pillow reads, or - for standard input. The page is one file that loads
-    nothing else. A slider wipes between any two versions. Images over 2 megapixels are cut to their middle.
+    nothing else. A line wipes between any two versions. Images over 2 megapixels are cut to their middle.
     With --onnxruntime-web the page can change realism: it then holds a decoder too, and is 14 MB larger.
     """
     check_output(output, force)
@@ -179,7 +179,7 @@ def serve(
     model: str,
     device: str,
 ) -> None:
-    """Serve a page that codes a dropped image at any setting, shows bytes and errors, and gives the file.
+    """Serve a page that codes a dropped image at any setting, shows bytes and measures, and offers the file.
 
     Only this machine can reach it, unless --host says otherwise; there is no password. Images stay in memory.
     With --onnxruntime-web the browser changes realism itself, without asking the server.

@@ -45,11 +45,11 @@ Point = dict[str, Any]
 @model_option
 @device_option
 def suggest(sources: tuple[Path, ...], quiet: bool, as_json: bool, model: str, device: str) -> None:
-    """Show the size and the errors of images at five qualities, each at realism 0 and 1.
+    """Show bytes and measures of images at five qualities, each at realism 0 and 1.
 
     \b
     rdpcodec suggest photo.png
-    rdpcodec suggest *.png --json           # a line for each; null where a metric is missing
+    rdpcodec suggest *.png --json           # a line for each; null where a measure is missing
 
     IN is an image in any format that Pillow reads, or - for standard input. PSNR, MS-SSIM, SSIMULACRA2 and
     LPIPS are those of the decoded image; LPIPS needs more than the light installation.

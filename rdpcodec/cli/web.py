@@ -18,7 +18,7 @@ from rdpcodec.errors import UsageError
 @force_option
 @report_options
 def web(folder: Path, runtime: Path | None, force: bool, quiet: bool, as_json: bool) -> None:
-    """Write a folder that shows .rdpc files in any browser.
+    """Write a folder that lets your web pages show .rdpc files, in browsers from 2023 on.
 
     \b
     npm pack onnxruntime-web@1.30.0

@@ -78,7 +78,11 @@ class Search:
     def __init__(
         self, tile_codec: TileCodec, pixels: np.ndarray, window: Window, symbols: Symbols, quality: float
     ) -> None:
-        """Rates what the encoder found. Latents in the window's margin stand for the neighbours' latents."""
+        """Rates what the encoder found, `symbols`, at a quality 0..100.
+
+        pixels: the whole image, uint8 `[H, W, 3]`. window: the tile, and the margin that the synthesis sees;
+        latents in the margin stand for the neighbours' latents.
+        """
         engine = tile_codec.engine.with_gradients()
         self.network, self.tile_codec = engine.network, tile_codec
         self.start, self.quality, self.qualities = symbols, quality, engine.quality(quality, 1)

@@ -37,7 +37,10 @@ def mse(reference: np.ndarray, decoded: np.ndarray) -> float:
 
 
 def psnr(reference: np.ndarray, decoded: np.ndarray) -> float:
-    """Peak signal-to-noise ratio in dB over all channels together (RGB PSNR); infinite for equal images."""
+    """Peak signal-to-noise ratio in dB over all channels together (RGB PSNR); infinite for equal images.
+
+    Both uint8 of one shape.
+    """
     error = mse(reference, decoded)
     return float(10 * np.log10(255**2 / error)) if error else float("inf")
 

@@ -63,7 +63,7 @@ class EfficientNetLite0(nn.Module):
         return self.network.extract_features((x - CENTRE) / SPREAD).mean((2, 3))
 
     def stages(self, x: Tensor, blocks: Sequence[int]) -> list[Tensor]:
-        """→ the outputs of some of the sixteen blocks, in rising order."""
+        """→ the outputs of the blocks numbered `blocks`, 0 to 15, in rising order, `[B, C, h, w]` each."""
         network = self.network
         x = network._swish(network._bn0(network._conv_stem((x - CENTRE) / SPREAD)))
         outputs = []

@@ -34,7 +34,9 @@ def texture_distortion(reference: Tensor, decoded: Tensor) -> Tensor:
 
     Wide windows have about 25 pixels of their level. Few bits cannot say how strong texture is at each place,
     and the best guess at an unknown deviation has too little energy. In a wide window the strength can be
-    known (bench/experiments/2026-11-weave). Arguments and result as in `rdpcodec.metrics.eyes`.
+    known (bench/experiments/2026-11-weave).
+
+    reference, decoded: float `[B, 3, H, W]`, sRGB in 0..1. Returns float32 `[B]`, 0 for equal images.
     """
     total = reference.new_zeros(len(reference), dtype=torch.float32)
     for level, (original, judged) in enumerate(islice(_both(reference, decoded), _WASSERSTEIN_LEVELS)):

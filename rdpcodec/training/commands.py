@@ -64,19 +64,19 @@ def train() -> None:
 @share_option(
     "--eyes",
     FidelitySettings.eyes,
-    "Share of the squared error that gives way to SSIMULACRA2.",
+    "Share of the squared error that SSIMULACRA2 replaces.",
 )
 @share_option(
     "--coarse",
     FidelitySettings.coarse,
-    "Share of the squared error that gives way to errors of means over 2 to 16 pixels.",
+    "Share of the squared error that errors of means over 2 to 16 pixels replace.",
 )
 @share_option(
     "--graphics",
     FidelitySettings.graphics,
     "Share of the crops that are drawn: text, charts, screens, line art.",
 )
-@size_option(text="Of a new model; by default fast.")
+@size_option(text="Architecture size of a new model; by default fast.")
 @compile_option
 def fidelity(
     data: Path,
@@ -86,7 +86,7 @@ def fidelity(
     compiled: str | None,
     **chosen: Any,
 ) -> None:
-    """Rate and distortion, all qualities at once."""
+    """Train a codec for all qualities at once: encoder, prior and fidelity synthesis."""
     need_torch("training")
     settings = settings_of(FidelitySettings, chosen)
     if settings.trains != "everything" and init is None:
@@ -130,7 +130,7 @@ def fidelity(
 @share_option(
     "--features",
     RealismSettings.features,
-    "Share of the distortion that gives way to one of the discriminator's features.",
+    "Share of the distortion that a distance between the discriminator's features replaces.",
 )
 @share_option("--warmup", RealismSettings.warmup, "Share of the budget before the adversary joins.")
 @click.option(
@@ -146,7 +146,7 @@ def realism(
     discriminator: Path | None,
     **chosen: Any,
 ) -> None:
-    """A second synthesis, for realism, on a frozen encoder. Needs the extra train."""
+    """Train the realism synthesis of existing weights; their encoder stays. Needs the extra train."""
     need_torch("training")
     settings = settings_of(RealismSettings, chosen)
     if discriminator and not settings.adversary:

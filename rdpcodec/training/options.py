@@ -64,7 +64,9 @@ data_option = click.option("--data", type=FOLDER, required=True, help="Folder of
 bfloat16_option = click.option(
     "--bfloat16", is_flag=True, help="Compute in bfloat16, where the hardware has it."
 )
-checkpoint_minutes_option = click.option("--checkpoint-minutes", type=BUDGET, default=4.0, show_default=True)
+checkpoint_minutes_option = click.option(
+    "--checkpoint-minutes", type=BUDGET, default=4.0, show_default=True, help="Minutes between checkpoints."
+)
 device_option = click.option("--device", help="cpu, cuda, …; by default a GPU if there is one.")
 lpips_option = click.option(
     "--lpips-weights",
@@ -98,14 +100,14 @@ compile_option = click.option(
 )
 # Settings whose defaults depend on the kind of run: how a value is read, and what the help says.
 _SETTINGS: dict[str, dict[str, Any]] = {
-    "batch": {"type": click.IntRange(1), "help": "Crops a step and process."},
-    "crop": {"callback": crop_side, "help": "Side of the crops: 64·n pixels."},
-    "learning_rate": {"type": RATE},
+    "batch": {"type": click.IntRange(1), "help": "Crops per step and process."},
+    "crop": {"callback": crop_side, "help": "Side of the crops in pixels, a multiple of 64."},
+    "learning_rate": {"type": RATE, "help": "Peak learning rate."},
     "decay": {
         "type": SHARE,
-        "help": "Last part of the budget, in which the learning rate falls to zero; 0: it stays.",
+        "help": "Last share of the budget, in which the learning rate falls to zero; 0 keeps it constant.",
     },
-    "seed": {"type": SEED},
+    "seed": {"type": SEED, "help": "Seed of all random numbers of the run."},
 }
 
 
@@ -116,7 +118,7 @@ def share_option(name: str, default: float, text: str | None = None) -> Callable
 
 def texture_option(default: float) -> Callable[[Command], Command]:
     """The option for the share of texture in the realism synthesis's distortion."""
-    text = "Share of the realism synthesis's distortion that gives way to one of texture."
+    text = "Share of the realism synthesis's distortion that a distortion of texture replaces."
     return share_option("--texture", default, text)
 
 

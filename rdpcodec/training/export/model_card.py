@@ -25,7 +25,7 @@ def write_blocks(path: Path, name: str, record: dict[str, Any], images: str) -> 
     name: of the model. record: its entry in the manifest. images: the `data_block` of its training images.
     """
     if not path.exists():
-        replace_file(path, b"# Released weights\n")
+        replace_file(path, b"# Weights\n")
     replace_block(path, f"training {name}", training_block(record))
     replace_block(path, "data", images)
 

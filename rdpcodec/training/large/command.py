@@ -29,13 +29,13 @@ _PARTS_IN_WORDS = "\n".join(f"    {number}  {part.what}" for number, part in PAR
 
 
 @click.command(
-    help=f"""Train the size large in parts of half an hour on a GPU, each on any machine.
+    help=f"""Train a model of size large, in five parts of half an hour each on a GPU.
 
     \b
 {_PARTS_IN_WORDS}
 
-    A part leaves its weights in OUT/part-N/pieces, files of less than 16 MiB: all that the next needs. Before
-    part 5, export part 4 to OUT/weights."""
+    Part N writes its weights to OUT/part-N/pieces, in files of less than 16 MiB, and the next part needs
+    nothing else. Only part 5 needs part 4 exported to OUT/weights."""
 )
 @click.option("--part", "number", type=click.IntRange(1, len(PARTS)), required=True, help="Part to train.")
 @data_option

@@ -31,7 +31,7 @@ _FIDELITY = FidelitySettings(bfloat16=True, learning_rate=2e-3)
 
 PARTS = {
     1: Part(
-        "from scratch, at a rate that stays",
+        "from scratch, at a constant learning rate",
         replace(_FIDELITY, seed=1, batch=64, crop=256, decay=0, size="large"),
     ),
     2: Part(
@@ -41,7 +41,7 @@ PARTS = {
         judged=True,
     ),
     3: Part(
-        "larger crops, at a rate that falls",
+        "larger crops, at a learning rate that falls to zero",
         replace(_FIDELITY, seed=3, batch=16, crop=512, decay=1),
         goes_on=True,
     ),

@@ -85,7 +85,7 @@ def test_published_figures_are_those_measured_and_only_with_the_same_weights(
     gaussian.write(other, name="avif", realisms=None, bpp=0.8, data="others")
     both = [*words, "--surface", str(surface), "--surface", str(other)]
     CliRunner().invoke(bench, both, catch_exceptions=False)
-    row = "| 0.30 | 30.00 → 29.00 dB | 0.200 → 0.050 | 0.040 → 0.010 | 30 → 10 | 50 % |"
+    row = "| 0.30 | 30.00 → 29.00 | 0.200 → 0.050 | 0.040 → 0.010 | 30 → 10 | 50 |"
     assert row in page.read_text()
     assert "| our large | 100 | 200 |\n| AVIF | 800 | 5 |" in page.read_text()
     closeness = [block.split("<!-- end -->")[0] for block in page.read_text().split("<!-- closeness ")[1:]]
@@ -93,8 +93,8 @@ def test_published_figures_are_those_measured_and_only_with_the_same_weights(
     for block, share in zip(closeness, (80, 125), strict=True):  # the images are all alike
         assert f"| MS-SSIM, dB | {share} | {share} to {share} |" in block
     readme = (tmp_path / "README.md").read_text()
-    assert "| MS-SSIM, dB | 0 | all | 80 |" in readme  # from the points of the surface
-    assert "| LPIPS-AlexNet | 1 | 0.30 | 50 |" in readme
+    assert "| PSNR | 0 | 80 |" in readme  # from the points of the surface
+    assert "| LPIPS-AlexNet, at 0.30 bits per pixel | 1 | 50 |" in readme
     path.write_text(json.dumps({**measured, "description": f"{other_synthesis}, realism 0, cpu"}))
     result = CliRunner().invoke(bench, words)
     assert result.exit_code
@@ -120,11 +120,11 @@ def test_figures_that_are_undefined_are_a_dash(tmp_path: Path) -> None:
     assert "| WebP | – | −10.0 % |" in result_tables(measured, "command")
     assert result_lines(measured)[0].endswith("against WebP –")
     gains = [{"bpp": 0.3, "avif_share": np.nan, "along": {"psnr": [30.0, 29.0]}}]
-    assert realism_table(gains).endswith("| 0.30 | 30.00 → 29.00 dB | – |")
+    assert realism_table(gains).endswith("| 0.30 | 30.00 → 29.00 | – |")
     gains[0]["along"] = {"psnr": [30.0, np.nan]}
     assert realism_table(gains).endswith("| 0.30 | – | – |")
     ours = load_measured(gaussian.write(tmp_path))
     far = load_measured(gaussian.write(tmp_path / "far", name="avif", realisms=None, mse=1e-6))
     lines = headline_table(ours, far, gains).splitlines()
-    assert lines[2] == "| PSNR | 0 | all | – |"
-    assert lines[-1] == "| LPIPS-AlexNet | 1 | 0.30 | – |"
+    assert lines[2] == "| PSNR | 0 | – |"
+    assert lines[-1] == "| LPIPS-AlexNet, at 0.30 bits per pixel | 1 | – |"

@@ -126,14 +126,14 @@ class Codec:
         realism: Realism | None = None,
         effort: int | None = None,
         keep_metadata: bool = False,
-        exact: bool = False,
+        exact_alpha: bool = False,
         max_pixels: int = MAX_PIXELS,
     ) -> bytes:
         """Compress one image to the bytes of an .rdpc file.
 
-        image: anything `rdpcodec.image.load_image` takes; keep_metadata, exact and max_pixels are passed to
-        it. quality (0..100, or a `Target` or `Bounds` that the file must meet; 50 if not given), realism
-        (0..1 or "auto"; 0) and effort (0..9; 0): see `OperatingPoint`. In place of a quality, an
+        image: anything `rdpcodec.image.load_image` takes; keep_metadata, exact_alpha and max_pixels are
+        passed to it. quality (0..100, or a `Target` or `Bounds` that the file must meet; 50 if not given),
+        realism (0..1 or "auto"; 0) and effort (0..9; 0): see `OperatingPoint`. In place of a quality, an
         `OperatingPoint` such as one of `PRESETS` sets all three; a realism or an effort beside it replaces
         its own. target: the old way to give a target, deprecated.
         Raises `ImageError`, `UsageError`, and `WeightsError` for a model that only decodes. Warns with
@@ -142,7 +142,7 @@ class Codec:
         """
         point = point_from_arguments(quality, target, realism, effort)
         (data,) = self.compress_batch(
-            [image], point, keep_metadata=keep_metadata, exact=exact, max_pixels=max_pixels
+            [image], point, keep_metadata=keep_metadata, exact_alpha=exact_alpha, max_pixels=max_pixels
         )
         return data
 
@@ -153,7 +153,7 @@ class Codec:
         *,
         quality: Quality | None = None,
         keep_metadata: bool = False,
-        exact: bool = False,
+        exact_alpha: bool = False,
         max_pixels: int = MAX_PIXELS,
         errors: dict[int, RdpError] | None = None,
     ) -> list[bytes]:
@@ -173,7 +173,9 @@ class Codec:
         loaded: dict[int, ImageData] = {}
         for i, image in enumerate(sources):
             with collecting_errors(errors, i, sources):
-                loaded[i] = load_image(image, keep_metadata=keep_metadata, exact=exact, max_pixels=max_pixels)
+                loaded[i] = load_image(
+                    image, keep_metadata=keep_metadata, exact_alpha=exact_alpha, max_pixels=max_pixels
+                )
         files: dict[int, bytes] = {}
         if isinstance(chosen.quality, (Target, Bounds)):  # each image finds a quality of its own
             for i, image in loaded.items():
@@ -195,7 +197,7 @@ class Codec:
         *,
         realism: Realism = 0.0,
         keep_metadata: bool = False,
-        exact: bool = False,
+        exact_alpha: bool = False,
         max_pixels: int = MAX_PIXELS,
     ) -> Iterator[bytes]:
         """Files of one image at effort 0, 1, … 9, each as soon as it is found; stop when you have waited
@@ -208,7 +210,9 @@ class Codec:
         if isinstance(quality, (Target, Bounds)):
             raise UsageError(f"target {quality}: efforts take a number as quality")
         self.weights.check_point(OperatingPoint(quality, realism))
-        loaded = load_image(image, keep_metadata=keep_metadata, exact=exact, max_pixels=max_pixels)
+        loaded = load_image(
+            image, keep_metadata=keep_metadata, exact_alpha=exact_alpha, max_pixels=max_pixels
+        )
         # The caller may use an array for other things before the last file is made.
         return ImageEncoder(self.tile_codec, self.weights, deepcopy(loaded)).efforts(quality, realism)
 

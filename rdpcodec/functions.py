@@ -29,7 +29,7 @@ def compress(
     model: str = DEFAULT_MODEL,
     device: str = "cpu",
     keep_metadata: bool = False,
-    exact: bool = False,
+    exact_alpha: bool = False,
     max_pixels: int = MAX_PIXELS,
 ) -> bytes:
     """Compress one image to the bytes of an .rdpc file, with a named model that stays loaded.
@@ -48,7 +48,9 @@ def compress(
     """
     point = point_from_arguments(quality, target, realism, effort)
     codec = shared_codec(model, device)
-    return codec.compress(image, point, keep_metadata=keep_metadata, exact=exact, max_pixels=max_pixels)
+    return codec.compress(
+        image, point, keep_metadata=keep_metadata, exact_alpha=exact_alpha, max_pixels=max_pixels
+    )
 
 
 def decompress(

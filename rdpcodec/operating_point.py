@@ -89,7 +89,9 @@ def point_from_options(
         if isinstance(wanted, (Target, Bounds)):
             raise UsageError(f"quality {wanted} and target {target}: give one of them")
         if preset is not None or quality is not None:
-            target = replace(target, quality=min(target.quality, number_within("quality", wanted, 100)))
+            target = replace(
+                target, max_quality=min(target.max_quality, number_within("quality", wanted, 100))
+            )
         wanted = target
     elif target is not None:
         if quality is not None:

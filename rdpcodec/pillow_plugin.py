@@ -168,7 +168,7 @@ class RdpImageFile(ImageFile.ImageFile):
 
 def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     """Options of `Image.save`: quality, target, preset, realism, effort (see `point_from_options`); model;
-    exif, xmp, dpi; icc_profile, by default the image's own; exact, as in `rdpcodec.compress`.
+    exif, xmp, dpi; icc_profile, by default the image's own; exact_alpha, as in `rdpcodec.compress`.
 
     As everywhere in rdpcodec, EXIF orientation is applied, since the format has none.
     """
@@ -197,8 +197,8 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
         "xmp": xmp,
         "dpi": options.get("dpi"),
     }
-    model, exact = options.get("model", DEFAULT_MODEL), bool(options.get("exact"))
-    file.write(compress(copied, _point(options), model=model, exact=exact, keep_metadata=True))
+    model, exact_alpha = options.get("model", DEFAULT_MODEL), bool(options.get("exact_alpha"))
+    file.write(compress(copied, _point(options), model=model, exact_alpha=exact_alpha, keep_metadata=True))
 
 
 def _check_metadata(options: dict[str, Any]) -> None:

@@ -56,7 +56,7 @@ class Target:
 
     kind: str
     value: float
-    quality: float = 100.0
+    max_quality: float = 100.0
     """The highest quality to take, for targets of rate."""
 
     def __post_init__(self) -> None:
@@ -70,21 +70,23 @@ class Target:
         if not low < self.value < high:
             limits = f"over {low:g} and below {high:g}" if kind.role == "distortion" else "over 0, and finite"
             raise UsageError(f"target {self.value!r:.24} {kind.unit}: must be {limits}")
-        object.__setattr__(self, "quality", number_within("quality", self.quality, 100))
-        if self.quality < 100 and not self.is_of_rate:
-            raise UsageError(f"quality {self.quality:g} and target {self}: only a target of rate bounds it")
+        object.__setattr__(self, "max_quality", number_within("max_quality", self.max_quality, 100))
+        if self.max_quality < 100 and not self.is_of_rate:
+            raise UsageError(
+                f"max_quality {self.max_quality:g} and target {self}: only a target of rate bounds it"
+            )
 
     @classmethod
-    def bpp(cls, value: float, *, quality: float = 100.0) -> Target:
-        """At most this many bits of the whole file per pixel. quality: the highest to take."""
-        return cls("bpp", value, quality)
+    def bpp(cls, value: float, *, max_quality: float = 100.0) -> Target:
+        """At most this many bits of the whole file per pixel. max_quality: the highest to take."""
+        return cls("bpp", value, max_quality)
 
     @classmethod
-    def size(cls, value: int | str, *, quality: float = 100.0) -> Target:
+    def size(cls, value: int | str, *, max_quality: float = 100.0) -> Target:
         """At most this many bytes for the file: a number, or text such as "50kB", "1.5MB" or "64KiB".
-        quality: the highest to take.
+        max_quality: the highest to take.
         """
-        return cls("size", _parsed_size(value) if isinstance(value, str) else value, quality)
+        return cls("size", _parsed_size(value) if isinstance(value, str) else value, max_quality)
 
     @classmethod
     def psnr(cls, value: float) -> Target:

@@ -35,7 +35,7 @@ def test_any_size_comes_back_in_its_size_and_mode(
     codec: Codec, photograph: Image.Image, width: int, height: int, quality: float, mode: str
 ) -> None:
     image = photograph.crop((50, 60, 50 + width, 60 + height)).convert(mode)
-    decoded = codec.decompress(codec.compress(image, quality, exact=True))
+    decoded = codec.decompress(codec.compress(image, quality, exact_alpha=True))
     assert (decoded.size, decoded.mode) == (image.size, mode)
 
 
@@ -79,7 +79,7 @@ def test_alpha_is_kept_without_loss(codec: Codec, small: Image.Image) -> None:
     alpha = np.random.default_rng(0).integers(0, 256, (small.height, small.width), dtype=np.uint8)
     image = small.copy()
     image.putalpha(Image.fromarray(alpha))
-    decoded = codec.decompress(codec.compress(image, 10, exact=True))
+    decoded = codec.decompress(codec.compress(image, 10, exact_alpha=True))
     np.testing.assert_array_equal(np.asarray(decoded.getchannel("A")), alpha)
 
 

@@ -149,7 +149,7 @@ def test_a_pickled_codec_is_not_restored_with_other_weights(
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
 def test_arrays_and_tensors_hold_the_pixels_of_the_image(codec: Codec, small: Image.Image, mode: str) -> None:
-    data = codec.compress(small.convert(mode), 40, exact=True)
+    data = codec.compress(small.convert(mode), 40, exact_alpha=True)
     image = np.asarray(codec.decompress(data))
     array, tensor = codec.decompress_array(data), codec.decompress_tensor(data)
     np.testing.assert_array_equal(array, image)
@@ -244,7 +244,7 @@ def test_a_batch_and_an_encoder_take_a_quality_as_one_image_does(codec: Codec, s
 def test_all_efforts_take_what_an_image_may_be_and_hold(codec: Codec, small: Image.Image) -> None:
     clear = small.convert("RGBA")
     clear.putalpha(Image.linear_gradient("L").resize(small.size))
-    assert next(codec.efforts(clear, 5, exact=True)) == codec.compress(clear, 5, exact=True)
+    assert next(codec.efforts(clear, 5, exact_alpha=True)) == codec.compress(clear, 5, exact_alpha=True)
 
 
 def test_efforts_are_those_of_the_image_as_it_was_given(codec: Codec, small: Image.Image) -> None:
@@ -285,7 +285,7 @@ def test_efforts_refuse_a_target_when_they_are_called(codec: Codec, small: Image
 
 def test_info_tells_what_a_file_holds(codec: Codec, small: Image.Image, tmp_path: Path) -> None:
     image = small.convert("LA")
-    data = codec.compress(image, 37.5, realism=0.5, exact=True)
+    data = codec.compress(image, 37.5, realism=0.5, exact_alpha=True)
     (tmp_path / "a.rdpc").write_bytes(data)
     found = rdpcodec.info(data)
     assert found == rdpcodec.info(tmp_path / "a.rdpc")

@@ -54,7 +54,7 @@ def exif_of(orientation: int = 1) -> Image.Exif:
     [("L", "L"), ("LA", "LA"), ("RGB", "RGB"), ("RGBA", "RGBA"), ("1", "L"), ("P", "RGB"), ("CMYK", "RGB")],
 )
 def test_every_mode_opens_as_what_it_decodes_to(small: Image.Image, mode: str, returned: str) -> None:
-    image = opened(saved(small.convert(mode), exact=True))
+    image = opened(saved(small.convert(mode), exact_alpha=True))
     assert (image.mode, image.size) == (returned, small.size)
     image.load()
     assert (image.mode, image.size) == (returned, small.size)
@@ -147,8 +147,8 @@ def test_xmp_may_be_text_as_pillow_takes_it(small: Image.Image) -> None:
 def test_exact_transparency_is_kept_when_asked_for(small: Image.Image) -> None:
     image = small.copy()
     image.putalpha(Image.linear_gradient("L").resize(small.size))
-    files = [rdpcodec.compress(image, exact=exact) for exact in (False, True)]
-    assert [saved(image, **options) for options in ({}, {"exact": True})] == files
+    files = [rdpcodec.compress(image, exact_alpha=exact) for exact in (False, True)]
+    assert [saved(image, **options) for options in ({}, {"exact_alpha": True})] == files
     assert files[0] != files[1]
 
 

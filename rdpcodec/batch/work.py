@@ -76,7 +76,7 @@ class Compression:
     point: OperatingPoint = field(default_factory=OperatingPoint)
     model: str = DEFAULT_MODEL
     keep_metadata: bool = False
-    exact: bool = False
+    exact_alpha: bool = False
     device: str = "cpu"
     max_side: int | None = None  # pixels: larger images are scaled down
     max_pixels: int = MAX_PIXELS  # larger images are refused
@@ -99,7 +99,7 @@ class Compression:
 
         codec = shared_codec(self.model, self.device)
         image = load_image(
-            source, keep_metadata=self.keep_metadata, exact=self.exact, max_pixels=self.max_pixels
+            source, keep_metadata=self.keep_metadata, exact_alpha=self.exact_alpha, max_pixels=self.max_pixels
         )
         try:
             return codec.encoder(scaled_down(image, self.max_side))(self.point)

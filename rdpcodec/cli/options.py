@@ -222,21 +222,21 @@ compression_options = together(
         help="Keep EXIF, XMP, resolution and the ICC profile (then not applied); comments are dropped.",
     ),
     click.option(
-        "--exact",
+        "--exact-alpha",
         is_flag=True,
         help="Keep every level of transparency, and the colours under full transparency. The image's visible "
         "colours stay lossy.",
     ),
 )
 # Options that say how images are compressed, and mean nothing to decompression.
-COMPRESSION_ONLY = ("quality", "preset", *_TARGETS, "effort", "model", "keep_metadata", "exact")
+COMPRESSION_ONLY = ("quality", "preset", *_TARGETS, "effort", "model", "keep_metadata", "exact_alpha")
 
 
 def compression(
     *,
     model: str,
     keep_metadata: bool,
-    exact: bool,
+    exact_alpha: bool,
     device: str,
     max_side: int | None,
     max_pixels: int,
@@ -249,7 +249,7 @@ def compression(
         operating_point(model, **chosen),
         model=model,
         keep_metadata=keep_metadata,
-        exact=exact,
+        exact_alpha=exact_alpha,
         device=device,
         max_side=max_side,
         max_pixels=max_pixels,

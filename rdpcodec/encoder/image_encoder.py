@@ -235,8 +235,8 @@ class ImageEncoder:
         """The segment of the alpha channel, if there is one."""
         if self.image.alpha is None:
             return {}
-        step = 1 if self.image.exact else alpha_step(quality)
+        step = 1 if self.image.exact_alpha else alpha_step(quality)
         if step not in self._coded_alpha:
-            alpha = self.image.alpha if self.image.exact else coarse_alpha(self.image.alpha, step)
+            alpha = self.image.alpha if self.image.exact_alpha else coarse_alpha(self.image.alpha, step)
             self._coded_alpha[step] = opacity.encode(alpha, tiles_of(self.image.size))
         return {Segment.OPACITY: self._coded_alpha[step]}

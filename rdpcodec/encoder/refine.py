@@ -22,6 +22,7 @@ from rdpcodec.encoder.annealing import ExpectedBits, anneal, temperature
 from rdpcodec.encoder.objective import ErrorPrice
 from rdpcodec.format.symbols import Symbols
 from rdpcodec.format.tiles import tiles_of
+from rdpcodec.model.device import computes_bfloat16
 from rdpcodec.mosaic import Window
 from rdpcodec.quality import lambda_at
 from rdpcodec.tile_codec import TileCodec
@@ -96,7 +97,7 @@ class Search:
         (top, left), (rows, columns) = window.corner, symbols.residual.shape[1:]
         self.inside = (..., slice(top, top + rows), slice(left, left + columns))
         self.latents = self.canvas[self.inside].clone()
-        self.half = computes_bfloat16(self.x.device)
+        self.half = computes_bfloat16(self.x.device.type)
         tables = torch.from_numpy(symbols.tables)[None].to(self.x.device).long()
         self.rate = ExpectedBits(engine.residual_bits.costs, tables)
         self.generator = torch.Generator(self.x.device).manual_seed(0)
@@ -195,15 +196,6 @@ def _own_modes(device: torch.device) -> Iterator[None]:
     """
     with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False):
         yield
-
-
-def computes_bfloat16(device: torch.device) -> bool:
-    """Whether the device has instructions for bfloat16; emulating them would be slower than float32."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    # Older releases of torch do not tell what the processor can do.
-    known: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
 
 
 def _round(x: Tensor) -> Tensor:

@@ -62,7 +62,7 @@ def search(measure: Callable[[float], float], target: Target) -> float:
         _log.debug("target %s: quality %g gives %s", target, quality, target.text(measured[quality]))
         return target.excess(measured[quality])
 
-    highest = float(target.quality)
+    highest = float(target.max_quality)
     found = closest(excess, rises=target.is_of_rate, highest=highest)
     if found.excess > 0:
         for quality in {0.0, highest} - measured.keys():

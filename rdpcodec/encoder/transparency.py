@@ -16,9 +16,9 @@ _UNITS_A_LEVEL = 10.0
 
 def simplified(image: ImageData) -> ImageData:
     """The image without an alpha channel that is opaque everywhere, and with smooth colours where it is fully
-    transparent. An image that is to be coded `exact` stays as it is.
+    transparent. An image that is to be coded with `exact_alpha` stays as it is.
     """
-    if image.alpha is None or image.exact:
+    if image.alpha is None or image.exact_alpha:
         return image
     if image.alpha.min() == 255:
         return replace(image, alpha=None)

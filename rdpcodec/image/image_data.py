@@ -23,7 +23,7 @@ class ImageData:
     icc: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
-    exact: bool = False  # transparency is to be kept to the last level, and so are the colours under it
+    exact_alpha: bool = False  # transparency is to be kept to the last level, and so are the colours under it
     neutral: bool = False  # the three channels are equal and all are to be returned
 
     @property

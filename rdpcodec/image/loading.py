@@ -37,7 +37,7 @@ def load_image(
     source: Source,
     *,
     keep_metadata: bool = False,
-    exact: bool = False,
+    exact_alpha: bool = False,
     max_pixels: int = MAX_PIXELS,
     formats: Sequence[str] | None = None,
 ) -> ImageData:
@@ -47,17 +47,18 @@ def load_image(
     its bytes, or a binary file, which is read from its beginning; a NumPy array, uint8, uint16 or floating
     point in [0, 1], `[H, W]` or `[H, W, C]` with C = 1 (gray), 2 (gray, alpha), 3 (RGB) or 4 (RGBA); a torch
     tensor `[C, H, W]` or `[1, C, H, W]`, uint8 or floating point in [0, 1]. keep_metadata: keep EXIF, XMP,
-    resolution and ICC profile. A kept profile is not applied: the pixels stay in its colour space. exact:
-    keep transparency as it is (see `ImageData`). max_pixels: the most pixels that an image may have, at most
-    268 435 456; Pillow's own limit does not apply. formats: Pillow's names of the file formats to accept;
-    None for all but those that run a program or hold a file of another format (EPS, BLP, FPX, IPTC, MIC).
+    resolution and ICC profile. A kept profile is not applied: the pixels stay in its colour space.
+    exact_alpha: keep transparency as it is (see `ImageData`). max_pixels: the most pixels that an image may
+    have, at most 268 435 456; Pillow's own limit does not apply. formats: Pillow's names of the file formats
+    to accept; None for all but those that run a program or hold a file of another format (EPS, BLP, FPX,
+    IPTC, MIC).
 
     By loading a PNG, Pillow forgets its cICP chunk, and which gray of 2 or 4 bits is transparent: give a
     Pillow image as it was opened, or the file.
 
     Raises `ImageError` when the image cannot be read or coded. Warns with `ImageWarning` about what is lost.
     """
-    return replace(_loaded(source, keep_metadata, max_pixels, formats), exact=exact)
+    return replace(_loaded(source, keep_metadata, max_pixels, formats), exact_alpha=exact_alpha)
 
 
 def _loaded(source: Any, keep_metadata: bool, max_pixels: int, formats: Sequence[str] | None) -> ImageData:

@@ -25,6 +25,17 @@ def usable_device(device: str | torch.device) -> torch.device:
     return found
 
 
+def computes_bfloat16(kind: str) -> bool:
+    """Whether devices of a kind, "cpu" or "cuda", have instructions for bfloat16; emulating them would be
+    slower than float32.
+    """
+    if kind == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    # Older releases of torch do not tell what the processor can do.
+    known: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
+
+
 def _devices() -> str:
     """The available devices, in words."""
     names = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +22,25 @@ VALIDATION_EVERY = 40
 class ImageSet:
     """A set of images as one flat array of pixels on one device."""
 
-    def __init__(self, arrays: list[np.ndarray], device: torch.device) -> None:
-        """arrays: uint8 `[H, W, 3]` each, sRGB."""
-        sizes = torch.tensor([array.shape[:2] for array in arrays])
-        self.heights, self.widths = sizes.unbind(1)
+    def __init__(
+        self, sizes: Sequence[tuple[int, int]], images: Iterable[np.ndarray], device: torch.device
+    ) -> None:
+        """sizes: height and width of each image; images: uint8 `[H, W, 3]` each, sRGB, which may be decoded
+        one by one as they are asked for.
+        """
+        self.heights, self.widths = torch.tensor(sizes).unbind(1)
         areas = self.heights * self.widths
         self.offsets = torch.cumsum(areas, 0) - areas
         self.areas = areas.double()
-        self.pixels = torch.from_numpy(np.concatenate([array.reshape(-1, 3) for array in arrays])).to(device)
+        pixels = np.empty((int(areas.sum()), 3), np.uint8)
+        for image, offset, area in zip(images, self.offsets.tolist(), areas.tolist(), strict=True):
+            pixels[offset : offset + area] = image.reshape(-1, 3)
+        self.pixels = torch.from_numpy(pixels).to(device)
+
+    @classmethod
+    def of(cls, images: Sequence[np.ndarray], device: torch.device) -> ImageSet:
+        """A set of images in memory, uint8 `[H, W, 3]` each."""
+        return cls([image.shape[:2] for image in images], images, device)
 
     def __len__(self) -> int:
         return len(self.heights)
@@ -77,30 +90,47 @@ def load_images(
         raise UsageError(f"{folder}: no such folder")
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
 
-    def decode(path: Path) -> np.ndarray:
-        try:
-            with Image.open(path) as image:
-                if image.mode.startswith(("I", "F")):  # Pillow would clip these
-                    raise ValueError(f"its pixels have more than 8 bits ({image.mode})")
-                return np.asarray(image.convert("RGB"))
-        except Exception as error:  # whatever Pillow's decoders raise
-            raise UsageError(f"{path}: cannot be read: {reason(error)}") from error
-
+    training: dict[Path, tuple[int, int]] = {}
+    validation: dict[Path, tuple[int, int]] = {}
     with ThreadPoolExecutor() as pool:
-        arrays = list(pool.map(decode, paths))
-    training: list[np.ndarray] = []
-    validation: list[np.ndarray] = []
-    for position, array in enumerate(arrays):
-        held_out = position % VALIDATION_EVERY == 0
-        if min(array.shape[:2]) >= (held_out_side if held_out and held_out_side else minimum_side):
-            (validation if held_out else training).append(array)
-    if not training or not validation:
-        usable = len(training) + len(validation)
-        raise UsageError(
-            f"{folder}: too few images: {usable} of {len(paths)} have {minimum_side} pixels or more a side; "
-            f"training needs one, and validation another, of the first of every {VALIDATION_EVERY} files"
+        for position, (path, size) in enumerate(zip(paths, pool.map(_size_of, paths), strict=True)):
+            held_out = position % VALIDATION_EVERY == 0
+            if min(size) >= (held_out_side if held_out and held_out_side else minimum_side):
+                (validation if held_out else training)[path] = size
+        if not training or not validation:
+            usable = len(training) + len(validation)
+            raise UsageError(
+                f"{folder}: too few images: {usable} of {len(paths)} have {minimum_side} pixels or more a "
+                f"side; training needs one, and validation another, of the first of every {VALIDATION_EVERY} "
+                "files"
+            )
+        first, second = (
+            ImageSet(list(part.values()), pool.map(_decoded, part), device) for part in (training, validation)
         )
-    return ImageSet(training, device), ImageSet(validation, device)
+    return first, second
+
+
+def _size_of(path: Path) -> tuple[int, int]:
+    """Height and width of an image, from its header."""
+    with _opened(path) as image:
+        return image.height, image.width
+
+
+def _decoded(path: Path) -> np.ndarray:
+    with _opened(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """An image of 8 bits. Raises `UsageError` for one that cannot be read, also within the context."""
+    try:
+        with Image.open(path) as image:
+            if image.mode.startswith(("I", "F")):  # Pillow would clip these
+                raise ValueError(f"its pixels have more than 8 bits ({image.mode})")
+            yield image
+    except Exception as error:  # whatever Pillow's decoders raise
+        raise UsageError(f"{path}: cannot be read: {reason(error)}") from error
 
 
 def random_patches(images: ImageSet, count: int, side: int, generator: torch.Generator) -> Tensor:

@@ -82,7 +82,7 @@ def _drawn_images(settings: FidelitySettings, device: torch.device) -> ImageSet 
     """The drawn graphics of a run, if it trains on any."""
     if not settings.graphics:
         return None
-    return ImageSet(graphics(GRAPHICS_IMAGES, max(settings.crop, GRAPHICS_SIDE), settings.seed), device)
+    return ImageSet.of(graphics(GRAPHICS_IMAGES, max(settings.crop, GRAPHICS_SIDE), settings.seed), device)
 
 
 def _given_start(init: Path, previous: Path | None, size: str | None) -> Start:

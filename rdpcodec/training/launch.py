@@ -13,11 +13,14 @@ from contextlib import contextmanager
 import torch
 import torch.distributed as dist
 
-from rdpcodec.errors import UsageError
-from rdpcodec.model.device import usable_device
+from rdpcodec.errors import RdpWarning, UsageError, warn
+from rdpcodec.model.device import computes_bfloat16, usable_device
 from rdpcodec.training.loop import CHECKPOINT, LOG, Loop, Objective
 from rdpcodec.training.settings import Launch
 from rdpcodec.training.speed.allocator import keep_all_memory
+
+# Optimisers and data loading are made for these.
+DEVICES = ("cpu", "cuda")
 
 
 def train(objective: Callable[[torch.device], Objective], launch: Launch) -> None:
@@ -62,10 +65,16 @@ def training_device(chosen: str | None) -> torch.device:
     device = chosen or ("cuda" if torch.cuda.is_available() else "cpu")
     if device == "cuda" and "LOCAL_RANK" in os.environ:
         device = f"cuda:{os.environ['LOCAL_RANK']}"
-    return usable_device(device)
+    found = usable_device(device)
+    if found.type not in DEVICES:
+        raise UsageError(f"device {device!r}: training runs on {' and '.join(DEVICES)}")
+    return found
 
 
 def _loop(objective: Objective, launch: Launch) -> None:
+    if objective.settings.bfloat16 and not computes_bfloat16(objective.device.type):
+        kind = objective.device.type
+        warn(f"this {kind} only emulates bfloat16, which is slower: leave --bfloat16 out", RdpWarning)
     loop = Loop(objective, launch.out)
     if launch.resume:
         loop.resume()

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from rdpcodec.errors import RdpError, UsageError, reason
@@ -86,6 +86,15 @@ def process_count() -> int:
 def averaging_gradients(module: nn.Module) -> nn.Module:
     """The module, made to average its gradients over all processes if several train."""
     return DistributedDataParallel(module) if dist.is_initialized() else module
+
+
+def mean_over_processes(value: Tensor) -> Tensor:
+    """The mean of a value over all processes that train together."""
+    if not dist.is_initialized():
+        return value
+    total = value.detach().clone()
+    dist.all_reduce(total)
+    return total / dist.get_world_size()
 
 
 def device_name(device: torch.device) -> str:

@@ -62,12 +62,12 @@ def weights_path(value: str) -> Path:
 BUDGET = Finite(0, min_open=True)
 data_option = click.option("--data", type=FOLDER, required=True, help="Folder of training images.")
 bfloat16_option = click.option(
-    "--bfloat16", is_flag=True, help="Compute in bfloat16, where the hardware has it."
+    "--bfloat16", is_flag=True, help="Compute in bfloat16: faster where the hardware has it."
 )
 checkpoint_minutes_option = click.option(
     "--checkpoint-minutes", type=BUDGET, default=4.0, show_default=True, help="Minutes between checkpoints."
 )
-device_option = click.option("--device", help="cpu, cuda, …; by default a GPU if there is one.")
+device_option = click.option("--device", help="cpu, cuda or cuda:N; by default a GPU if there is one.")
 lpips_option = click.option(
     "--lpips-weights",
     type=click.Path(path_type=Path),

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 
 from rdpcodec.training.loop import process_rank
+
+
+def own_seed(seed: int, rank: int, steps: int = 0) -> int:
+    """A seed for one process of a run, which goes on after `steps` steps. The first process begins with the
+    run's own seed; no two others draw the same numbers.
+    """
+    if rank == steps == 0:
+        return seed
+    (drawn,) = np.random.SeedSequence([seed, rank, steps]).generate_state(1, np.uint64)
+    return int(drawn) >> 1  # torch takes 63 bits
 
 
 class Randomness:
@@ -19,7 +30,7 @@ class Randomness:
 
     def seed_per_rank(self) -> None:
         """Let every process draw its own numbers from here on."""
-        self._begin(self.seed + 1000 * process_rank())
+        self._begin(own_seed(self.seed, process_rank()))
 
     def state(self) -> dict[str, Any]:
         """This process's state, for a checkpoint."""
@@ -35,7 +46,7 @@ class Randomness:
             self.generator.set_state(state["generator"].cpu())
             torch.set_rng_state(state["torch_generator"].cpu())
         else:
-            self._begin(self.seed + 1000 * process_rank() + steps)
+            self._begin(own_seed(self.seed, process_rank(), steps))
 
     def _begin(self, seed: int) -> None:
         self.generator.manual_seed(seed)

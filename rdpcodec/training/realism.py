@@ -23,7 +23,7 @@ from rdpcodec.quality import lambda_at
 from rdpcodec.training.average import WeightAverage
 from rdpcodec.training.checkpoint import load_discriminator
 from rdpcodec.training.discriminator import ProjectedDiscriminator, feature_distortion
-from rdpcodec.training.loop import averaging_gradients
+from rdpcodec.training.loop import averaging_gradients, mean_over_processes
 from rdpcodec.training.losses import autocast, perceptual_distortion, random_phase, shifted_crop
 from rdpcodec.training.optimizers import build_optimizers, clip_gradients, load_states, take_step
 from rdpcodec.training.randomness import Randomness
@@ -207,7 +207,7 @@ class Realism:
 
         Both are `[B, 3, H, W]`.
         """
-        norm = push.flatten(1).norm(dim=1).mean()
+        norm = mean_over_processes(push.flatten(1).norm(dim=1).mean())
         decay = NORM_DECAY if self.adversary_norm else 0.0
         self.adversary_norm = decay * self.adversary_norm + (1 - decay) * float(norm)
         strength = self.settings.adversary * gradient.flatten(1).norm(dim=1) / self.adversary_norm

@@ -68,17 +68,25 @@ class FidelitySettings(RunSettings):
     size: str | None = None
 
     def __post_init__(self) -> None:
-        """Raises `UsageError` when squared error would have a negative weight."""
+        """Raises `UsageError` when squared error would have a negative weight, or when `perception` is no
+        whole number of crops.
+        """
         if self.eyes + self.coarse > 1:
             raise UsageError(
                 f"--eyes {self.eyes:g} and --coarse {self.coarse:g} are shares of one squared error: "
                 "together at most 1"
             )
+        crops = self.perception * self.batch
+        if abs(crops - round(crops)) > 1e-6:
+            raise UsageError(
+                f"--perception {self.perception:g} of --batch {self.batch} is {crops:g} crops: "
+                "it must be a whole number"
+            )
 
     @property
     def perceived(self) -> int:
         """How many crops of a batch are judged by what the realism synthesis makes of them."""
-        return max(1, round(self.perception * self.batch)) if self.perception else 0
+        return round(self.perception * self.batch)
 
     @property
     def by_rate(self) -> bool:

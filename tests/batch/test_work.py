@@ -211,7 +211,7 @@ def test_every_setting_of_a_compression_reaches_the_file(tmp_path: Path, small: 
     transparent.save(source := tmp_path / "a.png", exif=transparent.getexif())
     files = set()
     settings: dict[str, Any]
-    for settings in ({}, {"exact": True}, {"keep_metadata": True}):
+    for settings in ({}, {"exact_alpha": True}, {"keep_metadata": True}):
         data = Compression(**settings).coded(source, source)
         assert data == rdpcodec.compress(source, **settings)
         files.add(data)

@@ -173,7 +173,7 @@ def test_exactly_kept_transparency_is_that_of_the_image_as_pillow_scales_it(
     transparent = small.copy()
     transparent.putalpha(Image.linear_gradient("L").resize(small.size))
     transparent.save(photo)
-    assert run("compress", photo, "--max-side", 50, "--exact").exit_code == 0
+    assert run("compress", photo, "--max-side", 50, "--exact-alpha").exit_code == 0
     decoded = rdpcodec.decompress(photo.with_suffix(".rdpc").read_bytes())
     expected = transparent.resize((50, 33), Image.Resampling.LANCZOS)
     np.testing.assert_array_equal(np.asarray(decoded.getchannel("A")), np.asarray(expected.getchannel("A")))
@@ -238,7 +238,7 @@ def test_an_option_is_the_target_of_its_name(
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
 def test_a_decoded_image_is_scaled_down(photo: Path, small: Image.Image, mode: str) -> None:
     file = photo.with_suffix(".rdpc")
-    file.write_bytes(rdpcodec.compress(small.convert(mode), exact=True))
+    file.write_bytes(rdpcodec.compress(small.convert(mode), exact_alpha=True))
     whole = rdpcodec.decompress(file)
     for side, size in ((50, (50, 33)), (500, (101, 67))):
         assert run("decompress", file, photo, "--max-side", side, "--force").exit_code == 0

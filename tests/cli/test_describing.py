@@ -33,7 +33,7 @@ def test_info_tells_of_channels_realism_and_rate(
     tmp_path: Path, small: Image.Image, mode: str, realism: float
 ) -> None:
     file = tmp_path / "a.rdpc"
-    data = rdpcodec.compress(small.convert(mode), 30, realism=realism, exact=True)
+    data = rdpcodec.compress(small.convert(mode), 30, realism=realism, exact_alpha=True)
     file.write_bytes(data)
     record = json.loads(run("info", file, "--json").stdout)
     assert (record["gray"], record["alpha"]) == (mode[0] == "L", mode[-1] == "A")

@@ -18,6 +18,7 @@ from rdpcodec.encoder.refine import STEPS
 from rdpcodec.format.tiles import Box
 from rdpcodec.image import load_image
 from rdpcodec.metrics.eyes import coarse_distortion, in_place_of, ssimulacra2_distortion
+from rdpcodec.model.device import computes_bfloat16
 from rdpcodec.mosaic import Window
 from rdpcodec.operating_point import EFFORT_MAX
 from rdpcodec.quality import lambda_at
@@ -118,9 +119,9 @@ def test_bfloat16_is_for_devices_that_compute_with_it(monkeypatch: pytest.Monkey
         ({"avx2": True}, False),
     ):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda c=capabilities: c, raising=False)
-        assert refining.computes_bfloat16(torch.device("cpu")) is expected
+        assert computes_bfloat16("cpu") is expected
     monkeypatch.delattr(torch.cpu, "get_capabilities")
-    assert refining.computes_bfloat16(torch.device("cpu")) is False
+    assert computes_bfloat16("cpu") is False
 
 
 @pytest.mark.parametrize("half", [False, True])

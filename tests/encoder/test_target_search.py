@@ -74,7 +74,7 @@ def test_a_target_of_rate_may_have_a_highest_quality(
     curve: Callable[[float], float], where: float, highest: float
 ) -> None:
     """It is tried first, and taken without a warning where it meets the target."""
-    target, measure = Target.bpp(curve(where), quality=highest), Counted(curve)
+    target, measure = Target.bpp(curve(where), max_quality=highest), Counted(curve)
     if curve(0) > target.value:
         return
     with warnings.catch_warnings():
@@ -87,7 +87,7 @@ def test_a_target_of_rate_may_have_a_highest_quality(
 
 def test_what_qualities_up_to_the_highest_reach_is_said() -> None:
     with pytest.raises(UsageError, match=r"qualities 0 to 40 give this image 10\.0000 to 50\.0000 bits"):
-        search(lambda quality: 10 + quality, Target.bpp(5, quality=40))
+        search(lambda quality: 10 + quality, Target.bpp(5, max_quality=40))
 
 
 @pytest.mark.parametrize("ends", list(product((0.001, 0.005, 0.02), repeat=3)))

@@ -34,7 +34,7 @@ def cut_out(photograph: Image.Image) -> Image.Image:
 
 def test_hidden_colours_cost_next_to_nothing(codec: Codec, cut_out: Image.Image) -> None:
     tidy = codec.compress(cut_out, 50)
-    exact = codec.compress(cut_out, 50, exact=True)
+    exact = codec.compress(cut_out, 50, exact_alpha=True)
     assert len(tidy) < len(exact) / 2
     original, decoded = np.asarray(cut_out, float), np.asarray(codec.decompress(tidy), float)
     seen = original[..., 3] > 0
@@ -48,7 +48,7 @@ def test_levels_of_alpha_are_kept_where_they_are_seen(codec: Codec, cut_out: Ima
         assert np.abs(alpha.astype(int) - original).max() <= most
         np.testing.assert_array_equal(alpha == 0, original == 0)
         np.testing.assert_array_equal(alpha == 255, original == 255)
-    exact = np.asarray(codec.decompress(codec.compress(cut_out, 0, exact=True)))[..., 3]
+    exact = np.asarray(codec.decompress(codec.compress(cut_out, 0, exact_alpha=True)))[..., 3]
     np.testing.assert_array_equal(exact, original)
 
 
@@ -96,7 +96,7 @@ def test_fewer_levels_keep_their_order_and_both_ends(quality: float) -> None:
 def test_an_opaque_alpha_channel_comes_back_only_if_asked_for(codec: Codec, small: Image.Image) -> None:
     opaque = small.convert("RGBA")
     assert codec.compress(opaque) == codec.compress(small)
-    assert codec.decompress(codec.compress(opaque, exact=True)).mode == "RGBA"
+    assert codec.decompress(codec.compress(opaque, exact_alpha=True)).mode == "RGBA"
 
 
 def test_only_an_alpha_channel_that_is_opaque_everywhere_is_dropped() -> None:
@@ -141,14 +141,14 @@ def test_the_green_channel_of_the_segment_is_the_alpha(codec: Codec, small: Imag
 
 
 def test_alpha_takes_no_more_than_a_lossless_webp_of_it(codec: Codec, cut_out: Image.Image) -> None:
-    data, gray = codec.compress(cut_out, 50, exact=True), io.BytesIO()
+    data, gray = codec.compress(cut_out, 50, exact_alpha=True), io.BytesIO()
     cut_out.getchannel("A").save(gray, "WEBP", lossless=True, method=6, quality=100)
     assert len(container.read(data).segments[Segment.OPACITY]) <= len(gray.getvalue())
 
 
 def test_alpha_of_several_tiles_and_regions(codec: Codec, cut_out: Image.Image) -> None:
     wide = cut_out.resize((1100, 80))
-    data = codec.compress(wide, 40, exact=True)
+    data = codec.compress(wide, 40, exact_alpha=True)
     alpha = np.asarray(wide)[..., 3]
     part = codec.decompress(data, region=(500, 10, 300, 60))
     np.testing.assert_array_equal(np.asarray(part)[..., 3], alpha[10:70, 500:800])

@@ -107,7 +107,7 @@ def test_the_reference_decoder_reads_the_alpha_channel(codec: Codec, photograph:
     alpha = np.arange(1030 * 20, dtype=np.uint32).reshape(20, 1030).astype(np.uint8)
     image = photograph.resize((1030, 20))
     image.putalpha(Image.fromarray(alpha))
-    theirs = reference_decoder.parse(codec.compress(image, 30, exact=True))
+    theirs = reference_decoder.parse(codec.compress(image, 30, exact_alpha=True))
     assert len(reference_decoder.tiles(theirs)) == 2
     np.testing.assert_array_equal(reference_decoder.alpha(theirs), alpha)
 

@@ -73,7 +73,7 @@ def seeds(codec: Codec) -> list[Container]:
         codec.compress(image.crop((0, 0, 1, 1)), 0),
         codec.compress(image.crop((0, 0, 17, 3)), 100),
         codec.compress(drawn, 90),
-        codec.compress(wide, 90, exact=True),
+        codec.compress(wide, 90, exact_alpha=True),
     ]
     return [container.read(data) for data in coded]
 

@@ -1,7 +1,7 @@
 """Three steps on given crops; where there are two processes, each takes a part of every batch.
 
-`distributed_probe.py IMAGES START OUT` leaves a checkpoint and each process's mean loss, `loss-RANK`, under
-`OUT/one` or `OUT/two`.
+`distributed_probe.py IMAGES START OUT` leaves a checkpoint, each process's mean loss, `loss-RANK`, and the
+mean of 1 + RANK over processes as each knows it, `mean-RANK`, under `OUT/one` or `OUT/two`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.launch import leave_process_group
-from rdpcodec.training.loop import Loop, process_count, process_rank
+from rdpcodec.training.loop import Loop, mean_over_processes, process_count, process_rank
 from rdpcodec.training.settings import FidelitySettings
 
 BATCH, SIDE, STEPS = 4, 64, 3
@@ -54,6 +54,8 @@ def main(data: Path, start: Path, out: Path) -> None:
     folder = out / ("one" if process_count() == 1 else "two")
     Loop(objective, folder).train(checkpoint_minutes=60)
     (folder / f"loss-{process_rank()}").write_text(str(sum(losses) / STEPS))
+    mean = mean_over_processes(torch.tensor(1.0 + process_rank()))
+    (folder / f"mean-{process_rank()}").write_text(str(float(mean)))
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ def test_tables_are_counted_at_all_qualities_on_whole_pixels(monkeypatch: pytest
 
     monkeypatch.setattr(counting, "CALIBRATION_CROPS", 40)
     array = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    images = ImageSet([array], torch.device("cpu"))  # as large as a crop
+    images = ImageSet.of([array], torch.device("cpu"))  # as large as a crop
     found = list(calibration_symbols(SimpleNamespace(analyse=analyse), images))  # type: ignore[arg-type]
     assert found == [("symbols", quality) for _, quality in asked]
     counts, _ = np.histogram([quality for _, quality in asked], 4, (0, 100))

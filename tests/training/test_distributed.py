@@ -33,6 +33,19 @@ def test_processes_begin_with_equal_weights_and_go_on_with_other_crops(
     assert (len(starts), len(noise), len(crops)) == (1, 3, 3)
 
 
+def test_no_two_processes_draw_the_same_numbers() -> None:
+    """Wherever they go on. The first process of a run begins with the run's own seed."""
+    assert randomness.own_seed(5, 0) == 5
+    seeds = [
+        randomness.own_seed(seed, rank, steps)
+        for seed in (0, 1, 1000, 2000)
+        for rank in range(4)
+        for steps in (0, 1, 1000, 2000)
+    ]
+    assert len(set(seeds)) == len(seeds)
+    assert all(0 <= seed < 2**63 for seed in seeds)
+
+
 @pytest.mark.filterwarnings("ignore:Grad strides do not match")
 def test_two_processes_are_one_with_twice_the_batch(
     image_folder: Path, tmp_path: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch
@@ -65,4 +78,6 @@ def test_two_processes_are_one_with_twice_the_batch(
     assert apart < 1e-2 * moved
     one, two = ([float(p.read_text()) for p in (tmp_path / n).glob("loss-*")] for n in ("one", "two"))
     assert len(two) == 2
+    means = {n: [p.read_text() for p in (tmp_path / n).glob("mean-*")] for n in ("one", "two")}
+    assert means == {"one": ["1.0"], "two": ["1.5", "1.5"]}
     assert [sum(two) / 2] == pytest.approx(one, rel=1e-4)

@@ -99,9 +99,15 @@ def test_the_first_crops_are_judged_by_the_realism_synthesis_the_others_by_squar
     torch.testing.assert_close(found, rate_distortion_loss(output, x, quality, expected).total)
 
 
-@pytest.mark.parametrize(("share", "crops"), [(0.0, 0), (0.01, 1), (0.25, 2), (0.5, 4), (1.0, 8)])
+@pytest.mark.parametrize(("share", "crops"), [(0.0, 0), (0.125, 1), (0.25, 2), (0.5, 4), (1.0, 8)])
 def test_a_share_of_the_crops_is_judged_by_the_realism_synthesis(share: float, crops: int) -> None:
     assert FidelitySettings(batch=8, perception=share).perceived == crops
+
+
+@pytest.mark.parametrize(("batch", "share"), [(1, 0.25), (10, 0.25), (16, 0.03), (8, 0.01)])
+def test_a_share_that_is_no_whole_number_of_crops_is_refused(batch: int, share: float) -> None:
+    with pytest.raises(UsageError, match="it must be a whole number"):
+        FidelitySettings(batch=batch, perception=share)
 
 
 def test_lpips_sees_images_at_every_phase(lpips: Path) -> None:

@@ -38,7 +38,7 @@ def last_record(folder: Path) -> dict[str, Any]:
 
 def test_crops_are_cut_from_the_images_and_half_are_mirrored() -> None:
     array = np.arange(40 * 50 * 3, dtype=np.uint8).reshape(40, 50, 3)
-    images = ImageSet([array], CPU)
+    images = ImageSet.of([array], CPU)
     crops = images.crops(64, 16, torch.Generator().manual_seed(0)) * 255
     mirrored = 0
     for crop in crops.round().byte().permute(0, 2, 3, 1).numpy():
@@ -64,11 +64,11 @@ def test_training_and_validation_images_are_disjoint_and_stable(image_folder: Pa
 def test_large_images_are_met_more_often_and_all_of_their_places() -> None:
     images = [np.full(shape, value, np.uint8) for shape, value in (((16, 16, 3), 0), ((48, 48, 3), 255))]
     generator = torch.Generator().manual_seed(0)
-    crops = ImageSet(images, CPU).crops(1000, 16, generator)
+    crops = ImageSet.of(images, CPU).crops(1000, 16, generator)
     assert 0.87 < float(crops.mean()) < 0.93  # nine tenths of all pixels
     corners = np.zeros((18, 18, 3), np.uint8)
     corners[::17, ::17] = 255
-    found = ImageSet([corners], CPU).crops(200, 16, generator).amax((1, 2, 3)).sum()
+    found = ImageSet.of([corners], CPU).crops(200, 16, generator).amax((1, 2, 3)).sum()
     assert 60 < float(found) < 120  # four of nine places touch a corner
 
 

@@ -177,14 +177,14 @@ def test_options_reach_the_run_and_what_is_not_said_is_its_own(
     own = ["--perception", 0.5, "--compile", "blocks"] if kind is Fidelity else ["--adversary", 0.5]
     own += [] if kind is Fidelity else ["--discriminator", files["discriminator"]]
     own += ["--previous", files["previous"], "--lpips-weights", files["lpips-weights"]]
-    shared = ["--gigapixels", 3, "--decay", 0.2, "--batch", 3, "--crop", 192, "--learning-rate", 0.02]
+    shared = ["--gigapixels", 3, "--decay", 0.2, "--batch", 4, "--crop", 192, "--learning-rate", 0.02]
     shared += ["--seed", 7, "--bfloat16", "--texture", 0.3, "--resume", "--device", "cpu"]
     chosen, options, launch = asked(*own, *shared, "--checkpoint-minutes", 9)
     extra = {"perception": 0.5} if kind is Fidelity else {"adversary": 0.5}
     assert chosen == run(
         gigapixels=3,
         decay=0.2,
-        batch=3,
+        batch=4,
         crop=192,
         learning_rate=0.02,
         seed=7,

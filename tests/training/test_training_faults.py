@@ -79,6 +79,15 @@ def test_each_process_of_torchrun_has_its_own_gpu(monkeypatch: pytest.MonkeyPatc
     assert training_device("cpu") == torch.device("cpu")
 
 
+@pytest.mark.parametrize("device", ["mps", "xpu:0"])
+def test_devices_that_training_was_not_made_for_are_refused(
+    device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rdpcodec.training.launch.usable_device", torch.device)
+    with pytest.raises(UsageError, match="training runs on cpu and cuda"):
+        training_device(device)
+
+
 @pytest.mark.parametrize(("eyes", "coarse"), [(0.8, 0.3), (1.0, 0.01)])
 def test_shares_of_squared_error_are_one_at_most(eyes: float, coarse: float) -> None:
     with pytest.raises(UsageError, match="together at most 1"):

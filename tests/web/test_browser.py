@@ -97,7 +97,7 @@ def test_drawn_blocks_and_alpha_are_exact_in_every_tile(
     drawn.paste((20, 120, 220), (0, 0, 730, 70))
     ImageDraw.Draw(drawn).text((5, 5), "Exactly so", (255, 255, 255))
     drawn.putalpha(Image.linear_gradient("L").resize(drawn.size))
-    data = codec.compress(drawn, 60, exact=True)
+    data = codec.compress(drawn, 60, exact_alpha=True)
     assert {Segment.EXACT, Segment.OPACITY} <= container.read(data).segments.keys()
     found, expected = decode(tab, data), rgba(codec.decompress(data))
     assert_within_a_level(found, expected)

@@ -119,7 +119,7 @@ class CodedTiles:
         header = files[0].header
         self._tile_codec, self._quality = tile_codec, header.quality
         self._tiles = tiles_of(header.image_size)
-        self._payloads = [split_tiles(file.image, len(self._tiles)) for file in files]
+        self._payloads = [split_tiles(file.coded_image, len(self._tiles)) for file in files]
         self.exact = [exact_of(file, self._tiles) for file in files]
 
     def __iter__(self) -> Iterator[list[Symbols]]:

@@ -218,7 +218,7 @@ def test_a_file_of_another_model_is_refused_by_name(codec: Codec, small: Image.I
 
 def test_hostile_segments_with_a_good_checksum_are_refused(codec: Codec, small: Image.Image) -> None:
     data = codec.compress(small)
-    payload = container.read(data).image
+    payload = container.read(data).coded_image
     cases = {
         "not a whole number": {"COLOUR": payload[:-1]},
         "ends in an empty word": {"COLOUR": payload[:-4] + bytes(4)},

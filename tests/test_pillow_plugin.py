@@ -333,7 +333,7 @@ def test_a_profile_of_another_colour_space_is_left_out(small: Image.Image) -> No
     tagged = small.copy()
     tagged.info["icc_profile"] = PROFILE
     file = container.read(saved(tagged))
-    gray = Container(file.header, {Segment.ICC: file.segments[Segment.ICC], Segment.GRAY: file.image})
+    gray = Container(file.header, {Segment.ICC: file.segments[Segment.ICC], Segment.GRAY: file.coded_image})
     with pytest.warns(ImageWarning, match="the ICC profile is left out"):
         assert "icc_profile" not in opened(container.write(gray)).info
 

@@ -99,8 +99,8 @@ class Container:
     segments: dict[Segment, bytes] = field(default_factory=dict)
 
     @property
-    def image(self) -> bytes:
-        """The coded image."""
+    def coded_image(self) -> bytes:
+        """The payload of the coded image."""
         return next(self.segments[kind] for kind in IMAGE_SEGMENTS if kind in self.segments)
 
     @property

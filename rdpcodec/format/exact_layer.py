@@ -29,7 +29,7 @@ _VP8L_SIGNATURE = 0x2F
 _SIDE_BITS = 14
 
 
-class Effort(NamedTuple):
+class WebPEffort(NamedTuple):
     """How hard WebP's encoder tries: `method` 0..6 and `quality` 0..100, as Pillow calls them."""
 
     method: int
@@ -39,7 +39,12 @@ class Effort(NamedTuple):
 # On interfaces and text of 768×512: TRIAL takes 15 ms. NORMAL takes 30 ms, for 3 to 6 per cent less. GRADUAL
 # takes 200 ms, which only soft gradients repay. THOROUGH takes over a second; only drawings in few colours
 # repay it.
-TRIAL, NORMAL, GRADUAL, THOROUGH = Effort(3, 75), Effort(4, 100), Effort(5, 100), Effort(6, 100)
+TRIAL, NORMAL, GRADUAL, THOROUGH = (
+    WebPEffort(3, 75),
+    WebPEffort(4, 100),
+    WebPEffort(5, 100),
+    WebPEffort(6, 100),
+)
 
 
 class ExactPixels(NamedTuple):
@@ -83,7 +88,7 @@ class ExactLayer:
             np.copyto(pixels, exact.pixels[*inside], where=exact.mask[*inside][..., None])
 
 
-def encode(pixels: np.ndarray, mask: np.ndarray, effort: Effort) -> bytes:
+def encode(pixels: np.ndarray, mask: np.ndarray, effort: WebPEffort) -> bytes:
     """The layer of one tile: `pixels`, uint8 `[H, W, 3]`, where `mask`, bool `[H, W]`, is true. No bytes if
     the mask is empty.
     """

@@ -45,7 +45,7 @@ def test_what_is_written_is_read(
     file = container.read(container.write(Container(header, {**image, **segments})))
     assert file.header == header
     assert file.segments == {**segments, **image}
-    assert file.image == payload
+    assert file.coded_image == payload
     assert file.gray == gray
 
 
@@ -69,7 +69,7 @@ def test_arbitrary_bytes_after_a_good_signature_with_a_good_checksum_never_break
         file = container.read(with_checksum(body))
     except FormatError:
         return
-    assert body.endswith(file.image)
+    assert body.endswith(file.coded_image)
 
 
 def test_segments_are_refused_or_read_as_they_stand() -> None:
@@ -82,7 +82,7 @@ def test_segments_are_refused_or_read_as_they_stand() -> None:
                 file = container.read(data)
             except FormatError:
                 continue
-            assert segments.endswith(file.image)
+            assert segments.endswith(file.coded_image)
             assert container.write(file) == data
 
 

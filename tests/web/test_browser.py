@@ -455,7 +455,7 @@ def test_what_is_damaged_beside_the_image_is_left_out_with_a_warning(
     clear.putalpha(128)
     file = container.read(codec.compress(clear, 40))
     beside = {Segment.OPACITY: b"no lossless WebP", Segment.ICC: zlib.compress(gray_profile())}
-    data = container.write(Container(file.header, {**beside, Segment.COLOUR: file.image}))
+    data = container.write(Container(file.header, {**beside, Segment.COLOUR: file.coded_image}))
     said: list[str] = []
     lenient_tab.on("console", lambda message: said.append(message.text))
     image = png_of(lenient_tab, data, region=[10, 20, 50, 30], realism=0)

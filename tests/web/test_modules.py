@@ -249,7 +249,7 @@ def test_a_tile_list_that_does_not_add_up_is_refused(
     probe: Probe, codec: Codec, photograph: Image.Image, tmp_path: Path
 ) -> None:
     file = container.read(codec.compress(photograph.resize((1100, 40)), 30))
-    for name, payload in (("long", file.image + b"\0"), ("short", file.image[:-4])):
+    for name, payload in (("long", file.coded_image + b"\0"), ("short", file.image[:-4])):
         changed = Container(file.header, {**file.segments, Segment.COLOUR: payload})
         (tmp_path / name).write_bytes(container.write(changed))
     assert set(probe("symbols", tmp_path).values()) == {"FormatError"}

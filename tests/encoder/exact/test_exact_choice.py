@@ -157,7 +157,7 @@ def test_a_page_with_a_photograph_has_both(codec: Codec, mixed: Image.Image, mix
     file, decoded = container.read(mixed_file), codec.decompress(mixed_file)
     assert file.version == 2
     assert len(file.segments[Segment.EXACT]) > 1000
-    assert len(file.image) > 1000
+    assert len(file.coded_image) > 1000
     text = (600, 100, 920, 260)
     assert psnr(mixed.crop(text), decoded.crop(text)) > 30
     white = np.asarray(decoded.crop((520, 0, 600, 300)))

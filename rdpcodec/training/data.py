@@ -133,6 +133,12 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise UsageError(f"{path}: cannot be read: {reason(error)}") from error
 
 
+def random_qualities(count: int, limits: tuple[float, float], generator: torch.Generator) -> Tensor:
+    """`count` qualities between two limits, float32 `[count]`, on the CPU."""
+    low, high = limits
+    return low + (high - low) * torch.rand(count, generator=generator)
+
+
 def random_patches(images: ImageSet, count: int, side: int, generator: torch.Generator) -> Tensor:
     """`count` patches as rows in pixel_unshuffle's channel order, float32 `[count, 3·side²]` in [0, 1]."""
     crops = images.crops(count, side, generator)

@@ -23,7 +23,7 @@ from rdpcodec.metrics.lpips import load_lpips
 from rdpcodec.model.rdp_model import RdpModel, TrainingOutput
 from rdpcodec.model.transforms import Synthesis
 from rdpcodec.training.average import WeightAverage
-from rdpcodec.training.data import ImageSet, to_device
+from rdpcodec.training.data import ImageSet, random_qualities, to_device
 from rdpcodec.training.graphics import graphics
 from rdpcodec.training.haar import haar_model
 from rdpcodec.training.loop import CHECKED, averaging_gradients, process_count
@@ -152,7 +152,7 @@ class Fidelity:
         self.gradients = CudaGraphed(self._gradients) if alone_on_gpu else self._gradients
 
     def batch(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Draw crops `[B, 3, H, W]` in [0, 1], qualities `[B]` in 0..100, and a `random_phase` for LPIPS.
+        """Draw crops `[B, 3, H, W]` in [0, 1], qualities `[B]`, and a `random_phase` for LPIPS.
 
         Without a realism synthesis no phase is drawn: it is 0, and unused.
         """
@@ -162,7 +162,7 @@ class Fidelity:
             which = (torch.rand(count, generator=generator) < self.settings.graphics).nonzero()[:, 0]
             if len(which):
                 x[to_device(which, self.device)] = self.drawn.crops(len(which), side, generator)
-        quality = torch.rand(count, generator=generator) * 100
+        quality = random_qualities(count, self.settings.qualities, generator)
         x, quality = x.contiguous(memory_format=torch.channels_last), to_device(quality, self.device)
         if self.realism is None:
             return x, quality, torch.zeros(2, dtype=torch.int64, device=self.device)

@@ -29,6 +29,7 @@ class Finite(click.FloatRange):
 
 
 SHARE = Finite(0, 1)
+QUALITY = Finite(0, 100)
 RATE = Finite(0, 1, min_open=True)
 SEED = click.IntRange(0, 2**32)
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -106,6 +107,11 @@ _SETTINGS: dict[str, dict[str, Any]] = {
     "decay": {
         "type": SHARE,
         "help": "Last share of the budget, in which the learning rate falls to zero; 0 keeps it constant.",
+    },
+    "qualities": {
+        "type": (QUALITY, QUALITY),
+        "metavar": "LOW HIGH",
+        "help": "Lowest and highest quality to train for.",
     },
     "seed": {"type": SEED, "help": "Seed of all random numbers of the run."},
 }

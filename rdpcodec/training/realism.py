@@ -22,6 +22,7 @@ from rdpcodec.model.rate import LAMBDA_MIDDLE
 from rdpcodec.quality import lambda_at
 from rdpcodec.training.average import WeightAverage
 from rdpcodec.training.checkpoint import load_discriminator
+from rdpcodec.training.data import random_qualities
 from rdpcodec.training.discriminator import ProjectedDiscriminator, feature_distortion
 from rdpcodec.training.loop import averaging_gradients, mean_over_processes
 from rdpcodec.training.losses import autocast, perceptual_distortion, random_phase, shifted_crop
@@ -138,11 +139,11 @@ class Realism:
         return list(self.synthesis.parameters())
 
     def _batch(self) -> Batch:
-        """Draw crops and qualities, uniform in 0..100, and decode them."""
+        """Draw crops and qualities, and decode them."""
         generator = self.randomness.generator
         x = self.training.crops(self.settings.batch, self.settings.crop, generator)
         x = x.contiguous(memory_format=torch.channels_last)
-        quality = (torch.rand(self.settings.batch, generator=generator) * 100).to(self.device)
+        quality = random_qualities(self.settings.batch, self.settings.qualities, generator).to(self.device)
         with autocast(self.settings, self.device):
             with torch.no_grad():
                 latents = self.model.analyse(x, quality, by_rate=True).rounded

@@ -47,8 +47,16 @@ class RunSettings:
     decay: float = 0.35
     # The share of the realism synthesis's distortion that gives way to one of texture, 0..1.
     texture: float = 0.5
+    # The lowest and the highest quality that crops are coded at, 0..100.
+    qualities: tuple[float, float] = (0.0, 100.0)
     seed: int = 0
     bfloat16: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises `UsageError` when there are no such qualities."""
+        low, high = self.qualities
+        if not 0 <= low < high <= 100:
+            raise UsageError(f"--qualities {low:g} {high:g}: give a lower and a higher one, within 0..100")
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,7 @@ class FidelitySettings(RunSettings):
         """Raises `UsageError` when squared error would have a negative weight, or when `perception` is no
         whole number of crops.
         """
+        super().__post_init__()
         if self.eyes + self.coarse > 1:
             raise UsageError(
                 f"--eyes {self.eyes:g} and --coarse {self.coarse:g} are shares of one squared error: "

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from short_runs import CPU, loop_of, run_of
 
@@ -17,7 +19,7 @@ from rdpcodec.model.rdp_model import TrainingOutput
 from rdpcodec.quality import lambda_at
 from rdpcodec.training import loop as looping
 from rdpcodec.training.checkpoint import load_checkpoint
-from rdpcodec.training.data import ImageSet, load_images
+from rdpcodec.training.data import ImageSet, load_images, random_qualities
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.launch import train
 from rdpcodec.training.loop import Loop
@@ -59,6 +61,15 @@ def test_training_and_validation_images_are_disjoint_and_stable(image_folder: Pa
     assert (len(training), len(validation)) == (40, 2)
     again, _ = load_images(image_folder, 64, CPU)
     assert torch.equal(training.pixels, again.pixels)
+
+
+@given(st.floats(0, 100), st.floats(0, 100), st.integers(0, 99))
+def test_qualities_are_drawn_between_their_limits(one: float, other: float, seed: int) -> None:
+    low, high = min(one, other), max(one, other)
+    drawn = random_qualities(50, (low, high), torch.Generator().manual_seed(seed))
+    assert (drawn >= low - 1e-4).all()
+    assert (drawn <= high + 1e-4).all()
+    assert abs(float(drawn.mean()) - (low + high) / 2) < 0.25 * (high - low) + 1e-4
 
 
 def test_large_images_are_met_more_often_and_all_of_their_places() -> None:

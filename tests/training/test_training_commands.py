@@ -178,7 +178,19 @@ def test_options_reach_the_run_and_what_is_not_said_is_its_own(
     own += [] if kind is Fidelity else ["--discriminator", files["discriminator"]]
     own += ["--previous", files["previous"], "--lpips-weights", files["lpips-weights"]]
     shared = ["--gigapixels", 3, "--decay", 0.2, "--batch", 4, "--crop", 192, "--learning-rate", 0.02]
-    shared += ["--seed", 7, "--bfloat16", "--texture", 0.3, "--resume", "--device", "cpu"]
+    shared += [
+        "--qualities",
+        5,
+        45,
+        "--seed",
+        7,
+        "--bfloat16",
+        "--texture",
+        0.3,
+        "--resume",
+        "--device",
+        "cpu",
+    ]
     chosen, options, launch = asked(*own, *shared, "--checkpoint-minutes", 9)
     extra = {"perception": 0.5} if kind is Fidelity else {"adversary": 0.5}
     assert chosen == run(
@@ -187,6 +199,7 @@ def test_options_reach_the_run_and_what_is_not_said_is_its_own(
         batch=4,
         crop=192,
         learning_rate=0.02,
+        qualities=(5, 45),
         seed=7,
         bfloat16=True,
         texture=0.3,

@@ -27,7 +27,7 @@ from rdpcodec.training.export.retire import retire
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.launch import train, training_device
 from rdpcodec.training.loop import CHECKPOINT
-from rdpcodec.training.settings import FidelitySettings, Launch
+from rdpcodec.training.settings import FidelitySettings, Launch, RealismSettings
 from rdpcodec.training.start import load_start
 from rdpcodec.training.validation import load_training_and_validation
 from rdpcodec.weights.architecture import SIZES, architecture_record
@@ -93,6 +93,13 @@ def test_shares_of_squared_error_are_one_at_most(eyes: float, coarse: float) -> 
     with pytest.raises(UsageError, match="together at most 1"):
         FidelitySettings(eyes=eyes, coarse=coarse)
     FidelitySettings(eyes=0.7, coarse=0.3)
+
+
+@pytest.mark.parametrize("qualities", [(50, 50), (60, 40), (-1, 50), (0, 101)])
+def test_qualities_are_two_that_there_are(qualities: tuple[float, float]) -> None:
+    for kind in (FidelitySettings, RealismSettings):
+        with pytest.raises(UsageError, match="give a lower and a higher one"):
+            kind(qualities=qualities)
 
 
 @pytest.mark.parametrize("blob", [b"", b"1234567", b"PK\x03\x04 and no archive", b"\x89PNG"])

@@ -227,7 +227,8 @@ class Codec:
         if not isinstance(image, ImageData):
             kind = type(image).__name__
             raise UsageError(f"{kind}: an encoder takes what rdpcodec.image.load_image returns")
-        encoder = ImageEncoder(self.tile_codec, self.weights, image)
+        # The caller may use an array for other things before the last file is made.
+        encoder = ImageEncoder(self.tile_codec, self.weights, deepcopy(image))
         return lambda point: encoder.encode(point_or_quality(point))
 
     # File → image.

@@ -132,6 +132,11 @@ class Target:
         """
         return _KINDS[self.kind].role == "rate"
 
+    @property
+    def is_of_perception(self) -> bool:
+        """Whether the target bounds a measure that realism improves."""
+        return _KINDS[self.kind].role == "perception"
+
     def excess(self, measured: float) -> float:
         """How far a measured value is over the target: the logarithm of the ratio of their costs, at most 0
         where the target is met.
@@ -183,6 +188,14 @@ class Bounds:
 
     distortion: Target
     perception: Target
+
+    def __post_init__(self) -> None:
+        """Raises `UsageError` unless the first is a target of distortion and the second one of perception."""
+        for name, target in (("distortion", self.distortion), ("perception", self.perception)):
+            if not isinstance(target, Target):
+                raise UsageError(f"{name} {target!r}: not a target")
+            if _KINDS[target.kind].role != name:
+                raise UsageError(f"{name}: {target} is no target of {name}")
 
     def __str__(self) -> str:
         return f"{self.distortion} and {self.perception}"

@@ -6,7 +6,6 @@ What all operating points share is computed once, where memory allows. The steps
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, lru_cache
 
@@ -34,8 +33,8 @@ from rdpcodec.targets import Bounds, Target
 from rdpcodec.tile_codec import TileCodec
 from rdpcodec.weights.manifest import Identity
 
-# Images of at most this many pixels are also tried at lower qualities, in these steps. With a dozen latents,
-# the networks' result is a matter of luck, and more bits must not make an image worse.
+# Images of at most this many pixels are coded at all qualities in these steps, and the best file is taken.
+# With a dozen latents, the networks' result is a matter of luck, and more bits must not make an image worse.
 TINY, TINY_STEP = 2048, 10
 # How much more an error counts in such an image than in a photograph: most are icons. With 1, a smooth icon
 # is not exact at quality 100.
@@ -55,6 +54,7 @@ class ImageEncoder:
         self._metadata = side_data.pack(image)
         self._coded_alpha: dict[int, bytes] = {}  # by `alpha_step`: trials of a target share it
         self._neutral = not image.gray and is_neutral(self.image.pixels)
+        self._steps: list[Layered] | None = None  # of a tiny image
 
     def encode(self, point: OperatingPoint) -> bytes:
         """The file at an operating point. Raises `UsageError` when the weights do not have the point, or the
@@ -63,8 +63,11 @@ class ImageEncoder:
         self.weights.check_point(point)
         check_installed(point)
         if isinstance(point.quality, Target):
+            self._check_size(point.quality)
             return self._to_target(point.quality, point.realism, point.effort)
         if isinstance(point.quality, Bounds):
+            for target in (point.quality.distortion, point.quality.perception):
+                self._check_size(target)
             return self._to_bounds(point.quality, point.effort)
         return self.encode_symbols(self.symbols(point.quality), point.quality, point.realism, point.effort)
 
@@ -94,47 +97,58 @@ class ImageEncoder:
             yield self._write(refined, self._realism(refined, realism), quality)
 
     def _best_layers(self, symbols: Sequence[Symbols], quality: float) -> Layered:
-        """The image in layers at a quality, or a tiny image at one of the steps below it, if that has the
-        lowest loss: bits + λ·squared error, with the given quality's λ.
+        """The image in layers at a quality, or a tiny image at the one of some steps that has the lowest
+        loss: bits + λ·squared error, with the given quality's λ. All qualities choose among the same files,
+        so a higher one never has larger errors. At quality 100 an exact file is taken if there is one.
         """
-        given = self._divide(symbols, quality)
         if self.image.pixels[..., 0].size > TINY:
-            return given
-        steps = [float(step) for step in range(0, 100, TINY_STEP) if step < quality]
-        below = [self._divide(self.symbols(step), step) for step in steps]
+            return self._divide(symbols, quality)
 
-        def loss(layered: Layered) -> float:
-            errors = squared_error(self.image.pixels, self._decode(layered, 0.0))
-            price = _TINY_VISIBILITY * lambda_at(quality)
-            return 8 * len(self._write(layered, 0.0, quality)) + price * float(errors.sum())
+        def loss(layered: Layered) -> tuple[bool, float]:
+            errors = float(squared_error(self.image.pixels, self._decode(layered, 0.0)).sum())
+            bits, price = 8 * len(self._write(layered, 0.0, quality)), _TINY_VISIBILITY * lambda_at(quality)
+            return quality == 100 and errors > 0, bits + price * errors
 
-        return min([given, *below], key=loss)
+        return min(self._tiny_files(), key=loss)
+
+    def _tiny_files(self) -> Sequence[Layered]:
+        """A tiny image in layers, at each of the steps."""
+        if self._steps is None:
+            steps = (float(step) for step in range(0, 101, TINY_STEP))
+            self._steps = [self._divide(self.symbols(step), step) for step in steps]
+        return self._steps
 
     def _to_target(self, target: Target, realism: Realism, effort: int) -> bytes:
         """The file that meets a target: qualities are tried, and measured from the symbols in hand.
 
-        An automatic realism is chosen once, at the quality found without it. Where it changes the errors that
-        the target bounds, the search is repeated with it. Where no quality then meets the target, realism
-        gives way, with a `TargetWarning`.
+        With an automatic realism, each quality is measured at the one that it asks for. Where no quality then
+        meets the target, realism gives way, with a `TargetWarning`.
         """
         tried = self._at_effort(effort)
 
-        def found(realism: float) -> float:
-            return search(lambda quality: self._measure(target, tried(quality), realism), target)
+        @cache
+        def chosen(quality: float) -> float:
+            return self._realism(tried(quality), realism)
 
-        if realism != AUTO:
-            quality, chosen = found(realism), realism
-        else:
-            quality = found(0.0)
-            chosen = self._realism(tried(quality), AUTO)
-            if chosen and not target.is_of_rate:
-                try:
-                    quality = found(chosen)
-                except UsageError as error:
-                    fallback = f"at realism {chosen:.2g}, which its detail asks for: the file has realism 0"
-                    warn(f"{error} {fallback}", TargetWarning)
-                    chosen = 0.0
-        return self._write(tried(quality), chosen, quality)
+        def found(realism_at: Callable[[float], float]) -> float:
+            return search(lambda quality: self._measure(target, tried(quality), realism_at(quality)), target)
+
+        if target.is_of_rate:  # whatever the realism
+            quality = found(lambda _: 0.0)
+            return self._write(tried(quality), chosen(quality), quality)
+        try:
+            quality = found(chosen)
+            return self._write(tried(quality), chosen(quality), quality)
+        except UsageError as error:
+            if not self.weights.has_realism:
+                raise
+            if realism != AUTO:
+                raise UsageError(f"{error} at realism {realism:g}") from error
+            instead = auto_realism.MOST if target.is_of_perception else 0.0
+            quality = found(lambda _: instead)
+            fallback = f"at the realism that its detail asks for: the file has realism {instead:g}"
+            warn(f"{error} {fallback}", TargetWarning)
+            return self._write(tried(quality), instead, quality)
 
     def _measure(self, target: Target, layered: Layered, realism: float) -> float:
         """What a target bounds, in its unit: a rate of the file, or how far the decoded image lies from the
@@ -147,15 +161,17 @@ class ImageEncoder:
         return self._closeness(target, self._decode(layered, realism))
 
     def _closeness(self, target: Target, decoded: np.ndarray) -> float:
-        """What a target of distortion or perception bounds. Raises `UsageError` for an image too small."""
-        value = full_reference(target.kind)(self.image.pixels, decoded)
-        if math.isnan(value):
-            side = LEAST_SIDES[target.kind]
+        """What a target of distortion or perception bounds."""
+        return full_reference(target.kind)(self.image.pixels, decoded)
+
+    def _check_size(self, target: Target) -> None:
+        """Raise `UsageError` for an image that is too small for what a target bounds."""
+        side = LEAST_SIDES.get(target.kind, 1)
+        if min(self.image.size) < side:
             raise UsageError(
                 f"target {target}: not defined for an image as small as this one; "
                 f"it takes an image of at least {side}×{side} pixels"
             )
-        return value
 
     def _to_bounds(self, bounds: Bounds, effort: int) -> bytes:
         """The file that meets both bounds."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from rdpcodec import Codec
-from rdpcodec.encoder.image_encoder import TINY, TINY_STEP
+from rdpcodec.encoder.image_encoder import TINY
 
 QUALITIES = (0, 25, 50, 75, 90, 100)
 # Networks that are trained for eyes may give up some PSNR for what eyes see.
@@ -73,14 +73,23 @@ def test_no_quality_is_worse_than_a_lower_one(
 def test_a_tiny_image_is_not_worse_at_all(
     codec: Codec, draw: Draw, seed: int, width: int, height: int
 ) -> None:
-    found = psnrs(codec, draw(np.random.default_rng(seed), width, height), range(0, 101, 2 * TINY_STEP))
+    qualities = sorted({0, 100, *np.random.default_rng(seed).integers(1, 100, 4).tolist()})
+    found = psnrs(codec, draw(np.random.default_rng(seed), width, height), qualities)
     assert width * height <= TINY
     assert found == sorted(found)
 
 
+@pytest.mark.parametrize("side", [16, 24, 32, 45])
+def test_an_icon_is_exact_at_quality_100(codec: Codec, side: int) -> None:
+    drawn = Image.new("RGB", (512, 512), "white")
+    ImageDraw.Draw(drawn).ellipse((32, 32, 480, 480), fill=(255, 80, 0))
+    icon = np.asarray(drawn.resize((side, side), Image.Resampling.LANCZOS))
+    assert psnrs(codec, icon, [100]) == [np.inf]
+
+
 @pytest.mark.parametrize("draw", [gradient, text])
 def test_much_more_quality_makes_a_tiny_image_much_better(codec: Codec, draw: Draw) -> None:
-    """Lower qualities are tried too, but not always taken."""
+    """Other qualities are tried too, but not always taken."""
     pixels = draw(np.random.default_rng(1), 34, 22)
     assert pixels[..., 0].size <= TINY
     low, high = psnrs(codec, pixels, (20, 80))

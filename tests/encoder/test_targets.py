@@ -113,7 +113,7 @@ def test_realism_gives_way_where_the_target_cannot_be_had_with_it(
     image = photograph.resize((90, 60))
     at_90 = psnr(np.asarray(image), np.asarray(codec.decompress(codec.compress(image, 90))))
     target = Target.psnr(round(at_90, 2))
-    with pytest.warns(TargetWarning, match=r"at realism 0\.7, .*: the file has realism 0"):
+    with pytest.warns(TargetWarning, match=r"at the realism that .*: the file has realism 0"):
         data = codec.compress(image, target, realism="auto")
     assert data == codec.compress(image, target)
 

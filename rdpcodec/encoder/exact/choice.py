@@ -40,8 +40,10 @@ _BANDS = 3.0
 _NOTHING_NEW = 1e-4
 # Above this share of exact pixels, all of them are tried as exact: networks that code nothing cost nothing.
 _NEARLY_ALL = 0.75
-# At this quality, drawn pixels are exact or left to the networks.
+# At this quality, drawn pixels are exact or left to the networks. All pixels are exact if that costs at most
+# this much more.
 _EXACT_QUALITY = 100.0
+_WORTH_ALL = 1.05
 
 
 class Choice(NamedTuple):
@@ -121,8 +123,10 @@ def choose(
     nothing = ExactPixels(pixels, np.zeros(pixels.shape[:2], bool))
     best, of_all = min(trials, key=loss), [trial for trial in trials if trial.mask.all()]
     some = held(best) if loss(best) < none_loss else (nothing, 0.0)
-    whole = held(min(of_all, key=loss)) if of_all else (nothing, np.inf)
-    return Choice(*some, *whole, none_loss, weight)
+    whole, whole_loss = held(min(of_all, key=loss)) if of_all else (nothing, np.inf)
+    if quality >= _EXACT_QUALITY:
+        whole_loss /= _WORTH_ALL
+    return Choice(*some, whole, whole_loss, none_loss, weight)
 
 
 def _trials(

@@ -9,7 +9,7 @@ from rdpcodec.errors import UsageError, WeightsError
 from rdpcodec.file_type import SIGNATURE
 from rdpcodec.files.source import File, is_file, named, read_source
 from rdpcodec.format import container
-from rdpcodec.weights.manifest import model_for_file, model_name
+from rdpcodec.weights.manifest import manifest, model_for_file, model_name
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ class FileInfo:
 def info(data: File) -> FileInfo:
     """What an .rdpc file holds, from its bytes, its path or an open binary file. Nothing is decoded.
 
-    Raises `FormatError` for damaged or foreign data, `UsageError` if `data` is not a file or cannot be read.
+    Raises `FormatError` for damaged or foreign data, `UsageError` if `data` is not a file or cannot be read,
+    `WeightsError` if the manifest of the weights cannot be read.
 
     >>> from rdpcodec import compress
     >>> from PIL import Image
@@ -52,6 +53,7 @@ def info(data: File) -> FileInfo:
     with named(data):
         file = container.read(content)
     header = file.header
+    manifest()  # where it cannot be read, nothing is known about what is installed
     try:
         model_for_file(header)
         installed = True

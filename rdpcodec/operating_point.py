@@ -97,9 +97,10 @@ def point_from_options(
         if quality is not None:
             raise UsageError(f"quality {quality} and target {target}: give one of them")
         wanted = target
+    own = 0.0 if isinstance(target, Bounds) else point.realism  # two bounds find the realism, too
     return OperatingPoint(
         wanted,
-        point.realism if realism is None else realism,
+        own if realism is None else realism,
         point.effort if effort is None else effort,
     )
 

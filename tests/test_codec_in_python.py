@@ -276,6 +276,14 @@ def test_an_effort_that_needs_torch_is_refused_before_the_images_of_a_batch(
     assert not errors
 
 
+def test_an_encoder_keeps_the_image_as_it_was_given(codec: Codec, small: Image.Image) -> None:
+    array = np.array(small)
+    encode, expected = codec.encoder(load_image(array)), codec.compress(array, 60)
+    encode(40)
+    array[:] = 0
+    assert encode(60) == expected
+
+
 def test_efforts_refuse_a_target_when_they_are_called(codec: Codec, small: Image.Image) -> None:
     with pytest.raises(UsageError, match="take a number"):
         codec.efforts(small, Target.bpp(1))  # type: ignore[arg-type]

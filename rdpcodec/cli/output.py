@@ -37,7 +37,11 @@ def image_source(path: Path) -> Path | io.BytesIO:
     Raises `UsageError` for a folder.
     """
     _refuse_folder(path, ".png")
-    return io.BytesIO(read_source(standard_input(), OutputError)) if path == STANDARD else path
+    if path != STANDARD:
+        return path
+    data = io.BytesIO(read_source(standard_input(), OutputError))
+    data.name = str(STANDARD)  # for messages
+    return data
 
 
 def read_image(path: Path, echo: Callable[..., None] = click.echo) -> ImageData:

@@ -57,25 +57,33 @@ def suggest(sources: tuple[Path, ...], quiet: bool, as_json: bool, model: str, d
     from rdpcodec.codec import shared_codec
     from rdpcodec.metrics.full_reference import Metrics
 
-    codec, metrics, measured = shared_codec(model, device), Metrics(), []
+    codec, metrics = shared_codec(model, device), Metrics()
+    measured: list[Point] = []
     with progress("measuring", len(sources) * len(_QUALITIES), shown=not quiet) as bar:
         errors = 0
         for source in sources:
-            try:
-                measured += _measured(source, codec, metrics, bar, as_json)
-            except BrokenPipeError:  # whoever read the rows has seen enough
-                raise
-            except Exception as error:  # from a decoder, say: one bad image never stops the rest
-                bar.echo(f"error: {in_a_line(error, source)}", err=True)
-                errors += 1
+            lines, line = _lines(source, codec, metrics, bar, as_json, measured), ""
+            while True:
+                try:
+                    line = next(lines)
+                except StopIteration:
+                    break
+                except Exception as error:  # from a decoder, say: one bad image never stops the rest
+                    bar.echo(f"error: {in_a_line(error, source)}", err=True)
+                    errors += 1
+                    break
+                bar.echo(line)  # where this fails, it is not the image's fault
     if measured and not quiet:
         for note in (*metrics.notes, *metrics.undefined(measured)):
             click.echo(note, err=True)
     end(errors, len(sources))
 
 
-def _measured(source: Path, codec: Codec, metrics: Metrics, bar: Bar, as_json: bool) -> list[Point]:
-    """Measure an image, and print its points: as a table, row by row as they are made, or as a line of JSON.
+def _lines(
+    source: Path, codec: Codec, metrics: Metrics, bar: Bar, as_json: bool, measured: list[Point]
+) -> Iterator[str]:
+    """Measure an image. Yields the lines to print: a table, row by row as its points are made, or a line of
+    JSON. Adds the points to `measured`.
 
     Raises `RdpError`, or whatever a decoder raises.
     """
@@ -84,14 +92,14 @@ def _measured(source: Path, codec: Codec, metrics: Metrics, bar: Bar, as_json: b
     shown = [name for name in _COLUMNS if name in (*_SETTINGS, *metrics.labels)]
     if not as_json:
         heads = (f"{head:>{wide}}" for head, wide, _ in map(_COLUMNS.__getitem__, shown))
-        bar.echo(f"{source}, {width}×{height}\n{' '.join(heads)}")
+        yield f"{source}, {width}×{height}\n{' '.join(heads)}"
     for point in _points(codec, image, metrics, bar.step):
         points.append(point)
         if not as_json:
-            bar.echo(" ".join(_cell(point[name], name) for name in shown))
+            yield " ".join(_cell(point[name], name) for name in shown)
     if as_json:
-        bar.echo(json.dumps({"file": str(source), "width": width, "height": height, "points": points}))
-    return points
+        yield json.dumps({"file": str(source), "width": width, "height": height, "points": points})
+    measured += points
 
 
 def _cell(value: float | None, column: str) -> str:

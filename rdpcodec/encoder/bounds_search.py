@@ -7,6 +7,7 @@ the realism that serves it best, and the search looks for the lowest quality tha
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ from rdpcodec.encoder.target_search import closest, warn_if_easy, warn_if_far
 from rdpcodec.errors import UsageError
 from rdpcodec.format.container import REALISM_STEPS
 from rdpcodec.targets import Bounds
+
+_log = logging.getLogger(__name__)
 
 # How many realisms are tried at one quality.
 MAX_REALISMS = 6
@@ -67,8 +70,10 @@ def search_both(measure: Measure, bounds: Bounds, *, has_realism: bool) -> tuple
 
         # The best realism changes little from one quality to the next.
         guess = next((one.realism for one in reversed(chosen.values()) if 0 < one.realism < 1), 0.5)
-        chosen[quality] = _best(choice, guess) if has_realism else choice(0.0)
-        return chosen[quality].excess
+        chosen[quality] = found = _best(choice, guess) if has_realism else choice(0.0)
+        text = bounds.text(*found.measured)
+        _log.debug("target %s: quality %g gives %s at realism %.2g", bounds, quality, text, found.realism)
+        return found.excess
 
     found = closest(excess, rises=False)
     if found.excess > 0:

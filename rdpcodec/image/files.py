@@ -220,7 +220,7 @@ def _unknown(prefix: bytes, formats: list[str] | None) -> str:
         for name, why in _ON_REQUEST.items():
             _, accept = Image.OPEN.get(name, (None, None))
             if accept is not None and accept(prefix):
-                return f"{name} files are not read unless formats={[name]} asks for them: {why}"
+                return f"{name} files are read only by load_image(…, formats={[name]}): {why}"
     else:
         known = [name for name in formats if name in Image.OPEN]
         return f"not an image in one of the formats {', '.join(known or formats)}"

@@ -80,6 +80,7 @@ def encode_image(image: Image.Image, name: str, target: object) -> bytes:
     others = " or ".join(
         {"PNG": ".png", "WEBP": ".webp"}[other] for other in ("PNG", "WEBP") if other != name
     )
+    others += " or --background" if "A" in image.getbands() else ""
     raise UsageError(f"{target}: {name} cannot hold this image ({reason(first)}); try {others}") from first
 
 
@@ -167,7 +168,7 @@ def _checked(data: bytes, image: Image.Image, name: str, target: object, kept: t
     if size != image.size:
         raise UsageError(f"{target}: {name} cannot hold an image of {image.width}×{image.height} pixels")
     if "A" in image.getbands() and image.getchannel("A").getextrema() != (255, 255) and not transparent:
-        raise UsageError(f"{target}: {name} cannot hold an alpha channel; try .png or .webp")
+        raise UsageError(f"{target}: {name} cannot hold an alpha channel; try .png, .webp or --background")
     return lost
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from functools import cache
 
@@ -40,12 +41,15 @@ class Metrics:
     """The metrics that are available here; `notes` says what to install for each of the others."""
 
     def __init__(self) -> None:
+        """Raises `UsageError` where RDPCODEC_LPIPS names no weights of LPIPS."""
         self.notes: list[str] = []
         self._functions: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {}
         for name in LABELS:
             try:
                 self._functions[name] = full_reference(name)
             except UsageError as error:
+                if name == "lpips" and os.environ.get("RDPCODEC_LPIPS"):
+                    raise  # whoever set it wants LPIPS
                 self.notes.append(str(error))
 
     def __call__(self, reference: np.ndarray, decoded: np.ndarray) -> dict[str, float | None]:

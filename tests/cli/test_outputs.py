@@ -420,7 +420,8 @@ def test_devices_that_never_end_or_are_full_are_errors(photo: Path) -> None:
         assert (found.exit_code, "not an .rdpc file" in found.stderr) == (1, True)
     batch = run("batch", photo, photo.parent / "out", "--manifest", "/dev/full")
     assert (batch.exit_code, "a pipe or a device" in batch.stderr) == (1, True)
-    for words in (("--help",), ("models",), ("compress", photo, "-"), ("compress", photo)):
+    commands = (("--help",), ("models",), ("compress", photo, "-"), ("compress", photo), ("suggest", photo))
+    for words in commands:
         with open("/dev/full", "wb") as full:
             ended = subprocess.run(
                 [sys.executable, "-m", "rdpcodec", *words], stdout=full, stderr=subprocess.PIPE, timeout=120

@@ -65,6 +65,15 @@ def test_suggest_says_how_to_get_the_metrics_that_are_missing(
         assert float(shown["SSIMULACRA2"]) == pytest.approx(point["ssimulacra2"], abs=0.1)
 
 
+def test_a_wrong_folder_of_lpips_is_an_error(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(WEIGHTS_VARIABLE, str(photo.parent / "nowhere"))
+    full_reference.cache_clear()
+    result = run("suggest", photo, "--quiet")
+    assert result.exit_code == 1
+    assert "nowhere: no weights of LPIPS" in result.stderr
+    full_reference.cache_clear()
+
+
 def test_a_narrow_terminal_cuts_no_figure(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tables = []
     for columns in ("30", "60", "200"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,15 +14,19 @@ from lpips_tensors import save_networks
 from PIL import Image
 
 import rdpcodec
-from rdpcodec import Codec, OperatingPoint, Target
+from rdpcodec import Bounds, Codec, OperatingPoint, Target
+from rdpcodec.encoder.auto_realism import MOST
+from rdpcodec.encoder.image_encoder import ImageEncoder
 from rdpcodec.encoder.target_search import TOLERANCE
 from rdpcodec.errors import TargetWarning, UsageError
 from rdpcodec.format import container
+from rdpcodec.format.container import read_header
 from rdpcodec.image import load_image
 from rdpcodec.metrics.distortion import ms_ssim, psnr
 from rdpcodec.metrics.full_reference import full_reference
 from rdpcodec.metrics.lpips import WEIGHTS_VARIABLE, load_lpips
 from rdpcodec.metrics.ssimulacra2 import ssimulacra2
+from rdpcodec.operating_point import point_from_options
 from rdpcodec.weights.manifest import find_model
 from rdpcodec.weights.release import ReleasedModel
 
@@ -116,6 +121,59 @@ def test_realism_gives_way_where_the_target_cannot_be_had_with_it(
     with pytest.warns(TargetWarning, match=r"at the realism that .*: the file has realism 0"):
         data = codec.compress(image, target, realism="auto")
     assert data == codec.compress(image, target)
+
+
+def test_automatic_realism_finds_what_the_most_of_it_can_reach(
+    codec: Codec, photograph: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bits can be so many that the image asks for less realism than a target of perception does."""
+    monkeypatch.setattr("rdpcodec.encoder.auto_realism.realism_of", lambda pixels, mosaic: 0.0)
+    image = photograph.crop((0, 0, 150, 100))
+    # Stands in for decoded images whose LPIPS follows the realism alone.
+    monkeypatch.setattr(ImageEncoder, "_decode", lambda self, layered, realism: np.array(realism))
+    monkeypatch.setattr(f"{ImageEncoder.__module__}.full_reference", lambda kind: lambda _, at: 1 - float(at))
+    monkeypatch.setattr(f"{ImageEncoder.__module__}.check_installed", lambda point: None)
+    encode, target = codec.encoder(load_image(image)), Target.lpips(0.5)
+    with pytest.warns(TargetWarning, match=rf"the file has realism {MOST}"):
+        data = encode(OperatingPoint(target, "auto"))
+    assert read_header(data)[0].realism == pytest.approx(MOST, abs=1 / 255)
+
+
+def test_one_search_warns_once_of_what_it_wrote(
+    codec: Codec, small: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each quality is measured at the realism that it asks for."""
+    monkeypatch.setattr("rdpcodec.encoder.auto_realism.realism_of", lambda pixels, mosaic: 0.7)
+    with pytest.warns(TargetWarning) as caught:
+        data = codec.compress(small, Target.psnr(10), realism="auto")
+    assert [str(warning.message).partition(":")[0] for warning in caught] == [
+        "every quality meets the target 10 dB PSNR"
+    ]
+    assert read_header(data)[0].quality == 0
+
+
+def test_the_realism_of_a_target_out_of_reach_is_named(codec: Codec, small: Image.Image) -> None:
+    with pytest.raises(UsageError, match=r"to [\d.]+ dB PSNR at realism 1$"):
+        codec.compress(small, Target.psnr(99), realism=1)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (Target.size(2000), Target.psnr(22)),
+        (Target.psnr(20), Target.psnr(22)),
+        (30, 0.1),
+        (Target.psnr(20), None),
+    ],
+)
+def test_bounds_are_one_on_distortion_and_one_on_perception(parts: tuple[Any, Any]) -> None:
+    with pytest.raises(UsageError, match=r"is no target of|not a target"):
+        Bounds(*parts)
+
+
+def test_two_bounds_replace_the_realism_of_a_preset() -> None:
+    both = Target.psnr(26) & Target.lpips(0.15)
+    assert point_from_options(preset="photo-real", target=both) == OperatingPoint(both)
 
 
 def test_an_lpips_target_is_measured_with_the_networks_that_are_there(

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import click
 
-from rdpcodec.errors import RdpError, UsageError, reason
+from rdpcodec.errors import RdpError, UsageError, one_line, reason
 
 INTERRUPTED = 130
 """The exit status of a command that Ctrl-C ended, as in shells: 128 + SIGINT."""
@@ -46,7 +46,7 @@ def run(command: click.Command, name: str | None = None) -> None:
 
 
 def _fail(message: str, status: int, hint: str = "") -> NoReturn:
-    click.echo(f"error: {' '.join(message.split())}{hint}", err=True)
+    click.echo(f"error: {one_line(message)}{hint}", err=True)
     sys.exit(status)
 
 

@@ -4,6 +4,7 @@ what to do.
 
 from __future__ import annotations
 
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from contextvars import ContextVar
 # Warnings never point at lines in these packages: ours, and Pillow, which calls our plugin.
 _INSIDE = ("rdpcodec", "PIL")
 _subject: ContextVar[str] = ContextVar("subject", default="")
+_SPACE = re.compile(r"\s+")
 
 
 class RdpError(Exception):
@@ -59,6 +61,20 @@ def reason(error: BaseException) -> str:
     return " ".join(str(words).split()) or type(error).__name__
 
 
+def one_line(message: str) -> str:
+    """A message without its line breaks and the white space around them. Other white space stays as it is: it
+    may be part of a name.
+    """
+    return _SPACE.sub(_without_breaks, message)
+
+
+def _without_breaks(space: re.Match[str]) -> str:
+    if space[0].splitlines() == [space[0]]:
+        return space[0]
+    within = space.start() > 0 and space.end() < len(space.string)
+    return " " * within
+
+
 def in_a_line(error: Exception, source: object) -> str:
     """Any exception from work on one file, as one line that names the file."""
     if isinstance(error, RdpError):
@@ -66,8 +82,8 @@ def in_a_line(error: Exception, source: object) -> str:
     elif isinstance(error, MemoryError):
         message = f"{source}: not enough memory for an image of this size"
     else:
-        message = f"{source}: {type(error).__name__}: {error}"
-    return " ".join(message.split())
+        message = f"{source}: {type(error).__name__}: {' '.join(str(error).split())}"
+    return one_line(message)
 
 
 @contextmanager

@@ -57,6 +57,12 @@ _RAW_PROFILE, _RAW_PROFILE_LINES = "Raw profile type exif", 3
 _TEXTS_READ = (_RAW_PROFILE, "XML:com.adobe.xmp")
 
 
+class GivenResolution(tuple[float, float]):
+    """A resolution, in pixels per inch, that a caller gives for an image, as "dpi" in its `info`: it goes
+    before what the image's EXIF says.
+    """
+
+
 def left_out(what: str, why: object) -> None:
     """Warn that a part of the metadata is not passed on."""
     warn(f"{what} is left out: {why}", ImageWarning)
@@ -81,8 +87,8 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def exif_of(image: Image.Image) -> bytes | None:
-    """The EXIF block to keep of an image: without orientation and structure, with the resolution that other
-    headers give.
+    """The EXIF block to keep of an image: without orientation and structure, with the resolution that the
+    caller or other headers give.
     """
     try:
         exif = _exif(image)
@@ -92,7 +98,9 @@ def exif_of(image: Image.Image) -> bytes | None:
         exif, tags, damaged = Image.Exif(), {}, []
     if damaged:
         left_out(f"of the EXIF block {_first_three(damaged)}", "the values do not fit their tags")
-    if not {_X_RESOLUTION, _Y_RESOLUTION} <= tags.keys():  # half of one says nothing, and would be mixed up
+    given = isinstance(image.info.get("dpi"), GivenResolution)
+    # Half of a resolution says nothing, and would be mixed up.
+    if given or not {_X_RESOLUTION, _Y_RESOLUTION} <= tags.keys():
         tags |= _resolution_tags(image)
     return _serialised(tags, exif.endian)
 
@@ -149,8 +157,13 @@ def without_texts(image: Image.Image) -> Image.Image:
     }
     if len(info) == len(image.info):
         return image
+    return same_but(image, info=info)
+
+
+def same_but(image: Image.Image, **changed: object) -> Image.Image:
+    """An image that shares its pixels and its file with another, but for the attributes that are changed."""
     same = object.__new__(type(image))
-    vars(same).update(vars(image) | {"info": info})
+    vars(same).update(vars(image) | changed)
     return same
 
 
@@ -253,13 +266,14 @@ def _bytes_of(tags: dict[int, Any], endian: str | None) -> bytes:
 
 
 def _resolution_tags(image: Image.Image) -> dict[int, Any]:
-    """The resolution that headers other than EXIF give, as EXIF tags."""
-    # A TIFF has no other header. Where its tags give no resolution, Pillow makes up 1 dpi.
-    if image.format == "TIFF":
-        return {}
-    # Pillow makes up 72 dpi for a JPEG that has EXIF but gives no resolution.
-    if image.format in ("JPEG", "MPO") and image.info.get("jfif_unit") not in (1, 2):
-        return {}
+    """The resolution that the caller or headers other than EXIF give, as EXIF tags."""
+    if not isinstance(image.info.get("dpi"), GivenResolution):
+        # A TIFF has no other header. Where its tags give no resolution, Pillow makes up 1 dpi.
+        if image.format == "TIFF":
+            return {}
+        # Pillow makes up 72 dpi for a JPEG that has EXIF but gives no resolution.
+        if image.format in ("JPEG", "MPO") and image.info.get("jfif_unit") not in (1, 2):
+            return {}
     try:
         across, down = (float(value) for value in image.info["dpi"])
     except (KeyError, TypeError, ValueError, ZeroDivisionError):

@@ -24,6 +24,7 @@ from rdpcodec.errors import FormatError, RdpError, UsageError
 from rdpcodec.format import container
 from rdpcodec.format.container import ALPHA_SEGMENTS, Header, Segment
 from rdpcodec.metadata import (
+    GivenResolution,
     cleaned_exif,
     left_out,
     orientation_of,
@@ -37,6 +38,7 @@ from rdpcodec.weights.manifest import DEFAULT_MODEL, model_for_file, model_name
 
 FORMAT = file_type.PILLOW_FORMAT
 _SETTINGS = ("preset", "quality", "target", "realism", "effort")
+_OF_FILE = {"filename", "tag_v2"}  # what Pillow's images know of their files, and copies do not
 _METADATA = {"exif": (bytes, Image.Exif), "xmp": (bytes, str), "icc_profile": (bytes,)}
 
 
@@ -168,18 +170,23 @@ class RdpImageFile(ImageFile.ImageFile):
 
 def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     """Options of `Image.save`: quality, target, preset, realism, effort (see `point_from_options`); model;
-    exif, xmp, dpi; icc_profile, by default the image's own; exact_alpha, as in `rdpcodec.compress`.
+    exif, xmp, dpi, which goes before that of exif; icc_profile, by default the image's own; exact_alpha, as
+    in `rdpcodec.compress`.
 
-    As everywhere in rdpcodec, EXIF orientation is applied, since the format has none.
+    As everywhere in rdpcodec, EXIF orientation is applied, since the format has none. Pillow loads an image
+    before it saves it, and thereby forgets parts of a PNG (see `rdpcodec.image.load_image`). They are taken
+    from its file, if it was opened by its path. Of a PNG that was opened otherwise they are lost without a
+    warning: give that to `rdpcodec.compress`.
     """
     from rdpcodec.functions import compress
+    from rdpcodec.image.loading import has_more_frames
 
     options: dict[str, Any] = image.encoderinfo
     # Like Pillow's own writers: the profile is kept unless another one or None is given; the rest is written
     # only if given.
     _check_metadata(options)
     profile = options.get("icc_profile", image.info.get("icc_profile"))
-    exif, xmp = options.get("exif"), options.get("xmp")
+    exif, xmp, dpi = (options.get(name) for name in ("exif", "xmp", "dpi"))
     if isinstance(xmp, str):
         xmp = xmp.encode()
     if exif is None and isinstance(xmp, bytes) and orientation_of(image) != 1:  # it is applied here
@@ -187,15 +194,15 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     copied = upright(image) if exif is None else image.copy()
     # What pixels mean depends on their format: a PNG may have a gamma, and in a TIFF zero may be white.
     copied.format = image.format
-    if hasattr(image, "tag_v2"):
-        vars(copied)["tag_v2"] = image.tag_v2
+    vars(copied).update({name: vars(image)[name] for name in _OF_FILE & vars(image).keys()})
+    vars(copied)["is_animated"] = image.tell() == 0 and has_more_frames(image)
     copied.info |= {
         "XML:com.adobe.xmp": None,
         "comment": None,
         "exif": exif.tobytes() if isinstance(exif, Image.Exif) else exif or b"",
         "icc_profile": profile,
         "xmp": xmp,
-        "dpi": options.get("dpi"),
+        "dpi": None if dpi is None else GivenResolution(dpi),
     }
     model, exact_alpha = options.get("model", DEFAULT_MODEL), bool(options.get("exact_alpha"))
     file.write(compress(copied, _point(options), model=model, exact_alpha=exact_alpha, keep_metadata=True))

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fuzz.damage import mutated
+from image.made_png import chunk, png_with
 from PIL import Image, ImageCms, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
@@ -138,6 +139,21 @@ def test_xmp_and_resolution_are_kept_when_given(small: Image.Image) -> None:
     tagged = small.copy()
     tagged.info |= {"xmp": XMP, "dpi": (300, 150)}
     assert opened(saved(tagged)).info == opened(saved(small)).info
+
+
+@pytest.mark.parametrize(("kind", "own"), [("JPEG", {}), ("TIFF", {}), ("TIFF", {"dpi": (72, 72)})])
+def test_a_resolution_that_is_given_goes_before_all_others(
+    small: Image.Image, kind: str, own: dict[str, Any]
+) -> None:
+    small.save(buffer := io.BytesIO(), kind, **own)
+    exif = exif_of()
+    exif[0x011A] = exif[0x011B] = 72.0
+    with Image.open(buffer) as image:
+        for options in ({}, {"exif": exif}):
+            found = opened(saved(image, dpi=(300, 150), **options))
+            assert found.info["dpi"] == (300, 150)
+        assert found.getexif()[MAKE] == "Maker"
+        assert "dpi" not in opened(saved(image)).info
 
 
 def test_xmp_may_be_text_as_pillow_takes_it(small: Image.Image) -> None:
@@ -479,3 +495,80 @@ def test_saving_understands_pixels_as_compressing_their_file_does(
     )
     assert found.mode == expected.mode
     np.testing.assert_array_equal(np.asarray(found), np.asarray(expected))
+
+
+def warnings_of(call: Callable[[], object]) -> list[str]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ImageWarning)
+        call()
+    return [str(warning.message) for warning in caught]
+
+
+def coded_colours(primaries: int, transfer: int) -> bytes:
+    return chunk(b"cICP", bytes([primaries, transfer, 0, 1]))
+
+
+def test_saving_understands_the_coded_colours_of_a_png(small: Image.Image, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(png_with(small, coded_colours(12, 13)))
+    expected = compress(path, keep_metadata=True)
+    profile = opened(expected).info["icc_profile"]
+    assert saved(Image.open(path)) == expected
+    assert saved(Image.open(path), icc_profile=None) == expected
+    assert opened(saved(Image.open(path), icc_profile=PROFILE)).info["icc_profile"] == PROFILE != profile
+    (image := Image.open(path)).thumbnail((50, 50))
+    assert opened(saved(image)).info["icc_profile"] == profile
+    path.write_bytes(b"RDP")
+    assert "icc_profile" not in opened(saved(image)).info
+
+
+def file_with_frames(path: Path, image: Image.Image) -> None:
+    image.save(path, save_all=True, append_images=[image.rotate(180)])
+
+
+def deep_png(path: Path, image: Image.Image) -> None:
+    path.write_bytes(a_png_of_16_bits_with_a_transparent_colour(image))
+
+
+def hdr_png(path: Path, image: Image.Image) -> None:
+    path.write_bytes(png_with(image, coded_colours(9, 16)))
+
+
+def deep_tiff(path: Path, image: Image.Image) -> None:
+    """Pillow writes no 16-bit colours: a row of 8-bit ones becomes one of half as many pixels."""
+    image.resize((100, 1)).save(path)
+    data = path.read_bytes()
+    for layout, before, after in (("<HHII", (256, 4, 1, 100), (256, 4, 1, 50)), ("<3H", [8] * 3, [16] * 3)):
+        assert struct.pack(layout, *before) in data
+        data = data.replace(struct.pack(layout, *before), struct.pack(layout, *after), 1)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "made", "message"),
+    [
+        ("a.gif", file_with_frames, "only the first of several frames is coded"),
+        ("a.png", file_with_frames, "only the first of several frames is coded"),
+        ("a.tif", file_with_frames, "only the first of several frames is coded"),
+        ("a.webp", file_with_frames, "only the first of several frames is coded"),
+        ("a.tif", deep_tiff, "16 bits a channel are coded as 8"),
+        ("a.png", deep_png, "16 bits a channel are coded as 8"),
+        ("a.png", hdr_png, "the image is HDR (PQ): its colours are taken as they stand"),
+    ],
+)
+def test_saving_warns_as_compressing_the_file_does(
+    small: Image.Image, tmp_path: Path, name: str, made: Callable[[Path, Image.Image], object], message: str
+) -> None:
+    made(path := tmp_path / name, small)
+    expected = [text.removeprefix(f"{path}: ") for text in warnings_of(lambda: compress(path))]
+    assert message in expected
+    with Image.open(path) as image:
+        assert warnings_of(lambda: saved(image)) == expected
+        assert warnings_of(lambda: compress(image)) == expected
+
+
+def test_a_later_frame_is_saved_without_a_warning(small: Image.Image, tmp_path: Path) -> None:
+    file_with_frames(tmp_path / "a.gif", small)
+    with Image.open(tmp_path / "a.gif") as image:
+        image.seek(1)
+        assert warnings_of(lambda: saved(image)) == []

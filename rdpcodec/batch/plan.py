@@ -99,12 +99,13 @@ def plan(
 
     sources: folders, globs, files and lists; all may be URLs that fsspec knows, but not chains of them with
     `::`. Files in a folder are taken if they have one of the `extensions`, and keep their place below the
-    folder. Files of a glob keep theirs below its last folder without a wildcard. A list, `@list.txt` or `@-`
-    for standard input, has one path or URL a line, which keeps its folders (an absolute path those from the
-    root). Hidden files in folders and globs are left out, and so are .rdpc files, unless `extensions` has
-    theirs. destination: a folder; if it lies within a folder or glob, its files are not taken. suffix: that
-    of the outputs, such as ".rdpc", see `output_names`. recursive: whether folders are taken with all that is
-    below them. manifest: the run's own, which is neither taken nor counted.
+    folder. Files of a glob keep theirs below its last folder without a wildcard; its `*` follows links to
+    folders, its `**` does not. A list, `@list.txt` or `@-` for standard input, has one path or URL a line,
+    which keeps its folders (an absolute path those from the root). Hidden files in folders and globs are left
+    out, and so are .rdpc files, unless `extensions` has theirs. destination: a folder; if it lies within a
+    folder or glob, its files are not taken. suffix: that of the outputs, such as ".rdpc", see `output_names`.
+    recursive: whether folders are taken with all that is below them. manifest: the run's own, which is
+    neither taken nor counted.
 
     Raises `UsageError` when `sources` is a single name, a name is empty, a source is missing, nothing is
     found, an output would lie outside the destination, or two images would share one, and `OutputError` when
@@ -199,12 +200,13 @@ class _Search:
 
     def _in_folder(self, folder: _Place) -> Iterator[tuple[str, PurePosixPath]]:
         system, path = folder.system, folder.path
-        if _closed(system, path):
-            raise UsageError(f"{path}: the folder cannot be read: permission denied")
+        _refuse_closed(system, path)
         entries = system.find(path, maxdepth=None if self.recursive else 1, withdirs=True, detail=True)
         for name in sorted(entries):
             location, relative = folder.file(name)
             kind = _kind(system, name, entries[name]["type"])
+            if kind == _CLOSED and not self.recursive:
+                kind = _FOLDER
             if self._is_output(name, folder) or not relative.parts or (kind == _FOLDER and self.recursive):
                 continue
             if _hidden(relative):
@@ -218,22 +220,25 @@ class _Search:
 
     def _in_glob(self, source: str, place: _Place) -> Iterator[tuple[str, PurePosixPath]]:
         root, pattern = _split_at_wildcard(source, place)
+        if pattern and root.system.isdir(root.path):
+            _refuse_closed(root.system, root.path.rstrip("/") or "/")
         try:
-            # Before the first wildcard, a sign that could be one is a part of a name.
-            matches = place.system.glob(glob.escape(root.path) + pattern, detail=True) if pattern else {}
+            kinds = _matches(root.system, root.path, pattern) if pattern else {}
         except ValueError as error:
             raise UsageError(f"{source}: {reason(error)}") from error
-        names = sorted(match["name"] for match in matches.values() if match["type"] != "directory")
-        if not names:
+        if not kinds:
             raise UsageError(f"{source}: no such file or folder, and no glob that matches any")
-        for name in names:
+        for name, kind in sorted(kinds.items()):
             location, relative = root.file(name)
             if self._is_output(name, root):
                 continue
+            coded = relative.suffix.lower() == EXTENSION and EXTENSION not in self.extensions
             if _hidden(relative):
                 self.left_out.counts[_HIDDEN] += 1
-            elif relative.suffix.lower() == EXTENSION and EXTENSION not in self.extensions:
-                self.left_out.counts[relative.suffix] += 1
+            elif kind == _CLOSED:
+                self.left_out.closed.append(location)
+            elif kind or coded:
+                self.left_out.counts[kind or relative.suffix] += 1
             else:
                 yield location, relative
 
@@ -245,6 +250,44 @@ class _Search:
             return True
         within = root.system == self.destination.system and not self.destination.holds(root.path)
         return within and self.destination.holds(name)
+
+
+def _matches(system: AbstractFileSystem, folder: str, pattern: str) -> dict[str, str | None]:
+    """What a glob takes below a folder, with None, and the folders in which it cannot or does not search,
+    each with its kind.
+
+    Links to folders are followed as shells do: by names, `*` and `?`, but not by `**`, which links could lead
+    in circles.
+    """
+
+    def found(pattern: str) -> dict[str, str | None]:
+        # Before the first wildcard, a sign that could be one is a part of a name.
+        matches = system.glob(glob.escape(folder) + pattern, detail=True).values()
+        types = {match["name"]: match["type"] for match in matches}
+        types.pop(folder.rstrip("/"), None)  # which `**` matches too
+        return {name: _kind(system, name, listed) for name, listed in types.items()}
+
+    kinds = {
+        name: _LINKED if kind == _LINKED else None
+        for name, kind in found(pattern).items()
+        if kind not in (_FOLDER, _CLOSED)
+    }
+    if not storage.is_local(system):
+        return kinds
+    parts = pattern.split("/")
+    for end, part in enumerate(parts, 1):
+        if end == len(parts) and part != "**":
+            break
+        for name, kind in found("/".join(parts[:end])).items():
+            if kind == _CLOSED or (kind == _LINKED and _closed(system, name)):
+                kinds[name] = _CLOSED
+            elif kind == _LINKED and part != "**":
+                kinds |= _matches(system, f"{name}/", "/".join(parts[end:]))
+            elif kind == _LINKED:
+                kinds[name] = _LINKED
+        if part == "**":
+            break
+    return kinds
 
 
 def _kind(system: AbstractFileSystem, name: str, listed: str) -> str | None:
@@ -263,6 +306,12 @@ def _kind(system: AbstractFileSystem, name: str, listed: str) -> str | None:
 def _closed(system: AbstractFileSystem, folder: str) -> bool:
     """Whether a folder may not be read: listings silently show such folders as empty."""
     return storage.is_local(system) and not os.access(folder, os.R_OK | os.X_OK)
+
+
+def _refuse_closed(system: AbstractFileSystem, folder: str) -> None:
+    """Raise `UsageError` for a folder that may not be read."""
+    if _closed(system, folder):
+        raise UsageError(f"{folder}: the folder cannot be read: permission denied")
 
 
 def _hidden(path: PurePosixPath) -> bool:

@@ -75,9 +75,12 @@ def begun(
     """Begin to work through `tasks`, whose outputs lie in the folder `destination`. Leaving the context ends
     all workers.
 
-    Raises `OutputError` when the folder or the manifest cannot be written, and what the engine raises.
+    Raises `UsageError` for a destination in memory, which would end with the workers, `OutputError` when the
+    folder or the manifest cannot be written, and what the engine raises.
     """
     options, folder = options or RunOptions(), os.fspath(destination)
+    if storage.is_in_memory(folder):
+        raise UsageError(f"{folder}: is the memory of the workers, which ends with them: give another folder")
     there = set() if options.force else storage.existing(task.output for task in tasks)
     missing = [task for task in tasks if task.output not in there]
     present = [task for task in tasks if task.output in there]

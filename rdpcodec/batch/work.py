@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, ClassVar
 
 from rdpcodec.arguments import check_realism, realism_in
 from rdpcodec.batch.plan import Task
-from rdpcodec.errors import RdpError, UsageError, collected_warnings, in_a_line
+from rdpcodec.errors import RdpError, UsageError, collected_warnings, in_a_line, one_line
 from rdpcodec.file_type import EXTENSION
 from rdpcodec.files import storage
 from rdpcodec.format import container
@@ -198,6 +198,7 @@ def process(task: Task, work: Work, *, force: bool) -> Outcome:
         try:
             if not force and storage.exists(task.output):
                 return exists_already(task)
+            storage.refuse_same_file(task.source, task.output)
             before = storage.read_file(task.source)
             after = work.converted(before, task)
             if not storage.write_file(task.output, after, overwrite=force):  # another run was faster
@@ -243,7 +244,7 @@ def lost(task: Task, cause: str = DIED) -> Outcome:
 
 def failed(task: Task, error: str) -> Outcome:
     """The outcome of a task that could not be done. error: names the file."""
-    return Outcome(task.source, task.output, error=" ".join(error.split()))
+    return Outcome(task.source, task.output, error=one_line(error))
 
 
 def _done(task: Task, work: Work, before: int, after: int, head: bytes) -> Outcome:

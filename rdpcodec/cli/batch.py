@@ -26,6 +26,7 @@ from rdpcodec.cli.options import (
     max_side_option,
     report_options,
 )
+from rdpcodec.cli.output import STANDARD
 from rdpcodec.cli.tally import Tally, tally_bar
 from rdpcodec.command_line import INTERRUPTED
 from rdpcodec.errors import UsageError
@@ -112,6 +113,8 @@ def batch(
 
     if resume and force:
         raise UsageError("--resume keeps outputs that exist, --force overwrites them: give one of the two")
+    if manifest == STANDARD:
+        raise UsageError("--manifest - would be standard output: name a file, or ./- for one of that name")
     _check_is_folder(destination)
     work: Work = _decompression(**chosen) if decompress else _compression(**chosen)
     planned = plan(

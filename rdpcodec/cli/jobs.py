@@ -31,7 +31,7 @@ from rdpcodec.cli.output import (
 )
 from rdpcodec.cli.progress import Bar, progress
 from rdpcodec.errors import UsageError, in_a_line
-from rdpcodec.files.storage import make_folder
+from rdpcodec.files.storage import make_folder, refuse_same_file
 
 _output_option = click.option(
     "-o",
@@ -175,6 +175,8 @@ def _outcome(
     started = time.perf_counter()
     try:
         check_output(output, force)
+        if STANDARD not in (source, output):
+            refuse_same_file(str(source), str(output))
         with named_warnings(source, bar.echo) as messages:
             data, outcome, text = run(source, output)
             write_output(output, data, force)

@@ -26,11 +26,14 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 
+_LOCAL = ("file", "local")  # protocols of paths of this machine
+
+
 def filesystem(location: str) -> tuple[AbstractFileSystem, str]:
     """The file system of a path or URL, and the absolute path in it.
 
     Raises `UsageError` for a URL that the installed fsspec does not know, one whose store cannot be reached,
-    and a chain of URLs, since files below a chain have no URLs of their own.
+    a path of another machine, and a chain of URLs, since files below a chain have no URLs of their own.
     """
     from fsspec.core import url_to_fs
     from fsspec.implementations.local import LocalFileSystem
@@ -41,10 +44,27 @@ def filesystem(location: str) -> tuple[AbstractFileSystem, str]:
         fix = "unpack the archive, or rename the file"
         raise UsageError(f"{location}: '::' makes a chain of URLs, which cannot be used: {fix}")
     try:
-        system, path = url_to_fs(location)
+        system, path = url_to_fs(_without_host(location))
+    except RdpError:
+        raise
     except Exception as error:  # stores raise their own kinds
         raise UsageError(f"{location}: cannot be opened: {reason(error)}") from error
     return system, _absolute(path) if is_local(system) else str(path)
+
+
+def _without_host(url: str) -> str:
+    """A URL without the name of this machine: fsspec takes "file://localhost/a" for the path "localhost/a".
+    Raises `UsageError` if it is a file of another machine.
+    """
+    protocol, _, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    if protocol not in _LOCAL or not host or os.path.splitdrive(rest)[0] == host:  # a drive of Windows
+        return url
+    if host.lower() != "localhost":
+        raise UsageError(
+            f"{url}: {host} would be another machine: give a path, or {protocol}:///absolute/path"
+        )
+    return f"{protocol}://{slash}{path}"
 
 
 def _absolute(path: str) -> str:
@@ -71,6 +91,11 @@ def is_local(system: AbstractFileSystem) -> bool:
     from fsspec.implementations.local import LocalFileSystem
 
     return isinstance(system, LocalFileSystem)
+
+
+def is_in_memory(location: str) -> bool:
+    """Whether a location is in the memory of this process, where no other finds it."""
+    return location.startswith("memory://")
 
 
 @contextmanager
@@ -118,8 +143,20 @@ def refuse_empty(name: str) -> None:
     """Raise `UsageError` for an empty name, as unset variables of a shell give it. To `os.path.abspath`,
     `Path` and fsspec it is the current folder, also as an empty URL.
     """
-    if name in ("", "file://", "local://"):
+    if name == "" or name in [f"{protocol}://{host}" for protocol in _LOCAL for host in ("", "localhost")]:
         raise UsageError(f"{name!r} names no file or folder: is a variable of the shell not set?")
+
+
+def refuse_same_file(source: str, output: str) -> None:
+    """Raise `OutputError` for an output that is its own source, also through links: writing it would destroy
+    the source. Both are paths; URLs of stores pass.
+    """
+    try:
+        same = os.path.samefile(source, output)
+    except OSError:  # one of them is not there
+        return
+    if same:
+        raise OutputError(f"{output}: is the same file as its input {source}: name another output")
 
 
 def make_folder(location: str) -> None:

@@ -10,6 +10,7 @@ import io
 import os
 import re
 import struct
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
@@ -24,8 +25,8 @@ from rdpcodec.files.source import ASYNCHRONOUS, OPEN_AS_TEXT, File, is_asynchron
 from rdpcodec.fork_lock import ForkLock
 from rdpcodec.limits import MAX_PIXELS, check_size
 
-# Pillow knows these formats but cannot decode them without a handler from the user.
-_UNDECODABLE = {"BUFR", "GRIB", "HDF5", "MPEG"}
+# Pillow knows these formats but cannot decode them without a handler from the user. For WMF, Windows has one.
+_UNDECODABLE = {"BUFR", "GRIB", "HDF5", "MPEG", *(() if sys.platform == "win32" else ("WMF",))}
 # What is read only if asked for by name: EPS runs a program, Ghostscript, and the others hold a file of
 # another format, whose size and scans only Pillow sees.
 _ON_REQUEST = {

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -17,7 +18,15 @@ from rdpcodec.image.colour import described_profile, kept_profile, to_srgb
 from rdpcodec.image.files import as_image_error, opened
 from rdpcodec.image.image_data import ImageData
 from rdpcodec.limits import MAX_PIXELS, check_size
-from rdpcodec.metadata import exif_of, orientation_of, upright, warn_of_comments, without_texts, xmp_of
+from rdpcodec.metadata import (
+    exif_of,
+    orientation_of,
+    same_but,
+    upright,
+    warn_of_comments,
+    without_texts,
+    xmp_of,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,6 +40,7 @@ _SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 _BITS_A_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
 # PNG gives the transparent gray as stored. Pillow scales the pixels to 8 bits, but not the transparent gray.
 _GRAY_STEPS = {"L;2": 85, "L;4": 17}
+_GRAY_WITH_ALPHA = "LA;16B"  # of a PNG, which Pillow loads as RGBA
 
 
 def load_image(
@@ -53,8 +63,9 @@ def load_image(
     to accept; None for all but those that run a program or hold a file of another format (EPS, BLP, FPX,
     IPTC, MIC).
 
-    By loading a PNG, Pillow forgets its cICP chunk, and which gray of 2 or 4 bits is transparent: give a
-    Pillow image as it was opened, or the file.
+    By loading a PNG, Pillow forgets its cICP chunk, which gray of 2 or 4 bits is transparent, that colours
+    had 16 bits, and that 16-bit gray with alpha was gray. Of a Pillow image that was opened by its path they
+    are read from the file, if that is still there. Otherwise give it as it was opened, or the file.
 
     Raises `ImageError` when the image cannot be read or coded. Warns with `ImageWarning` about what is lost.
     """
@@ -82,16 +93,22 @@ def _from_pillow(image: Image.Image, keep_metadata: bool, max_pixels: int) -> Im
     check_size(*image.size, ImageError, max_pixels)
     if image.mode == "F":
         raise ImageError("a floating-point image has no defined range: scale it to 8 or 16 bits first")
-    if image.tell() == 0 and _has_more_frames(image):
+    if image.tell() == 0 and has_more_frames(image):
         warn("only the first of several frames is coded", ImageWarning)
-    raw_modes = _raw_modes(image)
     tags = getattr(image, "tag_v2", {})
-    top = 4095 if tags.get(_BITS_A_SAMPLE) == (12,) else 65_535
+    bits = tags.get(_BITS_A_SAMPLE, (8,))
+    top = 4095 if bits == (12,) else 65_535
     inverted = tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
-    deep = image.mode in _SIXTEEN_BIT_MODES or any(";16" in mode for mode in raw_modes)
-    if deep:
-        warn("16 bits a channel are coded as 8", ImageWarning)
-    profile = described_profile(without_texts(image))
+    with _as_opened(image) as unloaded:
+        raw_modes = _raw_modes(unloaded)
+        deep = (
+            image.mode in _SIXTEEN_BIT_MODES
+            or any(";16" in mode for mode in raw_modes)
+            or max(bits, default=8) > 8
+        )
+        if deep:
+            warn("16 bits a channel are coded as 8", ImageWarning)
+        profile = described_profile(without_texts(unloaded))
     # Pillow turns a TIFF upright, and removes its tag, as it loads it.
     image.load()
     width, height = image.im.size  # that of a file inside the file, whatever the outer one says
@@ -119,12 +136,29 @@ def _from_pillow(image: Image.Image, keep_metadata: bool, max_pixels: int) -> Im
     return ImageData(pixels, gray, alpha, kept, exif, xmp)
 
 
-def _has_more_frames(image: Image.Image) -> bool:
-    """Whether an image has frames after its first."""
+def has_more_frames(image: Image.Image) -> bool:
+    """Whether an image has frames after its first. Of a GIF that has been closed nobody knows: False."""
     try:
-        return bool(getattr(image, "is_animated", False))
-    except Exception:  # Pillow looks for the second frame of a GIF, which is damaged
+        # Pillow looks for the second frame of a GIF, and then forgets what was drawn on the first.
+        return bool(getattr(same_but(image, info=dict(image.info)), "is_animated", False))
+    except ValueError:
+        return False
+    except Exception:  # the second frame is damaged
         return True
+
+
+@contextmanager
+def _as_opened(image: Image.Image) -> Iterator[Image.Image]:
+    """An image that knows what Pillow forgets of a PNG by loading it, if its file is still there."""
+    name = getattr(image, "filename", "")
+    with ExitStack() as stack:
+        if image.format == "PNG" and name and not getattr(image, "tile", []) and os.path.isfile(name):
+            with suppress(ImageError):  # another file has taken its place
+                original = stack.enter_context(opened(os.fsdecode(name), formats=["PNG"]))
+                # A profile that is not the file's is the caller's, and goes before the file's cICP chunk.
+                own = image.info.get("icc_profile") in (None, original.info.get("icc_profile"))
+                image = same_but(image, tile=vars(original)["tile"], fp=vars(original)["fp"] if own else None)
+        yield image
 
 
 def _raw_modes(image: Image.Image) -> set[str]:
@@ -164,6 +198,10 @@ def _with_key_of_eight_bits(image: Image.Image, raw_modes: set[str]) -> Image.Im
 def _without_alpha(image: Image.Image, raw_modes: set[str]) -> tuple[Image.Image, np.ndarray | None]:
     """A loaded image in 8 bits, of mode L, RGB, CMYK, LAB, YCbCr or HSV, and its alpha, uint8 `[H, W]`."""
     alpha = None
+    if _GRAY_WITH_ALPHA in raw_modes and image.mode == "RGBA":
+        as_gray = image.convert("LA")
+        if np.array_equal(np.asarray(as_gray.convert("RGBA")), np.asarray(image)):  # nobody has drawn on it
+            image = as_gray
     if image.has_transparency_data:
         image = _with_key_of_eight_bits(image, raw_modes)
         key, steps = image.info.get("transparency"), _GRAY_STEPS.keys() & raw_modes

@@ -12,9 +12,17 @@ from rdpcodec.image import ImageData
 
 
 def scaled_down(image: ImageData, max_side: int | None) -> ImageData:
-    """`scaled_image` for an `ImageData`. Raises `UsageError` for a side under 1."""
+    """`scaled_image` for an `ImageData`. With `exact_alpha`, colours are scaled apart from alpha: those under
+    full transparency are to be kept. Raises `UsageError` for a side under 1.
+    """
     if max_side is None or max(image.size) <= max_side:
         return image
+    if image.alpha is not None and image.exact_alpha:
+        colours, levels = (
+            np.asarray(scaled_image(Image.fromarray(values), max_side))
+            for values in (image.pixels, image.alpha)
+        )
+        return replace(image, pixels=colours, alpha=levels)
     values = image.pixels if image.alpha is None else np.dstack([image.pixels, image.alpha])
     scaled = np.asarray(scaled_image(Image.fromarray(values), max_side))
     alpha = None if image.alpha is None else np.ascontiguousarray(scaled[:, :, 3])

@@ -246,6 +246,14 @@ def test_a_folder_named_like_a_file_has_to_be_there(
     assert run("batch", folder, place, *decompress).exit_code == 0  # now there is such a folder
 
 
+def test_outputs_are_not_left_in_the_memory_of_workers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ENGINES, "local", lambda *_, **__: pytest.fail("begins to code"))
+    result = run("batch", folder, "memory://out")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("error: memory://out: ")
+    assert isinstance(result.exception, rdpcodec.UsageError)
+
+
 def test_a_manifest_may_lie_in_a_new_destination(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -300,6 +308,7 @@ def test_a_folder_is_decompressed_in_the_format_asked_for(folder: Path, tmp_path
         (("--manifest", "{folder}/a.png/out.jsonl"), "a.png/out.jsonl: cannot be written: Not a directory"),
         (("--manifest", "{folder}/sub/c.webp"), "c.webp: is not a manifest"),
         (("--manifest", "{folder}/notes.txt"), "notes.txt: is not a manifest"),
+        (("--manifest", "-"), "--manifest - would be standard output: name a file"),
         (("--decompress", "--realism", "auto"), "realism 'auto': decompression takes a number"),
     ],
 )

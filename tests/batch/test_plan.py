@@ -158,7 +158,7 @@ def test_images_of_one_name_in_two_folders_are_two_images(tmp_path: Path) -> Non
     assert planned(f"{tmp_path}/cam*/*.png") == ["cam1/a.rdpc", "cam2/a.rdpc"]  # as the message advises
 
 
-@pytest.mark.parametrize("empty", ["", "file://", "local://", "@"])
+@pytest.mark.parametrize("empty", ["", "file://", "local://", "file://localhost", "@"])
 def test_an_empty_name_is_not_the_current_folder(
     folder: Path, monkeypatch: pytest.MonkeyPatch, empty: str
 ) -> None:
@@ -435,3 +435,54 @@ def test_a_folder_is_worked_through_by_name_whatever_the_order_of_its_listing(
 
     monkeypatch.setattr(LocalFileSystem, "find", backwards)
     assert planned(folder, recursive=True) == ["a.rdpc", "b.rdpc", "sub/c.rdpc"]
+
+
+def test_a_glob_follows_links_as_a_shell_does(folder: Path, tmp_path: Path) -> None:
+    (farm := tmp_path / "farm").mkdir()
+    (farm / "real" / "below").mkdir(parents=True)
+    shutil.copy(folder / "a.png", farm / "real" / "a.png")
+    shutil.copy(folder / "a.png", farm / "real" / "below" / "b.png")
+    (farm / "linked").symlink_to("real")
+    (farm / "real" / "round").symlink_to("..")
+    (farm / "linked.png").symlink_to(folder)
+    assert planned(f"{farm}/*/a.png") == ["linked.png/a.rdpc", "linked/a.rdpc", "real/a.rdpc"]
+    assert planned(f"{farm}/l*d/below/b*") == ["linked/below/b.rdpc"]
+    assert planned(f"{farm}/r*/round/r*/a.png") == ["real/round/real/a.rdpc"]
+    assert planned(f"{farm}/linked/**/*.png") == ["a.rdpc", "below/b.rdpc"]
+    for pattern, images, linked in (
+        ("**/b.png", ["real"], 3),
+        ("*/**/b.png", ["linked", "real"], 2),
+        ("l*d/**", ["linked"], 1),
+    ):
+        found = plan([f"{farm}/{pattern}"], "/dst", extensions={".png"}, suffix=".rdpc")
+        below = [task.source for task in found.tasks if task.source.endswith("b.png")]
+        assert below == [f"{farm}/{name}/below/b.png" for name in images]
+        assert found.left_out.counts == {"linked folder": linked}
+
+
+def test_folders_that_a_glob_may_not_read_are_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "other").mkdir()
+    (folder / "link").symlink_to("sub")
+    shutil.copy(folder / "a.png", folder / "other" / "a.png")
+    allowed = os.access
+    closed = {str(folder / "sub"), str(folder / "link")}
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) not in closed and allowed(path, mode))
+    for pattern in ("*/*.png", "**/*.png"):
+        found = plan([f"{folder}/{pattern}"], "/dst", extensions={".png"}, suffix=".rdpc")
+        assert str(folder / "other" / "a.png") in [task.source for task in found.tasks]
+        assert found.left_out.closed == sorted(closed)
+    assert not plan([f"{folder}/*"], "/dst", extensions={".png"}, suffix=".rdpc").left_out.closed
+    with pytest.raises(UsageError, match=r"no image files there; .*sub: cannot be read: permission denied"):
+        planned(f"{folder}/s*/*.png")
+    with pytest.raises(UsageError, match="sub: the folder cannot be read: permission denied"):
+        planned(f"{folder}/sub/*.png")
+
+
+def test_a_subfolder_that_may_not_be_read_is_left_out_as_others_are(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allowed = os.access
+    closed = str(folder / "sub")
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != closed and allowed(path, mode))
+    found = plan([str(folder)], "/dst", extensions={".png"}, suffix=".rdpc")
+    assert (found.left_out.counts["folder"], found.left_out.closed) == (1, [])

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,26 @@ def test_what_appears_while_an_output_is_written_is_not_overwritten(
     assert "already exists" in (process(task, Compression(), force=False).error or "")
     assert output.read_bytes() == b"precious"
     assert process(task, Compression(), force=True).error is None
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_an_output_that_is_a_link_to_its_source_is_refused(
+    folder: Path, tmp_path: Path, link: Callable[[Path, Path], None]
+) -> None:
+    source, output = folder / "a.png", tmp_path / "a.rdpc"
+    before = source.read_bytes()
+    link(source, output)
+    outcome = process(Task(str(source), str(output)), Compression(), force=True)
+    assert outcome.error == f"{output}: is the same file as its input {source}: name another output"
+    assert source.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("two  spaces\u3000.png", "two  spaces\u3000.png"), ("a \n\x85 b.png", "a b.png")]
+)
+def test_an_error_is_one_line_and_keeps_the_spaces_of_names(tmp_path: Path, name: str, said: str) -> None:
+    outcome = process(Task(str(tmp_path / name), str(tmp_path / "a.rdpc")), Compression(), force=False)
+    assert outcome.error == f"{tmp_path / said}: cannot be read: No such file or directory"
 
 
 def test_a_manifest_names_the_output_that_is_none(folder: Path, tmp_path: Path) -> None:

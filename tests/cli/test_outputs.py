@@ -10,6 +10,7 @@ import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -381,6 +382,28 @@ def test_outputs_that_are_links_pipes_or_devices_are_respected(photo: Path) -> N
     assert run("compress", photo, link, "--force").exit_code == 0
     assert link.is_symlink()
     assert rdpcodec.decompress((photo.parent / "target.rdpc").read_bytes()).size == (101, 67)
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_an_output_that_is_a_link_to_its_input_is_refused(
+    photo: Path, link: Callable[[Path, Path], None]
+) -> None:
+    before, output = photo.read_bytes(), photo.with_suffix(".rdpc")
+    link(photo, output)
+    result = run("compress", photo, "--force")
+    assert result.exit_code == 1
+    assert f"error: {output}: is the same file as its input {photo}: name another output" in result.stderr
+    assert photo.read_bytes() == before
+
+
+def test_an_error_has_the_name_of_the_file_as_it_is(photo: Path) -> None:
+    missing = photo.with_name("nö  x.png")
+    result = run("compress", missing, "--json")
+    assert result.stderr == f"error: {missing}: no such file\n"
+    assert json.loads(result.stdout)["error"] == f"{missing}: no such file"
+    words = [sys.executable, "-m", "rdpcodec", "batch", missing, photo.with_name("out")]
+    found = subprocess.run(words, stderr=subprocess.PIPE, timeout=120)
+    assert found.stderr.decode().startswith(f"error: {missing}: no such file or folder")
 
 
 def test_an_output_larger_than_its_input_is_said_with_a_way_out(tmp_path: Path, small: Image.Image) -> None:

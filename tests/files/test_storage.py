@@ -183,6 +183,14 @@ def test_the_path_of_a_url_of_this_machine_is_absolute_and_plain() -> None:
     assert storage.filesystem("file:///a/../b//c/")[1] == "/b/c"
 
 
+def test_a_file_url_may_name_this_machine_and_no_other() -> None:
+    for url in ("file://localhost/a/b", "local://LOCALHOST/a/b"):
+        assert storage.filesystem(url)[1] == "/a/b"
+    for url in ("file://host/a/b", "file://a"):
+        with pytest.raises(UsageError, match=f"^{url}: .* would be another machine: give a path"):
+            storage.filesystem(url)
+
+
 def test_what_is_there_is_found_in_the_root_folder_too() -> None:
     name = sorted(os.listdir("/"))[0]
     assert storage.existing([f"/{name}", "/nothing of this name"]) == {f"/{name}"}

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFile, ImageSequence
+from PIL import Image, ImageFile, ImageSequence, WmfImagePlugin
 from PIL.PngImagePlugin import PngImageFile
 
 from rdpcodec.errors import ImageError, UsageError
@@ -424,6 +424,12 @@ def test_formats_of_installed_plugins_are_read_and_written(module: str, kind: st
     image = Image.linear_gradient("L").convert("RGB")
     read = load_image(encode_image(image, kind, "x")).pixels
     assert np.abs(read.astype(int) - np.asarray(image)).max() < 8
+
+
+def test_metafiles_are_readable_where_pillow_can_draw_them() -> None:
+    drawn = WmfImagePlugin.WmfStubImageFile._handler is not None  # on Windows
+    assert (readable_extensions() >= {".wmf", ".emf"}) == drawn
+    assert drawn or not readable_extensions() & {".wmf", ".emf"}
 
 
 @pytest.mark.filterwarnings("ignore:IM image format:DeprecationWarning")

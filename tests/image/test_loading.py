@@ -76,9 +76,10 @@ def test_16_bits_are_rounded_to_8_with_a_warning(value: int) -> None:
 
 
 def png_of_16_bit_colours(values: np.ndarray) -> bytes:
-    """What Pillow does not write. values: `[H, W, 3]`."""
-    height, width, _ = values.shape
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0))
+    """What Pillow does not write. values: `[H, W, 3]`, or `[H, W, 2]` for gray with alpha."""
+    height, width, channels = values.shape
+    kind = {2: 4, 3: 2}[channels]
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0))
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
@@ -400,6 +401,40 @@ def test_the_transparent_colour_of_a_png_of_16_bits_is_transparent(transparent: 
         alpha = load_image(png[:end_of_header] + key + png[end_of_header:]).alpha
     assert alpha is not None
     assert alpha.tolist() == [[0, 255, 255]]
+
+
+def test_a_png_of_16_bit_gray_with_alpha_comes_back_gray(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 65_536, (5, 7, 2))
+    (path := tmp_path / "a.png").write_bytes(png_of_16_bit_colours(values))
+    with Image.open(path) as loaded:
+        loaded.load()
+    for source in (path, Image.open(path), loaded):
+        with pytest.warns(ImageWarning, match="16 bits"):
+            image = load_image(source)
+        assert image.gray
+        np.testing.assert_array_equal(image.to_array(), values >> 8)
+    loaded.putpixel((0, 0), (255, 0, 0, 255))
+    with pytest.warns(ImageWarning, match="16 bits"):
+        assert load_image(loaded).to_pillow().getpixel((0, 0)) == (255, 0, 0, 255)
+
+
+def test_an_animation_that_was_drawn_on_keeps_the_drawing() -> None:
+    ramp = Image.linear_gradient("L")
+    with Image.open(saved(ramp, "GIF", save_all=True, append_images=[ramp.rotate(180)])) as image:
+        image.load()
+        image.paste(200, (0, 0, *image.size))
+        with pytest.warns(ImageWarning, match="first of several frames"):
+            loaded = load_image(image)
+        assert (loaded.pixels == 200).all()
+        assert image.getextrema() == (200, 200)
+
+
+@pytest.mark.filterwarnings("error::rdpcodec.ImageWarning")
+def test_a_closed_gif_of_one_frame_is_not_called_an_animation(tmp_path: Path) -> None:
+    Image.new("P", (4, 4)).save(tmp_path / "a.gif")
+    with Image.open(tmp_path / "a.gif") as image:
+        image.load()
+    assert load_image(image).size == (4, 4)
 
 
 def test_arrays_of_any_byte_order_and_class_are_arrays() -> None:

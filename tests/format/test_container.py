@@ -163,7 +163,7 @@ def test_readers_see_the_realism_that_was_asked_for() -> None:
 
 def test_an_unknown_segment_of_even_kind_is_skipped() -> None:
     body = plain()[:16] + b"\x64\x02hi" + plain()[16:-4]
-    assert container.read(with_checksum(body)).image == b"abcd"
+    assert container.read(with_checksum(body)).coded_image == b"abcd"
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (65_535, 4096), (16_384, 16_384), (4096, 65_535)])

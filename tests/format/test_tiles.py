@@ -301,7 +301,7 @@ def test_a_list_of_lengths_that_lies_is_refused(
 def split_tiles_of(data: bytes) -> list[bytes]:
     from rdpcodec.format.container import read
 
-    return split_tiles(read(data).image, 9)
+    return split_tiles(read(data).coded_image, 9)
 
 
 class CountingEngine(HollowEngine):

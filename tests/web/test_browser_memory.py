@@ -18,7 +18,7 @@ from rdpcodec.format.container import Container, Header, Segment, join_tiles
 
 def tiled(codec: Codec, photograph: Image.Image, across: int, down: int) -> bytes:
     """A file of identical tiles of 1024² pixels."""
-    tile = container.read(codec.compress(photograph.resize((1024, 1024)), 20)).image
+    tile = container.read(codec.compress(photograph.resize((1024, 1024)), 20)).coded_image
     header = Header(codec.weights.size, codec.weights.fingerprint, 20, 0, 1024 * across, 1024 * down)
     return container.write(Container(header, {Segment.COLOUR: join_tiles([tile] * across * down)}))
 

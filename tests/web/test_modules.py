@@ -23,7 +23,7 @@ from rdpcodec import Codec, RdpError
 from rdpcodec.errors import FormatError
 from rdpcodec.format import container
 from rdpcodec.format.container import Container, Header, Segment
-from rdpcodec.format.exact_layer import Effort, encode
+from rdpcodec.format.exact_layer import WebPEffort, encode
 from rdpcodec.format.side_data import alpha_from_png
 from rdpcodec.image import ImageData
 
@@ -133,7 +133,7 @@ def drawings() -> list[tuple[np.ndarray, np.ndarray]]:
 def test_lossless_webp_is_read_as_pillow_reads_it(probe: Probe, tmp_path: Path) -> None:
     expected = {}
     for number, (pixels, mask) in enumerate(drawings()):
-        coded = encode(pixels, mask, Effort(number % 7, 15 * (number % 7)))
+        coded = encode(pixels, mask, WebPEffort(number % 7, 15 * (number % 7)))
         (tmp_path / f"{number:03}").write_bytes(coded)
         expected[f"{number:03}"] = hashlib.sha256(with_pillow(coded)).hexdigest()
     assert probe("webp", tmp_path) == expected
@@ -148,7 +148,7 @@ def with_pillow(coded: bytes) -> bytes:
 
 def test_damaged_lossless_webp_is_refused_or_read_as_pillow_reads_it(probe: Probe, tmp_path: Path) -> None:
     generator, expected = random.Random(0), {}
-    coded = [encode(pixels, mask, Effort(4, 75)) for pixels, mask in drawings()]
+    coded = [encode(pixels, mask, WebPEffort(4, 75)) for pixels, mask in drawings()]
     for number in range(400):
         data = mutated(generator.choice(coded), generator)
         if len(data) >= 5 and damaged_size(data) > MAX_PIXELS:
@@ -249,7 +249,7 @@ def test_a_tile_list_that_does_not_add_up_is_refused(
     probe: Probe, codec: Codec, photograph: Image.Image, tmp_path: Path
 ) -> None:
     file = container.read(codec.compress(photograph.resize((1100, 40)), 30))
-    for name, payload in (("long", file.coded_image + b"\0"), ("short", file.image[:-4])):
+    for name, payload in (("long", file.coded_image + b"\0"), ("short", file.coded_image[:-4])):
         changed = Container(file.header, {**file.segments, Segment.COLOUR: payload})
         (tmp_path / name).write_bytes(container.write(changed))
     assert set(probe("symbols", tmp_path).values()) == {"FormatError"}

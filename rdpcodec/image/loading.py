@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     )
 
 _SIXTEEN_BIT_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I")
+# With the order of bytes. "BGR;16" is 16 bits for all three channels.
+_SIXTEEN_BIT_RAW_MODE = re.compile(";16[BLN]")
 # For TIFF. Pillow gives 12 bits unscaled. Where zero is white, it inverts 8-bit images but not 16-bit ones.
 _BITS_A_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
 # PNG gives the transparent gray as stored. Pillow scales the pixels to 8 bits, but not the transparent gray.
@@ -101,11 +104,7 @@ def _from_pillow(image: Image.Image, keep_metadata: bool, max_pixels: int) -> Im
     inverted = tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
     with _as_opened(image) as unloaded:
         raw_modes = _raw_modes(unloaded)
-        deep = (
-            image.mode in _SIXTEEN_BIT_MODES
-            or any(";16" in mode for mode in raw_modes)
-            or max(bits, default=8) > 8
-        )
+        deep = image.mode in _SIXTEEN_BIT_MODES or _has_sixteen_bits(raw_modes) or max(bits, default=8) > 8
         if deep:
             warn("16 bits a channel are coded as 8", ImageWarning)
         profile = described_profile(without_texts(unloaded))
@@ -170,6 +169,11 @@ def _raw_modes(image: Image.Image) -> set[str]:
     return modes
 
 
+def _has_sixteen_bits(raw_modes: Iterable[str]) -> bool:
+    """Whether samples have 16 bits each, by the names that `_raw_modes` finds."""
+    return any(_SIXTEEN_BIT_RAW_MODE.search(mode) for mode in raw_modes)
+
+
 def _of_sixteen_bits(image: Image.Image, top: int, inverted: bool) -> tuple[Image.Image, np.ndarray | None]:
     """A loaded 16-bit gray image in 8 bits, mode L, and its alpha, uint8 `[H, W]`.
 
@@ -189,7 +193,7 @@ def _of_sixteen_bits(image: Image.Image, top: int, inverted: bool) -> tuple[Imag
 def _with_key_of_eight_bits(image: Image.Image, raw_modes: set[str]) -> Image.Image:
     """An image whose transparent colour, where it has the file's 16 bits, is given in 8 like the pixels."""
     key = image.info.get("transparency")
-    if isinstance(key, tuple) and (any(";16" in mode for mode in raw_modes) or max(key, default=0) > 255):
+    if isinstance(key, tuple) and (_has_sixteen_bits(raw_modes) or max(key, default=0) > 255):
         image = image.copy()
         image.info["transparency"] = tuple(value >> 8 for value in key)
     return image

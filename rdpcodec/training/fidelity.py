@@ -169,6 +169,7 @@ class Fidelity:
         return x, quality, random_phase(generator, self.device)
 
     def train_step(self, factor: float, progress: float = 0.0) -> dict[str, float]:
+        """See `Objective.train_step`."""
         figures = dict(zip(FIGURES, self.gradients(*self.batch()).tolist(), strict=False))
         if all(math.isfinite(figures[name]) for name in CHECKED):
             self.update(factor)
@@ -221,6 +222,7 @@ class Fidelity:
         return [self.model] if self.realism is None else [self.model, self.realism.synthesis]
 
     def parameters(self) -> list[nn.Parameter]:
+        """See `Objective.parameters`."""
         return [parameter for module in self._modules() for parameter in module.parameters()]
 
     @torch.no_grad()
@@ -250,6 +252,7 @@ class Fidelity:
         return found | ({"validation_lpips": lpips} if lpips else {})
 
     def state(self) -> dict[str, Any]:
+        """See `Objective.state`."""
         return {
             "architecture": asdict(self.model.architecture),
             "totals": self.totals.record(),
@@ -270,6 +273,7 @@ class Fidelity:
             self.realism.take_over(state)
 
     def load(self, state: dict[str, Any]) -> None:
+        """See `Objective.load`."""
         self.take_over(state)
         self.totals = Totals(**state["totals"])
         if self.realism is not None:

@@ -136,6 +136,7 @@ class Realism:
         return [*self.synthesis_optimizers, self.discriminator_optimizer]
 
     def parameters(self) -> list[nn.Parameter]:
+        """See `Objective.parameters`."""
         return list(self.synthesis.parameters())
 
     def _batch(self) -> Batch:
@@ -252,6 +253,7 @@ class Realism:
         return {"validation_psnr_lpips": points}
 
     def state(self) -> dict[str, Any]:
+        """See `Objective.state`."""
         return {
             "architecture": asdict(self.model.architecture),
             "totals": self.totals.record(),
@@ -266,6 +268,7 @@ class Realism:
         }
 
     def load(self, state: dict[str, Any]) -> None:
+        """See `Objective.load`."""
         if state["bitstream"] != self.bitstream:
             raise UsageError(
                 f"the run was begun on weights {state['bitstream'][:8]}, --init has {self.bitstream[:8]}: "

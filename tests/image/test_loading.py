@@ -445,3 +445,11 @@ def test_arrays_of_any_byte_order_and_class_are_arrays() -> None:
         warnings.simplefilter("ignore", PendingDeprecationWarning)
         matrix = np.matrix([[1, 2], [3, 4]], np.uint8)
     assert load_image(matrix).pixels[..., 0].tolist() == [[1, 2], [3, 4]]
+
+
+def test_sixteen_bits_a_pixel_are_not_sixteen_a_channel() -> None:
+    """A BMP of 5, 6 and 5 bits."""
+    masks = struct.pack("<III", 0xF800, 0x07E0, 0x001F)
+    header = struct.pack("<IiiHHIIiiII", 40, 16, -16, 1, 16, 3, 512, 0, 0, 0, 0) + masks
+    file = b"BM" + struct.pack("<IHHI", 14 + len(header) + 512, 0, 0, 14 + len(header)) + header
+    assert load_image(file + bytes([0x00, 0xF8]) * 256).pixels[0, 0].tolist() == [255, 0, 0]  # no warning

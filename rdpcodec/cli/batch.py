@@ -33,7 +33,8 @@ from rdpcodec.errors import UsageError
 from rdpcodec.file_type import EXTENSION
 
 if TYPE_CHECKING:
-    from rdpcodec.batch.plan import LeftOut, Task
+    from rdpcodec.batch.left_out import LeftOut
+    from rdpcodec.batch.plan import Task
     from rdpcodec.batch.run import RunOptions
     from rdpcodec.batch.work import Compression, Decompression, Work
 

@@ -28,7 +28,8 @@ from packaging.requirements import Requirement
 from PIL import Image
 
 from bench.__main__ import bench
-from rdpcodec.batch.plan import LeftOut, Plan
+from rdpcodec.batch.left_out import LeftOut
+from rdpcodec.batch.plan import Plan
 from rdpcodec.cli import rdpcodec
 from rdpcodec.encoder import refine
 from rdpcodec.training.__main__ import train

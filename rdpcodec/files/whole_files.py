@@ -21,7 +21,7 @@ _PARTIAL = re.compile(r"\.(.+)\.[0-9a-f]{8}\.partial", re.DOTALL)
 _LONGEST_NAME = 255  # bytes, on every file system in common use
 _LONGEST_STEM = _LONGEST_NAME - len("..01234567.partial")
 # Before a partial is locked, and once it is closed, another run may take it for one left behind.
-_ATTEMPTS = 5
+_ATTEMPTS = 20
 
 
 def replace_file(path: Path, data: bytes) -> None:

@@ -3,7 +3,7 @@
 python one_model.py IMAGES OUT.json MINUTES LOW HIGH [gains|gains-and-offsets]
 
 IMAGES: a folder of training images, every 40th of which is held out. OUT.json: what held-out crops cost and
-lose at ten qualities, before and after. MINUTES: of processor time of one thread. LOW, HIGH: the qualities
+lose at several qualities, before and after. MINUTES: of processor time of one thread. LOW, HIGH: the qualities
 that are trained.
 """
 
@@ -30,10 +30,10 @@ from rdpcodec.training.average import WeightAverage
 from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.losses import rate_distortion_loss
 from rdpcodec.training.optimizers import build_optimizers
-from rdpcodec.training.recipes import FidelityRun
 from rdpcodec.training.schedule import rate_factor
+from rdpcodec.training.settings import FidelitySettings
 
-QUALITIES = (5, 10, 15, 20, 25, 30, 35, 45, 65, 85)
+QUALITIES = (2, 5, 10, 15, 20, 25, 30, 35, 40, 45, 55, 65, 75, 85, 95)
 _quality: Tensor  # of the transform that runs
 
 
@@ -79,7 +79,7 @@ def tell_blocks(objective: Fidelity, offsets: bool) -> None:
 
     Analysis.latents, Synthesis.forward = latents, synthesis  # type: ignore[method-assign]
     fast = [*model.hyper_prior.parameters(), *model.residual_density.parameters(), *added]
-    objective.optimizers = build_optimizers(model, objective.run.learning_rate, fast)
+    objective.optimizers = build_optimizers(model, objective.settings.learning_rate, fast)
     objective.average = WeightAverage(model)
 
 
@@ -105,22 +105,15 @@ def judged(model: RdpModel, crops: Tensor) -> list[dict[str, Any]]:
 def main(images: str, out: str, minutes: str, low: str, high: str, variant: str = "") -> None:
     torch.set_num_threads(1)
     recipe = {"crop": 192, "batch": 8, "decay": 1.0, "bfloat16": True, "learning_rate": 6e-4, "seed": 5}
-    run = FidelityRun(minutes=float(minutes), **recipe)
-    objective = Fidelity(run, Path(images), torch.device("cpu"), init=Path("weights/fast.safetensors"))
+    settings = FidelitySettings(minutes=float(minutes), qualities=(float(low), float(high)), **recipe)
+    objective = Fidelity(settings, Path(images), torch.device("cpu"), init=Path("weights/fast.safetensors"))
     if variant:
         tell_blocks(objective, offsets=variant == "gains-and-offsets")
-    drawn = objective.batch
-
-    def batch() -> tuple[Tensor, ...]:
-        x, quality, phase = drawn()
-        return x, float(low) + (float(high) - float(low)) * quality / 100, phase
-
-    objective.batch = batch  # type: ignore[method-assign]
     crops = objective.validation_crops
     record: dict[str, Any] = {"before": judged(objective.average.module, crops)}
     began, step = time.process_time(), 0
-    while (progress := (time.process_time() - began) / 60 / run.minutes) < 1:
-        objective.train_step(rate_factor(step, progress, run.decay))
+    while (progress := (time.process_time() - began) / 60 / float(minutes)) < 1:
+        objective.train_step(rate_factor(step, progress, settings.decay))
         step += 1
     record |= {"steps": step, "after": judged(objective.average.module, crops)}
     Path(out).write_text(json.dumps(record) + "\n")

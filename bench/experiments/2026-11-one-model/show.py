@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 
-GROUPS = ((5,), (10, 15), (20, 25), (30, 35), (40,))
+GROUPS = ((5,), (10, 15), (20, 25), (30,), (35,), (40,))
 AT_REALISM = {"psnr": 0, "ssimulacra2": 0, "butteraugli": 0, "lpips": 1}
 SHOWN = ("psnr", "lpips", "niqe", "kernel_held_out", "weave", "band_1", "band_2", "band_3")
 

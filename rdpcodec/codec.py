@@ -39,6 +39,7 @@ from rdpcodec.fork_lock import ForkLock
 from rdpcodec.format import side_data
 from rdpcodec.format.container import Container, Header
 from rdpcodec.format.exact_layer import ExactLayer
+from rdpcodec.format.hyper_latents import hyper_latent_coder
 from rdpcodec.format.symbols import Symbols
 from rdpcodec.format.tiles import tiles_of
 from rdpcodec.groups import groups_of
@@ -91,7 +92,11 @@ class Codec:
         released = model if isinstance(model, ReleasedModel) else ReleasedModel.load(find_model(model))
         self._released, self.weights = released, released.weights
         self.engine = make_engine(released, str(device), engine)
-        self.tile_codec = TileCodec(self.engine, released.latent_tables, released.hyper_tables)
+        self.tile_codec = TileCodec(
+            self.engine,
+            released.latent_tables,
+            hyper_latent_coder(released.hyper_tables, released.context),
+        )
         self._model, self._device, self._engine_name = model, str(device), engine
         _log.debug("%r loaded in %.2f s", self, time.perf_counter() - started)
 

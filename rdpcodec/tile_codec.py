@@ -1,7 +1,7 @@
 """Tiles of images: symbols ⇄ bytes, entropy-coded under the tables that an engine computes.
 
-Hyper-latents come first, under tables of their own. The scale network turns them into the table of every
-residual, in integers, so that encoder and decoder agree.
+Hyper-latents come first, as `rdpcodec.format.hyper_latents` codes them. The scale network turns them into the
+table of every residual, in integers, so that encoder and decoder agree.
 
 Between pixels and symbols lie the networks of `rdpcodec.engine`, through which `rdpcodec.mosaic` sends tiles.
 Where a tile lies in its image is not known here. All tiles of a call have one size and quality.
@@ -16,7 +16,8 @@ import numpy as np
 from rdpcodec.engine.interface import Engine
 from rdpcodec.entropy.coder import Decoder, Encoder, EntropyModels
 from rdpcodec.entropy.tables import TableFamily
-from rdpcodec.format.symbols import Symbols, hyper_table_of
+from rdpcodec.format.hyper_latents import HyperLatentCoder
+from rdpcodec.format.symbols import Symbols
 from rdpcodec.format.tiles import GRID, PATCH, Box
 
 
@@ -26,23 +27,22 @@ class TileCodec:
     `engine` is for those who need the networks too.
     """
 
-    def __init__(self, engine: Engine, latent_tables: TableFamily, hyper_tables: TableFamily) -> None:
+    def __init__(self, engine: Engine, latent_tables: TableFamily, hyper_latents: HyperLatentCoder) -> None:
         self.engine = engine
-        self._latents, self._hyper = EntropyModels(latent_tables), EntropyModels(hyper_tables)
+        self._latents, self._hyper = EntropyModels(latent_tables), hyper_latents
 
     def encode(self, symbols: Symbols, quality: float) -> bytes:
         """The symbols of one tile as bytes."""
         encoder = Encoder()  # ANS: what is written last is read first
         encoder.write(symbols.residual.reshape(-1), symbols.tables.reshape(-1), self._latents)
-        encoder.write(symbols.hyper.reshape(-1), hyper_table_of(symbols.hyper.shape, quality), self._hyper)
+        self._hyper.write(encoder, symbols.hyper, quality)
         return encoder.bytes()
 
     def decode(self, coded: Sequence[bytes], tile: Box, quality: float) -> list[Symbols]:
         """The symbols of one tile in each of several images. Raises `FormatError` when data does not fit."""
         size, shape = self._sizes(tile)
         decoders = [Decoder(data) for data in coded]
-        of_hyper = hyper_table_of(shape, quality)
-        hyper = np.stack([decoder.read(of_hyper, self._hyper).reshape(shape) for decoder in decoders])
+        hyper = np.stack([self._hyper.read(decoder, shape, quality) for decoder in decoders])
         tables = self.engine.tables(hyper, quality, size)
         return [
             Symbols(known, chosen, self._residual(decoder, chosen))

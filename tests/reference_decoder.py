@@ -93,8 +93,8 @@ def read_grouped(
     stream: Stream, tables: np.ndarray, weights: Tensors, family: str, escape: bool
 ) -> np.ndarray:
     """Section 2: symbols grouped by table, each group followed by the values of its escapes."""
-    frequencies = weights[f"tables.{family}.frequencies"].astype(np.int64)
-    reach = weights[f"tables.{family}.reach"].astype(np.int64)
+    frequencies = weights[f"{family}.frequencies"].astype(np.int64)
+    reach = weights[f"{family}.reach"].astype(np.int64)
     lengths = 2 * reach + 1 + escape
     starts = np.cumsum(lengths) - lengths
     flat = tables.reshape(-1)
@@ -110,6 +110,57 @@ def read_grouped(
     return values.reshape(tables.shape)
 
 
+def hyper_latents(stream: Stream, shape: tuple[int, int, int], quality: int, weights: Tensors) -> np.ndarray:
+    """Section 2, each channel's own table."""
+    bank = (quality * 7 + 5000) // 10_000
+    tables = np.broadcast_to((bank * shape[0] + np.arange(shape[0]))[:, None, None], shape)
+    return read_grouped(stream, tables, weights, "tables.hyper", escape=False)
+
+
+def hyper_latents_in_context(
+    stream: Stream, shape: tuple[int, int, int], quality: int, weights: Tensors
+) -> np.ndarray:
+    """Section 3.1, tables by neighbours."""
+    channels, height, width = shape
+    z = np.zeros(shape, np.int64)
+    outside = np.zeros(channels, np.int64)
+
+    def at(i: int, j: int) -> np.ndarray:
+        return z[:, i, j] if i >= 0 and j >= 0 else outside
+
+    def layer(name: str, x: np.ndarray, bits: int) -> np.ndarray:
+        offset = weights[f"context.{name}_bias"]
+        offset = interpolated(offset, quality) if offset.ndim == 2 else offset.astype(np.int64)
+        return weights[f"context.{name}"].astype(np.int64) @ x + offset + (1 << (bits - 1)) >> bits
+
+    for total in range(height + width - 1):
+        places = [(i, total - i) for i in range(height) if 0 <= total - i < width]
+        means, tables = [], []
+        for i, j in places:
+            x = np.concatenate([at(i, j - 1), at(i - 1, j), at(i - 1, j - 1)])
+            x = np.clip(layer("enter", x, 5), 0, 255)
+            x = np.clip(layer("hidden", x, 7), 0, 255)
+            x = layer("leave", x, 9)
+            mean, scale = np.clip(x[:channels], -1016, 1016), np.clip(x[channels:], 0, 15)
+            means.append(mean // 8)
+            tables.append(8 * scale + mean % 8)
+        values = np.array(means) + read_grouped(
+            stream, np.array(tables), weights, "context.tables", escape=True
+        )
+        assert np.abs(values).max() <= 127
+        for (i, j), value in zip(places, values, strict=True):
+            z[:, i, j] = value
+    return z
+
+
+def interpolated(table: np.ndarray, quality: int) -> np.ndarray:
+    """Section 3: the bias at a quality."""
+    wide = table.astype(np.int64)
+    lower = min(7 * quality // 10_000, 6)
+    f = 7 * quality - 10_000 * lower
+    return (wide[lower] * (10_000 - f) + wide[lower + 1] * f + 5000) // 10_000
+
+
 def table_indices(z: np.ndarray, quality: int, weights: Tensors) -> np.ndarray:
     """Section 3."""
 
@@ -117,10 +168,7 @@ def table_indices(z: np.ndarray, quality: int, weights: Tensors) -> np.ndarray:
         return np.clip(x + (1 << (bits - 1)) >> bits, 0, limit)
 
     def bias(name: str) -> np.ndarray:
-        table = weights[name].astype(np.int64)
-        lower = min(7 * quality // 10_000, 6)
-        f = 7 * quality - 10_000 * lower
-        return (table[lower] * (10_000 - f) + table[lower + 1] * f + 5000) // 10_000
+        return interpolated(weights[name], quality)
 
     def pointwise(name: str, x: np.ndarray, offset: np.ndarray) -> np.ndarray:
         product = np.tensordot(weights[name].astype(np.int64), x, axes=1)
@@ -223,11 +271,11 @@ def decode_tile(
     shape: Any = (weights["scale.enter"].shape[1], -(-h // 4), -(-w // 4))
     if exact and not payload:
         return np.zeros(shape, np.int64), np.zeros((len(weights["scale.leave"]), h, w), np.int64)
-    bank = (quality * 7 + 5000) // 10_000
-    tables = np.broadcast_to((bank * shape[0] + np.arange(shape[0]))[:, None, None], shape)
-    z = read_grouped(stream, tables, weights, "hyper", escape=False)
+    z = (hyper_latents_in_context if "context.enter" in weights else hyper_latents)(
+        stream, shape, quality, weights
+    )
     index = table_indices(z, quality, weights)[:, :h, :w]
-    residual = read_grouped(stream, index, weights, "latents", escape=True)
+    residual = read_grouped(stream, index, weights, "tables.latents", escape=True)
     assert stream.state == 0
     assert not stream.words
     return z, residual

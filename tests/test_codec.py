@@ -19,10 +19,11 @@ from recoded_files import recoded
 
 import rdpcodec
 from rdpcodec import Codec, OperatingPoint
+from rdpcodec.entropy.context import IntegerContextNetwork
 from rdpcodec.errors import FormatError, ImageError, ImageWarning, RdpError, UsageError, WeightsError
 from rdpcodec.format import container, exact_layer
 from rdpcodec.format.container import Segment
-from rdpcodec.format.symbols import hyper_bank
+from rdpcodec.format.hyper_latents import predicted
 from rdpcodec.image import load_image
 from rdpcodec.metrics.distortion import psnr
 from rdpcodec.weights.manifest import DEFAULT_MODEL, find_model
@@ -59,11 +60,14 @@ def test_a_tile_takes_the_bytes_that_the_tables_say(
     codec: Codec, photograph: Image.Image, quality: float
 ) -> None:
     (symbols,) = codec.analyse([load_image(photograph)], quality)[0]
-    released, channels = ReleasedModel.load(find_model(DEFAULT_MODEL)), len(symbols.hyper)
-    of_channels = hyper_bank(quality) * channels + np.arange(channels)
-    hyper_tables = np.broadcast_to(of_channels[:, None, None], symbols.hyper.shape)
-    bits = ideal_bits(released.latent_tables, symbols.residual, symbols.tables)
-    ideal = (bits + ideal_bits(released.hyper_tables, symbols.hyper, hyper_tables)) / 8
+    released = ReleasedModel.load(find_model(DEFAULT_MODEL))
+    assert released.context is not None
+    network = IntegerContextNetwork(released.context.weights)
+    bits = ideal_bits(released.latent_tables, symbols.residual, symbols.tables) + sum(
+        ideal_bits(released.context.tables, distances, tables)
+        for distances, tables in predicted(network, symbols.hyper, quality)
+    )
+    ideal = bits / 8
     coded = len(codec.tile_codec.encode(symbols, quality))
     assert 0 <= coded - ideal < 0.001 * ideal + 8
 

@@ -26,6 +26,7 @@ from rdpcodec import Codec, FormatError, RdpError
 from rdpcodec.engine.onnx import OnnxEngine
 from rdpcodec.format import container
 from rdpcodec.format.container import Container, Header, Segment, join_tiles
+from rdpcodec.format.tiles import Box
 from rdpcodec.image import ImageData, load_image
 from rdpcodec.mosaic import CodedTiles
 
@@ -95,13 +96,15 @@ def test_a_header_that_claims_two_gigapixels_is_refused_at_once(
 
 
 def test_a_small_file_that_claims_a_large_image_takes_a_bounded_share_of_memory() -> None:
-    """The file has 38 bytes and claims 16 megapixels. Memory holds Pillow's image, at 3 bytes a pixel, the
+    """The file has 64 kB and claims 16 megapixels. Memory holds Pillow's image, at 3 bytes a pixel, the
     latents of two rows of tiles, and the work on one tile.
     """
     codec = hollow_codec()
     header = Header(codec.weights.size, codec.weights.fingerprint, 50.0, 0.0, 4096, 4096)
-    data = container.write(Container(header, {Segment.COLOUR: join_tiles([b""] * 16)}))
-    assert len(data) < 40
+    tile = Box(0, 0, 1024, 1024)
+    zeros = codec.tile_codec.encode(codec.tile_codec.blank(tile, 50.0), 50.0)
+    data = container.write(Container(header, {Segment.COLOUR: join_tiles([zeros] * 16)}))
+    assert len(data) < 65_000
     latents = 4 * codec.engine.latents * 64 * 64  # float32, for one tile
     assert traced(lambda: codec.decompress(data)) < 3 * 4096**2 + (2 * 4 + 3) * latents + 8 * latents
 

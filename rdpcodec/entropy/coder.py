@@ -97,12 +97,9 @@ class Decoder:
         for table, start, end in groups:
             reach = int(family.reach[table])
             group = self._coder.decode(models[table], end - start) - reach
-            if family.escape:
+            if family.escape and group[group.argmax()] > reach:
                 escaped = group == reach + 1
-                if escaped.any():
-                    group[escaped] = self._coder.decode(_ESCAPE_MODEL, int(escaped.sum())) - (
-                        ESCAPE_LIMIT + 1
-                    )
+                group[escaped] = self._coder.decode(_ESCAPE_MODEL, int(escaped.sum())) - (ESCAPE_LIMIT + 1)
             values[order[start:end]] = group
         return values
 

@@ -10,6 +10,7 @@ products, clamps and scalings by powers of two are used; no FFT, no Winograd.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,26 +45,40 @@ class ScaleWeights:
     def prove_bounds(self) -> int:
         """The largest absolute value that any partial sum can take, for any input; raises `ValueError` at
         2^24 or more.
-
-        A partial sum of a row is bounded by Σ|weight|·(largest |input|) + |bias|, whatever the order of
-        summation. Rounding adds half a unit after scaling, bounded by 2^(shift - 1).
         """
+        return check_exact(
+            "the scale network",
+            LEAVE_SHIFT,
+            [
+                largest_sum(self.enter, HYPER_LATENT_LIMIT, np.abs(self.enter_bias).max(axis=0)),
+                *(largest_sum(weight, ACTIVATION_LIMIT, 0) for weight in self.filters),
+                *(
+                    largest_sum(weight, ACTIVATION_LIMIT, bias)
+                    for weight, bias in zip(self.widen, self.widen_bias, strict=True)
+                ),
+                largest_sum(self.leave, ACTIVATION_LIMIT, np.abs(self.leave_bias).max(axis=0)),
+            ],
+        )
 
-        def bound(weight: np.ndarray, limit: int, bias: np.ndarray | int) -> int:
-            rows = np.abs(weight.astype(np.int64)).reshape(len(weight), -1).sum(axis=1) * limit
-            return int((rows + np.abs(np.asarray(bias, np.int64))).max()) + 2 ** (LEAVE_SHIFT - 1)
 
-        bounds = [
-            bound(self.enter, HYPER_LATENT_LIMIT, np.abs(self.enter_bias).max(axis=0)),
-            *(bound(weight, ACTIVATION_LIMIT, 0) for weight in self.filters),
-            *(bound(w, ACTIVATION_LIMIT, b) for w, b in zip(self.widen, self.widen_bias, strict=True)),
-            bound(self.leave, ACTIVATION_LIMIT, np.abs(self.leave_bias).max(axis=0)),
-        ]
-        if max(bounds) >= EXACT_LIMIT:
-            raise ValueError(
-                f"the scale network's sums reach {max(bounds)}, beyond the exact integers of float32 (2^24)"
-            )
-        return max(bounds)
+def largest_sum(weight: np.ndarray, limit: int, bias: np.ndarray | int) -> int:
+    """The largest absolute value of a layer's sums, partial ones too, for inputs up to `limit`.
+
+    It is Σ|weight| · limit + |bias|, whatever the order of summation. weight: `[out, …]`; bias: `[out]`.
+    """
+    rows = np.abs(weight.astype(np.int64)).reshape(len(weight), -1).sum(axis=1) * limit
+    return int((rows + np.abs(np.asarray(bias, np.int64))).max())
+
+
+def check_exact(network: str, shift: int, sums: Sequence[int]) -> int:
+    """The largest of a network's sums; raises `ValueError` at 2^24 or more.
+
+    shift: its largest one. Rounding adds half a unit after it, 2^(shift - 1).
+    """
+    largest = max(sums) + 2 ** (shift - 1)
+    if largest >= EXACT_LIMIT:
+        raise ValueError(f"{network}'s sums reach {largest}, beyond the exact integers of float32 (2^24)")
+    return largest
 
 
 def rate_bias(table: np.ndarray, quality: int) -> np.ndarray:

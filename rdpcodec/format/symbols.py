@@ -1,6 +1,6 @@
-"""The integers that a coded tile holds, and the tables of its hyper-latents.
+"""The integers that a coded tile holds, and the tables of its hyper-latents' channels.
 
-The engine knows what symbols mean for pixels, and `rdpcodec.tile_codec` in which order they are coded.
+The engine knows what they mean for pixels, and `rdpcodec.tile_codec` in which order they are coded.
 """
 
 from __future__ import annotations

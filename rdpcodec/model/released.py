@@ -15,7 +15,7 @@ from rdpcodec.model import scale_network
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.transforms import Synthesis
 from rdpcodec.weights.release import ReleasedModel
-from rdpcodec.weights.tensors import ENCODER_PREFIXES, REALISM_PREFIX
+from rdpcodec.weights.tensors import CONTEXT_PREFIX, ENCODER_PREFIXES, REALISM_PREFIX
 
 _INTEGER_NETWORK = "scale_network."
 _ENTER_UNIT = scale_network.WEIGHT_UNIT * scale_network.HYPER_LATENT_UNIT
@@ -56,7 +56,7 @@ def training_state(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """
     if "scale.enter" not in tensors:
         return tensors
-    others = ("scale.", "tables.", REALISM_PREFIX)
+    others = ("scale.", "tables.", CONTEXT_PREFIX, REALISM_PREFIX)
     state = {name: t.float() for name, t in tensors.items() if not name.startswith(others)}
 
     def put(name: str, tensor: Tensor, unit: float) -> None:

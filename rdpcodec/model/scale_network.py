@@ -73,19 +73,28 @@ class _IntegerLayer(nn.Module):
     """What the two kinds of integer layer share: weights that are real in training and used rounded."""
 
     weight: nn.Parameter
+    weight_unit = WEIGHT_UNIT
 
     def integer_weight(self) -> Tensor:
-        """The weight in units of WEIGHT_UNIT: integers -127..127, carried in floating point."""
-        return round_through(clamp_through(self.weight / WEIGHT_UNIT, -WEIGHT_LIMIT, WEIGHT_LIMIT))
+        """The weight in units of `weight_unit`: integers -127..127, carried in floating point."""
+        return round_through(clamp_through(self.weight / self.weight_unit, -WEIGHT_LIMIT, WEIGHT_LIMIT))
 
 
 class IntegerPointwise(_IntegerLayer):
     """1×1 convolution on integers; the bias may follow the quality."""
 
     def __init__(
-        self, channels_in: int, channels_out: int, *, knots: int = 1, init: float = 1.0, bias: float = 0.0
+        self,
+        channels_in: int,
+        channels_out: int,
+        *,
+        knots: int = 1,
+        init: float = 1.0,
+        bias: float = 0.0,
+        weight_unit: float = WEIGHT_UNIT,
     ) -> None:
         super().__init__()
+        self.weight_unit = weight_unit
         bound = init * (3.0 / channels_in) ** 0.5
         self.weight = nn.Parameter(torch.empty(channels_out, channels_in).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.full((knots, channels_out), bias))
@@ -117,7 +126,7 @@ class IntegerDepthwise(_IntegerLayer):
         return F.conv2d(x, self.integer_weight(), padding=1, groups=x.shape[1])
 
 
-def _shift(accumulator: Tensor, shift: int, limit: int) -> Tensor:
+def shifted(accumulator: Tensor, shift: int, limit: int) -> Tensor:
     """Divide by 2^shift, round half up, clamp to 0..limit: an accumulator becomes activations or indices."""
     return round_through(clamp_through(accumulator * 2.0**-shift, 0, limit))
 
@@ -150,11 +159,11 @@ class ScaleNetwork(nn.Module):
         floats.
         """
         accumulated = self.enter.accumulate(z, quality, WEIGHT_UNIT * HYPER_LATENT_UNIT)
-        x = _shift(accumulated, ENTER_SHIFT, ACTIVATION_LIMIT)
+        x = shifted(accumulated, ENTER_SHIFT, ACTIVATION_LIMIT)
         unit = WEIGHT_UNIT * ACTIVATION_UNIT
         for i in range(2):
-            x = _shift(self.filters[i].accumulate(x), HIDDEN_SHIFT, ACTIVATION_LIMIT)
+            x = shifted(self.filters[i].accumulate(x), HIDDEN_SHIFT, ACTIVATION_LIMIT)
             wider = F.pixel_shuffle(self.widen[i].accumulate(x, quality, unit), 2)
-            x = _shift(wider, HIDDEN_SHIFT, ACTIVATION_LIMIT)
-        x = _shift(self.filters[2].accumulate(x), HIDDEN_SHIFT, ACTIVATION_LIMIT)
-        return _shift(self.leave.accumulate(x, quality, unit), LEAVE_SHIFT, INDEX_LIMIT)
+            x = shifted(wider, HIDDEN_SHIFT, ACTIVATION_LIMIT)
+        x = shifted(self.filters[2].accumulate(x), HIDDEN_SHIFT, ACTIVATION_LIMIT)
+        return shifted(self.leave.accumulate(x, quality, unit), LEAVE_SHIFT, INDEX_LIMIT)

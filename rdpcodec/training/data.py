@@ -49,6 +49,11 @@ class ImageSet:
     def megapixels(self) -> float:
         return len(self.pixels) / 1e6
 
+    def image(self, number: int) -> np.ndarray:
+        """A whole image, uint8 `[H, W, 3]`, on the CPU."""
+        height, width, start = (int(x[number]) for x in (self.heights, self.widths, self.offsets))
+        return self.pixels[start : start + height * width].numpy(force=True).reshape(height, width, 3)
+
     def crops(self, count: int, side: int, generator: torch.Generator) -> Tensor:
         """`count` random square crops, half of them mirrored, from images drawn in proportion to their
         area.

@@ -15,11 +15,11 @@ from rdpcodec.errors import WeightsError
 from rdpcodec.weights.manifest import ModelEntry
 from rdpcodec.weights.release import ReleasedModel
 from rdpcodec.weights.stored import StoredTensor, stored_tensors
-from rdpcodec.weights.tensors import REALISM_PREFIX
+from rdpcodec.weights.tensors import CONTEXT_PREFIX, REALISM_PREFIX
 
 # What each part holds, by the prefixes of tensors' names.
 _PARTS = {
-    "integers": ("scale.", "tables."),
+    "integers": ("scale.", "tables.", CONTEXT_PREFIX),
     "means": ("mean_network.",),
     "synthesis": ("synthesis.",),
     "realism": (REALISM_PREFIX,),
@@ -56,9 +56,9 @@ def _add_model(files: dict[str, bytes], entry: ModelEntry) -> dict[str, Any]:
         ranges = _ranges(tensor for name, tensor in tensors.items() if name.startswith(prefixes))
         if ranges:
             data = b"".join(blob[start : start + length] for start, length in ranges)
-            parts[part] = {"file": _add(files, f"{entry.name}.{part}", "bin", data), "ranges": ranges}
+            parts[part] = {"file": _add(files, f"{entry.path.stem}.{part}", "bin", data), "ranges": ranges}
     graphs = {
-        name: _add(files, f"{entry.name}.{name}", "onnx", path.read_bytes())
+        name: _add(files, f"{entry.path.stem}.{name}", "onnx", path.read_bytes())
         for name, path in released.graphs.items()
         if name in _GRAPHS
     }
@@ -67,6 +67,7 @@ def _add_model(files: dict[str, bytes], entry: ModelEntry) -> dict[str, Any]:
         "name": entry.name,
         "latents": size.latents,
         "hyper_latents": size.hyper_latents,
+        "context": released.context is not None,
         "margin": size.synthesis_margin,
         "file": entry.path.name,
         "bytes": len(blob),

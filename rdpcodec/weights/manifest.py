@@ -83,6 +83,13 @@ class ModelEntry(NamedTuple):
         return bool(self.record.get("encodes", True))
 
     @property
+    def has_context(self) -> bool:
+        """Whether files of the model use the weights' context network. A record may stand for the files of a
+        time before the weights had one.
+        """
+        return bool(self.record.get("context", True))
+
+    @property
     def weights(self) -> Identity:
         """What tells the model's weights apart, and what they can do."""
         size = size_name(architecture_from(self.record["architecture"]))

@@ -1,9 +1,10 @@
 """A released model: how networks, integers and tables are laid out in one safetensors file.
 
 Floating-point tensors keep the names of `RdpModel`'s parameters; `scale.*` holds the integers of the scale
-network, `tables.*` the integer probability tables, `realism.*` a second synthesis if there is one. Everything
-here is NumPy: `rdpcodec.model.released` turns it into torch's networks and back, `rdpcodec.training.export`
-makes the files, and `rdpcodec.weights.manifest` finds and verifies them.
+network, `tables.*` the integer probability tables, `context.*` those and the integers of a context network,
+`realism.*` a second synthesis. Everything here is NumPy: `rdpcodec.model.released` turns it into torch's
+networks and back, `rdpcodec.training.export` makes the files, and `rdpcodec.weights.manifest` finds and
+verifies them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rdpcodec.entropy.context import CONTEXT_TABLES, NEIGHBOURS, ContextModel, ContextWeights
 from rdpcodec.entropy.integers import ScaleWeights
 from rdpcodec.entropy.tables import TableFamily
 from rdpcodec.errors import WeightsError, reason
@@ -22,6 +24,7 @@ from rdpcodec.weights.architecture import Architecture, architecture_from, size_
 from rdpcodec.weights.manifest import Identity, ModelEntry
 from rdpcodec.weights.tensors import (
     BITSTREAM_PREFIXES,
+    CONTEXT_PREFIX,
     ENCODER_PREFIXES,
     REALISM_PREFIX,
     SYNTHESIS_PREFIXES,
@@ -63,6 +66,8 @@ class ReleasedModel:
     scale: ScaleWeights
     latent_tables: TableFamily
     hyper_tables: TableFamily
+    # How hyper-latents are coded by their neighbours; None for models that code each for itself.
+    context: ContextModel | None = None
     # Files of ONNX graphs by name; none for weights that are not on disk.
     graphs: dict[str, Path] = field(default_factory=dict)
     # Whether it makes files, see `ModelEntry.encodes`.
@@ -130,8 +135,10 @@ class ReleasedModel:
     ) -> ReleasedModel:
         """See `from_tensors`."""
         _check_shapes(tensors, architecture)
-        scale = scale_weights(tensors)
+        scale, context = scale_weights(tensors), context_model(tensors)
         scale.prove_bounds()
+        if context is not None:
+            _check_context(context, architecture)
         return cls(
             name,
             fingerprint,
@@ -140,6 +147,7 @@ class ReleasedModel:
             scale,
             table_family(tensors, "latents"),
             table_family(tensors, "hyper"),
+            context,
         )
 
 
@@ -156,6 +164,31 @@ def _check_shapes(tensors: Mapping[str, np.ndarray], size: Architecture) -> None
             continue
         if tensors[name].shape != shape:
             raise ValueError(f"tensor {name} is {tensors[name].shape}, but its architecture needs {shape}")
+
+
+def _check_context(context: ContextModel, size: Architecture) -> None:
+    """Raise `ValueError` unless a context network fits an architecture and its sums are exact."""
+    weights = context.weights
+    inputs, outputs = weights.enter.shape[1], len(weights.leave)
+    if (inputs, outputs) != (NEIGHBOURS * size.hyper_latents, 2 * size.hyper_latents):
+        raise ValueError(f"the context network has {inputs} inputs and {outputs} outputs")
+    if len(context.tables.reach) != CONTEXT_TABLES:
+        raise ValueError(f"the context network has {len(context.tables.reach)} tables, not {CONTEXT_TABLES}")
+    weights.prove_bounds()
+
+
+def context_model(tensors: Mapping[str, np.ndarray]) -> ContextModel | None:
+    """The context network and its tables from a release file's tensors; None for a release without."""
+    if f"{CONTEXT_PREFIX}enter" not in tensors:
+        return None
+    frequencies, reach = (tensors[f"{CONTEXT_PREFIX}tables.{name}"] for name in ("frequencies", "reach"))
+    return ContextModel(context_weights(tensors), TableFamily(frequencies, reach, escape=True))
+
+
+def context_weights(tensors: Mapping[str, np.ndarray]) -> ContextWeights:
+    """The integers of the context network from a release file's tensors."""
+    names = ("enter", "enter_bias", "hidden", "hidden_bias", "leave", "leave_bias")
+    return ContextWeights(*(tensors[f"{CONTEXT_PREFIX}{name}"] for name in names))
 
 
 def table_family(tensors: Mapping[str, np.ndarray], name: str) -> TableFamily:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 # Whatever decides how symbols are read or what the encoder subtracted from the latents. Changing any of it
 # makes old files unreadable; the rest of the decoder may be improved at any time.
-BITSTREAM_PREFIXES = ("scale.", "tables.", "mean_network.")
+CONTEXT_PREFIX = "context."
+BITSTREAM_PREFIXES = (CONTEXT_PREFIX, "scale.", "tables.", "mean_network.")
 SYNTHESIS_PREFIXES = ("synthesis.",)
 # A second synthesis, in models that have a realism setting.
 REALISM_PREFIX = "realism."
@@ -26,11 +27,12 @@ ENCODER_PREFIXES = ("analysis.", "hyper_analysis.", "hyper_prior.", "residual_de
 class LazyTensors(Mapping[str, "np.ndarray"]):
     """The tensors of a safetensors file. Each is read when it is asked for; pickling reads all."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, without: tuple[str, ...] = ()) -> None:
+        """without: the prefixes of names that are left out."""
         from safetensors import safe_open
 
         self._file = safe_open(path, "numpy")
-        self._names = list(self._file.keys())
+        self._names = [name for name in list(self._file.keys()) if not name.startswith(without)]
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self._names:
@@ -55,7 +57,7 @@ def open_tensors(entry: ModelEntry) -> LazyTensors:
     """
     _verify(entry.path, entry.record["sha256"])
     try:
-        return LazyTensors(entry.path)
+        return LazyTensors(entry.path, without=() if entry.has_context else (CONTEXT_PREFIX,))
     except Exception as error:  # safetensors raises a kind of its own, and passes on others
         raise WeightsError(f"{entry.path}: are not weights: {reason(error)}; reinstall rdpcodec") from error
 

@@ -33,6 +33,7 @@ from rdpcodec.batch.plan import Plan
 from rdpcodec.cli import rdpcodec
 from rdpcodec.encoder import refine
 from rdpcodec.training.__main__ import train
+from rdpcodec.training.export.context import Saved
 from rdpcodec.training.speed.profile import Profile
 from rdpcodec.web.runtime import VERSION
 
@@ -59,6 +60,7 @@ LONG: dict[tuple[str, ...], tuple[str, object]] = {
     ("train", "split"): ("rdpcodec.training.pieces.split", []),
     ("train", "split", "RUN/checkpoint.pt"): ("rdpcodec.training.checkpoint.load_run", {}),
     # These would change the repository's own weights.
+    ("train", "context"): ("rdpcodec.training.export.context.add_context", Saved(2, 1)),
     ("train", "graphs"): ("rdpcodec.training.export.graphs.add_graphs", []),
     ("train", "retire"): ("rdpcodec.training.export.retire.retire", ""),
     ("export",): ("rdpcodec.training.export.export.export", {}),

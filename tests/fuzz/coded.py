@@ -66,6 +66,9 @@ def seeds(codec: Codec) -> list[Container]:
     drawn.paste((200, 0, 0), (8, 8, 40, 30))
     wide = drawn.resize((1030, 9), Image.Resampling.NEAREST)  # of two tiles
     wide.putalpha(Image.fromarray(np.arange(9 * 1030, dtype=np.uint16).reshape(9, 1030).astype(np.uint8)))
+    page = Image.new("RGB", (140, 90), "white")  # not all of it is in the exact layer
+    page.paste(drawn, (0, 0))
+    page.paste(image.resize((64, 48)), (76, 42))
     coded = [
         codec.compress(image, 30),
         codec.compress(image.convert("L"), 60),
@@ -74,6 +77,7 @@ def seeds(codec: Codec) -> list[Container]:
         codec.compress(image.crop((0, 0, 17, 3)), 100),
         codec.compress(drawn, 90),
         codec.compress(wide, 90, exact_alpha=True),
+        codec.compress(page, 50),
     ]
     return [container.read(data) for data in coded]
 

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from rdpcodec.training import fidelity, haar, validation
 from rdpcodec.training.data import load_images
-from rdpcodec.training.export import counting, export
+from rdpcodec.training.export import context, counting, export
 from rdpcodec.training.haar import haar_model
 from rdpcodec.weights.architecture import Architecture, architecture_record
 
@@ -25,6 +25,7 @@ SMALLER = {
     haar: {"BASIS_PATCHES": 3000},
     validation: {"SIDE": 64, "CROPS": 3},
     counting: {"CALIBRATION_CROPS": 4, "CALIBRATION_SIDE": 64},
+    context: {"SMALLEST_SIDE": 64, "QUALITIES_PER_IMAGE": 2},
     export: {"HELD_OUT_CROPS": 2},
     fidelity: {"GRAPHICS_IMAGES": 2, "GRAPHICS_SIDE": 64},
 }

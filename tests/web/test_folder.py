@@ -21,7 +21,7 @@ from rdpcodec.web.folder import own_files, write_folder
 from rdpcodec.web.parts import weights_files
 from rdpcodec.web.runtime import FILES, VERSION, runtime_files
 from rdpcodec.weights.manifest import WEIGHTS_VARIABLE, find_model, manifest
-from rdpcodec.weights.tensors import open_tensors
+from rdpcodec.weights.tensors import BITSTREAM_PREFIXES, open_tensors
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_the_parts_hold_what_decodes_and_nothing_else() -> None:
         head = 8 + int.from_bytes(blob[:8], "little")
         tensors = load(blob[:head] + bytes(laid[head:]))
         for tensor, expected in open_tensors(find_model(name)).items():
-            decodes = tensor.startswith(("scale.", "tables.", "mean_network.", "synthesis.", "realism."))
+            decodes = tensor.startswith((*BITSTREAM_PREFIXES, "synthesis.", "realism."))
             found = tensors[tensor]
             assert np.array_equal(found, expected if decodes else np.zeros_like(expected)), tensor
 

@@ -26,12 +26,13 @@ from rdpcodec.training.data import ImageSet, load_images
 from rdpcodec.training.export import counting
 from rdpcodec.training.export.graphs import digests, graphs
 from rdpcodec.training.export.model_card import CARD, data_block, write_blocks
-from rdpcodec.training.export.weights_folder import read_manifest, write_models
+from rdpcodec.training.export.weights_folder import read_manifest, sharing, write_models
 from rdpcodec.training.totals import Totals, totals_of
 from rdpcodec.weights.architecture import Architecture, architecture_from, architecture_record, size_name
-from rdpcodec.weights.release import DistortionShares, ReleasedModel, table_family
+from rdpcodec.weights.release import DistortionShares, ReleasedModel
 from rdpcodec.weights.tensors import (
     BITSTREAM_PREFIXES,
+    CONTEXT_PREFIX,
     REALISM_PREFIX,
     SYNTHESIS_PREFIXES,
     fingerprint,
@@ -111,6 +112,11 @@ def export(
         )
     made = graphs(path.name, blob, parts.architecture)
     record["graphs"] = digests(made)
+    for shared in sharing(manifest, name) if earlier else ():
+        if earlier and earlier.bitstream != record["bitstream_fingerprint"]:
+            raise UsageError(f"{folder}: {shared!r} needs the weights of {name!r}: retire {name!r} first")
+        manifest["models"][shared] |= {key: record[key] for key in ("sha256", "bytes")}
+        manifest["models"][shared]["graphs"] = digests(made, encodes=False)
     manifest["models"][name] = record
     files = {path: blob, **{graph_path(path, graph): x for graph, x in made.items()}}
     old = earlier.record.get("graphs", ()) if earlier else ()
@@ -197,8 +203,8 @@ def fidelity_tensors(
     """Make the tensors of a release without a realism synthesis: rounded, with counted tables.
 
     images: to count on. crops: see `held_out_crops`. earlier: the release that is replaced. If everything
-    else that defines the bitstream is unchanged, its tables stay: a run that trains the synthesis alone keeps
-    the fingerprint, and old files stay readable.
+    else that defines the bitstream is unchanged, its tables and its context network stay: a run that trains
+    the synthesis alone keeps the fingerprint, and old files stay readable.
     """
 
     def with_tables(dtype: torch.dtype, tables: Tables) -> dict[str, Tensor]:
@@ -212,13 +218,12 @@ def fidelity_tensors(
     full, half = (mean_psnr(codecs[dtype], crops) for dtype in kinds)
     dtype = torch.float16 if full - half < FLOAT16_LOSS else torch.float32
     networks = release_tensors(model, dtype)
-    defining = tuple(prefix for prefix in BITSTREAM_PREFIXES if prefix != "tables.")
+    counted = ("tables.", CONTEXT_PREFIX)
+    defining = tuple(prefix for prefix in BITSTREAM_PREFIXES if prefix not in counted)
     if earlier is not None and _same(networks, earlier.tensors, defining):
-        before = arrays(earlier.tensors)
-        tables = table_family(before, "latents"), table_family(before, "hyper")
-    else:
-        tables = counting.counted_tables(codecs[dtype], model, images)
-    return with_tables(dtype, tables)
+        kept = {key: t for key, t in earlier.tensors.items() if key.startswith(counted)}
+        return {**networks, **kept}
+    return with_tables(dtype, counting.counted_tables(codecs[dtype], model, images))
 
 
 def realism_tensors(

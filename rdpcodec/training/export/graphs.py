@@ -32,13 +32,15 @@ from rdpcodec.training.export.graph_layers import (
 from rdpcodec.training.export.graph_writer import FLOAT, INT64, UINT8, Graph, Port, Value
 from rdpcodec.training.export.weights_folder import read_manifest, write_models
 from rdpcodec.weights.architecture import Architecture, architecture_from
+from rdpcodec.weights.release import ENCODING_GRAPHS
 from rdpcodec.weights.stored import stored_tensors
 from rdpcodec.weights.tensors import REALISM_PREFIX, graph_path
 
 
-def digests(made: Mapping[str, bytes]) -> dict[str, str]:
-    """The SHA-256 of graphs by name, as a manifest lists them."""
-    return {name: hashlib.sha256(blob).hexdigest() for name, blob in made.items()}
+def digests(made: Mapping[str, bytes], *, encodes: bool = True) -> dict[str, str]:
+    """The SHA-256 of graphs by name, as a manifest lists them. encodes: see `graphs`."""
+    names = made.keys() if encodes else made.keys() - ENCODING_GRAPHS
+    return {name: hashlib.sha256(made[name]).hexdigest() for name in made if name in names}
 
 
 def add_graphs(folder: Path) -> list[str]:

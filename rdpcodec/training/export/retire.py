@@ -9,12 +9,13 @@ from safetensors.numpy import load_file, save
 
 from rdpcodec.errors import UsageError
 from rdpcodec.training.export.graphs import digests, graphs
-from rdpcodec.training.export.weights_folder import read_manifest, write_models
+from rdpcodec.training.export.weights_folder import read_manifest, sharing, write_models
 from rdpcodec.weights.architecture import architecture_from
 from rdpcodec.weights.tensors import ENCODER_PREFIXES, graph_path
 
-# What a record keeps: nothing about training or results, which would suggest that it is still in use.
-_KEPT = (
+# What a record keeps of a model that only decodes: nothing about training or results, which would suggest
+# that it is still in use.
+DECODING_FACTS = (
     *("size", "architecture", "bitstream_fingerprint", "synthesis_fingerprint"),
     *("dtype", "parameters", "dials"),
 )
@@ -35,14 +36,15 @@ def retire(name: str, folder: Path, *, whole: bool = False) -> str:
     old, new = folder / record["file"], folder / f"{retired}.safetensors"
     blob = old.read_bytes() if whole else _without_encoder(old)
     made = graphs(new.name, blob, architecture_from(record["architecture"]), encodes=False)
+    facts = {"file": new.name, "sha256": hashlib.sha256(blob).hexdigest(), "bytes": len(blob)}
+    facts["graphs"] = digests(made)
+    for shared in sharing(manifest, name):
+        manifest["models"][shared] |= facts
     manifest["models"] = {key: other for key, other in manifest["models"].items() if key != name}
     manifest["models"][retired] = {
-        "file": new.name,
-        **{key: record[key] for key in _KEPT},
-        "sha256": hashlib.sha256(blob).hexdigest(),
-        "bytes": len(blob),
+        **{key: record[key] for key in DECODING_FACTS},
+        **facts,
         "encodes": False,
-        "graphs": digests(made),
     }
     files = {new: blob, **{graph_path(new, graph): x for graph, x in made.items()}}
     # A model may already have had the name that its files use. Then its old files are the new ones.

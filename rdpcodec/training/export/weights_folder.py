@@ -28,6 +28,13 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return dict(manifest)
 
 
+def sharing(manifest: dict[str, Any], name: str) -> list[str]:
+    """The other models of a manifest that have their weights in the same file as the model `name`."""
+    models = manifest["models"]
+    file = models[name]["file"]
+    return [other for other, record in models.items() if other != name and record.get("file") == file]
+
+
 def write_models(
     folder: Path, manifest: dict[str, Any], files: Mapping[Path, bytes], old: Iterable[Path]
 ) -> None:

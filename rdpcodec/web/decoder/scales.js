@@ -37,7 +37,7 @@ export class ScaleNetwork {
 }
 
 // The bias at a quality in hundredths: linear between the rows of a table `[8, C]`, rounded half up.
-function rateBias({ data, shape: [rows, channels] }, quality) {
+export function rateBias({ data, shape: [rows, channels] }, quality) {
   const position = quality * (rows - 1);
   const lower = Math.min(Math.floor(position / QUALITY_FULL), rows - 2);
   const fraction = position - lower * QUALITY_FULL;
@@ -48,7 +48,7 @@ function rateBias({ data, shape: [rows, channels] }, quality) {
 }
 
 // A 1×1 convolution, `[positions, inputs]` → `[positions, outputs]`. weights: `[inputs, outputs]`.
-function mix(x, weights, bias) {
+export function mix(x, weights, bias) {
   const outputs = bias.length, inputs = weights.length / outputs;
   const result = new Int32Array((x.length / inputs) * outputs), sums = new Int32Array(outputs);
   for (let position = 0; position * inputs < x.length; position++) {
@@ -82,7 +82,7 @@ function filter(x, weights, h, w) {
 }
 
 // Rounded shift to the right and clamp, in place.
-function act(x, shift, limit) {
+export function act(x, shift, limit) {
   const half = 1 << (shift - 1);
   for (let i = 0; i < x.length; i++) x[i] = Math.max(0, Math.min(limit, (x[i] + half) >> shift));
   return x;
@@ -126,7 +126,7 @@ function cropped(x, h, w, height, width) {
 }
 
 // `[outputs, inputs]` → Int32Array `[inputs, outputs]`.
-function transposed({ data, shape: [outputs, inputs] }) {
+export function transposed({ data, shape: [outputs, inputs] }) {
   const result = new Int32Array(data.length);
   for (let o = 0; o < outputs; o++) {
     for (let i = 0; i < inputs; i++) result[i * outputs + o] = data[o * inputs + i];

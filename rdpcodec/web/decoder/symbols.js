@@ -15,7 +15,9 @@ export function shapeOf(tile) {
 export function decodeSymbols(coded, tile, quality, model) {
   const shape = shapeOf(tile), { hz, wz, height, width } = shape;
   const decoder = new Decoder(coded);
-  const hyper = decoder.read(hyperTables(model.hyperLatents, hz * wz, quality), model.hyperTables);
+  const hyper = model.contextNetwork
+    ? model.contextNetwork.read(decoder, model.hyperLatents, hz, wz, quality)
+    : decoder.read(hyperTables(model.hyperLatents, hz * wz, quality), model.hyperTables);
   const tables = model.scaleNetwork.tables(hyper, hz, wz, quality, height, width);
   const residual = decoder.read(tables, model.latentTables);
   decoder.finish();

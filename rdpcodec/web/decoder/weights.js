@@ -1,6 +1,7 @@
 // The weights of a model, in parts that are fetched when they are needed; `rdpcodec web` writes them.
 
 import { crc32 } from "./container.js";
+import { ContextNetwork } from "./context.js";
 import { TableFamily } from "./entropy.js";
 import { WeightsError } from "./errors.js";
 import { ScaleNetwork } from "./scales.js";
@@ -59,10 +60,14 @@ export class Model {
       return { shape, data: new ARRAYS[kind](bytes.buffer) };
     };
     const family = (name, escape) =>
-      new TableFamily(tensor(`tables.${name}.frequencies`).data, tensor(`tables.${name}.reach`).data, escape);
+      new TableFamily(tensor(`${name}.frequencies`).data, tensor(`${name}.reach`).data, escape);
     this.scaleNetwork = new ScaleNetwork((name) => tensor(`scale.${name}`));
-    this.latentTables = family("latents", 1);
-    this.hyperTables = family("hyper", 0);
+    this.latentTables = family("tables.latents", 1);
+    if (this.record.context) {
+      this.contextNetwork = new ContextNetwork((name) => tensor(`context.${name}`), family("context.tables", 1));
+    } else {
+      this.hyperTables = family("tables.hyper", 0);
+    }
   }
 
   // Load a part into `bytes`, once. Raises `WeightsError`.

@@ -9,7 +9,7 @@
 Needs the extra `compressai`. Strings are whole .rdpc files, so the bytes that CompressAI counts are those of
 the files. They are made and decoded on the CPU in float32, by networks of their own, wherever the model is
 moved and whatever it is cast to (`--cuda`, `--half`). After training, `update(force=True)` renews these, and
-after `load_state_dict`, `update()` does. Files have then no context network, and are up to 3 % larger for it.
+after `load_state_dict`, `update()` does. The codec then has no context network, and files are larger.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from rdpcodec.entropy.context import IntegerContextNetwork
 from rdpcodec.errors import FormatError, ImageError, ImageWarning, RdpError, UsageError, WeightsError
 from rdpcodec.format import container, exact_layer
 from rdpcodec.format.container import Segment
-from rdpcodec.format.hyper_latents import predicted
+from rdpcodec.format.hyper_latents import coded_steps
 from rdpcodec.image import load_image
 from rdpcodec.metrics.distortion import psnr
 from rdpcodec.weights.manifest import DEFAULT_MODEL, find_model
@@ -65,7 +65,7 @@ def test_a_tile_takes_the_bytes_that_the_tables_say(
     network = IntegerContextNetwork(released.context.weights)
     bits = ideal_bits(released.latent_tables, symbols.residual, symbols.tables) + sum(
         ideal_bits(released.context.tables, distances, tables)
-        for distances, tables in predicted(network, symbols.hyper, quality)
+        for distances, tables in coded_steps(network, symbols.hyper, quality)
     )
     ideal = bits / 8
     coded = len(codec.tile_codec.encode(symbols, quality))

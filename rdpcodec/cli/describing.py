@@ -71,7 +71,9 @@ def models(as_json: bool) -> None:
         record = entry.record
         default = " (default)" if name == DEFAULT_MODEL else ""
         if not entry.encodes:
-            click.echo(f"{name}\n  decodes   files of an earlier version, {record['bytes'] / 1e6:.1f} MB")
+            others = [key for key, other in entries.items() if other.path == entry.path and other.encodes]
+            size = f"with the weights of {others[0]}" if others else f"{record['bytes'] / 1e6:.1f} MB"
+            click.echo(f"{name}\n  decodes   files of an earlier version, {size}")
             continue
         click.echo(f"{name}{default}")
         click.echo(f"  files     say {name}-{entry.fingerprint.hex()}")

@@ -97,6 +97,7 @@ class Decoder:
         for table, start, end in groups:
             reach = int(family.reach[table])
             group = self._coder.decode(models[table], end - start) - reach
+            # Not `max`: groups are often so short that its call takes longer than all the rest.
             if family.escape and group[group.argmax()] > reach:
                 escaped = group == reach + 1
                 group[escaped] = self._coder.decode(_ESCAPE_MODEL, int(escaped.sum())) - (ESCAPE_LIMIT + 1)

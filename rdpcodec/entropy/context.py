@@ -23,16 +23,16 @@ from rdpcodec.entropy.integers import (
     largest_sum,
     rate_bias,
 )
-from rdpcodec.entropy.tables import TableFamily
+from rdpcodec.entropy.tables import KNOTS, TableFamily
 
 # These numbers are part of the bitstream; docs/format.md states them. Training uses the same.
 NEIGHBOURS = 3  # left, above, and above on the left
 FRACTIONS = 8  # steps of a mean
 SCALES = 16
 CONTEXT_TABLES = SCALES * FRACTIONS
-CONTEXT_ENTER_SHIFT = 5  # accumulator → activation: divide by 2^shift, round half up, clamp
-CONTEXT_HIDDEN_SHIFT = 7
-CONTEXT_LEAVE_SHIFT = 9
+ENTER_SHIFT = 5  # accumulator → activation: divide by 2^shift, round half up, clamp
+HIDDEN_SHIFT = 7
+LEAVE_SHIFT = 9
 
 
 @dataclass(frozen=True)
@@ -50,17 +50,34 @@ class ContextWeights:
     leave: np.ndarray  # [2M, K]
     leave_bias: np.ndarray  # [A, 2M]
 
+    def check_shapes(self, hyper_latents: int) -> None:
+        """Raise `ValueError` unless all arrays fit each other and M."""
+        k, m = len(self.hidden), hyper_latents
+        for name, shape, kind in (
+            ("enter", (k, NEIGHBOURS * m), "int8"),
+            ("enter_bias", (KNOTS, k), "int32"),
+            ("hidden", (k, k), "int8"),
+            ("hidden_bias", (k,), "int32"),
+            ("leave", (2 * m, k), "int8"),
+            ("leave_bias", (KNOTS, 2 * m), "int32"),
+        ):
+            array: np.ndarray = getattr(self, name)
+            if (array.shape, array.dtype.name) != (shape, kind):
+                raise ValueError(
+                    f"{name} of the context network is {array.dtype} {array.shape}, not {kind} {shape}"
+                )
+
     def prove_bounds(self) -> int:
         """The largest absolute value that any partial sum can take, for any input; raises `ValueError` at
         2^24 or more.
         """
         return check_exact(
             "the context network",
-            CONTEXT_LEAVE_SHIFT,
+            LEAVE_SHIFT,
             [
-                largest_sum(self.enter, HYPER_LATENT_LIMIT, np.abs(self.enter_bias).max(axis=0)),
+                largest_sum(self.enter, HYPER_LATENT_LIMIT, self.enter_bias),
                 largest_sum(self.hidden, ACTIVATION_LIMIT, self.hidden_bias),
-                largest_sum(self.leave, ACTIVATION_LIMIT, np.abs(self.leave_bias).max(axis=0)),
+                largest_sum(self.leave, ACTIVATION_LIMIT, self.leave_bias),
             ],
         )
 
@@ -90,11 +107,9 @@ class IntegerContextNetwork:
         """
         weights, channels = self._weights, len(self._weights.leave) // 2
         x = neighbours.astype(np.float32) @ self._enter + rate_bias(weights.enter_bias, quality)
-        x = _clamped(_shifted(x, CONTEXT_ENTER_SHIFT), 0, ACTIVATION_LIMIT)
-        x = _clamped(
-            _shifted(x @ self._hidden + weights.hidden_bias, CONTEXT_HIDDEN_SHIFT), 0, ACTIVATION_LIMIT
-        )
-        x = _shifted(x @ self._leave + rate_bias(weights.leave_bias, quality), CONTEXT_LEAVE_SHIFT)
+        x = _clamped(_shifted(x, ENTER_SHIFT), 0, ACTIVATION_LIMIT)
+        x = _clamped(_shifted(x @ self._hidden + weights.hidden_bias, HIDDEN_SHIFT), 0, ACTIVATION_LIMIT)
+        x = _shifted(x @ self._leave + rate_bias(weights.leave_bias, quality), LEAVE_SHIFT)
         furthest = FRACTIONS * HYPER_LATENT_LIMIT
         means = _clamped(x[:, :channels], -furthest, furthest).astype(np.int32)
         scales = _clamped(x[:, channels:], 0, SCALES - 1).astype(np.int32)

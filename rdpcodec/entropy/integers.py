@@ -1,11 +1,11 @@
 """The integers of the scale network: rounded hyper-latents → table indices, the same on every machine.
 
 Engines evaluate them: `rdpcodec.model.integer_scales` in torch, a release's graph `scales` in ONNX Runtime.
-This is the one computation that encoder and decoder must agree on to the last bit. All values are integers
-carried in float32 (or float64). Operands have 8 bits, so they survive bfloat16 and TF32 units too. Every
-partial sum stays below 2^24 (proved by `prove_bounds` when weights are exported and again when they are
-loaded), so no order of summation, thread count, vector width, library or device can change it. Only sums of
-products, clamps and scalings by powers of two are used; no FFT, no Winograd.
+This and the context network (`context.py`) are all that encoder and decoder must agree on to the last bit.
+All values are integers carried in float32 (or float64). Operands have 8 bits, so they survive bfloat16 and
+TF32 units too. Every partial sum stays below 2^24 (proved by `prove_bounds` when weights are exported and
+again when they are loaded), so no order of summation, thread count, vector width, library or device can
+change it. Only sums of products, clamps and scalings by powers of two are used; no FFT, no Winograd.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ class ScaleWeights:
             "the scale network",
             LEAVE_SHIFT,
             [
-                largest_sum(self.enter, HYPER_LATENT_LIMIT, np.abs(self.enter_bias).max(axis=0)),
+                largest_sum(self.enter, HYPER_LATENT_LIMIT, self.enter_bias),
                 *(largest_sum(weight, ACTIVATION_LIMIT, 0) for weight in self.filters),
                 *(
                     largest_sum(weight, ACTIVATION_LIMIT, bias)
                     for weight, bias in zip(self.widen, self.widen_bias, strict=True)
                 ),
-                largest_sum(self.leave, ACTIVATION_LIMIT, np.abs(self.leave_bias).max(axis=0)),
+                largest_sum(self.leave, ACTIVATION_LIMIT, self.leave_bias),
             ],
         )
 
@@ -64,7 +64,8 @@ class ScaleWeights:
 def largest_sum(weight: np.ndarray, limit: int, bias: np.ndarray | int) -> int:
     """The largest absolute value of a layer's sums, partial ones too, for inputs up to `limit`.
 
-    It is Σ|weight| · limit + |bias|, whatever the order of summation. weight: `[out, …]`; bias: `[out]`.
+    It is Σ|weight| · limit + |bias|, whatever the order of summation. weight: int8 `[out, …]`; bias: int32
+    `[out]`, or `[A, out]` for a table along the quality.
     """
     rows = np.abs(weight.astype(np.int64)).reshape(len(weight), -1).sum(axis=1) * limit
     return int((rows + np.abs(np.asarray(bias, np.int64))).max())
@@ -73,7 +74,7 @@ def largest_sum(weight: np.ndarray, limit: int, bias: np.ndarray | int) -> int:
 def check_exact(network: str, shift: int, sums: Sequence[int]) -> int:
     """The largest of a network's sums; raises `ValueError` at 2^24 or more.
 
-    shift: its largest one. Rounding adds half a unit after it, 2^(shift - 1).
+    shift: the largest of the network's shifts. Rounding adds 2^(shift - 1) before it.
     """
     largest = max(sums) + 2 ** (shift - 1)
     if largest >= EXACT_LIMIT:

@@ -1,8 +1,9 @@
 """Integer probability tables, stored with the weights and handed to the coder unchanged.
 
 A table gives each symbol of an alphabet a frequency out of 2^24. Tables come in families (`TableFamily`): one
-for the residuals of the latents, chosen by scale index, and one for the hyper-latents, chosen by channel and
-by quality. No table is ever computed on the machine that decodes.
+for the residuals of the latents, chosen by scale index; one for the hyper-latents, chosen by channel and by
+quality; and one for hyper-latents in context, chosen by the context network. No table is ever computed on the
+machine that decodes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How the hyper-latents of a tile are coded: each for itself, or by what its neighbours are.
+"""How the hyper-latents of a tile are coded: each on its own, or in the context of its neighbours.
 
 Models of earlier versions have one table for each channel, in eight banks along the quality. Later ones have
 a context network (`rdpcodec.entropy.context`) too.
@@ -46,8 +46,8 @@ class FactorisedCoder:
 
 
 class ContextCoder:
-    """Tables chosen by three neighbours. Positions of equal row + column are coded together, since none is a
-    neighbour of another.
+    """Tables chosen by three neighbours. Positions of equal row + column are one step: their hyper-latents
+    are coded together, grouped by table, since none of them is a neighbour of another.
     """
 
     def __init__(self, model: ContextModel) -> None:
@@ -56,7 +56,7 @@ class ContextCoder:
     def write(self, encoder: Encoder, hyper: np.ndarray, quality: float) -> None:
         """See `HyperLatentCoder`."""
         # ANS: what is written last is read first.
-        for residual, tables in reversed(list(predicted(self._network, hyper, quality))):
+        for residual, tables in reversed(list(coded_steps(self._network, hyper, quality))):
             encoder.write(residual.reshape(-1), tables.reshape(-1), self._models)
 
     def read(self, decoder: Decoder, shape: Sequence[int], quality: float) -> np.ndarray:
@@ -76,11 +76,11 @@ def hyper_latent_coder(tables: TableFamily, context: ContextModel | None) -> Hyp
     return FactorisedCoder(tables) if context is None else ContextCoder(context)
 
 
-def predicted(
+def coded_steps(
     network: IntegerContextNetwork, hyper: np.ndarray, quality: float
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """What is coded in each step: the distances of hyper-latents to the whole parts of their means, and their
-    tables, both int32 `[n, M]`.
+    """What is coded, step by step in the order of reading: the distances of hyper-latents from the whole
+    parts of their means, and the tables of these, both int32 `[positions, M]`. hyper: int32 `[M, h, w]`.
     """
     padded, stored = _padded(hyper), container.stored_quality(quality)
     for rows, columns in _diagonals(*hyper.shape[1:]):
@@ -89,19 +89,22 @@ def predicted(
 
 
 def _padded(hyper: np.ndarray) -> np.ndarray:
-    """Hyper-latents with a row of zeros above and a column of zeros on the left."""
+    """Hyper-latents `[M, h, w]` with a row of zeros above and a column on the left: `[M, h + 1, w + 1]`."""
     return np.pad(hyper, ((0, 0), (1, 0), (1, 0)))
 
 
 def _diagonals(height: int, width: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Rows and columns of the positions whose sum is 0, 1, …, from the top down."""
+    """Rows and columns, int `[positions]` each, of the positions whose sum is 0, 1, …, from the top down."""
     for total in range(height + width - 1):
         rows = np.arange(max(0, total - width + 1), min(height, total + 1))
         yield rows, total - rows
 
 
 def _neighbours(padded: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """What the context network sees of positions, `[n, 3M]`: left, above, above on the left."""
+    """What the context network sees of positions, `[positions, 3M]`: left, above, above on the left.
+
+    padded: see `_padded`; rows, columns: see `_diagonals`.
+    """
     places = ((rows + 1, columns), (rows, columns + 1), (rows, columns))
     near = np.stack([padded[:, i, j] for i, j in places])  # [3, M, n]
     return near.reshape(NEIGHBOURS * len(padded), -1).T

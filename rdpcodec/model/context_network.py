@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rdpcodec.entropy.context import (
-    CONTEXT_ENTER_SHIFT,
-    CONTEXT_HIDDEN_SHIFT,
-    CONTEXT_LEAVE_SHIFT,
+    ENTER_SHIFT,
     FRACTIONS,
+    HIDDEN_SHIFT,
+    LEAVE_SHIFT,
     NEIGHBOURS,
     SCALES,
 )
@@ -32,13 +32,14 @@ from rdpcodec.model.scale_network import (
     round_through,
 )
 
-# Scale s stands for a logistic distribution of SCALE_MIN · SCALE_RATIO^s hyper-latents: 0.04 to 18.
-SCALE_MIN = 0.04
-SCALE_RATIO = 1.5
+# Scale s stands for a logistic distribution with the scale parameter SMALLEST_SCALE · SCALE_STEP^s, in
+# hyper-latents: 0.04 to 18.
+SMALLEST_SCALE = 0.04
+SCALE_STEP = 1.5
 # What the integer 1 of a weight counts as. The shifts follow from that, or the other way round.
-_ENTER_UNIT = 2.0**-CONTEXT_ENTER_SHIFT * ACTIVATION_UNIT / HYPER_LATENT_UNIT
-_HIDDEN_UNIT = 2.0**-CONTEXT_HIDDEN_SHIFT
-_LEAVE_UNIT = 2.0**-CONTEXT_LEAVE_SHIFT / FRACTIONS / ACTIVATION_UNIT
+_ENTER_UNIT = 2.0**-ENTER_SHIFT * ACTIVATION_UNIT / HYPER_LATENT_UNIT
+_HIDDEN_UNIT = 2.0**-HIDDEN_SHIFT
+_LEAVE_UNIT = 2.0**-LEAVE_SHIFT / FRACTIONS / ACTIVATION_UNIT
 
 
 class ContextNetwork(nn.Module):
@@ -57,7 +58,7 @@ class ContextNetwork(nn.Module):
             hidden, 2 * hyper_latents, knots=KNOTS, init=0.0, weight_unit=_LEAVE_UNIT
         )
         with torch.no_grad():  # at the start, all means are 0 and all scales a third
-            self.leave.bias[:, hyper_latents:] = math.log(0.33 / SCALE_MIN, SCALE_RATIO) / FRACTIONS
+            self.leave.bias[:, hyper_latents:] = math.log(0.33 / SMALLEST_SCALE, SCALE_STEP) / FRACTIONS
 
     def forward(self, z: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
         """z: `[B, M, h, w]`, integers in ±127; quality `[B]` → means in eighths, in ±8·127, and scales,
@@ -66,11 +67,9 @@ class ContextNetwork(nn.Module):
         padded = F.pad(z, (1, 0, 1, 0))
         x = torch.cat([padded[:, :, 1:, :-1], padded[:, :, :-1, 1:], padded[:, :, :-1, :-1]], 1)
         x = self.enter.accumulate(x, quality, _ENTER_UNIT * HYPER_LATENT_UNIT)
-        x = _activated(x, CONTEXT_ENTER_SHIFT)
-        x = _activated(
-            self.hidden.accumulate(x, quality, _HIDDEN_UNIT * ACTIVATION_UNIT), CONTEXT_HIDDEN_SHIFT
-        )
-        x = self.leave.accumulate(x, quality, _LEAVE_UNIT * ACTIVATION_UNIT) * 2.0**-CONTEXT_LEAVE_SHIFT
+        x = _activated(x, ENTER_SHIFT)
+        x = _activated(self.hidden.accumulate(x, quality, _HIDDEN_UNIT * ACTIVATION_UNIT), HIDDEN_SHIFT)
+        x = self.leave.accumulate(x, quality, _LEAVE_UNIT * ACTIVATION_UNIT) * 2.0**-LEAVE_SHIFT
         means, scales = x.chunk(2, 1)
         limit = FRACTIONS * HYPER_LATENT_LIMIT
         return (
@@ -83,15 +82,15 @@ class ContextNetwork(nn.Module):
         h, w]`.
         """
         means, scales = self(z, quality)
-        inverse = torch.exp(-math.log(SCALE_RATIO) * scales) / SCALE_MIN
+        inverse = torch.exp(-math.log(SCALE_STEP) * scales) / SMALLEST_SCALE
         return information(logistic_mass((z - means / FRACTIONS).abs(), inverse))
 
 
 def _activated(accumulator: Tensor, shift: int) -> Tensor:
     """Divide by 2^shift, round half up, clamp to 0..255.
 
-    Units at zero get no gradient. If they got those that would wake them, as in the scale network, the
-    network would save a quarter less.
+    Units at zero get no gradient. With gradients that wake them, as in the scale network, the network saved a
+    fifth less (bench/experiments/2026-12-hyper-context).
     """
     return round_through((accumulator * 2.0**-shift).clamp(0, ACTIVATION_LIMIT))
 

@@ -2,8 +2,8 @@
 
 The hyper-analysis summarises the latents in hyper-latents z. The mean network predicts the latents from
 rounded z, in floating point: an error in the last bit there moves a reconstructed latent by that last bit and
-nothing else. The densities serve training alone. The scale network, on which decodability depends, is in
-`scale_network.py`.
+nothing else. The densities serve training alone. The networks on which decodability depends are in
+`scale_network.py` and `context_network.py`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The scale network: from rounded hyper-latents to the index of a probability table for every latent.
 
-It is the only network on which decodability depends, so it works on small integers, which training reaches by
-rounding with the gradient of the identity. `rdpcodec.entropy.integers` says which integers.
+Decodability depends on it, as on the context network, so it works on small integers, which training reaches
+by rounding with the gradient of the identity. `rdpcodec.entropy.integers` says which integers.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class IntegerDepthwise(_IntegerLayer):
         return F.conv2d(x, self.integer_weight(), padding=1, groups=x.shape[1])
 
 
-def shifted(accumulator: Tensor, shift: int, limit: int) -> Tensor:
+def _shift(accumulator: Tensor, shift: int, limit: int) -> Tensor:
     """Divide by 2^shift, round half up, clamp to 0..limit: an accumulator becomes activations or indices."""
     return round_through(clamp_through(accumulator * 2.0**-shift, 0, limit))
 
@@ -159,11 +159,11 @@ class ScaleNetwork(nn.Module):
         floats.
         """
         accumulated = self.enter.accumulate(z, quality, WEIGHT_UNIT * HYPER_LATENT_UNIT)
-        x = shifted(accumulated, ENTER_SHIFT, ACTIVATION_LIMIT)
+        x = _shift(accumulated, ENTER_SHIFT, ACTIVATION_LIMIT)
         unit = WEIGHT_UNIT * ACTIVATION_UNIT
         for i in range(2):
-            x = shifted(self.filters[i].accumulate(x), HIDDEN_SHIFT, ACTIVATION_LIMIT)
+            x = _shift(self.filters[i].accumulate(x), HIDDEN_SHIFT, ACTIVATION_LIMIT)
             wider = F.pixel_shuffle(self.widen[i].accumulate(x, quality, unit), 2)
-            x = shifted(wider, HIDDEN_SHIFT, ACTIVATION_LIMIT)
-        x = shifted(self.filters[2].accumulate(x), HIDDEN_SHIFT, ACTIVATION_LIMIT)
-        return shifted(self.leave.accumulate(x, quality, unit), LEAVE_SHIFT, INDEX_LIMIT)
+            x = _shift(wider, HIDDEN_SHIFT, ACTIVATION_LIMIT)
+        x = _shift(self.filters[2].accumulate(x), HIDDEN_SHIFT, ACTIVATION_LIMIT)
+        return _shift(self.leave.accumulate(x, quality, unit), LEAVE_SHIFT, INDEX_LIMIT)

@@ -263,7 +263,7 @@ def export(checkpoint: Path, folder: Path, data: Path, name: str | None, replace
 @click.option("--data", type=FOLDER, required=True, help="Folder of the training images.")
 def context(model: str, folder: Path, data: Path) -> None:
     """Give MODEL in FOLDER a context network, the last step of a release: files get smaller, and images stay
-    as they are. Takes about ten minutes."""
+    as they are. Takes about twelve minutes."""
     need_torch("context")
     need("onnx", "context", "train")
     from rdpcodec.training.export.context import add_context

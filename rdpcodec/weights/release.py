@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rdpcodec.entropy.context import CONTEXT_TABLES, NEIGHBOURS, ContextModel, ContextWeights
+from rdpcodec.entropy.context import CONTEXT_TABLES, ContextModel, ContextWeights
 from rdpcodec.entropy.integers import ScaleWeights
 from rdpcodec.entropy.tables import TableFamily
 from rdpcodec.errors import WeightsError, reason
@@ -168,18 +168,15 @@ def _check_shapes(tensors: Mapping[str, np.ndarray], size: Architecture) -> None
 
 def _check_context(context: ContextModel, size: Architecture) -> None:
     """Raise `ValueError` unless a context network fits an architecture and its sums are exact."""
-    weights = context.weights
-    inputs, outputs = weights.enter.shape[1], len(weights.leave)
-    if (inputs, outputs) != (NEIGHBOURS * size.hyper_latents, 2 * size.hyper_latents):
-        raise ValueError(f"the context network has {inputs} inputs and {outputs} outputs")
+    context.weights.check_shapes(size.hyper_latents)
+    context.weights.prove_bounds()
     if len(context.tables.reach) != CONTEXT_TABLES:
         raise ValueError(f"the context network has {len(context.tables.reach)} tables, not {CONTEXT_TABLES}")
-    weights.prove_bounds()
 
 
 def context_model(tensors: Mapping[str, np.ndarray]) -> ContextModel | None:
     """The context network and its tables from a release file's tensors; None for a release without."""
-    if f"{CONTEXT_PREFIX}enter" not in tensors:
+    if not any(name.startswith(CONTEXT_PREFIX) for name in tensors):
         return None
     frequencies, reach = (tensors[f"{CONTEXT_PREFIX}tables.{name}"] for name in ("frequencies", "reach"))
     return ContextModel(context_weights(tensors), TableFamily(frequencies, reach, escape=True))

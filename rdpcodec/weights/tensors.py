@@ -13,9 +13,10 @@ from rdpcodec.weights.manifest import ModelEntry
 if TYPE_CHECKING:
     import numpy as np
 
+# A context network and its tables, in models that code hyper-latents in context.
+CONTEXT_PREFIX = "context."
 # Whatever decides how symbols are read or what the encoder subtracted from the latents. Changing any of it
 # makes old files unreadable; the rest of the decoder may be improved at any time.
-CONTEXT_PREFIX = "context."
 BITSTREAM_PREFIXES = (CONTEXT_PREFIX, "scale.", "tables.", "mean_network.")
 SYNTHESIS_PREFIXES = ("synthesis.",)
 # A second synthesis, in models that have a realism setting.

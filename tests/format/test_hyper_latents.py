@@ -12,7 +12,7 @@ from rdpcodec.entropy.coder import Decoder, Encoder
 from rdpcodec.entropy.context import ContextWeights, IntegerContextNetwork
 from rdpcodec.entropy.tables import KNOTS, TableFamily, integer_frequencies
 from rdpcodec.errors import FormatError
-from rdpcodec.format.hyper_latents import ContextCoder, FactorisedCoder, HyperLatentCoder, predicted
+from rdpcodec.format.hyper_latents import ContextCoder, FactorisedCoder, HyperLatentCoder, coded_steps
 
 IN_CONTEXT = ContextCoder(random_model(0))
 
@@ -74,7 +74,7 @@ def test_a_network_sees_the_left_then_what_is_above_then_above_on_the_left(
     lines = columns if step == (1, 0) else rows if step == (0, 1) else rows - columns + 6
     hyper = np.zeros((CHANNELS, 5, 6), np.int32)
     hyper[0] = 5 * lines
-    for total, (distances, _) in enumerate(predicted(network, hyper, 50)):
+    for total, (distances, _) in enumerate(coded_steps(network, hyper, 50)):
         for n, row in enumerate(range(max(0, total - 5), min(5, total + 1))):
             before = (row - step[0], total - row - step[1])
             expected = hyper[0, row, total - row] if min(before) < 0 else 0

@@ -25,7 +25,7 @@ SMALLER = {
     haar: {"BASIS_PATCHES": 3000},
     validation: {"SIDE": 64, "CROPS": 3},
     counting: {"CALIBRATION_CROPS": 4, "CALIBRATION_SIDE": 64},
-    context: {"SMALLEST_SIDE": 64, "QUALITIES_PER_IMAGE": 2},
+    context: {"SMALLEST_SIDE": 64, "QUALITIES_PER_IMAGE": 2, "STEPS": 60},
     export: {"HELD_OUT_CROPS": 2},
     fidelity: {"GRAPHICS_IMAGES": 2, "GRAPHICS_SIDE": 64},
 }

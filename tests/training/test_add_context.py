@@ -16,14 +16,19 @@ from short_runs import loop_of, run_of
 
 import rdpcodec
 from rdpcodec import Codec
+from rdpcodec.entropy.context import ContextModel
 from rdpcodec.errors import UsageError
+from rdpcodec.format.hyper_latents import ContextCoder
 from rdpcodec.image import load_image
+from rdpcodec.model.context_network import context_tensors
+from rdpcodec.model.released import arrays
 from rdpcodec.training.commands import context
-from rdpcodec.training.export.context import add_context
+from rdpcodec.training.export import context as export_context
+from rdpcodec.training.export.context import Tile, add_context, coded_bytes, counted_tables, fitted
 from rdpcodec.training.export.export import export
 from rdpcodec.training.export.retire import retire
 from rdpcodec.weights.manifest import WEIGHTS_VARIABLE, manifest
-from rdpcodec.weights.release import ENCODING_GRAPHS
+from rdpcodec.weights.release import ENCODING_GRAPHS, context_weights
 from rdpcodec.weights.tensors import open_tensors
 
 
@@ -41,17 +46,34 @@ def with_context(released: Path, tmp_path: Path, image_folder: Path, monkeypatch
     """A copy of the folder after the model got a network, installed."""
     folder = tmp_path / "weights"
     shutil.copytree(released, folder)
-    add_context("fast", folder, image_folder, steps=60)
+    add_context("fast", folder, image_folder)
     monkeypatch.setenv(WEIGHTS_VARIABLE, str(folder))
     return folder
 
 
-def test_hyper_latents_take_fewer_bytes(released: Path, tmp_path: Path, image_folder: Path) -> None:
+def test_the_command_says_what_hyper_latents_took_and_take(
+    released: Path, tmp_path: Path, image_folder: Path
+) -> None:
     shutil.copytree(released, tmp_path / "weights")
     command = ["fast", str(tmp_path / "weights"), "--data", str(image_folder)]
     result = CliRunner().invoke(context, command, catch_exceptions=False)
-    after, before = (int(number) for number in re.findall(r"([0-9]+)(?: bytes|$)", result.output.strip()))
-    assert 0 < after < before
+    assert re.search(r"take [0-9]+ bytes, before [0-9]+$", result.output.strip())
+
+
+def test_a_fitted_network_saves_bits_where_neighbours_are_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values that drift by one from the left, far from zero, take a fraction of their own entropy."""
+    monkeypatch.setattr(export_context, "STEPS", 600)
+    generator = np.random.default_rng(0)
+    tiles = [
+        Tile((np.cumsum(generator.integers(-1, 2, (4, 9, 9)), 2) + start).astype(np.int32), 50.0)
+        for start in generator.integers(-6, 7, 60)
+    ]
+    weights = context_weights(arrays(context_tensors(fitted(tiles[:50], 4))))
+    coder = ContextCoder(ContextModel(weights, counted_tables(weights, tiles[:50])))
+    values = np.stack([tile.hyper for tile in tiles[50:]])
+    shares = np.unique(values, return_counts=True)[1] / values.size
+    alone = -(shares * np.log2(shares)).sum() * values.size / 8
+    assert coded_bytes(coder, tiles[50:]) < 0.7 * alone
 
 
 def test_nothing_changes_but_how_hyper_latents_are_coded(
@@ -80,6 +102,19 @@ def test_nothing_changes_but_how_hyper_latents_are_coded(
             manifest()["fast"].record["graphs"].keys() - manifest()[name].record["graphs"] == ENCODING_GRAPHS
         )
         assert not any(key.startswith("context.") for key in open_tensors(manifest()[name]))
+
+
+def test_a_model_named_as_its_files_are_is_refused(
+    released: Path, tmp_path: Path, image_folder: Path
+) -> None:
+    """Its name is needed for the files that it made before."""
+    folder = tmp_path / "weights"
+    shutil.copytree(released, folder)
+    record = json.loads((folder / "manifest.json").read_text())["models"]["fast"]
+    name = f"{record['size']}-{record['bitstream_fingerprint'][:8]}"
+    (folder / "manifest.json").write_text(json.dumps({"models": {name: record}}))
+    with pytest.raises(UsageError, match=f"already has a model '{name}'"):
+        add_context(name, folder, image_folder)
 
 
 def test_a_model_with_one_gets_no_second(with_context: Path, image_folder: Path) -> None:
@@ -129,6 +164,9 @@ def test_training_the_synthesis_keeps_it_and_training_everything_does_not(
         else:
             record = export(checkpoint, image_folder, "fast", with_context)
             assert record["bitstream_fingerprint"] == before["fast"]["bitstream_fingerprint"]
+    after = json.loads((with_context / "manifest.json").read_text())["models"]
+    assert len({record["synthesis_fingerprint"] for record in after.values()}) == 1
+    assert after["fast"]["synthesis_fingerprint"] != before["fast"]["synthesis_fingerprint"]
     with weights_read_anew():
         for name in before:
             assert Codec(name).weights.fingerprint.hex() == before[name]["bitstream_fingerprint"][:8]

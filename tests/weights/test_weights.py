@@ -20,6 +20,7 @@ from rdpcodec.errors import WeightsError
 from rdpcodec.format.container import Header
 from rdpcodec.model.released import networks, training_state
 from rdpcodec.weights import manifest as weights
+from rdpcodec.weights.architecture import architecture_from
 from rdpcodec.weights.manifest import encoders, find_model, manifest, model_for_file
 from rdpcodec.weights.release import ReleasedModel
 from rdpcodec.weights.tensors import (
@@ -248,6 +249,22 @@ def test_weights_whose_hash_fits_and_that_are_none_are_refused(copied: Path, how
     manifest.cache_clear()
     with pytest.raises(WeightsError, match=r"are not weights|do not fit together"):
         ReleasedModel.load(find_model("fast"))
+
+
+CONTEXT = {"enter", "enter_bias", "hidden", "hidden_bias", "leave", "leave_bias"}
+
+
+@pytest.mark.parametrize("how", ["cut", "absent", "another type"])
+@pytest.mark.parametrize("name", sorted(CONTEXT | {"tables.reach", "tables.frequencies"}))
+def test_a_context_network_that_does_not_fit_is_refused(name: str, how: str) -> None:
+    entry = find_model("fast")
+    tensors = load_tensors(entry)
+    array = tensors.pop(f"context.{name}")
+    if how != "absent":
+        tensors[f"context.{name}"] = array[:-1] if how == "cut" else array.astype(np.int16)
+    architecture = architecture_from(entry.record["architecture"])
+    with pytest.raises((ValueError, KeyError)):  # what `load` reports as damaged weights
+        ReleasedModel.from_tensors("fast", architecture, tensors)
 
 
 def test_an_unknown_model_is_named_with_those_there_are() -> None:

@@ -24,6 +24,7 @@ from rdpcodec.image import ImageData
 from rdpcodec.model.context_network import logistic_mass
 from rdpcodec.model.rate import interpolate_knots
 from rdpcodec.training.data import load_images
+from rdpcodec.tile_codec import TileCodec
 from rdpcodec.weights.manifest import find_model
 from rdpcodec.weights.release import ReleasedModel
 
@@ -46,8 +47,9 @@ def tiles(codec, coder, images, held_out):
 
 def collect(data, path):
     """Write the tiles of training and held-out images."""
-    codec = Codec()
-    coder = FactorisedCoder(ReleasedModel.load(find_model("fast")).hyper_tables)
+    codec, released = Codec(), ReleasedModel.load(find_model("fast"))
+    coder = FactorisedCoder(released.hyper_tables)
+    codec.tile_codec = TileCodec(codec.engine, released.latent_tables, coder)  # as without a context network
     training, held_out = load_images(Path(data), 256, torch.device("cpu"))
     found = list(tiles(codec, coder, training, False)), list(tiles(codec, coder, held_out, True))
     Path(path).write_bytes(pickle.dumps(found))

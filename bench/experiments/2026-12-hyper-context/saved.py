@@ -1,6 +1,6 @@
-"""What the context network of the released weights saves in files of whole images: python saved.py IMAGES
+"""What the context network of the released weights saves in files of whole images: python saved.py IMAGES OUT.json
 
-Prints JSON: for each quality, the bytes of each image with and without the network, and those of its hyper-latents.
+OUT.json: for each image and quality, the bytes of the file, and those of its hyper-latents with and without the network.
 """
 
 import json
@@ -24,7 +24,7 @@ def hyper_bytes(coder, hyper, quality):
     return len(encoder.bytes())
 
 
-def main(folder):
+def main(folder, out):
     """Code all images at all qualities."""
     codec, released = Codec(), ReleasedModel.load(find_model("fast"))
     coders = [hyper_latent_coder(released.hyper_tables, context) for context in (None, released.context)]
@@ -43,8 +43,8 @@ def main(folder):
         share = sum(p["hyper_after"] for p in points) / sum(p["file"] for p in points)
         line = f"quality {quality}: files {100 * (sum(ratios) / len(ratios) - 1):+.2f} % on average, "
         print(line + f"{100 * (min(ratios) - 1):+.1f} to {100 * (max(ratios) - 1):+.1f}; hyper-latents {share:.1%}")
-    Path(f"{Path(folder).name}.json").write_text(json.dumps(found))
+    Path(out).write_text(json.dumps(found))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -22,11 +22,11 @@ from rdpcodec.entropy.context import CONTEXT_TABLES, FRACTIONS, ContextWeights, 
 from rdpcodec.entropy.integers import HYPER_LATENT_LIMIT
 from rdpcodec.entropy.tables import TableFamily, integer_frequencies
 from rdpcodec.errors import UsageError
-from rdpcodec.format.hyper_latents import HyperLatentCoder, hyper_latent_coder, predicted
+from rdpcodec.format.hyper_latents import HyperLatentCoder, coded_steps, hyper_latent_coder
 from rdpcodec.image import ImageData
 from rdpcodec.model.context_network import (
-    SCALE_MIN,
-    SCALE_RATIO,
+    SCALE_STEP,
+    SMALLEST_SCALE,
     ContextNetwork,
     context_tensors,
     logistic_mass,
@@ -35,7 +35,7 @@ from rdpcodec.model.released import arrays
 from rdpcodec.training.data import ImageSet, load_images
 from rdpcodec.training.export.counting import ESCAPE_SHARE, PRIOR_SYMBOLS
 from rdpcodec.training.export.graphs import digests, graphs
-from rdpcodec.training.export.retire import DECODING_FACTS
+from rdpcodec.training.export.retire import decoding_record
 from rdpcodec.training.export.weights_folder import read_manifest, write_models
 from rdpcodec.weights.architecture import architecture_from
 from rdpcodec.weights.release import ReleasedModel, context_weights
@@ -65,17 +65,22 @@ class Saved(NamedTuple):
     after: int
 
 
-def add_context(name: str, folder: Path, data: Path, steps: int = STEPS) -> Saved:
+def add_context(name: str, folder: Path, data: Path) -> Saved:
     """Give the model `name` of a folder of weights a context network, and its files a new fingerprint.
 
     Files with the old fingerprint are decoded by another model of the manifest, which has the same weights.
-    data: the training images. Raises `UsageError` when the folder has no such model, the model makes no
-    files, or it already has a context network.
+    The model's results are removed from the manifest: they say how large files were before. data: the
+    training images. Raises `UsageError` when the folder has no such model, the model makes no files, it
+    already has a context network, or there are too few images; `ValueError` when the network's bounds cannot
+    be proved.
     """
     manifest = read_manifest(folder)
     record = manifest["models"].get(name)
     if record is None or not record.get("encodes", True):
         raise UsageError(f"{folder}: has no model {name!r} that makes files")
+    earlier = f"{record['size']}-{record['bitstream_fingerprint'][:8]}"
+    if earlier in manifest["models"]:
+        raise UsageError(f"{folder}: already has a model {earlier!r}, the name for files made before")
     path, size = folder / record["file"], architecture_from(record["architecture"])
     tensors = load_file(path)
     if any(key.startswith(CONTEXT_PREFIX) for key in tensors):
@@ -84,24 +89,16 @@ def add_context(name: str, folder: Path, data: Path, steps: int = STEPS) -> Save
     training, held_out = (
         list(tiles_of(codec, images)) for images in load_images(data, SMALLEST_SIDE, torch.device("cpu"))
     )
-    own = context_tensors(fitted(training, size.hyper_latents, steps))
+    own = context_tensors(fitted(training, size.hyper_latents))
     tables = counted_tables(context_weights(arrays(own)), training)
     own[f"{CONTEXT_PREFIX}tables.frequencies"] = torch.from_numpy(tables.frequencies)
     own[f"{CONTEXT_PREFIX}tables.reach"] = torch.from_numpy(tables.reach)
     tensors |= own
     blob = save(tensors)
     made = graphs(path.name, blob, size)
-    facts = {"sha256": hashlib.sha256(blob).hexdigest(), "bytes": len(blob)}
-    earlier = f"{record['size']}-{record['bitstream_fingerprint'][:8]}"
-    manifest["models"][earlier] = {
-        "file": path.name,
-        **{key: record[key] for key in DECODING_FACTS},
-        **facts,
-        "encodes": False,
-        "context": False,
-        "graphs": digests(made, encodes=False),
-    }
-    record |= {**facts, "graphs": digests(made)}
+    record |= {"sha256": hashlib.sha256(blob).hexdigest(), "bytes": len(blob), "graphs": digests(made)}
+    record.pop("results", None)  # they say how large files were before
+    manifest["models"][earlier] = {**decoding_record(record, made), "context": False}
     record["bitstream_fingerprint"] = fingerprint(arrays(tensors), BITSTREAM_PREFIXES)
     write_models(folder, manifest, {path: blob, **{graph_path(path, g): x for g, x in made.items()}}, [])
     released = ReleasedModel.from_tensors(name, size, arrays(tensors))
@@ -122,16 +119,16 @@ def tiles_of(codec: Codec, images: ImageSet) -> Iterator[Tile]:
                 yield Tile(symbols.hyper, quality)
 
 
-def fitted(tiles: Sequence[Tile], hyper_latents: int, steps: int) -> ContextNetwork:
+def fitted(tiles: Sequence[Tile], hyper_latents: int) -> ContextNetwork:
     """Train a context network on hyper-latents."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = ContextNetwork(hyper_latents)
     optimizer = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=0)
     generator = np.random.default_rng(0)
-    for step in range(steps):
+    for step in range(STEPS):
         for group in optimizer.param_groups:
-            group["lr"] = LEARNING_RATE * min(1, (step + 1) / WARMUP, max(0.01, 1 - step / steps))
+            group["lr"] = LEARNING_RATE * min(1, (step + 1) / WARMUP, max(0.01, 1 - step / STEPS))
         chosen = [tiles[i] for i in generator.integers(len(tiles), size=BATCH)]
         z, inside = _batch(chosen, mirrored=generator.random(BATCH) < 0.5)
         quality = torch.tensor([tile.quality for tile in chosen], dtype=torch.float32)
@@ -159,7 +156,7 @@ def counted_tables(weights: ContextWeights, tiles: Iterable[Tile]) -> TableFamil
     """Count the tables of a context network on hyper-latents."""
     network, counts = IntegerContextNetwork(weights), np.zeros((CONTEXT_TABLES, 2 * FURTHEST + 1))
     for tile in tiles:
-        for residual, tables in predicted(network, tile.hyper, tile.quality):
+        for residual, tables in coded_steps(network, tile.hyper, tile.quality):
             np.add.at(counts, (tables, residual + FURTHEST), 1)
     return context_family(counts)
 
@@ -172,7 +169,7 @@ def context_family(counts: np.ndarray) -> TableFamily:
     parts, reaches = [], []
     for number, count in enumerate(counts):
         scale, fraction = divmod(number, FRACTIONS)
-        inverse = torch.tensor(1 / (SCALE_MIN * SCALE_RATIO**scale), dtype=torch.float64)
+        inverse = torch.tensor(1 / (SMALLEST_SCALE * SCALE_STEP**scale), dtype=torch.float64)
         prior = logistic_mass((values - fraction / FRACTIONS).abs(), inverse).numpy()
         weight = count + PRIOR_SYMBOLS * prior / prior.sum()
         share = weight / weight.sum()

@@ -26,6 +26,7 @@ from rdpcodec.training.data import ImageSet, load_images
 from rdpcodec.training.export import counting
 from rdpcodec.training.export.graphs import digests, graphs
 from rdpcodec.training.export.model_card import CARD, data_block, write_blocks
+from rdpcodec.training.export.retire import keep_in_step
 from rdpcodec.training.export.weights_folder import read_manifest, sharing, write_models
 from rdpcodec.training.totals import Totals, totals_of
 from rdpcodec.weights.architecture import Architecture, architecture_from, architecture_record, size_name
@@ -106,18 +107,17 @@ def export(
     parts = released_parts(state, images, held_out_crops(held_out), earlier)
     blob = save(parts.tensors)
     record = {"file": path.name, **release_record(parts, blob, earlier)}
-    if earlier and earlier.bitstream != record["bitstream_fingerprint"] and not replace:
-        raise UsageError(
-            f"{folder}: files of {name!r} would no longer decode: retire it first, or give --replace"
-        )
+    if earlier and earlier.bitstream != record["bitstream_fingerprint"]:
+        if shared := sharing(manifest, name):
+            raise UsageError(f"{folder}: {shared[0]!r} needs the weights of {name!r}: retire {name!r} first")
+        if not replace:
+            raise UsageError(
+                f"{folder}: files of {name!r} would no longer decode: retire it first, or give --replace"
+            )
     made = graphs(path.name, blob, parts.architecture)
     record["graphs"] = digests(made)
-    for shared in sharing(manifest, name) if earlier else ():
-        if earlier and earlier.bitstream != record["bitstream_fingerprint"]:
-            raise UsageError(f"{folder}: {shared!r} needs the weights of {name!r}: retire {name!r} first")
-        manifest["models"][shared] |= {key: record[key] for key in ("sha256", "bytes")}
-        manifest["models"][shared]["graphs"] = digests(made, encodes=False)
     manifest["models"][name] = record
+    keep_in_step(manifest, name, made)
     files = {path: blob, **{graph_path(path, graph): x for graph, x in made.items()}}
     old = earlier.record.get("graphs", ()) if earlier else ()
     write_models(folder, manifest, files, [graph_path(path, graph) for graph in old])

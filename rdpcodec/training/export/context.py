@@ -87,13 +87,10 @@ def add_context(name: str, folder: Path, data: Path) -> Saved:
         raise UsageError(f"{folder}: model {name!r} already has a context network")
     codec = Codec(ReleasedModel.from_tensors(name, size, arrays(tensors)))
     training, held_out = (
-        list(tiles_of(codec, images)) for images in load_images(data, SMALLEST_SIDE, torch.device("cpu"))
+        list(hyper_latents_of(codec, images))
+        for images in load_images(data, SMALLEST_SIDE, torch.device("cpu"))
     )
-    own = context_tensors(fitted(training, size.hyper_latents))
-    tables = counted_tables(context_weights(arrays(own)), training)
-    own[f"{CONTEXT_PREFIX}tables.frequencies"] = torch.from_numpy(tables.frequencies)
-    own[f"{CONTEXT_PREFIX}tables.reach"] = torch.from_numpy(tables.reach)
-    tensors |= own
+    tensors |= context_part(training, size.hyper_latents)
     blob = save(tensors)
     made = graphs(path.name, blob, size)
     record |= {"sha256": hashlib.sha256(blob).hexdigest(), "bytes": len(blob), "graphs": digests(made)}
@@ -109,7 +106,16 @@ def add_context(name: str, folder: Path, data: Path) -> Saved:
     return Saved(before, after)
 
 
-def tiles_of(codec: Codec, images: ImageSet) -> Iterator[Tile]:
+def context_part(tiles: Sequence[Tile], hyper_latents: int) -> dict[str, Tensor]:
+    """The tensors that a context network adds to a release: its integers, and tables counted with them."""
+    tensors = context_tensors(fitted(tiles, hyper_latents))
+    tables = counted_tables(context_weights(arrays(tensors)), tiles)
+    tensors[f"{CONTEXT_PREFIX}tables.frequencies"] = torch.from_numpy(tables.frequencies)
+    tensors[f"{CONTEXT_PREFIX}tables.reach"] = torch.from_numpy(tables.reach)
+    return tensors
+
+
+def hyper_latents_of(codec: Codec, images: ImageSet) -> Iterator[Tile]:
     """The hyper-latents of whole images, at qualities of which the lower ones are more frequent."""
     for number in range(len(images)):
         for turn in range(QUALITIES_PER_IMAGE):

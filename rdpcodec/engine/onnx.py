@@ -21,13 +21,13 @@ from rdpcodec.engine import sessions
 from rdpcodec.engine.checkerboard import Half, half_of, put_half
 from rdpcodec.engine.threads import use_threads
 from rdpcodec.entropy.integers import rate_bias
+from rdpcodec.entropy.rounding import round_by_rate
 from rdpcodec.entropy.tables import ESCAPE_LIMIT
 from rdpcodec.errors import WeightsError
 from rdpcodec.extras import need_torch
 from rdpcodec.format import container
 from rdpcodec.format.symbols import Symbols, hyper_reach
 from rdpcodec.format.tiles import HYPER_FACTOR, PATCH
-from rdpcodec.rounding import round_by_rate
 from rdpcodec.weights.release import ReleasedModel
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Rounding by rate (`rdpcodec.rounding`) of tensors, under tables or densities in training."""
+"""Rounding by rate (`rdpcodec.entropy.rounding`) of tensors, under tables or densities in training."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from rdpcodec.rounding import PRICE_MAX, PRICE_MIN
+from rdpcodec.entropy.rounding import PRICE_MAX, PRICE_MIN
 
 # Bits of residuals under the given tables, or the densities of these, elementwise: (residual, tables) → bits.
 Bits = Callable[[Tensor, Tensor], Tensor]

@@ -99,8 +99,8 @@ def fidelity(
         )
     if previous and init is None:
         raise click.UsageError("--previous continues the weights before those of --init: give --init")
-    from rdpcodec.training.fidelity import Fidelity
     from rdpcodec.training.launch import train as train_run
+    from rdpcodec.training.objectives.fidelity import Fidelity
 
     train_run(
         lambda device: Fidelity(
@@ -152,7 +152,7 @@ def realism(
     if discriminator and not settings.adversary:
         raise click.UsageError("--discriminator is for a run with an adversary: leave --adversary 0 out")
     from rdpcodec.training.launch import train as train_run
-    from rdpcodec.training.realism import Realism
+    from rdpcodec.training.objectives.realism import Realism
 
     train_run(
         lambda device: Realism(
@@ -180,8 +180,8 @@ def split(checkpoint: Path, folder: Path) -> None:
     The folder can be given wherever a run's checkpoint.pt is read: the pieces are joined automatically.
     """
     need_torch("training")
-    from rdpcodec.training.checkpoint import load_run
-    from rdpcodec.training.pieces import split as split_state
+    from rdpcodec.training.checkpoints.checkpoint import load_run
+    from rdpcodec.training.checkpoints.pieces import split as split_state
 
     for path in split_state(load_run(checkpoint), folder):
         click.echo(path)

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from rdpcodec.errors import RdpError, UsageError, reason
-from rdpcodec.training.checkpoint import load_checkpoint, save_checkpoint
-from rdpcodec.training.schedule import Budget, rate_factor
+from rdpcodec.training.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+from rdpcodec.training.descent.schedule import Budget, rate_factor
 from rdpcodec.training.settings import RunSettings
 
 CHECKPOINT = "checkpoint.pt"

@@ -57,8 +57,8 @@ LONG: dict[tuple[str, ...], tuple[str, object]] = {
         "rdpcodec.training.speed.profile.profile_steps",
         Profile("", {}, 1.0, 1.0, 1.0, 1.0),
     ),
-    ("train", "split"): ("rdpcodec.training.pieces.split", []),
-    ("train", "split", "RUN/checkpoint.pt"): ("rdpcodec.training.checkpoint.load_run", {}),
+    ("train", "split"): ("rdpcodec.training.checkpoints.pieces.split", []),
+    ("train", "split", "RUN/checkpoint.pt"): ("rdpcodec.training.checkpoints.checkpoint.load_run", {}),
     # These would change the repository's own weights.
     ("train", "context"): ("rdpcodec.training.export.context.add_context", Saved(2, 1)),
     ("train", "graphs"): ("rdpcodec.training.export.graphs.add_graphs", []),

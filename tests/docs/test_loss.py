@@ -6,8 +6,8 @@ import pytest
 
 from rdpcodec.model.rate import LAMBDA_MIDDLE
 from rdpcodec.quality import LAMBDA_MAX, LAMBDA_MIN
-from rdpcodec.training.losses import LOSS_EXPONENT, LPIPS_UNIT, MSE_WEIGHT, WEAVE_WEIGHT
-from rdpcodec.training.realism import RATE_EXPONENT
+from rdpcodec.training.objectives.losses import LOSS_EXPONENT, LPIPS_UNIT, MSE_WEIGHT, WEAVE_WEIGHT
+from rdpcodec.training.objectives.realism import RATE_EXPONENT
 from rdpcodec.training.settings import FidelitySettings, RealismSettings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")

@@ -16,9 +16,9 @@ import torch.distributed as dist
 from small_model import smaller_constants
 from torch import Tensor
 
-from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.launch import leave_process_group
 from rdpcodec.training.loop import Loop, mean_over_processes, process_count, process_rank
+from rdpcodec.training.objectives.fidelity import Fidelity
 from rdpcodec.training.settings import FidelitySettings
 
 BATCH, SIDE, STEPS = 4, 64, 3

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.loop import Loop
+from rdpcodec.training.objectives.fidelity import Fidelity
 from rdpcodec.training.settings import FidelitySettings
 
 CPU = torch.device("cpu")

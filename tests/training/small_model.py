@@ -12,10 +12,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from rdpcodec.training import fidelity, haar, validation
-from rdpcodec.training.data import load_images
+from rdpcodec.training.checkpoints import haar
+from rdpcodec.training.checkpoints.haar import haar_model
 from rdpcodec.training.export import context, counting, export
-from rdpcodec.training.haar import haar_model
+from rdpcodec.training.images import validation
+from rdpcodec.training.images.image_set import load_images
+from rdpcodec.training.objectives import fidelity
 from rdpcodec.weights.architecture import Architecture, architecture_record
 
 SMALL = Architecture(eighth=16, sixteenth=24, latents=96, hyper_latents=8, prior=16, scale=8)

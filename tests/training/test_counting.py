@@ -14,7 +14,6 @@ from rdpcodec.entropy.tables import KNOTS, TOTAL
 from rdpcodec.format.symbols import Symbols, hyper_bank
 from rdpcodec.image import ImageData
 from rdpcodec.model.rdp_model import RdpModel
-from rdpcodec.training.data import ImageSet
 from rdpcodec.training.export import counting
 from rdpcodec.training.export.counting import (
     COUNTED_REACH,
@@ -24,6 +23,7 @@ from rdpcodec.training.export.counting import (
     hyper_family,
     latent_family,
 )
+from rdpcodec.training.images.image_set import ImageSet
 
 
 def test_residuals_cost_what_they_should_where_many_were_counted() -> None:

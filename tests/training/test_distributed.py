@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from short_runs import CPU
 
 from rdpcodec.training import randomness
-from rdpcodec.training.checkpoint import load_checkpoint
+from rdpcodec.training.checkpoints.checkpoint import load_checkpoint
 from rdpcodec.training.launch import leave_process_group
 
 

@@ -19,7 +19,8 @@ from rdpcodec.metrics.distortion import psnr
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.released import arrays, release_tensors
 from rdpcodec.model.transforms import Synthesis
-from rdpcodec.training.data import load_images
+from rdpcodec.training.checkpoints.start import load_start
+from rdpcodec.training.checkpoints.totals import Totals
 from rdpcodec.training.export.export import (
     Parts,
     Release,
@@ -29,8 +30,7 @@ from rdpcodec.training.export.export import (
     realism_tensors,
     release_record,
 )
-from rdpcodec.training.start import load_start
-from rdpcodec.training.totals import Totals
+from rdpcodec.training.images.image_set import load_images
 from rdpcodec.weights.architecture import architecture_from
 from rdpcodec.weights.release import DistortionShares, ReleasedModel
 

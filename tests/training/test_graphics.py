@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from rdpcodec.training.fidelity import Fidelity
-from rdpcodec.training.graphics import graphics
+from rdpcodec.training.images.graphics import graphics
+from rdpcodec.training.objectives.fidelity import Fidelity
 from rdpcodec.training.settings import FidelitySettings
 
 

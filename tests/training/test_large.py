@@ -19,11 +19,11 @@ from rdpcodec import Codec
 from rdpcodec.cli import rdpcodec
 from rdpcodec.errors import UsageError
 from rdpcodec.format import container
-from rdpcodec.training import fidelity
-from rdpcodec.training.checkpoint import load_checkpoint
+from rdpcodec.training.checkpoints.checkpoint import load_checkpoint
+from rdpcodec.training.checkpoints.pieces import joined
 from rdpcodec.training.large.judging import NotWorthIt
 from rdpcodec.training.large.parts import PARTS
-from rdpcodec.training.pieces import joined
+from rdpcodec.training.objectives import fidelity
 from rdpcodec.training.settings import FidelitySettings, Launch
 from rdpcodec.weights.architecture import SIZES
 from rdpcodec.weights.manifest import ModelEntry, find_model

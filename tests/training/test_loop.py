@@ -18,10 +18,10 @@ from short_runs import CPU
 from torch import nn
 
 from rdpcodec.training import loop as looping
-from rdpcodec.training import schedule
+from rdpcodec.training.descent import schedule
+from rdpcodec.training.descent.schedule import Budget
 from rdpcodec.training.launch import stopped_by_signals
 from rdpcodec.training.loop import Diverged, Interrupted, Loop
-from rdpcodec.training.schedule import Budget
 from rdpcodec.training.settings import RunSettings
 
 PIXELS = 2 * 1000**2  # a step

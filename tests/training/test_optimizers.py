@@ -9,8 +9,8 @@ import torch
 from short_runs import CPU, run_of
 
 from rdpcodec.model.rate import RateGain
-from rdpcodec.training.fidelity import Fidelity
-from rdpcodec.training.optimizers import clip_gradients
+from rdpcodec.training.descent.optimizers import clip_gradients
+from rdpcodec.training.objectives.fidelity import Fidelity
 
 
 def test_gains_and_densities_learn_five_times_as_fast(image_folder: Path, small_model: Path) -> None:

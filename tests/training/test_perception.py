@@ -20,12 +20,15 @@ from rdpcodec.metrics.lpips import load_lpips
 from rdpcodec.metrics.weave import weave_distortion
 from rdpcodec.model.rdp_model import RdpModel, TrainingOutput
 from rdpcodec.model.released import arrays
-from rdpcodec.training import losses
-from rdpcodec.training.checkpoint import load_checkpoint
+from rdpcodec.training.checkpoints.checkpoint import load_checkpoint
+from rdpcodec.training.checkpoints.start import load_start
+from rdpcodec.training.descent.schedule import rate_factor
 from rdpcodec.training.export.export import export
-from rdpcodec.training.fidelity import Decoded, Fidelity
+from rdpcodec.training.images.validation import QUALITIES
 from rdpcodec.training.loop import Loop
-from rdpcodec.training.losses import (
+from rdpcodec.training.objectives import losses
+from rdpcodec.training.objectives.fidelity import Decoded, Fidelity
+from rdpcodec.training.objectives.losses import (
     LPIPS_UNIT,
     MSE_WEIGHT,
     PHASES,
@@ -35,11 +38,8 @@ from rdpcodec.training.losses import (
     rate_distortion_loss,
     shifted_crop,
 )
-from rdpcodec.training.realism import Realism
-from rdpcodec.training.schedule import rate_factor
+from rdpcodec.training.objectives.realism import Realism
 from rdpcodec.training.settings import FidelitySettings, RealismSettings
-from rdpcodec.training.start import load_start
-from rdpcodec.training.validation import QUALITIES
 from rdpcodec.weights.architecture import architecture_from
 from rdpcodec.weights.release import ReleasedModel
 

@@ -13,10 +13,10 @@ from small_model import GATED
 
 from rdpcodec.errors import UsageError
 from rdpcodec.model.rdp_model import RdpModel
-from rdpcodec.training import pieces
-from rdpcodec.training.checkpoint import save_checkpoint
+from rdpcodec.training.checkpoints import pieces
+from rdpcodec.training.checkpoints.checkpoint import save_checkpoint
+from rdpcodec.training.checkpoints.start import load_start
 from rdpcodec.training.commands import train
-from rdpcodec.training.start import load_start
 from rdpcodec.weights.architecture import architecture_record
 
 

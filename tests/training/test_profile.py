@@ -15,7 +15,7 @@ from torch import nn
 from rdpcodec.cli import rdpcodec
 from rdpcodec.model.blocks import GatedBlock
 from rdpcodec.model.rdp_model import RdpModel
-from rdpcodec.training.fidelity import Fidelity
+from rdpcodec.training.objectives.fidelity import Fidelity
 from rdpcodec.training.settings import FidelitySettings
 from rdpcodec.training.speed import compiling
 from rdpcodec.training.speed.compiling import NotCompiled, compile_blocks, compiles

@@ -19,16 +19,16 @@ from rdpcodec.errors import UsageError
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.released import arrays
 from rdpcodec.quality import lambda_at
-from rdpcodec.training import realism
-from rdpcodec.training.checkpoint import load_checkpoint, save_checkpoint
-from rdpcodec.training.discriminator import ProjectedDiscriminator, feature_distortion
+from rdpcodec.training.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+from rdpcodec.training.checkpoints.start import load_start
 from rdpcodec.training.export.export import export
-from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.loop import Loop
-from rdpcodec.training.losses import PHASES
-from rdpcodec.training.realism import Realism
+from rdpcodec.training.objectives import realism
+from rdpcodec.training.objectives.discriminator import ProjectedDiscriminator, feature_distortion
+from rdpcodec.training.objectives.fidelity import Fidelity
+from rdpcodec.training.objectives.losses import PHASES
+from rdpcodec.training.objectives.realism import Realism
 from rdpcodec.training.settings import FidelitySettings, RealismSettings
-from rdpcodec.training.start import load_start
 from rdpcodec.weights.architecture import architecture_from
 from rdpcodec.weights.release import ReleasedModel
 

@@ -9,11 +9,11 @@ import torch
 from short_runs import CPU, loop_of, run_of
 
 from rdpcodec.errors import UsageError
-from rdpcodec.training.average import WeightAverage
-from rdpcodec.training.checkpoint import load_checkpoint, save_checkpoint
+from rdpcodec.training.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+from rdpcodec.training.checkpoints.totals import Totals, totals_of
+from rdpcodec.training.descent.average import WeightAverage
 from rdpcodec.training.export.export import export
 from rdpcodec.training.export.model_card import data_block
-from rdpcodec.training.totals import Totals, totals_of
 from rdpcodec.weights.manifest import hours_by_device
 
 

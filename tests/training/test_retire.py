@@ -16,8 +16,8 @@ import rdpcodec
 from rdpcodec.cli import rdpcodec as program
 from rdpcodec.codec import Codec
 from rdpcodec.errors import UsageError, WeightsError
+from rdpcodec.training.checkpoints.start import load_start
 from rdpcodec.training.commands import graphs, retire
-from rdpcodec.training.start import load_start
 from rdpcodec.weights.manifest import WEIGHTS_VARIABLE, ModelEntry, find_model, manifest
 from rdpcodec.weights.release import ReleasedModel
 from rdpcodec.weights.tensors import open_tensors, verified_graphs

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rdpcodec.training import soap
-from rdpcodec.training.soap import BETAS, EPSILON, Soap
+from rdpcodec.training.descent import soap
+from rdpcodec.training.descent.soap import BETAS, EPSILON, Soap
 
 
 def orthogonal(size: int, seed: int) -> Tensor:

@@ -19,12 +19,12 @@ from torch import Tensor
 from rdpcodec.errors import UsageError
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.released import release_tensors
-from rdpcodec.training.checkpoint import save_checkpoint
-from rdpcodec.training.fidelity import Fidelity
-from rdpcodec.training.realism import Realism
+from rdpcodec.training.checkpoints.checkpoint import save_checkpoint
+from rdpcodec.training.checkpoints.start import Start, load_start
+from rdpcodec.training.checkpoints.totals import Totals
+from rdpcodec.training.objectives.fidelity import Fidelity
+from rdpcodec.training.objectives.realism import Realism
 from rdpcodec.training.settings import RealismSettings
-from rdpcodec.training.start import Start, load_start
-from rdpcodec.training.totals import Totals
 from rdpcodec.weights.architecture import architecture_record
 from rdpcodec.weights.tensors import BITSTREAM_PREFIXES, fingerprint
 

@@ -18,14 +18,14 @@ from rdpcodec.model.rate import LAMBDA_MIDDLE
 from rdpcodec.model.rdp_model import TrainingOutput
 from rdpcodec.quality import lambda_at
 from rdpcodec.training import loop as looping
-from rdpcodec.training.checkpoint import load_checkpoint
-from rdpcodec.training.data import ImageSet, load_images, random_qualities
-from rdpcodec.training.fidelity import Fidelity
+from rdpcodec.training.checkpoints.checkpoint import load_checkpoint
+from rdpcodec.training.descent.schedule import Budget, rate_factor, scale_learning_rates
+from rdpcodec.training.images.image_set import ImageSet, load_images, random_qualities
 from rdpcodec.training.launch import train
 from rdpcodec.training.loop import Loop
-from rdpcodec.training.losses import LOSS_EXPONENT, rate_distortion_loss
+from rdpcodec.training.objectives.fidelity import Fidelity
+from rdpcodec.training.objectives.losses import LOSS_EXPONENT, rate_distortion_loss
 from rdpcodec.training.randomness import Randomness
-from rdpcodec.training.schedule import Budget, rate_factor, scale_learning_rates
 from rdpcodec.training.settings import TRAINS, FidelitySettings, Launch, RunSettings
 
 

@@ -17,11 +17,11 @@ from PIL import Image
 
 from rdpcodec.cli import rdpcodec
 from rdpcodec.errors import UsageError
-from rdpcodec.training import schedule
-from rdpcodec.training.data import load_images
-from rdpcodec.training.fidelity import Fidelity
+from rdpcodec.training.descent import schedule
+from rdpcodec.training.images.image_set import load_images
+from rdpcodec.training.objectives.fidelity import Fidelity
+from rdpcodec.training.objectives.realism import Realism
 from rdpcodec.training.options import weights_path
-from rdpcodec.training.realism import Realism
 from rdpcodec.training.settings import FidelitySettings, Launch, RealismSettings
 from rdpcodec.weights.manifest import find_model
 
@@ -96,7 +96,8 @@ def test_training_needs_only_torch_numpy_pillow_safetensors_and_click(
 ) -> None:
     code = (
         f"import sys, runpy; sys.modules.update(dict.fromkeys({ABSENT}))\n"
-        "from rdpcodec.training import fidelity, validation\n"
+        "from rdpcodec.training.images import validation\n"
+        "from rdpcodec.training.objectives import fidelity\n"
         "validation.SIDE = 64; validation.CROPS = 2; fidelity.GRAPHICS_IMAGES = 2\n"
         "runpy.run_module('rdpcodec.training', run_name='__main__')"
     )
@@ -129,8 +130,8 @@ def test_a_run_starts_from_an_installed_model_by_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     started: list[object] = []
-    name = {"fidelity": "Fidelity", "realism": "Realism"}[kind]
-    monkeypatch.setattr(f"rdpcodec.training.{kind}.{name}", lambda *_, init, **__: started.append(init))
+    objective = f"rdpcodec.training.objectives.{kind}.{kind.capitalize()}"
+    monkeypatch.setattr(objective, lambda *_, init, **__: started.append(init))
     monkeypatch.setattr("rdpcodec.training.launch.train", lambda trainer, *_, **__: trainer(None))
     arguments = ["train", kind, "--data", str(tmp_path), "--out", str(tmp_path), "--minutes", "1", "--init"]
     assert CliRunner().invoke(rdpcodec, [*arguments, "fast"], catch_exceptions=False).exit_code == 0
@@ -144,9 +145,9 @@ def test_a_run_starts_from_an_installed_model_by_its_name(
 def test_options_reach_the_run_and_what_is_not_said_is_its_own(
     kind: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = kind.__name__.lower()
+    objective = f"{kind.__module__}.{kind.__name__}"
     made: list[Any] = []
-    monkeypatch.setattr(f"rdpcodec.training.{name}.{kind.__name__}", lambda *a, **k: made.append((a, k)))
+    monkeypatch.setattr(objective, lambda *a, **k: made.append((a, k)))
 
     def trained(objective: Any, launch: Launch) -> None:
         objective("device")
@@ -161,7 +162,7 @@ def test_options_reach_the_run_and_what_is_not_said_is_its_own(
 
     def asked(*more: object) -> tuple[Any, ...]:
         made.clear()
-        arguments = ["train", name, *where, *more]
+        arguments = ["train", kind.__name__.lower(), *where, *more]
         result = CliRunner().invoke(rdpcodec, [str(word) for word in arguments], catch_exceptions=False)
         assert result.exit_code == 0, result.output
         (arguments, options), launch = made

@@ -18,18 +18,18 @@ from small_model import SMALL
 
 from rdpcodec.errors import UsageError
 from rdpcodec.files.whole_files import replace_files
-from rdpcodec.training.checkpoint import load_checkpoint
+from rdpcodec.training.checkpoints.checkpoint import load_checkpoint
+from rdpcodec.training.checkpoints.start import load_start
 from rdpcodec.training.commands import train as train_commands
-from rdpcodec.training.data import load_images
 from rdpcodec.training.export.export import export
 from rdpcodec.training.export.graphs import add_graphs
 from rdpcodec.training.export.retire import retire
-from rdpcodec.training.fidelity import Fidelity
+from rdpcodec.training.images.image_set import load_images
+from rdpcodec.training.images.validation import load_training_and_validation
 from rdpcodec.training.launch import train, training_device
 from rdpcodec.training.loop import CHECKPOINT
+from rdpcodec.training.objectives.fidelity import Fidelity
 from rdpcodec.training.settings import FidelitySettings, Launch, RealismSettings
-from rdpcodec.training.start import load_start
-from rdpcodec.training.validation import load_training_and_validation
 from rdpcodec.weights.architecture import SIZES, architecture_record
 
 
@@ -239,7 +239,7 @@ def test_large_crops_are_validated_on_the_same_images(tmp_path: Path) -> None:
 def test_validation_crops_do_not_depend_on_the_crops_of_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rdpcodec.training.validation.SIDE", 64)
+    monkeypatch.setattr("rdpcodec.training.images.validation.SIDE", 64)
     random = np.random.default_rng(0)
     for number in range(41):
         side = 64 if number == 40 else 128

@@ -9,9 +9,9 @@ from small_model import SMALL
 
 from rdpcodec.metrics.eyes import in_place_of
 from rdpcodec.model.rdp_model import RdpModel
-from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.loop import Loop
-from rdpcodec.training.losses import fidelity_distortion, rate_distortion_loss
+from rdpcodec.training.objectives.fidelity import Fidelity
+from rdpcodec.training.objectives.losses import fidelity_distortion, rate_distortion_loss
 from rdpcodec.training.settings import FidelitySettings
 
 STEPS, BATCH, CROP = 4, 2, 64

@@ -20,7 +20,7 @@ from bench.papers.wgan.records import kept_results, restore_record
 from bench.papers.wgan.run import Run
 from bench.papers.wgan.train import Fidelity, squared_error
 from rdpcodec.errors import UsageError
-from rdpcodec.training.checkpoint import load_checkpoint
+from rdpcodec.training.checkpoints.checkpoint import load_checkpoint
 
 # Features of the second convolution are larger than pixels: at this weight both parts of the distortion are
 # about equal for the pairs without an adversary.

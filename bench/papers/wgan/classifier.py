@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.papers.wgan.data import Labelled
-from rdpcodec.training.checkpoint import load_checkpoint, save_checkpoint
+from rdpcodec.training.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 
 _CLASSES = 10
 

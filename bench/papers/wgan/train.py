@@ -20,8 +20,8 @@ from bench.papers.wgan.critic_gradients import add_gradients
 from bench.papers.wgan.data import Labelled
 from bench.papers.wgan.networks import for_each
 from rdpcodec.errors import UsageError
-from rdpcodec.training.checkpoint import load_checkpoint, save_checkpoint
-from rdpcodec.training.data import to_device
+from rdpcodec.training.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+from rdpcodec.training.images.image_set import to_device
 
 # A killed run loses at most this time, and the time to start.
 _SECONDS_BETWEEN_CHECKPOINTS = 120.0

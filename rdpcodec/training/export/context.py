@@ -32,11 +32,11 @@ from rdpcodec.model.context_network import (
     logistic_mass,
 )
 from rdpcodec.model.released import arrays
-from rdpcodec.training.data import ImageSet, load_images
 from rdpcodec.training.export.counting import ESCAPE_SHARE, PRIOR_SYMBOLS
 from rdpcodec.training.export.graphs import digests, graphs
 from rdpcodec.training.export.retire import decoding_record
 from rdpcodec.training.export.weights_folder import read_manifest, write_models
+from rdpcodec.training.images.image_set import ImageSet, load_images
 from rdpcodec.weights.architecture import architecture_from
 from rdpcodec.weights.release import ReleasedModel, context_weights
 from rdpcodec.weights.tensors import BITSTREAM_PREFIXES, CONTEXT_PREFIX, fingerprint, graph_path

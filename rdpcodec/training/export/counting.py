@@ -18,7 +18,7 @@ from rdpcodec.format.symbols import Symbols, hyper_bank
 from rdpcodec.image import ImageData
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.scale_network import SCALE_COUNT
-from rdpcodec.training.data import ImageSet
+from rdpcodec.training.images.image_set import ImageSet
 
 CALIBRATION_SIDE = 384
 CALIBRATION_CROPS = 1200

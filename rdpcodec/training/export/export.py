@@ -21,14 +21,14 @@ from rdpcodec.errors import UsageError
 from rdpcodec.image import ImageData
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.released import arrays, realism_state, release_tensors, table_tensors
-from rdpcodec.training.checkpoint import averaged_model, load_run
-from rdpcodec.training.data import ImageSet, load_images
+from rdpcodec.training.checkpoints.checkpoint import averaged_model, load_run
+from rdpcodec.training.checkpoints.totals import Totals, totals_of
 from rdpcodec.training.export import counting
 from rdpcodec.training.export.graphs import digests, graphs
 from rdpcodec.training.export.model_card import CARD, data_block, write_blocks
 from rdpcodec.training.export.retire import keep_in_step
 from rdpcodec.training.export.weights_folder import read_manifest, sharing, write_models
-from rdpcodec.training.totals import Totals, totals_of
+from rdpcodec.training.images.image_set import ImageSet, load_images
 from rdpcodec.weights.architecture import Architecture, architecture_from, architecture_record, size_name
 from rdpcodec.weights.release import DistortionShares, ReleasedModel
 from rdpcodec.weights.tensors import (

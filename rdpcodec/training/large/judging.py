@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rdpcodec.errors import RdpError
 from rdpcodec.model.rdp_model import RdpModel
-from rdpcodec.training.validation import points_of
+from rdpcodec.training.images.validation import points_of
 
 # Share of the bits of `fast`. `large` should need 8 % less than `base`. But `base` was trained for squared
 # error only: at equal SSIMULACRA2, training for eyes would win as much by itself. `base` needed 2.8 % less

@@ -13,17 +13,17 @@ from pathlib import Path
 import torch
 
 from rdpcodec.errors import UsageError
-from rdpcodec.training.checkpoint import averaged_model, load_checkpoint
-from rdpcodec.training.fidelity import Fidelity
+from rdpcodec.training.checkpoints.checkpoint import averaged_model, load_checkpoint
+from rdpcodec.training.checkpoints.pieces import joined, split
+from rdpcodec.training.checkpoints.start import load_start
+from rdpcodec.training.images.validation import load_training_and_validation
 from rdpcodec.training.large.judging import WANTED, Verdict, curve, verdict
 from rdpcodec.training.large.parts import PARTS
 from rdpcodec.training.launch import train, training_device
 from rdpcodec.training.loop import CHECKPOINT, Objective
-from rdpcodec.training.pieces import joined, split
-from rdpcodec.training.realism import Realism
+from rdpcodec.training.objectives.fidelity import Fidelity
+from rdpcodec.training.objectives.realism import Realism
 from rdpcodec.training.settings import FidelitySettings, Launch, RealismSettings
-from rdpcodec.training.start import load_start
-from rdpcodec.training.validation import load_training_and_validation
 
 WEIGHTS = "weights"
 

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from rdpcodec.training.fidelity import Fidelity
 from rdpcodec.training.launch import prepare, training_device
 from rdpcodec.training.loop import device_name
+from rdpcodec.training.objectives.fidelity import Fidelity
 from rdpcodec.training.settings import FidelitySettings
 from rdpcodec.training.speed.cost import training_multiply_adds
 

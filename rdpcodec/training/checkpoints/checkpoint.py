@@ -13,7 +13,7 @@ from torch import nn
 from rdpcodec.errors import UsageError, reason
 from rdpcodec.files.whole_files import replace_file
 from rdpcodec.model.rdp_model import RdpModel
-from rdpcodec.training.pieces import joined
+from rdpcodec.training.checkpoints.pieces import joined
 from rdpcodec.weights.architecture import architecture_from
 
 # Raised for weights that cannot be read or that belong to another network.

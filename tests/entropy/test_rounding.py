@@ -10,8 +10,9 @@ from ideal_bits import ideal_bits
 from PIL import Image
 from torch import Tensor
 
-from rdpcodec import Codec, rounding
+from rdpcodec import Codec
 from rdpcodec.engine import onnx as engine
+from rdpcodec.entropy import rounding
 from rdpcodec.entropy.tables import TableFamily, integer_frequencies
 from rdpcodec.image import load_image
 from rdpcodec.model.rounding import TableBits, round_by_rate

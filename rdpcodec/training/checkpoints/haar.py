@@ -7,7 +7,7 @@ import torch
 from rdpcodec.format.tiles import PATCH
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.transforms import haar_basis, start_from_basis
-from rdpcodec.training.data import ImageSet, random_patches
+from rdpcodec.training.images.image_set import ImageSet, random_patches
 from rdpcodec.weights.architecture import Architecture
 
 # Enough to order 768 variances; more would change a few of the last rows that are kept.

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from rdpcodec.metrics.lpips import Lpips
 from rdpcodec.model.transforms import Synthesis
-from rdpcodec.training.average import WeightAverage
-from rdpcodec.training.losses import PerceptualDistortion, perceptual_distortion
-from rdpcodec.training.optimizers import build_optimizers
+from rdpcodec.training.checkpoints.totals import Totals
+from rdpcodec.training.descent.average import WeightAverage
+from rdpcodec.training.descent.optimizers import build_optimizers
+from rdpcodec.training.images.validation import Point
+from rdpcodec.training.objectives.losses import PerceptualDistortion, perceptual_distortion
 from rdpcodec.training.settings import FidelitySettings
-from rdpcodec.training.totals import Totals
-from rdpcodec.training.validation import Point
 
 
 class RealismLearner:

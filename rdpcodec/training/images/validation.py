@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from rdpcodec.metrics.eyes import ssimulacra2_distortion, ssimulacra2_score
 from rdpcodec.model.rdp_model import TrainingOutput
-from rdpcodec.training.data import ImageSet, load_images
-from rdpcodec.training.losses import Loss, rate_distortion_loss
+from rdpcodec.training.images.image_set import ImageSet, load_images
+from rdpcodec.training.objectives.losses import Loss, rate_distortion_loss
 
 QUALITIES = (5.0, 25.0, 45.0, 65.0, 85.0)
 # One size for all runs, so that their validation losses can be compared.

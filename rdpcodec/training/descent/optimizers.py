@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from rdpcodec.model.rate import RateGain
-from rdpcodec.training.schedule import scale_learning_rates
-from rdpcodec.training.soap import Soap
+from rdpcodec.training.descent.schedule import scale_learning_rates
+from rdpcodec.training.descent.soap import Soap
 
 BETAS = (0.9, 0.98)
 # Gains and densities are few, see every pixel and live in the log domain: they can and should move faster.

@@ -14,9 +14,9 @@ from rdpcodec.errors import UsageError
 from rdpcodec.model.rdp_model import RdpModel
 from rdpcodec.model.released import arrays, realism_state, training_state
 from rdpcodec.model.transforms import Synthesis
-from rdpcodec.training.checkpoint import UNFIT, averaged_model, load_checkpoint
+from rdpcodec.training.checkpoints.checkpoint import UNFIT, averaged_model, load_checkpoint
+from rdpcodec.training.checkpoints.totals import Totals, totals_of
 from rdpcodec.training.export.weights_folder import read_manifest
-from rdpcodec.training.totals import Totals, totals_of
 from rdpcodec.weights.architecture import architecture_from
 from rdpcodec.weights.tensors import BITSTREAM_PREFIXES, fingerprint
 

@@ -22,27 +22,27 @@ from rdpcodec.errors import UsageError
 from rdpcodec.metrics.lpips import load_lpips
 from rdpcodec.model.rdp_model import RdpModel, TrainingOutput
 from rdpcodec.model.transforms import Synthesis
-from rdpcodec.training.average import WeightAverage
-from rdpcodec.training.data import ImageSet, random_qualities, to_device
-from rdpcodec.training.graphics import graphics
-from rdpcodec.training.haar import haar_model
+from rdpcodec.training.checkpoints.haar import haar_model
+from rdpcodec.training.checkpoints.start import Start, load_start
+from rdpcodec.training.checkpoints.totals import Totals
+from rdpcodec.training.descent.average import WeightAverage
+from rdpcodec.training.descent.optimizers import build_optimizers, clip_gradients, load_states, take_step
+from rdpcodec.training.images.graphics import graphics
+from rdpcodec.training.images.image_set import ImageSet, random_qualities, to_device
+from rdpcodec.training.images.validation import QUALITIES, load_training_and_validation, points_of
 from rdpcodec.training.loop import CHECKED, averaging_gradients, process_count
-from rdpcodec.training.losses import (
+from rdpcodec.training.objectives.losses import (
     LPIPS_UNIT,
     autocast,
     fidelity_distortion,
     random_phase,
     rate_distortion_loss,
 )
-from rdpcodec.training.optimizers import build_optimizers, clip_gradients, load_states, take_step
+from rdpcodec.training.objectives.realism_learner import RealismLearner
 from rdpcodec.training.randomness import Randomness
-from rdpcodec.training.realism_learner import RealismLearner
 from rdpcodec.training.settings import FROZEN, FidelitySettings
 from rdpcodec.training.speed.compiling import compile_blocks, compiles
 from rdpcodec.training.speed.cuda_graph import CudaGraphed
-from rdpcodec.training.start import Start, load_start
-from rdpcodec.training.totals import Totals
-from rdpcodec.training.validation import QUALITIES, load_training_and_validation, points_of
 from rdpcodec.weights.architecture import SIZES
 
 # Figures of a step for the log; the last only with a realism synthesis.

@@ -20,18 +20,18 @@ from rdpcodec.metrics.eyes import in_place_of
 from rdpcodec.metrics.lpips import load_lpips
 from rdpcodec.model.rate import LAMBDA_MIDDLE
 from rdpcodec.quality import lambda_at
-from rdpcodec.training.average import WeightAverage
-from rdpcodec.training.checkpoint import load_discriminator
-from rdpcodec.training.data import random_qualities
-from rdpcodec.training.discriminator import ProjectedDiscriminator, feature_distortion
+from rdpcodec.training.checkpoints.checkpoint import load_discriminator
+from rdpcodec.training.checkpoints.start import load_start
+from rdpcodec.training.checkpoints.totals import Totals
+from rdpcodec.training.descent.average import WeightAverage
+from rdpcodec.training.descent.optimizers import build_optimizers, clip_gradients, load_states, take_step
+from rdpcodec.training.images.image_set import random_qualities
+from rdpcodec.training.images.validation import QUALITIES, load_training_and_validation
 from rdpcodec.training.loop import averaging_gradients, mean_over_processes
-from rdpcodec.training.losses import autocast, perceptual_distortion, random_phase, shifted_crop
-from rdpcodec.training.optimizers import build_optimizers, clip_gradients, load_states, take_step
+from rdpcodec.training.objectives.discriminator import ProjectedDiscriminator, feature_distortion
+from rdpcodec.training.objectives.losses import autocast, perceptual_distortion, random_phase, shifted_crop
 from rdpcodec.training.randomness import Randomness
 from rdpcodec.training.settings import RealismSettings
-from rdpcodec.training.start import load_start
-from rdpcodec.training.totals import Totals
-from rdpcodec.training.validation import QUALITIES, load_training_and_validation
 
 # Squared error and LPIPS shrink alike as the rate grows, about as λ^-0.5. Without a weight, low rates would
 # dominate training.

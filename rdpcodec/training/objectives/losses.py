@@ -14,7 +14,7 @@ from rdpcodec.metrics.weave import weave_distortion
 from rdpcodec.model.rate import LAMBDA_MIDDLE
 from rdpcodec.model.rdp_model import TrainingOutput
 from rdpcodec.quality import lambda_at
-from rdpcodec.training.data import to_device
+from rdpcodec.training.images.image_set import to_device
 from rdpcodec.training.settings import FidelitySettings, RunSettings
 
 # A file at λ costs about λ^0.5 in the loss's own units. Dividing by most of that keeps the high rates from

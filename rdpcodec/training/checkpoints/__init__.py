@@ -1,0 +1,1 @@
+"""What runs begin from and leave behind."""

@@ -1,0 +1,1 @@
+"""What runs learn: the fidelity path, the realism synthesis, and their losses."""

@@ -23,7 +23,7 @@ from rdpcodec import file_type
 from rdpcodec.errors import FormatError, RdpError, UsageError
 from rdpcodec.format import container
 from rdpcodec.format.container import ALPHA_SEGMENTS, Header, Segment
-from rdpcodec.image.metadata import (
+from rdpcodec.metadata import (
     GivenResolution,
     cleaned_exif,
     left_out,

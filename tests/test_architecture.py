@@ -11,9 +11,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # The rooms of the package, from the lowest floor to the highest. Rooms on one floor do not import each other.
 FLOORS = (
-    ("errors", "file_type", "fork_lock", "quality"),
+    ("errors", "file_type", "fork_lock", "exif_claims", "quality"),
     ("limits", "files", "entropy", "targets", "extras", "command_line"),
-    ("operating_point", "metrics"),
+    ("metadata", "operating_point", "metrics"),
     ("image",),
     ("format", "peers"),
     ("weights", "groups", "arguments"),

@@ -20,7 +20,7 @@ from rdpcodec.format.container import Container, Segment
 from rdpcodec.format.tiles import Box, tiles_of
 from rdpcodec.image import ImageData
 from rdpcodec.image.colour import cleaned_profile
-from rdpcodec.image.metadata import cleaned_exif, left_out
+from rdpcodec.metadata import cleaned_exif, left_out
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _IHDR = struct.Struct(">I4sII5s")  # of each chunk, its length and kind come first

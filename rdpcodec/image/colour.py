@@ -10,7 +10,6 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from rdpcodec.errors import ImageWarning, reason, warn
-from rdpcodec.image.metadata import left_out, within_limit
 from rdpcodec.image.profiles import (
     CODED_CURVES,
     CODED_PRIMARIES,
@@ -19,6 +18,7 @@ from rdpcodec.image.profiles import (
     Primaries,
     made_profile,
 )
+from rdpcodec.metadata import left_out, within_limit
 
 _SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK", "LAB": "Lab"}
 _SRGB_GAMMA = 1 / 2.2

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from rdpcodec.image.metadata import resolution_of
+from rdpcodec.metadata import resolution_of
 
 # The mean of three channels is taken for this many pixels at a time: a few megabytes of working memory.
 _STRIP = 1 << 20

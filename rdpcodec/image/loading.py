@@ -18,7 +18,8 @@ from rdpcodec.image.arrays import from_array, from_tensor, to_eight_bits, warn_i
 from rdpcodec.image.colour import described_profile, kept_profile, to_srgb
 from rdpcodec.image.files import as_image_error, opened
 from rdpcodec.image.image_data import ImageData
-from rdpcodec.image.metadata import (
+from rdpcodec.limits import MAX_PIXELS, check_size
+from rdpcodec.metadata import (
     exif_of,
     orientation_of,
     same_but,
@@ -27,7 +28,6 @@ from rdpcodec.image.metadata import (
     without_texts,
     xmp_of,
 )
-from rdpcodec.limits import MAX_PIXELS, check_size
 
 if TYPE_CHECKING:
     from torch import Tensor

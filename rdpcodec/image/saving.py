@@ -13,7 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from rdpcodec.errors import ImageError, ImageWarning, UsageError, reason, warn
 from rdpcodec.image.files import missing_plugin, opened, register_plugins
-from rdpcodec.image.metadata import left_out
+from rdpcodec.metadata import left_out
 
 # A decoded image should lose nothing more where the format allows it, and next to nothing where it does not.
 _SAVE_OPTIONS: dict[str, dict[str, Any]] = {

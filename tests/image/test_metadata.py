@@ -18,14 +18,14 @@ from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from rdpcodec import Codec
+from rdpcodec.exif_claims import check_claims
 from rdpcodec.format import container
 from rdpcodec.format.container import Segment
 from rdpcodec.image import ImageData, ImageWarning, encode_image, load_image
 from rdpcodec.image.colour import to_srgb
-from rdpcodec.image.exif_claims import check_claims
-from rdpcodec.image.metadata import cleaned_exif, without_geometry
 from rdpcodec.image.profiles import CODED_PRIMARIES, SRGB_CURVE, made_profile
 from rdpcodec.limits import METADATA_LIMIT
+from rdpcodec.metadata import cleaned_exif, without_geometry
 
 MAKE, ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, SOFTWARE = 271, 274, 282, 283, 296, 305
 INCH, CENTIMETRE = 2, 3

@@ -13,7 +13,7 @@ from typing import Any
 from PIL import ExifTags, Image
 
 from rdpcodec.errors import ImageWarning, reason, warn
-from rdpcodec.image.exif_claims import MOST_NUMBERS, check_claims
+from rdpcodec.exif_claims import MOST_NUMBERS, check_claims
 from rdpcodec.limits import METADATA_LIMIT
 
 _ORIENTATION = ExifTags.Base.Orientation

@@ -63,6 +63,14 @@ class Choice(NamedTuple):
     weight: np.ndarray
     """λ of each pixel that the networks code, in bits for a squared error of one, `[H, W]`."""
 
+    @classmethod
+    def of_one_colour(cls, pixels: np.ndarray) -> Choice:
+        """All pixels of a tile that has one colour, uint8 `[H, W, 3]`. In the exact layer they take some tens of
+        bytes, and the networks are never that close for much less.
+        """
+        whole = ExactPixels(pixels, np.ones(pixels.shape[:2], bool))
+        return cls(whole, 0.0, whole, 0.0, np.inf, np.zeros(pixels.shape[:2], np.float32))
+
     @property
     def divides(self) -> bool:
         """Whether the exact layer takes some of the pixels, and leaves some."""
@@ -126,7 +134,7 @@ def choose(
     whole, whole_loss = held(min(of_all, key=loss)) if of_all else (nothing, np.inf)
     if quality >= _EXACT_QUALITY:
         whole_loss /= _WORTH_ALL
-    return Choice(*some, whole, whole_loss, none_loss, weight)
+    return Choice(*some, whole, whole_loss, none_loss, weight.astype(np.float32))
 
 
 def _trials(

@@ -13,6 +13,8 @@ from rdpcodec.format import exact_layer
 _FEW_COLOURS = 64
 _PIECE = 96
 _PAYS = 0.97
+# Below so many bits a pixel there is nothing left to save: a quarter of a kilobyte in a tile of 1024×1024.
+_NEXT_TO_NOTHING = 0.002
 
 
 def smallest(pixels: np.ndarray, mask: np.ndarray) -> bytes:
@@ -20,7 +22,7 @@ def smallest(pixels: np.ndarray, mask: np.ndarray) -> bytes:
     where the mask is empty.
     """
     normal = exact_layer.encode(pixels, mask, exact_layer.NORMAL)
-    if not normal or not _thoroughness_pays(pixels, mask):
+    if 8 * len(normal) < _NEXT_TO_NOTHING * mask.size or not _thoroughness_pays(pixels, mask):
         return normal
     return min(normal, exact_layer.encode(pixels, mask, exact_layer.THOROUGH), key=len)
 

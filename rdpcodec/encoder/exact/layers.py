@@ -6,8 +6,10 @@ beside drawn pixels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -16,11 +18,16 @@ from rdpcodec.encoder.exact.coding import smallest
 from rdpcodec.encoder.exact.detector import is_worth_a_look
 from rdpcodec.encoder.fill import smooth_fill
 from rdpcodec.engine.interface import Engine
+from rdpcodec.engine.threads import chosen_threads, cores
 from rdpcodec.format.exact_layer import ExactLayer, ExactPixels
 from rdpcodec.format.symbols import Symbols
 from rdpcodec.format.tiles import Box, tiles_of
 from rdpcodec.mosaic import AnalysedTiles, Mosaic
 from rdpcodec.tile_codec import TileCodec
+
+_Result = TypeVar("_Result")
+# Tiles that are worked on at the same time: each takes a hundred megabytes.
+_AT_ONCE = 4
 
 
 class Layered(NamedTuple):
@@ -62,18 +69,31 @@ def in_layers(
     chosen = _settled(tile_codec, left, choices)
     if any(now is not before for now, before in zip(chosen, proposed, strict=True)):
         left = _left_to_networks(tile_codec, whole, chosen)
-    return left._replace(exact=ExactLayer([smallest(*exact) for exact in chosen], tiles))
+    coded = _in_threads(partial(smallest, *exact) for exact in chosen)
+    return left._replace(exact=ExactLayer(coded, tiles))
 
 
 def _proposed(tile_codec: TileCodec, whole: Layered) -> list[Choice]:
     """What the exact layer may take over from each tile, judging by what the networks make of all pixels."""
-    mosaic, choices = whole.mosaic(tile_codec.engine), []
-    for tile, symbols in zip(whole.tiles, whole.symbols, strict=True):
-        pixels, decoded = whole.pixels[*tile.slices()], mosaic.decode(tile, 0.0)[0]
-        bits = tile_codec.bits_by_position(symbols)
-        beside = _length(tile_codec, symbols, whole.quality) - float(bits.sum())
-        choices.append(choose(pixels, decoded, bits, whole.quality, beside))
-    return choices
+    mosaic = whole.mosaic(tile_codec.engine)
+
+    def choices() -> Iterable[Callable[[], Choice]]:
+        for tile, symbols in zip(whole.tiles, whole.symbols, strict=True):
+            pixels = whole.pixels[*tile.slices()]
+            if (pixels == pixels[0, 0]).all():
+                yield partial(Choice.of_one_colour, pixels)
+                continue
+            bits = tile_codec.bits_by_position(symbols)
+            beside = _length(tile_codec, symbols, whole.quality) - float(bits.sum())
+            yield partial(choose, pixels, mosaic.decode(tile, 0.0)[0], bits, whole.quality, beside)
+
+    return _in_threads(choices())
+
+
+def _in_threads(steps: Iterable[Callable[[], _Result]]) -> list[_Result]:
+    """The results of several steps, which run at the same time where the networks may use several threads."""
+    with ThreadPoolExecutor(min(chosen_threads() or cores(), _AT_ONCE)) as pool:
+        return list(pool.map(lambda step: step(), steps))
 
 
 def _settled(tile_codec: TileCodec, left: Layered, choices: Sequence[Choice]) -> list[ExactPixels]:

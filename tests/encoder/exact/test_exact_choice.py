@@ -165,13 +165,18 @@ def test_a_page_with_a_photograph_has_both(codec: Codec, mixed: Image.Image, mix
 
 
 @pytest.mark.parametrize(("quality", "effort"), [(30, 0), (30, 1), (90, 0)])
+@pytest.mark.parametrize("drawing", [pixel_art, lambda: Image.new("RGB", (64, 64), "white")])
 def test_beside_a_tile_that_is_exact_entirely_a_photograph_has_no_seam(
-    codec: Codec, photograph: Image.Image, quality: float, effort: int
+    codec: Codec,
+    photograph: Image.Image,
+    drawing: Callable[[], Image.Image],
+    quality: float,
+    effort: int,
 ) -> None:
-    """Two tiles of 576 pixels: pixel art, and a photograph that is as good at its edge as it is alone."""
+    """Two tiles of 576 pixels: a drawing, and a photograph that is as good at its edge as it is alone."""
     photograph = photograph.crop((20, 150, 596, 214))
     image = Image.new("RGB", (1152, 64))
-    image.paste(pixel_art().resize((576, 576), Image.Resampling.NEAREST), (0, 0))
+    image.paste(drawing().resize((576, 576), Image.Resampling.NEAREST), (0, 0))
     image.paste(photograph, (576, 0))
     data = codec.compress(image, quality, effort=effort)
     beside = codec.decompress(data).crop((576, 0, 1152, 64))
@@ -179,6 +184,14 @@ def test_beside_a_tile_that_is_exact_entirely_a_photograph_has_no_seam(
     edge = (0, 0, 4, 64)
     assert psnr(image.crop((0, 0, 576, 64)), codec.decompress(data).crop((0, 0, 576, 64))) == np.inf
     assert psnr(photograph.crop(edge), beside.crop(edge)) > psnr(photograph.crop(edge), alone.crop(edge)) - 1
+
+
+@pytest.mark.parametrize("quality", [0, 50, 100])
+def test_one_colour_comes_back_in_a_few_bytes(codec: Codec, quality: float) -> None:
+    image = Image.new("RGB", (1100, 1030), (30, 200, 90))
+    data = codec.compress(image, quality)
+    assert len(data) < 256
+    assert codec.decompress(data).getcolors() == [(1100 * 1030, (30, 200, 90))]
 
 
 def test_a_region_is_a_part_of_the_whole(codec: Codec, mixed_file: bytes) -> None:

@@ -126,5 +126,7 @@ def _kill(workers: Sequence[_Worker]) -> None:
 
 
 def _cause_of_death(exit_code: int) -> str:
+    if exit_code == 1:  # of an exception: a process imports the script that started it
+        return "it raised an error; a script must begin the run under if __name__ == '__main__':"
     how = signal.Signals(-exit_code).name if exit_code < 0 else f"exit status {exit_code}"
     return f"{DIED} ({how})"

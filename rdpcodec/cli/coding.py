@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from rdpcodec.batch.plan import Task
 from rdpcodec.batch.work import Compression, Decompression, Outcome, check_work, note_of_growth
 from rdpcodec.cli.jobs import Done, Names, job_options, jobs_of, run_all
 from rdpcodec.cli.options import background_option, compression, compression_options, format_option, inputs
 from rdpcodec.cli.output import STANDARD, image_source, read_coded
+from rdpcodec.errors import UsageError
 from rdpcodec.file_type import EXTENSION
 from rdpcodec.format.container import bits_per_pixel, decimal_realism, read_header
 
@@ -120,11 +122,15 @@ def decompress(
     """
     from rdpcodec.image import is_writable, writable_format
 
-    writable_format(suffix)
+    wanted = writable_format(suffix)
     check_work(work := Decompression(suffix, **decoding))
     written = ".png, .webp, .jpg or the like"
     names = Names("decompress", suffix=suffix, is_read=_is_own, is_written=is_writable, outputs=written)
     jobs = jobs_of(paths, output, names)
+    for _, place in jobs:
+        given = click.get_current_context().get_parameter_source("suffix") is ParameterSource.COMMANDLINE
+        if given and place != STANDARD and writable_format(place.suffix.lower()) != wanted:
+            raise UsageError(f"{place}: is not a name for --format {suffix[1:]}: leave one of them out")
     run = partial(_decompressed, work)
     run_all(jobs, run, "decompressing", force=force, quiet=quiet, as_json=as_json)
 

@@ -19,6 +19,7 @@ from rdpcodec.cli.options import (
     force_option,
     max_pixels_option,
     max_side_option,
+    process_options,
     report_options,
     together,
 )
@@ -42,7 +43,13 @@ _output_option = click.option(
     help="Output for a single input, or folder for the outputs of several.",
 )
 job_options = together(
-    max_side_option, max_pixels_option, _output_option, force_option, report_options, device_option
+    max_side_option,
+    max_pixels_option,
+    _output_option,
+    force_option,
+    report_options,
+    device_option,
+    process_options,
 )
 Job = tuple[Path, Path]
 """An input and its output."""
@@ -102,6 +109,8 @@ def jobs_of(paths: tuple[Path, ...], output: Path | None, names: Names) -> list[
         raise UsageError(
             f"{len(paths)} inputs need a folder for their outputs: -o DIR, or -o . for the current folder"
         )
+    if output is not None and STANDARD in paths:
+        raise UsageError(f"standard input has no name for its output in {output}: give one, or -")
     places = [output / path.name if output else path for path in paths]
     renamed = output_names(places, names.suffix, names.is_read, paths)
     if output is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import sys
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from rdpcodec.engine.threads import MOST_THREADS, use_threads
 from rdpcodec.errors import UsageError, WeightsError
 from rdpcodec.files.storage import is_url, refuse_empty
 from rdpcodec.limits import MAX_PIXELS
@@ -68,6 +70,37 @@ def inputs(name: str, metavar: str) -> Decorator:
     return click.argument(name, nargs=-1, required=True, type=LocalPath(), metavar=metavar)
 
 
+def _threads(context: click.Context, parameter: click.Parameter, count: int | None) -> None:
+    """Let the networks of this process use so many threads."""
+    if count is not None:
+        use_threads(count)
+
+
+def _verbose(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    """Print on standard error what the package logs."""
+    if wanted:
+        logging.basicConfig(format="%(message)s")
+        logging.getLogger("rdpcodec").setLevel(logging.DEBUG)
+
+
+process_options = together(
+    click.option(
+        "--threads",
+        type=click.IntRange(1, MOST_THREADS),
+        metavar="N",
+        expose_value=False,
+        callback=_threads,
+        help="Threads of the networks; without it, what OMP_NUM_THREADS says, or one for each core.",
+    ),
+    click.option(
+        "-v",
+        "--verbose",
+        is_flag=True,
+        expose_value=False,
+        callback=_verbose,
+        help="Also print which models are loaded, and which qualities a target tries.",
+    ),
+)
 force_option = click.option("-f", "--force", is_flag=True, help="Overwrite outputs that exist.")
 device_option = click.option(
     "--device", default="cpu", show_default=True, help="Where the networks run: cpu, cuda, …"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from rdpcodec.cli.options import device_option, inputs, model_option, report_options
+from rdpcodec.cli.options import device_option, inputs, model_option, process_options, report_options
 from rdpcodec.cli.output import end, read_image
 from rdpcodec.cli.progress import Bar, progress
 from rdpcodec.errors import in_a_line
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from rdpcodec.metrics.full_reference import Metrics
 
 _QUALITIES = (10, 30, 50, 70, 90)
-# Columns of the table: head, width, decimals. Without LPIPS, which a light installation lacks, a row has 59
+# Columns of the table: head, width, format. Without LPIPS, which a light installation lacks, a row has 59
 # characters. A longer figure makes its row longer: none is ever cut.
 _COLUMNS = {
-    "quality": ("quality", 7, 0),
-    "realism": ("realism", 7, 0),
-    "bytes": ("bytes", 8, 0),
-    "bpp": ("bpp", 6, 3),
-    "psnr": ("PSNR dB", 7, 2),
-    "ms_ssim": ("MS-SSIM", 7, 4),
-    "ssimulacra2": ("SSIMULACRA2", 11, 1),
-    "lpips": ("LPIPS", 6, 4),
+    "quality": ("quality", 7, "g"),
+    "realism": ("realism", 7, "g"),
+    "bytes": ("bytes", 8, ".0f"),
+    "bpp": ("bpp", 6, ".3f"),
+    "psnr": ("PSNR dB", 7, ".2f"),
+    "ms_ssim": ("MS-SSIM", 7, ".4f"),
+    "ssimulacra2": ("SSIMULACRA2", 11, ".1f"),
+    "lpips": ("LPIPS", 6, ".4f"),
 }
 _SETTINGS = ("quality", "realism", "bytes", "bpp")  # the columns that are no metrics
 Point = dict[str, Any]
@@ -41,28 +41,48 @@ Point = dict[str, Any]
 
 @click.command()
 @inputs("sources", "IN...")
+@click.option(
+    "-q",
+    "--quality",
+    "qualities",
+    type=float,
+    multiple=True,
+    default=_QUALITIES,
+    show_default=True,
+    help="Quality to show, 0 to 100; may be given several times.",
+)
 @report_options
 @model_option
 @device_option
-def suggest(sources: tuple[Path, ...], quiet: bool, as_json: bool, model: str, device: str) -> None:
-    """Show bytes and measures of images at five qualities, each at realism 0 and 1.
+@process_options
+def suggest(
+    sources: tuple[Path, ...],
+    qualities: tuple[float, ...],
+    quiet: bool,
+    as_json: bool,
+    model: str,
+    device: str,
+) -> None:
+    """Show bytes and measures of images at some qualities, each at realism 0 and 1.
 
     \b
     rdpcodec suggest photo.png
+    rdpcodec suggest photo.png -q 35 -q 45
     rdpcodec suggest *.png --json           # a line for each; null where a measure is missing
 
     IN is an image in any format that Pillow reads, or - for standard input. PSNR, MS-SSIM, SSIMULACRA2 and
     LPIPS are those of the decoded image; LPIPS needs more than the light installation.
     """
+    points = [OperatingPoint(quality) for quality in dict.fromkeys(qualities)]
     from rdpcodec.codec import shared_codec
     from rdpcodec.metrics.full_reference import Metrics
 
     codec, metrics = shared_codec(model, device), Metrics()
     measured: list[Point] = []
-    with progress("measuring", len(sources) * len(_QUALITIES), shown=not quiet) as bar:
+    with progress("measuring", len(sources) * len(points), shown=not quiet) as bar:
         errors = 0
         for source in sources:
-            lines, line = _lines(source, codec, metrics, bar, as_json, measured), ""
+            lines, line = _lines(source, points, codec, metrics, bar, as_json, measured), ""
             while True:
                 try:
                     line = next(lines)
@@ -80,35 +100,49 @@ def suggest(sources: tuple[Path, ...], quiet: bool, as_json: bool, model: str, d
 
 
 def _lines(
-    source: Path, codec: Codec, metrics: Metrics, bar: Bar, as_json: bool, measured: list[Point]
+    source: Path,
+    points: Sequence[OperatingPoint],
+    codec: Codec,
+    metrics: Metrics,
+    bar: Bar,
+    as_json: bool,
+    measured: list[Point],
 ) -> Iterator[str]:
     """Measure an image. Yields the lines to print: a table, row by row as its points are made, or a line of
     JSON. Adds the points to `measured`.
 
     Raises `RdpError`, or whatever a decoder raises.
     """
-    image, points = read_image(source, bar.echo), []
+    image, found = read_image(source, bar.echo), []
     width, height = image.size
     shown = [name for name in _COLUMNS if name in (*_SETTINGS, *metrics.labels)]
     if not as_json:
         heads = (f"{head:>{wide}}" for head, wide, _ in map(_COLUMNS.__getitem__, shown))
         yield f"{source}, {width}×{height}\n{' '.join(heads)}"
-    for point in _points(codec, image, metrics, bar.step):
-        points.append(point)
+    for point in _points(codec, image, points, metrics, bar.step):
+        found.append(point)
         if not as_json:
             yield " ".join(_cell(point[name], name) for name in shown)
     if as_json:
-        yield json.dumps({"file": str(source), "width": width, "height": height, "points": points})
-    measured += points
+        yield json.dumps({"file": str(source), "width": width, "height": height, "points": found})
+    measured += found
 
 
 def _cell(value: float | None, column: str) -> str:
-    """A figure, or "-" where there is none, as wide as its column."""
-    _, width, decimals = _COLUMNS[column]
-    return f"{'-':>{width}}" if value is None else f"{value:{width}.{decimals}f}"
+    """A figure as wide as its column. Where there is none, PSNR is infinite, others are not defined."""
+    _, width, form = _COLUMNS[column]
+    if value is None:
+        return f"{'exact' if column == 'psnr' else '-':>{width}}"
+    return f"{value:{width}{form}}"
 
 
-def _points(codec: Codec, image: ImageData, metrics: Metrics, step: Callable[[], None]) -> Iterator[Point]:
+def _points(
+    codec: Codec,
+    image: ImageData,
+    points: Sequence[OperatingPoint],
+    metrics: Metrics,
+    step: Callable[[], None],
+) -> Iterator[Point]:
     """Size and errors of an image, by quality, then realism."""
     import numpy as np
 
@@ -116,11 +150,11 @@ def _points(codec: Codec, image: ImageData, metrics: Metrics, step: Callable[[],
 
     encode, original = codec.encoder(image), simplified(image).pixels
     realisms = (0, 1) if codec.weights.has_realism else (0,)
-    for quality in _QUALITIES:
-        data = encode(OperatingPoint(quality))
+    for point in points:
+        data = encode(point)
         size = {"bytes": len(data), "bpp": round(bits_per_pixel(data), 4)}
         for realism in realisms:
             decoded = np.asarray(codec.decompress(data, realism=realism).convert("RGB"))
             errors = metrics(original, decoded)
-            yield {"quality": quality, "realism": realism, **size, **errors}
+            yield {"quality": point.quality, "realism": realism, **size, **errors}
         step()

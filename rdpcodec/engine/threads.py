@@ -9,7 +9,7 @@ from rdpcodec.errors import UsageError
 
 _chosen: int | None = None
 # Threads that a runtime is asked for: with far more it hangs, and the system may have no room for them.
-_MOST = 1024
+MOST_THREADS = 1024
 
 
 def use_threads(count: int) -> None:
@@ -17,8 +17,8 @@ def use_threads(count: int) -> None:
     each when it is first used. Raises `UsageError` unless `count` is a whole number from 1 to 1024.
     """
     global _chosen
-    if isinstance(count, bool) or not isinstance(count, Integral) or not 1 <= count <= _MOST:
-        raise UsageError(f"{count!r} threads: give a whole number from 1 to {_MOST}")
+    if isinstance(count, bool) or not isinstance(count, Integral) or not 1 <= count <= MOST_THREADS:
+        raise UsageError(f"{count!r} threads: give a whole number from 1 to {MOST_THREADS}")
     _chosen = int(count)
 
 
@@ -32,7 +32,7 @@ def chosen_threads() -> int | None:
     told = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     if not told.isdecimal():
         return None
-    return min(int(told[:9]), _MOST) or None  # nine digits are far over `_MOST`
+    return min(int(told[:9]), MOST_THREADS) or None  # nine digits are far over `MOST_THREADS`
 
 
 def wait_briefly() -> None:
@@ -49,4 +49,4 @@ def wait_briefly() -> None:
 def cores() -> int:
     """The processor cores that this process may use, 1024 at most."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(count, _MOST)
+    return min(count, MOST_THREADS)

@@ -240,6 +240,8 @@ def read_header(data: bytes) -> tuple[Header, int]:
 
     Returns the header and the position after it. Raises `FormatError`.
     """
+    if not data:
+        raise FormatError("the file is empty")
     if data[: len(SIGNATURE)] != SIGNATURE:
         raise FormatError("not an .rdpc file: it does not begin with 'RDP'")
     if len(data) < _FIXED.size:

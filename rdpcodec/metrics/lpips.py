@@ -231,9 +231,8 @@ def load_lpips(network: str, path: Path | None = None) -> Lpips:
 
 def _package_weights(network: str) -> dict[str, Tensor]:
     advice = (
-        f"give a file of its weights or set {WEIGHTS_VARIABLE}; "
-        "or pip install 'rdpcodec[lpips]' where it can download them (it brings torchvision, which beside a "
-        "CPU build of torch has to come from the same index)"
+        f"pip install 'rdpcodec[lpips]' downloads its weights; or install torch, and let {WEIGHTS_VARIABLE} "
+        "name a file of them"
     )
     try:
         import lpips

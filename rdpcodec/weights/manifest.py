@@ -156,8 +156,11 @@ def model_for_file(header: Header) -> ModelEntry:
     for entry in manifest().values():
         if entry.fingerprint == header.fingerprint:
             return entry
-    installed = ", ".join(f"{entry.name}-{entry.fingerprint.hex()}" for entry in manifest().values())
-    raise WeightsError(f"the file needs weights {header.weights}; installed: {installed}")
+    installed = ", ".join(str(entry.weights) for entry in manifest().values())
+    raise WeightsError(
+        f"the file needs weights {header.weights}, but installed are {installed}: a newer rdpcodec may have "
+        f"them; for weights that you trained, set {WEIGHTS_VARIABLE} to their folder"
+    )
 
 
 def model_name(header: Header) -> str:

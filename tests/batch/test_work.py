@@ -158,7 +158,7 @@ def test_an_error_is_one_line_and_keeps_the_spaces_of_names(tmp_path: Path, name
 
 
 def test_a_manifest_names_the_output_that_is_none(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "a.rdpc").write_bytes(b"")
+    (tmp_path / "a.rdpc").write_bytes(b"none")
     task = Task(str(folder / "a.png"), str(tmp_path / "a.rdpc"))
     with Manifest(tmp_path / "m.jsonl") as manifest:
         (damaged,) = manifest.complete([task], Compression())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
@@ -72,6 +74,21 @@ def test_a_run_whose_only_worker_dies_at_its_start_ends_with_an_error(folder: Pa
     work = DeadlyStart(obituary=tmp_path / "dead")
     with pytest.raises(RdpError, match=r"every worker process died at its start: .*SIGKILL"):
         list(run_local(tasks_of([folder / "a.png"], tmp_path), work, workers=1, force=False))
+
+
+def test_a_script_that_starts_workers_while_it_is_imported_is_told_how_to_start_them(
+    folder: Path, tmp_path: Path
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from rdpcodec.batch.plan import Task\nfrom rdpcodec.batch.local import run_local\n"
+        "from rdpcodec.batch.work import Compression\n"
+        f"task = Task({str(folder / 'a.png')!r}, {str(tmp_path / 'a.rdpc')!r})\n"
+        "list(run_local([task], Compression(), workers=1, force=False))\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "a script must begin the run under if __name__ == '__main__':" in done.stderr.splitlines()[-1]
 
 
 def test_a_worker_that_dies_at_its_start_costs_no_image_while_another_lives(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -334,3 +336,16 @@ def test_a_coded_file_is_not_compressed_again(photo: Path, monkeypatch: pytest.M
     result = run("compress", photo.with_suffix(".rdpc"), photo.with_name("twice.rdpc"))
     assert result.exit_code == 1
     assert "photo.rdpc: is an .rdpc file, compressed already" in result.stderr
+
+
+def test_the_options_of_the_process_reach_it(photo: Path) -> None:
+    """In a process of its own: threads and logs are set for good."""
+    script = (
+        "import sys; from rdpcodec.cli import main; from rdpcodec.engine import threads\n"
+        "try: main()\nfinally: print(threads.chosen_threads())"
+    )
+    words = ["compress", str(photo), "--target-size", "1kB", "--threads", "3", "--verbose"]
+    done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "3"
+    assert "target 1000 bytes: quality 50 gives" in done.stderr
+    assert "not in the range" in run("compress", photo, "--threads", "0").stderr

@@ -337,6 +337,11 @@ def test_an_output_option_names_a_file_or_a_folder(photo: Path) -> None:
             "b.xyz: an output's name must end in .png, .webp, .jpg or the like",
         ),
         (("compress", "n" * 256 + ".png"), "File name too long"),
+        (
+            ("decompress", "a.rdpc", "b.jpg", "--format", "png"),
+            "b.jpg: is not a name for --format png: leave one of them out",
+        ),
+        (("compress", "-", "-o", "out"), "standard input has no name for its output in out: give one, or -"),
     ],
 )
 def test_what_goes_where_is_clear_or_refused_with_a_reason(

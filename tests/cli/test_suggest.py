@@ -65,6 +65,16 @@ def test_suggest_says_how_to_get_the_metrics_that_are_missing(
         assert float(shown["SSIMULACRA2"]) == pytest.approx(point["ssimulacra2"], abs=0.1)
 
 
+def test_suggest_takes_qualities_and_says_where_an_image_is_exact(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30), "red").save(path := tmp_path / "red.png")
+    result = run("suggest", path, "-q", "35.5", "-q", "90")
+    rows = [line.split() for line in result.stdout.splitlines()[2:]]
+    assert [(row[0], row[1], row[4]) for row in rows] == [
+        (quality, realism, "exact") for quality in ("35.5", "90") for realism in "01"
+    ]
+    assert "quality 101.0 is outside 0..100" in run("suggest", path, "-q", "101").stderr
+
+
 def test_a_wrong_folder_of_lpips_is_an_error(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(WEIGHTS_VARIABLE, str(photo.parent / "nowhere"))
     full_reference.cache_clear()

@@ -89,7 +89,7 @@ def test_a_file_finds_no_weights_that_only_begin_as_its_own() -> None:
     for place in range(4):
         other = bytearray(entry.fingerprint)
         other[place] ^= 1
-        with pytest.raises(WeightsError, match=f"needs weights fast-{other.hex()}; installed:"):
+        with pytest.raises(WeightsError, match=f"needs weights fast-{other.hex()}, but installed are"):
             model_for_file(replace(header, fingerprint=bytes(other)))
 
 

@@ -65,7 +65,7 @@ class Choice(NamedTuple):
 
     @classmethod
     def of_one_colour(cls, pixels: np.ndarray) -> Choice:
-        """All pixels of a tile that has one colour, uint8 `[H, W, 3]`. In the exact layer they take some tens of
+        """All pixels of a tile that has one colour, uint8 `[H, W, 3]`. In the exact layer they take tens of
         bytes, and the networks are never that close for much less.
         """
         whole = ExactPixels(pixels, np.ones(pixels.shape[:2], bool))

@@ -63,7 +63,7 @@ def result_options(name: str) -> Callable[[Callable[..., Any]], Callable[..., An
     page = click.option(
         "--page",
         type=click.Path(path_type=Path, exists=True, dir_okay=False),
-        help="Markdown page whose tables of claims are renewed, docs/papers.md.",
+        help="Markdown page whose tables of claims are renewed.",
     )
     return lambda command: out(page(command))
 

@@ -47,7 +47,7 @@ FOLDERS = (
     *("decoded", "results", "results-before"),
     *("bench/results/surface/kodak", "bench/results/surface/clic2025-val"),
 )
-FILES = ("bench/results/kodak.json", "docs/papers.md", "RUN/checkpoint.pt")
+FILES = ("bench/results/kodak.json", "docs/papers.md", "docs/papers-trained.md", "RUN/checkpoint.pt")
 # Commands that take long, the function that takes the time, and its stand-in result: all before it is run.
 LONG: dict[tuple[str, ...], tuple[str, object]] = {
     ("train", "fidelity"): ("rdpcodec.training.launch.train", None),

@@ -101,6 +101,22 @@ process_options = together(
         help="Also print which models are loaded, and which qualities a target tries.",
     ),
 )
+
+
+def qualities_option(default: tuple[int, ...]) -> Decorator:
+    """Qualities to show, as `qualities`."""
+    return click.option(
+        "-q",
+        "--quality",
+        "qualities",
+        type=float,
+        multiple=True,
+        default=default,
+        show_default=True,
+        help="Quality to show, 0 to 100; may be given several times.",
+    )
+
+
 force_option = click.option("-f", "--force", is_flag=True, help="Overwrite outputs that exist.")
 device_option = click.option(
     "--device", default="cpu", show_default=True, help="Where the networks run: cpu, cuda, …"

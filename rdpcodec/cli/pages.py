@@ -22,6 +22,7 @@ from rdpcodec.cli.options import (
     megapixels,
     millions,
     model_option,
+    qualities_option,
     report_options,
     runtime_option,
 )
@@ -53,16 +54,7 @@ def _page(context: click.Context, parameter: click.Parameter, value: Path) -> Pa
     callback=_page,
     help="Page to write, .html.",
 )
-@click.option(
-    "-q",
-    "--quality",
-    "qualities",
-    type=float,
-    multiple=True,
-    default=_QUALITIES,
-    show_default=True,
-    help="Quality to show, 0 to 100; may be given several times.",
-)
+@qualities_option(_QUALITIES)
 @click.option("--effort", type=int, default=0, show_default=True, help="How long to search, 0 to 9.")
 @runtime_option
 @model_option

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rdpcodec.cli.options import device_option, inputs, model_option, process_options, report_options
+from rdpcodec.cli.options import (
+    device_option,
+    inputs,
+    model_option,
+    process_options,
+    qualities_option,
+    report_options,
+)
 from rdpcodec.cli.output import end, read_image
 from rdpcodec.cli.progress import Bar, progress
 from rdpcodec.errors import in_a_line
@@ -41,16 +48,7 @@ Point = dict[str, Any]
 
 @click.command()
 @inputs("sources", "IN...")
-@click.option(
-    "-q",
-    "--quality",
-    "qualities",
-    type=float,
-    multiple=True,
-    default=_QUALITIES,
-    show_default=True,
-    help="Quality to show, 0 to 100; may be given several times.",
-)
+@qualities_option(_QUALITIES)
 @report_options
 @model_option
 @device_option

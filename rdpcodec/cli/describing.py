@@ -75,12 +75,11 @@ def models(as_json: bool) -> None:
             size = f"with the weights of {others[0]}" if others else f"{record['bytes'] / 1e6:.1f} MB"
             click.echo(f"{name}\n  decodes   files of an earlier version, {size}")
             continue
+        parameters = record["parameters"] + record.get("realism", {}).get("parameters", 0)
         click.echo(f"{name}{default}")
         click.echo(f"  files     say {name}-{entry.fingerprint.hex()}")
         click.echo(f"  settings  {', '.join(record['dials'])}")
-        click.echo(
-            f"  size      {record['parameters'] / 1e6:.1f} million parameters, {record['bytes'] / 1e6:.1f} MB"
-        )
+        click.echo(f"  size      {parameters / 1e6:.1f} million parameters, {record['bytes'] / 1e6:.1f} MB")
         click.echo(
             f"  training  {hours_by_device(record['training'])}, "
             f"{record['training']['gigapixels']:.1f} gigapixels"

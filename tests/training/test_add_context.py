@@ -60,6 +60,11 @@ def test_the_command_says_what_hyper_latents_took_and_take(
     assert re.search(r"take [0-9]+ bytes, before [0-9]+$", result.output.strip())
 
 
+def test_the_card_says_how_large_the_weights_are(with_context: Path) -> None:
+    size = (with_context / "fast.safetensors").stat().st_size
+    assert f"\n{size / 1e6:.2f} MB as " in (with_context / "MODEL_CARD.md").read_text()
+
+
 def test_a_fitted_network_saves_bits_where_neighbours_are_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     """Values that drift by one from the left, far from zero, take a fraction of their own entropy."""
     monkeypatch.setattr(export_context, "STEPS", 600)

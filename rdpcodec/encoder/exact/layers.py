@@ -6,8 +6,9 @@ beside drawn pixels.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple, TypeVar
 
@@ -92,8 +93,15 @@ def _proposed(tile_codec: TileCodec, whole: Layered) -> list[Choice]:
 
 def _in_threads(steps: Iterable[Callable[[], _Result]]) -> list[_Result]:
     """The results of several steps, which run at the same time where the networks may use several threads."""
-    with ThreadPoolExecutor(min(chosen_threads() or cores(), _AT_ONCE)) as pool:
-        return list(pool.map(lambda step: step(), steps))
+    threads = min(chosen_threads() or cores(), _AT_ONCE)
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[_Result]] = deque()
+        results = []
+        for step in steps:
+            if len(waiting) > threads:  # what steps are made of takes memory, too
+                results.append(waiting.popleft().result())
+            waiting.append(pool.submit(step))
+        return results + [step.result() for step in waiting]
 
 
 def _settled(tile_codec: TileCodec, left: Layered, choices: Sequence[Choice]) -> list[ExactPixels]:

@@ -34,6 +34,7 @@ from rdpcodec.model.context_network import (
 from rdpcodec.model.released import arrays
 from rdpcodec.training.export.counting import ESCAPE_SHARE, PRIOR_SYMBOLS
 from rdpcodec.training.export.graphs import digests, graphs
+from rdpcodec.training.export.model_card import CARD, renew_training
 from rdpcodec.training.export.retire import decoding_record
 from rdpcodec.training.export.weights_folder import read_manifest, write_models
 from rdpcodec.training.images.image_set import ImageSet, load_images
@@ -98,6 +99,7 @@ def add_context(name: str, folder: Path, data: Path) -> Saved:
     manifest["models"][earlier] = {**decoding_record(record, made), "context": False}
     record["bitstream_fingerprint"] = fingerprint(arrays(tensors), BITSTREAM_PREFIXES)
     write_models(folder, manifest, {path: blob, **{graph_path(path, g): x for g, x in made.items()}}, [])
+    renew_training(folder / CARD, name, record)
     released = ReleasedModel.from_tensors(name, size, arrays(tensors))
     before, after = (
         coded_bytes(hyper_latent_coder(released.hyper_tables, context), held_out)

@@ -30,6 +30,12 @@ def write_blocks(path: Path, name: str, record: dict[str, Any], images: str) -> 
     replace_block(path, "data", images)
 
 
+def renew_training(path: Path, name: str, record: dict[str, Any]) -> None:
+    """Renew what the card at `path`, if there is one, says of a model's size and training."""
+    if path.exists():
+        replace_block(path, f"training {name}", training_block(record))
+
+
 def training_block(record: dict[str, Any]) -> str:
     """A release's manifest record → its sizes, and how much training is behind it."""
     parts = [("fidelity", record["parameters"], record["training"])]

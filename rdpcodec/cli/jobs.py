@@ -86,38 +86,53 @@ def jobs_of(paths: tuple[Path, ...], output: Path | None, names: Names) -> list[
     `UsageError` for anything else, `OutputError` if the folder cannot be made.
     """
     if output is None and len(paths) == 2 and _ends_with_output(paths, names):
-        output, paths = paths[1], paths[:1]
-        if not names.is_output(output):
-            _refuse_missing_plugin(output, names)
-            folder = "" if lexists(output) else f", and a folder is given as -o {output}"
-            raise UsageError(f"{output}: an output's name must end in {names.outputs}, or be -{folder}")
+        paths, output = paths[:1], _second_name(paths[1], names)
     _refuse_folders(paths, names)
     if output is not None and (output == STANDARD or not isdir(output)):
         if names.is_output(output):
             if len(paths) > 1:
                 raise UsageError(f"{output} is one output, for {len(paths)} inputs: give a folder")
             return [(paths[0], output)]
+        _check_new_folder(output, len(paths), names)
+    return _named_after_inputs(paths, output, names)
+
+
+def _second_name(output: Path, names: Names) -> Path:
+    """The second of two names, which is meant as an output. Raises `UsageError` where it is no output's."""
+    if not names.is_output(output):
         _refuse_missing_plugin(output, names)
-        if lexists(output):
-            raise UsageError(f"{output}: not a folder, nor a name that ends in {names.outputs}")
-        if len(paths) == 1 and output.suffix[1:].isalpha():  # a misspelt extension: a date is none
-            raise UsageError(
-                f"{output}: an output's name must end in {names.outputs}; "
-                "for a folder of that name, make it first"
-            )
-    if output is None and len(paths) > 1:
+        folder = "" if lexists(output) else f", and a folder is given as -o {output}"
+        raise UsageError(f"{output}: an output's name must end in {names.outputs}, or be -{folder}")
+    return output
+
+
+def _check_new_folder(output: Path, inputs: int, names: Names) -> None:
+    """Raise `UsageError` unless the outputs of so many inputs may go into a folder that is not there yet."""
+    _refuse_missing_plugin(output, names)
+    if lexists(output):
+        raise UsageError(f"{output}: not a folder, nor a name that ends in {names.outputs}")
+    if inputs == 1 and output.suffix[1:].isalpha():  # a misspelt extension: a date is none
+        raise UsageError(
+            f"{output}: an output's name must end in {names.outputs}; "
+            "for a folder of that name, make it first"
+        )
+
+
+def _named_after_inputs(paths: tuple[Path, ...], folder: Path | None, names: Names) -> list[Job]:
+    """Jobs whose outputs are named after their inputs: in a folder, which is made, or beside the only input."""
+    if folder is None and len(paths) > 1:
         raise UsageError(
             f"{len(paths)} inputs need a folder for their outputs: -o DIR, or -o . for the current folder"
         )
-    if output is not None and STANDARD in paths:
-        raise UsageError(f"standard input has no name for its output in {output}: give one, or -")
-    places = [output / path.name if output else path for path in paths]
-    renamed = output_names(places, names.suffix, names.is_read, paths)
-    if output is not None:
-        make_folder(str(output))
-    elif paths[0] == STANDARD:
-        renamed = [STANDARD]
-    return list(zip(paths, renamed, strict=True))
+    if folder is None and paths[0] == STANDARD:
+        return [(STANDARD, STANDARD)]
+    if folder is not None and STANDARD in paths:
+        raise UsageError(f"standard input has no name for its output in {folder}: give one, or -")
+    places = [folder / path.name if folder else path for path in paths]
+    outputs = output_names(places, names.suffix, names.is_read, paths)
+    if folder is not None:
+        make_folder(str(folder))
+    return list(zip(paths, outputs, strict=True))
 
 
 def _ends_with_output(paths: tuple[Path, ...], names: Names) -> bool:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -98,16 +98,7 @@ def _from_pillow(image: Image.Image, keep_metadata: bool, max_pixels: int) -> Im
         raise ImageError("a floating-point image has no defined range: scale it to 8 or 16 bits first")
     if image.tell() == 0 and has_more_frames(image):
         warn("only the first of several frames is coded", ImageWarning)
-    tags = getattr(image, "tag_v2", {})
-    bits = tags.get(_BITS_A_SAMPLE, (8,))
-    top = 4095 if bits == (12,) else 65_535
-    inverted = tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
-    with _as_opened(image) as unloaded:
-        raw_modes = _raw_modes(unloaded)
-        deep = image.mode in _SIXTEEN_BIT_MODES or _has_sixteen_bits(raw_modes) or max(bits, default=8) > 8
-        if deep:
-            warn("16 bits a channel are coded as 8", ImageWarning)
-        profile = described_profile(without_texts(unloaded))
+    samples, profile = _before_loading(image)
     # Pillow turns a TIFF upright, and removes its tag, as it loads it.
     image.load()
     width, height = image.im.size  # that of a file inside the file, whatever the outer one says
@@ -120,12 +111,7 @@ def _from_pillow(image: Image.Image, keep_metadata: bool, max_pixels: int) -> Im
         exif, xmp = exif_of(image), xmp_of(image)
     if orientation_of(image) != 1:
         image = upright(image)
-    if image.mode in _SIXTEEN_BIT_MODES:
-        image, alpha = _of_sixteen_bits(image, top, inverted)
-    else:
-        image, alpha = _without_alpha(image, raw_modes)
-        if deep and image.mode in ("L", "RGB"):
-            warn_if_narrow(int(np.max(image.getextrema())), 255)  # of the upper bytes, which Pillow gives
+    image, alpha = _in_eight_bits(image, samples)
     kept = kept_profile(image, profile) if profile is not None and keep_metadata else None
     if profile is not None and kept is None:
         image = to_srgb(image, profile)
@@ -133,6 +119,45 @@ def _from_pillow(image: Image.Image, keep_metadata: bool, max_pixels: int) -> Im
     # Copies that change nothing would cost 4 bytes per pixel.
     pixels = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
     return ImageData(pixels, gray, alpha, kept, exif, xmp)
+
+
+class _Samples(NamedTuple):
+    """How a file holds an image's samples. Pillow forgets most of it as it loads the image."""
+
+    raw_modes: set[str]
+    """How Pillow's decoder finds them: it gives 8 bits of 16-bit colour, and only this tells."""
+    deep: bool
+    """Whether they have more than 8 bits."""
+    top: int
+    """The end of the range of 16-bit gray, 4095 or 65 535."""
+    inverted: bool
+    """Whether zero is white."""
+
+
+def _before_loading(image: Image.Image) -> tuple[_Samples, bytes | None]:
+    """What has to be read from an image before Pillow loads it: its samples and its profile. Warns of samples
+    that lose bits.
+    """
+    tags = getattr(image, "tag_v2", {})
+    bits = tags.get(_BITS_A_SAMPLE, (8,))
+    with _as_opened(image) as unloaded:
+        raw_modes = _raw_modes(unloaded)
+        deep = image.mode in _SIXTEEN_BIT_MODES or _has_sixteen_bits(raw_modes) or max(bits, default=8) > 8
+        if deep:
+            warn("16 bits a channel are coded as 8", ImageWarning)
+        profile = described_profile(without_texts(unloaded))
+    top, inverted = 4095 if bits == (12,) else 65_535, tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+    return _Samples(raw_modes, deep, top, inverted), profile
+
+
+def _in_eight_bits(image: Image.Image, samples: _Samples) -> tuple[Image.Image, np.ndarray | None]:
+    """A loaded image in 8 bits without alpha, and its alpha, uint8 `[H, W]`. Warns of a narrow range."""
+    if image.mode in _SIXTEEN_BIT_MODES:
+        return _of_sixteen_bits(image, samples.top, samples.inverted)
+    image, alpha = _without_alpha(image, samples.raw_modes)
+    if samples.deep and image.mode in ("L", "RGB"):
+        warn_if_narrow(int(np.max(image.getextrema())), 255)  # of the upper bytes, which Pillow gives
+    return image, alpha
 
 
 def has_more_frames(image: Image.Image) -> bool:
@@ -161,7 +186,7 @@ def _as_opened(image: Image.Image) -> Iterator[Image.Image]:
 
 
 def _raw_modes(image: Image.Image) -> set[str]:
-    """How the decoder will find the samples: Pillow gives 8 bits of 16-bit colour, and only this tells."""
+    """See `_Samples`."""
     modes = set()
     for tile in getattr(image, "tile", []):
         arguments = tile[3] if isinstance(tile[3], (tuple, list)) else (tile[3],)

@@ -86,7 +86,7 @@ def jobs_of(paths: tuple[Path, ...], output: Path | None, names: Names) -> list[
     `UsageError` for anything else, `OutputError` if the folder cannot be made.
     """
     if output is None and len(paths) == 2 and _ends_with_output(paths, names):
-        paths, output = paths[:1], _second_name(paths[1], names)
+        output, paths = _second_name(paths[1], names), paths[:1]
     _refuse_folders(paths, names)
     if output is not None and (output == STANDARD or not isdir(output)):
         if names.is_output(output):
@@ -119,7 +119,7 @@ def _check_new_folder(output: Path, inputs: int, names: Names) -> None:
 
 
 def _named_after_inputs(paths: tuple[Path, ...], folder: Path | None, names: Names) -> list[Job]:
-    """Jobs whose outputs are named after their inputs: in a folder, which is made, or beside the only input."""
+    """Jobs whose outputs are named after their inputs: in a folder, which is made, or beside the input."""
     if folder is None and len(paths) > 1:
         raise UsageError(
             f"{len(paths)} inputs need a folder for their outputs: -o DIR, or -o . for the current folder"

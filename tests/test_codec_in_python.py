@@ -510,7 +510,7 @@ def test_of_a_foreign_file_only_the_start_is_read(use: Callable[[Any], object], 
             assert 0 < size < 100
             return super().read(size)
 
-    with pytest.raises(FormatError, match=r"not an \.rdpc file"):
+    with pytest.raises(FormatError, match=r"not an \.rdpc file" if start else "the file is empty"):
         use(Long(start + bytes(1000) * bool(start)))
 
 

@@ -48,6 +48,8 @@ _HINTS = (
     (re.compile(rb"....ftyp(?:hei|hev|mif1|msf1)", re.DOTALL), "HEIC", "HEIF"),
     (re.compile(rb"\xff\x0a|\0\0\0\x0cJXL ", re.DOTALL), "JPEG XL", "JXL"),
 )
+# What files of drawings and pages begin with: they have no pixels yet.
+_UNRENDERED = ((re.compile(rb"%PDF-"), "PDF"), (re.compile(rb"\s*<(svg|\?xml)"), "SVG"))
 _PLUGIN_SUFFIXES = {".heic": "HEIC", ".heif": "HEIC", ".hif": "HEIC", ".jxl": "JPEG XL"}
 _raising = ForkLock()
 _limit_before: int | None = None  # Pillow's limit when it was last raised, perhaps now and by another thread
@@ -222,6 +224,9 @@ def _unknown(prefix: bytes, formats: list[str] | None) -> str:
             _, accept = Image.OPEN.get(name, (None, None))
             if accept is not None and accept(prefix):
                 return f"{name} files are read only by load_image(…, formats={[name]}): {why}"
+        for pattern, name in _UNRENDERED:
+            if pattern.match(prefix):
+                return f"{name} has no pixels of its own: render it first"
     else:
         known = [name for name in formats if name in Image.OPEN]
         return f"not an image in one of the formats {', '.join(known or formats)}"

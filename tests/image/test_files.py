@@ -375,6 +375,8 @@ def test_an_rdpc_file_is_read_only_if_it_is_asked_for(tmp_path: Path) -> None:
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC needs a plugin|cannot be read|not an image"),
         (b"\xff\x0a" + bytes(30), "JPEG XL needs a plugin|cannot be read|not an image"),
         (b"rubbish", "not an image in a format that Pillow reads"),
+        (b"%PDF-1.7\n", "PDF has no pixels of its own: render it first"),
+        (b"\n<?xml version='1.0'?><svg/>", "SVG has no pixels of its own: render it first"),
     ],
 )
 def test_why_a_file_is_no_image_is_said(data: object, message: str) -> None:

@@ -25,6 +25,7 @@ from bench.report.tables import (
 )
 from rdpcodec.errors import UsageError
 from rdpcodec.files.whole_files import replace_file
+from rdpcodec.peers import PEERS
 from rdpcodec.training.markdown import replace_block
 from rdpcodec.weights.manifest import DEFAULT_MODEL, ModelEntry
 from rdpcodec.weights.release import ReleasedModel
@@ -87,7 +88,10 @@ def _publish_surface(surface: Path, model: str, identity: str, root: Path, *, fi
     compared = model == DEFAULT_MODEL and (surface / "avif.json").exists()
     avif = load_measured(surface / "avif.json") if compared else None
     if avif:
-        replace_block(root / RESULTS_PAGE, f"closeness {traced.data}", closeness_table(traced, avif))
+        paths = (surface / f"{name}.json" for name in PEERS if name != "avif")
+        others = [load_measured(path) for path in paths if path.exists()]
+        table = closeness_table(traced, avif, others)
+        replace_block(root / RESULTS_PAGE, f"closeness {traced.data}", table)
     if first:
         gains = read_record(surface / "realism" / "gains.json")
         replace_block(root / RESULTS_PAGE, f"realism {model}", realism_table(gains))

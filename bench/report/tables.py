@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from bench.analysis.bd_rate import (
@@ -118,9 +119,7 @@ def headline_table(ours: Measured, avif: Measured, gains: list[dict[str, Any]]) 
     rows = []
     for label, metric, least in closeness(ours, avif):
         if (metric, least) in _HEADLINE:
-            anchor, test = measured_curve(avif, metric, 0), measured_curve(ours, metric, 0)
-            bytes_share = 100 + bd_rate_if_shared(anchor, test, least=least)
-            rows.append([label, "0", _formed("{:.0f}", bytes_share)])
+            rows.append([label, "0", _share(ours, avif, metric, least)])
     for gain in gains:
         if gain["bpp"] == _HEADLINE_BPP:
             share = _formed("{:.0f}", 100 * gain["avif_share"])
@@ -128,8 +127,10 @@ def headline_table(ours: Measured, avif: Measured, gains: list[dict[str, Any]]) 
     return markdown_table(["at equal", "realism", "bytes, % of AVIF's"], rows)
 
 
-def closeness_table(ours: Measured, avif: Measured) -> str:
-    """Our bytes in per cent of AVIF's at equal closeness and realism 0, with intervals, as Markdown."""
+def closeness_table(ours: Measured, avif: Measured, others: Sequence[Measured] = ()) -> str:
+    """Our bytes in per cent of AVIF's at equal closeness and realism 0, with intervals, and of other codecs',
+    as Markdown.
+    """
     weights = image_weights(len(ours.images))[:BD_RESAMPLINGS]
     rows = []
     for label, metric, least in closeness(ours, avif):
@@ -137,8 +138,18 @@ def closeness_table(ours: Measured, avif: Measured) -> str:
         interval = "–"
         if found["interval"] is not None:
             interval = " to ".join(f"{100 + end:.0f}" for end in found["interval"])
-        rows.append([label, _formed("{:.0f}", 100 + found["value"]), interval])
-    return markdown_table(["at equal", "bytes, % of AVIF's", "95 %"], rows)
+        shares = [_share(ours, other, metric, least) for other in others]
+        rows.append([label, _formed("{:.0f}", 100 + found["value"]), interval, *shares])
+    heads = (f"% of {other.label}'s" for other in others)
+    return markdown_table(["at equal", "bytes, % of AVIF's", "95 %", *heads], rows)
+
+
+def _share(ours: Measured, other: Measured, metric: str, least: float) -> str:
+    """Our bytes in per cent of another codec's at equal closeness and realism 0; a dash if not measured."""
+    if not other.has(metric):
+        return "–"
+    anchor, test = (measured_curve(codec, metric, 0) for codec in (other, ours))
+    return _formed("{:.0f}", 100 + bd_rate_if_shared(anchor, test, least=least))
 
 
 def closeness(ours: Measured, avif: Measured) -> list[tuple[str, str, float]]:

@@ -77,6 +77,7 @@ def test_published_figures_are_those_measured_and_only_with_the_same_weights(
     (surface / "realism").mkdir(parents=True)
     gaussian.write(surface, description=f"{identity}, cpu")
     gaussian.write(surface, name="avif", realisms=None, bpp=1.25)
+    gaussian.write(surface, name="webp", realisms=None, bpp=2.0)
     along = {"psnr": [30, 29.5, 29], "lpips_alex": [0.2, 0.1, 0.05], "kernel": [0.04, 0.02, 0.01]}
     gains = [{"bpp": 0.3, "avif_share": 0.5, "along": {**along, "sliced_wasserstein": [30, 20, 10]}}]
     (surface / "realism" / "gains.json").write_text(json.dumps(gains))
@@ -92,6 +93,8 @@ def test_published_figures_are_those_measured_and_only_with_the_same_weights(
     assert [block.split()[0] for block in closeness] == ["gaussian", "others"]
     for block, share in zip(closeness, (80, 125), strict=True):  # the images are all alike
         assert f"| MS-SSIM, dB | {share} | {share} to {share} |" in block
+    assert "| at equal | bytes, % of AVIF's | 95 % | % of WebP's |" in closeness[0]
+    assert "| MS-SSIM, dB | 80 | 80 to 80 | 50 |" in closeness[0]
     readme = (tmp_path / "README.md").read_text()
     assert "| PSNR | 0 | 80 |" in readme  # from the points of the surface
     assert "| LPIPS-AlexNet, at 0.30 bits per pixel | 1 | 50 |" in readme

@@ -32,6 +32,8 @@ from rdpcodec.weights.release import ReleasedModel
 
 CARD = "MODEL_CARD.md"
 RESULTS_PAGE = Path("docs", "results.md")
+# README compares with these formats besides AVIF.
+_README_PEERS = ("jxl", "webp", "jpeg")
 
 
 @click.command()
@@ -88,12 +90,14 @@ def _publish_surface(surface: Path, model: str, identity: str, root: Path, *, fi
     compared = model == DEFAULT_MODEL and (surface / "avif.json").exists()
     avif = load_measured(surface / "avif.json") if compared else None
     if avif:
-        paths = (surface / f"{name}.json" for name in PEERS if name != "avif")
-        others = [load_measured(path) for path in paths if path.exists()]
-        table = closeness_table(traced, avif, others)
+        paths = {name: surface / f"{name}.json" for name in PEERS if name != "avif"}
+        others = {name: load_measured(path) for name, path in paths.items() if path.exists()}
+        table = closeness_table(traced, avif, list(others.values()))
         replace_block(root / RESULTS_PAGE, f"closeness {traced.data}", table)
     if first:
         gains = read_record(surface / "realism" / "gains.json")
         replace_block(root / RESULTS_PAGE, f"realism {model}", realism_table(gains))
         if avif:
-            replace_block(root / "README.md", f"headline {model}", headline_table(traced, avif, gains))
+            known = [others[name] for name in _README_PEERS if name in others]
+            table = headline_table(traced, avif, gains, known)
+            replace_block(root / "README.md", f"headline {model}", table)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from textwrap import fill
 from typing import Any
+
+import numpy as np
 
 from bench.analysis.bd_rate import (
     BD_RESAMPLINGS,
@@ -89,7 +92,7 @@ def result_tables(results: dict[str, Any], command: str) -> str:
     ]
     return "\n\n".join(
         (
-            introduction,
+            fill(introduction, 120, break_on_hyphens=False),
             markdown_table(["against", *BD_RATES.values()], rates),
             markdown_table(["quality", *(f"{ours['setting'][i]:g}" for i in columns)], points),
         )
@@ -110,8 +113,11 @@ def realism_table(gains: list[dict[str, Any]]) -> str:
     return markdown_table(["bits per pixel", *(head for head, _, _ in shown), "bytes, % of AVIF's"], rows)
 
 
-def headline_table(ours: Measured, avif: Measured, gains: list[dict[str, Any]]) -> str:
-    """README's one table as Markdown: our bytes in per cent of AVIF's, at equal closeness and LPIPS.
+def headline_table(
+    ours: Measured, avif: Measured, gains: list[dict[str, Any]], others: Sequence[Measured] = ()
+) -> str:
+    """README's one table as Markdown: our bytes in per cent of AVIF's and others', at equal closeness and
+    LPIPS.
 
     It uses the points of the surface, as the report does. The measures are few, so that a newcomer reads
     them; `closeness_table` has all.
@@ -119,12 +125,22 @@ def headline_table(ours: Measured, avif: Measured, gains: list[dict[str, Any]]) 
     rows = []
     for label, metric, least in closeness(ours, avif):
         if (metric, least) in _HEADLINE:
-            rows.append([label, "0", _share(ours, avif, metric, least)])
+            rows.append([label, "0", *(_share(ours, other, metric, least) for other in (avif, *others))])
     for gain in gains:
         if gain["bpp"] == _HEADLINE_BPP:
-            share = _formed("{:.0f}", 100 * gain["avif_share"])
-            rows.append([f"LPIPS-AlexNet, at {gain['bpp']:.2f} bits per pixel", "1", share])
-    return markdown_table(["at equal", "realism", "bytes, % of AVIF's"], rows)
+            shares = [gain["avif_share"], *(_lpips_share(gain, other) for other in others)]
+            label = f"LPIPS-AlexNet, at {gain['bpp']:.2f} bits per pixel"
+            rows.append([label, "1", *(_formed("{:.0f}", 100 * share) for share in shares)])
+    heads = (f"% of {other.label}'s" for other in others)
+    return markdown_table(["at equal", "realism", "bytes, % of AVIF's", *heads], rows)
+
+
+def _lpips_share(gain: dict[str, Any], other: Measured) -> float:
+    """Our bytes at realism 1 over those of another codec at equal LPIPS; NaN where it has no such LPIPS."""
+    curve = measured_curve(other, "lpips_alex", 0).improving()
+    if len(curve.bpp) < 2:
+        return math.nan
+    return float(gain["bpp"] / curve.rate_at(-np.log2(gain["along"]["lpips_alex"][-1])))
 
 
 def closeness_table(ours: Measured, avif: Measured, others: Sequence[Measured] = ()) -> str:

@@ -124,8 +124,11 @@ class Search:
             coded = relative.suffix.lower() == EXTENSION and EXTENSION not in self.extensions
             if _hidden(relative):
                 self.left_out.counts[HIDDEN] += 1
-            elif kind == CLOSED:
+            elif kind == CLOSED or (kind == FOLDER and self.recursive and _closed(root.system, name)):
                 self.left_out.closed.append(location)
+            elif kind == FOLDER and self.recursive:
+                for file, below in self._in_folder(Place(root.system, name, location)):
+                    yield file, relative / below
             elif kind or coded:
                 self.left_out.counts[kind or relative.suffix] += 1
             else:
@@ -142,8 +145,8 @@ class Search:
 
 
 def _matches(system: AbstractFileSystem, folder: str, pattern: str) -> dict[str, str | None]:
-    """What a glob takes below a folder, with None, and the folders in which it cannot or does not search,
-    each with its kind.
+    """What a glob takes below a folder, with None, and the folders that it matches or in which it cannot or
+    does not search, each with its kind. A glob with `**` matches folders only on the way to their files.
 
     Links to folders are followed as shells do: by names, `*` and `?`, but not by `**`, which links could lead
     in circles.
@@ -156,14 +159,15 @@ def _matches(system: AbstractFileSystem, folder: str, pattern: str) -> dict[str,
         types.pop(folder.rstrip("/"), None)  # which `**` matches too
         return {name: _kind(system, name, listed) for name, listed in types.items()}
 
-    kinds = {
-        name: LINKED if kind == LINKED else None
-        for name, kind in found(pattern).items()
-        if kind not in (FOLDER, CLOSED)
-    }
+    parts = pattern.split("/")
+    kinds: dict[str, str | None] = {}
+    for name, kind in found(pattern).items():
+        if kind not in (FOLDER, CLOSED):
+            kinds[name] = LINKED if kind == LINKED else None
+        elif "**" not in parts:
+            kinds[name] = FOLDER
     if not storage.is_local(system):
         return kinds
-    parts = pattern.split("/")
     for end, part in enumerate(parts, 1):
         if end == len(parts) and part != "**":
             break

@@ -72,6 +72,22 @@ def test_a_glob_may_begin_above_a_current_folder_with_wildcard_signs(
     assert planned("../[[]2021] trip/*") == ["[2021] trip/a.rdpc"]
 
 
+def test_folders_that_a_glob_matches_are_taken_or_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "sub" / "deeper").mkdir()
+    shutil.copy(folder / "a.png", folder / "sub" / "deeper" / "d.png")
+    assert planned(f"{folder}/*b*", recursive=True) == ["b.rdpc", "sub/c.rdpc", "sub/deeper/d.rdpc"]
+    found = plan([f"{folder}/*b*"], "/dst", extensions={".png"}, suffix=".rdpc")
+    assert [task.source for task in found.tasks] == [str(folder / "b.JPG")]
+    assert str(found.left_out) == "1 folder (--recursive takes them)"
+    through = plan([f"{folder}/**/*.png"], "/dst", extensions={".png"}, suffix=".rdpc")
+    assert "folder" not in through.left_out.counts
+    with pytest.raises(UsageError, match=r"no image files there; left out: 1 folder \(--recursive takes them\)"):
+        planned(f"{folder}/su?")
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != str(folder / "sub"))
+    closed = plan([f"{folder}/*b*"], "/dst", extensions={".png"}, suffix=".rdpc", recursive=True)
+    assert closed.left_out.closed == [str(folder / "sub")]
+
+
 def test_a_glob_that_is_none_is_a_mistake(folder: Path) -> None:
     with pytest.raises(UsageError, match=r"a\*\*\.png: Invalid pattern"):
         planned(f"{folder}/a**.png")

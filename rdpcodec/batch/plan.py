@@ -45,12 +45,12 @@ def plan(
     sources: folders, globs, files and lists; all may be URLs that fsspec knows, but not chains of them with
     `::`. Files in a folder are taken if they have one of the `extensions`, and keep their place below the
     folder. Files of a glob keep theirs below its last folder without a wildcard; its `*` follows links to
-    folders, its `**` does not, and folders that it matches are taken if `recursive`. A list, `@list.txt` or `@-` for standard input, has one path or URL a line,
+    folders, its `**` does not. A list, `@list.txt` or `@-` for standard input, has one path or URL a line,
     which keeps its folders (an absolute path those from the root). Hidden files in folders and globs are left
     out, and so are .rdpc files, unless `extensions` has theirs. destination: a folder; if it lies within a
     folder or glob, its files are not taken. suffix: that of the outputs, such as ".rdpc", see `output_names`.
-    recursive: whether folders are taken with all that is below them. manifest: the run's own, which is
-    neither taken nor counted.
+    recursive: whether folders are taken with all that is below them, and also those that a glob matches.
+    manifest: the run's own, which is neither taken nor counted.
 
     Raises `UsageError` when `sources` is a single name, a name is empty, a source is missing, nothing is
     found, an output would lie outside the destination, or two images would share one, and `OutputError` when

@@ -231,5 +231,19 @@ def test_what_is_wrong_with_a_folder_of_images_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="too few images: 0 of 1 have 64 pixels or more a side"):
         load_images(tmp_path, 64, cpu)
     (tmp_path / "b.png").write_bytes(b"rubbish")
-    with pytest.raises(UsageError, match=r"b\.png: cannot be read"):
+    with pytest.raises(UsageError, match=r"^\S+b\.png: cannot be read: [^;]+$"):
         load_images(tmp_path, 64, cpu)
+    for number in range(6):
+        (tmp_path / f"c{number}.png").write_bytes(b"rubbish")
+    with pytest.raises(UsageError, match=r"b\.png.*; \S+c0\.png: .*c3\.png: [^;]+; and 2 more$"):
+        load_images(tmp_path, 64, cpu)
+
+
+def test_training_names_every_image_whose_pixels_cannot_be_read(tmp_path: Path) -> None:
+    for name in ("a", "b", "c", "d"):
+        Image.effect_noise((64, 64), 50).convert("RGB").save(tmp_path / f"{name}.png")
+    for name in ("a", "c"):  # a is held out, c is not
+        path = tmp_path / f"{name}.png"
+        path.write_bytes(path.read_bytes()[:3000])
+    with pytest.raises(UsageError, match=r"a\.png: cannot be read: [^;]+; \S+c\.png: cannot be read: [^;]+$"):
+        load_images(tmp_path, 64, torch.device("cpu"))

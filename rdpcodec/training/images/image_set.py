@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +18,9 @@ from rdpcodec.errors import UsageError, reason
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 # Every 40th image (2.5 %) is never trained on: enough crops for a loss curve that is smooth to 0.5 %.
 VALIDATION_EVERY = 40
+# How many files that cannot be read a message names.
+_MOST_NAMED = 5
+_T = TypeVar("_T")
 
 
 class ImageSet:
@@ -89,7 +93,8 @@ def load_images(
 
     Images with a side below `minimum_side` are left out. `held_out_side`: the minimum for validation images,
     if it differs. The split depends only on the sorted relative paths: every run holds out the same images.
-    Raises `UsageError` when the folder is missing, an image cannot be read, or there are too few.
+    Raises `UsageError` when the folder is missing, there are too few images, or some cannot be read. It then
+    tries all of them first, and names up to five.
     """
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder")
@@ -98,10 +103,13 @@ def load_images(
     training: dict[Path, tuple[int, int]] = {}
     validation: dict[Path, tuple[int, int]] = {}
     with ThreadPoolExecutor() as pool:
-        for position, (path, size) in enumerate(zip(paths, pool.map(_size_of, paths), strict=True)):
+        reading = _Reading(pool)
+        sizes = reading.each(_size_of, paths, (0, 0))
+        for position, (path, size) in enumerate(zip(paths, sizes, strict=True)):
             held_out = position % VALIDATION_EVERY == 0
             if min(size) >= (held_out_side if held_out and held_out_side else minimum_side):
                 (validation if held_out else training)[path] = size
+        reading.finish()
         if not training or not validation:
             usable = len(training) + len(validation)
             raise UsageError(
@@ -109,10 +117,39 @@ def load_images(
                 f"side; training needs one, and validation another, of the first of every {VALIDATION_EVERY} "
                 "files"
             )
+        blank = np.zeros((1, 1, 3), np.uint8)  # stands for an image of any size
         first, second = (
-            ImageSet(list(part.values()), pool.map(_decoded, part), device) for part in (training, validation)
+            ImageSet(list(part.values()), reading.each(_decoded, part, blank), device)
+            for part in (training, validation)
         )
+        reading.finish()
     return first, second
+
+
+class _Reading:
+    """Reads files in threads, and goes on where one cannot be read."""
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        self._pool = pool
+        self._failures: list[str] = []
+
+    def each(self, read: Callable[[Path], _T], paths: Iterable[Path], instead: _T) -> Iterator[_T]:
+        """What `read` makes of each file, in order. instead: for files that cannot be read."""
+
+        def tried(path: Path) -> _T:
+            try:
+                return read(path)
+            except UsageError as error:
+                self._failures.append(str(error))
+                return instead
+
+        return self._pool.map(tried, paths)
+
+    def finish(self) -> None:
+        """Raise a `UsageError` that names files that could not be read, if there were any."""
+        shown, more = sorted(self._failures)[:_MOST_NAMED], len(self._failures) - _MOST_NAMED
+        if shown:
+            raise UsageError("; ".join(shown) + (f"; and {more} more" if more > 0 else ""))
 
 
 def _size_of(path: Path) -> tuple[int, int]:

@@ -240,7 +240,7 @@ def test_a_setting_that_cannot_be_had_leaves_no_file(
 
 
 @pytest.mark.usefixtures("no_realism")
-def test_realism_is_refused_where_the_weights_lack_the_dial(small: Image.Image) -> None:
+def test_realism_is_refused_where_the_weights_lack_it(small: Image.Image) -> None:
     image = opened(saved(small))
     assert image.realism == 0
     with pytest.raises(UsageError, match="no realism setting"):

@@ -409,7 +409,7 @@ def test_realism_belongs_to_the_weights_it_was_trained_on(
         checkpoint = tmp_path / "more" / "checkpoint.pt"
         record = export(checkpoint, image_folder, "fast", dialled.parent, replace=True)
         assert (dialled.parent / "fast.realism.onnx").exists() == (trains == "synthesis")
-        # A better fidelity synthesis for the same latents keeps the dial; other latents lose it.
+        # A better fidelity synthesis for the same latents keeps the realism setting; other latents lose it.
         assert ("realism" in record["dials"]) == ("realism" in record) == (trains == "synthesis")
         assert any(name.startswith("realism.") for name in load_file(dialled)) == (trains == "synthesis")
     with pytest.raises(UsageError, match="trained on other weights"):

@@ -317,7 +317,7 @@ def test_another_size_than_that_of_the_start_is_refused(small_model: Path, tmp_p
 
 
 def test_low_rates_count_as_much_as_high_ones(image_folder: Path, tmp_path: Path, small_model: Path) -> None:
-    """The weighted losses at the two ends of the dial are of one order, as BD-rate weighs them."""
+    """The weighted losses at the two ends of quality are of one order, as BD-rate weighs them."""
     objective = fidelity_of(loop_of(run_of(6), image_folder, tmp_path, small_model))
     x = objective.validation_crops
     losses = []

@@ -45,7 +45,7 @@ _location = click.Path(readable=False)  # or a URL, a glob, a list: not checked,
 @click.argument("sources", nargs=-1, required=True, type=_location, metavar="SRC...")
 @click.argument("destination", type=_location, metavar="DST")
 @click.option("-d", "--decompress", is_flag=True, help="Decompress .rdpc files instead.")
-@click.option("-r", "--recursive", is_flag=True, help="Include subfolders.")
+@click.option("-r", "--recursive", is_flag=True, help="Include subfolders, and folders that a glob matches.")
 @click.option(
     "-w",
     "--workers",

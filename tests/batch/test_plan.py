@@ -88,6 +88,22 @@ def test_folders_that_a_glob_matches_are_taken_or_said(folder: Path, monkeypatch
     assert closed.left_out.closed == [str(folder / "sub")]
 
 
+def test_folders_that_a_glob_matches_in_a_store_are_taken_with_all_below_them() -> None:
+    for name in ("a.png", "trip/b.png", "trip/day/c.png", "trip/out/old.png"):
+        storage.write_file(f"memory://globs/{name}", b"")
+    found = tasks_for(["memory://globs/*"], "memory://globs/trip/out", Compression(), recursive=True)
+    assert [task.source.removeprefix("memory://") for task in found] == [
+        "globs/a.png",
+        "globs/trip/b.png",
+        "globs/trip/day/c.png",
+    ]
+    assert [task.output.removeprefix("memory://globs/trip/out/") for task in found] == [
+        "a.rdpc",
+        "trip/b.rdpc",
+        "trip/day/c.rdpc",
+    ]
+
+
 def test_a_glob_that_is_none_is_a_mistake(folder: Path) -> None:
     with pytest.raises(UsageError, match=r"a\*\*\.png: Invalid pattern"):
         planned(f"{folder}/a**.png")
